@@ -1,0 +1,233 @@
+"""The contract: what the data is. Everything that needs to know imports it from here."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from assay.config import Frozen, read_config
+
+Task = Literal["binary", "multiclass", "regression"]
+CONTRACT = Path("contract.yaml")
+
+
+class _Column(Frozen):
+    description: str = ""
+    missing: Literal["refuse", "allow"] = "refuse"
+
+
+class Number(_Column):
+    """A measured quantity; `range` is inclusive, in `unit`."""
+
+    kind: Literal["number"]
+    unit: str | None = None
+    range: tuple[float, float] | None = None
+
+    @model_validator(mode="after")
+    def _range_is_ordered(self) -> Self:
+        _check_range(self.range)
+        return self
+
+
+class Integer(_Column):
+    """A whole number, a count for instance; `range` is inclusive."""
+
+    kind: Literal["integer"]
+    unit: str | None = None
+    range: tuple[int, int] | None = None
+
+    @model_validator(mode="after")
+    def _range_is_ordered(self) -> Self:
+        _check_range(self.range)
+        return self
+
+
+class Boolean(_Column):
+    """True or false."""
+
+    kind: Literal["boolean"]
+
+
+class Category(_Column):
+    """One of a known list of values."""
+
+    kind: Literal["category"]
+    values: tuple[str, ...] = Field(min_length=1)
+    ordered: bool = False
+
+    @model_validator(mode="after")
+    def _values_are_distinct(self) -> Self:
+        _check_distinct(self.values)
+        return self
+
+
+class Text(_Column):
+    """Free text."""
+
+    kind: Literal["text"]
+    max_length: int = Field(default=10_000, ge=1)
+
+
+class Time(_Column):
+    """A date or a moment, without a time zone; `range` is inclusive; `format` as in strptime, ISO 8601 if absent."""
+
+    kind: Literal["time"]
+    range: tuple[datetime, datetime] | None = None
+    format: str | None = None
+
+    @model_validator(mode="after")
+    def _range_is_ordered(self) -> Self:
+        _check_range(self.range)
+        return self
+
+
+class Id(_Column):
+    """Tells rows apart and says nothing of the target: never a feature."""
+
+    kind: Literal["id"]
+
+
+class Ignored(_Column):
+    """A column that is in the file and deliberately not used."""
+
+    kind: Literal["ignored"]
+    reason: str = Field(min_length=1)
+
+
+Column = Annotated[
+    Number | Integer | Boolean | Category | Text | Time | Id | Ignored, Field(discriminator="kind")
+]
+Feature = Number | Integer | Boolean | Category | Text | Time
+
+
+class Target(Frozen):
+    """What is predicted: `classes` for classification, with the `positive` one for two; `range` for regression."""
+
+    name: str
+    description: str = ""
+    classes: tuple[str, ...] = ()
+    positive: str | None = None
+    unit: str | None = None
+    range: tuple[float, float] | None = None
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        _check_distinct(self.classes)
+        _check_range(self.range)
+        return self
+
+
+class Costs(Frozen):
+    """What the two errors of a binary decision cost, in the same `unit`."""
+
+    false_positive: float = Field(gt=0)
+    false_negative: float = Field(gt=0)
+    unit: str = "cost"
+
+
+class Split(Frozen):
+    """How rows are assigned to train, validation and test: by a keyed hash of the row, by group, or by time."""
+
+    by: Literal["hash", "group", "time"] = "hash"
+    column: str | None = None
+
+
+class Slice(Frozen):
+    """A column whose values, or intervals between `edges`, are judged apart."""
+
+    column: str
+    edges: tuple[float, ...] = ()
+
+
+class Contract(Frozen):
+    """What the data is: where it lies, its columns, its target and what must be held about them."""
+
+    name: str
+    description: str = ""
+    data: Path
+    task: Task
+    target: Target
+    costs: Costs | None = None
+    split: Split = Split()
+    sensitive: tuple[str, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    missing_markers: tuple[str, ...] = ("",)
+    columns: dict[str, Column] = Field(min_length=1)
+
+    @property
+    def features(self) -> dict[str, Feature]:
+        """The columns a model may use, in the order of the file."""
+        return {name: column for name, column in self.columns.items() if isinstance(column, Feature)}
+
+    @property
+    def ids(self) -> list[str]:
+        """The columns that tell rows apart."""
+        return [name for name, column in self.columns.items() if isinstance(column, Id)]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels in the order of the model's scores; for a binary task the positive one is last."""
+        if self.task != "binary":
+            return self.target.classes
+        return tuple(sorted(self.target.classes, key=lambda label: label == self.target.positive))
+
+    @model_validator(mode="after")
+    def _does_not_contradict_itself(self) -> Self:
+        target = self.target
+        if target.name in self.columns:
+            raise ValueError(f"{target.name!r} is the target and also listed under columns: remove it there")
+        if not self.features:
+            raise ValueError("no column is a feature: every one is an id or ignored")
+        if self.task == "regression" and (target.classes or target.positive):
+            raise ValueError("a regression target has neither classes nor a positive class")
+        if self.task != "regression" and target.range:
+            raise ValueError("a target with classes has no range")
+        if self.task == "binary" and len(target.classes) != 2:
+            raise ValueError(f"a binary task needs two target.classes, found {len(target.classes)}")
+        if self.task == "multiclass" and len(target.classes) < 3:
+            raise ValueError(f"a multiclass task needs at least three target.classes, found {len(target.classes)}")
+        if self.task == "binary" and target.positive not in target.classes:
+            raise ValueError(f"target.positive {target.positive!r} is not one of {list(target.classes)}")
+        if self.task != "binary" and target.positive:
+            raise ValueError("only a binary task has a positive class")
+        if self.task != "binary" and self.costs:
+            raise ValueError("costs of two errors belong to a binary task")
+        for name in self.sensitive:
+            self._must_have("sensitive", name)
+        for part in self.slices:
+            self._must_have("slices", part.column)
+            if part.edges and not isinstance(self.columns[part.column], Number | Integer):
+                raise ValueError(f"slices: {part.column!r} has edges but is not a number")
+            if list(part.edges) != sorted(set(part.edges)):
+                raise ValueError(f"slices: the edges of {part.column!r} do not rise")
+        if (self.split.by == "hash") != (self.split.column is None):
+            raise ValueError("split.column goes with by: group or by: time, and only with them")
+        if self.split.column is not None:
+            self._must_have("split", self.split.column)
+            column = self.columns[self.split.column]
+            if self.split.by == "time" and not isinstance(column, Time | Integer | Number):
+                raise ValueError(f"split: {self.split.column!r} is a {column.kind}, and time has to be ordered")
+            if column.missing == "allow":
+                raise ValueError(f"split: {self.split.column!r} may be missing, and each row has to fall on one side")
+        return self
+
+    def _must_have(self, where: str, name: str) -> None:
+        if name not in self.columns:
+            raise ValueError(f"{where}: there is no column {name!r}")
+
+
+def load_contract(path: Path = CONTRACT) -> Contract:
+    """Read the contract; raises InputError when it is missing, misspelt or contradicts itself."""
+    return read_config(path, Contract)
+
+
+def _check_range(limits: tuple[float, float] | tuple[datetime, datetime] | None) -> None:
+    if limits is not None and not limits[0] <= limits[1]:  # type: ignore[operator]
+        raise ValueError(f"range [{limits[0]}, {limits[1]}]: the first is not below the second")
+
+
+def _check_distinct(values: tuple[str, ...]) -> None:
+    twice = sorted({value for value in values if values.count(value) > 1})
+    if twice:
+        raise ValueError(f"{twice[0]!r} stands twice in the list")

@@ -1,0 +1,65 @@
+"""From a typed table to plain numpy columns, the form in which models get their rows."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from assay.contract.spec import Boolean, Contract, Feature, Integer, Number, Time
+
+Columns = Mapping[str, np.ndarray]
+
+
+def columns(table: pa.Table, contract: Contract) -> dict[str, np.ndarray]:
+    """Return the features of a table as one-dimensional arrays.
+
+    Numbers, integers and booleans are float64 with NaN for missing; times are datetime64[us] with NaT for missing;
+    categories and texts are object arrays of str, with None for missing.
+    """
+    return {name: _array(table[name], column) for name, column in contract.features.items()}
+
+
+def _array(values: pa.ChunkedArray, column: Feature) -> np.ndarray:
+    match column:
+        case Number() | Integer() | Boolean():
+            return values.cast(pa.float64()).to_numpy().astype(np.float64, copy=True)
+        case Time():
+            return values.to_numpy().astype("datetime64[us]")
+        case _:
+            return values.to_numpy().astype(object)
+
+
+def from_rows(rows: Iterable[Mapping[str, Any]], contract: Contract) -> dict[str, np.ndarray]:
+    """Return rows, each a mapping with a value or None for every feature, in the form of `columns`."""
+    rows = list(rows)
+    made: dict[str, np.ndarray] = {}
+    for name, column in contract.features.items():
+        values = [row[name] for row in rows]
+        match column:
+            case Number() | Integer() | Boolean():
+                made[name] = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+            case Time():
+                made[name] = np.array(values, dtype="datetime64[us]")
+            case _:
+                made[name] = np.array(values, dtype=object)
+    return made
+
+
+def take(data: Columns, index: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the rows of `data` at an index or a mask."""
+    return {name: values[index] for name, values in data.items()}
+
+
+def length(data: Columns) -> int:
+    """Return the number of rows."""
+    return len(next(iter(data.values())))
+
+
+def target(table: pa.Table, contract: Contract) -> np.ndarray:
+    """Return the target: float64 for regression, else the index of the label in `contract.classes`, as int64."""
+    values = table[contract.target.name]
+    if contract.task == "regression":
+        return np.asarray(values.to_numpy(), dtype=np.float64)
+    labels = list(contract.classes)
+    return np.array([labels.index(value) for value in values.to_pylist()], dtype=np.int64)

@@ -1,0 +1,125 @@
+"""Signs that the data tells the model what it could not know: target copies, near copies, ids, repeated rows."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assay.contract.spec import Category, Contract, Integer, Text
+from assay.data.columns import columns, target
+from assay.data.split import row_keys
+from assay.outcomes import Outcome
+from assay.params import Validate
+
+SAMPLE = 100_000
+BINS = 32
+
+
+def duplicates(table: pa.Table, contract: Contract, limits: Validate) -> Outcome:
+    """Count rows that repeat another in every feature, and those among them that disagree on the target."""
+    names = list(contract.features)
+    rows = row_keys(table, names, "duplicates")
+    full = row_keys(table, [*names, contract.target.name], "duplicates")
+    repeated = len(rows) - len(np.unique(rows))
+    contradicting = len(np.unique(full)) - len(np.unique(rows))
+    share = repeated / len(rows)
+    over = share > limits.duplicate_share
+    return Outcome(
+        "duplicates",
+        "HOLD" if over else "PROMOTE",
+        f"{repeated} of {len(rows)} rows repeat the features of another ({share:.1%}, limit "
+        f"{limits.duplicate_share:.1%}); {contradicting} times with another target",
+        {"repeated": repeated, "share": share, "contradicting": contradicting},
+        {"share": limits.duplicate_share},
+    )
+
+
+def class_shares(table: pa.Table, contract: Contract, limits: Validate) -> Outcome:
+    """Hold the share of the rarest class to its limit."""
+    if contract.task == "regression":
+        return Outcome("class shares", "SKIP", "the target is a number and has no classes")
+    counts = {label: 0 for label in contract.target.classes}
+    for entry in pc.value_counts(table[contract.target.name]).to_pylist():
+        counts[entry["values"]] = entry["counts"]
+    shares = {label: count / table.num_rows for label, count in counts.items()}
+    rarest = min(shares, key=lambda label: shares[label])
+    under = shares[rarest] < limits.smallest_class_share
+    return Outcome(
+        "class shares",
+        "HOLD" if under else "PROMOTE",
+        f"the rarest class is {rarest!r} with {shares[rarest]:.1%} of the rows "
+        f"(limit {limits.smallest_class_share:.1%})",
+        {"shares": shares},
+        {"smallest": limits.smallest_class_share},
+    )
+
+
+def leakage(table: pa.Table, contract: Contract, limits: Validate) -> Outcome:
+    """Look for single features that give the target away, and for features that only tell rows apart.
+
+    A feature's score is the share of the target's variance (regression) or Gini impurity (classes: Goodman and
+    Kruskal's tau) that its bins explain on rows they were not computed from; 1 is a copy. Up to 100,000 rows are
+    looked at.
+    """
+    step = -(-table.num_rows // SAMPLE)
+    sample = table.take(pa.array(np.arange(0, table.num_rows, step)))
+    wanted = target(sample, contract)
+    scores = {
+        name: _score(values, wanted, len(contract.classes)) for name, values in columns(sample, contract).items()
+    }
+    suspects = sorted((name for name in scores if scores[name] >= limits.leakage_score), key=lambda n: -scores[n])
+    ids = [name for name in contract.features if _is_id_like(sample, name, contract, limits.id_like_share)]
+    top = max(scores, key=lambda name: scores[name])
+    measured = {"scores": scores, "id_like": ids}
+    limit = {"score": limits.leakage_score, "id_like_share": limits.id_like_share}
+    if suspects:
+        listed = ", ".join(f"{name} ({scores[name]:.3f})" for name in suspects)
+        reason = f"alone nearly gives the target away (limit {limits.leakage_score}): {listed}"
+        return Outcome("leakage", "REJECT", reason, measured, limit)
+    if ids:
+        reason = f"takes another value in nearly every row, as an id does: {', '.join(ids)}"
+        return Outcome("leakage", "HOLD", reason, measured, limit)
+    reason = f"the single feature that says most is {top}, with {scores[top]:.3f} (limit {limits.leakage_score})"
+    return Outcome("leakage", "PROMOTE", reason, measured, limit)
+
+
+def _score(values: np.ndarray, wanted: np.ndarray, n_classes: int) -> float:
+    bins = _bins(values)
+    n_bins = int(bins.max()) + 1
+    goal = np.eye(n_classes)[wanted] if n_classes else wanted[:, None]
+    folds = np.arange(len(goal)) % 2
+    guess = np.zeros_like(goal, dtype=np.float64)
+    for fold in (0, 1):
+        seen, held_out = folds != fold, folds == fold
+        total = np.stack([np.bincount(bins[seen], column, n_bins) for column in goal[seen].T], axis=1)
+        count = np.bincount(bins[seen], minlength=n_bins)[:, None]
+        mean = goal[seen].mean(axis=0)
+        guess[held_out] = np.where(count > 0, total / np.maximum(count, 1), mean)[bins[held_out]]
+    spread = float(((goal - goal.mean(axis=0)) ** 2).sum())
+    explained = 1 - float(((goal - guess) ** 2).sum()) / spread if spread else 0.0
+    if not n_classes and values.dtype == np.float64:
+        # Bins blur a copy of a continuous target; a straight line does not.
+        known = ~np.isnan(values)
+        if known.sum() > 2 and np.ptp(values[known]) and np.ptp(wanted[known]):
+            explained = max(explained, float(np.corrcoef(values[known], wanted[known])[0, 1] ** 2 * known.mean()))
+    return round(min(max(explained, 0.0), 1.0), 6)
+
+
+def _bins(values: np.ndarray) -> np.ndarray:
+    """Return a bin number for each value: quantiles for numbers and times, one for each distinct string."""
+    if values.dtype == object:
+        return np.unique([str(value) for value in values], return_inverse=True)[1]
+    numbers = values.astype(np.int64).astype(np.float64) if values.dtype.kind == "M" else values
+    known = numbers[~np.isnan(numbers)]
+    distinct = np.unique(known)
+    edges = distinct[1:] if len(distinct) <= BINS else np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1]))
+    return np.where(np.isnan(numbers), len(edges) + 1, np.searchsorted(edges, numbers, side="right")).astype(np.int64)
+
+
+def _is_id_like(table: pa.Table, name: str, contract: Contract, share: float) -> bool:
+    """Say whether a category, text or whole number is different in nearly every row."""
+    column = contract.features[name]
+    if not isinstance(column, Category | Text | Integer) or table.num_rows < 50:
+        return False
+    if isinstance(column, Text) and pc.mean(pc.utf8_length(table[name])).as_py() > 40:
+        return False
+    return pc.count_distinct(table[name]).as_py() >= share * table.num_rows

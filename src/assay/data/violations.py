@@ -1,0 +1,30 @@
+"""What a violation of the contract is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A rule of the contract that some rows break: which column, which rule, how many rows, and some of the values.
+
+    `row` is the first such row, counted from 0, where the rule is about single rows.
+    """
+
+    column: str
+    rule: str
+    count: int
+    examples: tuple[str, ...]
+    row: int | None = None
+
+    def __str__(self) -> str:
+        """Return the violation in one line."""
+        where = "" if self.row is None else f" (row {self.row})"
+        rows = f"{self.count} row" + ("s" if self.count != 1 else "")
+        return f"column {self.column!r}{where}: {self.rule}: {', '.join(self.examples)}; {rows}"
+
+
+def violation(column: str, rule: str, count: int, examples: Sequence[Any], row: int | None = None) -> Violation:
+    """Make a violation, with the examples as short text."""
+    return Violation(column, rule, count, tuple(str(example)[:60] for example in examples), row)

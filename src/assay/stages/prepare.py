@@ -1,0 +1,49 @@
+"""Split the rows into train, validation and test, so that the split never leaks."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from assay.contract.spec import Contract, load_contract
+from assay.data.reading import read_table
+from assay.data.split import SIDES, assign
+from assay.errors import InputError
+from assay.files import replacing
+from assay.params import load_params
+from assay.progress import say
+
+SPLIT = Path("build/split")
+
+
+def main() -> None:
+    """Write one Parquet file a side."""
+    params, contract = load_params(), load_contract()
+    table, _ = read_table(contract.data, contract)
+    sides = assign(table, contract, params.prepare)
+    parts = {name: table.filter(pa.array(sides == number)) for number, name in enumerate(SIDES)}
+    for name, part in parts.items():
+        _require_enough(name, part, contract)
+    for name, part in parts.items():
+        with replacing(SPLIT / f"{name}.parquet") as temporary:
+            pq.write_table(part, temporary, compression="zstd")
+    counts = np.bincount(sides, minlength=len(SIDES))
+    say("  " + ", ".join(f"{name} {count} rows ({count / len(sides):.1%})" for name, count in zip(SIDES, counts)))
+
+
+def read_split(name: str) -> pa.Table:
+    """Read one side of the split."""
+    return pq.read_table(SPLIT / f"{name}.parquet")
+
+
+def _require_enough(name: str, part: pa.Table, contract: Contract) -> None:
+    """Refuse a side in which a class, or every row, is missing."""
+    where = f"params.yaml: prepare leaves the {name} side"
+    if part.num_rows < 2:
+        raise InputError(f"{where} {part.num_rows} rows; it needs more data, or another share or salt")
+    if contract.task != "regression":
+        absent = set(contract.classes) - set(pc.unique(part[contract.target.name]).to_pylist())
+        if absent:
+            raise InputError(f"{where} no row of class {min(absent)!r}; it needs more data, or another share or salt")

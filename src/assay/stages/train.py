@@ -1,0 +1,33 @@
+"""Fit the chosen model on the training rows, and set its threshold on the validation rows."""
+
+from pathlib import Path
+
+from assay.contract.spec import load_contract
+from assay.data.columns import columns, target
+from assay.files import write_json
+from assay.params import load_params
+from assay.progress import say
+from assay.stages.prepare import read_split
+from assay.stages.tune import read_choice
+from assay.training.fitting import build, cheapest_threshold, fit, scores
+from assay.training.store import save_pipeline
+
+PIPELINE = Path("build/model/pipeline.skops")
+THRESHOLD = Path("build/model/threshold.json")
+
+
+def main() -> None:
+    """Write the fitted pipeline and the threshold."""
+    params, contract = load_params(), load_contract()
+    train, validation = read_split("train"), read_split("validation")
+    pipeline = build(read_choice(), contract, params.seed, calibrate=params.train.calibrate)
+    fit(pipeline, columns(train, contract), target(train, contract), contract)
+    threshold = None
+    if contract.task == "binary":
+        threshold = 0.5
+        if contract.costs:
+            positive = scores(pipeline, columns(validation, contract), contract)[:, 1]
+            threshold = cheapest_threshold(positive, target(validation, contract), contract.costs)
+    save_pipeline(pipeline, PIPELINE)
+    write_json(THRESHOLD, threshold)
+    say(f"  fitted on {train.num_rows} rows" + ("" if threshold is None else f"; threshold {threshold:g}"))

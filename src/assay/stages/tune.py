@@ -1,0 +1,37 @@
+"""Choose the model family and its parameters: by search, or as params.yaml says."""
+
+from pathlib import Path
+
+from assay.contract.spec import load_contract
+from assay.files import read_json, write_json, write_text
+from assay.params import ModelChoice, load_params
+from assay.progress import say
+
+CHOICE = Path("build/choice.json")
+TRIALS = Path("reports/trials.csv")
+HEADER = "trial,family,score,best,folds,state,parameters\n"
+
+
+def main() -> None:
+    """Write the choice and the table of trials (empty when nothing was searched)."""
+    params, contract = load_params(), load_contract()
+    if params.tune.search:
+        # Imported here, since an ordinary run does not search and need not wait for scikit-learn.
+        from assay.data.columns import columns, target
+        from assay.stages.prepare import read_split
+        from assay.training.search import as_csv, search
+
+        table = read_split("train")
+        choice, trials = search(columns(table, contract), target(table, contract), contract, params.tune, params.seed)
+        write_text(TRIALS, HEADER + as_csv(trials))
+    else:
+        choice = params.model
+        write_text(TRIALS, HEADER)
+    how = "found" if params.tune.search else "from params.yaml"
+    say(f"  {choice.family} ({how}): " + ", ".join(f"{name} {value}" for name, value in choice.parameters.items()))
+    write_json(CHOICE, choice.model_dump())
+
+
+def read_choice() -> ModelChoice:
+    """Read the choice that this stage made."""
+    return ModelChoice(**read_json(CHOICE))

@@ -1,0 +1,120 @@
+"""Fitting a model: preprocessing inside it, calibration when asked, a threshold from what the errors cost."""
+
+import difflib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
+
+from assay.contract.spec import Contract, Costs
+from assay.data.columns import Columns, length
+from assay.errors import InputError
+from assay.params import ModelChoice
+from model.estimators import DUMMY, FAMILIES, Family
+from model.features import encode, transformer
+
+FEW_ROWS = 10_000
+
+
+def inputs(data: Columns, contract: Contract) -> pd.DataFrame:
+    """Return the inputs of the pipeline, one row a row of `data`."""
+    return pd.DataFrame(encode(data, contract))
+
+
+def build(choice: ModelChoice, contract: Contract, seed: int, *, calibrate: bool = False) -> Pipeline:
+    """Return the unfitted pipeline of a choice; raises InputError for a family or parameter that does not exist."""
+    if choice.family not in FAMILIES:
+        raise InputError(_unknown("family", choice.family, sorted(FAMILIES)))
+    return _pipeline(FAMILIES[choice.family], choice.parameters, contract, seed, calibrate)
+
+
+def build_dummy(contract: Contract) -> Pipeline:
+    """Return the unfitted baseline that looks at no feature: class shares, or the mean."""
+    return _pipeline(DUMMY, {}, contract, 0, calibrate=False)
+
+
+def _pipeline(
+    family: Family, parameters: dict[str, Any], contract: Contract, seed: int, calibrate: bool
+) -> Pipeline:
+    kind = family.regressor if contract.task == "regression" else family.classifier
+    if family is DUMMY and contract.task != "regression":
+        parameters = {"strategy": "prior"}
+    estimator = kind()
+    known = estimator.get_params()
+    for name in parameters:
+        if name not in known:
+            raise InputError(_unknown("parameters", name, sorted(known)))
+    if "random_state" in known:
+        parameters = {"random_state": seed, **parameters}
+    if "n_jobs" in known and family is not DUMMY:
+        parameters = {"n_jobs": 1 if kind.__name__.startswith("Logistic") else os.cpu_count(), **parameters}
+    try:
+        estimator.set_params(**parameters)
+        estimator._validate_params()
+    except ValueError as error:
+        raise InputError(f"params.yaml: model.parameters: {error}") from None
+    if calibrate and contract.task != "regression":
+        # Platt's sigmoid, on out-of-fold scores; isotonic steps do not survive the export in single precision.
+        estimator = CalibratedClassifierCV(estimator, method="sigmoid", cv=5, ensemble=False)
+    features = transformer(contract, contract.task, impute=family.impute, seed=seed)
+    return Pipeline([("features", features), ("estimator", estimator)])
+
+
+def fit(pipeline: Pipeline, data: Columns, target: np.ndarray, contract: Contract) -> Pipeline:
+    """Fit a pipeline on the rows of `data` and return it."""
+    with threads(length(data)):
+        return pipeline.fit(inputs(data, contract), target)
+
+
+def scores(pipeline: Pipeline, data: Columns, contract: Contract) -> np.ndarray:
+    """Return class probabilities, shape (rows, classes) in the order of `contract.classes`, or values, shape (rows,)."""
+    with threads(length(data)):
+        frame = inputs(data, contract)
+        if contract.task == "regression":
+            return np.asarray(pipeline.predict(frame), dtype=np.float64)
+        return np.asarray(pipeline.predict_proba(frame), dtype=np.float64)
+
+
+def decide(scores: np.ndarray, contract: Contract, threshold: float | None) -> np.ndarray:
+    """Return what is answered: the index of a class (binary: positive at or above the threshold), or the value."""
+    if contract.task == "regression":
+        return scores
+    if contract.task == "binary":
+        return (scores[:, 1] >= (0.5 if threshold is None else threshold)).astype(np.int64)
+    return np.asarray(scores.argmax(axis=1), dtype=np.int64)
+
+
+def cheapest_threshold(positive: np.ndarray, target: np.ndarray, costs: Costs) -> float:
+    """Return the threshold on the positive class's probability at which the errors on these rows cost least.
+
+    Among the thresholds that cost the same the middle of the widest gap is taken (Elkan 2001 gives the threshold of a
+    perfectly calibrated model, which lies in such a gap).
+    """
+    cuts = np.concatenate([[0.0], np.unique(positive), [1.0]])
+    gaps = np.stack([cuts[:-1], cuts[1:]], axis=1)
+    ordered = np.sort(positive[target == 0])
+    false_positives = len(ordered) - np.searchsorted(ordered, gaps[:, 1], side="left")
+    false_negatives = np.searchsorted(np.sort(positive[target == 1]), gaps[:, 1], side="left")
+    cost = false_positives * costs.false_positive + false_negatives * costs.false_negative
+    best = gaps[cost == cost.min()]
+    low, high = best[np.argmax(best[:, 1] - best[:, 0])]
+    return round(float((low + high) / 2), 6)
+
+
+@contextmanager
+def threads(rows: int) -> Iterator[None]:
+    """Use one thread for few rows: starting more, on busy processors, costs far more than it saves."""
+    with threadpool_limits(limits=1 if rows < FEW_ROWS else os.cpu_count()):
+        yield
+
+
+def _unknown(where: str, name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
+    return f"params.yaml: model.{where}: unknown {name!r}{hint}"

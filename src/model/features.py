@@ -1,0 +1,93 @@
+"""From the columns of the contract to what an estimator takes.
+
+Two steps. `encode` treats each row by itself and learns nothing; training and service both call it. `transformer`
+learns from the training rows, and is exported with the model.
+"""
+
+import numpy as np
+from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import KFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler, TargetEncoder
+
+from assay.contract.spec import Category, Contract, Text, Time
+from assay.data.columns import Columns
+
+MISSING = "missing"
+MANY_VALUES = 20
+
+
+def encode(data: Columns, contract: Contract) -> dict[str, np.ndarray]:
+    """Return the model's inputs: float64 columns with NaN for missing, and object columns of str.
+
+    Numbers are rounded to float32, which is what the exported model computes with: both then see the same value. A
+    number that may be missing gets a column that says so, a time becomes its parts.
+    """
+    inputs: dict[str, np.ndarray] = {}
+    for name, column in contract.features.items():
+        values = data[name]
+        match column:
+            case Time():
+                inputs |= {f"{name}:{part}": number for part, number in _time_parts(values).items()}
+            case Category() | Text():
+                inputs[name] = np.array([MISSING if value is None else value for value in values], dtype=object)
+            case _:
+                inputs[name] = values.astype(np.float32).astype(np.float64)
+                if column.missing == "allow":
+                    inputs[f"{name}:missing"] = np.isnan(values).astype(np.float64)
+    return inputs
+
+
+def transformer(contract: Contract, task: str, *, impute: bool, seed: int) -> ColumnTransformer:
+    """Return the preprocessing for the inputs that `encode` makes.
+
+    `impute` is for estimators that take neither missing values nor features of different scales. Categories with few
+    values are one-hot encoded, those with many by the mean of the target, computed out of fold (Micci-Barreca 2001).
+    """
+    numbers, few, many, texts = [], [], [], []
+    for name, column in contract.features.items():
+        match column:
+            case Time():
+                numbers += [f"{name}:{part}" for part in TIME_PARTS]
+            case Text():
+                texts.append(name)
+            case Category():
+                (few if len(column.values) <= MANY_VALUES else many).append(name)
+            case _:
+                numbers.append(name)
+                if impute and column.missing == "allow":
+                    numbers.append(f"{name}:missing")
+    scaled = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
+    means = TargetEncoder(
+        target_type="continuous" if task == "regression" else task,
+        cv=KFold(5, shuffle=True, random_state=seed),
+    )
+    parts = [
+        ("number", scaled if impute else "passthrough", numbers),
+        ("category", OneHotEncoder(handle_unknown="ignore", sparse_output=False), few),
+        ("mean", make_pipeline(means, StandardScaler()) if impute else means, many),
+        *((f"text:{name}", TfidfVectorizer(max_features=2000), name) for name in texts),
+    ]
+    return ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0)
+
+
+TIME_PARTS = ("days", "year", "month", "weekday", "hour")
+
+
+def _time_parts(values: np.ndarray) -> dict[str, np.ndarray]:
+    """Return days since 1970 (with the part of the day), year, month (1 to 12), weekday (Monday 0) and hour."""
+    days, months = values.astype("datetime64[D]"), values.astype("datetime64[M]")
+    unknown = np.isnat(values)
+    parts = (
+        (values - np.datetime64(0, "us")) / np.timedelta64(1, "D"),
+        values.astype("datetime64[Y]").astype(np.float64) + 1970,
+        (months - values.astype("datetime64[Y]")).astype(np.float64) + 1,
+        (days.astype(np.int64) + 3.0) % 7,
+        (values - days) / np.timedelta64(1, "h"),
+    )
+    return {
+        name: np.where(unknown, np.nan, part).astype(np.float32).astype(np.float64)
+        for name, part in zip(TIME_PARTS, parts, strict=True)
+    }
