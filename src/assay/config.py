@@ -2,9 +2,9 @@
 
 import difflib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
@@ -34,13 +34,19 @@ def read_config(path: Path, model: type[Model]) -> Model:
         raise InputError(f"{path}: there is no such file") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except YAMLError as error:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected keys and values, found {type(content).__name__}")
     try:
         # Through JSON, so that strict typing still takes a YAML list for a tuple and a YAML date for a time.
-        return model.model_validate_json(json.dumps(content, default=str))
+        text = json.dumps(content, default=str)
+    except (TypeError, ValueError):
+        raise InputError(f"{path}: a key is a date or a list, or an anchor holds itself; put keys in quotes") from None
+    try:
+        return model.model_validate_json(text)
     except ValidationError as error:
         raise InputError(f"{path}: {_describe(error, model)}") from None
 
@@ -48,28 +54,66 @@ def read_config(path: Path, model: type[Model]) -> Model:
 def _describe(error: ValidationError, model: type[BaseModel]) -> str:
     problems = error.errors(include_url=False)
     first = problems[0]
-    where = ".".join(str(part) for part in first["loc"]) or "the file"
-    if first["type"] == "extra_forbidden":
-        key = str(first["loc"][-1])
-        near = difflib.get_close_matches(key, sorted(set(_field_names(model, set()))), n=1, cutoff=0.5)
-        message = f"unknown key {where!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-    elif first["type"] == "value_error":
-        message = f"{where}: {first['ctx']['error']}"
-    elif first["type"] == "missing":
-        message = f"{where} is missing"
-    else:
-        message = f"{where}: {first['msg']}, found {first['input']!r}"
-    return message + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else "")
+    keys, known = _place(model, first["loc"], first["type"])
+    # The members of a union each complain of the same value: that is one problem.
+    same = [one for one in problems if one["loc"] == first["loc"] or _place(model, one["loc"], one["type"])[0] == keys]
+    where = ".".join(keys) or "the file"
+    match first["type"]:
+        case "extra_forbidden":
+            message = f"unknown key {where!r}{did_you_mean(keys[-1], known)}"
+        case "missing":
+            message = f"{where} is missing"
+        case "union_tag_not_found":
+            message = f"{where}.kind is missing"
+        case "union_tag_invalid":
+            tag, tags = first["ctx"]["tag"], first["ctx"]["expected_tags"].replace("'", "")
+            message = f"{where}.kind: {tag!r} is not one of {tags}{did_you_mean(tag, tags.split(', '))}"
+        case "value_error":
+            message = f"{where}: {first['ctx']['error']}"
+        case _:
+            wanted = " or ".join(dict.fromkeys(one["msg"].removeprefix("Input should be ") for one in same))
+            message = f"{where}: should be {wanted}, found {repr(first['input'])[:80]}"
+    others = len(problems) - len(same)
+    return message + (f" (and {others} more)" if others else "")
 
 
-def _field_names(annotation: Any, seen: set[Any]) -> Iterator[str]:
-    """Yield the names of all fields below a type."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        if annotation in seen:
-            return
-        seen.add(annotation)
-        for name, field in annotation.model_fields.items():
-            yield name
-            yield from _field_names(field.annotation, seen)
-    for argument in get_args(annotation):
-        yield from _field_names(argument, seen)
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the end of a message that offers the nearest known name, or nothing where none is near."""
+    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _place(model: type[BaseModel], loc: tuple[int | str, ...], problem: str) -> tuple[list[str], set[str]]:
+    """Return the keys of a location, without pydantic's names of the members of a union, and the keys known there."""
+    kind: Any = model
+    keys: list[str] = []
+    known: set[str] = set()
+    for number, part in enumerate(loc):
+        known = set(_fields(kind))
+        kind, is_key = _below(kind, part)
+        if is_key or (number == len(loc) - 1 and problem == "extra_forbidden"):
+            keys.append(str(part))
+    return keys, known
+
+
+def _below(kind: Any, part: int | str) -> tuple[Any, bool]:
+    """Return the type that lies under `part` of a type, and whether `part` is a key and not a member of a union."""
+    if part in _fields(kind):
+        return _fields(kind)[str(part)], True
+    if get_origin(kind) in (dict, tuple, list):
+        return next(one for one in reversed(get_args(kind)) if one is not ...), True
+    for member in get_args(kind):
+        tag = _fields(member).get("kind")
+        if tag is not None and part in get_args(tag):
+            return member, False
+        found, is_key = _below(member, part)
+        if found is not None:
+            return found, is_key
+    return None, False
+
+
+def _fields(kind: Any) -> dict[str, Any]:
+    """Return the keys of a model and their types; no key for any other type."""
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return {}
+    return {field.alias or name: field.annotation for name, field in kind.model_fields.items()}

@@ -91,3 +91,24 @@ def _time_parts(values: np.ndarray) -> dict[str, np.ndarray]:
         name: np.where(unknown, np.nan, part).astype(np.float32).astype(np.float64)
         for name, part in zip(TIME_PARTS, parts, strict=True)
     }
+
+
+def sources(fitted: ColumnTransformer, contract: Contract) -> list[str]:
+    """Return for each column that a fitted `transformer` puts out the column of the contract that it comes from."""
+    found: list[str] = []
+    for part, transform, names in fitted.transformers_:
+        if part == "number":
+            found += [_origin(name, contract) for name in names]
+        elif part == "category":
+            found += [name for name, values in zip(names, transform.categories_, strict=True) for _ in values]
+        else:
+            # Of a target mean there is one for each class, all classes of a column together; a text is alone.
+            width = fitted.output_indices_[part]
+            names = [names] if isinstance(names, str) else list(names)
+            each = (width.stop - width.start) // len(names)
+            found += [name for name in names for _ in range(each)]
+    return found
+
+
+def _origin(name: str, contract: Contract) -> str:
+    return name if name in contract.features else name.rpartition(":")[0]

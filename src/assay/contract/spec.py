@@ -1,15 +1,29 @@
 """The contract: what the data is. Everything that needs to know imports it from here."""
 
+import math
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from assay.config import Frozen, read_config
 
 Task = Literal["binary", "multiclass", "regression"]
 CONTRACT = Path("contract.yaml")
+# Past this a float, and so JSON and a feature array, no longer holds every whole number.
+MAX_INTEGER = 2**53 - 1
+
+
+def parse_time(text: str, form: str | None = None) -> datetime:
+    """Return the moment that a text names: ISO 8601, or `form` as in strptime; ValueError for another or a zone."""
+    moment = datetime.strptime(text, form) if form else datetime.fromisoformat(text)
+    if moment.tzinfo is not None:
+        raise ValueError(f"{text!r} has a time zone, and times have none here")
+    return moment
+
+
+Moment = Annotated[datetime, BeforeValidator(lambda value: parse_time(value) if isinstance(value, str) else value)]
 
 
 class _Column(Frozen):
@@ -18,7 +32,7 @@ class _Column(Frozen):
 
 
 class Number(_Column):
-    """A measured quantity; `range` is inclusive, in `unit`."""
+    """A measured quantity; `range` is inclusive, in `unit`; `.inf` leaves a side open."""
 
     kind: Literal["number"]
     unit: str | None = None
@@ -31,7 +45,7 @@ class Number(_Column):
 
 
 class Integer(_Column):
-    """A whole number, a count for instance; `range` is inclusive."""
+    """A whole number of less than 2**53, a count for instance; `range` is inclusive."""
 
     kind: Literal["integer"]
     unit: str | None = None
@@ -40,7 +54,14 @@ class Integer(_Column):
     @model_validator(mode="after")
     def _range_is_ordered(self) -> Self:
         _check_range(self.range)
+        if self.range and max(map(abs, self.range)) > MAX_INTEGER:
+            raise ValueError(f"range {list(self.range)}: whole numbers are exact only up to {MAX_INTEGER} (2**53 - 1)")
         return self
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """The range, or that of all whole numbers that are exact."""
+        return self.range or (-MAX_INTEGER, MAX_INTEGER)
 
 
 class Boolean(_Column):
@@ -73,12 +94,17 @@ class Time(_Column):
     """A date or a moment, without a time zone; `range` is inclusive; `format` as in strptime, ISO 8601 if absent."""
 
     kind: Literal["time"]
-    range: tuple[datetime, datetime] | None = None
+    range: tuple[Moment, Moment] | None = None
     format: str | None = None
 
     @model_validator(mode="after")
-    def _range_is_ordered(self) -> Self:
+    def _is_consistent(self) -> Self:
         _check_range(self.range)
+        if self.format:
+            try:
+                parse_time(datetime(2001, 12, 31, 23, 59, 58).strftime(self.format), self.format)
+            except ValueError:
+                raise ValueError(f"format {self.format!r} is not one that strptime reads, without a zone") from None
         return self
 
 
@@ -137,7 +163,7 @@ class Slice(Frozen):
     """A column whose values, or intervals between `edges`, are judged apart."""
 
     column: str
-    edges: tuple[float, ...] = ()
+    edges: tuple[Annotated[float, Field(allow_inf_nan=False)], ...] = ()
 
 
 class Contract(Frozen):
@@ -159,6 +185,13 @@ class Contract(Frozen):
     def features(self) -> dict[str, Feature]:
         """The columns a model may use, in the order of the file."""
         return {name: column for name, column in self.columns.items() if isinstance(column, Feature)}
+
+    @property
+    def target_column(self) -> Number | Category:
+        """The target as a column: a number for regression, else a category."""
+        if self.task == "regression":
+            return Number(kind="number", unit=self.target.unit, range=self.target.range)
+        return Category(kind="category", values=self.target.classes)
 
     @property
     def ids(self) -> list[str]:
@@ -193,6 +226,10 @@ class Contract(Frozen):
             raise ValueError("only a binary task has a positive class")
         if self.task != "binary" and self.costs:
             raise ValueError("costs of two errors belong to a binary task")
+        for name, values in self._lists_of_values():
+            for marker in self.missing_markers:
+                if marker in values:
+                    raise ValueError(f"{marker!r} is a value of {name!r} and also one of missing_markers")
         for name in self.sensitive:
             self._must_have("sensitive", name)
         for part in self.slices:
@@ -208,9 +245,15 @@ class Contract(Frozen):
             column = self.columns[self.split.column]
             if self.split.by == "time" and not isinstance(column, Time | Integer | Number):
                 raise ValueError(f"split: {self.split.column!r} is a {column.kind}, and time has to be ordered")
+            if isinstance(column, Ignored):
+                raise ValueError(f"split: {self.split.column!r} is ignored, and so never checked; make it an id")
             if column.missing == "allow":
                 raise ValueError(f"split: {self.split.column!r} may be missing, and each row has to fall on one side")
         return self
+
+    def _lists_of_values(self) -> list[tuple[str, tuple[str, ...]]]:
+        categories = [(name, column.values) for name, column in self.columns.items() if isinstance(column, Category)]
+        return [*categories, (self.target.name, self.target.classes)]
 
     def _must_have(self, where: str, name: str) -> None:
         if name not in self.columns:
@@ -223,8 +266,8 @@ def load_contract(path: Path = CONTRACT) -> Contract:
 
 
 def _check_range(limits: tuple[float, float] | tuple[datetime, datetime] | None) -> None:
-    if limits is not None and not limits[0] <= limits[1]:  # type: ignore[operator]
-        raise ValueError(f"range [{limits[0]}, {limits[1]}]: the first is not below the second")
+    if limits is not None and (not limits[0] <= limits[1] or limits[0] == math.inf or limits[1] == -math.inf):  # type: ignore[operator]
+        raise ValueError(f"range [{limits[0]}, {limits[1]}]: no value is at least the first and at most the second")
 
 
 def _check_distinct(values: tuple[str, ...]) -> None:

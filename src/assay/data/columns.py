@@ -1,29 +1,32 @@
 """From a typed table to plain numpy columns, the form in which models get their rows."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
-from assay.contract.spec import Boolean, Contract, Feature, Integer, Number, Time
+from assay.contract.spec import Boolean, Column, Contract, Integer, Number, Time
+
+if TYPE_CHECKING:
+    # The service makes columns from rows, and has no pyarrow.
+    import pyarrow as pa
 
 Columns = Mapping[str, np.ndarray]
 
 
-def columns(table: pa.Table, contract: Contract) -> dict[str, np.ndarray]:
-    """Return the features of a table as one-dimensional arrays.
+def columns(table: "pa.Table", contract: Contract, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+    """Return the features of a table, or the named columns, as one-dimensional arrays.
 
     Numbers, integers and booleans are float64 with NaN for missing; times are datetime64[us] with NaT for missing;
     categories and texts are object arrays of str, with None for missing.
     """
-    return {name: _array(table[name], column) for name, column in contract.features.items()}
+    return {name: _array(table[name], contract.columns[name]) for name in names or contract.features}
 
 
-def _array(values: pa.ChunkedArray, column: Feature) -> np.ndarray:
+def _array(values: "pa.ChunkedArray", column: Column) -> np.ndarray:
     match column:
         case Number() | Integer() | Boolean():
-            return values.cast(pa.float64()).to_numpy().astype(np.float64, copy=True)
+            return values.cast("float64").to_numpy().astype(np.float64, copy=True)
         case Time():
             return values.to_numpy().astype("datetime64[us]")
         case _:
@@ -56,7 +59,7 @@ def length(data: Columns) -> int:
     return len(next(iter(data.values())))
 
 
-def target(table: pa.Table, contract: Contract) -> np.ndarray:
+def target(table: "pa.Table", contract: Contract) -> np.ndarray:
     """Return the target: float64 for regression, else the index of the label in `contract.classes`, as int64."""
     values = table[contract.target.name]
     if contract.task == "regression":

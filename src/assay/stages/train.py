@@ -9,7 +9,7 @@ from assay.params import load_params
 from assay.progress import say
 from assay.stages.prepare import read_split
 from assay.stages.tune import read_choice
-from assay.training.fitting import build, cheapest_threshold, fit, scores
+from assay.training.fitting import build, fit, set_threshold
 from assay.training.store import save_pipeline
 
 PIPELINE = Path("build/model/pipeline.skops")
@@ -22,12 +22,7 @@ def main() -> None:
     train, validation = read_split("train"), read_split("validation")
     pipeline = build(read_choice(), contract, params.seed, calibrate=params.train.calibrate)
     fit(pipeline, columns(train, contract), target(train, contract), contract)
-    threshold = None
-    if contract.task == "binary":
-        threshold = 0.5
-        if contract.costs:
-            positive = scores(pipeline, columns(validation, contract), contract)[:, 1]
-            threshold = cheapest_threshold(positive, target(validation, contract), contract.costs)
+    threshold = set_threshold(pipeline, columns(validation, contract), target(validation, contract), contract)
     save_pipeline(pipeline, PIPELINE)
     write_json(THRESHOLD, threshold)
     say(f"  fitted on {train.num_rows} rows" + ("" if threshold is None else f"; threshold {threshold:g}"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import parallel_config
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
@@ -52,8 +53,6 @@ def _pipeline(
             raise InputError(_unknown("parameters", name, sorted(known)))
     if "random_state" in known:
         parameters = {"random_state": seed, **parameters}
-    if "n_jobs" in known and family is not DUMMY:
-        parameters = {"n_jobs": 1 if kind.__name__.startswith("Logistic") else os.cpu_count(), **parameters}
     try:
         estimator.set_params(**parameters)
         estimator._validate_params()
@@ -86,8 +85,17 @@ def decide(scores: np.ndarray, contract: Contract, threshold: float | None) -> n
     if contract.task == "regression":
         return scores
     if contract.task == "binary":
-        return (scores[:, 1] >= (0.5 if threshold is None else threshold)).astype(np.int64)
+        return (scores[:, 1] >= threshold).astype(np.int64)
     return np.asarray(scores.argmax(axis=1), dtype=np.int64)
+
+
+def set_threshold(pipeline: Pipeline, data: Columns, target: np.ndarray, contract: Contract) -> float | None:
+    """Return the threshold of a binary model, the cheapest on these rows if errors have costs; None for other tasks."""
+    if contract.task != "binary":
+        return None
+    if contract.costs is None:
+        return 0.5
+    return cheapest_threshold(scores(pipeline, data, contract)[:, 1], target, contract.costs)
 
 
 def cheapest_threshold(positive: np.ndarray, target: np.ndarray, costs: Costs) -> float:
@@ -110,7 +118,9 @@ def cheapest_threshold(positive: np.ndarray, target: np.ndarray, costs: Costs) -
 @contextmanager
 def threads(rows: int) -> Iterator[None]:
     """Use one thread for few rows: starting more, on busy processors, costs far more than it saves."""
-    with threadpool_limits(limits=1 if rows < FEW_ROWS else os.cpu_count()):
+    number = 1 if rows < FEW_ROWS else os.cpu_count()
+    # Set around the model and not in it: a model must not remember how many processors it was fitted on.
+    with threadpool_limits(limits=number), parallel_config("threading", n_jobs=number):
         yield
 
 

@@ -1,0 +1,103 @@
+"""How the rules of the contract are worded: once, for the checks of data, the answers of the service and the tests."""
+
+import math
+from datetime import datetime
+
+from assay.contract.spec import Boolean, Category, Column, Integer, Number, Text, Time
+
+NO_ROWS = "no rows"
+MISSING_COLUMN = "missing column"
+UNKNOWN_COLUMN = "unknown column"
+ALL_MISSING = "all values are missing"
+MISSING = "missing value"
+NOT_FINITE = "not finite"
+ONE_CLASS = "one class only"
+
+Limits = tuple[float, float] | tuple[datetime, datetime]
+
+
+def limits(column: Column) -> Limits | None:
+    """Return the lowest and the highest value that a column allows, or None where its kind or contract has none."""
+    match column:
+        case Integer():
+            return column.limits
+        case Number() | Time():
+            return column.range
+        case _:
+            return None
+
+
+def wrong_type(column: Column) -> str:
+    """Return the rule that a cell of another kind breaks."""
+    return f"not {_noun(column)}"
+
+
+def below(bounds: Limits) -> str:
+    """Return the rule that a value below the range breaks."""
+    return f"below the range [{bounds[0]}, {bounds[1]}]"
+
+
+def above(bounds: Limits) -> str:
+    """Return the rule that a value above the range breaks."""
+    return f"above the range [{bounds[0]}, {bounds[1]}]"
+
+
+def unknown_value(values: tuple[str, ...]) -> str:
+    """Return the rule that a value outside the list breaks."""
+    return f"not one of {_listed(values)}"
+
+
+def too_long(column: Text) -> str:
+    """Return the rule that a text over the maximum length breaks."""
+    return f"longer than {column.max_length} characters"
+
+
+def expected(column: Column) -> str:
+    """Return what a value of the column has to be, as the end of "expected ..."."""
+    match column:
+        case Category():
+            wanted = f"one of {_listed(column.values)}"
+        case Text():
+            wanted = f"text of at most {column.max_length} characters"
+        case Time():
+            form = f"as {column.format}" if column.format else "in ISO 8601 without a zone"
+            wanted = f"a time {form}{_between(column.range)}"
+        case Number() | Integer():
+            wanted = f"{_noun(column)}{_between(limits(column))}"
+        case _:
+            wanted = _noun(column)
+    return wanted + (" or null" if column.missing == "allow" else "")
+
+
+def _noun(column: Column) -> str:
+    match column:
+        case Number():
+            return "a number"
+        case Integer():
+            return "a whole number"
+        case Boolean():
+            return "true or false"
+        case Time():
+            return "a time"
+        case _:
+            return "text"
+
+
+def _between(bounds: Limits | None) -> str:
+    if bounds is None or bounds == (-math.inf, math.inf):
+        return ""
+    if bounds[1] == math.inf:
+        return f" of at least {_short(bounds[0])}"
+    if bounds[0] == -math.inf:
+        return f" of at most {_short(bounds[1])}"
+    return f" between {_short(bounds[0])} and {_short(bounds[1])}"
+
+
+def _short(value: float | datetime) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value).removesuffix(".0")
+
+
+def _listed(values: tuple[str, ...]) -> str:
+    return ", ".join(values[:10]) + (f" and {len(values) - 10} more" if len(values) > 10 else "")

@@ -1,0 +1,128 @@
+"""How a model behaves: under small changes of its inputs, in which label it prefers, and towards groups."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from assay.contract.spec import Category, Contract, Text, Time
+from assay.data.columns import Columns
+from assay.evaluation.metrics import Rows
+
+Decide = Callable[[Columns], np.ndarray]
+
+
+def sensitivity(data: Columns, contract: Contract, decide: Decide, *, noise: float, seed: int) -> dict[str, Any]:
+    """Return how much answers change when inputs change a little: of each feature by itself, and of all together.
+
+    A number moves by a normal step of `noise` of its interquartile range, a time by one of as much, a category becomes
+    another value in a share `noise` of the rows. For classes the figure is the share of rows with another answer, for
+    numbers the mean change over the standard deviation of the answers. Texts stay as they are.
+    """
+    rng = np.random.default_rng(seed)
+    before = decide(data)
+    changed = {name: _perturb(values, contract, name, noise, rng) for name, values in data.items()}
+
+    def effect(moved: Columns) -> float:
+        after = decide({**data, **moved})
+        if contract.task == "regression":
+            return _round(np.abs(after - before).mean() / (before.std() or 1.0))
+        return _round((after != before).mean())
+
+    each = {name: effect({name: values}) for name, values in changed.items()}
+    return {
+        "noise": noise,
+        "all": effect(changed),
+        "features": dict(sorted(each.items(), key=lambda item: (-item[1], item[0]))),
+    }
+
+
+def _perturb(values: np.ndarray, contract: Contract, name: str, noise: float, rng: np.random.Generator) -> np.ndarray:
+    column = contract.features[name]
+    if isinstance(column, Text):
+        return values
+    if isinstance(column, Category):
+        other = np.array(column.values, dtype=object)[rng.integers(0, len(column.values), len(values))]
+        return np.where(rng.random(len(values)) < noise, other, values)
+    step = rng.standard_normal(len(values)) * noise
+    if isinstance(column, Time):
+        low, high = np.quantile(values[~np.isnat(values)].astype(np.int64), [0.25, 0.75]) if len(values) else (0, 0)
+        return values + (step * (high - low)).astype("timedelta64[us]")
+    known = values[~np.isnan(values)]
+    low, high = np.quantile(known, [0.25, 0.75]) if len(known) else (0.0, 0.0)
+    moved = values + step * ((high - low) or known.std() if len(known) else 0.0)
+    limits = getattr(column, "range", None)
+    return moved if limits is None else np.clip(moved, *limits)
+
+
+def dominance(rows: Rows, contract: Contract, parts: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Return, for all rows and each part, the label predicted most and its share beside its true share there."""
+    found = []
+    for name, inside in {"all rows": np.ones(len(rows.target), dtype=bool), **parts}.items():
+        if not inside.any():
+            continue
+        answers = np.bincount(rows.decision[inside], minlength=len(contract.classes)) / inside.sum()
+        truth = np.bincount(rows.target[inside], minlength=len(contract.classes)) / inside.sum()
+        top = int(answers.argmax())
+        found.append(
+            {
+                "part": name,
+                "rows": int(inside.sum()),
+                "label": contract.classes[top],
+                "predicted_share": _round(answers[top]),
+                "true_share": _round(truth[top]),
+            }
+        )
+    return found
+
+
+def fairness(rows: Rows, contract: Contract, groups: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Return metrics by group of each sensitive column, and the largest difference between two groups (Fairlearn).
+
+    Selection rate, true and false positive rate for a binary task, accuracy for classes, mean error for numbers.
+    Missing group values are a group of their own. Groups under 30 rows are shown and left out of the difference.
+    """
+    found: dict[str, Any] = {}
+    if not groups:
+        return found
+    # Imported here, since most contracts name no sensitive column and need not wait for it.
+    from fairlearn.metrics import MetricFrame, count, false_positive_rate, selection_rate, true_positive_rate
+    from sklearn.metrics import accuracy_score, mean_absolute_error
+
+    metrics: dict[str, Any] = {"rows": count}
+    if contract.task == "regression":
+        metrics |= {"mae": mean_absolute_error, "bias": lambda truth, answer: float(np.mean(answer - truth))}
+    else:
+        metrics["accuracy"] = accuracy_score
+    if contract.task == "binary":
+        metrics |= {"selection_rate": selection_rate}
+        metrics |= {"true_positive_rate": true_positive_rate, "false_positive_rate": false_positive_rate}
+    for name, values in groups.items():
+        labels = np.array(["missing" if value is None or value != value else str(value) for value in values])
+        frame = MetricFrame(metrics=metrics, y_true=rows.target, y_pred=rows.decision, sensitive_features=labels)
+        table = frame.by_group
+        large = table[table["rows"] >= SMALLEST_GROUP].drop(columns="rows")
+        found[name] = {
+            "groups": {
+                str(group): {metric: _round(float(value)) for metric, value in line.items()}
+                for group, line in table.iterrows()
+            },
+            "difference": {metric: _round(float(large[metric].max() - large[metric].min())) for metric in large}
+            if len(large) > 1
+            else {},
+        }
+    return found
+
+
+SMALLEST_GROUP = 30
+
+
+def group_columns(contract: Contract) -> list[str]:
+    """Return the columns that slices and groups are made from: all but ids, texts and times."""
+    kinds = {name: column.kind for name, column in contract.columns.items()}
+    wanted = {part.column for part in contract.slices} | set(contract.sensitive)
+    return [name for name in kinds if name in wanted or kinds[name] in ("number", "integer", "boolean", "category")]
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.6g}")

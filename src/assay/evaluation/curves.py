@@ -1,0 +1,101 @@
+"""The curves of a model, as tables that `dvc plots` draws."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from assay.contract.spec import Contract
+from assay.evaluation.metrics import Rows, confidence_and_truth
+
+POINTS = 200
+SHOWN_ROWS = 5000
+
+Table = Sequence[Mapping[str, Any]]
+
+
+def curves(rows: Rows, contract: Contract) -> dict[str, Table]:
+    """Return the plots that suit the task: name of the plot to its points, at most 200 on a line."""
+    if contract.task == "regression":
+        return {"residuals": residuals(rows)}
+    common = {"confusion": confusion(rows, contract), "reliability": reliability(rows)}
+    return {"roc": roc(rows), "precision_recall": precision_recall(rows), **common} if _is_binary(rows) else common
+
+
+def roc(rows: Rows) -> Table:
+    """Return the receiver operating characteristic of a binary model."""
+    false, true, _ = roc_curve(rows.target, rows.scores[:, 1])
+    return _line({"false_positive_rate": false, "true_positive_rate": true})
+
+
+def precision_recall(rows: Rows) -> Table:
+    """Return precision against recall of a binary model."""
+    precision, recall, _ = precision_recall_curve(rows.target, rows.scores[:, 1])
+    return _line({"recall": recall[::-1], "precision": precision[::-1]})
+
+
+def reliability(rows: Rows) -> Table:
+    """Return the observed share against the predicted probability, in ten bins with equally many rows."""
+    confidence, truth = confidence_and_truth(rows)
+    order = np.argsort(confidence, kind="stable")
+    return [
+        {
+            "predicted": _round(confidence[part].mean()),
+            "observed": _round(truth[part].mean()),
+            "rows": len(part),
+        }
+        for part in np.array_split(order, min(10, len(order)))
+    ]
+
+
+def confusion(rows: Rows, contract: Contract) -> Table:
+    """Return label and answer of each row; of very many rows an even selection."""
+    labels = contract.classes
+    return [
+        {"actual": labels[rows.target[i]], "predicted": labels[rows.decision[i]]}
+        for i in _even(len(rows.target), SHOWN_ROWS)
+    ]
+
+
+def residuals(rows: Rows) -> Table:
+    """Return the prediction of a number and how far the truth was above it; of very many rows an even selection."""
+    return [
+        {"predicted": _round(rows.scores[i]), "residual": _round(rows.target[i] - rows.scores[i])}
+        for i in _even(len(rows.target), SHOWN_ROWS)
+    ]
+
+
+def learning_curve(
+    sizes: Sequence[int], loss_of: Callable[[int], tuple[float, float]], loss: str
+) -> Table:
+    """Return the loss on training and validation rows of models fitted on the first so many training rows."""
+    points: list[dict[str, Any]] = []
+    for size in sizes:
+        seen, unseen = loss_of(size)
+        points.append({"rows": size, "side": "train", loss: _round(seen)})
+        points.append({"rows": size, "side": "validation", loss: _round(unseen)})
+    return points
+
+
+def learning_sizes(rows: int, points: int, max_rows: int) -> list[int]:
+    """Return training sizes, each half of the next, up to all rows or `max_rows`."""
+    largest = min(rows, max_rows)
+    return sorted({max(20, largest >> halvings) for halvings in range(points)} & set(range(1, largest + 1)))
+
+
+def _is_binary(rows: Rows) -> bool:
+    return rows.scores.ndim == 2 and rows.scores.shape[1] == 2
+
+
+def _line(axes: Mapping[str, np.ndarray]) -> Table:
+    index = _even(len(next(iter(axes.values()))), POINTS)
+    return [{name: _round(values[i]) for name, values in axes.items()} for i in index]
+
+
+def _even(n: int, most: int) -> np.ndarray:
+    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.6g}")

@@ -1,0 +1,67 @@
+"""What drives a model: permutation importance on its loss, and SHAP values of its scores."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import shap
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import Pipeline
+
+from assay.contract.spec import Contract
+from assay.data.columns import Columns, length
+from assay.training.fitting import inputs
+from model.features import sources
+
+REPEATS = 5
+
+
+def permutation_importance(data: Columns, loss: Callable[[Columns], float], seed: int) -> dict[str, float]:
+    """Return how much the loss rises when a feature is shuffled, mean of five shuffles (Breiman 2001); most first."""
+    rng = np.random.default_rng(seed)
+    base = loss(data)
+    shuffles = [rng.permutation(length(data)) for _ in range(REPEATS)]
+    rises = {
+        name: float(np.mean([loss({**data, name: values[shuffle]}) for shuffle in shuffles])) - base
+        for name, values in data.items()
+    }
+    return _ordered(rises)
+
+
+def shap_importance(pipeline: Pipeline, data: Columns, contract: Contract) -> dict[str, float] | None:
+    """Return the mean absolute SHAP value of each feature (Lundberg, Lee 2017), most first; None if there is no fast
+    explainer for the estimator.
+
+    The values are of the estimator's raw score (log-odds, or the predicted number), before calibration; those of all
+    columns that come from one feature are added up before the absolute value is taken.
+    """
+    transformed = pipeline[0].transform(inputs(data, contract))
+    values = _shap_values(_uncalibrated(pipeline[-1]), transformed)
+    if values is None:
+        return None
+    names = sources(pipeline[0], contract)
+    wholes = {name: values[:, [source == name for source in names]].sum(axis=1) for name in contract.features}
+    return _ordered({name: float(np.abs(whole).mean()) for name, whole in wholes.items()})
+
+
+def _shap_values(estimator: Any, transformed: np.ndarray) -> np.ndarray | None:
+    """Return SHAP values of shape (rows, columns) or (rows, columns, classes)."""
+    if isinstance(estimator, LogisticRegression | Ridge):
+        return np.asarray(shap.LinearExplainer(estimator, transformed).shap_values(transformed))
+    try:
+        return np.asarray(shap.TreeExplainer(estimator).shap_values(transformed))
+    except shap.utils._exceptions.InvalidModelError:
+        return None
+
+
+def _uncalibrated(estimator: Any) -> Any:
+    if isinstance(estimator, CalibratedClassifierCV):
+        return estimator.calibrated_classifiers_[0].estimator
+    return estimator
+
+
+def _ordered(importance: dict[str, float]) -> dict[str, float]:
+    return {
+        name: float(f"{value:.6g}") for name, value in sorted(importance.items(), key=lambda item: (-item[1], item[0]))
+    }

@@ -1,0 +1,229 @@
+"""Metrics of a model on rows, with bootstrap intervals.
+
+Each metric is computed for many weightings of the same rows at once: a bootstrap resample is a weighting by how often
+each row was drawn.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from assay.contract.spec import Contract, Costs
+
+CHUNK = 4_000_000
+RESAMPLED_ROWS = 100_000_000
+FEWEST_RESAMPLES = 200
+CALIBRATION_BINS = 10
+
+Weights = np.ndarray
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a metric looks at: targets and scores of the same rows, the answers, and the costs of wrong ones.
+
+    `target` has shape (rows,); `scores` has shape (rows, classes), or (rows,) for regression; `decision` (rows,).
+    """
+
+    target: np.ndarray
+    scores: np.ndarray
+    decision: np.ndarray
+    costs: Costs | None = None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A named figure, whether more of it is better, and the function from rows and weights to one value a weighting.
+
+    The weights have shape (weightings, rows), the result (weightings,).
+    """
+
+    name: str
+    higher_is_better: bool
+    compute: Callable[[Rows, Weights], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric's value on the rows, and the percentile interval over bootstrap resamples (Efron, Tibshirani 1993)."""
+
+    value: float
+    low: float
+    high: float
+
+
+def _mean(values: np.ndarray, weights: Weights) -> np.ndarray:
+    return np.asarray(weights @ values / weights.sum(axis=1))
+
+
+def _sorted_by_score(rows: Rows, weights: Weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the weights of positives and negatives at each distinct score, highest first, and their index."""
+    score = rows.scores[:, 1]
+    order = np.argsort(-score, kind="stable")
+    starts = np.flatnonzero(np.concatenate([[True], np.diff(score[order]) != 0]))
+    ordered, positive = weights[:, order], rows.target[order] == 1
+    return (
+        np.add.reduceat(ordered * positive, starts, axis=1),
+        np.add.reduceat(ordered * ~positive, starts, axis=1),
+        starts,
+    )
+
+
+def _roc_auc(rows: Rows, weights: Weights) -> np.ndarray:
+    positives, negatives, _ = _sorted_by_score(rows, weights)
+    above = np.cumsum(positives, axis=1) - positives / 2
+    return np.asarray((negatives * above).sum(axis=1) / (positives.sum(axis=1) * negatives.sum(axis=1)))
+
+
+def _average_precision(rows: Rows, weights: Weights) -> np.ndarray:
+    positives, negatives, _ = _sorted_by_score(rows, weights)
+    true, false = np.cumsum(positives, axis=1), np.cumsum(negatives, axis=1)
+    precision = true / np.maximum(true + false, 1e-300)
+    return np.asarray((precision * positives).sum(axis=1) / positives.sum(axis=1))
+
+
+def _accuracy(rows: Rows, weights: Weights) -> np.ndarray:
+    return _mean(rows.decision == rows.target, weights)
+
+
+def _balanced_accuracy(rows: Rows, weights: Weights) -> np.ndarray:
+    right = rows.decision == rows.target
+    recalls = [
+        (weights[:, rows.target == label] @ right[rows.target == label]) / weights[:, rows.target == label].sum(axis=1)
+        for label in np.unique(rows.target)
+    ]
+    return np.mean(recalls, axis=0)
+
+
+def _recall(rows: Rows, weights: Weights) -> np.ndarray:
+    positive = rows.target == 1
+    return _mean(rows.decision[positive] == 1, weights[:, positive])
+
+
+def _precision(rows: Rows, weights: Weights) -> np.ndarray:
+    chosen = weights * (rows.decision == 1)
+    return np.asarray(chosen @ rows.target / np.maximum(chosen.sum(axis=1), 1e-300))
+
+
+def _log_loss(rows: Rows, weights: Weights) -> np.ndarray:
+    return _mean(row_losses(rows), weights)
+
+
+def _brier(rows: Rows, weights: Weights) -> np.ndarray:
+    truth = np.eye(rows.scores.shape[1])[rows.target]
+    spread = (rows.scores - truth) ** 2
+    return _mean(spread[:, 1] if truth.shape[1] == 2 else spread.sum(axis=1), weights)
+
+
+def _calibration_error(rows: Rows, weights: Weights) -> np.ndarray:
+    confidence, right = confidence_and_truth(rows)
+    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    gaps = [np.abs(weights[:, bins == b] @ (confidence - right)[bins == b]) for b in np.unique(bins)]
+    return np.asarray(np.sum(gaps, axis=0) / weights.sum(axis=1))
+
+
+def _cost(rows: Rows, weights: Weights) -> np.ndarray:
+    assert rows.costs is not None
+    false_positive = (rows.decision == 1) & (rows.target == 0)
+    false_negative = (rows.decision == 0) & (rows.target == 1)
+    return _mean(rows.costs.false_positive * false_positive + rows.costs.false_negative * false_negative, weights)
+
+
+def _mae(rows: Rows, weights: Weights) -> np.ndarray:
+    return _mean(np.abs(rows.target - rows.scores), weights)
+
+
+def _rmse(rows: Rows, weights: Weights) -> np.ndarray:
+    return np.sqrt(_mean((rows.target - rows.scores) ** 2, weights))
+
+
+def _r2(rows: Rows, weights: Weights) -> np.ndarray:
+    mean = _mean(rows.target, weights)
+    total = _mean(rows.target**2, weights) - mean**2
+    return np.asarray(1 - _mean((rows.target - rows.scores) ** 2, weights) / np.maximum(total, 1e-300))
+
+
+CLASSES = [
+    Metric("accuracy", True, _accuracy),
+    Metric("balanced_accuracy", True, _balanced_accuracy),
+    Metric("log_loss", False, _log_loss),
+    Metric("brier", False, _brier),
+    Metric("calibration_error", False, _calibration_error),
+]
+BINARY = [
+    Metric("roc_auc", True, _roc_auc),
+    Metric("average_precision", True, _average_precision),
+    *CLASSES,
+    Metric("precision", True, _precision),
+    Metric("recall", True, _recall),
+]
+REGRESSION = [Metric("mae", False, _mae), Metric("rmse", False, _rmse), Metric("r2", True, _r2)]
+
+
+def metrics_for(contract: Contract) -> list[Metric]:
+    """Return the metrics of the contract's task, the most telling first."""
+    if contract.task == "regression":
+        return REGRESSION
+    if contract.task == "multiclass":
+        return CLASSES
+    return BINARY + ([Metric("cost", False, _cost)] if contract.costs else [])
+
+
+def row_losses(rows: Rows) -> np.ndarray:
+    """Return how wrong each row is: log loss for classes, absolute error for numbers."""
+    if rows.scores.ndim == 1:
+        return np.abs(rows.target - rows.scores)
+    given = rows.scores[np.arange(len(rows.target)), rows.target]
+    return np.asarray(-np.log(np.clip(given, 1e-15, 1)))
+
+
+def confidence_and_truth(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Return what calibration compares: the positive class's probability and whether it came so (binary), or the
+    highest probability and whether that label was right (multiclass).
+    """
+    if rows.scores.shape[1] == 2:
+        return rows.scores[:, 1], rows.target == 1
+    return rows.scores.max(axis=1), rows.scores.argmax(axis=1) == rows.target
+
+
+def measure(rows: Rows, metrics: list[Metric]) -> dict[str, float]:
+    """Return the value of each metric."""
+    once = np.ones((1, len(rows.target)))
+    return {metric.name: float(metric.compute(rows, once)[0]) for metric in metrics}
+
+
+def estimate(
+    rows: Rows, metrics: list[Metric], *, confidence: float, resamples: int, seed: int
+) -> dict[str, Estimate]:
+    """Return each metric with its interval; for classes the resampling keeps the number of rows of each class.
+
+    With very many rows fewer resamples are drawn (never under 200): the interval is as sharp then, and the time bound.
+    """
+    n = len(rows.target)
+    resamples = min(resamples, max(FEWEST_RESAMPLES, RESAMPLED_ROWS // n))
+    strata = rows.target if rows.scores.ndim == 2 else np.zeros(n, dtype=np.int64)
+    draws: dict[str, list[np.ndarray]] = {metric.name: [] for metric in metrics}
+    for weights in resample_weights(strata, resamples, seed):
+        for metric in metrics:
+            draws[metric.name].append(metric.compute(rows, weights))
+    tail = (1 - confidence) / 2
+    values = measure(rows, metrics)
+    return {
+        name: Estimate(values[name], *(float(q) for q in np.quantile(np.concatenate(drawn), [tail, 1 - tail])))
+        for name, drawn in draws.items()
+    }
+
+
+def resample_weights(strata: np.ndarray, resamples: int, seed: int) -> Iterator[Weights]:
+    """Yield bootstrap weights in chunks of shape (some, rows): how often each row was drawn within its stratum."""
+    rng = np.random.default_rng(seed)
+    n = len(strata)
+    members = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
+    chunk = max(1, CHUNK // n)
+    for start in range(0, resamples, chunk):
+        weights = np.zeros((min(chunk, resamples - start), n))
+        for row in weights:
+            for index in members:
+                row[index] = np.bincount(rng.integers(0, len(index), len(index)), minlength=len(index))
+        yield weights

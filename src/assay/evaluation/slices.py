@@ -1,0 +1,138 @@
+"""Parts of the data on which a model may be worse than on the whole: declared ones, and ones that are looked for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import false_discovery_control, ttest_ind
+from sliceline.slicefinder import Slicefinder
+
+from assay.contract.spec import Contract
+from assay.data.columns import Columns
+
+PARTS = 3
+FOUND = 10
+FEWEST = 5
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A column has this value, or a number above `low` and up to `high`."""
+
+    column: str
+    value: str | None = None
+    low: float = -np.inf
+    high: float = np.inf
+
+    def __str__(self) -> str:
+        """Return the condition as a person would write it."""
+        if self.value is not None:
+            return f"{self.column} is {self.value}"
+        if self.low == -np.inf:
+            return f"{self.column} up to {self.high:g}"
+        if self.high == np.inf:
+            return f"{self.column} above {self.low:g}"
+        return f"{self.column} in ({self.low:g}, {self.high:g}]"
+
+    def holds(self, data: Columns) -> np.ndarray:
+        """Return which rows it holds for."""
+        values = data[self.column]
+        if self.value is not None:
+            return np.array([str(value) == self.value for value in values], dtype=bool)
+        return np.asarray((values > self.low) & (values <= self.high))
+
+
+Slice = tuple[Condition, ...]
+
+
+def holds(part: Slice, data: Columns) -> np.ndarray:
+    """Return which rows a slice has: those that all its conditions hold for."""
+    return np.logical_and.reduce([condition.holds(data) for condition in part])
+
+
+def declared(contract: Contract, data: Columns) -> list[Slice]:
+    """Return the slices that the contract names: each interval between edges, or each value that occurs."""
+    parts: list[Slice] = []
+    for entry in contract.slices:
+        if entry.edges or data[entry.column].dtype == np.float64:
+            parts += [(condition,) for condition in _intervals(entry.column, entry.edges)]
+        else:
+            values = sorted({str(value) for value in data[entry.column]})
+            parts += [(Condition(entry.column, value=value),) for value in values]
+    return parts
+
+
+def discover(data: Columns, losses: np.ndarray, *, min_rows: int) -> list[Slice]:
+    """Return up to ten slices, of one or two conditions, on which the losses are highest (SliceLine, Sagadeeva 2021).
+
+    Numbers are cut into thirds. What comes out is a suspicion: `judge` it on other rows.
+    """
+    choices = {name: _conditions(name, values) for name, values in data.items()}
+    choices = {name: conditions for name, conditions in choices.items() if len(conditions) > 1}
+    if not choices or losses.max() <= 0:
+        return []
+    codes = np.zeros((len(losses), len(choices)), dtype=np.int64)
+    for j, conditions in enumerate(choices.values()):
+        for code, condition in enumerate(conditions, start=1):
+            codes[condition.holds(data), j] = code
+    finder = Slicefinder(alpha=0.9, k=FOUND, max_l=2, min_sup=max(FEWEST, min_rows), verbose=False)
+    finder.fit(codes, losses)
+    conditions_of = list(choices.values())
+    found = [
+        tuple(conditions_of[j][int(code) - 1] for j, code in enumerate(row) if code is not None and int(code) > 0)
+        for row in finder.top_slices_
+    ]
+    return [part for part in found[:FOUND] if part]
+
+
+def judge(
+    parts: Sequence[Slice], data: Columns, losses: np.ndarray, *, min_rows: int, false_discovery_rate: float
+) -> list[dict[str, Any]]:
+    """Hold the mean loss of each slice against the rest of the rows.
+
+    A slice is `worse` when Welch's one-sided test says so after correction for looking many times (Benjamini and
+    Hochberg 1995). Slices with fewer than `min_rows` rows, or with nearly all of them, are left out. The most harmful
+    comes first.
+    """
+    rows: list[dict[str, Any]] = []
+    for part in parts:
+        inside = holds(part, data)
+        if inside.sum() < min_rows or (~inside).sum() < FEWEST:
+            continue
+        within, outside = losses[inside], losses[~inside]
+        p = 1.0 if np.ptp(losses) == 0 else float(ttest_ind(within, outside, equal_var=False, alternative="greater")[1])
+        rows.append(
+            {
+                "slice": " and ".join(str(condition) for condition in part),
+                "rows": int(inside.sum()),
+                "loss": _round(within.mean()),
+                "loss_elsewhere": _round(outside.mean()),
+                "p": 1.0 if np.isnan(p) else p,
+            }
+        )
+    if rows:
+        corrected = false_discovery_control([row["p"] for row in rows])
+        for row, q in zip(rows, corrected, strict=True):
+            row |= {"p": _round(row["p"]), "q": _round(q), "worse": bool(q <= false_discovery_rate)}
+    return sorted(rows, key=lambda row: (row["q"], row["loss_elsewhere"] - row["loss"], row["slice"]))
+
+
+def _conditions(name: str, values: np.ndarray) -> list[Condition]:
+    if values.dtype == object:
+        kinds, counts = np.unique([str(value) for value in values], return_counts=True)
+        common = kinds[np.argsort(-counts, kind="stable")][:20]
+        return [Condition(name, value=str(value)) for value in common]
+    if values.dtype != np.float64 or not len(known := values[~np.isnan(values)]):
+        return []
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, PARTS + 1)[1:-1]))
+    return _intervals(name, [float(f"{edge:.3g}") for edge in edges if known.min() <= edge < known.max()])
+
+
+def _intervals(name: str, edges: Sequence[float]) -> list[Condition]:
+    bounds = [-np.inf, *sorted(set(edges)), np.inf]
+    return [Condition(name, low=low, high=high) for low, high in zip(bounds[:-1], bounds[1:], strict=True)]
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.6g}")

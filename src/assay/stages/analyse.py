@@ -1,0 +1,83 @@
+"""Look behind the average: slices, small changes, label dominance, groups, and what drives the model."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from assay.contract.spec import load_contract
+from assay.data.columns import Columns, columns, target
+from assay.evaluation.behaviour import dominance, fairness, group_columns, sensitivity
+from assay.evaluation.explain import permutation_importance, shap_importance
+from assay.evaluation.metrics import Rows, row_losses
+from assay.evaluation.slices import declared, discover, holds, judge
+from assay.files import read_json, write_json
+from assay.params import load_params
+from assay.progress import say
+from assay.stages.prepare import read_split
+from assay.stages.train import PIPELINE, THRESHOLD
+from assay.training.fitting import decide, scores
+from assay.training.store import load_pipeline
+
+REPORT = Path("reports/analyse.json")
+
+
+def main() -> None:
+    """Write the analysis of the model on the test rows."""
+    params, contract = load_params(), load_contract()
+    how = params.analyse
+    pipeline, threshold = load_pipeline(PIPELINE), read_json(THRESHOLD)
+    test, validation = read_split("test"), read_split("validation")
+
+    def judged(table: pa.Table) -> Rows:
+        given = scores(pipeline, columns(table, contract), contract)
+        return Rows(target(table, contract), given, decide(given, contract, threshold), contract.costs)
+
+    names = group_columns(contract)
+    rows, parts = judged(test), columns(test, contract, names)
+    named = declared(contract, parts)
+    # Looked for on the validation rows and judged on the test rows: a slice found on the rows it is judged on is
+    # always bad.
+    suspects = discover(
+        columns(validation, contract, names),
+        row_losses(judged(validation)),
+        min_rows=round(how.slice_min_rows * validation.num_rows / test.num_rows),
+    )
+    limits = {"min_rows": how.slice_min_rows, "false_discovery_rate": how.slice_false_discovery_rate}
+    losses = row_losses(rows)
+    sample = _sample(test, how.max_rows, params.seed)
+    some, some_target = columns(sample, contract), target(sample, contract)
+
+    def loss(data: Columns) -> float:
+        given = scores(pipeline, data, contract)
+        return float(row_losses(Rows(some_target, given, some_target)).mean())
+
+    def answers(data: Columns) -> np.ndarray:
+        return decide(scores(pipeline, data, contract), contract, threshold)
+
+    found = {
+        "slices": {
+            "declared": judge(named, parts, losses, **limits),
+            "discovered": judge(suspects, parts, losses, **limits),
+        },
+        "sensitivity": sensitivity(some, contract, answers, noise=how.noise, seed=params.seed),
+        "dominance": []
+        if contract.task == "regression"
+        else dominance(rows, contract, {" and ".join(map(str, part)): holds(part, parts) for part in named}),
+        "fairness": fairness(rows, contract, {name: parts[name] for name in contract.sensitive}),
+        "importance": {
+            "permutation": permutation_importance(some, loss, params.seed),
+            "shap": shap_importance(pipeline, some, contract),
+        },
+    }
+    write_json(REPORT, found)
+    worse = [row["slice"] for kind in found["slices"].values() for row in kind if row["worse"]]
+    say(f"  slices surely worse: {', '.join(worse) or 'none'}; small changes change {found['sensitivity']['all']:.1%}")
+    say("  drives the model: " + ", ".join(list(found["importance"]["permutation"])[:5]))
+
+
+def _sample(table: pa.Table, most: int, seed: int) -> pa.Table:
+    if table.num_rows <= most:
+        return table
+    index = np.random.default_rng(seed).choice(table.num_rows, most, replace=False)
+    return table.take(pa.array(np.sort(index)))

@@ -1,0 +1,107 @@
+"""Measure the model on the rows it never saw, beside the rows it did and beside a dummy."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assay.contract.spec import Contract, load_contract
+from assay.data.columns import Columns, columns, take, target
+from assay.evaluation.curves import curves, learning_curve, learning_sizes
+from assay.evaluation.metrics import Rows, estimate, measure, metrics_for, row_losses
+from assay.files import read_json, write_json, write_text
+from assay.params import Params, load_params
+from assay.progress import say, track
+from assay.stages.prepare import read_split
+from assay.stages.train import PIPELINE, THRESHOLD
+from assay.stages.tune import read_choice
+from assay.training.fitting import build, build_dummy, decide, fit, scores, set_threshold
+from assay.training.store import load_pipeline
+
+METRICS = Path("metrics.json")
+PLOTS = Path("plots")
+
+
+def main() -> None:
+    """Write metrics.json and the plots."""
+    params, contract = load_params(), load_contract()
+    data, wanted = {}, {}
+    for side in ("train", "validation", "test"):
+        table = read_split(side)
+        data[side], wanted[side] = columns(table, contract), target(table, contract)
+    pipeline, threshold = load_pipeline(PIPELINE), read_json(THRESHOLD)
+
+    def judge(model: Any, side: str, cut: float | None) -> Rows:
+        given = scores(model, data[side], contract)
+        return Rows(wanted[side], given, decide(given, contract, cut), contract.costs)
+
+    kinds = metrics_for(contract)
+    test = judge(pipeline, "test", threshold)
+    how = params.evaluate
+    estimates = estimate(
+        test, kinds, confidence=how.confidence, resamples=how.resamples, seed=params.seed
+    )
+    dummy = fit(build_dummy(contract), data["train"], wanted["train"], contract)
+    dummy_cut = set_threshold(dummy, data["validation"], wanted["validation"], contract)
+    metrics = {
+        "test": {
+            name: {"value": _round(e.value), "low": _round(e.low), "high": _round(e.high)}
+            for name, e in estimates.items()
+        },
+        **{
+            side: {name: _round(value) for name, value in measure(judge(pipeline, side, threshold), kinds).items()}
+            for side in ("validation", "train")
+        },
+        "dummy": {name: _round(value) for name, value in measure(judge(dummy, "test", dummy_cut), kinds).items()},
+        "rows": {side: len(values) for side, values in wanted.items()},
+    }
+    for name, table in curves(test, contract).items():
+        _write_csv(PLOTS / f"{name}.csv", table)
+    _write_csv(PLOTS / "learning.csv", _learning(data, wanted, contract, params))
+    write_json(METRICS, metrics)
+    first = kinds[0].name
+    best = estimates[first]
+    say(f"  test {first} {best.value:.4f} [{best.low:.4f}, {best.high:.4f}], dummy {metrics['dummy'][first]:.4f}")
+
+
+def _learning(
+    data: dict[str, Columns], wanted: dict[str, np.ndarray], contract: Contract, params: Params
+) -> Any:
+    """Fit the chosen model on growing parts of the training rows, and measure its loss."""
+    choice = read_choice()
+    most = params.evaluate.learning_curve_max_rows
+    # In the order of a file neighbours may be alike: a fixed shuffle makes every part a sample of the whole.
+    order = np.random.default_rng(params.seed).permutation(len(wanted["train"]))
+    unseen = np.arange(min(len(wanted["validation"]), most))
+    rows_unseen, target_unseen = take(data["validation"], unseen), wanted["validation"][unseen]
+
+    def loss_of(size: int) -> tuple[float, float]:
+        seen, target_seen = take(data["train"], order[:size]), wanted["train"][order[:size]]
+        model = fit(build(choice, contract, params.seed), seen, target_seen, contract)
+        return _loss(model, seen, target_seen), _loss(model, rows_unseen, target_unseen)
+
+    def _loss(model: Any, rows: Columns, truth: np.ndarray) -> float:
+        given = scores(model, rows, contract)
+        return float(row_losses(Rows(truth, given, truth)).mean())
+
+    sizes = learning_sizes(len(order), params.evaluate.learning_curve_points, most)
+    if contract.task != "regression":
+        # The smallest part may lack a class, and a model of fewer classes is another model.
+        sizes = [size for size in sizes if len(np.unique(wanted["train"][order[:size]])) == len(contract.classes)]
+    shown = track(sizes, len(sizes), "learning curve")
+    return learning_curve(list(shown), loss_of, "mae" if contract.task == "regression" else "log_loss")
+
+
+def _write_csv(path: Path, table: Any) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(table[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    write_text(path, text.getvalue())
+
+
+def _round(value: float) -> float:
+    """Round to six digits: what lies below differs from machine to machine."""
+    return float(f"{value:.6g}")

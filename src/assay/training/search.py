@@ -1,0 +1,150 @@
+"""The search over model families: probabilistic, pruned, in parallel, and the same on every run."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optuna
+from joblib import Parallel, delayed
+from sklearn.model_selection import KFold, StratifiedKFold
+
+from assay.contract.spec import Contract
+from assay.data.columns import Columns, length, take
+from assay.evaluation.metrics import Rows, row_losses
+from assay.params import ModelChoice, Tune
+from assay.progress import say, track
+from assay.training.fitting import build, build_dummy, fit, scores
+from model.estimators import FAMILIES
+
+WARM_UP_TRIALS = 3
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One choice that was tried: its mean loss over the folds it got, and whether it was stopped early."""
+
+    number: int
+    choice: ModelChoice
+    losses: tuple[float, ...]
+    state: str
+
+    @property
+    def score(self) -> float:
+        """The mean loss; lower is better."""
+        return float(np.mean(self.losses))
+
+
+def search(
+    data: Columns, target: np.ndarray, contract: Contract, how: Tune, seed: int
+) -> tuple[ModelChoice, list[Trial]]:
+    """Try `how.trials` choices by cross-validation on these rows; return the best and all of them, the dummy first.
+
+    Each family has a study of its own (tree-structured Parzen estimator, Bergstra et al. 2011) and an equal share of
+    the trials. Trials are asked for in batches and run fold by fold, side by side; after each fold those above the
+    median of earlier trials are stopped. Nothing depends on which trial finishes first, so the same data, parameters
+    and seed give the same result on any number of processors.
+    """
+    data, target = _sample(data, target, how.max_rows, seed)
+    folds = _folds(data, target, contract, how.folds, seed)
+    losses = [_loss(None, data, target, contract, fold, seed) for fold in folds]
+    trials = [Trial(0, ModelChoice(family="dummy", parameters={}), tuple(losses), "complete")]
+    share = max(1, how.trials // len(FAMILIES))
+    batches = [
+        (family, min(how.batch, share - start)) for family in FAMILIES for start in range(0, share, how.batch)
+    ]
+    studies = {family: _study(seed) for family in FAMILIES}
+    with Parallel(n_jobs=os.cpu_count()) as parallel:
+        for family, size in track(batches, len(batches), "search"):
+            asked = [studies[family].ask() for _ in range(size)]
+            choices = [_choice(family, trial, contract) for trial in asked]
+            results: dict[int, list[float]] = {i: [] for i in range(size)}
+            running = list(results)
+            for step, fold in enumerate(folds):
+                found = parallel(
+                    delayed(_loss)(choices[i], data, target, contract, fold, seed) for i in running
+                )
+                for i, loss in zip(running, found, strict=True):
+                    results[i].append(loss)
+                    asked[i].report(float(np.mean(results[i])), step)
+                running = [i for i in running if not asked[i].should_prune()]
+            for i, trial in enumerate(asked):
+                whole = len(results[i]) == len(folds)
+                state = optuna.trial.TrialState.COMPLETE if whole else optuna.trial.TrialState.PRUNED
+                studies[family].tell(trial, float(np.mean(results[i])) if whole else None, state)
+                trials.append(
+                    Trial(len(trials), choices[i], tuple(results[i]), "complete" if whole else "pruned")
+                )
+            best = _best(trials)
+            say(f"  {len(trials) - 1} trials, best {best.choice.family} with loss {best.score:.4f}")
+    return _best(trials).choice, trials
+
+
+def as_csv(trials: Sequence[Trial]) -> str:
+    """Return the trials as lines of CSV: number, family, score, best so far, folds, state, parameters."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    best = np.inf
+    for trial in trials:
+        if trial.state == "complete":
+            best = min(best, trial.score)
+        parameters = json.dumps(trial.choice.parameters)
+        row: list[Any] = [trial.number, trial.choice.family, f"{trial.score:.6g}", f"{best:.6g}"]
+        writer.writerow([*row, len(trial.losses), trial.state, parameters])
+    return text.getvalue()
+
+
+def _best(trials: Sequence[Trial]) -> Trial:
+    """Return the best whole trial of a real family; the dummy is there for comparison only."""
+    return min((t for t in trials if t.state == "complete" and t.choice.family in FAMILIES), key=lambda t: t.score)
+
+
+def _choice(family: str, trial: optuna.Trial, contract: Contract) -> ModelChoice:
+    """Return what a trial suggests, with four digits: enough for the model, and readable in params.yaml."""
+    suggested = FAMILIES[family].space(trial, contract.task)
+    parameters = {
+        name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in suggested.items()
+    }
+    return ModelChoice(family=family, parameters=parameters)
+
+
+def _study(seed: int) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.create_study(
+        sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=True, n_startup_trials=6),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=WARM_UP_TRIALS, n_warmup_steps=0),
+    )
+
+
+def _sample(data: Columns, target: np.ndarray, most: int, seed: int) -> tuple[Columns, np.ndarray]:
+    if len(target) <= most:
+        return data, target
+    index = np.sort(np.random.default_rng(seed).choice(len(target), most, replace=False))
+    return take(data, index), target[index]
+
+
+def _folds(
+    data: Columns, target: np.ndarray, contract: Contract, folds: int, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    kind = KFold if contract.task == "regression" else StratifiedKFold
+    return list(kind(folds, shuffle=True, random_state=seed).split(np.zeros(length(data)), target))
+
+
+def _loss(
+    choice: ModelChoice | None,
+    data: Columns,
+    target: np.ndarray,
+    contract: Contract,
+    fold: tuple[np.ndarray, np.ndarray],
+    seed: int,
+) -> float:
+    """Return the mean loss on one held-out fold; no choice is the dummy."""
+    seen, unseen = fold
+    pipeline = build_dummy(contract) if choice is None else build(choice, contract, seed)
+    fit(pipeline, take(data, seen), target[seen], contract)
+    given = scores(pipeline, take(data, unseen), contract)
+    return float(row_losses(Rows(target[unseen], given, target[unseen])).mean())
