@@ -166,11 +166,21 @@ class Slice(Frozen):
     edges: tuple[Annotated[float, Field(allow_inf_nan=False)], ...] = ()
 
 
+class About(Frozen):
+    """What the model card says of the data and of the model's use."""
+
+    source: str = ""
+    licence: str = ""
+    intended_use: str = ""
+    limits: tuple[str, ...] = ()
+
+
 class Contract(Frozen):
     """What the data is: where it lies, its columns, its target and what must be held about them."""
 
     name: str
     description: str = ""
+    about: About = About()
     data: Path
     task: Task
     target: Target

@@ -5,85 +5,69 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assay.contract.spec import Category, Column, Contract, Ignored, Integer, Number, Text, Time
+from assay.contract import rules
+from assay.contract.spec import Category, Column, Contract, Ignored, Number, Text
 from assay.data.violations import Violation, violation
 
 
 def check(table: pa.Table, contract: Contract) -> list[Violation]:
-    """Return all violations of the contract in a table that `assay.data.reading` made.
+    """Return the violations among the values of a table that `assay.data.reading` made.
 
-    The rules are: no rows, missing value, all missing, not finite, out of range, unknown category, too long, and for
-    the target of a classification one class only. Costs one pass over each column.
+    The rules are: no rows, not finite, out of range, unknown category, too long, and for the target of a
+    classification one class only. Cells that are missing or not of their type are null in the table: reading reports
+    them, and here they break no rule. Costs one pass over each column.
     """
     if table.num_rows == 0:
-        return [violation(contract.target.name, "no rows", 0, ["the table is empty"])]
+        return [violation(contract.target.name, rules.NO_ROWS, 0, ["the table is empty"])]
+    wanted: dict[str, Column] = {**contract.columns, contract.target.name: contract.target_column}
     found = [
         problem
-        for name, column in contract.columns.items()
+        for name, column in wanted.items()
         if name in table.column_names and not isinstance(column, Ignored)
         for problem in _check_column(name, table[name], column)
     ]
-    if contract.target.name in table.column_names:
-        found += _check_target(table[contract.target.name], contract)
+    if contract.task != "regression" and contract.target.name in table.column_names:
+        labels = table[contract.target.name]
+        present = pc.drop_null(labels.unique()).to_pylist()
+        if len(present) == 1:
+            found.append(violation(contract.target.name, rules.ONE_CLASS, len(labels), present))
     return found
 
 
 def _check_column(name: str, values: pa.ChunkedArray, column: Column) -> Iterator[Violation]:
-    if values.null_count == len(values):
-        yield violation(name, "all values are missing", len(values), ["no value"])
-        return
-    if column.missing == "refuse" and values.null_count:
-        yield from _where(name, "missing value", pc.is_null(values), values)
     match column:
-        case Number() | Integer():
-            if isinstance(column, Number):
-                yield from _where(name, "not finite", pc.is_inf(values), values)
-            yield from _outside(name, values, column.range)
-        case Time():
-            yield from _outside(name, values, column.range)
         case Category():
-            known = pc.is_in(values, pa.array(column.values, pa.string()), skip_nulls=True)
+            known = pc.is_in(values, pa.array(column.values, pa.string()))
             unknown = pc.and_(pc.invert(known), pc.is_valid(values))
-            yield from _where(name, f"not one of {_listed(column.values)}", unknown, values)
+            yield from _where(name, rules.unknown_value(column.values), unknown, values)
         case Text():
             too_long = pc.greater(pc.utf8_length(values), column.max_length)
-            yield from _where(name, f"longer than {column.max_length} characters", too_long, values)
+            yield from _where(name, rules.too_long(column), too_long, values)
+        case _:
+            yield from _check_limits(name, values, column)
 
 
-def _check_target(values: pa.ChunkedArray, contract: Contract) -> Iterator[Violation]:
-    target = contract.target
-    if values.null_count:
-        yield from _where(target.name, "missing value", pc.is_null(values), values)
-    if contract.task == "regression":
-        yield from _where(target.name, "not finite", pc.is_inf(values), values)
-        yield from _outside(target.name, values, target.range)
+def _check_limits(name: str, values: pa.ChunkedArray, column: Column) -> Iterator[Violation]:
+    limits = rules.limits(column)
+    if limits is None and not isinstance(column, Number):
         return
-    known = pc.is_in(values, pa.array(target.classes, pa.string()), skip_nulls=True)
-    unknown = pc.and_(pc.invert(known), pc.is_valid(values))
-    yield from _where(target.name, f"not one of {_listed(target.classes)}", unknown, values)
-    present = pc.drop_null(values.unique())
-    if len(present) < 2:
-        yield violation(target.name, "one class only", len(values), present.to_pylist())
-
-
-def _outside(name: str, values: pa.ChunkedArray, limits: tuple[object, object] | None) -> Iterator[Violation]:
-    if limits is None:
-        return
-    low, high = limits
-    extremes = pc.min_max(values).as_py()
     # The minimum and maximum are cheap, and nearly always say that there is nothing to look for.
-    if extremes["min"] < low:
-        yield from _where(name, f"below the range [{low}, {high}]", pc.less(values, low), values)
-    if extremes["max"] > high:
-        yield from _where(name, f"above the range [{low}, {high}]", pc.greater(values, high), values)
+    extremes = pc.min_max(values).as_py()
+    if extremes["min"] is None:
+        return
+    if isinstance(column, Number) and (abs(extremes["min"]) == float("inf") or abs(extremes["max"]) == float("inf")):
+        yield from _where(name, rules.NOT_FINITE, pc.is_inf(values), values)
+        values = pc.if_else(pc.is_inf(values), None, values)
+        extremes = pc.min_max(values).as_py()
+    if limits is None or extremes["min"] is None:
+        return
+    if extremes["min"] < limits[0]:
+        yield from _where(name, rules.below(limits), pc.less(values, limits[0]), values)
+    if extremes["max"] > limits[1]:
+        yield from _where(name, rules.above(limits), pc.greater(values, limits[1]), values)
 
 
 def _where(name: str, rule: str, bad: pa.ChunkedArray, values: pa.ChunkedArray) -> Iterator[Violation]:
     count = pc.sum(bad).as_py()
     if count:
-        examples = ["" if value is None else value for value in values.filter(bad).slice(0, 3).to_pylist()]
-        yield violation(name, rule, count, examples, pc.index(bad, True).as_py())
-
-
-def _listed(values: tuple[str, ...]) -> str:
-    return ", ".join(values[:10]) + (f" and {len(values) - 10} more" if len(values) > 10 else "")
+        yield violation(name, rule, count, values.filter(bad).slice(0, 3).to_pylist(), pc.index(bad, True).as_py())

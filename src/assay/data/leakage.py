@@ -60,8 +60,8 @@ def leakage(table: pa.Table, contract: Contract, limits: Validate) -> Outcome:
     Kruskal's tau) that its bins explain on rows they were not computed from; 1 is a copy. Up to 100,000 rows are
     looked at.
     """
-    step = -(-table.num_rows // SAMPLE)
-    sample = table.take(pa.array(np.arange(0, table.num_rows, step)))
+    # Shuffled, for a file may alternate cases and controls: every second row would then be of one class.
+    sample = table.take(pa.array(np.random.default_rng(0).permutation(table.num_rows)[:SAMPLE]))
     wanted = target(sample, contract)
     scores = {
         name: _score(values, wanted, len(contract.classes)) for name, values in columns(sample, contract).items()
@@ -108,7 +108,9 @@ def _bins(values: np.ndarray) -> np.ndarray:
     """Return a bin number for each value: quantiles for numbers and times, one for each distinct string."""
     if values.dtype == object:
         return np.unique([str(value) for value in values], return_inverse=True)[1]
-    numbers = values.astype(np.int64).astype(np.float64) if values.dtype.kind == "M" else values
+    numbers = values
+    if values.dtype.kind == "M":
+        numbers = np.where(np.isnat(values), np.nan, values.astype(np.int64).astype(np.float64))
     known = numbers[~np.isnan(numbers)]
     distinct = np.unique(known)
     edges = distinct[1:] if len(distinct) <= BINS else np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1]))
@@ -120,6 +122,6 @@ def _is_id_like(table: pa.Table, name: str, contract: Contract, share: float) ->
     column = contract.features[name]
     if not isinstance(column, Category | Text | Integer) or table.num_rows < 50:
         return False
-    if isinstance(column, Text) and pc.mean(pc.utf8_length(table[name])).as_py() > 40:
+    if isinstance(column, Text) and (pc.mean(pc.utf8_length(table[name])).as_py() or 0) > 40:
         return False
     return pc.count_distinct(table[name]).as_py() >= share * table.num_rows

@@ -1,19 +1,39 @@
 """Reading a data file into a typed table, as the contract says; what does not fit becomes a violation."""
 
 import csv
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from assay.contract.spec import Boolean, Category, Column, Contract, Id, Ignored, Integer, Number, Text, Time
+from assay.config import did_you_mean
+from assay.contract import rules
+from assay.contract.spec import (
+    MAX_INTEGER,
+    Boolean,
+    Category,
+    Column,
+    Contract,
+    Id,
+    Ignored,
+    Integer,
+    Number,
+    Text,
+    Time,
+    parse_time,
+)
 from assay.data.violations import Violation, violation
 from assay.errors import InputError
 
 TRUE_WORDS = ["true", "True", "TRUE", "yes", "Yes", "1"]
 FALSE_WORDS = ["false", "False", "FALSE", "no", "No", "0"]
+EPOCH = datetime(1970, 1, 1)
+EARLIEST, LATEST = ((moment - EPOCH) // timedelta(microseconds=1) for moment in (datetime.min, datetime.max))
 
 
 def arrow_type(column: Column) -> pa.DataType:
@@ -34,114 +54,169 @@ def arrow_type(column: Column) -> pa.DataType:
 def read_table(path: Path, contract: Contract) -> tuple[pa.Table, list[Violation]]:
     """Read a CSV or Parquet file into the types of the contract.
 
-    Returns the table, its columns in the order of the contract and the target last, and the violations that
-    reading found: columns missing or unknown, and cells that are not of their type (these are null in the table).
-
-    Raises InputError for a file that is missing, empty, truncated, not UTF-8, ragged, or with a column named twice.
+    Returns what `typed` returns. Raises InputError for a file that is missing, empty, truncated, not UTF-8, ragged,
+    or with a column named twice.
     """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a .csv or .parquet file in it")
     if not path.is_file():
         raise InputError(f"{path}: there is no such file")
     if path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty")
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         return typed(_read_parquet(path), contract)
-    if path.suffix != ".csv":
+    if path.suffix.lower() != ".csv":
         raise InputError(f"{path}: expected a .csv or .parquet file")
     names = _header(path)
-    types = {name: arrow_type(column) for name, column in contract.columns.items()}
-    types[contract.target.name] = pa.float64() if contract.task == "regression" else pa.string()
-    if not any(isinstance(column, Time) for column in contract.columns.values()):
+    text = dict.fromkeys(names, pa.string())
+    types = {name: arrow_type(column) for name, column in contract.columns.items() if not isinstance(column, Time)}
+    types[contract.target.name] = arrow_type(contract.target_column)
+    try:
         try:
-            return typed(_read_csv(path, {name: types.get(name, pa.string()) for name in names}, contract), contract)
+            table = _read_csv(path, {name: types.get(name, pa.string()) for name in names}, contract)
         except pa.ArrowInvalid:
             # Some cell is not of its type, or the file is broken: the slow way tells which, and finds all.
-            pass
-    try:
-        return typed(_read_csv(path, dict.fromkeys(names, pa.string()), contract), contract)
+            table = _read_csv(path, text, contract)
     except pa.ArrowInvalid as error:
         raise InputError(f"{path}: {_one_line(error)}") from None
+    if _ends_inside_quotes(path):
+        raise InputError(f"{path}: the file ends inside a quoted cell, so a part of it is lost")
+    return typed(table, contract)
 
 
 def typed(table: pa.Table, contract: Contract) -> tuple[pa.Table, list[Violation]]:
-    """Give a table the columns, order and types of the contract; report what does not fit."""
-    twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
-    if twice:
-        raise InputError(f"column {twice[0]!r} is there twice")
-    wanted: dict[str, Column] = dict(contract.columns)
-    wanted[contract.target.name] = _target_column(contract)
+    """Give a table the columns and types of the contract, in its order and the target last.
+
+    Returns the table and its violations: columns missing or unknown, cells that are missing where that is refused or
+    in all rows, and cells that are not of their type (these are null in the table). A null, a NaN, and a text among
+    `missing_markers` are missing.
+    """
+    wanted: dict[str, Column] = {**contract.columns, contract.target.name: contract.target_column}
+    there = set(table.column_names)
     violations = [
-        violation(name, "unknown column", table.num_rows, ["not in the contract"])
+        violation(name, rules.UNKNOWN_COLUMN, table.num_rows, [f"not in the contract{did_you_mean(name, wanted)}"])
         for name in table.column_names
         if name not in wanted
     ]
     arrays: dict[str, pa.ChunkedArray] = {}
     for name, column in wanted.items():
-        if name not in table.column_names:
-            violations.append(violation(name, "missing column", table.num_rows, ["not in the data"]))
-            continue
-        values, bad = _cast(table[name], column)
-        if bad is not None and (count := pc.sum(bad).as_py() or 0):
-            examples = table[name].filter(bad).slice(0, 3).to_pylist()
-            first = pc.index(bad, True).as_py()
-            violations.append(violation(name, f"not a {column.kind}", count, examples, first))
-        # A NaN is a missing value; one way to say so is enough.
-        arrays[name] = pc.if_else(pc.is_nan(values), None, values) if pa.types.is_floating(values.type) else values
+        if name in there:
+            raw = _with_nulls(table[name], contract.missing_markers)
+            arrays[name] = _cast(raw, column)
+            violations += _misfits(name, raw, arrays[name], column)
+        else:
+            near = did_you_mean(name, there - set(wanted))
+            violations.append(violation(name, rules.MISSING_COLUMN, table.num_rows, [f"not in the data{near}"]))
     return pa.table(arrays), violations
 
 
-def _target_column(contract: Contract) -> Column:
-    target = contract.target
-    if contract.task == "regression":
-        return Number(kind="number", range=target.range)
-    return Category(kind="category", values=target.classes)
+def _misfits(name: str, raw: pa.ChunkedArray, values: pa.ChunkedArray, column: Column) -> Iterator[Violation]:
+    """Yield what is wrong with cells that have no value: none was given, or one of another type."""
+    if isinstance(column, Ignored):
+        return
+    if raw.null_count == len(raw):
+        if len(raw):
+            yield violation(name, rules.ALL_MISSING, len(raw), ["no value"])
+    elif column.missing == "refuse" and raw.null_count:
+        first = pc.index(pc.is_null(raw), True).as_py()
+        yield violation(name, rules.MISSING, raw.null_count, ["no value"], first)
+    if values.null_count > raw.null_count:
+        bad = pc.and_(pc.is_null(values), pc.is_valid(raw))
+        examples = _texts(raw.filter(bad).slice(0, 3))
+        yield violation(name, rules.wrong_type(column), pc.sum(bad).as_py(), examples, pc.index(bad, True).as_py())
 
 
-def _cast(values: pa.ChunkedArray, column: Column) -> tuple[pa.ChunkedArray, pa.ChunkedArray | None]:
-    """Return the values in the type of the column, null where they do not fit, and which those are."""
-    wanted = arrow_type(column)
-    if values.type == wanted:
-        return values, None
+def _with_nulls(values: pa.ChunkedArray, markers: tuple[str, ...]) -> pa.ChunkedArray:
+    """Return the values in a plain type, with null for all that stands for missing."""
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
+    if pa.types.is_large_string(values.type) or pa.types.is_string_view(values.type):
+        values = values.cast(pa.string())
+    if pa.types.is_string(values.type):
+        missing = pc.is_in(values, pa.array(markers, pa.string()))
+    elif pa.types.is_floating(values.type):
+        missing = pc.is_nan(values)
+    else:
+        return values
+    return pc.if_else(missing, None, values) if pc.any(missing).as_py() else values
+
+
+def _cast(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
+    """Return the values in the type of the column, null where they do not fit."""
+    wanted = arrow_type(column)
+    if values.type == wanted and not isinstance(column, Time):
+        return values
+    if _is_safe(values.type, column):
+        try:
+            cast = values.cast(wanted)
+            return _within_calendar(cast) if isinstance(column, Time) else _with_nulls(cast, ())
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            pass
     try:
-        if not (isinstance(column, Time | Boolean) and pa.types.is_string(values.type)):
-            return values.cast(wanted), None
+        text = values.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        pass
-    text = values.cast(pa.string())
-    parse = {Number: _number, Integer: _integer, Boolean: _boolean, Time: _time}[type(column)]
+        return pa.chunked_array([pa.nulls(len(values), wanted)])
     unique = text.unique()
-    parsed = pa.array([None if value is None else parse(value, column) for value in unique.to_pylist()], wanted)
-    cast = parsed.take(pc.index_in(text.combine_chunks(), unique))
-    result = pa.chunked_array([cast])
-    return result, pc.and_(pc.is_null(result), pc.is_valid(text))
+    parsed = pa.array([None if cell is None else _parse(cell.strip(), column) for cell in unique.to_pylist()], wanted)
+    return pa.chunked_array([parsed.take(pc.index_in(text.combine_chunks(), unique))])
 
 
-def _number(value: str, _: Column) -> float | None:
+def _is_safe(given: pa.DataType, column: Column) -> bool:
+    """Say whether Arrow's cast gives what the contract means, and no zone, unit or truth value of its own making."""
+    is_number = pa.types.is_integer(given) or pa.types.is_floating(given) or pa.types.is_decimal(given)
+    match column:
+        case Number() | Integer():
+            return is_number or pa.types.is_string(given) or pa.types.is_null(given)
+        case Boolean():
+            return pa.types.is_boolean(given) or pa.types.is_null(given)
+        case Time():
+            if pa.types.is_string(given):
+                return column.format is None
+            is_moment = pa.types.is_timestamp(given) and given.tz is None
+            return is_moment or pa.types.is_date(given) or pa.types.is_null(given)
+        case _:
+            return True
+
+
+def _within_calendar(moments: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the moments, null where Python has no such year."""
+    ticks = moments.cast(pa.int64())
+    extremes = pc.min_max(ticks).as_py()
+    if extremes["min"] is None or (extremes["min"] >= EARLIEST and extremes["max"] <= LATEST):
+        return moments
+    return pc.if_else(pc.or_(pc.less(ticks, EARLIEST), pc.greater(ticks, LATEST)), None, moments)
+
+
+def _parse(cell: str, column: Column) -> Any:
+    """Return the value that a text stands for, or None if it stands for none."""
     try:
-        return float(value)
-    except ValueError:
+        match column:
+            case Number():
+                return _number(cell)
+            case Integer():
+                number = _number(cell)
+                return int(number) if number == int(number) and abs(number) <= MAX_INTEGER else None
+            case Boolean():
+                return True if cell in TRUE_WORDS else False if cell in FALSE_WORDS else None
+            case Time():
+                return parse_time(cell, column.format)
+    except (ValueError, OverflowError):
         return None
+    return None
 
 
-def _integer(value: str, _: Column) -> int | None:
-    number = _number(value, _)
-    return int(number) if number is not None and number.is_integer() and abs(number) < 2**53 else None
+def _number(cell: str) -> float:
+    # Python takes 1_000 and the digits of every script; other readers of the file do not.
+    if "_" in cell or not cell.isascii():
+        raise ValueError(cell)
+    return float(cell)
 
 
-def _boolean(value: str, _: Column) -> bool | None:
-    return True if value in TRUE_WORDS else False if value in FALSE_WORDS else None
-
-
-def _time(value: str, column: Column) -> object:
-    from datetime import datetime
-
-    assert isinstance(column, Time)
+def _texts(values: pa.ChunkedArray) -> list[str]:
     try:
-        moment = datetime.strptime(value, column.format) if column.format else datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is None else None
+        return values.cast(pa.string()).to_pylist()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return [str(values.type)]
 
 
 def _read_csv(path: Path, types: dict[str, pa.DataType], contract: Contract) -> pa.Table:
@@ -165,8 +240,11 @@ def _has_text(contract: Contract) -> bool:
 
 def _read_parquet(path: Path) -> pa.Table:
     try:
-        return pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
+        names = pq.read_schema(path).names
+        _refuse_twice(path, names)
+        # Without a partitioning, or a folder named x=1 would add a column x.
+        return pq.read_table(path, partitioning=None)
+    except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: not a whole Parquet file: {_one_line(error)}") from None
 
 
@@ -176,10 +254,34 @@ def _header(path: Path) -> list[str]:
             names = next(csv.reader(file), [])
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: not UTF-8 text: {_one_line(error)}; save it as UTF-8") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    if any("\0" in name for name in names):
+        raise InputError(f"{path}: not UTF-8 text: the header holds zero bytes; save it as UTF-8")
+    _refuse_twice(path, names)
+    return names
+
+
+def _refuse_twice(path: Path, names: list[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InputError(f"{path}: the header names column {twice[0]!r} twice")
-    return names
+        raise InputError(f"{path}: column {twice[0]!r} is there twice")
+
+
+def _ends_inside_quotes(path: Path) -> bool:
+    """Say whether the last quote is never closed; Arrow takes the rest of the file for a cell without a word."""
+    with path.open("rb") as file:
+        quotes = sum(block.count(b'"') for block in iter(lambda: file.read(1 << 20), b""))
+    if quotes % 2 == 0:
+        return False
+    # An odd number can still be right, for a quote inside a bare cell is a mere character.
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        try:
+            for _ in csv.reader(file, strict=True):
+                pass
+        except csv.Error as error:
+            return "end of data" in str(error)
+    return False
 
 
 def _one_line(error: Exception) -> str:

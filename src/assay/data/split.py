@@ -59,16 +59,17 @@ def _by_time(moments: pa.ChunkedArray, shares: Prepare) -> np.ndarray:
 
 
 def _bits(values: pa.ChunkedArray) -> np.ndarray:
-    """Return 64 bits for each value: equal values give equal bits, missing ones give zero."""
+    """Return 64 bits for each value: equal values give equal bits, and missing ones the same."""
     if pa.types.is_string(values.type):
         unique = values.unique()
         hashed = [0 if value is None else _digest(value) for value in unique.to_pylist()]
         index = pc.index_in(values.combine_chunks(), unique)
         return np.array(hashed, dtype=np.uint64)[index.to_numpy(zero_copy_only=False)]
     if pa.types.is_timestamp(values.type):
-        values = values.cast(pa.int64())
+        ticks = pc.fill_null(values.cast(pa.int64()), np.iinfo(np.int64).min)
+        return ticks.to_numpy().view(np.uint64)
     # Adding zero makes -0.0 and 0.0 the same; NaN stands for missing and becomes one bit pattern.
-    numbers = values.cast(pa.float64()).to_numpy().astype(np.float64) + 0.0
+    numbers = values.cast(pa.float64(), safe=False).to_numpy().astype(np.float64) + 0.0
     bits = numbers.view(np.uint64).copy()
     bits[np.isnan(numbers)] = 0x7FF8000000000000
     return bits

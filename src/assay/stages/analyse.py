@@ -1,10 +1,9 @@
 """Look behind the average: slices, small changes, label dominance, groups, and what drives the model."""
 
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 
+from assay.artifacts import ANALYSIS, PIPELINE, THRESHOLD, read_split
 from assay.contract.spec import load_contract
 from assay.data.columns import Columns, columns, target
 from assay.evaluation.behaviour import dominance, fairness, group_columns, sensitivity
@@ -14,12 +13,8 @@ from assay.evaluation.slices import declared, discover, holds, judge
 from assay.files import read_json, write_json
 from assay.params import load_params
 from assay.progress import say
-from assay.stages.prepare import read_split
-from assay.stages.train import PIPELINE, THRESHOLD
 from assay.training.fitting import decide, scores
 from assay.training.store import load_pipeline
-
-REPORT = Path("reports/analyse.json")
 
 
 def main() -> None:
@@ -70,7 +65,7 @@ def main() -> None:
             "shap": shap_importance(pipeline, some, contract),
         },
     }
-    write_json(REPORT, found)
+    write_json(ANALYSIS, found)
     worse = [row["slice"] for kind in found["slices"].values() for row in kind if row["worse"]]
     say(f"  slices surely worse: {', '.join(worse) or 'none'}; small changes change {found['sensitivity']['all']:.1%}")
     say("  drives the model: " + ", ".join(list(found["importance"]["permutation"])[:5]))

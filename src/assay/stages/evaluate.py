@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from assay.artifacts import METRICS, PIPELINE, PLOTS, THRESHOLD, read_choice, read_split
 from assay.contract.spec import Contract, load_contract
 from assay.data.columns import Columns, columns, take, target
 from assay.evaluation.curves import curves, learning_curve, learning_sizes
@@ -14,14 +15,8 @@ from assay.evaluation.metrics import Rows, estimate, measure, metrics_for, row_l
 from assay.files import read_json, write_json, write_text
 from assay.params import Params, load_params
 from assay.progress import say, track
-from assay.stages.prepare import read_split
-from assay.stages.train import PIPELINE, THRESHOLD
-from assay.stages.tune import read_choice
 from assay.training.fitting import build, build_dummy, decide, fit, scores, set_threshold
 from assay.training.store import load_pipeline
-
-METRICS = Path("metrics.json")
-PLOTS = Path("plots")
 
 
 def main() -> None:

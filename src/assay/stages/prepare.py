@@ -1,12 +1,11 @@
 """Split the rows into train, validation and test, so that the split never leaks."""
 
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from assay.artifacts import SPLIT
 from assay.contract.spec import Contract, load_contract
 from assay.data.reading import read_table
 from assay.data.split import SIDES, assign
@@ -14,8 +13,6 @@ from assay.errors import InputError
 from assay.files import replacing
 from assay.params import load_params
 from assay.progress import say
-
-SPLIT = Path("build/split")
 
 
 def main() -> None:
@@ -31,11 +28,6 @@ def main() -> None:
             pq.write_table(part, temporary, compression="zstd")
     counts = np.bincount(sides, minlength=len(SIDES))
     say("  " + ", ".join(f"{name} {count} rows ({count / len(sides):.1%})" for name, count in zip(SIDES, counts)))
-
-
-def read_split(name: str) -> pa.Table:
-    """Read one side of the split."""
-    return pq.read_table(SPLIT / f"{name}.parquet")
 
 
 def _require_enough(name: str, part: pa.Table, contract: Contract) -> None:

@@ -1,19 +1,13 @@
 """Fit the chosen model on the training rows, and set its threshold on the validation rows."""
 
-from pathlib import Path
-
+from assay.artifacts import PIPELINE, THRESHOLD, read_choice, read_split
 from assay.contract.spec import load_contract
 from assay.data.columns import columns, target
 from assay.files import write_json
 from assay.params import load_params
 from assay.progress import say
-from assay.stages.prepare import read_split
-from assay.stages.tune import read_choice
 from assay.training.fitting import build, fit, set_threshold
 from assay.training.store import save_pipeline
-
-PIPELINE = Path("build/model/pipeline.skops")
-THRESHOLD = Path("build/model/threshold.json")
 
 
 def main() -> None:

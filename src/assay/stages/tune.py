@@ -1,14 +1,11 @@
 """Choose the model family and its parameters: by search, or as params.yaml says."""
 
-from pathlib import Path
-
+from assay.artifacts import CHOICE, TRIALS, read_split
 from assay.contract.spec import load_contract
-from assay.files import read_json, write_json, write_text
-from assay.params import ModelChoice, load_params
+from assay.files import write_json, write_text
+from assay.params import load_params
 from assay.progress import say
 
-CHOICE = Path("build/choice.json")
-TRIALS = Path("reports/trials.csv")
 HEADER = "trial,family,score,best,folds,state,parameters\n"
 
 
@@ -18,7 +15,6 @@ def main() -> None:
     if params.tune.search:
         # Imported here, since an ordinary run does not search and need not wait for scikit-learn.
         from assay.data.columns import columns, target
-        from assay.stages.prepare import read_split
         from assay.training.search import as_csv, search
 
         table = read_split("train")
@@ -30,8 +26,3 @@ def main() -> None:
     how = "found" if params.tune.search else "from params.yaml"
     say(f"  {choice.family} ({how}): " + ", ".join(f"{name} {value}" for name, value in choice.parameters.items()))
     write_json(CHOICE, choice.model_dump())
-
-
-def read_choice() -> ModelChoice:
-    """Read the choice that this stage made."""
-    return ModelChoice(**read_json(CHOICE))

@@ -1,7 +1,6 @@
 """Hold the data to the contract, and look for duplicates, rare classes and leakage."""
 
-from pathlib import Path
-
+from assay.artifacts import CHECKS
 from assay.contract.spec import CONTRACT, load_contract
 from assay.data.check import check
 from assay.data.leakage import class_shares, duplicates, leakage
@@ -11,8 +10,6 @@ from assay.files import write_json
 from assay.outcomes import Outcome
 from assay.params import load_params
 from assay.progress import say
-
-REPORT = Path("reports/validate.json")
 
 
 def main() -> None:
@@ -28,4 +25,4 @@ def main() -> None:
     outcomes = [held, *(look(table, contract, limits) for look in (duplicates, class_shares, leakage))]
     for outcome in outcomes:
         say(f"  {outcome.gate}: {outcome.verdict}: {outcome.reason}")
-    write_json(REPORT, [outcome.as_dict() for outcome in outcomes])
+    write_json(CHECKS, [outcome.as_dict() for outcome in outcomes])

@@ -1,0 +1,31 @@
+"""What the pipeline leaves, and where: one name for each file that a stage writes and another reads."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from assay.files import read_json
+from assay.params import ModelChoice
+
+SPLIT = Path("build/split")
+CHOICE = Path("build/choice.json")
+PIPELINE = Path("build/model/pipeline.skops")
+THRESHOLD = Path("build/model/threshold.json")
+METRICS = Path("metrics.json")
+PLOTS = Path("plots")
+CHECKS = Path("reports/validate.json")
+TRIALS = Path("reports/trials.csv")
+ANALYSIS = Path("reports/analyse.json")
+PARITY = Path("reports/parity.json")
+MODELS = Path("models")
+
+
+def read_split(side: str) -> pa.Table:
+    """Read the rows of one side of the split: train, validation or test."""
+    return pq.read_table(SPLIT / f"{side}.parquet")
+
+
+def read_choice() -> ModelChoice:
+    """Read the model family and parameters that were chosen."""
+    return ModelChoice(**read_json(CHOICE))

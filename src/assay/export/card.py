@@ -1,0 +1,107 @@
+"""The model card: what the model is, how good it is and what it must not be used for (Mitchell et al. 2019)."""
+
+from typing import Any
+
+from assay.contract.spec import Contract
+
+SHOWN = 5
+
+
+def card(
+    contract: Contract,
+    about: dict[str, Any],
+    metrics: dict[str, Any],
+    analysis: dict[str, Any],
+    checks: list[dict[str, Any]],
+) -> str:
+    """Return the card in Markdown, made from what the run left and nothing else."""
+    parts = [
+        [f"# Model card: {contract.name}", contract.description],
+        ["## Use", contract.about.intended_use or "The owner has not said what the model is for."],
+        ["## Limits", *([f"- {limit}" for limit in contract.about.limits] or ["The owner has named none."])],
+        ["## Data", *_data(contract, metrics, checks)],
+        ["## Model", *_model(contract, about)],
+        ["## Metrics", *_metrics(metrics)],
+        ["## Slices", *_slices(analysis)],
+        ["## Groups", *_groups(analysis)],
+        ["## What drives it", *_importance(analysis)],
+    ]
+    return "\n\n".join("\n".join(line for line in _spaced(part) if line is not None) for part in parts) + "\n"
+
+
+def _spaced(part: list[str]) -> list[str]:
+    return [part[0], "", *part[1:]]
+
+
+def _data(contract: Contract, metrics: dict[str, Any], checks: list[dict[str, Any]]) -> list[str]:
+    rows = metrics["rows"]
+    split = contract.split.by if contract.split.column is None else f"{contract.split.by} of {contract.split.column}"
+    return [
+        f"- Source: {contract.about.source or 'not stated'}",
+        f"- Licence: {contract.about.licence or 'not stated'}",
+        f"- Rows: {rows['train']} to train on, {rows['validation']} to choose the threshold on, {rows['test']} to judge "
+        f"on; split by {split}",
+        f"- Features: {len(contract.features)}; target: {contract.target.name}"
+        + (f" ({', '.join(contract.classes)})" if contract.classes else ""),
+        *[f"- {check['gate'].capitalize()}: {check['reason']}" for check in checks],
+    ]
+
+
+def _model(contract: Contract, about: dict[str, Any]) -> list[str]:
+    choice = about["choice"]
+    parameters = ", ".join(f"{name} = {value}" for name, value in choice["parameters"].items())
+    lines = [
+        f"- Family: {choice['family'].replace('_', ' ')} ({parameters or 'default parameters'})",
+        f"- Served as: {about['served']}" + (f", because {about['reason']}" if about["reason"] else ""),
+        f"- Versions: {', '.join(f'{name} {version}' for name, version in about['versions'].items())}",
+    ]
+    if about["threshold"] is not None:
+        lines.insert(1, f"- Answers {contract.target.positive} from a probability of {about['threshold']:g}" + _why(contract))
+    return lines
+
+
+def _why(contract: Contract) -> str:
+    if contract.costs is None:
+        return ""
+    costs = contract.costs
+    return (
+        f", the cheapest on the validation rows: a false positive costs {costs.false_positive:g}, a false negative "
+        f"{costs.false_negative:g} ({costs.unit})"
+    )
+
+
+def _metrics(metrics: dict[str, Any]) -> list[str]:
+    lines = ["| metric | test | interval | validation | train | dummy |", "|---|---|---|---|---|---|"]
+    for name, test in metrics["test"].items():
+        others = " | ".join(f"{metrics[side][name]:.4g}" for side in ("validation", "train", "dummy"))
+        lines.append(f"| {name} | {test['value']:.4g} | {test['low']:.4g} to {test['high']:.4g} | {others} |")
+    return lines
+
+
+def _slices(analysis: dict[str, Any]) -> list[str]:
+    rows = [row for kind in ("declared", "discovered") for row in analysis["slices"][kind]]
+    if not rows:
+        return ["No slice has enough rows."]
+    worst = sorted(rows, key=lambda row: row["loss_elsewhere"] - row["loss"])[:SHOWN]
+    lines = ["| slice | rows | loss | elsewhere | surely worse |", "|---|---|---|---|---|"]
+    return lines + [
+        f"| {row['slice']} | {row['rows']} | {row['loss']:.4g} | {row['loss_elsewhere']:.4g} | "
+        f"{'yes' if row['worse'] else 'no'} |"
+        for row in worst
+    ]
+
+
+def _groups(analysis: dict[str, Any]) -> list[str]:
+    if not analysis["fairness"]:
+        return ["No sensitive column is declared."]
+    return [
+        f"- {name}: largest difference between groups: "
+        + (", ".join(f"{metric} {value:.3g}" for metric, value in found["difference"].items()) or "too few rows to say")
+        for name, found in analysis["fairness"].items()
+    ]
+
+
+def _importance(analysis: dict[str, Any]) -> list[str]:
+    importance = analysis["importance"]["permutation"]
+    lines = ["| feature | loss added when shuffled |", "|---|---|"]
+    return lines + [f"| {name} | {value:.4g} |" for name, value in list(importance.items())[:SHOWN]]

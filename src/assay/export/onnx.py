@@ -1,0 +1,128 @@
+"""The exported model: an ONNX graph of the whole pipeline, and proof that it answers as the pipeline does."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from skl2onnx import to_onnx
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from sklearn.pipeline import Pipeline
+
+from assay.contract.spec import Boolean, Category, Contract, Integer, Number, Text, Time
+from assay.data.columns import Columns, length, take
+from assay.training.fitting import decide
+from model.features import encode
+
+OPSET = {"": 21, "ai.onnx.ml": 3}
+UNSEEN = "a value that was never seen"
+
+Score = Callable[[Columns], np.ndarray]
+
+
+def convert(pipeline: Pipeline, example: Columns, contract: Contract) -> bytes:
+    """Return the pipeline as an ONNX model with one input of shape (rows, 1) for each column that `encode` makes.
+
+    Raises whatever the converter raises for a pipeline that it cannot convert.
+    """
+    kinds = [
+        (name, StringTensorType([None, 1]) if values.dtype == object else FloatTensorType([None, 1]))
+        for name, values in encode(example, contract).items()
+    ]
+    options = {} if contract.task == "regression" else {id(pipeline): {"zipmap": False}}
+    model = to_onnx(pipeline, initial_types=kinds, options=options, target_opset=OPSET, name=contract.name)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def scorer(model: bytes | Path, contract: Contract) -> Score:
+    """Return a function from columns to scores, as `assay.training.fitting.scores` gives them, that runs the graph.
+
+    One thread: a service has one worker a processor, and a prediction takes microseconds.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    source = model if isinstance(model, bytes) else str(model)
+    session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    wanted = [entry.name for entry in session.get_inputs()]
+    output = session.get_outputs()[-1].name
+
+    def score(data: Columns) -> np.ndarray:
+        encoded = encode(data, contract)
+        feed = {name: _tensor(encoded[name]) for name in wanted}
+        result = np.asarray(session.run([output], feed)[0], dtype=np.float64)
+        return result[:, 0] if contract.task == "regression" else result
+
+    return score
+
+
+def _tensor(values: np.ndarray) -> np.ndarray:
+    return (values if values.dtype == object else values.astype(np.float32))[:, None]
+
+
+def parity(
+    reference: Score, exported: Score, data: Columns, contract: Contract, *, threshold: float | None, singles: int
+) -> dict[str, Any]:
+    """Compare two ways to score the same rows, all at once and one by one.
+
+    Differences are absolute for probabilities, and relative to the spread of the answers for numbers. An answer
+    counts as another one when the decision differs.
+    """
+    expected, together = reference(data), exported(data)
+    alone_index = np.unique(np.linspace(0, length(data) - 1, min(singles, length(data))).astype(int))
+    alone = np.concatenate([exported(take(data, np.array([i]))) for i in alone_index])
+    scale = 1.0 if contract.task != "regression" else float(expected.std()) or 1.0
+
+    def compare(given: np.ndarray, wanted: np.ndarray) -> dict[str, Any]:
+        other = decide(given, contract, threshold) != decide(wanted, contract, threshold)
+        return {
+            "rows": len(wanted),
+            "largest_difference": float(f"{np.max(np.abs(given - wanted)) / scale:.3g}"),
+            "other_answers": 0 if contract.task == "regression" else int(other.sum()),
+        }
+
+    return {"batch": compare(together, expected), "single": compare(alone, expected[alone_index])}
+
+
+def agrees(found: dict[str, Any], tolerance: float) -> bool:
+    """Say whether a parity report is good enough to serve the exported model."""
+    return all(part["largest_difference"] <= tolerance and not part["other_answers"] for part in found.values())
+
+
+def hard_rows(data: Columns, contract: Contract, seed: int) -> dict[str, np.ndarray]:
+    """Return the rows, and as many again in which features are replaced by what the contract also allows.
+
+    In half of the cells of the second part stands a value from the whole declared range or its ends, another
+    category, a category never seen, or a missing value where it may be missing.
+    """
+    rng = np.random.default_rng(seed)
+    return {
+        name: np.concatenate([values, np.where(rng.random(len(values)) < 0.5, _other(values, contract, name, rng), values)])
+        for name, values in data.items()
+    }
+
+
+def _other(values: np.ndarray, contract: Contract, name: str, rng: np.random.Generator) -> np.ndarray:
+    column, n = contract.features[name], len(values)
+    gap: Any
+    match column:
+        case Category():
+            choices = np.array([*column.values, UNSEEN], dtype=object)
+            other, gap = choices[rng.integers(0, len(choices), n)], None
+        case Text():
+            other, gap = rng.permutation(values), None
+            other[rng.random(n) < 0.2] = UNSEEN
+        case Boolean():
+            other, gap = rng.integers(0, 2, n).astype(np.float64), np.nan
+        case Time():
+            other, gap = rng.permutation(values), np.datetime64("NaT")
+        case Number() | Integer():
+            known = values[~np.isnan(values)]
+            low, high = column.range or ((known.min(), known.max()) if len(known) else (0.0, 1.0))
+            other, gap = rng.uniform(low, high, n), np.nan
+            ends = rng.random(n)
+            other = np.where(ends < 0.1, low, np.where(ends > 0.9, high, other))
+            other = np.round(other) if isinstance(column, Integer) else other
+    if column.missing == "allow":
+        other = np.where(rng.random(n) < 0.2, gap, other)
+    return other

@@ -1,0 +1,64 @@
+"""What the stages of dvc.yaml depend on, read from their code: DVC itself does not follow imports."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+ROOMS = ("assay", "model")
+
+
+def local_modules(module: Path, source: Path) -> set[Path]:
+    """Return the files of this project that a module imports, directly or not, wherever the import stands.
+
+    `source` is the folder that holds the packages. A package's `__init__.py` counts when it holds code.
+    """
+    seen: set[Path] = set()
+    waiting = [module]
+    while waiting:
+        current = waiting.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        waiting += _imported(current, source)
+    return {path for path in seen if path.name != "__init__.py" or _has_code(path)}
+
+
+def undeclared(pipeline: Path, source: Path) -> dict[str, list[str]]:
+    """Return for each stage of a dvc.yaml the local modules that it imports and does not list under deps."""
+    stages = YAML(typ="safe").load(pipeline.read_text())["stages"]
+    missing: dict[str, list[str]] = {}
+    for name, stage in stages.items():
+        module = source / "assay" / "stages" / f"{name}.py"
+        wanted = {path.relative_to(pipeline.parent).as_posix() for path in local_modules(module, source)}
+        if absent := sorted(wanted - set(stage["deps"])):
+            missing[name] = absent
+    return missing
+
+
+def _imported(module: Path, source: Path) -> Iterator[Path]:
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            # What is imported from a package may be a module of it.
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            if name.split(".")[0] in ROOMS:
+                yield from _files(name, source)
+
+
+def _files(name: str, source: Path) -> Iterator[Path]:
+    """Yield the file of a module and those of the packages around it, if they exist."""
+    parts = name.split(".")
+    candidates = [source.joinpath(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
+    candidates.append(source.joinpath(*parts).with_suffix(".py"))
+    yield from (path for path in candidates if path.is_file())
+
+
+def _has_code(path: Path) -> bool:
+    body = ast.parse(path.read_text()).body
+    return any(not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)) for node in body)

@@ -1,0 +1,73 @@
+"""Make the package that is served: the model as ONNX if it answers alike, its description and its card."""
+
+import shutil
+from importlib.metadata import version
+from typing import Any
+
+from assay.artifacts import ANALYSIS, CHECKS, METRICS, MODELS, PARITY, PIPELINE, THRESHOLD, read_choice, read_split
+from assay.contract.spec import CONTRACT, load_contract
+from assay.data.columns import columns
+from assay.export.card import card
+from assay.export.onnx import agrees, convert, hard_rows, parity, scorer
+from assay.files import read_json, replacing, sha256, write_bytes, write_json, write_text
+from assay.params import load_params
+from assay.progress import say
+from assay.training.fitting import scores
+from assay.training.store import load_pipeline
+
+VERSIONS = ("scikit-learn", "numpy", "skl2onnx", "onnxruntime", "skops")
+
+
+def main() -> None:
+    """Write models/ and the parity report."""
+    params, contract = load_params(), load_contract()
+    pipeline, threshold = load_pipeline(PIPELINE), read_json(THRESHOLD)
+    rows = columns(read_split("test").slice(0, params.export.parity_rows), contract)
+    rows = hard_rows(rows, contract, params.seed)
+    found: dict[str, Any] | None = None
+    exported: bytes | None = None
+    reason = ""
+    try:
+        exported = convert(pipeline, rows, contract)
+        found = parity(
+            lambda data: scores(pipeline, data, contract),
+            scorer(exported, contract),
+            rows,
+            contract,
+            threshold=threshold,
+            singles=params.export.parity_rows,
+        )
+    # The converter and the runtime raise errors of many kinds, and each means the same: serve the pipeline itself.
+    except Exception as error:
+        reason = f"the export failed ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+    if found is not None and not agrees(found, params.export.tolerance):
+        worst = max(part["largest_difference"] for part in found.values())
+        other = max(part["other_answers"] for part in found.values())
+        reason = f"the export differs by {worst:g} (limit {params.export.tolerance:g}), with {other} other answers"
+    served = "onnx" if not reason else "skops"
+    if served == "onnx" and exported is not None:
+        write_bytes(MODELS / "model.onnx", exported)
+    else:
+        (MODELS / "model.onnx").unlink(missing_ok=True)
+    with replacing(MODELS / "model.skops") as temporary:
+        shutil.copyfile(PIPELINE, temporary)
+    about = {
+        "name": contract.name,
+        "task": contract.task,
+        "classes": list(contract.classes),
+        "threshold": threshold,
+        "choice": read_choice().model_dump(),
+        "served": served,
+        "reason": reason,
+        "contract_sha256": sha256(CONTRACT),
+        "files_sha256": {path.name: sha256(path) for path in sorted(MODELS.glob("model.*")) if path.suffix != ".json"},
+        "versions": {name: version(name) for name in VERSIONS},
+    }
+    write_json(MODELS / "model.json", about)
+    write_json(PARITY, {"served": served, "reason": reason, "parity": found})
+    analysis, checks = read_json(ANALYSIS), read_json(CHECKS)
+    write_text(MODELS / "card.md", card(contract, about, read_json(METRICS), analysis, checks))
+    if found is None or reason:
+        say(f"  serving the scikit-learn pipeline: {reason}")
+    else:
+        say(f"  ONNX answers alike: largest difference {found['batch']['largest_difference']:g}")
