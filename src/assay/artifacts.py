@@ -1,12 +1,13 @@
 """What the pipeline leaves, and where: one name for each file that a stage writes and another reads."""
 
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING
 
 from assay.files import read_json
 from assay.params import ModelChoice
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SPLIT = Path("build/split")
 CHOICE = Path("build/choice.json")
@@ -21,8 +22,11 @@ PARITY = Path("reports/parity.json")
 MODELS = Path("models")
 
 
-def read_split(side: str) -> pa.Table:
+def read_split(side: str) -> "pa.Table":
     """Read the rows of one side of the split: train, validation or test."""
+    # Imported here, so that who only wants to know where a file lies need not wait for it.
+    import pyarrow.parquet as pq
+
     return pq.read_table(SPLIT / f"{side}.parquet")
 
 

@@ -1,7 +1,10 @@
 """The `assay` command."""
 
+import json
+import os
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -17,10 +20,116 @@ def app() -> None:
 
 
 @app.command()
-@click.argument("name", type=click.Choice(STAGES))
+@click.argument("name", type=click.Choice(STAGES), metavar="STAGE")
 def stage(name: str) -> None:
     """Run one stage of dvc.yaml by itself."""
     import_module(f"assay.stages.{name}").main()
+
+
+@app.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the results for programs.")
+def repro(as_json: bool) -> None:
+    """Bring the model up to date: fetch the data if it is not here, run the stages that changed, show the results."""
+    from assay.repro import reproduce
+
+    reproduce()
+    _show(as_json)
+
+
+@app.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the results for programs.")
+def show(as_json: bool) -> None:
+    """Show the results of the last run."""
+    _show(as_json)
+
+
+@app.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the violations for programs.")
+def check(file: Path | None, as_json: bool) -> int:
+    """List every violation of the contract in FILE (default: the data of the contract); exit status 2 if there is one."""
+    from dataclasses import asdict
+
+    from assay.contract.spec import load_contract
+    from assay.data.check import check as violations_of
+    from assay.data.reading import read_table
+
+    contract = load_contract()
+    path = file or contract.data
+    table, violations = read_table(path, contract)
+    violations = violations + violations_of(table, contract)
+    if as_json:
+        print(json.dumps([asdict(found) for found in violations], indent=2))
+    elif violations:
+        print("\n".join(str(found) for found in violations))
+    else:
+        print(f"{path}: {table.num_rows} rows keep to the contract")
+    return 2 if violations else 0
+
+
+@app.command()
+def freeze() -> None:
+    """Write the model that the last search found into params.yaml, and switch the search off."""
+    from assay.artifacts import CHOICE, read_choice
+    from assay.files import write_text
+    from assay.freeze import frozen
+    from assay.params import PARAMS
+
+    if not CHOICE.exists():
+        raise InputError(f"{CHOICE}: nothing was chosen yet; run `dvc repro tune` with tune.search: true first")
+    choice = read_choice()
+    write_text(PARAMS, frozen(PARAMS.read_text(encoding="utf-8"), choice))
+    print(f"{PARAMS}: model is now {choice.family} {choice.parameters}")
+
+
+@app.group()
+def remote() -> None:
+    """Where DVC keeps data and models."""
+
+
+@remote.command("push")
+def remote_push() -> None:
+    """Push data and models to the default remote, if the embedded one has room."""
+    from assay.params import load_params
+    from assay.remote import push
+
+    push(load_params().remote.embedded_limit_mb)
+
+
+@remote.command("check")
+def remote_check() -> None:
+    """Fail when the embedded remote is larger than params.yaml allows."""
+    from assay.params import load_params
+    from assay.remote import EMBEDDED, require_room, size_mb
+
+    limit = load_params().remote.embedded_limit_mb
+    require_room(limit)
+    print(f"{EMBEDDED}: {size_mb():.1f} MB of {limit:g} MB")
+
+
+@remote.command("use")
+@click.argument("url")
+def remote_use(url: str) -> None:
+    """Make URL (s3://, gs://, azure://, ssh:// or a folder) the default remote."""
+    from assay.remote import use
+
+    print(use(url))
+
+
+def _show(as_json: bool) -> None:
+    from assay.artifacts import CHECKS, METRICS, MODELS
+    from assay.files import read_json
+    from assay.results import summary
+
+    about = MODELS / "model.json"
+    for path in (METRICS, CHECKS, about):
+        if not path.exists():
+            raise InputError(f"{path}: there are no results yet; run `make repro`")
+    results = {"metrics": read_json(METRICS), "checks": read_json(CHECKS), "model": read_json(about)}
+    if as_json:
+        print(json.dumps(results, indent=2))
+    else:
+        print(summary(results["metrics"], results["checks"], results["model"]))
 
 
 def main() -> None:
@@ -31,6 +140,10 @@ def main() -> None:
         _fail(error.format_message())
     except InputError as error:
         _fail(str(error))
+    except BrokenPipeError:
+        # Whoever read the output has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _fail(f"{where}{error.strerror or error}")

@@ -53,7 +53,8 @@ def read_config(path: Path, model: type[Model]) -> Model:
 
 def _describe(error: ValidationError, model: type[BaseModel]) -> str:
     problems = error.errors(include_url=False)
-    first = problems[0]
+    # A misspelt key is also a missing one; of the two, the misspelling says what to do.
+    first = next((problem for problem in problems if problem["type"] == "extra_forbidden"), problems[0])
     keys, known = _place(model, first["loc"], first["type"])
     # The members of a union each complain of the same value: that is one problem.
     same = [one for one in problems if one["loc"] == first["loc"] or _place(model, one["loc"], one["type"])[0] == keys]

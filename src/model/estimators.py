@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import optuna
 from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import (
@@ -13,6 +13,10 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.linear_model import LogisticRegression, Ridge
+
+if TYPE_CHECKING:
+    # For the annotations only: an ordinary run does not search.
+    from optuna import Trial
 
 Parameters = dict[str, bool | int | float | str | None]
 
@@ -27,10 +31,10 @@ class Family:
     classifier: type[BaseEstimator]
     regressor: type[BaseEstimator]
     impute: bool
-    space: Callable[[optuna.Trial, str], Parameters]
+    space: "Callable[[Trial, str], Parameters]"
 
 
-def _gradient_boosting(trial: optuna.Trial, task: str) -> Parameters:
+def _gradient_boosting(trial: "Trial", task: str) -> Parameters:
     return {
         "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.3, log=True),
         "max_iter": trial.suggest_int("max_iter", 50, 400, log=True),
@@ -41,13 +45,13 @@ def _gradient_boosting(trial: optuna.Trial, task: str) -> Parameters:
     }
 
 
-def _linear(trial: optuna.Trial, task: str) -> Parameters:
+def _linear(trial: "Trial", task: str) -> Parameters:
     if task == "regression":
         return {"alpha": trial.suggest_float("alpha", 1e-3, 1e3, log=True)}
     return {"C": trial.suggest_float("C", 1e-3, 1e2, log=True)}
 
 
-def _random_forest(trial: optuna.Trial, task: str) -> Parameters:
+def _random_forest(trial: "Trial", task: str) -> Parameters:
     return {
         "n_estimators": trial.suggest_int("n_estimators", 50, 200, step=50),
         "max_depth": trial.suggest_int("max_depth", 4, 16),

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
-from pydantic.json_schema import WithJsonSchema
+from pydantic.config import JsonDict
 
 from assay.config import did_you_mean
 from assay.contract import rules
@@ -43,8 +43,10 @@ def as_json(row: Mapping[str, Any], contract: Contract) -> dict[str, Any]:
 
 def explain(error: ValidationError, contract: Contract) -> list[str]:
     """Return what is wrong with a request: one line each, with row (counted from 0), column and what was expected."""
-    return [_explain(problem["loc"], problem["type"], problem.get("input"), contract, problem.get("ctx", {}))
-            for problem in error.errors(include_url=False)]  # fmt: skip
+    return [
+        _explain(problem["loc"], problem["type"], problem["input"], contract, problem.get("ctx", {}))
+        for problem in error.errors(include_url=False)
+    ]
 
 
 def _explain(place: tuple[int | str, ...], kind: str, given: Any, contract: Contract, ctx: Mapping[str, Any]) -> str:
@@ -81,9 +83,10 @@ def _field(number: int) -> str:
 
 def _described(name: str, column: Feature) -> Any:
     unit = column.unit if isinstance(column, Number | Integer) else None
-    text = f"{column.description} ({unit})" if column.description and unit else column.description or unit
+    form = rules.expected(column) if isinstance(column, Time) else None
+    text = "; ".join(part for part in (column.description, unit and f"in {unit}", form) if part)
     missing = ... if column.missing == "refuse" else None
-    return Field(default=missing, alias=name, title=name, description=text)
+    return Field(default=missing, alias=name, title=name, description=text or None)
 
 
 def _annotation(column: Feature, markers: Iterable[str]) -> Any:
@@ -95,7 +98,7 @@ def _annotation(column: Feature, markers: Iterable[str]) -> Any:
         return Annotated[kind, BeforeValidator(_without(markers))]
     if isinstance(column, Text):
         # What stands for a missing value in a file does so here.
-        schema = {} if may_be_missing else {"not": {"enum": list(markers)}}
+        schema: JsonDict = {} if may_be_missing else {"not": {"enum": [*markers]}}
         return Annotated[kind, BeforeValidator(_without(markers)), Field(json_schema_extra=schema)]
     return kind
 
@@ -116,10 +119,7 @@ def _value(column: Feature) -> Any:
         case Text():
             return Annotated[str, Field(max_length=column.max_length)]
         case Time():
-            schema = {"type": "string", "description": rules.expected(column)}
-            return Annotated[
-                datetime, AfterValidator(_within(column)), BeforeValidator(_reader(column)), WithJsonSchema(schema)
-            ]
+            return Annotated[str, AfterValidator(_moment(column))]
 
 
 def _whole(value: Any) -> Any:
@@ -131,24 +131,16 @@ def _without(markers: Iterable[str]) -> Callable[[Any], Any]:
     return lambda value: None if isinstance(value, str) and value in missing else value
 
 
-def _reader(column: Time) -> Callable[[Any], Any]:
-    def read(value: Any) -> Any:
-        if not isinstance(value, str):
-            raise ValueError("not a text")
-        return parse_time(value, column.format)
-
-    return read
-
-
-def _within(column: Time) -> Callable[[datetime], datetime]:
+def _moment(column: Time) -> Callable[[str], datetime]:
     low, high = column.range or (datetime.min, datetime.max)
 
-    def check(moment: datetime) -> datetime:
+    def read(text: str) -> datetime:
+        moment = parse_time(text, column.format)
         if not low <= moment <= high:
             raise ValueError("outside the range")
         return moment
 
-    return check
+    return read
 
 
 def _json_value(value: Any, column: Feature) -> Any:

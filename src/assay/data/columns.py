@@ -26,11 +26,11 @@ def columns(table: "pa.Table", contract: Contract, names: Iterable[str] | None =
 def _array(values: "pa.ChunkedArray", column: Column) -> np.ndarray:
     match column:
         case Number() | Integer() | Boolean():
-            return values.cast("float64").to_numpy().astype(np.float64, copy=True)
+            return np.array(values.cast("float64"), dtype=np.float64)
         case Time():
-            return values.to_numpy().astype("datetime64[us]")
+            return np.array(values, dtype="datetime64[us]")
         case _:
-            return values.to_numpy().astype(object)
+            return np.array(values.to_numpy(), dtype=object)
 
 
 def from_rows(rows: Iterable[Mapping[str, Any]], contract: Contract) -> dict[str, np.ndarray]:

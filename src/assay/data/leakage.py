@@ -124,4 +124,4 @@ def _is_id_like(table: pa.Table, name: str, contract: Contract, share: float) ->
         return False
     if isinstance(column, Text) and (pc.mean(pc.utf8_length(table[name])).as_py() or 0) > 40:
         return False
-    return pc.count_distinct(table[name]).as_py() >= share * table.num_rows
+    return bool(pc.count_distinct(table[name]).as_py() >= share * table.num_rows)

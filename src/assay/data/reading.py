@@ -166,14 +166,14 @@ def _is_safe(given: pa.DataType, column: Column) -> bool:
     is_number = pa.types.is_integer(given) or pa.types.is_floating(given) or pa.types.is_decimal(given)
     match column:
         case Number() | Integer():
-            return is_number or pa.types.is_string(given) or pa.types.is_null(given)
+            return bool(is_number or pa.types.is_string(given) or pa.types.is_null(given))
         case Boolean():
-            return pa.types.is_boolean(given) or pa.types.is_null(given)
+            return bool(pa.types.is_boolean(given) or pa.types.is_null(given))
         case Time():
             if pa.types.is_string(given):
                 return column.format is None
             is_moment = pa.types.is_timestamp(given) and given.tz is None
-            return is_moment or pa.types.is_date(given) or pa.types.is_null(given)
+            return bool(is_moment or pa.types.is_date(given) or pa.types.is_null(given))
         case _:
             return True
 
@@ -214,7 +214,7 @@ def _number(cell: str) -> float:
 
 def _texts(values: pa.ChunkedArray) -> list[str]:
     try:
-        return values.cast(pa.string()).to_pylist()
+        return list(values.cast(pa.string()).to_pylist())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return [str(values.type)]
 
@@ -271,10 +271,13 @@ def _refuse_twice(path: Path, names: list[str]) -> None:
 def _ends_inside_quotes(path: Path) -> bool:
     """Say whether the last quote is never closed; Arrow takes the rest of the file for a cell without a word."""
     with path.open("rb") as file:
-        quotes = sum(block.count(b'"') for block in iter(lambda: file.read(1 << 20), b""))
-    if quotes % 2 == 0:
+        # Arrow takes no cell longer than a block of 1 MiB, so the quote that opens the last one is not further away.
+        file.seek(max(0, path.stat().st_size - (1 << 21)))
+        before, quote, after = file.read().rpartition(b'"')
+    closes = after[:1] in b",\r\n" and before[-1:] not in (b"", b",", b"\r", b"\n")
+    if not quote or closes:
         return False
-    # An odd number can still be right, for a quote inside a bare cell is a mere character.
+    # It may still be right: a quote inside a bare cell, or the end of a cell that ends in a comma.
     with path.open(encoding="utf-8-sig", newline="") as file:
         try:
             for _ in csv.reader(file, strict=True):

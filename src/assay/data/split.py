@@ -62,14 +62,12 @@ def _bits(values: pa.ChunkedArray) -> np.ndarray:
     """Return 64 bits for each value: equal values give equal bits, and missing ones the same."""
     if pa.types.is_string(values.type):
         unique = values.unique()
-        hashed = [0 if value is None else _digest(value) for value in unique.to_pylist()]
-        index = pc.index_in(values.combine_chunks(), unique)
-        return np.array(hashed, dtype=np.uint64)[index.to_numpy(zero_copy_only=False)]
+        hashed = np.array([0 if value is None else _digest(value) for value in unique.to_pylist()], dtype=np.uint64)
+        return np.take(hashed, np.asarray(pc.index_in(values.combine_chunks(), unique)))
     if pa.types.is_timestamp(values.type):
-        ticks = pc.fill_null(values.cast(pa.int64()), np.iinfo(np.int64).min)
-        return ticks.to_numpy().view(np.uint64)
+        return np.asarray(pc.fill_null(values.cast(pa.int64()), np.iinfo(np.int64).min)).view(np.uint64)
     # Adding zero makes -0.0 and 0.0 the same; NaN stands for missing and becomes one bit pattern.
-    numbers = values.cast(pa.float64(), safe=False).to_numpy().astype(np.float64) + 0.0
+    numbers = np.asarray(values.cast(pa.float64(), safe=False), dtype=np.float64) + 0.0
     bits = numbers.view(np.uint64).copy()
     bits[np.isnan(numbers)] = 0x7FF8000000000000
     return bits
@@ -84,4 +82,5 @@ def _mix(bits: np.ndarray) -> np.ndarray:
         bits = bits + np.uint64(0x9E3779B97F4A7C15)
         bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return bits ^ (bits >> np.uint64(31))
+        mixed: np.ndarray = bits ^ (bits >> np.uint64(31))
+    return mixed

@@ -17,14 +17,18 @@ from model.features import sources
 REPEATS = 5
 
 
-def permutation_importance(data: Columns, loss: Callable[[Columns], float], seed: int) -> dict[str, float]:
-    """Return how much the loss rises when a feature is shuffled, mean of five shuffles (Breiman 2001); most first."""
+def permutation_importance(data: Columns, losses: Callable[[Columns], np.ndarray], seed: int) -> dict[str, float]:
+    """Return how much the loss rises when a feature is shuffled, mean of five shuffles (Breiman 2001); most first.
+
+    `losses` returns the loss of each row; it is given the rows five times over, once for each shuffle.
+    """
     rng = np.random.default_rng(seed)
-    base = loss(data)
-    shuffles = [rng.permutation(length(data)) for _ in range(REPEATS)]
+    n = length(data)
+    base = float(losses(data).mean())
+    shuffles = np.concatenate([rng.permutation(n) for _ in range(REPEATS)])
+    repeated = {name: np.tile(values, REPEATS) for name, values in data.items()}
     rises = {
-        name: float(np.mean([loss({**data, name: values[shuffle]}) for shuffle in shuffles])) - base
-        for name, values in data.items()
+        name: float(losses({**repeated, name: values[shuffles]}).mean()) - base for name, values in data.items()
     }
     return _ordered(rises)
 

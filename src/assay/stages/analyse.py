@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from assay.artifacts import ANALYSIS, PIPELINE, THRESHOLD, read_split
 from assay.contract.spec import load_contract
-from assay.data.columns import Columns, columns, target
+from assay.data.columns import Columns, columns, length, target
 from assay.evaluation.behaviour import dominance, fairness, group_columns, sensitivity
 from assay.evaluation.explain import permutation_importance, shap_importance
 from assay.evaluation.metrics import Rows, row_losses
@@ -43,9 +43,9 @@ def main() -> None:
     sample = _sample(test, how.max_rows, params.seed)
     some, some_target = columns(sample, contract), target(sample, contract)
 
-    def loss(data: Columns) -> float:
-        given = scores(pipeline, data, contract)
-        return float(row_losses(Rows(some_target, given, some_target)).mean())
+    def losses_of(data: Columns) -> np.ndarray:
+        truth = np.resize(some_target, length(data))
+        return row_losses(Rows(truth, scores(pipeline, data, contract), truth))
 
     def answers(data: Columns) -> np.ndarray:
         return decide(scores(pipeline, data, contract), contract, threshold)
@@ -61,7 +61,7 @@ def main() -> None:
         else dominance(rows, contract, {" and ".join(map(str, part)): holds(part, parts) for part in named}),
         "fairness": fairness(rows, contract, {name: parts[name] for name in contract.sensitive}),
         "importance": {
-            "permutation": permutation_importance(some, loss, params.seed),
+            "permutation": permutation_importance(some, losses_of, params.seed),
             "shap": shap_importance(pipeline, some, contract),
         },
     }

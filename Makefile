@@ -1,0 +1,65 @@
+# Every target works straight after `git clone`, on a machine with Python 3.11 or newer, git and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
+# `dvc` and `assay` of this project, for the commands that the stages of dvc.yaml run.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help repro tune test lint format bench lock clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+repro: $(VENV)/.train  ## fetch the data, train and judge the model, show the results; only what changed is run
+	@assay repro
+
+tune: $(VENV)/.train  ## search for a better model, and write what was found into params.yaml
+	@dvc exp run --set-param tune.search=true
+	@assay freeze
+	@assay repro
+
+test: $(VENV)/.dev  ## all tests
+	@pytest
+
+lint: $(VENV)/.dev  ## formatting, lint, types, and the size of the embedded remote
+	@ruff format --check
+	@ruff check
+	@mypy
+	@assay remote check
+
+format: $(VENV)/.dev  ## put the code into the one format
+	@ruff format
+	@ruff check --fix
+
+bench: $(VENV)/.dev  ## what the pipeline costs, as ratios; takes some ten minutes
+	@python bench/bench.py
+
+lock: $(VENV)/.setup  ## resolve the requirements anew, to the newest releases that go together
+	@rm -f requirements/dev.txt
+	@$(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --universal \
+		--python-version 3.11 --fork-strategy fewest requirements/dev.in --output-file requirements/dev.txt
+	@for use in setup train serve; do \
+		$(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --universal \
+			--python-version 3.11 --fork-strategy fewest requirements/$$use.in \
+			--constraint requirements/dev.txt --output-file requirements/$$use.txt || exit 1; \
+	done
+
+clean:  ## remove the environment and what the pipeline made; data and cache stay
+	@rm -rf $(VENV) build models plots reports
+
+# An environment is complete when its stamp is there. uv is fast; where it cannot reach the packages and pip can (a
+# mirror that only pip is told of), pip does the same from the same hashes.
+$(VENV)/.setup: requirements/setup.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Assay needs Python 3.11 or newer")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(VENV)/.train $(VENV)/.dev: $(VENV)/.%: requirements/%.txt pyproject.toml $(VENV)/.setup
+	@echo "set-up: installing requirements/$*.txt into $(VENV)" >&2
+	@$(UV) pip install --quiet --python $(VENV) --require-hashes -r $< \
+		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,205 @@
+"""Hypothesis strategies from the contract: rows that keep to it, and rows that break exactly one of its rules."""
+
+import json
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+from hypothesis import strategies as st
+
+from assay.contract import rules
+from assay.contract.spec import Boolean, Category, Column, Contract, Ignored, Integer, Number, Text, Time, parse_time
+from assay.data.reading import arrow_type
+
+Row = dict[str, Any]
+SMALLEST, LARGEST = 5e-324, sys.float_info.max
+
+
+def rows(contract: Contract) -> st.SearchStrategy[Row]:
+    """Return rows that keep to the contract: a Python value for each column and the target, None where missing."""
+    return st.fixed_dictionaries(
+        {name: cells(column, contract.missing_markers) for name, column in all_columns(contract).items()}
+    )
+
+
+def broken_rows(contract: Contract) -> st.SearchStrategy[tuple[Row, str, str]]:
+    """Return rows with exactly one violation, each with the column and the rule of `assay.contract.rules` it breaks.
+
+    Every rule about single values that applies to the contract is drawn as often as every other. A cell of the
+    wrong type is a text.
+    """
+    return st.sampled_from(breaches(contract)).flatmap(
+        lambda breach: st.tuples(rows(contract), breach[2]).map(
+            lambda drawn: ({**drawn[0], breach[0]: drawn[1]}, breach[0], breach[1])
+        )
+    )
+
+
+def tables(contract: Contract, min_rows: int = 1, max_rows: int = 20) -> st.SearchStrategy[pa.Table]:
+    """Return tables of rows that keep to the contract; rules about whole columns may be broken."""
+    return st.lists(rows(contract), min_size=min_rows, max_size=max_rows).map(lambda made: as_table(made, contract))
+
+
+def as_table(made: Sequence[Mapping[str, Any]], contract: Contract) -> pa.Table:
+    """Return rows as a table such as a file holds: typed, or text in a column where some cell is not of its type."""
+    return pa.table(
+        {name: _as_array([row[name] for row in made], column) for name, column in all_columns(contract).items()}
+    )
+
+
+def all_columns(contract: Contract) -> dict[str, Column]:
+    """Return the columns in the order of the table that reading makes: those of the contract, then the target."""
+    return {**contract.columns, contract.target.name: contract.target_column}
+
+
+def cells(column: Column, markers: Sequence[str]) -> st.SearchStrategy[Any]:
+    """Return values that a column allows; None stands for missing, which is never spelt as one of `markers`."""
+    kept = _kept(column, markers)
+    may_be_missing = column.missing == "allow" or isinstance(column, Ignored)
+    return st.none() | kept if may_be_missing else kept
+
+
+def breaches(contract: Contract) -> list[tuple[str, str, st.SearchStrategy[Any]]]:
+    """Return each rule about single values that a row can break: the column, the rule and values that break it."""
+    return [
+        (name, rule, values)
+        for name, column in all_columns(contract).items()
+        if not isinstance(column, Ignored)
+        for rule, values in _broken(column, contract.missing_markers).items()
+    ]
+
+
+def _kept(column: Column, markers: Sequence[str]) -> st.SearchStrategy[Any]:
+    match column:
+        case Number():
+            return _numbers(*(column.range or (-math.inf, math.inf)))
+        case Integer():
+            low, high = column.limits
+            return st.sampled_from([low, high]) | st.integers(low, high)
+        case Boolean():
+            return st.booleans()
+        case Category():
+            return st.sampled_from(column.values)
+        case Text():
+            return _texts(markers, max_size=column.max_length)
+        case Time():
+            return _times(column)
+        case _:
+            return _texts(markers, max_size=20)
+
+
+def _broken(column: Column, markers: Sequence[str]) -> dict[str, st.SearchStrategy[Any]]:
+    """Return the rules that a cell of the column can break, and values that break each."""
+    made: dict[str, st.SearchStrategy[Any]] = {}
+    if column.missing == "refuse":
+        made[rules.MISSING] = st.none()
+    limits = rules.limits(column)
+    match column:
+        case Number():
+            made[rules.NOT_FINITE] = st.sampled_from([math.inf, -math.inf])
+            made[rules.wrong_type(column)] = _neither("abc", "1_000", "1,5", "0x1F", "--1", "1 2", markers=markers)
+            if column.range and column.range[0] > -LARGEST:
+                made[rules.below(column.range)] = _floats(-math.inf, math.nextafter(column.range[0], -math.inf))
+            if column.range and column.range[1] < LARGEST:
+                made[rules.above(column.range)] = _floats(math.nextafter(column.range[1], math.inf), math.inf)
+        case Integer():
+            low, high = column.limits
+            made[rules.wrong_type(column)] = _neither("abc", "1.5", "1e400", "inf", markers=markers)
+            made[rules.below((low, high))] = st.just(low - 1) | st.integers(-(2**63), low - 1)
+            made[rules.above((low, high))] = st.just(high + 1) | st.integers(high + 1, 2**63 - 1)
+        case Boolean():
+            made[rules.wrong_type(column)] = _neither("maybe", "2", "truth", "-1", markers=markers)
+        case Category():
+            known = frozenset(column.values)
+            near = [value + " " for value in column.values if value + " " not in known]
+            made[rules.unknown_value(column.values)] = (
+                st.sampled_from(near) | _texts(markers, max_size=10).filter(lambda text: text not in known)
+            )
+        case Text():
+            size = column.max_length + 1
+            made[rules.too_long(column)] = _texts(markers, min_size=size, max_size=size + 10)
+        case Time():
+            zoned = "2020-01-01T00:00:00+01:00"
+            made[rules.wrong_type(column)] = _neither("yesterday", zoned, "2020-13-01", "31 02", markers=markers)
+            if limits is not None:
+                made |= _outside_times(column, limits)
+    return made
+
+
+def _numbers(low: float, high: float) -> st.SearchStrategy[float]:
+    """Return finite floats of a range, with its ends, their neighbours, both zeros and the smallest numbers in it."""
+    ends = [low, math.nextafter(low, math.inf), math.nextafter(high, -math.inf), high]
+    special = [one for one in (*ends, 0.0, -0.0, SMALLEST, -SMALLEST) if math.isfinite(one) and low <= one <= high]
+    drawn = _floats(low, high)
+    return st.sampled_from(special) | drawn if special else drawn
+
+
+def _floats(low: float, high: float) -> st.SearchStrategy[float]:
+    return st.floats(
+        None if low == -math.inf else low, None if high == math.inf else high, allow_nan=False, allow_infinity=False
+    )
+
+
+def _texts(markers: Sequence[str], *, min_size: int = 0, max_size: int) -> st.SearchStrategy[str]:
+    """Return texts that UTF-8 can hold and that do not stand for a missing value."""
+    size = min(max_size, max(min_size, 40))
+    drawn = st.text(st.characters(codec="utf-8"), min_size=min_size, max_size=size)
+    return (drawn | st.just("x" * max_size)).filter(lambda text: text not in markers)
+
+
+def _times(column: Time) -> st.SearchStrategy[datetime]:
+    """Return moments of the column's range, as far as its format can write them."""
+    low, high = column.range or (datetime.min, datetime.max)
+    rewrite = _rewritten(column)
+    drawn: st.SearchStrategy[Any] = (st.sampled_from([low, high]) | st.datetimes(low, high)).map(rewrite)
+    return drawn.filter(lambda moment: moment is not None and low <= moment <= high)
+
+
+def _outside_times(column: Time, limits: rules.Limits) -> dict[str, st.SearchStrategy[Any]]:
+    assert column.range is not None
+    low, high = column.range
+    rewritten = _rewritten(column)
+    earlier = st.datetimes(max_value=low).map(rewritten).filter(lambda moment: moment is not None and moment < low)
+    later = st.datetimes(min_value=high).map(rewritten).filter(lambda moment: moment is not None and moment > high)
+    made: dict[str, st.SearchStrategy[Any]] = {}
+    if low > datetime.min:
+        made[rules.below(limits)] = earlier
+    if high < datetime.max:
+        made[rules.above(limits)] = later
+    return made
+
+
+def _rewritten(column: Time) -> Callable[[datetime], datetime | None]:
+    """Return what is left of a moment when it is written in the column's format and read again."""
+
+    def rewrite(moment: datetime) -> datetime | None:
+        if not column.format:
+            return moment
+        try:
+            return parse_time(moment.strftime(column.format), column.format)
+        except ValueError:
+            return None
+
+    return rewrite
+
+
+def _neither(*texts: str, markers: Sequence[str]) -> st.SearchStrategy[str]:
+    return st.sampled_from([text for text in texts if text not in markers])
+
+
+def _as_array(values: list[Any], column: Column) -> pa.Array:
+    try:
+        return pa.array(values, arrow_type(column))
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.array([None if value is None else _as_text(value, column) for value in values], pa.string())
+
+
+def _as_text(value: Any, column: Column) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, datetime):
+        return value.strftime(column.format) if isinstance(column, Time) and column.format else value.isoformat()
+    return json.dumps(value)
