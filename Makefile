@@ -40,7 +40,7 @@ lock: $(VENV)/.setup  ## resolve the requirements anew, to the newest releases t
 	@rm -f requirements/dev.txt
 	@$(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --universal \
 		--python-version 3.11 --fork-strategy fewest requirements/dev.in --output-file requirements/dev.txt
-	@for use in setup train serve; do \
+	@for use in setup train serve mlflow; do \
 		$(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --universal \
 			--python-version 3.11 --fork-strategy fewest requirements/$$use.in \
 			--constraint requirements/dev.txt --output-file requirements/$$use.txt || exit 1; \

@@ -4,7 +4,7 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from hypothesis import Phase, Verbosity, settings  # noqa: E402
+from hypothesis import Phase, Verbosity, settings
 
 # Every field is set: Hypothesis has a profile of its own for machines that run CI, and would fill in from that.
 settings.register_profile(

@@ -27,7 +27,7 @@ COLUMNS: dict[str, dict[str, Any]] = {
     "count": {"kind": "integer", "missing": "allow"},
     "model_x": {"kind": "boolean"},
     "maybe": {"kind": "boolean", "missing": "allow"},
-    "c0": {"kind": "category", "values": ["red", "green", "très bleu, \"oui\""]},
+    "c0": {"kind": "category", "values": ["red", "green", 'très bleu, "oui"']},
     "size": {"kind": "category", "values": ["S"], "ordered": True, "missing": "allow"},
     "note": {"kind": "text", "max_length": 50},
     "remark": {"kind": "text", "max_length": 1, "missing": "allow"},
@@ -56,7 +56,11 @@ ROW: dict[str, Any] = {
     "ever": datetime(1815, 6, 18, 11, 35),
     "scribble": "zzz",
 }
-LABELS: dict[str, tuple[Any, Any]] = {"binary": ("no", "yes"), "multiclass": ("a bit", "very"), "regression": (1.0, 2.0)}
+LABELS: dict[str, tuple[Any, Any]] = {
+    "binary": ("no", "yes"),
+    "multiclass": ("a bit", "very"),
+    "regression": (1.0, 2.0),
+}
 
 
 def plain(task: str = "binary", **changes: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from assay.errors import InputError
 
 class Limits(Frozen):
     largest_share: float = Field(default=0.5, le=1)
-    values: dict[str, bool | int | float | str | None] = {}
+    values: dict[str, bool | int | float | str | None] = Field(default={})
 
 
 class House(Frozen):

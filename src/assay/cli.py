@@ -11,6 +11,10 @@ import click
 
 from assay.errors import InputError
 
+# Threads of scikit-learn that wait by spinning starve each other on busy processors: a fit of half a second has taken
+# fifteen. This is read when the library that starts them is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 STAGES = ["validate", "prepare", "tune", "train", "evaluate", "analyse", "export"]
 
 
@@ -32,8 +36,12 @@ def repro(as_json: bool) -> None:
     """Bring the model up to date: fetch the data if it is not here, run the stages that changed, show the results."""
     from assay.repro import reproduce
 
-    reproduce()
+    ran = reproduce()
     _show(as_json)
+    if ran:
+        from assay.tracking import track_if_asked
+
+        track_if_asked()
 
 
 @app.command()
@@ -47,7 +55,7 @@ def show(as_json: bool) -> None:
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the violations for programs.")
 def check(file: Path | None, as_json: bool) -> int:
-    """List every violation of the contract in FILE (default: the data of the contract); exit status 2 if there is one."""
+    """List every violation of the contract in FILE, by default its own data; exit status 2 if there is one."""
     from dataclasses import asdict
 
     from assay.contract.spec import load_contract
@@ -65,6 +73,17 @@ def check(file: Path | None, as_json: bool) -> int:
     else:
         print(f"{path}: {table.num_rows} rows keep to the contract")
     return 2 if violations else 0
+
+
+@app.command()
+def track() -> None:
+    """Log the last run to MLflow, as `assay repro` does by itself when MLFLOW_TRACKING_URI is set."""
+    from assay.repro import changed
+    from assay.tracking import track as log
+
+    if changed():
+        raise InputError("the results here are not those of this code, data and parameters; run `dvc repro` first")
+    log()
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """Writing what a search found into params.yaml, so that an ordinary run does not search again."""
 
 import io
+
 from ruamel.yaml import YAML
 
 from assay.params import ModelChoice

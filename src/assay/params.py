@@ -9,6 +9,7 @@ from assay.config import Frozen, read_config
 
 PARAMS = Path("params.yaml")
 
+
 class Validate(Frozen):
     """Limits of the checks that stop a run before anything is trained."""
 

@@ -21,7 +21,7 @@ def size_mb(folder: Path = EMBEDDED) -> float:
 
 def pending_mb(root: Path = Path(), folder: Path = EMBEDDED) -> float:
     """Return how many MB a push would add: what the .dvc files and dvc.lock name and the folder lacks."""
-    outs = {out["md5"]: out.get("size", 0) for out in _tracked(root)}
+    outs: dict[str, int] = {out["md5"]: out.get("size", 0) for out in _tracked(root)}
     return sum(size for md5, size in outs.items() if not _stored(folder, md5).exists()) / 1e6
 
 

@@ -21,5 +21,7 @@ def summary(metrics: dict[str, Any], checks: list[dict[str, Any]], about: dict[s
         lines.append(f"{name:<20}{test['value']:>9.4f}  {interval:<20}{others}")
     noticed = [Outcome(**check) for check in checks if check["verdict"] in ("HOLD", "REJECT")]
     lines += ["", *(f"{outcome.verdict} {outcome.gate}: {outcome.reason}" for outcome in noticed)]
-    lines += [f"served as {about['served']}" + (f": {about['reason']}" if about["reason"] else "") + "; card: models/card.md"]
+    lines += [
+        f"served as {about['served']}" + (f": {about['reason']}" if about["reason"] else "") + "; card: models/card.md"
+    ]
     return "\n".join(lines)

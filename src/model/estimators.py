@@ -14,6 +14,8 @@ from sklearn.ensemble import (
 )
 from sklearn.linear_model import LogisticRegression, Ridge
 
+from model.features import Needs
+
 if TYPE_CHECKING:
     # For the annotations only: an ordinary run does not search.
     from optuna import Trial
@@ -25,12 +27,12 @@ Parameters = dict[str, bool | int | float | str | None]
 class Family:
     """A kind of estimator: one class for classes, one for numbers, and its search space.
 
-    `space` takes an Optuna trial and returns parameters; `impute` says that it needs scaled features without gaps.
+    `space` takes an Optuna trial and returns parameters; `needs` says what it asks of the features.
     """
 
     classifier: type[BaseEstimator]
     regressor: type[BaseEstimator]
-    impute: bool
+    needs: Needs
     space: "Callable[[Trial, str], Parameters]"
 
 
@@ -62,9 +64,9 @@ def _random_forest(trial: "Trial", task: str) -> Parameters:
 
 FAMILIES: dict[str, Family] = {
     "gradient_boosting": Family(
-        HistGradientBoostingClassifier, HistGradientBoostingRegressor, False, _gradient_boosting
+        HistGradientBoostingClassifier, HistGradientBoostingRegressor, "nothing", _gradient_boosting
     ),
-    "linear": Family(LogisticRegression, Ridge, True, _linear),
-    "random_forest": Family(RandomForestClassifier, RandomForestRegressor, True, _random_forest),
+    "linear": Family(LogisticRegression, Ridge, "scaling", _linear),
+    "random_forest": Family(RandomForestClassifier, RandomForestRegressor, "imputing", _random_forest),
 }
-DUMMY = Family(DummyClassifier, DummyRegressor, True, lambda trial, task: {})
+DUMMY = Family(DummyClassifier, DummyRegressor, "imputing", lambda trial, task: {})

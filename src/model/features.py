@@ -4,6 +4,8 @@ Two steps. `encode` treats each row by itself and learns nothing; training and s
 learns from the training rows, and is exported with the model.
 """
 
+from typing import Any, Literal
+
 import numpy as np
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -15,6 +17,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler, TargetEncoder
 from assay.contract.spec import Category, Contract, Text, Time
 from assay.data.columns import Columns
 
+Needs = Literal["nothing", "imputing", "scaling"]
 MISSING = "missing"
 MANY_VALUES = 20
 
@@ -40,13 +43,16 @@ def encode(data: Columns, contract: Contract) -> dict[str, np.ndarray]:
     return inputs
 
 
-def transformer(contract: Contract, task: str, *, impute: bool, seed: int) -> ColumnTransformer:
+def transformer(contract: Contract, task: str, *, needs: Needs, seed: int) -> ColumnTransformer:
     """Return the preprocessing for the inputs that `encode` makes.
 
-    `impute` is for estimators that take neither missing values nor features of different scales. Categories with few
-    values are one-hot encoded, those with many by the mean of the target, computed out of fold (Micci-Barreca 2001).
+    `needs` says what the estimator asks of numbers: no gaps, or also one scale. Categories with few values are one-hot
+    encoded, those with many by the mean of the target, computed out of fold (Micci-Barreca 2001).
     """
-    numbers, few, many, texts = [], [], [], []
+    numbers: list[str] = []
+    few: list[str] = []
+    many: list[str] = []
+    texts: list[str] = []
     for name, column in contract.features.items():
         match column:
             case Time():
@@ -57,17 +63,20 @@ def transformer(contract: Contract, task: str, *, impute: bool, seed: int) -> Co
                 (few if len(column.values) <= MANY_VALUES else many).append(name)
             case _:
                 numbers.append(name)
-                if impute and column.missing == "allow":
+                if needs != "nothing" and column.missing == "allow":
                     numbers.append(f"{name}:missing")
-    scaled = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
+    imputer = SimpleImputer(strategy="median", keep_empty_features=True)
+    number: Any = {"nothing": "passthrough", "imputing": imputer, "scaling": make_pipeline(imputer, StandardScaler())}[
+        needs
+    ]
     means = TargetEncoder(
         target_type="continuous" if task == "regression" else task,
         cv=KFold(5, shuffle=True, random_state=seed),
     )
     parts = [
-        ("number", scaled if impute else "passthrough", numbers),
+        ("number", number, numbers),
         ("category", OneHotEncoder(handle_unknown="ignore", sparse_output=False), few),
-        ("mean", make_pipeline(means, StandardScaler()) if impute else means, many),
+        ("mean", make_pipeline(means, StandardScaler()) if needs == "scaling" else means, many),
         *((f"text:{name}", TfidfVectorizer(max_features=2000), name) for name in texts),
     ]
     return ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0)
@@ -104,9 +113,9 @@ def sources(fitted: ColumnTransformer, contract: Contract) -> list[str]:
         else:
             # Of a target mean there is one for each class, all classes of a column together; a text is alone.
             width = fitted.output_indices_[part]
-            names = [names] if isinstance(names, str) else list(names)
-            each = (width.stop - width.start) // len(names)
-            found += [name for name in names for _ in range(each)]
+            origins = [names] if isinstance(names, str) else list(names)
+            each = (width.stop - width.start) // len(origins)
+            found += [name for name in origins for _ in range(each)]
     return found
 
 

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from examples import COLUMNS, TASKS, beside, contract, faults, row, small
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -15,6 +14,7 @@ from assay.contract.request import as_json, explain, request_model, row_values
 from assay.contract.spec import Contract
 from assay.contract.strategies import breaches, broken_rows, cells, rows
 from assay.data.columns import from_rows
+from examples import COLUMNS, TASKS, beside, contract, faults, row, small
 
 WARD = contract()
 MODEL = request_model(WARD, max_rows=3)
@@ -128,7 +128,11 @@ def test_a_row_is_accepted_iff_the_check_of_data_has_nothing_to_say_of_it(made: 
             "row 0: seen: expected a time in ISO 8601 without a zone between 2020-01-01T00:00:00 and "
             "2024-12-31T23:59:59, got '2019-12-31T23:59:59'",
         ),
-        ("ever", "2020-01-01T00:00:00Z", "row 0: ever: expected a time in ISO 8601 without a zone, got '2020-01-01T00:"),
+        (
+            "ever",
+            "2020-01-01T00:00:00Z",
+            "row 0: ever: expected a time in ISO 8601 without a zone, got '2020-01-01T00:",
+        ),
         ("ever", 20200101, "row 0: ever: expected a time in ISO 8601 without a zone, got 20200101"),
         ("born", "1970-05-17", "row 0: born: expected a time as %d/%m/%Y between 1900-01-01T00:00:00 and 2030-06-30"),
         ("1sr", 1, "row 0: unknown column '1sr'; did you mean '1st'?"),
@@ -265,16 +269,19 @@ def test_the_schema_says_what_the_contract_says() -> None:
 
 
 def test_the_model_needs_nothing_that_the_service_does_not_have() -> None:
-    code = (
-        "import sys\n"
-        "for name in ('pyarrow', 'pandas', 'sklearn', 'hypothesis'): sys.modules[name] = None\n"
-        "from assay.contract.spec import Contract\n"
-        "from assay.contract.request import request_model, row_values\n"
-        "from assay.data.columns import from_rows\n"
-        "made = Contract(name='n', data='d', task='regression', target={'name': 'y'}, columns={'x': {'kind': 'number'}})"
-        "\nrow = request_model(made, 1).model_validate({'rows': [{'x': 1}]}).rows[0]\n"
-        "print(from_rows([row_values(row, made)], made)['x'])\n"
-    ).replace("data='d'", "data=__import__('pathlib').Path('d')")
+    code = """
+import sys
+for name in ("pyarrow", "pandas", "sklearn", "hypothesis"):
+    sys.modules[name] = None
+from pathlib import Path
+from assay.contract.request import request_model, row_values
+from assay.contract.spec import Contract
+from assay.data.columns import from_rows
+columns = {"x": {"kind": "number"}}
+made = Contract(name="n", data=Path("d"), task="regression", target={"name": "y"}, columns=columns)
+row = request_model(made, 1).model_validate({"rows": [{"x": 1}]}).rows[0]
+print(from_rows([row_values(row, made)], made)["x"])
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("[1.]\n", "")
 

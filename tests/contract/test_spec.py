@@ -3,11 +3,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from examples import COLUMNS, TARGETS, TASKS, contract, plain
 from ruamel.yaml import YAML
 
 from assay.contract.spec import Contract, load_contract
 from assay.errors import InputError
+from examples import COLUMNS, TARGETS, TASKS, contract, plain
 
 NUMBER = {"kind": "number"}
 OWN = Path(__file__).parents[2] / "contract.yaml"
@@ -113,7 +113,10 @@ def test_a_contract_that_contradicts_itself_is_refused(
 @pytest.mark.parametrize(
     ("column", "reason"),
     [
-        ({"kind": "nmber"}, "columns.a.kind: 'nmber' is not one of number, integer, boolean, category, text, time, id, "),
+        (
+            {"kind": "nmber"},
+            "columns.a.kind: 'nmber' is not one of number, integer, boolean, category, text, time, id, ",
+        ),
         ({"kind": "nmber"}, "did you mean 'number'?"),
         ({"range": [0, 1]}, "columns.a.kind is missing"),
         ({"kind": "number", "rnge": [0, 1]}, "unknown key 'columns.a.rnge'; did you mean 'range'?"),

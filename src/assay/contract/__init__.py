@@ -1,0 +1,1 @@
+"""What the data is, and what is made from that: checks, requests, examples."""

@@ -65,7 +65,7 @@ def _explain_shape(place: tuple[int | str, ...], kind: str, given: Any, ctx: Map
     if kind == "json_invalid":
         return f"the body is not JSON: {' '.join(str(ctx['error']).split())}"
     if kind == "extra_forbidden":
-        return f"unknown key {_quoted(str(place[-1]))}; the body is {{\"rows\": [{{...}}, ...]}}"
+        return f'unknown key {_quoted(str(place[-1]))}; the body is {{"rows": [{{...}}, ...]}}'
     if kind == "too_short":
         return "rows: expected at least 1 row, got none"
     if kind == "too_long":
@@ -74,7 +74,7 @@ def _explain_shape(place: tuple[int | str, ...], kind: str, given: Any, ctx: Map
         return f"row {place[1]}: expected an object with a value for each column, got {_shown(given)}"
     if len(place) == 1:
         return f"rows: expected a list of rows, got {'nothing' if kind == 'missing' else _shown(given)}"
-    return f"the body: expected {{\"rows\": [{{...}}, ...]}}, got {_shown(given)}"
+    return f'the body: expected {{"rows": [{{...}}, ...]}}, got {_shown(given)}'
 
 
 def _field(number: int) -> str:

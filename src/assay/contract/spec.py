@@ -121,9 +121,7 @@ class Ignored(_Column):
     reason: str = Field(min_length=1)
 
 
-Column = Annotated[
-    Number | Integer | Boolean | Category | Text | Time | Id | Ignored, Field(discriminator="kind")
-]
+Column = Annotated[Number | Integer | Boolean | Category | Text | Time | Id | Ignored, Field(discriminator="kind")]
 Feature = Number | Integer | Boolean | Category | Text | Time
 
 

@@ -96,7 +96,6 @@ def _broken(column: Column, markers: Sequence[str]) -> dict[str, st.SearchStrate
     made: dict[str, st.SearchStrategy[Any]] = {}
     if column.missing == "refuse":
         made[rules.MISSING] = st.none()
-    limits = rules.limits(column)
     match column:
         case Number():
             made[rules.NOT_FINITE] = st.sampled_from([math.inf, -math.inf])
@@ -115,8 +114,8 @@ def _broken(column: Column, markers: Sequence[str]) -> dict[str, st.SearchStrate
         case Category():
             known = frozenset(column.values)
             near = [value + " " for value in column.values if value + " " not in known]
-            made[rules.unknown_value(column.values)] = (
-                st.sampled_from(near) | _texts(markers, max_size=10).filter(lambda text: text not in known)
+            made[rules.unknown_value(column.values)] = st.sampled_from(near) | _texts(markers, max_size=10).filter(
+                lambda text: text not in known
             )
         case Text():
             size = column.max_length + 1
@@ -124,8 +123,8 @@ def _broken(column: Column, markers: Sequence[str]) -> dict[str, st.SearchStrate
         case Time():
             zoned = "2020-01-01T00:00:00+01:00"
             made[rules.wrong_type(column)] = _neither("yesterday", zoned, "2020-13-01", "31 02", markers=markers)
-            if limits is not None:
-                made |= _outside_times(column, limits)
+            if column.range:
+                made |= _outside_times(column)
     return made
 
 
@@ -145,9 +144,11 @@ def _floats(low: float, high: float) -> st.SearchStrategy[float]:
 
 def _texts(markers: Sequence[str], *, min_size: int = 0, max_size: int) -> st.SearchStrategy[str]:
     """Return texts that UTF-8 can hold and that do not stand for a missing value."""
-    size = min(max_size, max(min_size, 40))
-    drawn = st.text(st.characters(codec="utf-8"), min_size=min_size, max_size=size)
-    return (drawn | st.just("x" * max_size)).filter(lambda text: text not in markers)
+    # Long texts are short ones made longer: Hypothesis draws each character, and refuses to draw thousands.
+    drawn = st.text(st.characters(codec="utf-8"), max_size=min(max_size, 40))
+    stretched = drawn.map(lambda text: text.ljust(max_size, "x"))
+    fitting = drawn.map(lambda text: text.ljust(min_size, "x"))
+    return (fitting | stretched).filter(lambda text: text not in markers)
 
 
 def _times(column: Time) -> st.SearchStrategy[datetime]:
@@ -158,17 +159,16 @@ def _times(column: Time) -> st.SearchStrategy[datetime]:
     return drawn.filter(lambda moment: moment is not None and low <= moment <= high)
 
 
-def _outside_times(column: Time, limits: rules.Limits) -> dict[str, st.SearchStrategy[Any]]:
-    assert column.range is not None
-    low, high = column.range
+def _outside_times(column: Time) -> dict[str, st.SearchStrategy[Any]]:
+    low, high = column.range or (datetime.min, datetime.max)
     rewritten = _rewritten(column)
     earlier = st.datetimes(max_value=low).map(rewritten).filter(lambda moment: moment is not None and moment < low)
     later = st.datetimes(min_value=high).map(rewritten).filter(lambda moment: moment is not None and moment > high)
     made: dict[str, st.SearchStrategy[Any]] = {}
     if low > datetime.min:
-        made[rules.below(limits)] = earlier
+        made[rules.below((low, high))] = earlier
     if high < datetime.max:
-        made[rules.above(limits)] = later
+        made[rules.above((low, high))] = later
     return made
 
 

@@ -26,9 +26,9 @@ def columns(table: "pa.Table", contract: Contract, names: Iterable[str] | None =
 def _array(values: "pa.ChunkedArray", column: Column) -> np.ndarray:
     match column:
         case Number() | Integer() | Boolean():
-            return np.array(values.cast("float64"), dtype=np.float64)
+            return np.array(values.cast("float64").to_numpy(), dtype=np.float64)
         case Time():
-            return np.array(values, dtype="datetime64[us]")
+            return np.array(values.to_numpy(), dtype="datetime64[us]")
         case _:
             return np.array(values.to_numpy(), dtype=object)
 

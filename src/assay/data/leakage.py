@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from sklearn.tree import DecisionTreeRegressor
 
 from assay.contract.spec import Category, Contract, Integer, Text
 from assay.data.columns import columns, target
@@ -11,7 +12,7 @@ from assay.outcomes import Outcome
 from assay.params import Validate
 
 SAMPLE = 100_000
-BINS = 32
+STEPS = 32
 
 
 def duplicates(table: pa.Table, contract: Contract, limits: Validate) -> Outcome:
@@ -37,7 +38,7 @@ def class_shares(table: pa.Table, contract: Contract, limits: Validate) -> Outco
     """Hold the share of the rarest class to its limit."""
     if contract.task == "regression":
         return Outcome("class shares", "SKIP", "the target is a number and has no classes")
-    counts = {label: 0 for label in contract.target.classes}
+    counts = dict.fromkeys(contract.target.classes, 0)
     for entry in pc.value_counts(table[contract.target.name]).to_pylist():
         counts[entry["values"]] = entry["counts"]
     shares = {label: count / table.num_rows for label, count in counts.items()}
@@ -57,15 +58,13 @@ def leakage(table: pa.Table, contract: Contract, limits: Validate) -> Outcome:
     """Look for single features that give the target away, and for features that only tell rows apart.
 
     A feature's score is the share of the target's variance (regression) or Gini impurity (classes: Goodman and
-    Kruskal's tau) that its bins explain on rows they were not computed from; 1 is a copy. Up to 100,000 rows are
+    Kruskal's tau) that a step function of it explains on rows it was not fitted to; 1 is a copy. Up to 100,000 rows are
     looked at.
     """
     # Shuffled, for a file may alternate cases and controls: every second row would then be of one class.
     sample = table.take(pa.array(np.random.default_rng(0).permutation(table.num_rows)[:SAMPLE]))
     wanted = target(sample, contract)
-    scores = {
-        name: _score(values, wanted, len(contract.classes)) for name, values in columns(sample, contract).items()
-    }
+    scores = {name: _score(values, wanted, len(contract.classes)) for name, values in columns(sample, contract).items()}
     suspects = sorted((name for name in scores if scores[name] >= limits.leakage_score), key=lambda n: -scores[n])
     ids = [name for name in contract.features if _is_id_like(sample, name, contract, limits.id_like_share)]
     top = max(scores, key=lambda name: scores[name])
@@ -83,38 +82,44 @@ def leakage(table: pa.Table, contract: Contract, limits: Validate) -> Outcome:
 
 
 def _score(values: np.ndarray, wanted: np.ndarray, n_classes: int) -> float:
-    bins = _bins(values)
-    n_bins = int(bins.max()) + 1
     goal = np.eye(n_classes)[wanted] if n_classes else wanted[:, None]
-    folds = np.arange(len(goal)) % 2
+    spread = float(((goal - goal.mean(axis=0)) ** 2).sum())
+    if not spread or len(goal) < 4:
+        return 0.0
     guess = np.zeros_like(goal, dtype=np.float64)
+    folds = np.arange(len(goal)) % 2
     for fold in (0, 1):
         seen, held_out = folds != fold, folds == fold
-        total = np.stack([np.bincount(bins[seen], column, n_bins) for column in goal[seen].T], axis=1)
-        count = np.bincount(bins[seen], minlength=n_bins)[:, None]
-        mean = goal[seen].mean(axis=0)
-        guess[held_out] = np.where(count > 0, total / np.maximum(count, 1), mean)[bins[held_out]]
-    spread = float(((goal - goal.mean(axis=0)) ** 2).sum())
-    explained = 1 - float(((goal - guess) ** 2).sum()) / spread if spread else 0.0
+        guess[held_out] = _guess(_ranks(values), goal, seen)[held_out]
+    explained = 1 - float(((goal - guess) ** 2).sum()) / spread
     if not n_classes and values.dtype == np.float64:
-        # Bins blur a copy of a continuous target; a straight line does not.
+        # Steps blur a copy of a continuous target; a straight line does not.
         known = ~np.isnan(values)
         if known.sum() > 2 and np.ptp(values[known]) and np.ptp(wanted[known]):
             explained = max(explained, float(np.corrcoef(values[known], wanted[known])[0, 1] ** 2 * known.mean()))
     return round(min(max(explained, 0.0), 1.0), 6)
 
 
-def _bins(values: np.ndarray) -> np.ndarray:
-    """Return a bin number for each value: quantiles for numbers and times, one for each distinct string."""
+def _guess(ranks: np.ndarray, goal: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Return the mean goal of the seen rows in the same step: of a tree for numbers, of the same text for texts."""
+    if ranks.dtype == np.float64:
+        # The steps have to follow the target: fixed ones straddle the edge between two classes that a copy has.
+        tree = DecisionTreeRegressor(max_leaf_nodes=STEPS, random_state=0)
+        made: np.ndarray = tree.fit(ranks[seen, None], goal[seen]).predict(ranks[:, None]).reshape(goal.shape)
+        return made
+    size = int(ranks.max()) + 1
+    total = np.stack([np.bincount(ranks[seen], column, size) for column in goal[seen].T], axis=1)
+    count = np.bincount(ranks[seen], minlength=size)[:, None]
+    return np.where(count > 0, total / np.maximum(count, 1), goal[seen].mean(axis=0))[ranks]
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Return the rank of each value: float64 with NaN for missing for numbers and times, a whole number for texts."""
     if values.dtype == object:
         return np.unique([str(value) for value in values], return_inverse=True)[1]
-    numbers = values
-    if values.dtype.kind == "M":
-        numbers = np.where(np.isnat(values), np.nan, values.astype(np.int64).astype(np.float64))
-    known = numbers[~np.isnan(numbers)]
-    distinct = np.unique(known)
-    edges = distinct[1:] if len(distinct) <= BINS else np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1]))
-    return np.where(np.isnan(numbers), len(edges) + 1, np.searchsorted(edges, numbers, side="right")).astype(np.int64)
+    # Ranks, for a tree reads its input as float32, in which close numbers are one.
+    missing = np.isnat(values) if values.dtype.kind == "M" else np.isnan(values)
+    return np.where(missing, np.nan, np.unique(values, return_inverse=True)[1].astype(np.float64))
 
 
 def _is_id_like(table: pa.Table, name: str, contract: Contract, share: float) -> bool:

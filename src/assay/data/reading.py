@@ -78,7 +78,8 @@ def read_table(path: Path, contract: Contract) -> tuple[pa.Table, list[Violation
             # Some cell is not of its type, or the file is broken: the slow way tells which, and finds all.
             table = _read_csv(path, text, contract)
     except pa.ArrowInvalid as error:
-        raise InputError(f"{path}: {_one_line(error)}") from None
+        hint = "; save it as UTF-8" if "UTF8" in str(error) else ""
+        raise InputError(f"{path}: {_one_line(error)}{hint}") from None
     if _ends_inside_quotes(path):
         raise InputError(f"{path}: the file ends inside a quoted cell, so a part of it is lost")
     return typed(table, contract)
@@ -102,8 +103,11 @@ def typed(table: pa.Table, contract: Contract) -> tuple[pa.Table, list[Violation
     for name, column in wanted.items():
         if name in there:
             raw = _with_nulls(table[name], contract.missing_markers)
-            arrays[name] = _cast(raw, column)
-            violations += _misfits(name, raw, arrays[name], column)
+            values = _cast(raw, column)
+            if isinstance(column, Number) and pc.any(nan := pc.fill_null(pc.is_nan(values), False)).as_py():
+                raw, values = (pc.if_else(nan, None, cells) for cells in (raw, values))
+            arrays[name] = values
+            violations += _misfits(name, raw, values, column)
         else:
             near = did_you_mean(name, there - set(wanted))
             violations.append(violation(name, rules.MISSING_COLUMN, table.num_rows, [f"not in the data{near}"]))
@@ -149,7 +153,7 @@ def _cast(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
     if _is_safe(values.type, column):
         try:
             cast = values.cast(wanted)
-            return _within_calendar(cast) if isinstance(column, Time) else _with_nulls(cast, ())
+            return _within_calendar(cast) if isinstance(column, Time) else cast
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             pass
     try:

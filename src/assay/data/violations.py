@@ -27,4 +27,8 @@ class Violation:
 
 def violation(column: str, rule: str, count: int, examples: Sequence[Any], row: int | None = None) -> Violation:
     """Make a violation, with the examples as short text."""
-    return Violation(column, rule, count, tuple(str(example)[:60] for example in examples), row)
+    return Violation(column, rule, count, tuple(_short(str(example)[:60]) for example in examples), row)
+
+
+def _short(text: str) -> str:
+    return text if text.isprintable() else repr(text)[1:-1]

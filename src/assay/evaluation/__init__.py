@@ -1,0 +1,1 @@
+"""Judging a model: metrics, curves, slices, behaviour, explanation."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from assay.contract.spec import Category, Contract, Text, Time
 from assay.data.columns import Columns
@@ -43,16 +44,23 @@ def _perturb(values: np.ndarray, contract: Contract, name: str, noise: float, rn
         return values
     if isinstance(column, Category):
         other = np.array(column.values, dtype=object)[rng.integers(0, len(column.values), len(values))]
-        return np.where(rng.random(len(values)) < noise, other, values)
+        return np.asarray(np.where(rng.random(len(values)) < noise, other, values))
     step = rng.standard_normal(len(values)) * noise
     if isinstance(column, Time):
-        low, high = np.quantile(values[~np.isnat(values)].astype(np.int64), [0.25, 0.75]) if len(values) else (0, 0)
-        return values + (step * (high - low)).astype("timedelta64[us]")
-    known = values[~np.isnan(values)]
-    low, high = np.quantile(known, [0.25, 0.75]) if len(known) else (0.0, 0.0)
-    moved = values + step * ((high - low) or known.std() if len(known) else 0.0)
+        return np.asarray(
+            values + (step * _spread(values[~np.isnat(values)].astype(np.int64))).astype("timedelta64[us]")
+        )
+    moved = values + step * _spread(values[~np.isnan(values)])
     limits = getattr(column, "range", None)
-    return moved if limits is None else np.clip(moved, *limits)
+    return np.asarray(moved if limits is None else np.clip(moved, *limits))
+
+
+def _spread(known: np.ndarray) -> float:
+    """Return the interquartile range, or the standard deviation where most values are the same."""
+    if not len(known):
+        return 0.0
+    low, high = np.quantile(known, [0.25, 0.75])
+    return float((high - low) or known.std())
 
 
 def dominance(rows: Rows, contract: Contract, parts: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
@@ -98,7 +106,7 @@ def fairness(rows: Rows, contract: Contract, groups: Mapping[str, np.ndarray]) -
         metrics |= {"selection_rate": selection_rate}
         metrics |= {"true_positive_rate": true_positive_rate, "false_positive_rate": false_positive_rate}
     for name, values in groups.items():
-        labels = np.array(["missing" if value is None or value != value else str(value) for value in values])
+        labels = np.array(["missing" if pd.isna(value) else str(value) for value in values])
         frame = MetricFrame(metrics=metrics, y_true=rows.target, y_pred=rows.decision, sensitive_features=labels)
         table = frame.by_group
         large = table[table["rows"] >= SMALLEST_GROUP].drop(columns="rows")

@@ -66,9 +66,7 @@ def residuals(rows: Rows) -> Table:
     ]
 
 
-def learning_curve(
-    sizes: Sequence[int], loss_of: Callable[[int], tuple[float, float]], loss: str
-) -> Table:
+def learning_curve(sizes: Sequence[int], loss_of: Callable[[int], tuple[float, float]], loss: str) -> Table:
     """Return the loss on training and validation rows of models fitted on the first so many training rows."""
     points: list[dict[str, Any]] = []
     for size in sizes:

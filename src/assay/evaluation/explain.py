@@ -5,13 +5,12 @@ from typing import Any
 
 import numpy as np
 import shap
-from sklearn.calibration import CalibratedClassifierCV
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 
 from assay.contract.spec import Contract
 from assay.data.columns import Columns, length
-from assay.training.fitting import inputs
+from assay.training.fitting import inputs, uncalibrated
 from model.features import sources
 
 REPEATS = 5
@@ -27,21 +26,19 @@ def permutation_importance(data: Columns, losses: Callable[[Columns], np.ndarray
     base = float(losses(data).mean())
     shuffles = np.concatenate([rng.permutation(n) for _ in range(REPEATS)])
     repeated = {name: np.tile(values, REPEATS) for name, values in data.items()}
-    rises = {
-        name: float(losses({**repeated, name: values[shuffles]}).mean()) - base for name, values in data.items()
-    }
+    rises = {name: float(losses({**repeated, name: values[shuffles]}).mean()) - base for name, values in data.items()}
     return _ordered(rises)
 
 
 def shap_importance(pipeline: Pipeline, data: Columns, contract: Contract) -> dict[str, float] | None:
-    """Return the mean absolute SHAP value of each feature (Lundberg, Lee 2017), most first; None if there is no fast
-    explainer for the estimator.
+    """Return the mean absolute SHAP value of each feature (Lundberg, Lee 2017), most first.
 
-    The values are of the estimator's raw score (log-odds, or the predicted number), before calibration; those of all
-    columns that come from one feature are added up before the absolute value is taken.
+    None if there is no fast explainer for the estimator. The values are of its raw score (log-odds, or the predicted
+    number), before calibration; those of all columns that come from one feature are added up before the absolute
+    value is taken.
     """
     transformed = pipeline[0].transform(inputs(data, contract))
-    values = _shap_values(_uncalibrated(pipeline[-1]), transformed)
+    values = _shap_values(uncalibrated(pipeline[-1]), transformed)
     if values is None:
         return None
     names = sources(pipeline[0], contract)
@@ -57,12 +54,6 @@ def _shap_values(estimator: Any, transformed: np.ndarray) -> np.ndarray | None:
         return np.asarray(shap.TreeExplainer(estimator).shap_values(transformed))
     except shap.utils._exceptions.InvalidModelError:
         return None
-
-
-def _uncalibrated(estimator: Any) -> Any:
-    if isinstance(estimator, CalibratedClassifierCV):
-        return estimator.calibrated_classifiers_[0].estimator
-    return estimator
 
 
 def _ordered(importance: dict[str, float]) -> dict[str, float]:

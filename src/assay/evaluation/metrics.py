@@ -93,7 +93,7 @@ def _balanced_accuracy(rows: Rows, weights: Weights) -> np.ndarray:
         (weights[:, rows.target == label] @ right[rows.target == label]) / weights[:, rows.target == label].sum(axis=1)
         for label in np.unique(rows.target)
     ]
-    return np.mean(recalls, axis=0)
+    return np.asarray(np.mean(recalls, axis=0))
 
 
 def _recall(rows: Rows, weights: Weights) -> np.ndarray:
@@ -124,7 +124,8 @@ def _calibration_error(rows: Rows, weights: Weights) -> np.ndarray:
 
 
 def _cost(rows: Rows, weights: Weights) -> np.ndarray:
-    assert rows.costs is not None
+    if rows.costs is None:
+        raise ValueError("the contract names no costs")
     false_positive = (rows.decision == 1) & (rows.target == 0)
     false_negative = (rows.decision == 0) & (rows.target == 1)
     return _mean(rows.costs.false_positive * false_positive + rows.costs.false_negative * false_negative, weights)
@@ -135,7 +136,7 @@ def _mae(rows: Rows, weights: Weights) -> np.ndarray:
 
 
 def _rmse(rows: Rows, weights: Weights) -> np.ndarray:
-    return np.sqrt(_mean((rows.target - rows.scores) ** 2, weights))
+    return np.asarray(np.sqrt(_mean((rows.target - rows.scores) ** 2, weights)))
 
 
 def _r2(rows: Rows, weights: Weights) -> np.ndarray:
@@ -173,14 +174,15 @@ def metrics_for(contract: Contract) -> list[Metric]:
 def row_losses(rows: Rows) -> np.ndarray:
     """Return how wrong each row is: log loss for classes, absolute error for numbers."""
     if rows.scores.ndim == 1:
-        return np.abs(rows.target - rows.scores)
+        return np.asarray(np.abs(rows.target - rows.scores))
     given = rows.scores[np.arange(len(rows.target)), rows.target]
     return np.asarray(-np.log(np.clip(given, 1e-15, 1)))
 
 
 def confidence_and_truth(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """Return what calibration compares: the positive class's probability and whether it came so (binary), or the
-    highest probability and whether that label was right (multiclass).
+    """Return what calibration compares: a probability for each row, and whether it came so.
+
+    For a binary task it is the positive class's, for more classes that of the likeliest label.
     """
     if rows.scores.shape[1] == 2:
         return rows.scores[:, 1], rows.target == 1
@@ -193,9 +195,7 @@ def measure(rows: Rows, metrics: list[Metric]) -> dict[str, float]:
     return {metric.name: float(metric.compute(rows, once)[0]) for metric in metrics}
 
 
-def estimate(
-    rows: Rows, metrics: list[Metric], *, confidence: float, resamples: int, seed: int
-) -> dict[str, Estimate]:
+def estimate(rows: Rows, metrics: list[Metric], *, confidence: float, resamples: int, seed: int) -> dict[str, Estimate]:
     """Return each metric with its interval; for classes the resampling keeps the number of rows of each class.
 
     With very many rows fewer resamples are drawn (never under 200): the interval is as sharp then, and the time bound.

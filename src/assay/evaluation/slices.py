@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ Slice = tuple[Condition, ...]
 
 def holds(part: Slice, data: Columns) -> np.ndarray:
     """Return which rows a slice has: those that all its conditions hold for."""
-    return np.logical_and.reduce([condition.holds(data) for condition in part])
+    return np.asarray(np.logical_and.reduce([condition.holds(data) for condition in part]))
 
 
 def declared(contract: Contract, data: Columns) -> list[Slice]:
@@ -131,7 +132,7 @@ def _conditions(name: str, values: np.ndarray) -> list[Condition]:
 
 def _intervals(name: str, edges: Sequence[float]) -> list[Condition]:
     bounds = [-np.inf, *sorted(set(edges)), np.inf]
-    return [Condition(name, low=low, high=high) for low, high in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [Condition(name, low=low, high=high) for low, high in pairwise(bounds)]
 
 
 def _round(value: float) -> float:

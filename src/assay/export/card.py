@@ -39,8 +39,8 @@ def _data(contract: Contract, metrics: dict[str, Any], checks: list[dict[str, An
     return [
         f"- Source: {contract.about.source or 'not stated'}",
         f"- Licence: {contract.about.licence or 'not stated'}",
-        f"- Rows: {rows['train']} to train on, {rows['validation']} to choose the threshold on, {rows['test']} to judge "
-        f"on; split by {split}",
+        f"- Rows: {rows['train']} to train on, {rows['validation']} to validate on, {rows['test']} to judge on; "
+        f"split by {split}",
         f"- Features: {len(contract.features)}; target: {contract.target.name}"
         + (f" ({', '.join(contract.classes)})" if contract.classes else ""),
         *[f"- {check['gate'].capitalize()}: {check['reason']}" for check in checks],
@@ -56,7 +56,9 @@ def _model(contract: Contract, about: dict[str, Any]) -> list[str]:
         f"- Versions: {', '.join(f'{name} {version}' for name, version in about['versions'].items())}",
     ]
     if about["threshold"] is not None:
-        lines.insert(1, f"- Answers {contract.target.positive} from a probability of {about['threshold']:g}" + _why(contract))
+        lines.insert(
+            1, f"- Answers {contract.target.positive} from a probability of {about['threshold']:g}" + _why(contract)
+        )
     return lines
 
 

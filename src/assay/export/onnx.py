@@ -1,5 +1,6 @@
 """The exported model: an ONNX graph of the whole pipeline, and proof that it answers as the pipeline does."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,17 @@ import numpy as np
 import onnxruntime
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.pipeline import Pipeline
 
 from assay.contract.spec import Boolean, Category, Contract, Integer, Number, Text, Time
 from assay.data.columns import Columns, length, take
-from assay.training.fitting import decide
+from assay.training.fitting import decide, uncalibrated
 from model.features import encode
 
 OPSET = {"": 21, "ai.onnx.ml": 3}
@@ -30,9 +37,33 @@ def convert(pipeline: Pipeline, example: Columns, contract: Contract) -> bytes:
         (name, StringTensorType([None, 1]) if values.dtype == object else FloatTensorType([None, 1]))
         for name, values in encode(example, contract).items()
     ]
+    pipeline = _in_single_precision(pipeline)
     options = {} if contract.task == "regression" else {id(pipeline): {"zipmap": False}}
     model = to_onnx(pipeline, initial_types=kinds, options=options, target_opset=OPSET, name=contract.name)
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _in_single_precision(pipeline: Pipeline) -> Pipeline:
+    """Return a copy whose trees compare with thresholds that single precision can hold.
+
+    A single-precision x is at most t exactly when it is at most the largest single-precision number not above t. The
+    converter rounds t to the nearest instead, which may be above t and equal to x.
+    """
+    copied = copy.deepcopy(pipeline)
+    estimator = uncalibrated(copied[-1])
+    if isinstance(estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
+        for trees in estimator._predictors:
+            for tree in trees:
+                tree.nodes["num_threshold"] = _round_down(tree.nodes["num_threshold"])
+    elif isinstance(estimator, RandomForestClassifier | RandomForestRegressor):
+        for member in estimator.estimators_:
+            member.tree_.threshold[:] = _round_down(member.tree_.threshold)
+    return copied
+
+
+def _round_down(values: np.ndarray) -> np.ndarray:
+    nearest = values.astype(np.float32)
+    return np.where(nearest > values, np.nextafter(nearest, np.float32(-np.inf)), nearest).astype(np.float64)
 
 
 def scorer(model: bytes | Path, contract: Contract) -> Score:
@@ -44,12 +75,13 @@ def scorer(model: bytes | Path, contract: Contract) -> Score:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     source = model if isinstance(model, bytes) else str(model)
     session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    # The converter rewrites names that are not identifiers, and keeps the order.
     wanted = [entry.name for entry in session.get_inputs()]
     output = session.get_outputs()[-1].name
 
     def score(data: Columns) -> np.ndarray:
         encoded = encode(data, contract)
-        feed = {name: _tensor(encoded[name]) for name in wanted}
+        feed = {name: _tensor(values) for name, values in zip(wanted, encoded.values(), strict=True)}
         result = np.asarray(session.run([output], feed)[0], dtype=np.float64)
         return result[:, 0] if contract.task == "regression" else result
 
@@ -97,7 +129,9 @@ def hard_rows(data: Columns, contract: Contract, seed: int) -> dict[str, np.ndar
     """
     rng = np.random.default_rng(seed)
     return {
-        name: np.concatenate([values, np.where(rng.random(len(values)) < 0.5, _other(values, contract, name, rng), values)])
+        name: np.concatenate(
+            [values, np.where(rng.random(len(values)) < 0.5, _other(values, contract, name, rng), values)]
+        )
         for name, values in data.items()
     }
 

@@ -1,5 +1,7 @@
 """Look behind the average: slices, small changes, label dominance, groups, and what drives the model."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 
@@ -38,7 +40,7 @@ def main() -> None:
         row_losses(judged(validation)),
         min_rows=round(how.slice_min_rows * validation.num_rows / test.num_rows),
     )
-    limits = {"min_rows": how.slice_min_rows, "false_discovery_rate": how.slice_false_discovery_rate}
+    limits: dict[str, Any] = {"min_rows": how.slice_min_rows, "false_discovery_rate": how.slice_false_discovery_rate}
     losses = row_losses(rows)
     sample = _sample(test, how.max_rows, params.seed)
     some, some_target = columns(sample, contract), target(sample, contract)
@@ -50,7 +52,7 @@ def main() -> None:
     def answers(data: Columns) -> np.ndarray:
         return decide(scores(pipeline, data, contract), contract, threshold)
 
-    found = {
+    found: dict[str, Any] = {
         "slices": {
             "declared": judge(named, parts, losses, **limits),
             "discovered": judge(suspects, parts, losses, **limits),

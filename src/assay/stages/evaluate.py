@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,10 @@ def main() -> None:
     kinds = metrics_for(contract)
     test = judge(pipeline, "test", threshold)
     how = params.evaluate
-    estimates = estimate(
-        test, kinds, confidence=how.confidence, resamples=how.resamples, seed=params.seed
-    )
+    estimates = estimate(test, kinds, confidence=how.confidence, resamples=how.resamples, seed=params.seed)
     dummy = fit(build_dummy(contract), data["train"], wanted["train"], contract)
     dummy_cut = set_threshold(dummy, data["validation"], wanted["validation"], contract)
-    metrics = {
+    metrics: dict[str, Any] = {
         "test": {
             name: {"value": _round(e.value), "low": _round(e.low), "high": _round(e.high)}
             for name, e in estimates.items()
@@ -61,9 +60,7 @@ def main() -> None:
     say(f"  test {first} {best.value:.4f} [{best.low:.4f}, {best.high:.4f}], dummy {metrics['dummy'][first]:.4f}")
 
 
-def _learning(
-    data: dict[str, Columns], wanted: dict[str, np.ndarray], contract: Contract, params: Params
-) -> Any:
+def _learning(data: Mapping[str, Columns], wanted: Mapping[str, np.ndarray], contract: Contract, params: Params) -> Any:
     """Fit the chosen model on growing parts of the training rows, and measure its loss."""
     choice = read_choice()
     most = params.evaluate.learning_curve_max_rows

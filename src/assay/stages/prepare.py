@@ -27,7 +27,12 @@ def main() -> None:
         with replacing(SPLIT / f"{name}.parquet") as temporary:
             pq.write_table(part, temporary, compression="zstd")
     counts = np.bincount(sides, minlength=len(SIDES))
-    say("  " + ", ".join(f"{name} {count} rows ({count / len(sides):.1%})" for name, count in zip(SIDES, counts)))
+    say(
+        "  "
+        + ", ".join(
+            f"{name} {count} rows ({count / len(sides):.1%})" for name, count in zip(SIDES, counts, strict=True)
+        )
+    )
 
 
 def _require_enough(name: str, part: pa.Table, contract: Contract) -> None:

@@ -1,0 +1,1 @@
+"""Searching, fitting and storing a model."""

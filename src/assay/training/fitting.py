@@ -40,9 +40,7 @@ def build_dummy(contract: Contract) -> Pipeline:
     return _pipeline(DUMMY, {}, contract, 0, calibrate=False)
 
 
-def _pipeline(
-    family: Family, parameters: dict[str, Any], contract: Contract, seed: int, calibrate: bool
-) -> Pipeline:
+def _pipeline(family: Family, parameters: dict[str, Any], contract: Contract, seed: int, calibrate: bool) -> Pipeline:
     kind = family.regressor if contract.task == "regression" else family.classifier
     if family is DUMMY and contract.task != "regression":
         parameters = {"strategy": "prior"}
@@ -61,7 +59,7 @@ def _pipeline(
     if calibrate and contract.task != "regression":
         # Platt's sigmoid, on out-of-fold scores; isotonic steps do not survive the export in single precision.
         estimator = CalibratedClassifierCV(estimator, method="sigmoid", cv=5, ensemble=False)
-    features = transformer(contract, contract.task, impute=family.impute, seed=seed)
+    features = transformer(contract, contract.task, needs=family.needs, seed=seed)
     return Pipeline([("features", features), ("estimator", estimator)])
 
 
@@ -72,7 +70,7 @@ def fit(pipeline: Pipeline, data: Columns, target: np.ndarray, contract: Contrac
 
 
 def scores(pipeline: Pipeline, data: Columns, contract: Contract) -> np.ndarray:
-    """Return class probabilities, shape (rows, classes) in the order of `contract.classes`, or values, shape (rows,)."""
+    """Return probabilities, shape (rows, classes) in the order of `contract.classes`, or numbers, shape (rows,)."""
     with threads(length(data)):
         frame = inputs(data, contract)
         if contract.task == "regression":
@@ -113,6 +111,13 @@ def cheapest_threshold(positive: np.ndarray, target: np.ndarray, costs: Costs) -
     best = gaps[cost == cost.min()]
     low, high = best[np.argmax(best[:, 1] - best[:, 0])]
     return round(float((low + high) / 2), 6)
+
+
+def uncalibrated(estimator: Any) -> Any:
+    """Return the estimator inside a calibrated one, or the estimator itself."""
+    if isinstance(estimator, CalibratedClassifierCV):
+        return estimator.calibrated_classifiers_[0].estimator
+    return estimator
 
 
 @contextmanager

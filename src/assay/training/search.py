@@ -54,9 +54,7 @@ def search(
     losses = [_loss(None, data, target, contract, fold, seed) for fold in folds]
     trials = [Trial(0, ModelChoice(family="dummy", parameters={}), tuple(losses), "complete")]
     share = max(1, how.trials // len(FAMILIES))
-    batches = [
-        (family, min(how.batch, share - start)) for family in FAMILIES for start in range(0, share, how.batch)
-    ]
+    batches = [(family, min(how.batch, share - start)) for family in FAMILIES for start in range(0, share, how.batch)]
     studies = {family: _study(seed) for family in FAMILIES}
     with Parallel(n_jobs=os.cpu_count()) as parallel:
         for family, size in track(batches, len(batches), "search"):
@@ -65,9 +63,7 @@ def search(
             results: dict[int, list[float]] = {i: [] for i in range(size)}
             running = list(results)
             for step, fold in enumerate(folds):
-                found = parallel(
-                    delayed(_loss)(choices[i], data, target, contract, fold, seed) for i in running
-                )
+                found = parallel(delayed(_loss)(choices[i], data, target, contract, fold, seed) for i in running)
                 for i, loss in zip(running, found, strict=True):
                     results[i].append(loss)
                     asked[i].report(float(np.mean(results[i])), step)
@@ -76,9 +72,7 @@ def search(
                 whole = len(results[i]) == len(folds)
                 state = optuna.trial.TrialState.COMPLETE if whole else optuna.trial.TrialState.PRUNED
                 studies[family].tell(trial, float(np.mean(results[i])) if whole else None, state)
-                trials.append(
-                    Trial(len(trials), choices[i], tuple(results[i]), "complete" if whole else "pruned")
-                )
+                trials.append(Trial(len(trials), choices[i], tuple(results[i]), "complete" if whole else "pruned"))
             best = _best(trials)
             say(f"  {len(trials) - 1} trials, best {best.choice.family} with loss {best.score:.4f}")
     return _best(trials).choice, trials

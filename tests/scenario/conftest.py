@@ -1,0 +1,68 @@
+"""Projects to try things in. What is costly to make is made once for all workers, and copied."""
+
+import fcntl
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from scenario.project import Done, Project, clone, make_template
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "scenario"
+    (folder / "home").mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def template(shared: Path) -> Project:
+    """A repository to clone: this one, as it is in the working tree."""
+    project = Project(shared / "template", shared / "home")
+    _once(project.root, lambda: make_template(project.root, project.home))
+    return project
+
+
+@pytest.fixture(scope="session")
+def first_run(template: Project, shared: Path) -> tuple[Project, Done]:
+    """A clone in which `assay repro` ran once, and what it printed. To be looked at only."""
+    project = Project(shared / "finished", template.home)
+    printed = shared / "first_run.json"
+
+    def make() -> None:
+        clone(template, project.root)
+        # The order of sets is one of the things that must not show in the results: another run has another seed.
+        done = project.run("assay", "repro", PYTHONHASHSEED="1")
+        printed.write_text(json.dumps([done.args, done.returncode, done.stdout, done.stderr]))
+        # A project as it is after the work: committed, so that experiments and differences have something to refer to.
+        project.ok("git", "commit", "--quiet", "--allow-empty", "--all", "--message", "Trained")
+
+    _once(project.root, make)
+    return project, Done(*json.loads(printed.read_text()))
+
+
+@pytest.fixture
+def project(template: Project, tmp_path: Path) -> Project:
+    """A fresh clone."""
+    return clone(template, tmp_path / "project")
+
+
+@pytest.fixture
+def finished(first_run: tuple[Project, Done], tmp_path: Path) -> Project:
+    """A project whose pipeline ran."""
+    made, done = first_run
+    assert done.returncode == 0, done.stdout + done.stderr
+    return made.copy(tmp_path / "project")
+
+
+def _once(folder: Path, make: Callable[[], object]) -> None:
+    """Make a folder unless another worker did; the others wait."""
+    made = folder.with_suffix(".made")
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            make()
+            made.touch()
