@@ -37,9 +37,12 @@ bench: $(VENV)/.dev  ## what the pipeline costs, as ratios; takes some ten minut
 	@python bench/bench.py
 
 lock: $(VENV)/.setup  ## resolve the requirements anew, to the newest releases that go together
-	@rm -f requirements/dev.txt
-	@$(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --universal \
-		--python-version 3.11 --fork-strategy fewest requirements/dev.in --output-file requirements/dev.txt
+	@rm -f requirements/dev.txt requirements/mlflow-server.txt
+	@for use in dev mlflow-server; do \
+		$(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --universal \
+			--python-version 3.11 --fork-strategy fewest requirements/$$use.in \
+			--output-file requirements/$$use.txt || exit 1; \
+	done
 	@for use in setup train serve mlflow; do \
 		$(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --universal \
 			--python-version 3.11 --fork-strategy fewest requirements/$$use.in \

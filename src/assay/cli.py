@@ -27,6 +27,7 @@ def app() -> None:
 @click.argument("name", type=click.Choice(STAGES), metavar="STAGE")
 def stage(name: str) -> None:
     """Run one stage of dvc.yaml by itself."""
+    _use_the_code_here()
     import_module(f"assay.stages.{name}").main()
 
 
@@ -133,6 +134,17 @@ def remote_use(url: str) -> None:
     from assay.remote import use
 
     print(use(url))
+
+
+def _use_the_code_here() -> None:
+    """Start this command anew if it was installed from another folder than the one it runs in.
+
+    A queued experiment runs in a copy of the project, and dvc.lock will say that the code of that copy made its results.
+    """
+    here, path = str(Path("src").resolve()), os.environ.get("PYTHONPATH", "")
+    if Path(here, "assay").is_dir() and not Path(__file__).resolve().is_relative_to(here) and not path.startswith(here):
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [here, path]))}
+        os.execve(sys.executable, [sys.executable, *sys.argv], environment)  # noqa: S606
 
 
 def _show(as_json: bool) -> None:

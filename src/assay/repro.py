@@ -1,10 +1,16 @@
 """The main job: data from the remote if it is not here, then whatever stage has changed."""
 
+import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from dvc.cli import main as dvc
+from dvc.exceptions import DvcException
+from dvc.lock import make_lock
 from dvc.repo import Repo
+from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK
 
 from assay.contract.spec import load_contract
 from assay.errors import InputError
@@ -16,7 +22,7 @@ def changed() -> bool:
     """Say whether `dvc repro` has anything to do; raises InputError where there is no pipeline."""
     if not Path("dvc.yaml").exists():
         raise InputError("dvc.yaml: there is no pipeline here; run this in the folder of the project")
-    with Repo() as repo:
+    with _in_one_line(), Repo() as repo:
         return bool(repo.status())
 
 
@@ -27,6 +33,8 @@ def reproduce() -> bool:
     """
     load_params()
     contract = load_contract()
+    with _in_one_line():
+        _remove_torn_lock(Path(".dvc/tmp"))
     if not contract.data.exists() and Path("data.dvc").exists():
         say("data: fetching it from the DVC remote")
         if dvc(["pull", "--quiet", "data.dvc"]):
@@ -41,3 +49,25 @@ def reproduce() -> bool:
     if dvc(["repro"]):
         raise InputError("the pipeline stopped at the stage named above; what it had finished before is kept")
     return True
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """Raise what DVC raises, a broken dvc.yaml or a run that is going on elsewhere, as InputError."""
+    try:
+        yield
+    except DvcException as error:
+        raise InputError(f"dvc: {error}") from None
+
+
+def _remove_torn_lock(folder: Path) -> None:
+    """Remove DVC's list of who uses what, if a process was killed while it wrote it; DVC would refuse to run for good."""
+    path = folder / RWLOCK_FILE
+    if not path.exists():
+        return
+    # Whoever writes the list holds this lock, and the system releases it with the process.
+    with make_lock(str(folder / RWLOCK_LOCK), tmp_dir=str(folder)):
+        try:
+            json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            path.unlink()

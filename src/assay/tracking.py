@@ -81,7 +81,7 @@ def log_run(experiment: str, parameters: Mapping[str, str], metrics: Mapping[str
             mlflow.log_artifacts(MODELS, MODELS.name)
     # A network, a server, its database and a store of files: what they raise has no common kind.
     except Exception as error:
-        raise InputError(f"MLflow at {_public(os.environ[SERVER])}: {_reason(error)}") from None
+        raise InputError(f"MLflow at {_public(os.environ[SERVER])}: {first_cause(error)}") from None
     return str(run.info.run_name)
 
 
@@ -132,19 +132,19 @@ def commit() -> dict[str, str]:
     return {"commit": head, "dirty": json.dumps(bool(status)), "mlflow.source.git.commit": head}
 
 
+def first_cause(error: BaseException) -> str:
+    """Return in one line what went wrong first: MLflow wraps a refused connection into a page of text."""
+    while (inner := error.__cause__ or (None if error.__suppress_context__ else error.__context__)) is not None:
+        error = inner
+    return f"{type(error).__name__}: {_public(' '.join(str(error).split()))[:200]}"
+
+
 def _git(*arguments: str) -> str | None:
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return None
     return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _reason(error: BaseException) -> str:
-    """Return in one line what first went wrong: MLflow wraps a refused connection into a page of text."""
-    while (inner := error.__cause__ or (None if error.__suppress_context__ else error.__context__)) is not None:
-        error = inner
-    return f"{type(error).__name__}: {_public(' '.join(str(error).split()))[:200]}"
 
 
 def _public(text: str) -> str:

@@ -107,8 +107,7 @@ def test_a_row_survives_a_csv_file(tmp_path: Path) -> None:
 
 def test_a_row_survives_a_parquet_file(tmp_path: Path) -> None:
     made = contract("regression")
-    path = tmp_path / "x=1" / "data.parquet"
-    path.parent.mkdir()
+    path = tmp_path / "data.parquet"
 
     @settings(max_examples=20)
     @given(st.lists(rows(made), min_size=1, max_size=4))

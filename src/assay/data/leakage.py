@@ -110,7 +110,8 @@ def _guess(ranks: np.ndarray, goal: np.ndarray, seen: np.ndarray) -> np.ndarray:
     size = int(ranks.max()) + 1
     total = np.stack([np.bincount(ranks[seen], column, size) for column in goal[seen].T], axis=1)
     count = np.bincount(ranks[seen], minlength=size)[:, None]
-    return np.where(count > 0, total / np.maximum(count, 1), goal[seen].mean(axis=0))[ranks]
+    means = np.where(count > 0, total / np.maximum(count, 1), goal[seen].mean(axis=0))
+    return np.take(means, ranks, axis=0)
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

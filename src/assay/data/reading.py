@@ -246,8 +246,7 @@ def _read_parquet(path: Path) -> pa.Table:
     try:
         names = pq.read_schema(path).names
         _refuse_twice(path, names)
-        # Without a partitioning, or a folder named x=1 would add a column x.
-        return pq.read_table(path, partitioning=None)
+        return pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: not a whole Parquet file: {_one_line(error)}") from None
 

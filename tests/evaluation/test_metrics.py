@@ -1,0 +1,163 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from sklearn import metrics as sk
+
+from assay.contract.spec import Costs
+from assay.evaluation.metrics import (
+    BINARY,
+    CLASSES,
+    REGRESSION,
+    Metric,
+    Rows,
+    estimate,
+    measure,
+    metrics_for,
+    resample_weights,
+    row_losses,
+)
+from patients import contract
+
+
+def binary_rows(seed: int, rows: int = 60) -> Rows:
+    rng = np.random.default_rng(seed)
+    # Few distinct scores, so that ties are the rule.
+    positive = rng.integers(1, 12, rows) / 12
+    target = rng.permutation(np.arange(rows) % 2)
+    return Rows(target, np.stack([1 - positive, positive], axis=1), (positive >= 0.4).astype(int), None)
+
+
+def class_rows(seed: int, rows: int = 60) -> Rows:
+    rng = np.random.default_rng(seed)
+    scores = rng.dirichlet([1, 1, 1], rows)
+    return Rows(rng.permutation(np.arange(rows) % 3), scores, scores.argmax(axis=1))
+
+
+def number_rows(seed: int, rows: int = 60) -> Rows:
+    rng = np.random.default_rng(seed)
+    target = rng.normal(size=rows)
+    guess = target + rng.normal(size=rows)
+    return Rows(target, guess, guess)
+
+
+def weights_for(rows: Rows, seed: int) -> np.ndarray:
+    strata = rows.target if rows.scores.ndim == 2 else np.zeros(len(rows.target), dtype=int)
+    return np.concatenate(list(resample_weights(strata, 3, seed)))
+
+
+BINARY_ORACLES = {
+    "roc_auc": lambda r, w: sk.roc_auc_score(r.target, r.scores[:, 1], sample_weight=w),
+    "average_precision": lambda r, w: sk.average_precision_score(r.target, r.scores[:, 1], sample_weight=w),
+    "brier": lambda r, w: sk.brier_score_loss(r.target, r.scores[:, 1], sample_weight=w),
+    "precision": lambda r, w: sk.precision_score(r.target, r.decision, sample_weight=w, zero_division=0),
+    "recall": lambda r, w: sk.recall_score(r.target, r.decision, sample_weight=w),
+}
+CLASS_ORACLES = {
+    "accuracy": lambda r, w: sk.accuracy_score(r.target, r.decision, sample_weight=w),
+    "balanced_accuracy": lambda r, w: sk.balanced_accuracy_score(r.target, r.decision, sample_weight=w),
+    "log_loss": lambda r, w: sk.log_loss(r.target, r.scores, sample_weight=w),
+}
+NUMBER_ORACLES = {
+    "mae": lambda r, w: sk.mean_absolute_error(r.target, r.scores, sample_weight=w),
+    "rmse": lambda r, w: sk.root_mean_squared_error(r.target, r.scores, sample_weight=w),
+    "r2": lambda r, w: sk.r2_score(r.target, r.scores, sample_weight=w),
+}
+
+
+@pytest.mark.parametrize(
+    ("make", "metrics", "oracles"),
+    [
+        (binary_rows, BINARY, BINARY_ORACLES | CLASS_ORACLES),
+        (class_rows, CLASSES, CLASS_ORACLES),
+        (number_rows, REGRESSION, NUMBER_ORACLES),
+    ],
+)
+@given(seed=st.integers(0, 10**6))
+def test_every_metric_is_the_one_of_scikit_learn_on_any_resample(make, metrics, oracles, seed):
+    rows = make(seed)
+    weights = weights_for(rows, seed)
+    by_name = {metric.name: metric for metric in metrics}
+    for name, oracle in oracles.items():
+        assert_allclose(by_name[name].compute(rows, weights), [oracle(rows, w) for w in weights], err_msg=name)
+
+
+def test_calibration_error_is_zero_for_shares_that_come_true_and_large_for_sure_mistakes():
+    target = np.array([0, 0, 0, 1] * 5)
+    honest = np.tile([0.75, 0.25], (20, 1))
+    boastful = np.tile([0.0, 1.0], (20, 1))
+    decision = np.ones(20, dtype=int)
+    assert measure(Rows(target, honest, decision), CLASSES)["calibration_error"] == 0
+    assert measure(Rows(target, boastful, decision), CLASSES)["calibration_error"] == pytest.approx(0.75)
+
+
+def test_cost_counts_both_errors_at_their_price():
+    costly = contract(costs={"false_positive": 1, "false_negative": 5})
+    rows = Rows(np.array([0, 0, 1, 1]), np.full((4, 2), 0.5), np.array([0, 1, 0, 1]), costly.costs)
+    assert measure(rows, metrics_for(costly))["cost"] == pytest.approx((1 + 5) / 4)
+
+
+def test_cost_without_costs_is_an_error_and_not_a_number():
+    cost = next(m for m in metrics_for(contract(costs={"false_positive": 1, "false_negative": 5})) if m.name == "cost")
+    with pytest.raises(ValueError, match="no costs"):
+        measure(binary_rows(0), [cost])
+
+
+def test_each_task_has_its_metrics():
+    assert metrics_for(contract())[0].name == "roc_auc"
+    assert "cost" not in {metric.name for metric in metrics_for(contract())}
+    assert metrics_for(contract("multiclass")) == CLASSES
+    assert metrics_for(contract("regression")) == REGRESSION
+
+
+@given(seed=st.integers(0, 10**6))
+def test_an_interval_holds_the_value_and_grows_with_the_confidence(seed):
+    rows = binary_rows(seed)
+    narrow = estimate(rows, BINARY, confidence=0.6, resamples=200, seed=seed)
+    wide = estimate(rows, BINARY, confidence=0.99, resamples=200, seed=seed)
+    for name in ("roc_auc", "accuracy", "log_loss"):
+        assert wide[name].low <= narrow[name].low <= narrow[name].high <= wide[name].high
+        assert wide[name].low <= wide[name].value <= wide[name].high
+
+
+def test_intervals_of_the_mean_cover_the_truth_about_as_often_as_they_say():
+    hits = 0
+    for seed in range(200):
+        target = np.random.default_rng(seed).normal(size=100)
+        rows = Rows(target, np.zeros(100), np.zeros(100))
+        found = estimate(rows, [REGRESSION[0]], confidence=0.9, resamples=200, seed=seed)["mae"]
+        hits += found.low <= np.sqrt(2 / np.pi) <= found.high
+    # 180 expected, standard deviation 4.2; percentile intervals of 100 rows fall a little short.
+    assert 160 <= hits <= 195
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_seed_another():
+    rows = class_rows(1)
+    how = {"confidence": 0.95, "resamples": 100}
+    assert estimate(rows, CLASSES, seed=1, **how) == estimate(rows, CLASSES, seed=1, **how)
+    assert estimate(rows, CLASSES, seed=1, **how) != estimate(rows, CLASSES, seed=2, **how)
+
+
+@given(seed=st.integers(0, 10**6), rows=st.integers(2, 40), resamples=st.integers(1, 20))
+def test_resampling_keeps_the_number_of_rows_of_each_class(seed, rows, resamples):
+    strata = np.random.default_rng(seed).integers(0, 3, rows)
+    weights = np.concatenate(list(resample_weights(strata, resamples, seed)))
+    assert weights.shape == (resamples, rows)
+    for stratum in np.unique(strata):
+        assert (weights[:, strata == stratum].sum(axis=1) == (strata == stratum).sum()).all()
+
+
+def test_very_many_rows_are_resampled_in_pieces_and_less_often():
+    rows = Rows(np.zeros(600_000), np.ones(600_000), np.ones(600_000))
+    drawn: list[int] = []
+    watched = Metric("watched", True, lambda r, w: drawn.append(len(w)) or w.sum(axis=1))
+    estimate(rows, [watched], confidence=0.9, resamples=1000, seed=0)
+    assert max(drawn) <= 6
+    assert sum(drawn[:-1]) == 200
+
+
+def test_the_loss_of_a_sure_mistake_is_large_and_finite():
+    rows = Rows(np.array([1]), np.array([[1.0, 0.0]]), np.array([0]), Costs(false_positive=1, false_negative=1))
+    assert np.isfinite(row_losses(rows)).all()
+    assert row_losses(rows)[0] > 30

@@ -1,0 +1,83 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.evaluation.slices import Condition, declared, discover, holds, judge
+from patients import contract, patients
+
+HOW = {"min_rows": 20, "false_discovery_rate": 0.05}
+
+
+def losses_with_a_bad_ward(data: dict[str, np.ndarray], seed: int, extra: float = 1.0) -> np.ndarray:
+    losses = np.random.default_rng(seed).exponential(0.2, len(data["age"]))
+    return losses + extra * ((data["ward"] == "west") & (data["age"] > 60))
+
+
+def test_a_planted_slice_is_found_on_some_rows_and_confirmed_on_others():
+    (seen, _), (unseen, _) = patients(600, seed=1), patients(600, seed=2)
+    suspects = discover(seen, losses_with_a_bad_ward(seen, 1), min_rows=20)
+    found = judge(suspects, unseen, losses_with_a_bad_ward(unseen, 2), **HOW)
+    worst = max(found, key=lambda row: row["loss"])
+    assert worst["worse"]
+    assert "ward is west" in worst["slice"]
+    assert "age above" in worst["slice"]
+
+
+def test_where_nothing_is_planted_almost_nothing_is_confirmed():
+    alarms = 0
+    for seed in range(20):
+        (seen, _), (unseen, _) = patients(400, seed=seed), patients(400, seed=100 + seed)
+        suspects = discover(seen, losses_with_a_bad_ward(seen, seed, 0.0), min_rows=20)
+        found = judge(suspects, unseen, losses_with_a_bad_ward(unseen, 1000 + seed, 0.0), **HOW)
+        alarms += any(row["worse"] for row in found)
+    assert alarms <= 3
+
+
+def test_declared_slices_are_intervals_between_edges_and_values_that_occur():
+    made = contract(slices=[{"column": "age", "edges": [30, 60]}, {"column": "ward"}])
+    data, _ = patients(50)
+    names = [str(part[0]) for part in declared(made, data)]
+    assert names[:3] == ["age up to 30", "age in (30, 60]", "age above 60"]
+    assert {"ward is north", "ward is south", "ward is west"} < set(names)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), unique=True, max_size=4), st.integers(0, 1000))
+def test_intervals_between_edges_hold_every_known_number_once(edges, seed):
+    made = contract(slices=[{"column": "age", "edges": sorted(edges)}])
+    values = np.random.default_rng(seed).uniform(-1e6, 1e6, 20)
+    parts = declared(made, {"age": values})
+    assert (np.sum([holds(part, {"age": values}) for part in parts], axis=0) == 1).all()
+
+
+def test_a_missing_number_is_in_no_interval():
+    data = {"age": np.array([np.nan, 1.0])}
+    assert holds((Condition("age", high=5),), data).tolist() == [False, True]
+
+
+def test_a_slice_of_two_conditions_has_the_rows_of_both():
+    data = {"age": np.array([10.0, 50.0, 50.0]), "ward": np.array(["north", "north", None], dtype=object)}
+    assert holds((Condition("age", low=20), Condition("ward", value="north")), data).tolist() == [False, True, False]
+
+
+def test_small_slices_and_nearly_whole_ones_are_not_judged():
+    data, _ = patients(100)
+    losses = np.random.default_rng(0).random(100)
+    few, nearly_all = (Condition("age", high=22),), (Condition("age", low=20.5),)
+    assert judge([few, nearly_all], data, losses, min_rows=20, false_discovery_rate=0.05) == []
+
+
+def test_equal_losses_everywhere_make_no_slice_worse():
+    data, _ = patients(100)
+    found = judge([(Condition("age", high=50),)], data, np.ones(100), **HOW)
+    assert [row["worse"] for row in found] == [False]
+
+
+def test_looking_more_often_makes_the_corrected_figure_larger():
+    data, _ = patients(400)
+    losses = np.random.default_rng(3).exponential(1, 400) + 0.25 * (data["age"] > 60)
+    once = [(Condition("age", low=60),)]
+    often = once + [(Condition("noise", low=low),) for low in np.linspace(-1, 1, 15)]
+    alone = judge(once, data, losses, **HOW)[0]
+    among = next(row for row in judge(often, data, losses, **HOW) if row["slice"] == "age above 60")
+    assert alone["q"] < among["q"]
+    assert alone["p"] == among["p"]

@@ -1,0 +1,75 @@
+from assay.export.card import card
+from patients import contract
+
+ESTIMATE = {"value": 0.9, "low": 0.8, "high": 0.95}
+METRICS = {
+    "test": {"roc_auc": ESTIMATE},
+    "validation": {"roc_auc": 0.91},
+    "train": {"roc_auc": 0.99},
+    "dummy": {"roc_auc": 0.5},
+    "rows": {"train": 60, "validation": 15, "test": 25},
+}
+ANALYSIS = {
+    "slices": {
+        "declared": [
+            {"slice": "ward is west", "rows": 12, "loss": 0.5, "loss_elsewhere": 0.1, "p": 0.01, "q": 0.02, "worse": True}
+        ],
+        "discovered": [],
+    },
+    "fairness": {"ward": {"groups": {}, "difference": {"accuracy": 0.25}}},
+    "importance": {"permutation": {"age": 0.3, "noise": 0.0}, "shap": None},
+}
+ABOUT = {
+    "choice": {"family": "gradient_boosting", "parameters": {"max_iter": 30}},
+    "served": "onnx",
+    "reason": "",
+    "threshold": 0.25,
+    "versions": {"scikit-learn": "1.9.1"},
+}
+CHECKS = [{"gate": "duplicates", "verdict": "HOLD", "reason": "9 of 100 rows repeat another"}]
+
+
+def test_the_card_says_what_the_run_found():
+    made = contract(
+        about={"source": "a hospital", "licence": "CC0", "intended_use": "Sorting letters.", "limits": ["Few rows."]},
+        costs={"false_positive": 1, "false_negative": 5, "unit": "letter"},
+    )
+    text = card(made, ABOUT, METRICS, ANALYSIS, CHECKS)
+    for expected in (
+        "# Model card: patients",
+        "Sorting letters.",
+        "- Few rows.",
+        "- Source: a hospital",
+        "60 to train on, 15 to validate on, 25 to judge on; split by hash",
+        "- Duplicates: 9 of 100 rows repeat another",
+        "- Family: gradient boosting (max_iter = 30)",
+        "Answers sick from a probability of 0.25",
+        "a false positive costs 1, a false negative 5 (letter)",
+        "| roc_auc | 0.9 | 0.8 to 0.95 | 0.91 | 0.99 | 0.5 |",
+        "| ward is west | 12 | 0.5 | 0.1 | yes |",
+        "- ward: largest difference between groups: accuracy 0.25",
+        "| age | 0.3 |",
+    ):
+        assert expected in text
+
+
+def test_what_the_owner_did_not_say_is_said_to_be_missing():
+    empty = {"slices": {"declared": [], "discovered": []}, "fairness": {}, "importance": ANALYSIS["importance"]}
+    text = card(contract(), ABOUT, METRICS, empty, CHECKS)
+    for expected in (
+        "- Source: not stated",
+        "The owner has not said what the model is for.",
+        "The owner has named none.",
+        "No slice has enough rows.",
+        "No sensitive column is declared.",
+    ):
+        assert expected in text
+
+
+def test_a_pipeline_served_itself_comes_with_the_reason():
+    about = ABOUT | {"served": "skops", "reason": "the export failed"}
+    assert "- Served as: skops, because the export failed" in card(contract(), about, METRICS, ANALYSIS, CHECKS)
+
+
+def test_a_card_of_numbers_names_no_threshold():
+    assert "Answers" not in card(contract("regression"), ABOUT | {"threshold": None}, METRICS, ANALYSIS, CHECKS)

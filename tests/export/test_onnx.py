@@ -1,0 +1,124 @@
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.pipeline import Pipeline
+
+from assay.data.columns import length, take
+from assay.export.onnx import UNSEEN, _round_down, agrees, convert, hard_rows, parity, scorer
+from assay.params import ModelChoice
+from assay.training.fitting import build, fit, scores
+from patients import contract, patients
+
+TASKS = ["binary", "multiclass", "regression"]
+FAMILIES = ["gradient_boosting", "linear", "random_forest"]
+
+
+def fitted(family: str, task: str, calibrate: bool = False, rows: int = 300) -> Pipeline:
+    made = contract(task)
+    data, target = patients(rows, task)
+    return fit(build(ModelChoice(family=family, parameters={}), made, 1, calibrate=calibrate), data, target, made)
+
+
+def compared(model: Pipeline, task: str, graph: bytes) -> dict:
+    made = contract(task)
+    rows = hard_rows(patients(150, task, seed=5)[0], made, 1)
+    exported = scorer(graph, made)
+    threshold = 0.5 if task == "binary" else None
+    return parity(lambda d: scores(model, d, made), exported, rows, made, threshold=threshold, singles=40)
+
+
+@pytest.mark.parametrize("calibrate", [False, True])
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_exported_model_answers_as_the_pipeline_does(family, task, calibrate):
+    model = fitted(family, task, calibrate)
+    found = compared(model, task, convert(model, patients(5, task)[0], contract(task)))
+    assert agrees(found, 1e-5), found
+    assert found["batch"]["rows"] == 300
+    assert found["single"]["rows"] == 40
+
+
+def test_a_number_on_a_threshold_falls_on_the_same_side_in_single_precision():
+    # 19.7 in single precision lies just above the middle of its neighbours 19.6 and 19.8, which the nearest
+    # single-precision threshold does not.
+    made = contract()
+    data, _ = patients(200)
+    data["heart-rate"] = np.resize([39.2, 39.6], 200) / 2 + 100 * 0
+    data["heart-rate"] = np.resize([19.6, 19.8], 200)
+    made = contract(columns={"heart-rate": {"kind": "number", "range": [0, 100]}})
+    data = {"heart-rate": data["heart-rate"]}
+    target = (data["heart-rate"] > 19.7).astype(np.int64)
+    model = fit(build(ModelChoice(family="gradient_boosting", parameters={}), made, 1), data, target, made)
+    between = {"heart-rate": np.array([19.6, 19.7, 19.8])}
+    exported = scorer(convert(model, between, made), made)
+    np.testing.assert_allclose(exported(between), scores(model, between, made), atol=1e-6)
+
+
+@given(st.lists(st.floats(-1e30, 1e30), min_size=1), st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_rounding_a_threshold_down_moves_no_single_precision_number(thresholds, number):
+    values = np.array(thresholds)
+    np.testing.assert_array_equal(number <= _round_down(values), number <= values)
+    assert (_round_down(values).astype(np.float32) == _round_down(values)).all()
+
+
+def test_the_pipeline_itself_stays_as_it_was():
+    model = fitted("gradient_boosting", "binary")
+    data, _ = patients(50)
+    before = scores(model, data, contract())
+    thresholds = [tree.nodes["num_threshold"].copy() for trees in model[-1]._predictors for tree in trees]
+    convert(model, data, contract())
+    np.testing.assert_array_equal(scores(model, data, contract()), before)
+    after = [tree.nodes["num_threshold"] for trees in model[-1]._predictors for tree in trees]
+    assert all((a == b).all() for a, b in zip(thresholds, after, strict=True))
+
+
+def test_the_same_model_is_exported_to_the_same_bytes():
+    data, _ = patients(5)
+    first, second = (convert(fitted("gradient_boosting", "binary"), data, contract()) for _ in range(2))
+    assert first == second
+
+
+def broken(graph: bytes, change: str) -> bytes:
+    """Return the graph with a mistake in it, as a faulty export would have."""
+    model = onnx.load_from_string(graph)
+    trees = next(node for node in model.graph.node if node.op_type == "TreeEnsembleClassifier")
+    attributes = {attribute.name: attribute for attribute in trees.attribute}
+    if change == "features in another order":
+        order = list(attributes["nodes_featureids"].ints)
+        attributes["nodes_featureids"].ints[:] = [1 - feature if feature < 2 else feature for feature in order]
+    else:
+        weights = attributes["class_weights"].floats
+        weights[:] = [weight * 1.002 for weight in weights]
+    return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize("change", ["features in another order", "wrong in the third decimal"])
+def test_an_export_that_answers_otherwise_is_noticed(change):
+    model = fitted("gradient_boosting", "binary")
+    graph = convert(model, patients(5)[0], contract())
+    assert agrees(compared(model, "binary", graph), 1e-5)
+    assert not agrees(compared(model, "binary", broken(graph, change)), 1e-5)
+
+
+def test_one_other_answer_is_enough_to_disagree():
+    small = {"rows": 10, "largest_difference": 1e-9}
+    assert agrees({"batch": small | {"other_answers": 0}}, 1e-5)
+    assert not agrees({"batch": small | {"other_answers": 1}}, 1e-5)
+
+
+def test_hard_rows_are_the_rows_and_as_many_changed_ones():
+    made = contract()
+    data, _ = patients(300)
+    rows = hard_rows(data, made, 1)
+    assert length(rows) == 600
+    for name, values in data.items():
+        np.testing.assert_array_equal(take(rows, np.arange(300))[name], values)
+        assert (rows[name][300:] != values).any(), name
+    assert UNSEEN in rows["ward"]
+    assert np.isnan(rows["heart-rate"][300:]).sum() > np.isnan(data["heart-rate"]).sum()
+    assert not np.isnan(rows["age"]).any()
+    assert np.nanmin(rows["heart-rate"]) >= 30
+    assert np.nanmax(rows["heart-rate"]) <= 220
+    assert {30.0, 220.0} <= set(rows["heart-rate"])

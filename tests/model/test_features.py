@@ -1,0 +1,102 @@
+from copy import deepcopy
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.contract.spec import Contract
+from assay.data.columns import take
+from model.features import MISSING, encode, sources, transformer
+from patients import COLUMNS, contract, patients
+
+NEEDS = ["nothing", "imputing", "scaling"]
+
+
+def moments(values: list[str]) -> dict[str, np.ndarray]:
+    made = contract(columns={"at": {"kind": "time"}})
+    return encode({"at": np.array(values, dtype="datetime64[us]")}, made)
+
+
+def test_encoding_treats_each_row_by_itself():
+    data, _ = patients(50)
+    together = encode(data, contract())
+    for i in range(50):
+        alone = encode(take(data, np.array([i])), contract())
+        for name, values in together.items():
+            np.testing.assert_array_equal(alone[name], values[i : i + 1])
+
+
+def test_encoding_changes_nothing_in_place():
+    data, _ = patients(20)
+    before = deepcopy(data)
+    encode(data, contract())
+    for name, values in before.items():
+        np.testing.assert_array_equal(data[name], values)
+
+
+def test_a_missing_category_is_a_category_and_a_missing_number_says_so():
+    data, _ = patients(100)
+    inputs = encode(data, contract())
+    assert (inputs["ward"] == MISSING).sum() == sum(value is None for value in data["ward"])
+    np.testing.assert_array_equal(inputs["heart-rate:missing"] == 1, np.isnan(data["heart-rate"]))
+    assert "age:missing" not in inputs
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False, width=64, min_value=-1e30, max_value=1e30))
+def test_numbers_are_those_that_single_precision_can_hold(number):
+    made = contract(columns={"noise": {"kind": "number"}})
+    encoded = encode({"noise": np.array([number])}, made)["noise"]
+    assert encoded.astype(np.float32) == encoded
+
+
+@given(st.datetimes(min_value=pd.Timestamp("1900-01-01"), max_value=pd.Timestamp("2100-01-01")))
+def test_the_parts_of_a_time_are_those_of_the_calendar(moment):
+    parts = moments([moment.isoformat()])
+    assert parts["at:year"] == moment.year
+    assert parts["at:month"] == moment.month
+    assert parts["at:weekday"] == moment.weekday()
+    hour = moment.hour + moment.minute / 60 + (moment.second + moment.microsecond / 1e6) / 3600
+    assert parts["at:hour"] == pytest.approx(hour, abs=1e-4)
+
+
+def test_a_missing_time_has_missing_parts():
+    assert all(np.isnan(part[0]) for part in moments(["NaT"]).values())
+
+
+@pytest.mark.parametrize("needs", NEEDS)
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_every_output_column_has_a_source_in_the_contract(task, needs):
+    made = contract(task)
+    data, target = patients(200, task)
+    fitted = transformer(made, task, needs=needs, seed=1)
+    output = fitted.fit_transform(pd.DataFrame(encode(data, made)), target)
+    found = sources(fitted, made)
+    assert len(found) == output.shape[1]
+    assert set(found) == set(made.features)
+    if needs != "nothing":
+        assert not np.isnan(output).any()
+
+
+def test_a_source_is_where_a_change_of_its_feature_shows():
+    made = contract()
+    data, target = patients(200)
+    fitted = transformer(made, "binary", needs="imputing", seed=1)
+    fitted.fit(pd.DataFrame(encode(data, made)), target)
+    before = fitted.transform(pd.DataFrame(encode(data, made)))
+    found = np.array(sources(fitted, made))
+    for name in made.features:
+        shuffled = {**data, name: data[name][::-1]}
+        moved = (fitted.transform(pd.DataFrame(encode(shuffled, made))) != before).any(axis=0)
+        assert set(found[moved]) == {name}
+
+
+def test_a_colon_in_a_name_is_no_part_of_a_time():
+    columns = {"a:b": {"kind": "number", "missing": "allow"}, **COLUMNS}
+    made = Contract.model_validate_json(contract(columns=columns).model_dump_json())
+    data, target = patients(60)
+    data = {"a:b": np.arange(60.0), **data}
+    fitted = transformer(made, "binary", needs="imputing", seed=1)
+    fitted.fit(pd.DataFrame(encode(data, made)), target)
+    assert sources(fitted, made).count("a:b") == 2

@@ -1,0 +1,80 @@
+import csv
+import io
+import json
+
+import pytest
+
+from assay.params import ModelChoice, Tune
+from assay.stages.tune import HEADER
+from assay.training import search as module
+from assay.training.search import Trial, as_csv, search
+from patients import contract, patients
+
+HOW = Tune(search=True, trials=9, folds=3, batch=3, max_rows=150)
+
+
+@pytest.fixture(scope="module")
+def found():
+    data, target = patients(150)
+    return search(data, target, contract(), HOW, 1)
+
+
+def test_every_family_gets_its_share_and_the_dummy_stands_first(found):
+    _, trials = found
+    families = [trial.choice.family for trial in trials]
+    assert families[0] == "dummy"
+    assert {family: families.count(family) for family in families[1:]} == {
+        "gradient_boosting": 3,
+        "linear": 3,
+        "random_forest": 3,
+    }
+
+
+def test_the_choice_is_the_best_whole_trial_and_beats_the_dummy(found):
+    choice, trials = found
+    best = min((t for t in trials if t.state == "complete"), key=lambda trial: trial.score)
+    assert choice == best.choice
+    assert best.score < trials[0].score
+
+
+def test_the_same_search_on_one_processor_or_two_finds_the_same(found, monkeypatch):
+    data, target = patients(150)
+    monkeypatch.setattr(module.os, "cpu_count", lambda: 1)
+    assert search(data, target, contract(), HOW, 1) == found
+
+
+def test_another_seed_tries_other_parameters(found):
+    data, target = patients(150)
+    _, trials = search(data, target, contract(), HOW.model_copy(update={"trials": 3}), 2)
+    assert trials[1].choice != found[1][1].choice
+
+
+def test_hopeless_trials_are_stopped_early_and_never_chosen():
+    data, target = patients(150)
+    how = HOW.model_copy(update={"trials": 36})
+    choice, trials = search(data, target, contract(), how, 1)
+    pruned = [trial for trial in trials if trial.state == "pruned"]
+    assert pruned
+    assert all(len(trial.losses) < how.folds for trial in pruned)
+    assert choice not in [trial.choice for trial in pruned]
+
+
+@pytest.mark.parametrize("task", ["multiclass", "regression"])
+def test_other_tasks_are_searched_too(task):
+    data, target = patients(150, task)
+    choice, trials = search(data, target, contract(task), HOW.model_copy(update={"trials": 3}), 1)
+    assert choice.family != "dummy"
+    assert len(trials) == 4
+
+
+def test_the_table_has_a_line_a_trial_and_the_best_so_far():
+    losses = [(0.7,), (0.4, 0.6), (0.9,), (0.1, 0.3)]
+    states = ["complete", "complete", "pruned", "complete"]
+    trials = [
+        Trial(i, ModelChoice(family="linear", parameters={"C": 0.5}), loss, state)
+        for i, (loss, state) in enumerate(zip(losses, states, strict=True))
+    ]
+    rows = list(csv.DictReader(io.StringIO(HEADER + as_csv(trials))))
+    assert [row["best"] for row in rows] == ["0.7", "0.5", "0.5", "0.2"]
+    assert [row["state"] for row in rows] == states
+    assert json.loads(rows[0]["parameters"]) == {"C": 0.5}
