@@ -167,6 +167,13 @@ def main() -> None:
     """Run the command line; what the user got wrong is one line on stderr and exit status 2."""
     try:
         status = app(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        status = 2
+    except click.Abort:
+        print("assay: interrupted", file=sys.stderr)
+        # As a shell reports a process that SIGINT has ended.
+        status = 130
     except click.ClickException as error:
         _fail(error.format_message())
     except InputError as error:

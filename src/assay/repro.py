@@ -57,7 +57,7 @@ def _in_one_line() -> Iterator[None]:
     try:
         yield
     except DvcException as error:
-        raise InputError(f"dvc: {error}") from None
+        raise InputError(f"dvc: {error}; `dvc status` says more") from None
 
 
 def _remove_torn_lock(folder: Path) -> None:

@@ -60,7 +60,8 @@ def transformer(contract: Contract, task: str, *, needs: Needs, seed: int) -> Co
             case Text():
                 texts.append(name)
             case Category():
-                (few if len(column.values) <= MANY_VALUES else many).append(name)
+                # The means of more than two classes cannot be exported.
+                (few if len(column.values) <= MANY_VALUES or task == "multiclass" else many).append(name)
             case _:
                 numbers.append(name)
                 if needs != "nothing" and column.missing == "allow":
@@ -75,7 +76,11 @@ def transformer(contract: Contract, task: str, *, needs: Needs, seed: int) -> Co
     )
     parts = [
         ("number", number, numbers),
-        ("category", OneHotEncoder(handle_unknown="ignore", sparse_output=False), few),
+        (
+            "category",
+            OneHotEncoder(handle_unknown="ignore", max_categories=MANY_VALUES, sparse_output=False),
+            few,
+        ),
         ("mean", make_pipeline(means, StandardScaler()) if needs == "scaling" else means, many),
         *((f"text:{name}", TfidfVectorizer(max_features=2000), name) for name in texts),
     ]
@@ -109,7 +114,9 @@ def sources(fitted: ColumnTransformer, contract: Contract) -> list[str]:
         if part == "number":
             found += [_origin(name, contract) for name in names]
         elif part == "category":
-            found += [name for name, values in zip(names, transform.categories_, strict=True) for _ in values]
+            rare = transform.infrequent_categories_
+            for name, values, merged in zip(names, transform.categories_, rare, strict=True):
+                found += [name] * (len(values) if merged is None else len(values) - len(merged) + 1)
         else:
             # Of a target mean there is one for each class, all classes of a column together; a text is alone.
             width = fitted.output_indices_[part]

@@ -12,7 +12,15 @@ METRICS = {
 ANALYSIS = {
     "slices": {
         "declared": [
-            {"slice": "ward is west", "rows": 12, "loss": 0.5, "loss_elsewhere": 0.1, "p": 0.01, "q": 0.02, "worse": True}
+            {
+                "slice": "ward is west",
+                "rows": 12,
+                "loss": 0.5,
+                "loss_elsewhere": 0.1,
+                "p": 0.01,
+                "q": 0.02,
+                "worse": True,
+            }
         ],
         "discovered": [],
     },

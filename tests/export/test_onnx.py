@@ -7,11 +7,12 @@ from sklearn.pipeline import Pipeline
 
 from assay.data.columns import length, take
 from assay.export.onnx import UNSEEN, _round_down, agrees, convert, hard_rows, parity, scorer
-from assay.params import ModelChoice
+from assay.params import Export, ModelChoice
 from assay.training.fitting import build, fit, scores
 from patients import contract, patients
 
 TASKS = ["binary", "multiclass", "regression"]
+LIMITS = Export(tolerance=1e-5, parity_rows=40)
 FAMILIES = ["gradient_boosting", "linear", "random_forest"]
 
 
@@ -26,7 +27,7 @@ def compared(model: Pipeline, task: str, graph: bytes) -> dict:
     rows = hard_rows(patients(150, task, seed=5)[0], made, 1)
     exported = scorer(graph, made)
     threshold = 0.5 if task == "binary" else None
-    return parity(lambda d: scores(model, d, made), exported, rows, made, threshold=threshold, singles=40)
+    return parity(lambda d: scores(model, d, made), exported, rows, made, threshold=threshold, limits=LIMITS)
 
 
 @pytest.mark.parametrize("calibrate", [False, True])
@@ -41,15 +42,11 @@ def test_the_exported_model_answers_as_the_pipeline_does(family, task, calibrate
 
 
 def test_a_number_on_a_threshold_falls_on_the_same_side_in_single_precision():
-    # 19.7 in single precision lies just above the middle of its neighbours 19.6 and 19.8, which the nearest
-    # single-precision threshold does not.
-    made = contract()
-    data, _ = patients(200)
-    data["heart-rate"] = np.resize([39.2, 39.6], 200) / 2 + 100 * 0
-    data["heart-rate"] = np.resize([19.6, 19.8], 200)
+    # The tree cuts between 19.6 and 19.8, just below what 19.7 is in single precision. The nearest threshold that
+    # single precision can hold is 19.7 itself.
     made = contract(columns={"heart-rate": {"kind": "number", "range": [0, 100]}})
-    data = {"heart-rate": data["heart-rate"]}
-    target = (data["heart-rate"] > 19.7).astype(np.int64)
+    data = {"heart-rate": np.resize([19.6, 19.8], 200)}
+    target = np.resize([0, 1], 200)
     model = fit(build(ModelChoice(family="gradient_boosting", parameters={}), made, 1), data, target, made)
     between = {"heart-rate": np.array([19.6, 19.7, 19.8])}
     exported = scorer(convert(model, between, made), made)
@@ -100,6 +97,18 @@ def test_an_export_that_answers_otherwise_is_noticed(change):
     graph = convert(model, patients(5)[0], contract())
     assert agrees(compared(model, "binary", graph), 1e-5)
     assert not agrees(compared(model, "binary", broken(graph, change)), 1e-5)
+
+
+def test_an_answer_on_the_edge_is_not_held_against_the_export():
+    def answers(*positive: float):
+        return lambda _: np.array([[1 - p, p] for p in positive])
+
+    rows = {"age": np.arange(2.0)}
+    batch = {"threshold": 0.5, "limits": LIMITS}
+    on_edge = parity(answers(0.5, 0.9), lambda d: answers(0.499999, 0.9)(d)[: length(d)], rows, contract(), **batch)
+    off_edge = parity(answers(0.501, 0.9), lambda d: answers(0.499, 0.9)(d)[: length(d)], rows, contract(), **batch)
+    assert on_edge["batch"]["other_answers"] == 0
+    assert off_edge["batch"]["other_answers"] == 1
 
 
 def test_one_other_answer_is_enough_to_disagree():

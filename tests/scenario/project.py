@@ -34,7 +34,11 @@ class Project:
             "LANG": "C.UTF-8",
             "OMP_NUM_THREADS": "1",
             "GIT_CONFIG_NOSYSTEM": "1",
-            **{f"GIT_{role}_{field}": "test@localhost" for role in ("AUTHOR", "COMMITTER") for field in ("NAME", "EMAIL")},
+            **{
+                f"GIT_{role}_{field}": "test@localhost"
+                for role in ("AUTHOR", "COMMITTER")
+                for field in ("NAME", "EMAIL")
+            },
         }
 
     def run(self, *command: str, **environment: str) -> Done:

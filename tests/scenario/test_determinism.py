@@ -36,7 +36,9 @@ def test_a_run_from_nothing_in_another_clone_gives_the_same_bytes(
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_is_fitted_measured_and_exported_alike(finished: Project, family: str) -> None:
     finished.set_params(
-        model={"family": family, "parameters": FAMILIES[family]}, train__calibrate=True, evaluate__learning_curve_points=2
+        model={"family": family, "parameters": FAMILIES[family]},
+        train__calibrate=True,
+        evaluate__learning_curve_points=2,
     )
     stages = ("tune", "train", "evaluate", "export")
     run(finished, *stages, **HERE)

@@ -19,6 +19,7 @@ from sklearn.pipeline import Pipeline
 
 from assay.contract.spec import Boolean, Category, Contract, Integer, Number, Text, Time
 from assay.data.columns import Columns, length, take
+from assay.params import Export
 from assay.training.fitting import decide, uncalibrated
 from model.features import encode
 
@@ -93,27 +94,38 @@ def _tensor(values: np.ndarray) -> np.ndarray:
 
 
 def parity(
-    reference: Score, exported: Score, data: Columns, contract: Contract, *, threshold: float | None, singles: int
+    reference: Score, exported: Score, data: Columns, contract: Contract, *, threshold: float | None, limits: Export
 ) -> dict[str, Any]:
     """Compare two ways to score the same rows, all at once and one by one.
 
     Differences are absolute for probabilities, and relative to the spread of the answers for numbers. An answer
-    counts as another one when the decision differs.
+    counts as another one when the decision differs, unless the row stands on the edge between two: where the
+    difference that is tolerated anyway would change it.
     """
     expected, together = reference(data), exported(data)
-    alone_index = np.unique(np.linspace(0, length(data) - 1, min(singles, length(data))).astype(int))
+    alone_index = np.unique(np.linspace(0, length(data) - 1, min(limits.parity_rows, length(data))).astype(int))
     alone = np.concatenate([exported(take(data, np.array([i]))) for i in alone_index])
     scale = 1.0 if contract.task != "regression" else float(expected.std()) or 1.0
 
     def compare(given: np.ndarray, wanted: np.ndarray) -> dict[str, Any]:
-        other = decide(given, contract, threshold) != decide(wanted, contract, threshold)
-        return {
+        found = {
             "rows": len(wanted),
             "largest_difference": float(f"{np.max(np.abs(given - wanted)) / scale:.3g}"),
-            "other_answers": 0 if contract.task == "regression" else int(other.sum()),
+            "other_answers": 0,
         }
+        if contract.task != "regression":
+            other = decide(given, contract, threshold) != decide(wanted, contract, threshold)
+            found["other_answers"] = int((other & ~_on_edge(wanted, threshold, limits.tolerance)).sum())
+        return found
 
     return {"batch": compare(together, expected), "single": compare(alone, expected[alone_index])}
+
+
+def _on_edge(scores: np.ndarray, threshold: float | None, tolerance: float) -> np.ndarray:
+    if threshold is not None:
+        return np.asarray(np.abs(scores[:, 1] - threshold) <= tolerance)
+    highest = np.sort(scores, axis=1)[:, -2:]
+    return np.asarray(highest[:, 1] - highest[:, 0] <= 2 * tolerance)
 
 
 def agrees(found: dict[str, Any], tolerance: float) -> bool:

@@ -35,7 +35,7 @@ def main() -> None:
             rows,
             contract,
             threshold=threshold,
-            singles=params.export.parity_rows,
+            limits=params.export,
         )
     # The converter and the runtime raise errors of many kinds, and each means the same: serve the pipeline itself.
     except Exception as error:

@@ -110,7 +110,7 @@ def cheapest_threshold(positive: np.ndarray, target: np.ndarray, costs: Costs) -
     cost = false_positives * costs.false_positive + false_negatives * costs.false_negative
     best = gaps[cost == cost.min()]
     low, high = best[np.argmax(best[:, 1] - best[:, 0])]
-    return round(float((low + high) / 2), 6)
+    return float((low + high) / 2)
 
 
 def uncalibrated(estimator: Any) -> Any:
