@@ -139,7 +139,7 @@ def remote_use(url: str) -> None:
 def _use_the_code_here() -> None:
     """Start this command anew if it was installed from another folder than the one it runs in.
 
-    A queued experiment runs in a copy of the project, and dvc.lock will say that the code of that copy made its results.
+    A queued experiment runs in a copy of the project, and dvc.lock says that the code of that copy made its results.
     """
     here, path = str(Path("src").resolve()), os.environ.get("PYTHONPATH", "")
     if Path(here, "assay").is_dir() and not Path(__file__).resolve().is_relative_to(here) and not path.startswith(here):

@@ -9,12 +9,15 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
+from assay.errors import InputError
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; rename it to `path` when the block ends well.
 
-    What a process that was killed while it wrote the same file left behind is removed.
+    What a process that was killed while it wrote the same file left behind is removed. Raises InputError when the file
+    cannot be written, as on a full disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for abandoned in path.parent.glob(f".{escape(path.name)}.*.tmp"):
@@ -23,6 +26,11 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        # A failed write knows neither its file nor that this one has a temporary name.
+        if error.filename is None or str(temporary) in (error.filename, error.filename2):
+            raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

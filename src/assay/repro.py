@@ -61,7 +61,7 @@ def _in_one_line() -> Iterator[None]:
 
 
 def _remove_torn_lock(folder: Path) -> None:
-    """Remove DVC's list of who uses what, if a process was killed while it wrote it; DVC would refuse to run for good."""
+    """Remove DVC's list of who uses what if a process was killed while writing it, for DVC would never run again."""
     path = folder / RWLOCK_FILE
     if not path.exists():
         return

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from scenario.project import Done, Project, clone, make_template
 
 

@@ -60,7 +60,7 @@ class Project:
         return done.stdout
 
     def refused(self, *command: str, **environment: str) -> str:
-        """Run a command that has to refuse its input, with exit status 2; return the one line of `assay` that says why."""
+        """Run a command that has to refuse its input, with exit status 2; return what `assay` says first."""
         done = self.run(*command, **environment)
         assert done.returncode == 2, f"{' '.join(command)}: {done.returncode}: {done.stdout}{done.stderr}"
         assert "Traceback" not in done.stderr + done.stdout

@@ -4,6 +4,7 @@ import hashlib
 import sys
 
 import pytest
+
 from scenario.project import STAGES, Done, Project
 
 RESULTS = ("metrics.json", "build", "models", "plots", "reports")

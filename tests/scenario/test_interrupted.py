@@ -5,6 +5,7 @@ import signal
 import subprocess
 
 import pytest
+
 from scenario.project import STAGES, Project, stages_run
 
 # The process dies with its first file written under its temporary name, and not yet under its own.

@@ -21,11 +21,15 @@ def choice(family: str, **parameters: bool | float | str | None) -> ModelChoice:
 
 def cost_at(threshold: float, positive: np.ndarray, target: np.ndarray, costs: Costs) -> float:
     said = positive >= threshold
-    return float(costs.false_positive * (said & (target == 0)).sum() + costs.false_negative * (~said & (target == 1)).sum())
+    return float(
+        costs.false_positive * (said & (target == 0)).sum() + costs.false_negative * (~said & (target == 1)).sum()
+    )
 
 
 @given(
-    positive=arrays(np.float64, st.integers(1, 30), elements=st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.5000001, 0.9, 1.0])),
+    positive=arrays(
+        np.float64, st.integers(1, 30), elements=st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.5000001, 0.9, 1.0])
+    ),
     seed=st.integers(0, 1000),
     false_negative=st.sampled_from([0.2, 1.0, 5.0]),
 )

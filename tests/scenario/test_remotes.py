@@ -1,0 +1,98 @@
+"""Where DVC keeps data and models: a folder of the repository, and a real SSH server instead."""
+
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scenario.project import Project, clone
+
+SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
+MODEL = Path("models/model.onnx")
+
+
+def test_a_clone_has_what_was_pushed_to_the_embedded_remote(finished: Project, tmp_path: Path) -> None:
+    finished.ok("assay", "remote", "push")
+    finished.ok("assay", "remote", "check")
+    finished.ok("git", "add", "--all")
+    finished.ok("git", "commit", "--quiet", "--allow-empty", "--message", "Data and models")
+    other = clone(finished, tmp_path / "other")
+    other.ok("dvc", "pull")
+    assert (other.root / MODEL).read_bytes() == (finished.root / MODEL).read_bytes()
+    assert "nothing changed: no stage ran" in other.run("assay", "repro").stderr
+
+
+def test_the_embedded_remote_does_not_grow_past_its_limit(finished: Project) -> None:
+    embedded = finished.root / ".dvc/embedded"
+    shutil.rmtree(embedded)
+    finished.set_params(remote__embedded_limit_mb=0.1)
+    said = finished.refused("assay", "remote", "push")
+    assert "MB to add is over the limit of 0.1 MB: pick another remote with `assay remote use URL`" in said
+    assert "or raise remote.embedded_limit_mb in params.yaml" in said
+    assert not embedded.exists()
+    # A remote that is another one has no such limit.
+    finished.ok("assay", "remote", "use", str(finished.home / "storage"))
+    finished.ok("assay", "remote", "push")
+
+
+def test_an_embedded_remote_that_is_too_large_fails_the_check(finished: Project) -> None:
+    finished.set_params(remote__embedded_limit_mb=0.01)
+    said = finished.refused("assay", "remote", "check")
+    assert said.startswith(".dvc/embedded: ")
+    assert "is over the limit of 0.01 MB: pick another remote" in said
+
+
+@pytest.fixture
+def ssh_url(tmp_path: Path) -> Iterator[str]:
+    """The URL of a folder on an SSH server that this test alone has, and that takes the key in the home of `away`."""
+    if SSHD is None:
+        pytest.skip("sshd is not installed (openssh-server)")
+    server, keys = tmp_path / "sshd", tmp_path / "home/.ssh"
+    for folder in (server, keys):
+        folder.mkdir(parents=True, mode=0o700)
+    for key in (server / "host_key", keys / "id_ed25519"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {
+        "ListenAddress": f"127.0.0.1:{port}",
+        "HostKey": server / "host_key",
+        "AuthorizedKeysFile": keys / "id_ed25519.pub",
+        "PidFile": "none",
+        "StrictModes": "no",
+        "UsePAM": "no",
+        "PasswordAuthentication": "no",
+        "PermitRootLogin": "prohibit-password",
+        "Subsystem": "sftp internal-sftp",
+    }
+    config = server / "sshd_config"
+    config.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
+    if os.geteuid() == 0:
+        # Where the server, as root, keeps its helper process away from everything.
+        Path("/run/sshd").mkdir(exist_ok=True)
+    with subprocess.Popen([SSHD, "-D", "-e", "-f", config], stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        said = running.stderr.readline()
+        assert "Server listening" in said, said + running.stderr.read()
+        yield f"ssh://{getpass.getuser()}@127.0.0.1:{port}{tmp_path}/storage"
+        running.terminate()
+
+
+def test_data_and_models_travel_over_ssh(finished: Project, ssh_url: str, tmp_path: Path) -> None:
+    here = Project(finished.root, tmp_path / "home")
+    assert "dvc push" in here.ok("assay", "remote", "use", ssh_url)
+    here.ok("assay", "remote", "push")
+    here.ok("git", "rm", "-r", "--quiet", ".dvc/embedded")
+    here.ok("git", "commit", "--quiet", "--all", "--message", "Use another DVC remote")
+
+    away = clone(here, tmp_path / "away")
+    assert not (away.root / ".dvc/embedded").exists()
+    away.ok("dvc", "pull")
+    for path in (MODEL, Path("data/breast_cancer.csv")):
+        assert (away.root / path).read_bytes() == (here.root / path).read_bytes()

@@ -1,0 +1,35 @@
+"""A search for a model: the same on every run, beside a dummy, and frozen into params.yaml."""
+
+import csv
+import json
+
+from scenario.project import Project
+
+
+def test_a_search_is_the_same_on_every_run_and_can_be_frozen(finished: Project) -> None:
+    finished.set_params(tune__search=True, tune__trials=6)
+    choice, table = finished.root / "build/choice.json", finished.root / "reports/trials.csv"
+    finished.ok("assay", "stage", "tune", PYTHONHASHSEED="1")
+    found, trials = choice.read_bytes(), table.read_bytes()
+    finished.ok("assay", "stage", "tune", PYTHONHASHSEED="2")
+    assert (choice.read_bytes(), table.read_bytes()) == (found, trials)
+
+    rows = list(csv.DictReader(trials.decode().splitlines()))
+    assert [row["family"] for row in rows[:1]] == ["dummy"]
+    assert {row["family"] for row in rows[1:]} == {"gradient_boosting", "linear", "random_forest"}
+    assert len(rows) == 7
+    assert {row["state"] for row in rows} <= {"complete", "pruned"}
+    whole = [row for row in rows[1:] if row["state"] == "complete"]
+    best = min(whole, key=lambda row: float(row["score"]))
+    assert json.loads(found) == {"family": best["family"], "parameters": json.loads(best["parameters"])}
+    assert float(best["score"]) < float(rows[0]["score"])
+
+    comments = [line for line in (finished.root / "params.yaml").read_text().splitlines() if line.startswith("#")]
+    assert comments
+    assert best["family"] in finished.ok("assay", "freeze")
+    frozen = (finished.root / "params.yaml").read_text().splitlines()
+    assert "  search: false" in frozen
+    assert [line for line in frozen if line.startswith("#")] == comments
+    choice.unlink()
+    finished.ok("assay", "stage", "tune")
+    assert choice.read_bytes() == found
