@@ -27,6 +27,7 @@ COLUMNS = 30
 
 FIT = """
 import time
+import assay.cli  # for its settings, as a stage has them
 from assay.artifacts import read_choice, read_split
 from assay.contract.spec import load_contract
 from assay.data.columns import columns, target
@@ -182,9 +183,7 @@ def growing(folder: Path, sizes: Sequence[int]) -> None:
         check, read, pandas = printed(CHECK, project)
         around = sum(costs[rows][stage].seconds for stage in ("prepare", "evaluate", "export"))
         print(f"\n{rows:,} rows x {COLUMNS} columns")
-        print(
-            f"  bare fit {fit:.1f} s; prepare + evaluate + export {around:.1f} s, ratio {around / fit:.2f}"
-        )
+        print(f"  bare fit {fit:.1f} s; prepare + evaluate + export {around:.1f} s, ratio {around / fit:.2f}")
         print(f"  contract check {check:.2f} s, pandas.read_csv {pandas:.2f} s, ratio {check / pandas:.2f}")
         print(f"  typed reading {read:.2f} s, ratio {read / pandas:.2f}")
         shutil.rmtree(project)

@@ -22,9 +22,8 @@ def test_all_else_stays_as_it_was_written() -> None:
     rest = before[before.index("", start) :]
     assert after[:start] == before[:start]
     assert after[-len(rest) :] == rest
-    assert "".join(after[start : -len(rest)]).split() == (
-        "family: random_forest parameters: n_estimators: 50 max_features: 0.3 bootstrap: true".split()
-    )
+    block = ["  family: random_forest", "  parameters:", "    n_estimators: 50", "    max_features: 0.3"]
+    assert after[start : -len(rest)] == [*block, "    bootstrap: true"]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +39,7 @@ def test_comments_stay_but_for_those_on_what_is_replaced(tmp_path: Path, model: 
     rest = "\n\n# About training.\ntrain:  # and so on\n  calibrate: false\n"
     text = f"# About the search.\ntune:\n  search: true  # slow\n\n# About the model.\n{model}{rest}"
     after = frozen(text, CHOICE)
-    assert after.startswith("# About the search.\ntune:\n  search: false  # slow\n\n# About the model.\nmodel:\n")
+    assert after.startswith("# About the search.\ntune:\n  search: false # slow\n\n# About the model.\nmodel:\n")
     assert after.endswith(rest)
     assert "by hand" not in after
     assert after.count("# mine") == model.count("# mine")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -166,22 +167,26 @@ def _show(as_json: bool) -> None:
 def main() -> None:
     """Run the command line; what the user got wrong is one line on stderr and exit status 2."""
     try:
-        status = app(standalone_mode=False)
+        # Not through click's own main: it would end a broken pipe with status 1, which is REJECT here.
+        with app.make_context("assay", sys.argv[1:]) as context:
+            status = app.invoke(context)
+        sys.stdout.flush()
+    except click.exceptions.Exit as ended:
+        status = ended.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         status = 2
-    except click.Abort:
-        print("assay: interrupted", file=sys.stderr)
-        # As a shell reports a process that SIGINT has ended.
-        status = 130
     except click.ClickException as error:
         _fail(error.format_message())
     except InputError as error:
         _fail(str(error))
     except BrokenPipeError:
-        # Whoever read the output has seen enough.
+        # Whoever read the output has seen enough; the status is that of any command that is ended so.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
+        status = 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        print("assay: interrupted", file=sys.stderr)
+        status = 128 + signal.SIGINT
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _fail(f"{where}{error.strerror or error}")

@@ -1,7 +1,6 @@
 """Writing what a search found into params.yaml, so that an ordinary run does not search again."""
 
 import io
-from collections.abc import Mapping
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -26,7 +25,7 @@ def frozen(params: str, choice: ModelChoice) -> str:
     return text.getvalue()
 
 
-def _replace(old: CommentedMap, new: Mapping[str, Any]) -> None:
+def _replace(old: CommentedMap, new: dict[str, Any]) -> None:
     comments = old.ca.items
     # What stands between a key and the next one, ruamel.yaml keeps with the first: here all up to the next section.
     last = comments.get(next(reversed(old), None))

@@ -41,9 +41,11 @@ def _imported(module: Path, source: Path) -> Iterator[Path]:
     for node in ast.walk(ast.parse(module.read_text())):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            # What is imported from a package may be a module of it.
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.ImportFrom):
+            # What is imported from a package may be a module of it. A leading dot is the package of this module.
+            package = module.relative_to(source).parts[: -node.level] if node.level else ()
+            base = ".".join([*package, node.module] if node.module else package)
+            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
         else:
             continue
         for name in names:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sklearn.base import BaseEstimator
-from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
@@ -69,4 +68,3 @@ FAMILIES: dict[str, Family] = {
     "linear": Family(LogisticRegression, Ridge, "scaling", _linear),
     "random_forest": Family(RandomForestClassifier, RandomForestRegressor, "imputing", _random_forest),
 }
-DUMMY = Family(DummyClassifier, DummyRegressor, "imputing", lambda trial, task: {})

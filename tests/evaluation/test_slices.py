@@ -2,10 +2,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.evaluation.slices import Condition, declared, discover, holds, judge
+from assay.evaluation.slices import Condition, declared, discover, holds, judge, readable
 from patients import contract, patients
 
 HOW = {"min_rows": 20, "false_discovery_rate": 0.05}
+
+
+def rows(number: int, seed: int = 0) -> dict[str, np.ndarray]:
+    return readable(patients(number, seed=seed)[0], contract())
 
 
 def losses_with_a_bad_ward(data: dict[str, np.ndarray], seed: int, extra: float = 1.0) -> np.ndarray:
@@ -14,7 +18,7 @@ def losses_with_a_bad_ward(data: dict[str, np.ndarray], seed: int, extra: float 
 
 
 def test_a_planted_slice_is_found_on_some_rows_and_confirmed_on_others():
-    (seen, _), (unseen, _) = patients(600, seed=1), patients(600, seed=2)
+    seen, unseen = rows(600, seed=1), rows(600, seed=2)
     suspects = discover(seen, losses_with_a_bad_ward(seen, 1), min_rows=20)
     found = judge(suspects, unseen, losses_with_a_bad_ward(unseen, 2), **HOW)
     worst = max(found, key=lambda row: row["loss"])
@@ -26,7 +30,7 @@ def test_a_planted_slice_is_found_on_some_rows_and_confirmed_on_others():
 def test_where_nothing_is_planted_almost_nothing_is_confirmed():
     alarms = 0
     for seed in range(20):
-        (seen, _), (unseen, _) = patients(400, seed=seed), patients(400, seed=100 + seed)
+        seen, unseen = rows(400, seed=seed), rows(400, seed=100 + seed)
         suspects = discover(seen, losses_with_a_bad_ward(seen, seed, 0.0), min_rows=20)
         found = judge(suspects, unseen, losses_with_a_bad_ward(unseen, 1000 + seed, 0.0), **HOW)
         alarms += any(row["worse"] for row in found)
@@ -35,10 +39,10 @@ def test_where_nothing_is_planted_almost_nothing_is_confirmed():
 
 def test_declared_slices_are_intervals_between_edges_and_values_that_occur():
     made = contract(slices=[{"column": "age", "edges": [30, 60]}, {"column": "ward"}])
-    data, _ = patients(50)
+    data = rows(50)
     names = [str(part[0]) for part in declared(made, data)]
     assert names[:3] == ["age up to 30", "age in (30, 60]", "age above 60"]
-    assert {"ward is north", "ward is south", "ward is west"} < set(names)
+    assert {"ward is missing", "ward is north", "ward is south", "ward is west"} < set(names)
 
 
 @given(st.lists(st.floats(-1e6, 1e6), unique=True, max_size=4), st.integers(0, 1000))
@@ -47,6 +51,18 @@ def test_intervals_between_edges_hold_every_known_number_once(edges, seed):
     values = np.random.default_rng(seed).uniform(-1e6, 1e6, 20)
     parts = declared(made, {"age": values})
     assert (np.sum([holds(part, {"age": values}) for part in parts], axis=0) == 1).all()
+
+
+def test_words_name_booleans_and_gaps_and_leave_numbers_alone():
+    data = {
+        "smoker": np.array([0.0, 1.0, np.nan]),
+        "ward": np.array(["north", None, "west"], dtype=object),
+        "age": np.array([1.0, 2.0, np.nan]),
+    }
+    words = readable(data, contract())
+    assert words["smoker"].tolist() == ["false", "true", "missing"]
+    assert words["ward"].tolist() == ["north", "missing", "west"]
+    assert words["age"] is data["age"]
 
 
 def test_a_missing_number_is_in_no_interval():

@@ -41,7 +41,7 @@ def test_a_changed_parameter_runs_what_depends_on_it_and_shows_what_it_changed(f
     finished.ok("dvc", "plots", "show", "--out", "shown")
     page = (finished.root / "shown/index.html").read_text(encoding="utf-8")
     for plot in (*finished.root.glob("plots/*.csv"), finished.root / "reports/trials.csv"):
-        assert f"{plot.parent.name}/{plot.name}" in page
+        assert f"'#{plot.parent.name}_{plot.stem}_csv'" in page
 
 
 def test_the_results_can_be_read_by_a_program(finished: Project) -> None:

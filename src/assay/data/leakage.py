@@ -106,7 +106,7 @@ def _guess(ranks: np.ndarray, goal: np.ndarray, seen: np.ndarray, width: int) ->
     more = np.maximum(0, width - (high - low) + 1) // 2
     low, high = np.maximum(low - more, 0), np.minimum(high + more, len(known))
     count = (high - low)[:, None]
-    return np.where(count > 0, (total[high] - total[low]) / np.maximum(count, 1), goal[seen].mean(axis=0))
+    return np.asarray(np.where(count > 0, (total[high] - total[low]) / np.maximum(count, 1), goal[seen].mean(axis=0)))
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from assay.contract.spec import Category, Contract, Text, Time
 from assay.data.columns import Columns
@@ -87,8 +86,9 @@ def dominance(rows: Rows, contract: Contract, parts: Mapping[str, np.ndarray]) -
 def fairness(rows: Rows, contract: Contract, groups: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Return metrics by group of each sensitive column, and the largest difference between two groups (Fairlearn).
 
-    Selection rate, true and false positive rate for a binary task, accuracy for classes, mean error for numbers.
-    Missing group values are a group of their own. Groups under 30 rows are shown and left out of the difference.
+    Selection rate, true and false positive rate for a binary task, accuracy for classes, mean error for numbers. The
+    groups are as `assay.evaluation.slices.readable` names them, missing ones among them. Groups under 30 rows are
+    shown and left out of the difference.
     """
     found: dict[str, Any] = {}
     if not groups:
@@ -106,8 +106,7 @@ def fairness(rows: Rows, contract: Contract, groups: Mapping[str, np.ndarray]) -
         metrics |= {"selection_rate": selection_rate}
         metrics |= {"true_positive_rate": true_positive_rate, "false_positive_rate": false_positive_rate}
     for name, values in groups.items():
-        labels = np.array(["missing" if pd.isna(value) else str(value) for value in values])
-        frame = MetricFrame(metrics=metrics, y_true=rows.target, y_pred=rows.decision, sensitive_features=labels)
+        frame = MetricFrame(metrics=metrics, y_true=rows.target, y_pred=rows.decision, sensitive_features=values)
         table = frame.by_group
         large = table[table["rows"] >= SMALLEST_GROUP].drop(columns="rows")
         found[name] = {

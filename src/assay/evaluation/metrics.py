@@ -6,13 +6,14 @@ each row was drawn.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from assay.contract.spec import Contract, Costs
 
 CHUNK = 4_000_000
-RESAMPLED_ROWS = 100_000_000
+RESAMPLED_ROWS = 40_000_000
 FEWEST_RESAMPLES = 200
 CALIBRATION_BINS = 10
 
@@ -30,6 +31,13 @@ class Rows:
     scores: np.ndarray
     decision: np.ndarray
     costs: Costs | None = None
+
+    @cached_property
+    def ranking(self) -> tuple[np.ndarray, np.ndarray]:
+        """The rows from the highest score of the positive class down, and where each distinct score starts."""
+        score = self.scores[:, 1]
+        order = np.argsort(-score, kind="stable")
+        return order, np.flatnonzero(np.concatenate([[True], np.diff(score[order]) != 0]))
 
 
 @dataclass(frozen=True)
@@ -57,27 +65,22 @@ def _mean(values: np.ndarray, weights: Weights) -> np.ndarray:
     return np.asarray(weights @ values / weights.sum(axis=1))
 
 
-def _sorted_by_score(rows: Rows, weights: Weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the weights of positives and negatives at each distinct score, highest first, and their index."""
-    score = rows.scores[:, 1]
-    order = np.argsort(-score, kind="stable")
-    starts = np.flatnonzero(np.concatenate([[True], np.diff(score[order]) != 0]))
-    ordered, positive = weights[:, order], rows.target[order] == 1
-    return (
-        np.add.reduceat(ordered * positive, starts, axis=1),
-        np.add.reduceat(ordered * ~positive, starts, axis=1),
-        starts,
-    )
+def _by_score(rows: Rows, weights: Weights) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weights of positives and of negatives at each distinct score, highest first."""
+    order, starts = rows.ranking
+    ordered = weights[:, order]
+    positives = np.add.reduceat(ordered * rows.target[order], starts, axis=1)
+    return positives, np.add.reduceat(ordered, starts, axis=1) - positives
 
 
 def _roc_auc(rows: Rows, weights: Weights) -> np.ndarray:
-    positives, negatives, _ = _sorted_by_score(rows, weights)
+    positives, negatives = _by_score(rows, weights)
     above = np.cumsum(positives, axis=1) - positives / 2
     return np.asarray((negatives * above).sum(axis=1) / (positives.sum(axis=1) * negatives.sum(axis=1)))
 
 
 def _average_precision(rows: Rows, weights: Weights) -> np.ndarray:
-    positives, negatives, _ = _sorted_by_score(rows, weights)
+    positives, negatives = _by_score(rows, weights)
     true, false = np.cumsum(positives, axis=1), np.cumsum(negatives, axis=1)
     precision = true / np.maximum(true + false, 1e-300)
     return np.asarray((precision * positives).sum(axis=1) / positives.sum(axis=1))

@@ -6,10 +6,11 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.stats import false_discovery_control, ttest_ind
 from sliceline.slicefinder import Slicefinder
 
-from assay.contract.spec import Contract
+from assay.contract.spec import Boolean, Contract
 from assay.data.columns import Columns
 
 PARTS = 3
@@ -40,11 +41,26 @@ class Condition:
         """Return which rows it holds for."""
         values = data[self.column]
         if self.value is not None:
-            return np.array([str(value) == self.value for value in values], dtype=bool)
+            return np.asarray(values == self.value, dtype=bool)
         return np.asarray((values > self.low) & (values <= self.high))
 
 
 Slice = tuple[Condition, ...]
+
+
+def readable(data: Columns, contract: Contract) -> dict[str, np.ndarray]:
+    """Return the columns with words where slices name values: true, false, and missing."""
+    return {
+        name: _words(values, isinstance(contract.columns[name], Boolean))
+        if values.dtype == object or isinstance(contract.columns[name], Boolean)
+        else values
+        for name, values in data.items()
+    }
+
+
+def _words(values: np.ndarray, is_boolean: bool) -> np.ndarray:
+    known = np.where(values == 1, "true", "false") if is_boolean else values
+    return np.where(pd.isna(values), "missing", known).astype(object)
 
 
 def holds(part: Slice, data: Columns) -> np.ndarray:
@@ -59,7 +75,7 @@ def declared(contract: Contract, data: Columns) -> list[Slice]:
         if entry.edges or data[entry.column].dtype == np.float64:
             parts += [(condition,) for condition in _intervals(entry.column, entry.edges)]
         else:
-            values = sorted({str(value) for value in data[entry.column]})
+            values = sorted(set(data[entry.column]))
             parts += [(Condition(entry.column, value=value),) for value in values]
     return parts
 
@@ -121,7 +137,7 @@ def judge(
 
 def _conditions(name: str, values: np.ndarray) -> list[Condition]:
     if values.dtype == object:
-        kinds, counts = np.unique([str(value) for value in values], return_counts=True)
+        kinds, counts = np.unique(values, return_counts=True)
         common = kinds[np.argsort(-counts, kind="stable")][:20]
         return [Condition(name, value=str(value)) for value in common]
     if values.dtype != np.float64 or not len(known := values[~np.isnan(values)]):

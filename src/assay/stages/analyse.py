@@ -8,15 +8,18 @@ import pyarrow as pa
 from assay.artifacts import ANALYSIS, PIPELINE, THRESHOLD, read_split
 from assay.contract.spec import load_contract
 from assay.data.columns import Columns, columns, length, target
+from assay.data.sample import sample
 from assay.evaluation.behaviour import dominance, fairness, group_columns, sensitivity
 from assay.evaluation.explain import permutation_importance, shap_importance
 from assay.evaluation.metrics import Rows, row_losses
-from assay.evaluation.slices import declared, discover, holds, judge
+from assay.evaluation.slices import declared, discover, holds, judge, readable
 from assay.files import read_json, write_json
 from assay.params import load_params
 from assay.progress import say
 from assay.training.fitting import decide, scores
 from assay.training.store import load_pipeline
+
+SEARCHED_ROWS = 20_000
 
 
 def main() -> None:
@@ -31,19 +34,20 @@ def main() -> None:
         return Rows(target(table, contract), given, decide(given, contract, threshold), contract.costs)
 
     names = group_columns(contract)
-    rows, parts = judged(test), columns(test, contract, names)
+    rows, parts = judged(test), readable(columns(test, contract, names), contract)
     named = declared(contract, parts)
     # Looked for on the validation rows and judged on the test rows: a slice found on the rows it is judged on is
     # always bad.
+    looked_at = sample(validation, SEARCHED_ROWS, params.seed)
     suspects = discover(
-        columns(validation, contract, names),
-        row_losses(judged(validation)),
-        min_rows=round(how.slice_min_rows * validation.num_rows / test.num_rows),
+        readable(columns(looked_at, contract, names), contract),
+        row_losses(judged(looked_at)),
+        min_rows=round(how.slice_min_rows * looked_at.num_rows / test.num_rows),
     )
     limits: dict[str, Any] = {"min_rows": how.slice_min_rows, "false_discovery_rate": how.slice_false_discovery_rate}
     losses = row_losses(rows)
-    sample = _sample(test, how.max_rows, params.seed)
-    some, some_target = columns(sample, contract), target(sample, contract)
+    some_rows = sample(test, how.max_rows, params.seed)
+    some, some_target = columns(some_rows, contract), target(some_rows, contract)
 
     def losses_of(data: Columns) -> np.ndarray:
         truth = np.resize(some_target, length(data))
@@ -71,10 +75,3 @@ def main() -> None:
     worse = [row["slice"] for kind in found["slices"].values() for row in kind if row["worse"]]
     say(f"  slices surely worse: {', '.join(worse) or 'none'}; small changes change {found['sensitivity']['all']:.1%}")
     say("  drives the model: " + ", ".join(list(found["importance"]["permutation"])[:5]))
-
-
-def _sample(table: pa.Table, most: int, seed: int) -> pa.Table:
-    if table.num_rows <= most:
-        return table
-    index = np.random.default_rng(seed).choice(table.num_rows, most, replace=False)
-    return table.take(pa.array(np.sort(index)))

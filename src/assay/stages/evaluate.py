@@ -11,6 +11,8 @@ import numpy as np
 from assay.artifacts import METRICS, PIPELINE, PLOTS, THRESHOLD, read_choice, read_split
 from assay.contract.spec import Contract, load_contract
 from assay.data.columns import Columns, columns, take, target
+from assay.data.sample import sample
+from assay.data.split import SIDES
 from assay.evaluation.curves import curves, learning_curve, learning_sizes
 from assay.evaluation.metrics import Rows, estimate, measure, metrics_for, row_losses
 from assay.files import read_json, write_json, write_text
@@ -19,14 +21,18 @@ from assay.progress import say, track
 from assay.training.fitting import build, build_dummy, decide, fit, scores, set_threshold
 from assay.training.store import load_pipeline
 
+COMPARED_ROWS = 100_000
+
 
 def main() -> None:
     """Write metrics.json and the plots."""
     params, contract = load_params(), load_contract()
-    data, wanted = {}, {}
-    for side in ("train", "validation", "test"):
-        table = read_split(side)
-        data[side], wanted[side] = columns(table, contract), target(table, contract)
+    tables = {side: read_split(side) for side in SIDES}
+    rows = {side: table.num_rows for side, table in tables.items()}
+    # Train and validation are there to compare with, and a sample tells that well enough.
+    tables |= {side: sample(tables[side], COMPARED_ROWS, params.seed) for side in ("train", "validation")}
+    data = {side: columns(table, contract) for side, table in tables.items()}
+    wanted = {side: target(table, contract) for side, table in tables.items()}
     pipeline, threshold = load_pipeline(PIPELINE), read_json(THRESHOLD)
 
     def judge(model: Any, side: str, cut: float | None) -> Rows:
@@ -49,7 +55,7 @@ def main() -> None:
             for side in ("validation", "train")
         },
         "dummy": {name: _round(value) for name, value in measure(judge(dummy, "test", dummy_cut), kinds).items()},
-        "rows": {side: len(values) for side, values in wanted.items()},
+        "rows": rows,
     }
     for name, table in curves(test, contract).items():
         _write_csv(PLOTS / f"{name}.csv", table)
