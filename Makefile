@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 # `dvc` and `assay` of this project, for the commands that the stages of dvc.yaml run.
-export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help repro tune test lint format bench lock clean
@@ -21,7 +21,7 @@ tune: $(VENV)/.train  ## search for a better model, and write what was found int
 	@assay repro
 
 test: $(VENV)/.dev  ## all tests
-	@pytest
+	@pytest --numprocesses auto --dist loadgroup
 
 lint: $(VENV)/.dev  ## formatting, lint, types, and the size of the embedded remote
 	@ruff format --check
@@ -43,7 +43,7 @@ lock: $(VENV)/.setup  ## resolve the requirements anew, to the newest releases t
 			--python-version 3.11 --fork-strategy fewest requirements/$$use.in \
 			--output-file requirements/$$use.txt || exit 1; \
 	done
-	@for use in setup train serve mlflow; do \
+	@for use in setup train serve mlflow remotes; do \
 		$(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --universal \
 			--python-version 3.11 --fork-strategy fewest requirements/$$use.in \
 			--constraint requirements/dev.txt --output-file requirements/$$use.txt || exit 1; \
@@ -52,17 +52,23 @@ lock: $(VENV)/.setup  ## resolve the requirements anew, to the newest releases t
 clean:  ## remove the environment and what the pipeline made; data and cache stay
 	@rm -rf $(VENV) build models plots reports
 
-# An environment is complete when its stamp is there. uv is fast; where it cannot reach the packages and pip can (a
-# mirror that only pip is told of), pip does the same from the same hashes.
+# The packages of a lock, installed with their hashes. uv is fast; where it cannot reach the packages and pip can (a
+# mirror that only pip is told of), pip does the same.
+define install
+$(UV) pip install --quiet --python $(VENV) --require-hashes -r $(1) \
+	|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
+endef
+
+# An environment is complete when its stamp is there.
 $(VENV)/.setup: requirements/setup.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Assay needs Python 3.11 or newer")'
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-$(VENV)/.train $(VENV)/.dev: $(VENV)/.%: requirements/%.txt pyproject.toml $(VENV)/.setup
+$(VENV)/.train $(VENV)/.dev: $(VENV)/.%: requirements/%.txt pyproject.toml .dvc/config $(VENV)/.setup
 	@echo "set-up: installing requirements/$*.txt into $(VENV)" >&2
-	@$(UV) pip install --quiet --python $(VENV) --require-hashes -r $< \
-		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@$(call install,$<)
+	@if grep -q '://' .dvc/config; then $(call install,requirements/remotes.txt); fi
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

@@ -70,8 +70,8 @@ def test_a_kind_of_remote_that_dvc_is_not_set_up_for_is_refused(root: Path, url:
 def test_another_remote_is_chosen_with_what_to_install_for_it(root: Path) -> None:
     shutil.rmtree(root / ".dvc")
     shutil.copytree(Path(__file__).parents[1] / ".dvc", root / ".dvc", ignore=lambda _, names: {*names} - {"config"})
-    assert "next: pip install dvc-s3 && dvc push && git commit" in use("s3://bucket/folder")
-    assert "next: dvc push && git commit" in use("/mnt/folder")
+    assert "the default remote is s3://bucket/folder" in use("s3://bucket/folder")
+    assert "the default remote is /mnt/folder" in use("/mnt/folder")
     config = (root / ".dvc/config").read_text()
     assert "remote = storage" in config
     assert "url = /mnt/folder" in config

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from assay.errors import InputError
 
 EMBEDDED = Path(".dvc/embedded")
-PLUGINS = {"s3": "dvc-s3", "gs": "dvc-gs", "azure": "dvc-azure", "ssh": "dvc-ssh"}
+SCHEMES = ("s3", "gs", "azure", "ssh")
 ADVICE = "pick another remote with `assay remote use URL`, or raise remote.embedded_limit_mb in params.yaml"
 
 
@@ -48,11 +48,13 @@ def push(limit_mb: float) -> None:
 def use(url: str) -> str:
     """Make `url` the default remote, and return what to do next. The embedded remote stays as it is."""
     scheme = url.partition("://")[0] if "://" in url else ""
-    if scheme and scheme not in PLUGINS:
-        raise InputError(f"{url}: expected {', '.join(f'{name}://' for name in PLUGINS)} or a folder")
+    if scheme and scheme not in SCHEMES:
+        raise InputError(f"{url}: expected {', '.join(f'{name}://' for name in SCHEMES)} or a folder")
     _dvc("remote", "add", "--force", "--default", "storage", url)
-    install = f"pip install {PLUGINS[scheme]} && " if scheme else ""
-    return f"the default remote is {url}; next: {install}dvc push && git commit -am 'Use another DVC remote'"
+    return (
+        f"the default remote is {url}; next: `make repro` installs what it needs, `assay remote push` fills it; "
+        "then commit .dvc/config"
+    )
 
 
 def _tracked(root: Path) -> Iterator[dict[str, Any]]:
