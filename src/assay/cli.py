@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
@@ -36,9 +37,11 @@ def stage(name: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the results for programs.")
 def repro(as_json: bool) -> None:
     """Bring the model up to date: fetch the data if it is not here, run the stages that changed, show the results."""
+    from assay.progress import stdout_for_results
     from assay.repro import reproduce
 
-    ran = reproduce()
+    with stdout_for_results() if as_json else nullcontext():
+        ran = reproduce()
     _show(as_json)
     if ran:
         from assay.tracking import track_if_asked

@@ -58,7 +58,7 @@ def _describe(error: ValidationError, model: type[BaseModel]) -> str:
     keys, known = _place(model, first["loc"], first["type"])
     # The members of a union each complain of the same value: that is one problem.
     same = [one for one in problems if one["loc"] == first["loc"] or _place(model, one["loc"], one["type"])[0] == keys]
-    where = ".".join(keys) or "the file"
+    where = ".".join(keys)
     match first["type"]:
         case "extra_forbidden":
             message = f"unknown key {where!r}{did_you_mean(keys[-1], known)}"
@@ -70,7 +70,7 @@ def _describe(error: ValidationError, model: type[BaseModel]) -> str:
             tag, tags = first["ctx"]["tag"], first["ctx"]["expected_tags"].replace("'", "")
             message = f"{where}.kind: {tag!r} is not one of {tags}{did_you_mean(tag, tags.split(', '))}"
         case "value_error":
-            message = f"{where}: {first['ctx']['error']}"
+            message = f"{where}: " * bool(where) + str(first["ctx"]["error"])
         case _:
             wanted = " or ".join(dict.fromkeys(one["msg"].removeprefix("Input should be ") for one in same))
             message = f"{where}: should be {wanted}, found {repr(first['input'])[:80]}"

@@ -1,7 +1,9 @@
 """Progress for people: a bar at a terminal, plain lines in a log; always on stderr."""
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -20,3 +22,17 @@ def track(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
     from tqdm import tqdm
 
     yield from tqdm(items, total=total, desc=f"  {what}", leave=False)
+
+
+@contextmanager
+def stdout_for_results() -> Iterator[None]:
+    """Send to stderr what this process, and those that it starts, would print to stdout meanwhile."""
+    sys.stdout.flush()
+    stdout = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(stdout, 1)
+        os.close(stdout)

@@ -56,13 +56,15 @@ def test_residuals_are_truth_minus_prediction():
 
 @pytest.mark.parametrize(
     ("rows", "points", "most", "sizes"),
-    [(341, 5, 20_000, [21, 42, 85, 170, 341]), (10**6, 3, 1000, [250, 500, 1000]), (10, 3, 100, [])],
+    [(341, 5, 20_000, [21, 42, 85, 170, 341]), (10**6, 3, 1000, [250, 500, 1000]), (10, 3, 100, [10])],
 )
 def test_learning_sizes_double_up_to_what_there_is(rows, points, most, sizes):
     assert learning_sizes(rows, points, most) == sizes
 
 
-def test_a_learning_curve_has_two_points_a_size():
-    table = learning_curve([10, 20], lambda size: (1 / size, 2 / size), "log_loss")
-    assert table[0] == {"rows": 10, "side": "train", "log_loss": 0.1}
-    assert table[-1] == {"rows": 20, "side": "validation", "log_loss": 0.1}
+def test_a_learning_curve_has_a_point_a_size():
+    table = learning_curve([10, 20], lambda size: (1 / size, 2 / size))
+    assert table == [
+        {"rows": 10, "train": 0.1, "validation": 0.2},
+        {"rows": 20, "train": 0.05, "validation": 0.1},
+    ]

@@ -19,7 +19,9 @@ def test_one_command_takes_a_fresh_clone_to_a_model_and_its_results(first_run: t
         assert f"{measured['value']:.4f}" in shown
     assert {path.name for path in (project.root / "models").iterdir()} == EXPORTED
     assert project.leftovers() == []
-    assert project.ok("git", "status", "--porcelain") == ""
+    # On another kind of processor the last digits, and with them the hashes, may be others than those committed.
+    changed = {line[3:] for line in project.ok("git", "status", "--porcelain").splitlines()}
+    assert changed <= {"dvc.lock", "metrics.json"}
 
 
 def test_a_run_with_nothing_changed_runs_no_stage_and_touches_nothing(finished: Project) -> None:
@@ -40,8 +42,16 @@ def test_a_changed_parameter_runs_what_depends_on_it_and_shows_what_it_changed(f
     assert "test.log_loss.value" in finished.ok("dvc", "metrics", "show")
     finished.ok("dvc", "plots", "show", "--out", "shown")
     page = (finished.root / "shown/index.html").read_text(encoding="utf-8")
-    for plot in (*finished.root.glob("plots/*.csv"), finished.root / "reports/trials.csv"):
-        assert f"'#{plot.parent.name}_{plot.stem}_csv'" in page
+    ids = {f"{plot.parent.name}_{plot.stem}_csv" for plot in finished.root.glob("plots/*.csv")}
+    for plot in ids - {"plots_learning_csv"} | {"learning_curve", "reports_trials_csv"}:
+        assert f"'#{plot}'" in page
+
+
+def test_a_run_prints_its_results_for_a_program_and_nothing_else(finished: Project) -> None:
+    finished.set_params(remote__embedded_limit_mb=49)
+    done = finished.run("assay", "repro", "--json")
+    assert stages_run(done.stderr) == ["validate"]
+    assert json.loads(done.stdout)["metrics"] == json.loads((finished.root / "metrics.json").read_text())
 
 
 def test_the_results_can_be_read_by_a_program(finished: Project) -> None:

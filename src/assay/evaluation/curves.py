@@ -1,6 +1,6 @@
 """The curves of a model, as tables that `dvc plots` draws."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from assay.evaluation.metrics import Rows, confidence_and_truth
 
 POINTS = 200
 SHOWN_ROWS = 5000
+SMALLEST = 20
 
 Table = Sequence[Mapping[str, Any]]
 
@@ -66,20 +67,18 @@ def residuals(rows: Rows) -> Table:
     ]
 
 
-def learning_curve(sizes: Sequence[int], loss_of: Callable[[int], tuple[float, float]], loss: str) -> Table:
+def learning_curve(sizes: Iterable[int], loss_of: Callable[[int], tuple[float, float]]) -> Table:
     """Return the loss on training and validation rows of models fitted on the first so many training rows."""
-    points: list[dict[str, Any]] = []
-    for size in sizes:
-        seen, unseen = loss_of(size)
-        points.append({"rows": size, "side": "train", loss: _round(seen)})
-        points.append({"rows": size, "side": "validation", loss: _round(unseen)})
-    return points
+    return [
+        {"rows": size, "train": _round(seen), "validation": _round(unseen)}
+        for size, (seen, unseen) in ((size, loss_of(size)) for size in sizes)
+    ]
 
 
 def learning_sizes(rows: int, points: int, max_rows: int) -> list[int]:
     """Return training sizes, each half of the next, up to all rows or `max_rows`."""
     largest = min(rows, max_rows)
-    return sorted({max(20, largest >> halvings) for halvings in range(points)} & set(range(1, largest + 1)))
+    return sorted({size for halvings in range(points) if (size := largest >> halvings) >= SMALLEST} | {largest})
 
 
 def _is_binary(rows: Rows) -> bool:

@@ -41,6 +41,10 @@ def convert(pipeline: Pipeline, example: Columns, contract: Contract) -> bytes:
     pipeline = _in_single_precision(pipeline)
     options = {} if contract.task == "regression" else {id(pipeline): {"zipmap": False}}
     model = to_onnx(pipeline, initial_types=kinds, options=options, target_opset=OPSET, name=contract.name)
+    # The converter keeps the domains in a set, and so in the order of hashes, which differ from process to process.
+    domains = sorted(model.opset_import, key=lambda entry: entry.domain)
+    del model.opset_import[:]
+    model.opset_import.extend(domains)
     return bytes(model.SerializeToString(deterministic=True))
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from assay.contract.spec import Contract, load_contract
 from assay.data.columns import Columns, columns, take, target
 from assay.data.sample import sample
 from assay.data.split import SIDES
-from assay.evaluation.curves import curves, learning_curve, learning_sizes
+from assay.evaluation.curves import Table, curves, learning_curve, learning_sizes
 from assay.evaluation.metrics import Rows, estimate, measure, metrics_for, row_losses
 from assay.files import read_json, write_json, write_text
 from assay.params import Params, load_params
@@ -58,15 +58,17 @@ def main() -> None:
         "rows": rows,
     }
     for name, table in curves(test, contract).items():
-        _write_csv(PLOTS / f"{name}.csv", table)
-    _write_csv(PLOTS / "learning.csv", _learning(data, wanted, contract, params))
+        _write_csv(PLOTS / f"{name}.csv", table, table[0])
+    _write_csv(PLOTS / "learning.csv", _learning(data, wanted, contract, params), ("rows", "train", "validation"))
     write_json(METRICS, metrics)
     first = kinds[0].name
     best = estimates[first]
     say(f"  test {first} {best.value:.4f} [{best.low:.4f}, {best.high:.4f}], dummy {metrics['dummy'][first]:.4f}")
 
 
-def _learning(data: Mapping[str, Columns], wanted: Mapping[str, np.ndarray], contract: Contract, params: Params) -> Any:
+def _learning(
+    data: Mapping[str, Columns], wanted: Mapping[str, np.ndarray], contract: Contract, params: Params
+) -> Table:
     """Fit the chosen model on growing parts of the training rows, and measure its loss."""
     choice = read_choice()
     most = params.evaluate.learning_curve_max_rows
@@ -88,13 +90,12 @@ def _learning(data: Mapping[str, Columns], wanted: Mapping[str, np.ndarray], con
     if contract.task != "regression":
         # The smallest part may lack a class, and a model of fewer classes is another model.
         sizes = [size for size in sizes if len(np.unique(wanted["train"][order[:size]])) == len(contract.classes)]
-    shown = track(sizes, len(sizes), "learning curve")
-    return learning_curve(list(shown), loss_of, "mae" if contract.task == "regression" else "log_loss")
+    return learning_curve(track(sizes, len(sizes), "learning curve"), loss_of)
 
 
-def _write_csv(path: Path, table: Any) -> None:
+def _write_csv(path: Path, table: Table, header: Iterable[str]) -> None:
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(table[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, fieldnames=list(header), lineterminator="\n")
     writer.writeheader()
     writer.writerows(table)
     write_text(path, text.getvalue())
