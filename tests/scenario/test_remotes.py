@@ -86,7 +86,7 @@ def ssh_url(tmp_path: Path) -> Iterator[str]:
 
 def test_data_and_models_travel_over_ssh(finished: Project, ssh_url: str, tmp_path: Path) -> None:
     here = Project(finished.root, tmp_path / "home")
-    assert "dvc push" in here.ok("assay", "remote", "use", ssh_url)
+    assert "assay remote push" in here.ok("assay", "remote", "use", ssh_url)
     here.ok("assay", "remote", "push")
     here.ok("git", "rm", "-r", "--quiet", ".dvc/embedded")
     here.ok("git", "commit", "--quiet", "--all", "--message", "Use another DVC remote")
