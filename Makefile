@@ -27,6 +27,7 @@ lint: $(VENV)/.dev  ## formatting, lint, types, and the size of the embedded rem
 	@ruff format --check
 	@ruff check
 	@mypy
+	@pre-commit validate-config
 	@assay remote check
 
 format: $(VENV)/.dev  ## put the code into the one format

@@ -141,3 +141,14 @@ def test_a_family_or_parameter_that_does_not_exist_is_named(wrong, message):
         build(wrong, contract(), 1)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_class_that_was_not_seen_has_no_chance():
+    made = contract("multiclass")
+    data, target = patients(200, "multiclass")
+    known = np.flatnonzero(target != 1)
+    model = fit(build(choice("linear"), made, 1), take(data, known), target[known], made)
+    found = scores(model, data, made)
+    assert found.shape == (200, 3)
+    assert (found[:, 1] == 0).all()
+    np.testing.assert_allclose(found.sum(axis=1), 1)

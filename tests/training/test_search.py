@@ -2,21 +2,25 @@ import csv
 import io
 import json
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from assay.errors import InputError
 from assay.params import ModelChoice, Tune
 from assay.stages.tune import HEADER
 from assay.training import search as module
-from assay.training.search import Trial, as_csv, search
+from assay.training.search import Trial, as_csv, folds, search
 from patients import contract, patients
 
-HOW = Tune(search=True, trials=9, folds=3, batch=3, max_rows=150)
+HOW = Tune(search=True, trials=9, folds=3, batch=3, max_rows=20000)
 
 
 @pytest.fixture(scope="module")
 def found():
     data, target = patients(150)
-    return search(data, target, contract(), HOW, 1)
+    return search(data, target, None, contract(), HOW, 1)
 
 
 def test_every_family_gets_its_share_and_the_dummy_stands_first(found):
@@ -40,19 +44,19 @@ def test_the_choice_is_the_best_whole_trial_and_beats_the_dummy(found):
 def test_the_same_search_on_one_processor_or_two_finds_the_same(found, monkeypatch):
     data, target = patients(150)
     monkeypatch.setattr(module.os, "cpu_count", lambda: 1)
-    assert search(data, target, contract(), HOW, 1) == found
+    assert search(data, target, None, contract(), HOW, 1) == found
 
 
 def test_another_seed_tries_other_parameters(found):
     data, target = patients(150)
-    _, trials = search(data, target, contract(), HOW.model_copy(update={"trials": 3}), 2)
+    _, trials = search(data, target, None, contract(), HOW.model_copy(update={"trials": 3}), 2)
     assert trials[1].choice != found[1][1].choice
 
 
 def test_hopeless_trials_are_stopped_early_and_never_chosen():
     data, target = patients(150)
     how = HOW.model_copy(update={"trials": 36})
-    choice, trials = search(data, target, contract(), how, 1)
+    choice, trials = search(data, target, None, contract(), how, 1)
     pruned = [trial for trial in trials if trial.state == "pruned"]
     assert pruned
     assert all(len(trial.losses) < how.folds for trial in pruned)
@@ -62,7 +66,7 @@ def test_hopeless_trials_are_stopped_early_and_never_chosen():
 @pytest.mark.parametrize("task", ["multiclass", "regression"])
 def test_other_tasks_are_searched_too(task):
     data, target = patients(150, task)
-    choice, trials = search(data, target, contract(task), HOW.model_copy(update={"trials": 3}), 1)
+    choice, trials = search(data, target, None, contract(task), HOW.model_copy(update={"trials": 3}), 1)
     assert choice.family != "dummy"
     assert len(trials) == 4
 
@@ -78,3 +82,39 @@ def test_the_table_has_a_line_a_trial_and_the_best_so_far():
     assert [row["best"] for row in rows] == ["0.7", "0.5", "0.5", "0.2"]
     assert [row["state"] for row in rows] == states
     assert json.loads(rows[0]["parameters"]) == {"C": 0.5}
+
+
+@given(seed=st.integers(0, 1000), task=st.sampled_from(["binary", "regression"]))
+def test_folds_keep_a_group_on_one_side(seed, task):
+    made = contract(task, split={"by": "group", "column": "street"})
+    data, target = patients(200, task, seed)
+    for seen, unseen in folds(target, data["street"], made, 4, seed):
+        assert not set(data["street"][seen]) & set(data["street"][unseen])
+
+
+@given(seed=st.integers(0, 1000))
+def test_folds_of_a_split_by_time_learn_from_the_past(seed):
+    made = contract(split={"by": "time", "column": "admitted"})
+    data, target = patients(200, seed=seed)
+    for seen, unseen in folds(target, data["admitted"], made, 4, seed):
+        assert data["admitted"][seen].max() <= data["admitted"][unseen].min()
+
+
+@given(seed=st.integers(0, 1000), task=st.sampled_from(["binary", "multiclass", "regression"]))
+def test_folds_show_each_row_unseen_once(seed, task):
+    _, target = patients(100, task, seed)
+    unseen = np.concatenate([held_out for _, held_out in folds(target, None, contract(task), 5, seed)])
+    assert sorted(unseen) == list(range(100))
+
+
+def test_a_class_with_fewer_rows_than_folds_is_named():
+    target = np.array([0] * 20 + [1] * 2)
+    with pytest.raises(InputError, match=r"tune\.folds is 3, and 2 training rows are 'sick'"):
+        folds(target, None, contract(), 3, 1)
+
+
+def test_a_search_over_time_is_run_whole():
+    made = contract(split={"by": "time", "column": "admitted"})
+    data, target = patients(150)
+    choice, _ = search(data, target, data["admitted"], made, HOW.model_copy(update={"trials": 3}), 1)
+    assert choice.family != "dummy"

@@ -16,12 +16,25 @@ SMALLEST = 20
 Table = Sequence[Mapping[str, Any]]
 
 
+# The columns of each plot. One that does not suit the task is written without rows, for dvc.yaml names them all.
+HEADERS = {
+    "roc": ("false_positive_rate", "true_positive_rate"),
+    "precision_recall": ("recall", "precision"),
+    "reliability": ("predicted", "observed", "rows"),
+    "confusion": ("actual", "predicted"),
+    "residuals": ("predicted", "residual"),
+    "learning": ("rows", "train", "validation"),
+}
+
+
 def curves(rows: Rows, contract: Contract) -> dict[str, Table]:
     """Return the plots that suit the task: name of the plot to its points, at most 200 on a line."""
     if contract.task == "regression":
         return {"residuals": residuals(rows)}
     common = {"confusion": confusion(rows, contract), "reliability": reliability(rows)}
-    return {"roc": roc(rows), "precision_recall": precision_recall(rows), **common} if _is_binary(rows) else common
+    if contract.task == "binary":
+        return {"roc": roc(rows), "precision_recall": precision_recall(rows), **common}
+    return common
 
 
 def roc(rows: Rows) -> Table:
@@ -79,10 +92,6 @@ def learning_sizes(rows: int, points: int, max_rows: int) -> list[int]:
     """Return training sizes, each half of the next, up to all rows or `max_rows`."""
     largest = min(rows, max_rows)
     return sorted({size for halvings in range(points) if (size := largest >> halvings) >= SMALLEST} | {largest})
-
-
-def _is_binary(rows: Rows) -> bool:
-    return rows.scores.ndim == 2 and rows.scores.shape[1] == 2
 
 
 def _line(axes: Mapping[str, np.ndarray]) -> Table:

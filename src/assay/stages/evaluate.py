@@ -13,7 +13,7 @@ from assay.contract.spec import Contract, load_contract
 from assay.data.columns import Columns, columns, take, target
 from assay.data.sample import sample
 from assay.data.split import SIDES
-from assay.evaluation.curves import Table, curves, learning_curve, learning_sizes
+from assay.evaluation.curves import HEADERS, Table, curves, learning_curve, learning_sizes
 from assay.evaluation.metrics import Rows, estimate, measure, metrics_for, row_losses
 from assay.files import read_json, write_json, write_text
 from assay.params import Params, load_params
@@ -57,9 +57,9 @@ def main() -> None:
         "dummy": {name: _round(value) for name, value in measure(judge(dummy, "test", dummy_cut), kinds).items()},
         "rows": rows,
     }
-    for name, table in curves(test, contract).items():
-        _write_csv(PLOTS / f"{name}.csv", table, table[0])
-    _write_csv(PLOTS / "learning.csv", _learning(data, wanted, contract, params), ("rows", "train", "validation"))
+    plots = {**curves(test, contract), "learning": _learning(data, wanted, contract, params)}
+    for name, header in HEADERS.items():
+        _write_csv(PLOTS / f"{name}.csv", plots.get(name, []), header)
     write_json(METRICS, metrics)
     first = kinds[0].name
     best = estimates[first]

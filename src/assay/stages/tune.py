@@ -15,10 +15,13 @@ def main() -> None:
     if params.tune.search:
         # Imported here, since an ordinary run does not search and need not wait for scikit-learn.
         from assay.data.columns import columns, target
+        from assay.data.sample import sample
         from assay.training.search import as_csv, search
 
-        table = read_split("train")
-        choice, trials = search(columns(table, contract), target(table, contract), contract, params.tune, params.seed)
+        table = sample(read_split("train"), params.tune.max_rows, params.seed)
+        units = table[contract.split.column].to_numpy() if contract.split.column else None
+        rows, wanted = columns(table, contract), target(table, contract)
+        choice, trials = search(rows, wanted, units, contract, params.tune, params.seed)
         write_text(TRIALS, HEADER + as_csv(trials))
     else:
         choice = params.model

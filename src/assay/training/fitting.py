@@ -74,7 +74,13 @@ def scores(pipeline: Pipeline, data: Columns, contract: Contract) -> np.ndarray:
         frame = inputs(data, contract)
         if contract.task == "regression":
             return np.asarray(pipeline.predict(frame), dtype=np.float64)
-        return np.asarray(pipeline.predict_proba(frame), dtype=np.float64)
+        found = np.asarray(pipeline.predict_proba(frame), dtype=np.float64)
+    if found.shape[1] == len(contract.classes):
+        return found
+    # Fitted on rows of which none was of some class, which then has no chance.
+    whole = np.zeros((len(found), len(contract.classes)))
+    whole[:, pipeline.classes_] = found
+    return whole
 
 
 def decide(scores: np.ndarray, contract: Contract, threshold: float | None) -> np.ndarray:

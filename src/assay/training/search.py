@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import optuna
 from joblib import Parallel, delayed
-from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold, TimeSeriesSplit
 
 from assay.contract.spec import Contract
-from assay.data.columns import Columns, length, take
+from assay.data.columns import Columns, take
+from assay.errors import InputError
 from assay.evaluation.metrics import Rows, row_losses
 from assay.params import ModelChoice, Tune
 from assay.progress import say, track
@@ -40,18 +41,17 @@ class Trial:
 
 
 def search(
-    data: Columns, target: np.ndarray, contract: Contract, how: Tune, seed: int
+    data: Columns, target: np.ndarray, units: np.ndarray | None, contract: Contract, how: Tune, seed: int
 ) -> tuple[ModelChoice, list[Trial]]:
     """Try `how.trials` choices by cross-validation on these rows; return the best and all of them, the dummy first.
 
-    Each family has a study of its own (tree-structured Parzen estimator, Bergstra et al. 2011) and an equal share of
-    the trials. Trials are asked for in batches and run fold by fold, side by side; after each fold those above the
-    median of earlier trials are stopped. Nothing depends on which trial finishes first, so the same data, parameters
-    and seed give the same result on any number of processors.
+    `units` are as in `folds`. Each family has a study of its own (tree-structured Parzen estimator, Bergstra et al.
+    2011) and an equal share of the trials. Trials are asked for in batches and run fold by fold, side by side; after
+    each fold those above the median of earlier trials are stopped. Nothing depends on which trial finishes first, so
+    the same data, parameters and seed give the same result on any number of processors.
     """
-    data, target = _sample(data, target, how.max_rows, seed)
-    folds = _folds(data, target, contract, how.folds, seed)
-    losses = [_loss(None, data, target, contract, fold, seed) for fold in folds]
+    parts = folds(target, units, contract, how.folds, seed)
+    losses = [_loss(None, data, target, contract, fold, seed) for fold in parts]
     trials = [Trial(0, ModelChoice(family="dummy", parameters={}), tuple(losses), "complete")]
     share = max(1, how.trials // len(FAMILIES))
     batches = [(family, min(how.batch, share - start)) for family in FAMILIES for start in range(0, share, how.batch)]
@@ -62,14 +62,14 @@ def search(
             choices = [_choice(family, trial, contract) for trial in asked]
             results: dict[int, list[float]] = {i: [] for i in range(size)}
             running = list(results)
-            for step, fold in enumerate(folds):
+            for step, fold in enumerate(parts):
                 found = parallel(delayed(_loss)(choices[i], data, target, contract, fold, seed) for i in running)
                 for i, loss in zip(running, found, strict=True):
                     results[i].append(loss)
                     asked[i].report(float(np.mean(results[i])), step)
                 running = [i for i in running if not asked[i].should_prune()]
             for i, trial in enumerate(asked):
-                whole = len(results[i]) == len(folds)
+                whole = len(results[i]) == len(parts)
                 state = optuna.trial.TrialState.COMPLETE if whole else optuna.trial.TrialState.PRUNED
                 studies[family].tell(trial, float(np.mean(results[i])) if whole else None, state)
                 trials.append(Trial(len(trials), choices[i], tuple(results[i]), "complete" if whole else "pruned"))
@@ -114,18 +114,28 @@ def _study(seed: int) -> optuna.Study:
     )
 
 
-def _sample(data: Columns, target: np.ndarray, most: int, seed: int) -> tuple[Columns, np.ndarray]:
-    if len(target) <= most:
-        return data, target
-    index = np.sort(np.random.default_rng(seed).choice(len(target), most, replace=False))
-    return take(data, index), target[index]
-
-
-def _folds(
-    data: Columns, target: np.ndarray, contract: Contract, folds: int, seed: int
+def folds(
+    target: np.ndarray, units: np.ndarray | None, contract: Contract, number: int, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    kind = KFold if contract.task == "regression" else StratifiedKFold
-    return list(kind(folds, shuffle=True, random_state=seed).split(np.zeros(length(data)), target))
+    """Return pairs of seen and unseen rows that keep apart what the contract's split keeps apart.
+
+    `units` are the values of the split's column: a group is on one side, and with a split by time the seen rows are
+    the earlier ones. Raises InputError when a class has fewer rows than there are folds.
+    """
+    rows = np.zeros(len(target))
+    regression = contract.task == "regression"
+    counts = [] if regression else np.bincount(target, minlength=len(contract.classes)).tolist()
+    if counts and min(counts) < number:
+        rarest = contract.classes[int(np.argmin(counts))]
+        raise InputError(f"params.yaml: tune.folds is {number}, and {min(counts)} training rows are {rarest!r}")
+    if contract.split.by == "time" and units is not None:
+        order = np.argsort(units, kind="stable")
+        return [(order[seen], order[unseen]) for seen, unseen in TimeSeriesSplit(number).split(order)]
+    if contract.split.by == "group" and units is not None:
+        grouped = GroupKFold if regression else StratifiedGroupKFold
+        return list(grouped(number, shuffle=True, random_state=seed).split(rows, target, units))
+    kind = KFold if regression else StratifiedKFold
+    return list(kind(number, shuffle=True, random_state=seed).split(rows, target))
 
 
 def _loss(
