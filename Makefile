@@ -16,8 +16,7 @@ repro: $(VENV)/.train  ## fetch the data, train and judge the model, show the re
 	@assay repro
 
 tune: $(VENV)/.train  ## search for a better model, and write what was found into params.yaml
-	@dvc exp run --set-param tune.search=true
-	@assay freeze
+	@assay tune
 	@assay repro
 
 test: $(VENV)/.dev  ## all tests

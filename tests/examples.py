@@ -28,7 +28,7 @@ COLUMNS: dict[str, dict[str, Any]] = {
     "model_x": {"kind": "boolean"},
     "maybe": {"kind": "boolean", "missing": "allow"},
     "c0": {"kind": "category", "values": ["red", "green", 'très bleu, "oui"']},
-    "size": {"kind": "category", "values": ["S"], "ordered": True, "missing": "allow"},
+    "size": {"kind": "category", "values": ["S"], "missing": "allow"},
     "note": {"kind": "text", "max_length": 50},
     "remark": {"kind": "text", "max_length": 1, "missing": "allow"},
     "seen": {"kind": "time", "range": ["2020-01-01", "2024-12-31T23:59:59"]},

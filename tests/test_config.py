@@ -66,7 +66,7 @@ def test_a_key_that_belongs_elsewhere_is_not_offered_in_the_wrong_place(tmp_path
     ("content", "message"),
     [
         ("sizes: []", "name is missing"),
-        ("name: 5", "name: should be a valid string, found 5"),
+        ("name: 5", "name: should be a valid string, found 5; put it in quotes"),
         ("name: a\nsizes: [1, x]", "sizes.1: should be a valid number, found 'x'"),
         ("name: a\nsizes: [true]", "sizes.0: should be a valid number, found True"),
         ("name: a\nlimits: {largest_share: 2}", "limits.largest_share: should be less than or equal to 1, found 2"),

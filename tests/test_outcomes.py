@@ -1,24 +1,4 @@
-import pytest
-
-from assay.outcomes import Outcome, Verdict, overall
-
-
-@pytest.mark.parametrize(
-    ("verdicts", "wanted"),
-    [
-        ([], "HOLD"),
-        (["SKIP"], "HOLD"),
-        (["PROMOTE"], "PROMOTE"),
-        (["PROMOTE", "SKIP"], "PROMOTE"),
-        (["PROMOTE", "HOLD"], "HOLD"),
-        (["PROMOTE", "HOLD", "REJECT"], "REJECT"),
-        (["REJECT", "PROMOTE"], "REJECT"),
-    ],
-)
-def test_one_outcome_rejects_all_one_holds_the_rest_and_nothing_is_no_pass(
-    verdicts: list[Verdict], wanted: Verdict
-) -> None:
-    assert overall(Outcome("gate", verdict, "because") for verdict in verdicts) == wanted
+from assay.outcomes import Outcome
 
 
 def test_an_outcome_as_plain_data_makes_the_same_outcome_again() -> None:

@@ -17,6 +17,8 @@ METRICS = Path("metrics.json")
 PLOTS = Path("plots")
 CHECKS = Path("reports/validate.json")
 TRIALS = Path("reports/trials.csv")
+# The trials that the model in params.yaml comes from; kept in git.
+EVIDENCE = Path("trials.csv")
 ANALYSIS = Path("reports/analyse.json")
 PARITY = Path("reports/parity.json")
 MODELS = Path("models")

@@ -92,17 +92,25 @@ def track() -> None:
 
 
 @app.command()
+def tune() -> None:
+    """Search for a better model, and write what was found into params.yaml."""
+    from assay.repro import tune as search
+
+    choice = search()
+    print(f"params.yaml: model is now {choice.family} {choice.parameters}")
+
+
+@app.command()
 def freeze() -> None:
     """Write the model that the last search found into params.yaml, and switch the search off."""
     from assay.artifacts import CHOICE, read_choice
-    from assay.files import write_text
-    from assay.freeze import frozen
+    from assay.freeze import adopt
     from assay.params import PARAMS
 
     if not CHOICE.exists():
-        raise InputError(f"{CHOICE}: nothing was chosen yet; run `dvc repro tune` with tune.search: true first")
+        raise InputError(f"{CHOICE}: nothing was chosen yet; run `assay tune` first")
     choice = read_choice()
-    write_text(PARAMS, frozen(PARAMS.read_text(encoding="utf-8"), choice))
+    adopt(choice, PARAMS.read_text(encoding="utf-8"))
     print(f"{PARAMS}: model is now {choice.family} {choice.parameters}")
 
 

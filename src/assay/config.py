@@ -74,6 +74,8 @@ def _describe(error: ValidationError, model: type[BaseModel]) -> str:
         case _:
             wanted = " or ".join(dict.fromkeys(one["msg"].removeprefix("Input should be ") for one in same))
             message = f"{where}: should be {wanted}, found {repr(first['input'])[:80]}"
+            if wanted == "a valid string" and isinstance(first["input"], int | float):
+                message += "; put it in quotes"
     others = len(problems) - len(same)
     return message + (f" (and {others} more)" if others else "")
 

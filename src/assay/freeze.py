@@ -1,12 +1,23 @@
 """Writing what a search found into params.yaml, so that an ordinary run does not search again."""
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
-from assay.params import ModelChoice
+from assay.artifacts import EVIDENCE, TRIALS
+from assay.files import write_text
+from assay.params import PARAMS, ModelChoice
+
+
+def adopt(choice: ModelChoice, params: str) -> None:
+    """Write the choice into params.yaml, of which `params` is the text, and the trials that led to it beside it."""
+    write_text(PARAMS, frozen(params, choice))
+    trials = TRIALS.read_text(encoding="utf-8")
+    if trials.count("\n") > 1:
+        write_text(EVIDENCE, trials)
 
 
 def frozen(params: str, choice: ModelChoice) -> str:
@@ -14,12 +25,25 @@ def frozen(params: str, choice: ModelChoice) -> str:
 
     Comments stay, but for those on the parameters that are replaced.
     """
+
+    def change(content: CommentedMap) -> None:
+        content["tune"]["search"] = False
+        content["model"]["family"] = choice.family
+        _replace(content["model"]["parameters"], choice.parameters)
+
+    return _changed(params, change)
+
+
+def with_search(params: str) -> str:
+    """Return the text of params.yaml with the search switched on."""
+    return _changed(params, lambda content: content["tune"].update(search=True))
+
+
+def _changed(params: str, change: Callable[[CommentedMap], None]) -> str:
     yaml = YAML()
     yaml.preserve_quotes = True
     content = yaml.load(params)
-    content["tune"]["search"] = False
-    content["model"]["family"] = choice.family
-    _replace(content["model"]["parameters"], choice.parameters)
+    change(content)
     text = io.StringIO()
     yaml.dump(content, text)
     return text.getvalue()

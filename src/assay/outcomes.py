@@ -1,6 +1,5 @@
 """What a check found. A verdict is made from outcomes and from nothing else."""
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -20,11 +19,3 @@ class Outcome:
     def as_dict(self) -> dict[str, Any]:
         """Return the outcome as plain data."""
         return asdict(self)
-
-
-def overall(outcomes: Iterable[Outcome]) -> Verdict:
-    """Return REJECT if any outcome rejects, else HOLD if any holds or there is none, else PROMOTE."""
-    verdicts = {outcome.verdict for outcome in outcomes}
-    if "REJECT" in verdicts:
-        return "REJECT"
-    return "PROMOTE" if "PROMOTE" in verdicts and "HOLD" not in verdicts else "HOLD"

@@ -11,7 +11,7 @@ PARAMS = Path("params.yaml")
 
 
 class Validate(Frozen):
-    """Limits of the checks that stop a run before anything is trained."""
+    """Limits of the checks of duplicates, rare classes and leakage, whose outcomes stand in reports/validate.json."""
 
     duplicate_share: float = Field(ge=0, le=1)
     smallest_class_share: float = Field(ge=0, le=1)

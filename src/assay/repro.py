@@ -12,9 +12,12 @@ from dvc.lock import make_lock
 from dvc.repo import Repo
 from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK
 
-from assay.contract.spec import load_contract
+from assay.artifacts import read_choice
+from assay.contract.spec import Contract, load_contract
 from assay.errors import InputError
-from assay.params import load_params
+from assay.files import write_text
+from assay.freeze import adopt, with_search
+from assay.params import PARAMS, ModelChoice, load_params
 from assay.progress import say
 
 
@@ -32,15 +35,7 @@ def reproduce() -> bool:
     Raises InputError when the configuration is wrong, or when a stage failed; the stage has said why by then.
     """
     load_params()
-    contract = load_contract()
-    with _in_one_line():
-        _remove_torn_lock(Path(".dvc/tmp"))
-    if not contract.data.exists() and Path("data.dvc").exists():
-        say("data: fetching it from the DVC remote")
-        if dvc(["pull", "--quiet", "data.dvc"]):
-            raise InputError(
-                "data.dvc: the data could not be fetched from the DVC remote; `dvc pull data.dvc -v` says why"
-            )
+    fetch_data(load_contract())
     if not changed():
         say("nothing changed: no stage ran")
         return False
@@ -49,6 +44,45 @@ def reproduce() -> bool:
     if dvc(["repro"]):
         raise InputError("the pipeline stopped at the stage named above; what it had finished before is kept")
     return True
+
+
+def fetch_data(contract: Contract) -> None:
+    """Bring the data of the contract from the DVC remote if there is none here.
+
+    Raises InputError when it cannot be had, or when other data lies in its place.
+    """
+    with _in_one_line():
+        _remove_torn_lock(Path(".dvc/tmp"))
+    if contract.data.exists():
+        return
+    there = sorted(path.name for path in Path("data").glob("*"))
+    if there:
+        raise InputError(f"{contract.data}: there is no such file; data/ holds {', '.join(there[:5])}")
+    say("data: fetching it from the DVC remote")
+    if dvc(["pull", "--quiet", "data.dvc"]):
+        raise InputError("data.dvc: the data could not be fetched from the DVC remote; `dvc pull data.dvc -v` says why")
+
+
+def tune() -> ModelChoice:
+    """Search for a model, and write what was found into params.yaml; return it.
+
+    Raises InputError when the search fails; params.yaml is as it was then.
+    """
+    load_params()
+    fetch_data(load_contract())
+    before = PARAMS.read_text(encoding="utf-8")
+    write_text(PARAMS, with_search(before))
+    failed = True
+    try:
+        failed = bool(dvc(["repro", "tune"]))
+    finally:
+        if failed:
+            write_text(PARAMS, before)
+    if failed:
+        raise InputError("the search stopped; what it had to say stands above")
+    choice = read_choice()
+    adopt(choice, before)
+    return choice
 
 
 @contextmanager

@@ -14,12 +14,15 @@ from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler, TargetEncoder
 
-from assay.contract.spec import Category, Contract, Text, Time
+from assay.contract.spec import Category, Contract, Feature, Text, Time
 from assay.data.columns import Columns
+from assay.errors import InputError
 
 Needs = Literal["nothing", "imputing", "scaling"]
 MISSING = "missing"
 MANY_VALUES = 20
+# A larger number would be infinite in single precision.
+LARGEST = float(np.finfo(np.float32).max)
 
 
 def encode(data: Columns, contract: Contract) -> dict[str, np.ndarray]:
@@ -30,17 +33,25 @@ def encode(data: Columns, contract: Contract) -> dict[str, np.ndarray]:
     """
     inputs: dict[str, np.ndarray] = {}
     for name, column in contract.features.items():
-        values = data[name]
-        match column:
-            case Time():
-                inputs |= {f"{name}:{part}": number for part, number in _time_parts(values).items()}
-            case Category() | Text():
-                inputs[name] = np.array([MISSING if value is None else value for value in values], dtype=object)
-            case _:
-                inputs[name] = values.astype(np.float32).astype(np.float64)
-                if column.missing == "allow":
-                    inputs[f"{name}:missing"] = np.isnan(values).astype(np.float64)
+        made = _inputs_of(name, column, data[name])
+        if twice := made.keys() & inputs.keys():
+            raise InputError(
+                f"contract.yaml: column {name!r} and another both make the input {min(twice)!r}: rename one"
+            )
+        inputs |= made
     return inputs
+
+
+def _inputs_of(name: str, column: Feature, values: np.ndarray) -> dict[str, np.ndarray]:
+    match column:
+        case Time():
+            return {f"{name}:{part}": number for part, number in _time_parts(values).items()}
+        case Category() | Text():
+            return {name: np.array([MISSING if value is None else value for value in values], dtype=object)}
+        case _:
+            number = np.clip(values, -LARGEST, LARGEST).astype(np.float32).astype(np.float64)
+            gap = {f"{name}:missing": np.isnan(values).astype(np.float64)} if column.missing == "allow" else {}
+            return {name: number, **gap}
 
 
 def transformer(contract: Contract, task: str, *, needs: Needs, seed: int) -> ColumnTransformer:
@@ -78,11 +89,11 @@ def transformer(contract: Contract, task: str, *, needs: Needs, seed: int) -> Co
         ("number", number, numbers),
         (
             "category",
-            OneHotEncoder(handle_unknown="ignore", max_categories=MANY_VALUES, sparse_output=False),
+            OneHotEncoder(handle_unknown="ignore", sparse_output=False),
             few,
         ),
         ("mean", make_pipeline(means, StandardScaler()) if needs == "scaling" else means, many),
-        *((f"text:{name}", TfidfVectorizer(max_features=2000), name) for name in texts),
+        *((f"text {number}", TfidfVectorizer(max_features=2000), name) for number, name in enumerate(texts)),
     ]
     return ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0)
 
@@ -114,9 +125,7 @@ def sources(fitted: ColumnTransformer, contract: Contract) -> list[str]:
         if part == "number":
             found += [_origin(name, contract) for name in names]
         elif part == "category":
-            rare = transform.infrequent_categories_
-            for name, values, merged in zip(names, transform.categories_, rare, strict=True):
-                found += [name] * (len(values) if merged is None else len(values) - len(merged) + 1)
+            found += [name for name, values in zip(names, transform.categories_, strict=True) for _ in values]
         else:
             # Of a target mean there is one for each class, all classes of a column together; a text is alone.
             width = fitted.output_indices_[part]

@@ -278,7 +278,7 @@ from assay.contract.request import request_model, row_values
 from assay.contract.spec import Contract
 from assay.data.columns import from_rows
 columns = {"x": {"kind": "number"}}
-made = Contract(name="n", data=Path("d"), task="regression", target={"name": "y"}, columns=columns)
+made = Contract(name="n", data=Path("data/d.csv"), task="regression", target={"name": "y"}, columns=columns)
 row = request_model(made, 1).model_validate({"rows": [{"x": 1}]}).rows[0]
 print(from_rows([row_values(row, made)], made)["x"])
 """

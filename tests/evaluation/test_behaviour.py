@@ -3,7 +3,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 
-from assay.evaluation.behaviour import dominance, fairness, group_columns, sensitivity
+from assay.evaluation.behaviour import dominance, fairness, sensitivity
 from assay.evaluation.metrics import Rows
 from patients import contract, patients
 
@@ -85,6 +85,21 @@ def test_fairness_of_numbers_is_about_errors():
     assert found["difference"] == {"mae": 2.0, "bias": 2.0}
 
 
-def test_groups_come_from_declared_columns_and_plain_features():
-    made = contract(sensitive=["ward"])
-    assert group_columns(made) == ["age", "heart-rate", "noise", "smoker", "ward", "street"]
+def test_a_rate_over_no_row_is_none_and_makes_no_difference():
+    groups = np.array(["a"] * 40 + ["b"] * 40, dtype=object)
+    target = np.concatenate([np.tile([0, 1], 20), np.zeros(40, dtype=int)])
+    found = fairness(Rows(target, np.full((80, 2), 0.5), target), contract(), {"ward": groups})["ward"]
+    assert found["groups"]["b"]["true_positive_rate"] is None
+    assert "true_positive_rate" not in found["difference"]
+
+
+def test_a_boolean_is_flipped_and_a_whole_number_stays_whole():
+    data, _ = patients(300)
+    seen = []
+    sensitivity(data, contract(), lambda d: seen.append(d) or np.ones(300), noise=0.3, seed=1)
+    moved = seen[-1]
+    known = ~np.isnan(data["smoker"])
+    assert set(moved["smoker"][known]) == {0.0, 1.0}
+    assert 0.2 < (moved["smoker"] != data["smoker"])[known].mean() < 0.4
+    assert (moved["age"] % 1 == 0).all()
+    assert 0.2 < (moved["age"] != data["age"]).mean() < 0.4

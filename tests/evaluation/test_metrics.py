@@ -43,8 +43,8 @@ def number_rows(seed: int, rows: int = 60) -> Rows:
 
 
 def weights_for(rows: Rows, seed: int) -> np.ndarray:
-    strata = rows.target if rows.scores.ndim == 2 else np.zeros(len(rows.target), dtype=int)
-    return np.concatenate(list(resample_weights(strata, 3, seed)))
+    classes = rows.target if rows.scores.ndim == 2 else np.zeros(len(rows.target), dtype=int)
+    return np.concatenate(list(resample_weights(classes, np.arange(len(classes)), 3, seed)))
 
 
 BINARY_ORACLES = {
@@ -139,13 +139,47 @@ def test_the_same_seed_gives_the_same_interval_and_another_seed_another():
     assert estimate(rows, CLASSES, seed=1, **how) != estimate(rows, CLASSES, seed=2, **how)
 
 
-@given(seed=st.integers(0, 10**6), rows=st.integers(2, 40), resamples=st.integers(1, 20))
-def test_resampling_keeps_the_number_of_rows_of_each_class(seed, rows, resamples):
-    strata = np.random.default_rng(seed).integers(0, 3, rows)
-    weights = np.concatenate(list(resample_weights(strata, resamples, seed)))
+@given(seed=st.integers(0, 10**6), rows=st.integers(4, 40), resamples=st.integers(1, 20))
+def test_resampling_draws_as_many_rows_and_loses_no_class(seed, rows, resamples):
+    classes = np.random.default_rng(seed).integers(0, 3, rows)
+    weights = np.concatenate(list(resample_weights(classes, np.arange(rows), resamples, seed)))
     assert weights.shape == (resamples, rows)
-    for stratum in np.unique(strata):
-        assert (weights[:, strata == stratum].sum(axis=1) == (strata == stratum).sum()).all()
+    assert (weights.sum(axis=1) == rows).all()
+    for label in np.unique(classes):
+        assert (weights[:, classes == label].sum(axis=1) > 0).all()
+
+
+@given(seed=st.integers(0, 10**6))
+def test_resampling_groups_draws_whole_groups(seed):
+    groups = np.random.default_rng(seed).integers(0, 8, 30)
+    weights = np.concatenate(list(resample_weights(np.zeros(30), groups, 10, seed)))
+    for group in np.unique(groups):
+        assert (np.ptp(weights[:, groups == group], axis=1) == 0).all()
+
+
+def test_rows_that_come_in_groups_give_a_wider_interval():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(20), 10)
+    target = rng.normal(size=20)[groups]
+    rows = Rows(target, np.zeros(200), np.zeros(200))
+    how = {"confidence": 0.9, "resamples": 400, "seed": 1}
+    alone = estimate(rows, REGRESSION, **how)["mae"]
+    grouped = estimate(rows, REGRESSION, **how, units=groups)["mae"]
+    assert grouped.high - grouped.low > 2 * (alone.high - alone.low)
+
+
+def test_the_interval_of_precision_allows_for_another_prevalence():
+    hits = 0
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        target = (rng.random(148) < 0.37).astype(int)
+        said = (rng.random(148) < np.where(target == 1, 0.9, 0.1)).astype(int)
+        rows = Rows(target, np.stack([1 - said, said], axis=1).astype(float), said)
+        precision = next(metric for metric in BINARY if metric.name == "precision")
+        found = estimate(rows, [precision], confidence=0.95, resamples=200, seed=seed)["precision"]
+        hits += found.low <= 0.37 * 0.9 / (0.37 * 0.9 + 0.63 * 0.1) <= found.high
+    # 142 expected, standard deviation 2.7.
+    assert hits >= 134
 
 
 def test_very_many_rows_are_resampled_in_pieces_and_less_often():

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.evaluation.slices import Condition, declared, discover, holds, judge, readable
+from assay.evaluation.slices import Condition, declared, discover, groups, holds, judge, part_columns, readable
 from patients import contract, patients
 
 HOW = {"min_rows": 20, "false_discovery_rate": 0.05}
@@ -45,7 +45,7 @@ def test_declared_slices_are_intervals_between_edges_and_values_that_occur():
     assert {"ward is missing", "ward is north", "ward is south", "ward is west"} < set(names)
 
 
-@given(st.lists(st.floats(-1e6, 1e6), unique=True, max_size=4), st.integers(0, 1000))
+@given(st.lists(st.floats(-1e6, 1e6), unique=True, min_size=1, max_size=4), st.integers(0, 1000))
 def test_intervals_between_edges_hold_every_known_number_once(edges, seed):
     made = contract(slices=[{"column": "age", "edges": sorted(edges)}])
     values = np.random.default_rng(seed).uniform(-1e6, 1e6, 20)
@@ -97,3 +97,26 @@ def test_looking_more_often_makes_the_corrected_figure_larger():
     among = next(row for row in judge(often, data, losses, **HOW) if row["slice"] == "age above 60")
     assert alone["q"] < among["q"]
     assert alone["p"] == among["p"]
+
+
+def test_a_slice_of_missing_numbers_is_found_and_named():
+    rng = np.random.default_rng(0)
+    data = {"heart-rate": np.where(rng.random(600) < 0.2, np.nan, rng.normal(80, 10, 600))}
+    losses = rng.exponential(0.1, 600) + np.isnan(data["heart-rate"])
+    found = judge(discover(data, losses, min_rows=20), data, losses, **HOW)
+    assert found[0]["slice"] == "heart-rate is missing"
+    assert found[0]["worse"]
+
+
+def test_groups_are_words_or_parts_of_numbers_and_leave_no_row_out():
+    made = contract(slices=[{"column": "age", "edges": [50]}])
+    data = rows(200)
+    assert set(groups(data["age"], "age", made)) == {"age up to 50", "age above 50"}
+    assert set(groups(data["ward"], "ward", made)) == {"north", "south", "west", "missing"}
+    thirds = groups(data["heart-rate"], "heart-rate", made)
+    assert len(set(thirds)) == 4
+    assert "heart-rate is missing" in thirds
+
+
+def test_parts_come_from_declared_columns_and_plain_features():
+    assert part_columns(contract()) == ["age", "heart-rate", "noise", "smoker", "ward", "street"]

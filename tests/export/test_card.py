@@ -53,7 +53,7 @@ def test_the_card_says_what_the_run_found():
         "- Family: gradient boosting (max_iter = 30)",
         "Answers sick from a probability of 0.25",
         "a false positive costs 1, a false negative 5 (letter)",
-        "| roc_auc | 0.9 | 0.8 to 0.95 | 0.91 | 0.99 | 0.5 |",
+        "| roc_auc | higher | 0.9 | 0.8 to 0.95 | 0.91 | 0.99 | 0.5 |",
         "| ward is west | 12 | 0.5 | 0.1 | yes |",
         "- ward: largest difference between groups: accuracy 0.25",
         "| age | 0.3 |",
@@ -80,4 +80,11 @@ def test_a_pipeline_served_itself_comes_with_the_reason():
 
 
 def test_a_card_of_numbers_names_no_threshold():
-    assert "Answers" not in card(contract("regression"), ABOUT | {"threshold": None}, METRICS, ANALYSIS, CHECKS)
+    metrics = {
+        "rows": METRICS["rows"],
+        "test": {"mae": ESTIMATE},
+        **{side: {"mae": 1.0} for side in ("validation", "train", "dummy")},
+    }
+    text = card(contract("regression"), ABOUT | {"threshold": None}, metrics, ANALYSIS, CHECKS)
+    assert "Answers" not in text
+    assert "| mae | lower | 0.9 |" in text

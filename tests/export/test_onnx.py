@@ -131,3 +131,16 @@ def test_hard_rows_are_the_rows_and_as_many_changed_ones():
     assert np.nanmin(rows["heart-rate"]) >= 30
     assert np.nanmax(rows["heart-rate"]) <= 220
     assert {30.0, 220.0} <= set(rows["heart-rate"])
+
+
+def test_hard_rows_of_an_open_range_and_of_times_reach_the_ends():
+    made = contract(
+        columns={
+            "noise": {"kind": "number", "range": [0, float("inf")]},
+            "admitted": {"kind": "time", "range": ["2020-01-01", "2030-01-01"]},
+        }
+    )
+    data = {"noise": np.arange(100.0), "admitted": np.full(100, np.datetime64("2024-01-01", "us"))}
+    rows = hard_rows(data, made, 1)
+    assert rows["noise"].max() == 99
+    assert {np.datetime64("2020-01-01"), np.datetime64("2030-01-01")} <= set(rows["admitted"])

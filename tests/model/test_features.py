@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from assay.contract.spec import Contract
 from assay.data.columns import take
+from assay.errors import InputError
 from model.features import MISSING, encode, sources, transformer
 from patients import COLUMNS, contract, patients
 
@@ -100,3 +101,23 @@ def test_a_colon_in_a_name_is_no_part_of_a_time():
     fitted = transformer(made, "binary", needs="imputing", seed=1)
     fitted.fit(pd.DataFrame(encode(data, made)), target)
     assert sources(fitted, made).count("a:b") == 2
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"x": {"kind": "number", "missing": "allow"}, "x:missing": {"kind": "number"}},
+        {"d": {"kind": "time"}, "d:days": {"kind": "number"}},
+    ],
+)
+def test_a_column_named_like_an_input_made_of_another_is_refused(columns):
+    made = contract(columns=columns)
+    kinds = {name: "datetime64[us]" if column["kind"] == "time" else "float64" for name, column in columns.items()}
+    data = {name: np.zeros(1, dtype=kind) for name, kind in kinds.items()}
+    with pytest.raises(InputError, match=r"both make the input '[xd]:"):
+        encode(data, made)
+
+
+def test_a_number_too_large_for_single_precision_stays_finite():
+    made = contract(columns={"noise": {"kind": "number"}})
+    assert np.isfinite(encode({"noise": np.array([1e300, -1e300])}, made)["noise"]).all()

@@ -43,7 +43,7 @@ def test_a_changed_parameter_runs_what_depends_on_it_and_shows_what_it_changed(f
     finished.ok("dvc", "plots", "show", "--out", "shown")
     page = (finished.root / "shown/index.html").read_text(encoding="utf-8")
     ids = {f"{plot.parent.name}_{plot.stem}_csv" for plot in finished.root.glob("plots/*.csv")}
-    for plot in ids - {"plots_learning_csv"} | {"learning_curve", "reports_trials_csv"}:
+    for plot in ids - {"plots_learning_csv"} | {"learning_curve", "trials_csv"}:
         assert f"'#{plot}'" in page
 
 

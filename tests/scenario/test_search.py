@@ -33,3 +33,30 @@ def test_a_search_is_the_same_on_every_run_and_can_be_frozen(finished: Project) 
     choice.unlink()
     finished.ok("assay", "stage", "tune")
     assert choice.read_bytes() == found
+
+
+def test_one_command_searches_on_a_fresh_clone_and_keeps_the_evidence(project: Project) -> None:
+    project.set_params(tune__trials=3)
+    said = project.ok("assay", "tune")
+    choice = json.loads((project.root / "build/choice.json").read_text())
+    assert choice["family"] in said
+    params = YAML(typ="safe").load((project.root / "params.yaml").read_text())
+    assert params["model"] == choice
+    assert params["tune"]["search"] is False
+    assert len((project.root / "trials.csv").read_text().splitlines()) == 1 + 1 + 3
+
+
+def test_a_search_that_fails_leaves_the_parameters_as_they_were(project: Project) -> None:
+    project.set_params(tune__folds=300)
+    before = (project.root / "params.yaml").read_text()
+    said = project.refused("assay", "tune")
+    assert "tune.folds is 300" in said
+    assert (project.root / "params.yaml").read_text() == before
+
+
+def test_data_under_another_name_is_pointed_out_and_not_overwritten(project: Project) -> None:
+    (project.root / "data").mkdir()
+    (project.root / "data/mine.csv").write_text("a,b\n1,2\n")
+    said = project.refused("assay", "repro")
+    assert said == "data/breast_cancer.csv: there is no such file; data/ holds mine.csv"
+    assert (project.root / "data/mine.csv").exists()

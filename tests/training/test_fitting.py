@@ -152,3 +152,11 @@ def test_a_class_that_was_not_seen_has_no_chance():
     assert found.shape == (200, 3)
     assert (found[:, 1] == 0).all()
     np.testing.assert_allclose(found.sum(axis=1), 1)
+
+
+def test_what_a_fit_refuses_is_told_in_one_line():
+    made = contract("multiclass")
+    data, target = patients(100, "multiclass")
+    wrong = choice("linear", solver="liblinear")
+    with pytest.raises(InputError, match=r"params\.yaml: the model cannot be fitted on 100 rows: .*liblinear"):
+        fit(build(wrong, made, 1), data, target, made)

@@ -43,7 +43,7 @@ def test_the_choice_is_the_best_whole_trial_and_beats_the_dummy(found):
 
 def test_the_same_search_on_one_processor_or_two_finds_the_same(found, monkeypatch):
     data, target = patients(150)
-    monkeypatch.setattr(module.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(module, "cpu_count", lambda: 1)
     assert search(data, target, None, contract(), HOW, 1) == found
 
 

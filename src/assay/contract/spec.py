@@ -75,7 +75,6 @@ class Category(_Column):
 
     kind: Literal["category"]
     values: tuple[str, ...] = Field(min_length=1)
-    ordered: bool = False
 
     @model_validator(mode="after")
     def _values_are_distinct(self) -> Self:
@@ -216,6 +215,8 @@ class Contract(Frozen):
     @model_validator(mode="after")
     def _does_not_contradict_itself(self) -> Self:
         target = self.target
+        if self.data.parts[:1] != ("data",) or ".." in self.data.parts:
+            raise ValueError(f"data: {str(self.data)!r} is not below data/, whose changes DVC notices")
         if target.name in self.columns:
             raise ValueError(f"{target.name!r} is the target and also listed under columns: remove it there")
         if not self.features:
@@ -244,6 +245,8 @@ class Contract(Frozen):
             self._must_have("slices", part.column)
             if part.edges and not isinstance(self.columns[part.column], Number | Integer):
                 raise ValueError(f"slices: {part.column!r} has edges but is not a number")
+            if not part.edges and isinstance(self.columns[part.column], Number | Integer | Time):
+                raise ValueError(f"slices: {part.column!r} is not cut into parts; give it edges")
             if list(part.edges) != sorted(set(part.edges)):
                 raise ValueError(f"slices: the edges of {part.column!r} do not rise")
         if (self.split.by == "hash") != (self.split.column is None):

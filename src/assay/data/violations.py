@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+# What files often hold where there is no value.
+MISSING_WORDS = {"NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?", "-", "."}
+
 
 @dataclass(frozen=True)
 class Violation:
@@ -22,7 +25,8 @@ class Violation:
         """Return the violation in one line."""
         where = "" if self.row is None else f" (row {self.row})"
         rows = f"{self.count} row" + ("s" if self.count != 1 else "")
-        return f"column {self.column!r}{where}: {self.rule}: {', '.join(self.examples)}; {rows}"
+        hint = "; what stands for missing belongs into missing_markers" if MISSING_WORDS & {*self.examples} else ""
+        return f"column {self.column!r}{where}: {self.rule}: {', '.join(self.examples)}; {rows}{hint}"
 
 
 def violation(column: str, rule: str, count: int, examples: Sequence[Any], row: int | None = None) -> Violation:

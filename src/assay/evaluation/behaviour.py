@@ -1,13 +1,15 @@
 """How a model behaves: under small changes of its inputs, in which label it prefers, and towards groups."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from assay.contract.spec import Category, Contract, Text, Time
+from assay.contract.spec import Boolean, Category, Contract, Integer, Text, Time
 from assay.data.columns import Columns
-from assay.evaluation.metrics import Rows
+from assay.evaluation.metrics import Rows, significant
+
+SMALLEST_GROUP = 30
 
 Decide = Callable[[Columns], np.ndarray]
 
@@ -15,9 +17,10 @@ Decide = Callable[[Columns], np.ndarray]
 def sensitivity(data: Columns, contract: Contract, decide: Decide, *, noise: float, seed: int) -> dict[str, Any]:
     """Return how much answers change when inputs change a little: of each feature by itself, and of all together.
 
-    A number moves by a normal step of `noise` of its interquartile range, a time by one of as much, a category becomes
-    another value in a share `noise` of the rows. For classes the figure is the share of rows with another answer, for
-    numbers the mean change over the standard deviation of the answers. Texts stay as they are.
+    A number moves by a normal step of `noise` of its interquartile range, a whole number by at least one in a share
+    `noise` of the rows, a time as a number does; a category becomes another value and a boolean the other one in a
+    share `noise` of the rows. All stay within their range. For classes the figure is the share of rows with another
+    answer, for numbers the mean change over the standard deviation of the answers. Texts stay as they are.
     """
     rng = np.random.default_rng(seed)
     before = decide(data)
@@ -26,8 +29,8 @@ def sensitivity(data: Columns, contract: Contract, decide: Decide, *, noise: flo
     def effect(moved: Columns) -> float:
         after = decide({**data, **moved})
         if contract.task == "regression":
-            return _round(np.abs(after - before).mean() / (before.std() or 1.0))
-        return _round((after != before).mean())
+            return significant(np.abs(after - before).mean() / (before.std() or 1.0))
+        return significant((after != before).mean())
 
     each = {name: effect({name: values}) for name, values in changed.items()}
     return {
@@ -44,14 +47,21 @@ def _perturb(values: np.ndarray, contract: Contract, name: str, noise: float, rn
     if isinstance(column, Category):
         other = np.array(column.values, dtype=object)[rng.integers(0, len(column.values), len(values))]
         return np.asarray(np.where(rng.random(len(values)) < noise, other, values))
+    if isinstance(column, Boolean):
+        return np.asarray(np.where(rng.random(len(values)) < noise, 1 - values, values))
     step = rng.standard_normal(len(values)) * noise
     if isinstance(column, Time):
-        return np.asarray(
-            values + (step * _spread(values[~np.isnat(values)].astype(np.int64))).astype("timedelta64[us]")
-        )
-    moved = values + step * _spread(values[~np.isnan(values)])
-    limits = getattr(column, "range", None)
-    return np.asarray(moved if limits is None else np.clip(moved, *limits))
+        steps = step * _spread(values[~np.isnat(values)].astype(np.int64))
+        moved = values + steps.astype("timedelta64[us]")
+        return moved if column.range is None else _within(moved, [np.datetime64(end, "us") for end in column.range])
+    step *= _spread(values[~np.isnan(values)])
+    if isinstance(column, Integer):
+        step = np.where(rng.random(len(values)) < noise, np.sign(step) * np.ceil(np.abs(step)), 0)
+    return values + step if column.range is None else _within(values + step, column.range)
+
+
+def _within(values: np.ndarray, limits: Sequence[Any]) -> np.ndarray:
+    return np.asarray(np.clip(values, limits[0], limits[1]))
 
 
 def _spread(known: np.ndarray) -> float:
@@ -76,8 +86,8 @@ def dominance(rows: Rows, contract: Contract, parts: Mapping[str, np.ndarray]) -
                 "part": name,
                 "rows": int(inside.sum()),
                 "label": contract.classes[top],
-                "predicted_share": _round(answers[top]),
-                "true_share": _round(truth[top]),
+                "predicted_share": significant(answers[top]),
+                "true_share": significant(truth[top]),
             }
         )
     return found
@@ -87,7 +97,7 @@ def fairness(rows: Rows, contract: Contract, groups: Mapping[str, np.ndarray]) -
     """Return metrics by group of each sensitive column, and the largest difference between two groups (Fairlearn).
 
     Selection rate, true and false positive rate for a binary task, accuracy for classes, mean error for numbers. The
-    groups are as `assay.evaluation.slices.readable` names them, missing ones among them. Groups under 30 rows are
+    groups are as `assay.evaluation.slices.groups` names them. A rate over no row is None. Groups under 30 rows are
     shown and left out of the difference.
     """
     found: dict[str, Any] = {}
@@ -104,32 +114,26 @@ def fairness(rows: Rows, contract: Contract, groups: Mapping[str, np.ndarray]) -
         metrics["accuracy"] = accuracy_score
     if contract.task == "binary":
         metrics |= {"selection_rate": selection_rate}
-        metrics |= {"true_positive_rate": true_positive_rate, "false_positive_rate": false_positive_rate}
+        metrics |= {
+            "true_positive_rate": lambda truth, answer: true_positive_rate(truth, answer) if 1 in truth else np.nan,
+            "false_positive_rate": lambda truth, answer: false_positive_rate(truth, answer) if 0 in truth else np.nan,
+        }
     for name, values in groups.items():
         frame = MetricFrame(metrics=metrics, y_true=rows.target, y_pred=rows.decision, sensitive_features=values)
         table = frame.by_group
         large = table[table["rows"] >= SMALLEST_GROUP].drop(columns="rows")
         found[name] = {
             "groups": {
-                str(group): {metric: _round(float(value)) for metric, value in line.items()}
-                for group, line in table.iterrows()
+                str(group): {metric: _rate(value) for metric, value in line.items()} for group, line in table.iterrows()
             },
-            "difference": {metric: _round(float(large[metric].max() - large[metric].min())) for metric in large}
-            if len(large) > 1
-            else {},
+            "difference": {
+                metric: _rate(large[metric].max() - large[metric].min())
+                for metric in large
+                if large[metric].count() > 1
+            },
         }
     return found
 
 
-SMALLEST_GROUP = 30
-
-
-def group_columns(contract: Contract) -> list[str]:
-    """Return the columns that slices and groups are made from: all but ids, texts and times."""
-    kinds = {name: column.kind for name, column in contract.columns.items()}
-    wanted = {part.column for part in contract.slices} | set(contract.sensitive)
-    return [name for name in kinds if name in wanted or kinds[name] in ("number", "integer", "boolean", "category")]
-
-
-def _round(value: float) -> float:
-    return float(f"{value:.6g}")
+def _rate(value: float) -> float | None:
+    return None if np.isnan(value) else significant(float(value))

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from assay.contract.spec import Contract
-from assay.evaluation.metrics import Rows, confidence_and_truth
+from assay.evaluation.metrics import Rows, calibration_bins, confidence_and_truth, significant
 
 POINTS = 200
 SHOWN_ROWS = 5000
@@ -52,14 +52,14 @@ def precision_recall(rows: Rows) -> Table:
 def reliability(rows: Rows) -> Table:
     """Return the observed share against the predicted probability, in ten bins with equally many rows."""
     confidence, truth = confidence_and_truth(rows)
-    order = np.argsort(confidence, kind="stable")
+    bins = calibration_bins(confidence)
     return [
         {
-            "predicted": _round(confidence[part].mean()),
-            "observed": _round(truth[part].mean()),
-            "rows": len(part),
+            "predicted": significant(confidence[bins == part].mean()),
+            "observed": significant(truth[bins == part].mean()),
+            "rows": int((bins == part).sum()),
         }
-        for part in np.array_split(order, min(10, len(order)))
+        for part in np.unique(bins)
     ]
 
 
@@ -75,7 +75,7 @@ def confusion(rows: Rows, contract: Contract) -> Table:
 def residuals(rows: Rows) -> Table:
     """Return the prediction of a number and how far the truth was above it; of very many rows an even selection."""
     return [
-        {"predicted": _round(rows.scores[i]), "residual": _round(rows.target[i] - rows.scores[i])}
+        {"predicted": significant(rows.scores[i]), "residual": significant(rows.target[i] - rows.scores[i])}
         for i in _even(len(rows.target), SHOWN_ROWS)
     ]
 
@@ -83,7 +83,7 @@ def residuals(rows: Rows) -> Table:
 def learning_curve(sizes: Iterable[int], loss_of: Callable[[int], tuple[float, float]]) -> Table:
     """Return the loss on training and validation rows of models fitted on the first so many training rows."""
     return [
-        {"rows": size, "train": _round(seen), "validation": _round(unseen)}
+        {"rows": size, "train": significant(seen), "validation": significant(unseen)}
         for size, (seen, unseen) in ((size, loss_of(size)) for size in sizes)
     ]
 
@@ -96,12 +96,8 @@ def learning_sizes(rows: int, points: int, max_rows: int) -> list[int]:
 
 def _line(axes: Mapping[str, np.ndarray]) -> Table:
     index = _even(len(next(iter(axes.values()))), POINTS)
-    return [{name: _round(values[i]) for name, values in axes.items()} for i in index]
+    return [{name: significant(values[i]) for name, values in axes.items()} for i in index]
 
 
 def _even(n: int, most: int) -> np.ndarray:
     return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
-
-
-def _round(value: float) -> float:
-    return float(f"{value:.6g}")

@@ -121,7 +121,7 @@ def _brier(rows: Rows, weights: Weights) -> np.ndarray:
 
 def _calibration_error(rows: Rows, weights: Weights) -> np.ndarray:
     confidence, right = confidence_and_truth(rows)
-    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    bins = calibration_bins(confidence)
     gaps = [np.abs(weights[:, bins == b] @ (confidence - right)[bins == b]) for b in np.unique(bins)]
     return np.asarray(np.sum(gaps, axis=0) / weights.sum(axis=1))
 
@@ -198,16 +198,19 @@ def measure(rows: Rows, metrics: list[Metric]) -> dict[str, float]:
     return {metric.name: float(metric.compute(rows, once)[0]) for metric in metrics}
 
 
-def estimate(rows: Rows, metrics: list[Metric], *, confidence: float, resamples: int, seed: int) -> dict[str, Estimate]:
-    """Return each metric with its interval; for classes the resampling keeps the number of rows of each class.
+def estimate(
+    rows: Rows, metrics: list[Metric], *, confidence: float, resamples: int, seed: int, units: np.ndarray | None = None
+) -> dict[str, Estimate]:
+    """Return each metric with its interval.
 
-    With very many rows fewer resamples are drawn (never under 200): the interval is as sharp then, and the time bound.
+    `units` are the groups of the rows, where these are not independent: whole groups are drawn then. With very many
+    rows fewer resamples are drawn (never under 200): the interval is as sharp then, and the time bound.
     """
     n = len(rows.target)
     resamples = min(resamples, max(FEWEST_RESAMPLES, RESAMPLED_ROWS // n))
-    strata = rows.target if rows.scores.ndim == 2 else np.zeros(n, dtype=np.int64)
+    classes = rows.target if rows.scores.ndim == 2 else np.zeros(n, dtype=np.int64)
     draws: dict[str, list[np.ndarray]] = {metric.name: [] for metric in metrics}
-    for weights in resample_weights(strata, resamples, seed):
+    for weights in resample_weights(classes, np.arange(n) if units is None else units, resamples, seed):
         for metric in metrics:
             draws[metric.name].append(metric.compute(rows, weights))
     tail = (1 - confidence) / 2
@@ -218,15 +221,30 @@ def estimate(rows: Rows, metrics: list[Metric], *, confidence: float, resamples:
     }
 
 
-def resample_weights(strata: np.ndarray, resamples: int, seed: int) -> Iterator[Weights]:
-    """Yield bootstrap weights in chunks of shape (some, rows): how often each row was drawn within its stratum."""
+def resample_weights(classes: np.ndarray, units: np.ndarray, resamples: int, seed: int) -> Iterator[Weights]:
+    """Yield bootstrap weights in chunks of shape (some, rows): how often the unit of each row was drawn.
+
+    A resample that lacks a class is drawn again, for most metrics need all of them.
+    """
     rng = np.random.default_rng(seed)
-    n = len(strata)
-    members = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
-    chunk = max(1, CHUNK // n)
+    _, unit = np.unique(units, return_inverse=True)
+    number = int(unit.max()) + 1
+    _, label = np.unique(classes, return_inverse=True)
+    chunk = max(1, CHUNK // len(classes))
     for start in range(0, resamples, chunk):
-        weights = np.zeros((min(chunk, resamples - start), n))
+        weights = np.zeros((min(chunk, resamples - start), len(classes)))
         for row in weights:
-            for index in members:
-                row[index] = np.bincount(rng.integers(0, len(index), len(index)), minlength=len(index))
+            while not np.bincount(label, row).all():
+                row[:] = np.bincount(rng.integers(0, number, number), minlength=number)[unit]
         yield weights
+
+
+def calibration_bins(confidence: np.ndarray) -> np.ndarray:
+    """Return the bin of each row: ten bins of about equally many rows, by probability; equal ones in one bin."""
+    rank = np.searchsorted(np.sort(confidence), confidence, side="left")
+    return np.asarray(rank * CALIBRATION_BINS // len(confidence))
+
+
+def significant(value: float, digits: int = 6) -> float:
+    """Round to so many significant digits: what lies below six differs from machine to machine."""
+    return float(f"{value:.{digits}g}")

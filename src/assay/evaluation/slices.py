@@ -12,10 +12,12 @@ from sliceline.slicefinder import Slicefinder
 
 from assay.contract.spec import Boolean, Contract
 from assay.data.columns import Columns
+from assay.evaluation.metrics import significant
 
 PARTS = 3
 FOUND = 10
 FEWEST = 5
+MISSING = "missing"
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Condition:
     def holds(self, data: Columns) -> np.ndarray:
         """Return which rows it holds for."""
         values = data[self.column]
+        if self.value == MISSING and values.dtype == np.float64:
+            return np.asarray(np.isnan(values))
         if self.value is not None:
             return np.asarray(values == self.value, dtype=bool)
         return np.asarray((values > self.low) & (values <= self.high))
@@ -60,7 +64,7 @@ def readable(data: Columns, contract: Contract) -> dict[str, np.ndarray]:
 
 def _words(values: np.ndarray, is_boolean: bool) -> np.ndarray:
     known = np.where(values == 1, "true", "false") if is_boolean else values
-    return np.where(pd.isna(values), "missing", known).astype(object)
+    return np.where(pd.isna(values), MISSING, known).astype(object)
 
 
 def holds(part: Slice, data: Columns) -> np.ndarray:
@@ -73,7 +77,7 @@ def declared(contract: Contract, data: Columns) -> list[Slice]:
     parts: list[Slice] = []
     for entry in contract.slices:
         if entry.edges or data[entry.column].dtype == np.float64:
-            parts += [(condition,) for condition in _intervals(entry.column, entry.edges)]
+            parts += [(condition,) for condition in _intervals(entry.column, entry.edges, data[entry.column])]
         else:
             values = sorted(set(data[entry.column]))
             parts += [(Condition(entry.column, value=value),) for value in values]
@@ -96,11 +100,9 @@ def discover(data: Columns, losses: np.ndarray, *, min_rows: int) -> list[Slice]
     finder = Slicefinder(alpha=0.9, k=FOUND, max_l=2, min_sup=max(FEWEST, min_rows), verbose=False)
     finder.fit(codes, losses)
     conditions_of = list(choices.values())
-    found = [
-        tuple(conditions_of[j][int(code) - 1] for j, code in enumerate(row) if code is not None and int(code) > 0)
-        for row in finder.top_slices_
-    ]
-    return [part for part in found[:FOUND] if part]
+    found = [[(j, int(code)) for j, code in enumerate(row) if code is not None] for row in finder.top_slices_[:FOUND]]
+    # Code 0 is a value too rare to have a condition; a slice of such values cannot be named.
+    return [tuple(conditions_of[j][code - 1] for j, code in part) for part in found if all(code for _, code in part)]
 
 
 def judge(
@@ -123,15 +125,15 @@ def judge(
             {
                 "slice": " and ".join(str(condition) for condition in part),
                 "rows": int(inside.sum()),
-                "loss": _round(within.mean()),
-                "loss_elsewhere": _round(outside.mean()),
+                "loss": significant(within.mean()),
+                "loss_elsewhere": significant(outside.mean()),
                 "p": 1.0 if np.isnan(p) else p,
             }
         )
     if rows:
         corrected = false_discovery_control([row["p"] for row in rows])
         for row, q in zip(rows, corrected, strict=True):
-            row |= {"p": _round(row["p"]), "q": _round(q), "worse": bool(q <= false_discovery_rate)}
+            row |= {"p": significant(row["p"]), "q": significant(q), "worse": bool(q <= false_discovery_rate)}
     return sorted(rows, key=lambda row: (row["q"], row["loss_elsewhere"] - row["loss"], row["slice"]))
 
 
@@ -143,13 +145,29 @@ def _conditions(name: str, values: np.ndarray) -> list[Condition]:
     if values.dtype != np.float64 or not len(known := values[~np.isnan(values)]):
         return []
     edges = np.unique(np.quantile(known, np.linspace(0, 1, PARTS + 1)[1:-1]))
-    return _intervals(name, [float(f"{edge:.3g}") for edge in edges if known.min() <= edge < known.max()])
+    return _intervals(name, [significant(edge, 3) for edge in edges if known.min() <= edge < known.max()], values)
 
 
-def _intervals(name: str, edges: Sequence[float]) -> list[Condition]:
+def _intervals(name: str, edges: Sequence[float], values: np.ndarray) -> list[Condition]:
     bounds = [-np.inf, *sorted(set(edges)), np.inf]
-    return [Condition(name, low=low, high=high) for low, high in pairwise(bounds)]
+    gap = [Condition(name, value=MISSING)] if np.isnan(values).any() else []
+    return [*(Condition(name, low=low, high=high) for low, high in pairwise(bounds)), *gap]
 
 
-def _round(value: float) -> float:
-    return float(f"{value:.6g}")
+def groups(values: np.ndarray, name: str, contract: Contract) -> np.ndarray:
+    """Return the group of each row as words: its value, or the part of a number that the slices or thirds cut."""
+    if values.dtype == object:
+        return values
+    edges = next((part.edges for part in contract.slices if part.column == name), ())
+    conditions = _intervals(name, edges, values) if edges else _conditions(name, values)
+    found = np.full(len(values), "all", dtype=object)
+    for condition in conditions:
+        found[condition.holds({name: values})] = str(condition)
+    return found
+
+
+def part_columns(contract: Contract) -> list[str]:
+    """Return the columns that slices and groups are made from: all but ids, texts and times."""
+    kinds = {name: column.kind for name, column in contract.columns.items()}
+    wanted = {part.column for part in contract.slices} | set(contract.sensitive)
+    return [name for name in kinds if name in wanted or kinds[name] in ("number", "integer", "boolean", "category")]

@@ -3,6 +3,7 @@
 from typing import Any
 
 from assay.contract.spec import Contract
+from assay.evaluation.metrics import metrics_for
 
 SHOWN = 5
 
@@ -21,7 +22,7 @@ def card(
         ["## Limits", *([f"- {limit}" for limit in contract.about.limits] or ["The owner has named none."])],
         ["## Data", *_data(contract, metrics, checks)],
         ["## Model", *_model(contract, about)],
-        ["## Metrics", *_metrics(metrics)],
+        ["## Metrics", *_metrics(contract, metrics)],
         ["## Slices", *_slices(analysis)],
         ["## Groups", *_groups(analysis)],
         ["## What drives it", *_importance(analysis)],
@@ -72,11 +73,14 @@ def _why(contract: Contract) -> str:
     )
 
 
-def _metrics(metrics: dict[str, Any]) -> list[str]:
-    lines = ["| metric | test | interval | validation | train | dummy |", "|---|---|---|---|---|---|"]
+def _metrics(contract: Contract, metrics: dict[str, Any]) -> list[str]:
+    better = {metric.name: "higher" if metric.higher_is_better else "lower" for metric in metrics_for(contract)}
+    lines = ["| metric | better | test | interval | validation | train | dummy |", "|---|---|---|---|---|---|---|"]
     for name, test in metrics["test"].items():
         others = " | ".join(f"{metrics[side][name]:.4g}" for side in ("validation", "train", "dummy"))
-        lines.append(f"| {name} | {test['value']:.4g} | {test['low']:.4g} to {test['high']:.4g} | {others} |")
+        lines.append(
+            f"| {name} | {better[name]} | {test['value']:.4g} | {test['low']:.4g} to {test['high']:.4g} | {others} |"
+        )
     return lines
 
 

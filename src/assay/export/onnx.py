@@ -165,14 +165,25 @@ def _other(values: np.ndarray, contract: Contract, name: str, rng: np.random.Gen
         case Boolean():
             other, gap = rng.integers(0, 2, n).astype(np.float64), np.nan
         case Time():
-            other, gap = rng.permutation(values), np.datetime64("NaT")
+            known = values[~np.isnat(values)]
+            low, high = column.range or ((known.min(), known.max()) if len(known) else ("1970", "1970"))
+            start, end = (float(np.datetime64(moment, "us").astype(np.int64)) for moment in (low, high))
+            other, gap = _between(start, end, n, rng).astype("datetime64[us]"), np.datetime64("NaT")
         case Number() | Integer():
             known = values[~np.isnan(values)]
-            low, high = column.range or ((known.min(), known.max()) if len(known) else (0.0, 1.0))
-            other, gap = rng.uniform(low, high, n), np.nan
-            ends = rng.random(n)
-            other = np.where(ends < 0.1, low, np.where(ends > 0.9, high, other))
+            seen = (known.min(), known.max()) if len(known) else (0.0, 1.0)
+            low, high = (
+                limit if np.isfinite(limit) else beyond
+                for limit, beyond in zip(column.range or seen, seen, strict=True)
+            )
+            other, gap = _between(low, high, n, rng), np.nan
             other = np.round(other) if isinstance(column, Integer) else other
     if column.missing == "allow":
         other = np.where(rng.random(n) < 0.2, gap, other)
     return other
+
+
+def _between(low: float, high: float, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Return numbers from low to high, one in ten of them at either end."""
+    ends = rng.random(n)
+    return np.asarray(np.where(ends < 0.1, low, np.where(ends > 0.9, high, low + rng.random(n) * (high - low))))

@@ -9,10 +9,10 @@ from assay.artifacts import ANALYSIS, PIPELINE, THRESHOLD, read_split
 from assay.contract.spec import load_contract
 from assay.data.columns import Columns, columns, length, target
 from assay.data.sample import sample
-from assay.evaluation.behaviour import dominance, fairness, group_columns, sensitivity
+from assay.evaluation.behaviour import dominance, fairness, sensitivity
 from assay.evaluation.explain import permutation_importance, shap_importance
 from assay.evaluation.metrics import Rows, row_losses
-from assay.evaluation.slices import declared, discover, holds, judge, readable
+from assay.evaluation.slices import declared, discover, groups, holds, judge, part_columns, readable
 from assay.files import read_json, write_json
 from assay.params import load_params
 from assay.progress import say
@@ -33,7 +33,7 @@ def main() -> None:
         given = scores(pipeline, columns(table, contract), contract)
         return Rows(target(table, contract), given, decide(given, contract, threshold), contract.costs)
 
-    names = group_columns(contract)
+    names = part_columns(contract)
     rows, parts = judged(test), readable(columns(test, contract, names), contract)
     named = declared(contract, parts)
     # Looked for on the validation rows and judged on the test rows: a slice found on the rows it is judged on is
@@ -65,7 +65,9 @@ def main() -> None:
         "dominance": []
         if contract.task == "regression"
         else dominance(rows, contract, {" and ".join(map(str, part)): holds(part, parts) for part in named}),
-        "fairness": fairness(rows, contract, {name: parts[name] for name in contract.sensitive}),
+        "fairness": fairness(
+            rows, contract, {name: groups(parts[name], name, contract) for name in contract.sensitive}
+        ),
         "importance": {
             "permutation": permutation_importance(some, losses_of, params.seed),
             "shap": shap_importance(pipeline, some, contract),

@@ -12,9 +12,9 @@ from assay.artifacts import METRICS, PIPELINE, PLOTS, THRESHOLD, read_choice, re
 from assay.contract.spec import Contract, load_contract
 from assay.data.columns import Columns, columns, take, target
 from assay.data.sample import sample
-from assay.data.split import SIDES
+from assay.data.split import SIDES, identity, row_keys
 from assay.evaluation.curves import HEADERS, Table, curves, learning_curve, learning_sizes
-from assay.evaluation.metrics import Rows, estimate, measure, metrics_for, row_losses
+from assay.evaluation.metrics import Rows, estimate, measure, metrics_for, row_losses, significant
 from assay.files import read_json, write_json, write_text
 from assay.params import Params, load_params
 from assay.progress import say, track
@@ -22,6 +22,7 @@ from assay.training.fitting import build, build_dummy, decide, fit, scores, set_
 from assay.training.store import load_pipeline
 
 COMPARED_ROWS = 100_000
+FEWEST_OF_A_CLASS = 5
 
 
 def main() -> None:
@@ -42,19 +43,21 @@ def main() -> None:
     kinds = metrics_for(contract)
     test = judge(pipeline, "test", threshold)
     how = params.evaluate
-    estimates = estimate(test, kinds, confidence=how.confidence, resamples=how.resamples, seed=params.seed)
+    # Rows of one group tell less than as many of different groups, so that whole groups are drawn.
+    units = row_keys(tables["test"], identity(contract), "units") if contract.split.by == "group" else None
+    estimates = estimate(test, kinds, confidence=how.confidence, resamples=how.resamples, seed=params.seed, units=units)
     dummy = fit(build_dummy(contract), data["train"], wanted["train"], contract)
     dummy_cut = set_threshold(dummy, data["validation"], wanted["validation"], contract)
     metrics: dict[str, Any] = {
         "test": {
-            name: {"value": _round(e.value), "low": _round(e.low), "high": _round(e.high)}
+            name: {"value": significant(e.value), "low": significant(e.low), "high": significant(e.high)}
             for name, e in estimates.items()
         },
         **{
-            side: {name: _round(value) for name, value in measure(judge(pipeline, side, threshold), kinds).items()}
+            side: {name: significant(value) for name, value in measure(judge(pipeline, side, threshold), kinds).items()}
             for side in ("validation", "train")
         },
-        "dummy": {name: _round(value) for name, value in measure(judge(dummy, "test", dummy_cut), kinds).items()},
+        "dummy": {name: significant(value) for name, value in measure(judge(dummy, "test", dummy_cut), kinds).items()},
         "rows": rows,
     }
     plots = {**curves(test, contract), "learning": _learning(data, wanted, contract, params)}
@@ -79,7 +82,8 @@ def _learning(
 
     def loss_of(size: int) -> tuple[float, float]:
         seen, target_seen = take(data["train"], order[:size]), wanted["train"][order[:size]]
-        model = fit(build(choice, contract, params.seed), seen, target_seen, contract)
+        made = build(choice, contract, params.seed, calibrate=params.train.calibrate)
+        model = fit(made, seen, target_seen, contract)
         return _loss(model, seen, target_seen), _loss(model, rows_unseen, target_unseen)
 
     def _loss(model: Any, rows: Columns, truth: np.ndarray) -> float:
@@ -88,8 +92,9 @@ def _learning(
 
     sizes = learning_sizes(len(order), params.evaluate.learning_curve_points, most)
     if contract.task != "regression":
-        # The smallest part may lack a class, and a model of fewer classes is another model.
-        sizes = [size for size in sizes if len(np.unique(wanted["train"][order[:size]])) == len(contract.classes)]
+        # The smallest parts may lack a class, or the rows of one to calibrate on: such a model is another model.
+        known = [np.bincount(wanted["train"][order[:size]], minlength=len(contract.classes)).min() for size in sizes]
+        sizes = [size for size, rarest in zip(sizes, known, strict=True) if rarest >= FEWEST_OF_A_CLASS]
     return learning_curve(track(sizes, len(sizes), "learning curve"), loss_of)
 
 
@@ -99,8 +104,3 @@ def _write_csv(path: Path, table: Table, header: Iterable[str]) -> None:
     writer.writeheader()
     writer.writerows(table)
     write_text(path, text.getvalue())
-
-
-def _round(value: float) -> float:
-    """Round to six digits: what lies below differs from machine to machine."""
-    return float(f"{value:.6g}")

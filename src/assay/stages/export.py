@@ -7,6 +7,7 @@ from typing import Any
 from assay.artifacts import ANALYSIS, CHECKS, METRICS, MODELS, PARITY, PIPELINE, THRESHOLD, read_choice, read_split
 from assay.contract.spec import CONTRACT, load_contract
 from assay.data.columns import columns
+from assay.data.sample import sample
 from assay.export.card import card
 from assay.export.onnx import agrees, convert, hard_rows, parity, scorer
 from assay.files import read_json, replacing, sha256, write_bytes, write_json, write_text
@@ -22,7 +23,7 @@ def main() -> None:
     """Write models/ and the parity report."""
     params, contract = load_params(), load_contract()
     pipeline, threshold = load_pipeline(PIPELINE), read_json(THRESHOLD)
-    rows = columns(read_split("test").slice(0, params.export.parity_rows), contract)
+    rows = columns(sample(read_split("test"), params.export.parity_rows, params.seed), contract)
     rows = hard_rows(rows, contract, params.seed)
     found: dict[str, Any] | None = None
     exported: bytes | None = None

@@ -14,6 +14,8 @@ from assay.files import replacing
 from assay.params import load_params
 from assay.progress import say
 
+OTHER = "other shares or, unless the split is by time, another salt"
+
 
 def main() -> None:
     """Write one Parquet file a side."""
@@ -39,8 +41,11 @@ def _require_enough(name: str, part: pa.Table, contract: Contract) -> None:
     """Refuse a side in which a class, or every row, is missing."""
     where = f"params.yaml: prepare leaves the {name} side"
     if part.num_rows < 2:
-        raise InputError(f"{where} {part.num_rows} rows; it needs more data, or another share or salt")
+        raise InputError(f"{where} {part.num_rows} rows; it needs more data or {OTHER}")
+    empty = [column for column in contract.features if part[column].null_count == part.num_rows]
+    if empty and name == "train":
+        raise InputError(f"{where} no value of column {empty[0]!r}; ignore that column, or try {OTHER}")
     if contract.task != "regression":
         absent = set(contract.classes) - set(pc.unique(part[contract.target.name]).to_pylist())
         if absent:
-            raise InputError(f"{where} no row of class {min(absent)!r}; it needs more data, or another share or salt")
+            raise InputError(f"{where} no row of class {min(absent)!r}; it needs more data or {OTHER}")

@@ -1,19 +1,18 @@
 """Fitting a model: preprocessing inside it, calibration when asked, a threshold from what the errors cost."""
 
-import difflib
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import parallel_config
+from joblib import cpu_count, parallel_config
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
+from assay.config import did_you_mean
 from assay.contract.spec import Contract, Costs
 from assay.data.columns import Columns, length
 from assay.errors import InputError
@@ -37,8 +36,10 @@ def build(choice: ModelChoice, contract: Contract, seed: int, *, calibrate: bool
 
 
 def build_dummy(contract: Contract) -> Pipeline:
-    """Return the unfitted baseline that looks at no feature: class shares, or the mean."""
-    return Pipeline([("estimator", DummyRegressor() if contract.task == "regression" else DummyClassifier())])
+    """Return the unfitted baseline that looks at no feature: class shares, or the median."""
+    return Pipeline(
+        [("estimator", DummyRegressor(strategy="median") if contract.task == "regression" else DummyClassifier())]
+    )
 
 
 def _pipeline(family: Family, parameters: dict[str, Any], contract: Contract, seed: int, calibrate: bool) -> Pipeline:
@@ -63,9 +64,14 @@ def _pipeline(family: Family, parameters: dict[str, Any], contract: Contract, se
 
 
 def fit(pipeline: Pipeline, data: Columns, target: np.ndarray, contract: Contract) -> Pipeline:
-    """Fit a pipeline on the rows of `data` and return it."""
+    """Fit a pipeline on the rows of `data` and return it; raises InputError when parameters or rows do not allow it."""
     with threads(length(data)):
-        return pipeline.fit(inputs(data, contract), target)
+        frame = inputs(data, contract)
+        try:
+            return pipeline.fit(frame, target)
+        except ValueError as error:
+            said = " ".join(str(error).split())[:300]
+            raise InputError(f"params.yaml: the model cannot be fitted on {length(data)} rows: {said}") from None
 
 
 def scores(pipeline: Pipeline, data: Columns, contract: Contract) -> np.ndarray:
@@ -128,13 +134,12 @@ def uncalibrated(estimator: Any) -> Any:
 @contextmanager
 def threads(rows: int) -> Iterator[None]:
     """Use one thread for few rows: starting more, on busy processors, costs far more than it saves."""
-    number = 1 if rows < FEW_ROWS else os.cpu_count()
+    number = 1 if rows < FEW_ROWS else cpu_count()
     # Set around the model and not in it: a model must not remember how many processors it was fitted on.
     with threadpool_limits(limits=number), parallel_config("threading", n_jobs=number):
         yield
 
 
 def _unknown(where: str, name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
-    return f"params.yaml: model.{where}: unknown {name!r}{hint}"
+    hint = did_you_mean(name, known) or f"; known are {', '.join(known)}"
+    return f"params.yaml: model.{where}: unknown {name!r}{hint}; `make tune` finds a model for the data"

@@ -3,14 +3,13 @@
 import csv
 import io
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import optuna
-from joblib import Parallel, delayed
+from joblib import Parallel, cpu_count, delayed
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold, TimeSeriesSplit
 
 from assay.contract.spec import Contract
@@ -56,7 +55,7 @@ def search(
     share = max(1, how.trials // len(FAMILIES))
     batches = [(family, min(how.batch, share - start)) for family in FAMILIES for start in range(0, share, how.batch)]
     studies = {family: _study(seed) for family in FAMILIES}
-    with Parallel(n_jobs=os.cpu_count()) as parallel:
+    with Parallel(n_jobs=cpu_count()) as parallel:
         for family, size in track(batches, len(batches), "search"):
             asked = [studies[family].ask() for _ in range(size)]
             choices = [_choice(family, trial, contract) for trial in asked]
@@ -128,14 +127,17 @@ def folds(
     if counts and min(counts) < number:
         rarest = contract.classes[int(np.argmin(counts))]
         raise InputError(f"params.yaml: tune.folds is {number}, and {min(counts)} training rows are {rarest!r}")
-    if contract.split.by == "time" and units is not None:
-        order = np.argsort(units, kind="stable")
-        return [(order[seen], order[unseen]) for seen, unseen in TimeSeriesSplit(number).split(order)]
-    if contract.split.by == "group" and units is not None:
-        grouped = GroupKFold if regression else StratifiedGroupKFold
-        return list(grouped(number, shuffle=True, random_state=seed).split(rows, target, units))
-    kind = KFold if regression else StratifiedKFold
-    return list(kind(number, shuffle=True, random_state=seed).split(rows, target))
+    try:
+        if contract.split.by == "time" and units is not None:
+            order = np.argsort(units, kind="stable")
+            return [(order[seen], order[unseen]) for seen, unseen in TimeSeriesSplit(number).split(order)]
+        if contract.split.by == "group" and units is not None:
+            grouped = GroupKFold if regression else StratifiedGroupKFold
+            return list(grouped(number, shuffle=True, random_state=seed).split(rows, target, units))
+        kind = KFold if regression else StratifiedKFold
+        return list(kind(number, shuffle=True, random_state=seed).split(rows, target))
+    except ValueError as error:
+        raise InputError(f"params.yaml: tune.folds: {error}") from None
 
 
 def _loss(
