@@ -3,6 +3,8 @@
 import csv
 import json
 
+from ruamel.yaml import YAML
+
 from scenario.project import Project
 
 
