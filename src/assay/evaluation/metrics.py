@@ -5,8 +5,9 @@ each row was drawn.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -32,12 +33,28 @@ class Rows:
     decision: np.ndarray
     costs: Costs | None = None
 
+    kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
     @cached_property
     def ranking(self) -> tuple[np.ndarray, np.ndarray]:
         """The rows from the highest score of the positive class down, and where each distinct score starts."""
         score = self.scores[:, 1]
         order = np.argsort(-score, kind="stable")
         return order, np.flatnonzero(np.concatenate([[True], np.diff(score[order]) != 0]))
+
+    def by_score(self, weights: "Weights") -> tuple[np.ndarray, np.ndarray]:
+        """Return the weights of positives and of negatives at each distinct score, highest first.
+
+        The last answer is kept: several metrics ask for it in turn, and nothing else of theirs costs as much.
+        """
+        if self.kept.get("weights") is not weights:
+            order, starts = self.ranking
+            ordered = weights[:, order]
+            positives = np.add.reduceat(ordered * self.target[order], starts, axis=1)
+            self.kept["split"] = positives, np.add.reduceat(ordered, starts, axis=1) - positives
+            self.kept["weights"] = weights
+        split: tuple[np.ndarray, np.ndarray] = self.kept["split"]
+        return split
 
 
 @dataclass(frozen=True)
@@ -65,22 +82,14 @@ def _mean(values: np.ndarray, weights: Weights) -> np.ndarray:
     return np.asarray(weights @ values / weights.sum(axis=1))
 
 
-def _by_score(rows: Rows, weights: Weights) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weights of positives and of negatives at each distinct score, highest first."""
-    order, starts = rows.ranking
-    ordered = weights[:, order]
-    positives = np.add.reduceat(ordered * rows.target[order], starts, axis=1)
-    return positives, np.add.reduceat(ordered, starts, axis=1) - positives
-
-
 def _roc_auc(rows: Rows, weights: Weights) -> np.ndarray:
-    positives, negatives = _by_score(rows, weights)
+    positives, negatives = rows.by_score(weights)
     above = np.cumsum(positives, axis=1) - positives / 2
     return np.asarray((negatives * above).sum(axis=1) / (positives.sum(axis=1) * negatives.sum(axis=1)))
 
 
 def _average_precision(rows: Rows, weights: Weights) -> np.ndarray:
-    positives, negatives = _by_score(rows, weights)
+    positives, negatives = rows.by_score(weights)
     true, false = np.cumsum(positives, axis=1), np.cumsum(negatives, axis=1)
     precision = true / np.maximum(true + false, 1e-300)
     return np.asarray((precision * positives).sum(axis=1) / positives.sum(axis=1))

@@ -21,7 +21,7 @@ from assay.progress import say, track
 from assay.training.fitting import build, build_dummy, decide, fit, scores, set_threshold
 from assay.training.store import load_pipeline
 
-COMPARED_ROWS = 100_000
+COMPARED_ROWS = 50_000
 FEWEST_OF_A_CLASS = 5
 
 
