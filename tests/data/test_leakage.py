@@ -5,9 +5,9 @@ import pyarrow as pa
 import pytest
 
 from assay.contract.spec import Contract
-from assay.data.leakage import class_shares, duplicates, leakage
+from assay.data.leakage import class_shares, duplicates, leakage, overlap
 from assay.outcomes import Outcome
-from assay.params import Validate
+from assay.params import Prepare, Validate
 from examples import small
 
 LIMITS = Validate(duplicate_share=0.05, smallest_class_share=0.05, leakage_score=0.98, id_like_share=0.98)
@@ -187,3 +187,24 @@ def test_a_class_that_is_absent_has_no_share() -> None:
 def test_a_number_has_no_classes() -> None:
     made = small({"x": NUMBER}, "regression")
     assert class_shares(pa.table({"x": [1.0], "sick": [1.0]}), made, LIMITS).verdict == "SKIP"
+
+
+SHARES = Prepare(test=0.3, validation=0.2, salt="assay")
+
+
+def test_rows_that_differ_in_their_id_only_are_held_when_they_are_on_both_sides() -> None:
+    made = small({"patient": {"kind": "id"}, "x": NUMBER})
+    patients, sick = [f"p{number}" for number in range(N)], TARGETS["binary"]
+    again = pa.table({"patient": patients, "x": np.resize(NOISE[:50], N), "sick": sick})
+    apart = pa.table({"patient": patients, "x": NOISE, "sick": sick})
+    held = overlap(again, made, SHARES, LIMITS)
+    assert held.verdict == "HOLD"
+    assert held.measured["share"] > 0.9
+    assert overlap(apart, made, SHARES, LIMITS).verdict == "PROMOTE"
+
+
+def test_repeated_rows_without_an_id_are_on_one_side_and_overlap_in_none() -> None:
+    made = small({"x": NUMBER})
+    again = pa.table({"x": np.resize(NOISE[:50], N), "sick": TARGETS["binary"]})
+    assert overlap(again, made, SHARES, LIMITS).measured == {"rows": 0, "share": 0.0}
+    assert duplicates(again, made, LIMITS).verdict == "HOLD"

@@ -3,7 +3,7 @@
 from assay.artifacts import CHECKS
 from assay.contract.spec import CONTRACT, load_contract
 from assay.data.check import check
-from assay.data.leakage import class_shares, duplicates, leakage
+from assay.data.leakage import class_shares, duplicates, leakage, overlap
 from assay.data.reading import read_table
 from assay.errors import InputError
 from assay.files import write_json
@@ -23,6 +23,7 @@ def main() -> None:
     held = Outcome("contract", "PROMOTE", f"{table.num_rows} rows keep to all of {CONTRACT}", {"rows": table.num_rows})
     limits = params.validate_
     outcomes = [held, *(look(table, contract, limits) for look in (duplicates, class_shares, leakage))]
+    outcomes.append(overlap(table, contract, params.prepare, limits))
     for outcome in outcomes:
         say(f"  {outcome.gate}: {outcome.verdict}: {outcome.reason}")
     write_json(CHECKS, [outcome.as_dict() for outcome in outcomes])
