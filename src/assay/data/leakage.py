@@ -35,7 +35,7 @@ def duplicates(table: pa.Table, contract: Contract, limits: Validate) -> Outcome
 
 
 def overlap(table: pa.Table, contract: Contract, shares: Prepare, limits: Validate) -> Outcome:
-    """Count test rows that equal a training row in every feature: the model has seen them, whatever their id or time."""
+    """Count test rows that equal a training row in every feature: the model has seen them, whatever their id."""
     sides = assign(table, contract, shares)
     rows = row_keys(table, list(contract.features), "duplicates")
     test = rows[sides == SIDES.index("test")]
