@@ -54,7 +54,7 @@ def _inputs_of(name: str, column: Feature, values: np.ndarray) -> dict[str, np.n
             return {name: number, **gap}
 
 
-def transformer(contract: Contract, task: str, *, needs: Needs, seed: int) -> ColumnTransformer:
+def transformer(contract: Contract, *, needs: Needs, seed: int) -> ColumnTransformer:
     """Return the preprocessing for the inputs that `encode` makes.
 
     `needs` says what the estimator asks of numbers: no gaps, or also one scale. Categories with few values are one-hot
@@ -72,7 +72,7 @@ def transformer(contract: Contract, task: str, *, needs: Needs, seed: int) -> Co
                 texts.append(name)
             case Category():
                 # The means of more than two classes cannot be exported.
-                (few if len(column.values) <= MANY_VALUES or task == "multiclass" else many).append(name)
+                (few if len(column.values) <= MANY_VALUES or contract.task == "multiclass" else many).append(name)
             case _:
                 numbers.append(name)
                 if needs != "nothing" and column.missing == "allow":
@@ -82,7 +82,7 @@ def transformer(contract: Contract, task: str, *, needs: Needs, seed: int) -> Co
         needs
     ]
     means = TargetEncoder(
-        target_type="continuous" if task == "regression" else task,
+        target_type="continuous" if contract.task == "regression" else contract.task,
         cv=KFold(5, shuffle=True, random_state=seed),
     )
     parts = [
@@ -93,7 +93,7 @@ def transformer(contract: Contract, task: str, *, needs: Needs, seed: int) -> Co
             few,
         ),
         ("mean", make_pipeline(means, StandardScaler()) if needs == "scaling" else means, many),
-        *((f"text {number}", TfidfVectorizer(max_features=2000), name) for number, name in enumerate(texts)),
+        *((f"text {place}", TfidfVectorizer(max_features=2000), name) for place, name in enumerate(texts)),
     ]
     return ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0)
 

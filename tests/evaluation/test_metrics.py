@@ -193,5 +193,5 @@ def test_very_many_rows_are_resampled_in_pieces_and_less_often():
 
 def test_the_loss_of_a_sure_mistake_is_large_and_finite():
     rows = Rows(np.array([1]), np.array([[1.0, 0.0]]), np.array([0]), Costs(false_positive=1, false_negative=1))
-    assert np.isfinite(row_losses(rows)).all()
-    assert row_losses(rows)[0] > 30
+    assert np.isfinite(row_losses(rows.target, rows.scores)).all()
+    assert row_losses(rows.target, rows.scores)[0] > 30

@@ -71,7 +71,7 @@ def test_a_missing_time_has_missing_parts():
 def test_every_output_column_has_a_source_in_the_contract(task, needs):
     made = contract(task)
     data, target = patients(200, task)
-    fitted = transformer(made, task, needs=needs, seed=1)
+    fitted = transformer(made, needs=needs, seed=1)
     output = fitted.fit_transform(pd.DataFrame(encode(data, made)), target)
     found = sources(fitted, made)
     assert len(found) == output.shape[1]
@@ -83,7 +83,7 @@ def test_every_output_column_has_a_source_in_the_contract(task, needs):
 def test_a_source_is_where_a_change_of_its_feature_shows():
     made = contract()
     data, target = patients(200)
-    fitted = transformer(made, "binary", needs="imputing", seed=1)
+    fitted = transformer(made, needs="imputing", seed=1)
     fitted.fit(pd.DataFrame(encode(data, made)), target)
     before = fitted.transform(pd.DataFrame(encode(data, made)))
     found = np.array(sources(fitted, made))
@@ -98,7 +98,7 @@ def test_a_colon_in_a_name_is_no_part_of_a_time():
     made = Contract.model_validate_json(contract(columns=columns).model_dump_json())
     data, target = patients(60)
     data = {"a:b": np.arange(60.0), **data}
-    fitted = transformer(made, "binary", needs="imputing", seed=1)
+    fitted = transformer(made, needs="imputing", seed=1)
     fitted.fit(pd.DataFrame(encode(data, made)), target)
     assert sources(fitted, made).count("a:b") == 2
 

@@ -10,6 +10,7 @@ from sklearn.pipeline import Pipeline
 
 from assay.contract.spec import Contract
 from assay.data.columns import Columns, length
+from assay.evaluation.metrics import significant
 from assay.training.fitting import inputs, uncalibrated
 from model.features import sources
 
@@ -58,5 +59,5 @@ def _shap_values(estimator: Any, transformed: np.ndarray) -> np.ndarray | None:
 
 def _ordered(importance: dict[str, float]) -> dict[str, float]:
     return {
-        name: float(f"{value:.6g}") for name, value in sorted(importance.items(), key=lambda item: (-item[1], item[0]))
+        name: significant(value) for name, value in sorted(importance.items(), key=lambda item: (-item[1], item[0]))
     }

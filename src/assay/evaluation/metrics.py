@@ -32,7 +32,6 @@ class Rows:
     scores: np.ndarray
     decision: np.ndarray
     costs: Costs | None = None
-
     kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
@@ -119,7 +118,7 @@ def _precision(rows: Rows, weights: Weights) -> np.ndarray:
 
 
 def _log_loss(rows: Rows, weights: Weights) -> np.ndarray:
-    return _mean(row_losses(rows), weights)
+    return _mean(row_losses(rows.target, rows.scores), weights)
 
 
 def _brier(rows: Rows, weights: Weights) -> np.ndarray:
@@ -183,11 +182,11 @@ def metrics_for(contract: Contract) -> list[Metric]:
     return BINARY + ([Metric("cost", False, _cost)] if contract.costs else [])
 
 
-def row_losses(rows: Rows) -> np.ndarray:
+def row_losses(target: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Return how wrong each row is: log loss for classes, absolute error for numbers."""
-    if rows.scores.ndim == 1:
-        return np.asarray(np.abs(rows.target - rows.scores))
-    given = rows.scores[np.arange(len(rows.target)), rows.target]
+    if scores.ndim == 1:
+        return np.asarray(np.abs(target - scores))
+    given = scores[np.arange(len(target)), target]
     return np.asarray(-np.log(np.clip(given, 1e-15, 1)))
 
 

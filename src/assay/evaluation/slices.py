@@ -76,7 +76,7 @@ def declared(contract: Contract, data: Columns) -> list[Slice]:
     """Return the slices that the contract names: each interval between edges, or each value that occurs."""
     parts: list[Slice] = []
     for entry in contract.slices:
-        if entry.edges or data[entry.column].dtype == np.float64:
+        if entry.edges:
             parts += [(condition,) for condition in _intervals(entry.column, entry.edges, data[entry.column])]
         else:
             values = sorted(set(data[entry.column]))

@@ -19,6 +19,7 @@ from sklearn.pipeline import Pipeline
 
 from assay.contract.spec import Boolean, Category, Contract, Integer, Number, Text, Time
 from assay.data.columns import Columns, length, take
+from assay.evaluation.metrics import significant
 from assay.params import Export
 from assay.training.fitting import decide, uncalibrated
 from model.features import encode
@@ -114,7 +115,7 @@ def parity(
     def compare(given: np.ndarray, wanted: np.ndarray) -> dict[str, Any]:
         found = {
             "rows": len(wanted),
-            "largest_difference": float(f"{np.max(np.abs(given - wanted)) / scale:.3g}"),
+            "largest_difference": significant(np.max(np.abs(given - wanted)) / scale, 3),
             "other_answers": 0,
         }
         if contract.task != "regression":

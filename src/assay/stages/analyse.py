@@ -39,19 +39,20 @@ def main() -> None:
     # Looked for on the validation rows and judged on the test rows: a slice found on the rows it is judged on is
     # always bad.
     looked_at = sample(validation, SEARCHED_ROWS, params.seed)
+    suspected = judged(looked_at)
     suspects = discover(
         readable(columns(looked_at, contract, names), contract),
-        row_losses(judged(looked_at)),
+        row_losses(suspected.target, suspected.scores),
         min_rows=round(how.slice_min_rows * looked_at.num_rows / test.num_rows),
     )
     limits: dict[str, Any] = {"min_rows": how.slice_min_rows, "false_discovery_rate": how.slice_false_discovery_rate}
-    losses = row_losses(rows)
+    losses = row_losses(rows.target, rows.scores)
     some_rows = sample(test, how.max_rows, params.seed)
     some, some_target = columns(some_rows, contract), target(some_rows, contract)
 
     def losses_of(data: Columns) -> np.ndarray:
         truth = np.resize(some_target, length(data))
-        return row_losses(Rows(truth, scores(pipeline, data, contract), truth))
+        return row_losses(truth, scores(pipeline, data, contract))
 
     def answers(data: Columns) -> np.ndarray:
         return decide(scores(pipeline, data, contract), contract, threshold)

@@ -87,8 +87,7 @@ def _learning(
         return _loss(model, seen, target_seen), _loss(model, rows_unseen, target_unseen)
 
     def _loss(model: Any, rows: Columns, truth: np.ndarray) -> float:
-        given = scores(model, rows, contract)
-        return float(row_losses(Rows(truth, given, truth)).mean())
+        return float(row_losses(truth, scores(model, rows, contract)).mean())
 
     sizes = learning_sizes(len(order), params.evaluate.learning_curve_points, most)
     if contract.task != "regression":

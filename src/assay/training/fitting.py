@@ -17,7 +17,7 @@ from assay.contract.spec import Contract, Costs
 from assay.data.columns import Columns, length
 from assay.errors import InputError
 from assay.params import ModelChoice
-from model.estimators import FAMILIES, Family
+from model.estimators import FAMILIES
 from model.features import encode, transformer
 
 FEW_ROWS = 20_000
@@ -32,17 +32,7 @@ def build(choice: ModelChoice, contract: Contract, seed: int, *, calibrate: bool
     """Return the unfitted pipeline of a choice; raises InputError for a family or parameter that does not exist."""
     if choice.family not in FAMILIES:
         raise InputError(_unknown("family", choice.family, sorted(FAMILIES)))
-    return _pipeline(FAMILIES[choice.family], choice.parameters, contract, seed, calibrate)
-
-
-def build_dummy(contract: Contract) -> Pipeline:
-    """Return the unfitted baseline that looks at no feature: class shares, or the median."""
-    return Pipeline(
-        [("estimator", DummyRegressor(strategy="median") if contract.task == "regression" else DummyClassifier())]
-    )
-
-
-def _pipeline(family: Family, parameters: dict[str, Any], contract: Contract, seed: int, calibrate: bool) -> Pipeline:
+    family, parameters = FAMILIES[choice.family], choice.parameters
     kind = family.regressor if contract.task == "regression" else family.classifier
     estimator = kind()
     known = estimator.get_params()
@@ -59,8 +49,15 @@ def _pipeline(family: Family, parameters: dict[str, Any], contract: Contract, se
     if calibrate and contract.task != "regression":
         # Platt's sigmoid, on out-of-fold scores; isotonic steps do not survive the export in single precision.
         estimator = CalibratedClassifierCV(estimator, method="sigmoid", cv=5, ensemble=False)
-    features = transformer(contract, contract.task, needs=family.needs, seed=seed)
+    features = transformer(contract, needs=family.needs, seed=seed)
     return Pipeline([("features", features), ("estimator", estimator)])
+
+
+def build_dummy(contract: Contract) -> Pipeline:
+    """Return the unfitted baseline that looks at no feature: class shares, or the median."""
+    return Pipeline(
+        [("estimator", DummyRegressor(strategy="median") if contract.task == "regression" else DummyClassifier())]
+    )
 
 
 def fit(pipeline: Pipeline, data: Columns, target: np.ndarray, contract: Contract) -> Pipeline:

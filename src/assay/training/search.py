@@ -15,7 +15,7 @@ from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, Str
 from assay.contract.spec import Contract
 from assay.data.columns import Columns, take
 from assay.errors import InputError
-from assay.evaluation.metrics import Rows, row_losses
+from assay.evaluation.metrics import row_losses, significant
 from assay.params import ModelChoice, Tune
 from assay.progress import say, track
 from assay.training.fitting import build, build_dummy, fit, scores
@@ -100,7 +100,7 @@ def _choice(family: str, trial: optuna.Trial, contract: Contract) -> ModelChoice
     """Return what a trial suggests, with four digits: enough for the model, and readable in params.yaml."""
     suggested = FAMILIES[family].space(trial, contract.task)
     parameters = {
-        name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in suggested.items()
+        name: significant(value, 4) if isinstance(value, float) else value for name, value in suggested.items()
     }
     return ModelChoice(family=family, parameters=parameters)
 
@@ -153,4 +153,4 @@ def _loss(
     pipeline = build_dummy(contract) if choice is None else build(choice, contract, seed)
     fit(pipeline, take(data, seen), target[seen], contract)
     given = scores(pipeline, take(data, unseen), contract)
-    return float(row_losses(Rows(target[unseen], given, target[unseen])).mean())
+    return float(row_losses(target[unseen], given).mean())
