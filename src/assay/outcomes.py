@@ -1,5 +1,6 @@
 """What a check found. A verdict is made from outcomes and from nothing else."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -19,3 +20,28 @@ class Outcome:
     def as_dict(self) -> dict[str, Any]:
         """Return the outcome as plain data."""
         return asdict(self)
+
+
+# From good to bad; SKIP is for what does not apply, and weighs nothing.
+SEVERITY: list[Verdict] = ["SKIP", "PROMOTE", "HOLD", "REJECT"]
+
+
+def overall(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return REJECT if any rejects, else HOLD if any holds, else PROMOTE; without any evidence HOLD."""
+    if not verdicts:
+        return "HOLD"
+    worst = max(verdicts, key=SEVERITY.index)
+    return "PROMOTE" if worst == "SKIP" else worst
+
+
+def combined(gate: str, checks: Sequence[Outcome]) -> Outcome:
+    """Return the outcome of a gate that looked at several things: the worst verdict, with the reasons for it.
+
+    Each check keeps its name, verdict, reason and figures under `measured`.
+    """
+    if not checks:
+        return Outcome(gate, "HOLD", "nothing was checked")
+    worst = max((check.verdict for check in checks), key=SEVERITY.index)
+    reason = "; ".join(check.reason for check in checks if check.verdict == worst)
+    measured = {check.gate: {"verdict": check.verdict, "reason": check.reason, **check.measured} for check in checks}
+    return Outcome(gate, worst, reason, measured, {name: v for check in checks for name, v in check.limit.items()})

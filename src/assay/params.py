@@ -81,6 +81,106 @@ class Export(Frozen):
     parity_rows: int = Field(ge=10)
 
 
+class Gate(Frozen):
+    """What every gate has: a switch. A limit that is not set (None) makes its gate HOLD."""
+
+    enabled: bool = True
+
+
+class ContractGate(Gate):
+    """How far data may be from the version that the champion was trained on, before a person has to look.
+
+    Shares of rows: `rewritten` in one column, `removed`. Differences of shares: `class_change`, `missing_change`. And
+    `drift`, the distance between the distributions of old and new rows (Kolmogorov and Smirnov's for numbers, total
+    variation for categories), when it is also significant at `significance`, corrected for looking at every column.
+    """
+
+    rewritten: float | None = Field(default=None, ge=0, le=1)
+    removed: float | None = Field(default=None, ge=0, le=1)
+    class_change: float | None = Field(default=None, ge=0, le=1)
+    missing_change: float | None = Field(default=None, ge=0, le=1)
+    drift: float | None = Field(default=None, ge=0, le=1)
+    significance: float | None = Field(default=None, gt=0, lt=1)
+
+
+class ReproducibilityGate(Gate):
+    """Models fitted with other `seeds` may differ in the metric of the quality gate by `spread`."""
+
+    seeds: int | None = Field(default=None, ge=0)
+    spread: float | None = Field(default=None, ge=0)
+
+
+class QualityGate(Gate):
+    """The metric that decides, by how much it may be worse (`margin`), what it must reach (`floor`), and how surely."""
+
+    metric: str | None = None
+    margin: float | None = Field(default=None, ge=0)
+    floor: float | None = None
+    confidence: float | None = Field(default=None, gt=0.5, lt=1)
+    resamples: int | None = Field(default=None, ge=100)
+
+
+class SlicesGate(Gate):
+    """The loss of no slice may rise by more than `margin` of the champion's mean loss."""
+
+    margin: float | None = Field(default=None, ge=0)
+    min_rows: int | None = Field(default=None, ge=5)
+    false_discovery_rate: float | None = Field(default=None, gt=0, lt=1)
+
+
+class CalibrationGate(Gate):
+    """Limits of the expected calibration error (classes) or the miss of interval coverage (numbers).
+
+    `error` is absolute, `margin` how much worse than the champion, which also holds for the Brier score.
+    """
+
+    error: float | None = Field(default=None, gt=0, le=1)
+    margin: float | None = Field(default=None, ge=0)
+
+
+class RobustnessGate(Gate):
+    """How many answers a small change of the inputs may change: at most, and more than the champion's (`margin`)."""
+
+    changed: float | None = Field(default=None, gt=0)
+    margin: float | None = Field(default=None, ge=0)
+
+
+class DominanceGate(Gate):
+    """No label may be answered for more than this `share` of the rows, unless as many truly have it."""
+
+    share: float | None = Field(default=None, gt=0.5, le=1)
+
+
+class FairnessGate(Gate):
+    """How far apart groups may be, in any rate: at most, and more than the champion's (`margin`)."""
+
+    difference: float | None = Field(default=None, ge=0)
+    margin: float | None = Field(default=None, ge=0)
+
+
+class ExamplesGate(Gate):
+    """How many examples Hypothesis tries."""
+
+    examples: int | None = Field(default=None, ge=1)
+
+
+class Gates(Frozen):
+    """The gates of a change, each switched and limited."""
+
+    contract: ContractGate = ContractGate()
+    leakage: Gate = Gate()
+    lock: Gate = Gate()
+    reproducibility: ReproducibilityGate = ReproducibilityGate()
+    quality: QualityGate = QualityGate()
+    slices: SlicesGate = SlicesGate()
+    calibration: CalibrationGate = CalibrationGate()
+    robustness: RobustnessGate = RobustnessGate()
+    dominance: DominanceGate = DominanceGate()
+    fairness: FairnessGate = FairnessGate()
+    expectations: ExamplesGate = ExamplesGate()
+    parity: ExamplesGate = ExamplesGate()
+
+
 class Remote(Frozen):
     """The size in MB past which the embedded remote may not grow."""
 
@@ -99,6 +199,7 @@ class Params(Frozen):
     evaluate: Evaluate
     analyse: Analyse
     export: Export
+    gates: Gates = Gates()
     remote: Remote
 
 

@@ -1,0 +1,1 @@
+"""The gates: each holds the candidate to one thing, and returns an outcome."""
