@@ -22,6 +22,7 @@ EVIDENCE = Path("trials.csv")
 ANALYSIS = Path("reports/analyse.json")
 PARITY = Path("reports/parity.json")
 MODELS = Path("models")
+VERDICT = Path("reports/verdict.json")
 
 
 def read_split(side: str) -> "pa.Table":

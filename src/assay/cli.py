@@ -17,6 +17,7 @@ from assay.errors import InputError
 # fifteen. This is read when the library that starts them is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+STATUS = {"PROMOTE": 0, "REJECT": 1, "HOLD": 3}
 STAGES = ["validate", "prepare", "tune", "train", "evaluate", "analyse", "export"]
 
 
@@ -54,6 +55,25 @@ def repro(as_json: bool) -> None:
 def show(as_json: bool) -> None:
     """Show the results of the last run."""
     _show(as_json)
+
+
+@app.command()
+@click.option("--base", envvar="BASE", help="The commit to compare with; default: where this one left the main branch.")
+@click.option("--json", "as_json", is_flag=True, help="Print the verdict for programs.")
+def gate(base: str | None, as_json: bool) -> int:
+    """Judge the model against that of the commit it started from: 0 PROMOTE, 1 REJECT, 3 HOLD."""
+    _use_the_code_here()
+    from assay.artifacts import VERDICT
+    from assay.files import write_json
+    from assay.gates.verdict import judge
+    from assay.progress import say
+
+    judgement = judge(base)
+    write_json(VERDICT, judgement.verdict)
+    for name, seconds in judgement.seconds.items():
+        say(f"{name} {seconds:.2f}")
+    print(json.dumps(judgement.verdict, indent=2) if as_json else judgement.verdict["verdict"])
+    return STATUS[judgement.verdict["verdict"]]
 
 
 @app.command()

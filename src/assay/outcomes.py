@@ -27,11 +27,9 @@ SEVERITY: list[Verdict] = ["SKIP", "PROMOTE", "HOLD", "REJECT"]
 
 
 def overall(verdicts: Sequence[Verdict]) -> Verdict:
-    """Return REJECT if any rejects, else HOLD if any holds, else PROMOTE; without any evidence HOLD."""
-    if not verdicts:
-        return "HOLD"
-    worst = max(verdicts, key=SEVERITY.index)
-    return "PROMOTE" if worst == "SKIP" else worst
+    """Return REJECT if any rejects, else HOLD if any holds, else PROMOTE; where nothing was judged HOLD."""
+    worst = max([*verdicts, SEVERITY[0]], key=SEVERITY.index)
+    return "HOLD" if worst == "SKIP" else worst
 
 
 def combined(gate: str, checks: Sequence[Outcome]) -> Outcome:
@@ -42,6 +40,8 @@ def combined(gate: str, checks: Sequence[Outcome]) -> Outcome:
     if not checks:
         return Outcome(gate, "HOLD", "nothing was checked")
     worst = max((check.verdict for check in checks), key=SEVERITY.index)
-    reason = "; ".join(check.reason for check in checks if check.verdict == worst)
+    reasons = [check.reason for check in checks if check.verdict == worst]
+    # Where all is well, the first thing looked at is the one to tell of.
+    reason = reasons[0] if worst == "PROMOTE" else "; ".join(reasons)
     measured = {check.gate: {"verdict": check.verdict, "reason": check.reason, **check.measured} for check in checks}
     return Outcome(gate, worst, reason, measured, {name: v for check in checks for name, v in check.limit.items()})

@@ -21,12 +21,17 @@ from assay.params import PARAMS, ModelChoice, load_params
 from assay.progress import say
 
 
-def changed() -> bool:
-    """Say whether `dvc repro` has anything to do; raises InputError where there is no pipeline."""
+def stale_stages() -> list[str]:
+    """Return the stages that `dvc repro` would run; raises InputError where there is no pipeline."""
     if not Path("dvc.yaml").exists():
         raise InputError("dvc.yaml: there is no pipeline here; run this in the folder of the project")
     with _in_one_line(), Repo() as repo:
-        return bool(repo.status())
+        return list(repo.status())
+
+
+def changed() -> bool:
+    """Say whether `dvc repro` has anything to do."""
+    return bool(stale_stages())
 
 
 def reproduce() -> bool:

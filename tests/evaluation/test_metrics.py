@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from sklearn import metrics as sk
@@ -10,8 +10,8 @@ from assay.evaluation.metrics import (
     BINARY,
     CLASSES,
     REGRESSION,
-    Metric,
     Rows,
+    compare,
     estimate,
     measure,
     metrics_for,
@@ -44,7 +44,7 @@ def number_rows(seed: int, rows: int = 60) -> Rows:
 
 def weights_for(rows: Rows, seed: int) -> np.ndarray:
     classes = rows.target if rows.scores.ndim == 2 else np.zeros(len(rows.target), dtype=int)
-    return np.concatenate(list(resample_weights(classes, np.arange(len(classes)), 3, seed)))
+    return resample_weights(classes, np.arange(len(classes)), 3, np.random.default_rng(seed))
 
 
 BINARY_ORACLES = {
@@ -142,7 +142,7 @@ def test_the_same_seed_gives_the_same_interval_and_another_seed_another():
 @given(seed=st.integers(0, 10**6), rows=st.integers(4, 40), resamples=st.integers(1, 20))
 def test_resampling_draws_as_many_rows_and_loses_no_class(seed, rows, resamples):
     classes = np.random.default_rng(seed).integers(0, 3, rows)
-    weights = np.concatenate(list(resample_weights(classes, np.arange(rows), resamples, seed)))
+    weights = resample_weights(classes, np.arange(rows), resamples, np.random.default_rng(seed))
     assert weights.shape == (resamples, rows)
     assert (weights.sum(axis=1) == rows).all()
     for label in np.unique(classes):
@@ -152,7 +152,7 @@ def test_resampling_draws_as_many_rows_and_loses_no_class(seed, rows, resamples)
 @given(seed=st.integers(0, 10**6))
 def test_resampling_groups_draws_whole_groups(seed):
     groups = np.random.default_rng(seed).integers(0, 8, 30)
-    weights = np.concatenate(list(resample_weights(np.zeros(30), groups, 10, seed)))
+    weights = resample_weights(np.zeros(30), groups, 10, np.random.default_rng(seed))
     for group in np.unique(groups):
         assert (np.ptp(weights[:, groups == group], axis=1) == 0).all()
 
@@ -182,13 +182,42 @@ def test_the_interval_of_precision_allows_for_another_prevalence():
     assert hits >= 134
 
 
-def test_very_many_rows_are_resampled_in_pieces_and_less_often():
-    rows = Rows(np.zeros(600_000), np.ones(600_000), np.ones(600_000))
-    drawn: list[int] = []
-    watched = Metric("watched", True, lambda r, w: drawn.append(len(w)) or w.sum(axis=1))
-    estimate(rows, [watched], confidence=0.9, resamples=1000, seed=0)
-    assert max(drawn) <= 6
-    assert sum(drawn[:-1]) == 200
+def test_very_many_rows_are_resampled_in_parts_and_the_interval_is_as_sharp():
+    rng = np.random.default_rng(0)
+    target = rng.exponential(size=200_000)
+    rows = Rows(target, np.zeros(200_000), np.zeros(200_000))
+    found = estimate(rows, REGRESSION, confidence=0.95, resamples=2000, seed=0)["mae"]
+    half_width = 1.96 * target.std() / np.sqrt(200_000)
+    assert found.high - found.value == pytest.approx(half_width, rel=0.1)
+    assert found.value - found.low == pytest.approx(half_width, rel=0.1)
+
+
+def test_a_rare_class_is_in_every_resample_of_very_many_rows():
+    target = np.zeros(100_000, dtype=int)
+    target[:3] = 1
+    chance = np.random.default_rng(0).random(100_000)
+    rows = Rows(target, np.stack([1 - chance, chance], axis=1), (chance > 0.5).astype(int))
+    found = estimate(rows, BINARY[:1], confidence=0.9, resamples=100, seed=0)["roc_auc"]
+    assert 0 <= found.low < found.value < found.high <= 1
+
+
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=30)
+def test_a_model_compared_with_itself_differs_by_nothing(seed):
+    rows = binary_rows(seed)
+    found = compare((rows, rows), BINARY, confidence=0.9, resamples=100, seed=seed)
+    assert {(e.value, e.low, e.high) for e in found.values()} == {(0.0, 0.0, 0.0)}
+
+
+def test_a_pair_is_told_apart_where_its_intervals_overlap():
+    rng = np.random.default_rng(0)
+    target = rng.normal(size=200)
+    noise = rng.normal(size=200)
+    better, worse = (Rows(target, target + noise * size, np.zeros(200)) for size in (1.0, 1.05))
+    how = {"confidence": 0.95, "resamples": 500, "seed": 1}
+    alone = [estimate(rows, REGRESSION, **how)["mae"] for rows in (better, worse)]
+    assert alone[0].high > alone[1].low
+    assert compare((better, worse), REGRESSION, **how)["mae"].high < 0
 
 
 def test_the_loss_of_a_sure_mistake_is_large_and_finite():

@@ -1,13 +1,16 @@
 """Holding a table to the contract: every violation, not the first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from assay.contract import rules
-from assay.contract.spec import Category, Column, Contract, Ignored, Number, Text
+from assay.contract.spec import CONTRACT, Category, Column, Contract, Ignored, Number, Text
 from assay.data.violations import Violation, violation
+from assay.outcomes import Outcome
+
+SHOWN = 50
 
 
 def check(table: pa.Table, contract: Contract) -> list[Violation]:
@@ -32,6 +35,15 @@ def check(table: pa.Table, contract: Contract) -> list[Violation]:
         if len(present) == 1:
             found.append(violation(contract.target.name, rules.ONE_CLASS, len(labels), present))
     return found
+
+
+def kept(table: pa.Table, violations: Sequence[Violation], contract: Contract) -> Outcome:
+    """Return the outcome of holding a table to the contract, from its violations."""
+    rows = {"rows": table.num_rows, "violations": [str(found) for found in violations[:SHOWN]]}
+    if not violations:
+        return Outcome("contract", "PROMOTE", f"{table.num_rows} rows keep to all of {CONTRACT}", rows)
+    more = f" (and {len(violations) - 1} more; `assay check` lists all)" if len(violations) > 1 else ""
+    return Outcome("contract", "REJECT", f"{contract.data} breaks {CONTRACT}: {violations[0]}{more}", rows)
 
 
 def _check_column(name: str, values: pa.ChunkedArray, column: Column) -> Iterator[Violation]:

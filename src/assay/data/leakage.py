@@ -6,9 +6,9 @@ import pyarrow.compute as pc
 
 from assay.contract.spec import Category, Contract, Integer, Text
 from assay.data.columns import columns, target
-from assay.data.split import SIDES, assign, row_keys
+from assay.data.split import row_keys
 from assay.outcomes import Outcome
-from assay.params import Prepare, Validate
+from assay.params import Validate
 
 SAMPLE = 100_000
 NEAREST = 2
@@ -34,17 +34,15 @@ def duplicates(table: pa.Table, contract: Contract, limits: Validate) -> Outcome
     )
 
 
-def overlap(table: pa.Table, contract: Contract, shares: Prepare, limits: Validate) -> Outcome:
+def overlap(train: pa.Table, test: pa.Table, contract: Contract, limits: Validate) -> Outcome:
     """Count test rows that equal a training row in every feature: the model has seen them, whatever their id."""
-    sides = assign(table, contract, shares)
-    rows = row_keys(table, list(contract.features), "duplicates")
-    test = rows[sides == SIDES.index("test")]
-    seen = int(np.isin(test, rows[sides == SIDES.index("train")]).sum())
-    share = seen / max(len(test), 1)
+    known, asked = (row_keys(side, list(contract.features), "duplicates") for side in (train, test))
+    seen = int(np.isin(asked, known).sum())
+    share = seen / max(len(asked), 1)
     return Outcome(
         "overlap",
         "HOLD" if share > limits.duplicate_share else "PROMOTE",
-        f"{seen} of {len(test)} test rows equal a training row in every feature ({share:.1%}, limit "
+        f"{seen} of {len(asked)} test rows equal a training row in every feature ({share:.1%}, limit "
         f"{limits.duplicate_share:.1%})",
         {"rows": seen, "share": share},
         {"share": limits.duplicate_share},

@@ -27,6 +27,12 @@ def assign(table: pa.Table, contract: Contract, shares: Prepare) -> np.ndarray:
     return np.where(unit < shares.test, 2, np.where(unit < shares.test + shares.validation, 1, 0)).astype(np.int8)
 
 
+def parts(table: pa.Table, contract: Contract, shares: Prepare) -> dict[str, pa.Table]:
+    """Return the rows of each side."""
+    sides = assign(table, contract, shares)
+    return {name: table.filter(pa.array(sides == number)) for number, name in enumerate(SIDES)}
+
+
 def identity(contract: Contract) -> list[str]:
     """Return the columns that make a row the row it is."""
     if contract.split.by == "group":

@@ -22,9 +22,8 @@ def sensitivity(data: Columns, contract: Contract, decide: Decide, *, noise: flo
     share `noise` of the rows. All stay within their range. For classes the figure is the share of rows with another
     answer, for numbers the mean change over the standard deviation of the answers. Texts stay as they are.
     """
-    rng = np.random.default_rng(seed)
     before = decide(data)
-    changed = {name: _perturb(values, contract, name, noise, rng) for name, values in data.items()}
+    changed = shaken(data, contract, noise=noise, seed=seed)
 
     def effect(moved: Columns) -> float:
         after = decide({**data, **moved})
@@ -38,6 +37,12 @@ def sensitivity(data: Columns, contract: Contract, decide: Decide, *, noise: flo
         "all": effect(changed),
         "features": dict(sorted(each.items(), key=lambda item: (-item[1], item[0]))),
     }
+
+
+def shaken(data: Columns, contract: Contract, *, noise: float, seed: int) -> dict[str, np.ndarray]:
+    """Return the rows with every feature changed a little, as `sensitivity` says."""
+    rng = np.random.default_rng(seed)
+    return {name: _perturb(values, contract, name, noise, rng) for name, values in data.items()}
 
 
 def _perturb(values: np.ndarray, contract: Contract, name: str, noise: float, rng: np.random.Generator) -> np.ndarray:

@@ -4,7 +4,7 @@ Each metric is computed for many weightings of the same rows at once: a bootstra
 each row was drawn.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,9 +13,9 @@ import numpy as np
 
 from assay.contract.spec import Contract, Costs
 
-CHUNK = 4_000_000
-RESAMPLED_ROWS = 40_000_000
-FEWEST_RESAMPLES = 200
+CHUNK = 1_600_000
+PART_ROWS = 8_000
+FEWEST_OF_A_CLASS = 50
 CALIBRATION_BINS = 10
 
 Weights = np.ndarray
@@ -211,40 +211,96 @@ def estimate(
 ) -> dict[str, Estimate]:
     """Return each metric with its interval.
 
-    `units` are the groups of the rows, where these are not independent: whole groups are drawn then. With very many
-    rows fewer resamples are drawn (never under 200): the interval is as sharp then, and the time bound.
+    `units` are the groups of the rows, where these are not independent: whole groups are drawn then.
     """
-    n = len(rows.target)
-    resamples = min(resamples, max(FEWEST_RESAMPLES, RESAMPLED_ROWS // n))
-    classes = rows.target if rows.scores.ndim == 2 else np.zeros(n, dtype=np.int64)
-    draws: dict[str, list[np.ndarray]] = {metric.name: [] for metric in metrics}
-    for weights in resample_weights(classes, np.arange(n) if units is None else units, resamples, seed):
-        for metric in metrics:
-            draws[metric.name].append(metric.compute(rows, weights))
+    drawn = _resampled([rows], metrics, resamples, seed, units)
+    return _intervals(measure(rows, metrics), drawn, confidence)
+
+
+def compare(
+    pair: tuple[Rows, Rows],
+    metrics: list[Metric],
+    *,
+    confidence: float,
+    resamples: int,
+    seed: int,
+    units: np.ndarray | None = None,
+) -> dict[str, Estimate]:
+    """Return how much higher each metric is of the first model than of the second, on the same rows.
+
+    Both are measured on the same resamples (paired bootstrap): most of what makes a metric vary from sample to sample
+    is how hard the rows are, and that is the same for both.
+    """
+    drawn = _resampled(pair, metrics, resamples, seed, units)
+    return _intervals(_contrast(pair, metrics), drawn, confidence)
+
+
+def _contrast(models: Sequence[Rows], metrics: list[Metric]) -> dict[str, float]:
+    """Return each metric of a model, or of two models the difference."""
+    first, *rest = (measure(rows, metrics) for rows in models)
+    return {name: value - sum(other[name] for other in rest) for name, value in first.items()}
+
+
+def _intervals(values: Mapping[str, float], drawn: Mapping[str, np.ndarray], confidence: float) -> dict[str, Estimate]:
     tail = (1 - confidence) / 2
-    values = measure(rows, metrics)
     return {
-        name: Estimate(values[name], *(float(q) for q in np.quantile(np.concatenate(drawn), [tail, 1 - tail])))
-        for name, drawn in draws.items()
+        name: Estimate(value, *(float(value + off) for off in np.quantile(drawn[name], [tail, 1 - tail])))
+        for name, value in values.items()
     }
 
 
-def resample_weights(classes: np.ndarray, units: np.ndarray, resamples: int, seed: int) -> Iterator[Weights]:
-    """Yield bootstrap weights in chunks of shape (some, rows): how often the unit of each row was drawn.
+def _resampled(
+    models: Sequence[Rows], metrics: list[Metric], resamples: int, seed: int, units: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    """Return by how much each metric, or its difference of two models, is off in each resample.
+
+    Of more than 8,000 rows, resamples are drawn from random parts of that size, and what they are off by is scaled
+    with the root of the share of units in the part (m out of n bootstrap, Bickel, Goetze, van Zwet 1997, over several
+    parts as in Kleiner et al. 2014): as sharp an interval, in a time that does not grow with the rows.
+    """
+    n = len(models[0].target)
+    classes = models[0].target if models[0].scores.ndim == 2 else np.zeros(n, dtype=np.int64)
+    _, unit = np.unique(np.arange(n) if units is None else units, return_inverse=True)
+    number = int(unit.max()) + 1
+    # A part has to hold some of each class.
+    rarest = np.bincount(classes).clip(1).min()
+    in_part = (
+        number if n <= PART_ROWS or rarest * PART_ROWS < FEWEST_OF_A_CLASS * n else max(2, number * PART_ROWS // n)
+    )
+    rng = np.random.default_rng(seed)
+    drawn: dict[str, list[np.ndarray]] = {metric.name: [] for metric in metrics}
+    done = 0
+    while done < resamples:
+        index = np.flatnonzero(np.isin(unit, rng.choice(number, in_part, replace=False))) if in_part < number else None
+        part = models if index is None else [_take(rows, index) for rows in models]
+        part_unit, part_classes = (unit, classes) if index is None else (unit[index], classes[index])
+        size = min(resamples - done, max(1, CHUNK // len(part_unit)))
+        weights = resample_weights(part_classes, part_unit, size, rng)
+        whole = _contrast(part, metrics)
+        for metric in metrics:
+            first, *rest = (metric.compute(rows, weights) for rows in part)
+            drawn[metric.name].append((first - sum(rest) - whole[metric.name]) * np.sqrt(in_part / number))
+        done += size
+    return {name: np.concatenate(values) for name, values in drawn.items()}
+
+
+def _take(rows: Rows, index: np.ndarray) -> Rows:
+    return Rows(rows.target[index], rows.scores[index], rows.decision[index], rows.costs)
+
+
+def resample_weights(classes: np.ndarray, units: np.ndarray, resamples: int, rng: np.random.Generator) -> Weights:
+    """Return bootstrap weights of shape (resamples, rows): how often the unit of each row was drawn.
 
     A resample that lacks a class is drawn again, for most metrics need all of them.
     """
-    rng = np.random.default_rng(seed)
     _, unit = np.unique(units, return_inverse=True)
     number = int(unit.max()) + 1
     _, label = np.unique(classes, return_inverse=True)
-    chunk = max(1, CHUNK // len(classes))
-    for start in range(0, resamples, chunk):
-        weights = np.zeros((min(chunk, resamples - start), len(classes)))
-        for row in weights:
-            while not np.bincount(label, row).all():
-                row[:] = np.bincount(rng.integers(0, number, number), minlength=number)[unit]
-        yield weights
+    weights = np.zeros((resamples, len(classes)))
+    for row in weights:
+        while not np.bincount(label, row).all():
+            row[:] = np.bincount(rng.integers(0, number, number), minlength=number)[unit]
+    return weights
 
 
 def calibration_bins(confidence: np.ndarray) -> np.ndarray:

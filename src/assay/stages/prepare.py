@@ -1,6 +1,5 @@
 """Split the rows into train, validation and test, so that the split never leaks."""
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -8,7 +7,7 @@ import pyarrow.parquet as pq
 from assay.artifacts import SPLIT
 from assay.contract.spec import Contract, load_contract
 from assay.data.reading import read_table
-from assay.data.split import SIDES, assign
+from assay.data.split import parts
 from assay.errors import InputError
 from assay.files import replacing
 from assay.params import load_params
@@ -21,20 +20,14 @@ def main() -> None:
     """Write one Parquet file a side."""
     params, contract = load_params(), load_contract()
     table, _ = read_table(contract.data, contract)
-    sides = assign(table, contract, params.prepare)
-    parts = {name: table.filter(pa.array(sides == number)) for number, name in enumerate(SIDES)}
-    for name, part in parts.items():
+    split = parts(table, contract, params.prepare)
+    for name, part in split.items():
         _require_enough(name, part, contract)
-    for name, part in parts.items():
+    for name, part in split.items():
         with replacing(SPLIT / f"{name}.parquet") as temporary:
             pq.write_table(part, temporary, compression="zstd")
-    counts = np.bincount(sides, minlength=len(SIDES))
-    say(
-        "  "
-        + ", ".join(
-            f"{name} {count} rows ({count / len(sides):.1%})" for name, count in zip(SIDES, counts, strict=True)
-        )
-    )
+    counts = [f"{name} {part.num_rows} rows ({part.num_rows / table.num_rows:.1%})" for name, part in split.items()]
+    say(f"  {', '.join(counts)}")
 
 
 def _require_enough(name: str, part: pa.Table, contract: Contract) -> None:

@@ -1,0 +1,117 @@
+"""The champion: the model of the commit that a change starts from, with the code that made it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from dvc.api import DVCFileSystem
+from dvc.repo import Repo
+from dvc.utils.serialize import loads_yaml
+
+from assay.errors import InputError
+from assay.files import write_bytes
+from assay.history import file_at, files_at
+from assay.progress import say
+
+KEPT = Path(".assay/champions")
+MOST = 3
+EMBEDDED = Path(".dvc/embedded/files/md5")
+# What a model is judged, explained and reported by.
+PARTS = ("src", "contract.yaml", "params.yaml", "dvc.lock", "metrics.json", "build", "models", "plots", "reports")
+
+
+def has_model(commit: str) -> bool:
+    """Say whether the pipeline had been run at a commit."""
+    lock = file_at(commit, Path("dvc.lock"))
+    return lock is not None and "train" in (loads_yaml(lock.decode()).get("stages") or {})
+
+
+def restore(commit: str) -> Path:
+    """Return a folder with code, model, split and results of a commit, from the DVC cache or remote if these have it.
+
+    Else the pipeline of that commit is run again, in a git worktree. Raises InputError when that fails too.
+    """
+    folder = KEPT / commit
+    if folder.is_dir():
+        os.utime(folder)
+        return folder
+    temporary = KEPT / f".{commit}.{os.getpid()}.tmp"
+    temporary.mkdir(parents=True)
+    try:
+        _from_embedded(commit)
+        try:
+            _from_dvc(commit, temporary)
+        # DVC raises errors of many kinds for what neither cache nor remote has; each means the same.
+        except Exception as error:
+            say(f"champion: {commit[:10]} is not in the DVC cache or remote ({_one_line(error)}): training it again")
+            _rebuild(commit, temporary)
+        # Another run may have been faster; what it made is the same.
+        if not folder.is_dir():
+            temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    for old in sorted((path for path in KEPT.iterdir() if not path.name.startswith(".")), key=os.path.getmtime)[:-MOST]:
+        shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+def run_python(folder: Path, *arguments: str) -> None:
+    """Run Python with the code of a folder, in that folder; raises InputError with what it said last."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str((folder / "src").resolve())},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise InputError(f"{last.removeprefix('assay: ')}")
+
+
+def _from_embedded(commit: str) -> None:
+    """Put into the DVC cache what the embedded remote held at that commit: git still has it, the folder may not."""
+    cache = _cache()
+    for path in files_at(commit, EMBEDDED):
+        kept = cache / path.relative_to(EMBEDDED)
+        if not kept.exists() and (content := file_at(commit, path)) is not None:
+            write_bytes(kept, content)
+
+
+def _from_dvc(commit: str, folder: Path) -> None:
+    files = DVCFileSystem(".", rev=commit)
+    for part in PARTS:
+        if files.exists(f"/{part}"):
+            files.get(f"/{part}", str(folder / part), recursive=True)
+
+
+def _rebuild(commit: str, folder: Path) -> None:
+    worktree = folder.with_suffix(".worktree")
+    _run("git", "worktree", "add", "--detach", "--force", str(worktree), commit)
+    try:
+        _run("dvc", "config", "--local", "cache.dir", str(_cache().parent.parent.resolve()), cwd=worktree)
+        run_python(worktree, "-c", "from assay.cli import main; main()", "repro")
+        for part in PARTS:
+            if (worktree / part).exists():
+                shutil.move(worktree / part, folder / part)
+    finally:
+        _run("git", "worktree", "remove", "--force", str(worktree))
+
+
+def _cache() -> Path:
+    with Repo() as repo:
+        return Path(repo.cache.local.path)
+
+
+def _run(*command: str, cwd: Path | None = None) -> None:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise InputError(f"{' '.join(command[:3])}: {_one_line(done.stderr or done.stdout)}")
+
+
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split())[:200]

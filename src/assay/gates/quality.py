@@ -1,0 +1,64 @@
+"""Quality: no worse than the champion on the same rows, above the floor, and above a model that looks at nothing."""
+
+from assay.evaluation.metrics import Estimate, Metric, estimate, metrics_for, significant
+from assay.gates.comparing import against, beyond, difference, how, rounded, uncompared
+from assay.gates.evidence import Evidence
+from assay.outcomes import Outcome, combined
+
+
+def judge(evidence: Evidence) -> Outcome:
+    """Hold the deciding metric to the champion, to the floor and to the dummy baseline."""
+    name = evidence.params.gates.quality.metric
+    known = {metric.name: metric for metric in metrics_for(evidence.contract)}
+    if name not in known:
+        return Outcome("quality", "HOLD", f"there is no metric {name!r} to decide by; there are {', '.join(known)}")
+    if missing := _missing(evidence, [name]):
+        return Outcome("quality", "HOLD", f"metrics.json lacks {missing} of the test rows")
+    metric = known[name]
+    found = estimate(evidence.candidate.test, list(known.values()), **how(evidence))
+    floor = _floor(found[name], metric, evidence)
+    outcome = combined(
+        "quality", [_champion(metric, list(known.values()), evidence), floor, _dummy(found[name], metric, evidence)]
+    )
+    outcome.measured["metrics"] = {name: rounded(value) for name, value in found.items()}
+    return outcome
+
+
+def _missing(evidence: Evidence, wanted: list[str]) -> str:
+    """Name what the metrics of the run lack: what decides, and what the champion's have."""
+    there = evidence.metrics.get("test") or {}
+    before = (evidence.champion.metrics.get("test") or {}) if evidence.champion and not evidence.obstacle else {}
+    return ", ".join(name for name in {**dict.fromkeys(wanted), **before} if name not in there)
+
+
+def _champion(metric: Metric, metrics: list[Metric], evidence: Evidence) -> Outcome:
+    limits = evidence.params.gates.quality
+    if evidence.rival is None:
+        return uncompared(evidence)
+    found = difference(evidence, metrics)
+    outcome = against(found[metric.name], metric, limits.margin or 0.0, limits.confidence or 0.95)
+    outcome.measured["differences"] = {name: rounded(value) for name, value in found.items()}
+    if "cost" not in found or metric.name == "cost" or evidence.contract.costs is None:
+        return outcome
+    cost, unit = found["cost"], evidence.contract.costs.unit
+    beside = f"cost of a decision {cost.value:+.4f} {unit} ({cost.low:+.4f} to {cost.high:+.4f})"
+    return Outcome(outcome.gate, outcome.verdict, f"{outcome.reason}; {beside}", outcome.measured, outcome.limit)
+
+
+def _floor(found: Estimate, metric: Metric, evidence: Evidence) -> Outcome:
+    floor = evidence.params.gates.quality.floor or 0.0
+    verdict, said = beyond(found, floor, higher_is_better=metric.higher_is_better)
+    reason = f"{metric.name} is {found.value:.4f} ({found.low:.4f} to {found.high:.4f}), {said} the floor of {floor:g}"
+    return Outcome("floor", verdict, reason, rounded(found), {"floor": floor})
+
+
+def _dummy(found: Estimate, metric: Metric, evidence: Evidence) -> Outcome:
+    dummy = (evidence.metrics.get("dummy") or {}).get(metric.name)
+    if dummy is None:
+        return Outcome("dummy", "HOLD", f"metrics.json lacks {metric.name} of the dummy baseline")
+    verdict, said = beyond(found, dummy, higher_is_better=metric.higher_is_better)
+    reason = (
+        f"{metric.name} is {found.value:.4f} ({found.low:.4f} to {found.high:.4f}), {said} the {dummy:.4f} of a model "
+        "that looks at no feature"
+    )
+    return Outcome("dummy", verdict, reason, {"dummy": significant(dummy)})

@@ -1,0 +1,182 @@
+"""The verdict on a change: every gate is asked, and nothing else counts."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dvc.utils.serialize import loads_yaml
+
+from assay.contract.spec import CONTRACT, load_contract
+from assay.data.check import check, kept
+from assay.data.reading import read_table
+from assay.errors import InputError
+from assay.files import sha256
+from assay.gates import (
+    calibration,
+    contract,
+    dominance,
+    expectations,
+    fairness,
+    leakage,
+    limits,
+    lock,
+    parity,
+    quality,
+    reproducibility,
+    robustness,
+    slices,
+)
+from assay.gates.evidence import Champion, Evidence, champion_of, gather
+from assay.gates.overrides import applying, load_overrides
+from assay.history import base_commit, dirty_files, file_at, head
+from assay.outcomes import Outcome, overall
+from assay.params import PARAMS, Params, load_params
+from assay.progress import say
+from assay.repro import stale_stages
+
+LOCK = Path("dvc.lock")
+# What `dvc repro` itself changes.
+MADE = {"dvc.lock", "metrics.json"}
+# In the order of the report. Those of the second group look at the trained model.
+MODEL_GATES: dict[str, Callable[[Evidence], Outcome]] = {
+    "leakage": leakage.judge,
+    "reproducibility": reproducibility.judge,
+    "quality": quality.judge,
+    "slices": slices.judge,
+    "calibration": calibration.judge,
+    "robustness": robustness.judge,
+    "dominance": dominance.judge,
+    "fairness": fairness.judge,
+    "expectations": expectations.judge,
+    "parity": parity.judge,
+}
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict in the shape of reports/verdict.json, the seconds that each gate took, and the champion."""
+
+    verdict: dict[str, Any]
+    seconds: dict[str, float]
+    champion: Champion | None
+
+
+def judge(base: str | None) -> Judgement:
+    """Judge what the pipeline left here against the champion: the model of the commit that the change left `base` at.
+
+    Raises InputError when `base` cannot be found, or the configuration is wrong. Whatever else is missing or fails is
+    HOLD, with the reason.
+    """
+    params, spec, overrides = load_params(), load_contract(), load_overrides()
+    start = base_commit(base)
+    stale = stale_stages()
+    seconds: dict[str, float] = {}
+    outcomes: list[Outcome] = []
+
+    def ask(gate: str, look: Callable[[], Outcome]) -> None:
+        began = time.monotonic()
+        outcomes.append(_asked(gate, params, look))
+        seconds[gate] = time.monotonic() - began
+        say(f"  {gate}: {outcomes[-1].verdict}: {outcomes[-1].reason}")
+
+    champion, obstacle = None, ""
+    try:
+        champion = champion_of(start)
+    # Whatever a champion of other code, or of a torn cache, raises: it cannot be compared with, and that is HOLD.
+    except Exception as error:
+        obstacle = f"the champion of {str(start)[:10]} could not be restored ({one_line(error)})"
+    table, violations = read_table(spec.data, spec)
+    held = kept(table, violations + check(table, spec), spec)
+    ask("contract", lambda: contract.judge(held, table, spec, params, champion, obstacle))
+    ask("lock", lambda: lock.judge(stale, _refreshed()))
+    ask("limits", lambda: limits.judge(PARAMS.read_bytes(), None if start is None else file_at(start, PARAMS)))
+    evidence, missing = None, ""
+    if stale:
+        missing = f"not judged: the pipeline did not get through ({', '.join(stale)})"
+    else:
+        try:
+            evidence = gather(params, spec, table, champion, obstacle)
+        # Missing, torn or foreign files raise errors of many kinds, and each means that there is no evidence.
+        except Exception as error:
+            missing = f"not judged: there is no evidence ({one_line(error)})"
+    for gate, look in MODEL_GATES.items():
+        ask(gate, partial(_look, gate, look, evidence, missing))
+    candidate = _identity(head(), Path())
+    applied = applying(overrides, outcomes, candidate["model"])
+    counted = [o.verdict for o in outcomes if o.gate not in {override.gate for override in applied}]
+    verdict = {
+        "verdict": overall(counted),
+        "candidate": candidate,
+        "champion": None if champion is None else _identity(champion.commit, champion.folder),
+        "outcomes": [outcome.as_dict() for outcome in outcomes],
+        "overrides": [override.model_dump(include={"gate", "by", "why"}) for override in applied],
+    }
+    return Judgement(verdict, seconds, champion)
+
+
+def _look(gate: str, look: Callable[[Evidence], Outcome], evidence: Evidence | None, missing: str) -> Outcome:
+    return Outcome(gate, "HOLD", missing) if evidence is None else look(evidence)
+
+
+def _asked(gate: str, params: Params, look: Callable[[], Outcome]) -> Outcome:
+    """Return the outcome of a gate: SKIP if it is switched off, HOLD if a limit is missing or the gate fails."""
+    settings = getattr(params.gates, gate, None)
+    if settings is not None:
+        if not settings.enabled:
+            return Outcome(gate, "SKIP", f"switched off: gates.{gate}.enabled in params.yaml")
+        unset = [name for name, value in settings.model_dump().items() if value is None]
+        if unset:
+            return Outcome(
+                gate, "HOLD", f"params.yaml sets no limit gates.{gate}.{unset[0]}, and without it nothing passes"
+            )
+    try:
+        return look()
+    # A gate that fails has not judged, whatever it failed of.
+    except Exception as error:
+        return Outcome(gate, "HOLD", f"the gate failed ({one_line(error)})")
+
+
+def _identity(commit: str | None, folder: Path) -> dict[str, str | None]:
+    """Return what names a model: the commit, and the hashes of data, model and contract."""
+    lock = folder / LOCK
+    stages = (loads_yaml(lock.read_text(encoding="utf-8")).get("stages") or {}) if lock.exists() else {}
+    hashes = {
+        e["path"]: e.get("md5") for stage in stages.values() for e in [*stage.get("deps", []), *stage.get("outs", [])]
+    }
+    return {
+        "commit": commit,
+        "data": hashes.get("data"),
+        "model": hashes.get("build/model"),
+        "contract": sha256(folder / CONTRACT),
+    }
+
+
+def _refreshed() -> bool:
+    """Say whether the commit's own dvc.lock is not the one that its code, data and parameters give."""
+    committed = file_at("HEAD", LOCK)
+    if committed is None or not set(dirty_files()) <= MADE:
+        return False
+    return _sources(loads_yaml(committed.decode())) != _sources(loads_yaml(LOCK.read_text(encoding="utf-8")))
+
+
+def _sources(lock: dict[str, Any]) -> dict[str, Any]:
+    """Return what a dvc.lock was made from, without what the stages made: that may differ from machine to machine."""
+    stages = lock.get("stages") or {}
+    made = {out["path"] for stage in stages.values() for out in stage.get("outs", [])}
+    return {
+        name: {
+            "cmd": stage.get("cmd"),
+            "params": stage.get("params"),
+            "deps": {dep["path"]: dep.get("md5") for dep in stage.get("deps", []) if dep["path"] not in made},
+        }
+        for name, stage in stages.items()
+    }
+
+
+def one_line(error: Exception) -> str:
+    """Return an error in one line: a message for people as it is, any other with its kind."""
+    said = " ".join(str(error).split())[:300]
+    return said if isinstance(error, InputError) else f"{type(error).__name__}: {said}"
