@@ -23,6 +23,7 @@ ANALYSIS = Path("reports/analyse.json")
 PARITY = Path("reports/parity.json")
 MODELS = Path("models")
 VERDICT = Path("reports/verdict.json")
+REPORT = Path("reports/report.json")
 
 
 def read_split(side: str) -> "pa.Table":

@@ -31,7 +31,10 @@ def app() -> None:
 def stage(name: str) -> None:
     """Run one stage of dvc.yaml by itself."""
     _use_the_code_here()
-    import_module(f"assay.stages.{name}").main()
+    from assay.times import timed
+
+    with timed(name):
+        import_module(f"assay.stages.{name}").main()
 
 
 @app.command()
@@ -66,12 +69,9 @@ def gate(base: str | None, as_json: bool) -> int:
     from assay.artifacts import VERDICT
     from assay.files import write_json
     from assay.gates.verdict import judge
-    from assay.progress import say
 
     judgement = judge(base)
     write_json(VERDICT, judgement.verdict)
-    for name, seconds in judgement.seconds.items():
-        say(f"{name} {seconds:.2f}")
     print(json.dumps(judgement.verdict, indent=2) if as_json else judgement.verdict["verdict"])
     return STATUS[judgement.verdict["verdict"]]
 

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -78,6 +78,14 @@ def _describe(error: ValidationError, model: type[BaseModel]) -> str:
                 message += "; put it in quotes"
     others = len(problems) - len(same)
     return message + (f" (and {others} more)" if others else "")
+
+
+def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested keys as one level: `model: {family: linear}` as `model.family: linear`."""
+    found: dict[str, Any] = {}
+    for name, value in content.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return found
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -50,9 +50,13 @@ def row_keys(table: pa.Table, names: Sequence[str], salt: str) -> np.ndarray:
     """
     keys = np.zeros(table.num_rows, dtype=np.uint64)
     for name in sorted(names):
-        seed = np.uint64(_digest(f"{salt}\0{name}"))
-        keys = _mix(keys ^ _mix(_bits(table[name]) ^ seed))
+        keys = _mix(keys ^ cell_keys(table, name, salt))
     return keys
+
+
+def cell_keys(table: pa.Table, name: str, salt: str) -> np.ndarray:
+    """Return a 64-bit key for each value of a column: equal values have equal keys, and so have missing ones."""
+    return _mix(_bits(table[name]) ^ np.uint64(_digest(f"{salt}\0{name}")))
 
 
 def _by_time(moments: pa.ChunkedArray, shares: Prepare) -> np.ndarray:

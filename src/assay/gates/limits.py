@@ -4,6 +4,7 @@ from typing import Any
 
 from dvc.utils.serialize import loads_yaml
 
+from assay.config import flat
 from assay.outcomes import Outcome
 
 SECTIONS = ("gates", "validate")
@@ -11,13 +12,14 @@ SECTIONS = ("gates", "validate")
 
 def judge(now: bytes, before: bytes | None) -> Outcome:
     """Compare the limits in the text of params.yaml with those that the champion was held to."""
-    if before is None or "gates" not in (old := loads_yaml(before.decode())):
+    old = {} if before is None else _limits(before)
+    if not any(name.startswith("gates.") for name in old):
         return Outcome("limits", "SKIP", "there are no earlier limits to compare with")
-    new = loads_yaml(now.decode())
+    new = _limits(now)
     changes = [
-        {"limit": name, "before": a, "now": b}
-        for name, (a, b) in _paired(_flat(old, SECTIONS), _flat(new, SECTIONS)).items()
-        if a != b
+        {"limit": name, "before": old.get(name), "now": new.get(name)}
+        for name in {**old, **new}
+        if old.get(name) != new.get(name)
     ]
     if not changes:
         return Outcome("limits", "PROMOTE", "the limits are those of the champion")
@@ -29,17 +31,9 @@ def judge(now: bytes, before: bytes | None) -> Outcome:
     return Outcome("limits", "HOLD", reason, {"changes": changes})
 
 
-def _paired(before: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    return {name: (before.get(name), now.get(name)) for name in {**before, **now}}
-
-
-def _flat(content: dict[str, Any], sections: tuple[str, ...], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in content.items():
-        if prefix or name in sections:
-            nested = isinstance(value, dict)
-            found |= _flat(value, sections, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value}
-    return found
+def _limits(text: bytes) -> dict[str, Any]:
+    content = loads_yaml(text.decode())
+    return flat({section: content.get(section) or {} for section in SECTIONS})
 
 
 def _words(value: Any) -> str:

@@ -7,11 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from dvc.utils.serialize import loads_yaml
 
-from assay.contract.spec import CONTRACT, load_contract
+from assay.contract.spec import CONTRACT, Contract, load_contract
 from assay.data.check import check, kept
+from assay.data.leakage import class_shares, duplicates
 from assay.data.reading import read_table
+from assay.data.versions import Version
 from assay.errors import InputError
 from assay.files import sha256
 from assay.gates import (
@@ -57,11 +60,15 @@ MODEL_GATES: dict[str, Callable[[Evidence], Outcome]] = {
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict in the shape of reports/verdict.json, the seconds that each gate took, and the champion."""
+    """A verdict in the shape of reports/verdict.json, the seconds that each gate took, and the champion.
+
+    `failed` says that something went wrong in judging, which may go better the next time.
+    """
 
     verdict: dict[str, Any]
     seconds: dict[str, float]
     champion: Champion | None
+    failed: bool
 
 
 def judge(base: str | None) -> Judgement:
@@ -75,10 +82,16 @@ def judge(base: str | None) -> Judgement:
     stale = stale_stages()
     seconds: dict[str, float] = {}
     outcomes: list[Outcome] = []
+    failures: list[str] = []
 
     def ask(gate: str, look: Callable[[], Outcome]) -> None:
         began = time.monotonic()
-        outcomes.append(_asked(gate, params, look))
+        try:
+            outcomes.append(_asked(gate, params, look))
+        # A gate that fails has not judged, whatever it failed of.
+        except Exception as error:
+            failures.append(gate)
+            outcomes.append(Outcome(gate, "HOLD", f"the gate failed ({one_line(error)})"))
         seconds[gate] = time.monotonic() - began
         say(f"  {gate}: {outcomes[-1].verdict}: {outcomes[-1].reason}")
 
@@ -88,9 +101,10 @@ def judge(base: str | None) -> Judgement:
     # Whatever a champion of other code, or of a torn cache, raises: it cannot be compared with, and that is HOLD.
     except Exception as error:
         obstacle = f"the champion of {str(start)[:10]} could not be restored ({one_line(error)})"
+        failures.append("champion")
     table, violations = read_table(spec.data, spec)
     held = kept(table, violations + check(table, spec), spec)
-    ask("contract", lambda: contract.judge(held, table, spec, params, champion, obstacle))
+    ask("contract", lambda: _data(table, held, spec, params, champion))
     ask("lock", lambda: lock.judge(stale, _refreshed()))
     ask("limits", lambda: limits.judge(PARAMS.read_bytes(), None if start is None else file_at(start, PARAMS)))
     evidence, missing = None, ""
@@ -102,6 +116,7 @@ def judge(base: str | None) -> Judgement:
         # Missing, torn or foreign files raise errors of many kinds, and each means that there is no evidence.
         except Exception as error:
             missing = f"not judged: there is no evidence ({one_line(error)})"
+            failures.append("evidence")
     for gate, look in MODEL_GATES.items():
         ask(gate, partial(_look, gate, look, evidence, missing))
     candidate = _identity(head(), Path())
@@ -114,7 +129,7 @@ def judge(base: str | None) -> Judgement:
         "outcomes": [outcome.as_dict() for outcome in outcomes],
         "overrides": [override.model_dump(include={"gate", "by", "why"}) for override in applied],
     }
-    return Judgement(verdict, seconds, champion)
+    return Judgement(verdict, seconds, champion, bool(failures))
 
 
 def _look(gate: str, look: Callable[[Evidence], Outcome], evidence: Evidence | None, missing: str) -> Outcome:
@@ -122,7 +137,7 @@ def _look(gate: str, look: Callable[[Evidence], Outcome], evidence: Evidence | N
 
 
 def _asked(gate: str, params: Params, look: Callable[[], Outcome]) -> Outcome:
-    """Return the outcome of a gate: SKIP if it is switched off, HOLD if a limit is missing or the gate fails."""
+    """Return the outcome of a gate: SKIP if it is switched off, HOLD if a limit is missing."""
     settings = getattr(params.gates, gate, None)
     if settings is not None:
         if not settings.enabled:
@@ -132,11 +147,7 @@ def _asked(gate: str, params: Params, look: Callable[[], Outcome]) -> Outcome:
             return Outcome(
                 gate, "HOLD", f"params.yaml sets no limit gates.{gate}.{unset[0]}, and without it nothing passes"
             )
-    try:
-        return look()
-    # A gate that fails has not judged, whatever it failed of.
-    except Exception as error:
-        return Outcome(gate, "HOLD", f"the gate failed ({one_line(error)})")
+    return look()
 
 
 def _identity(commit: str | None, folder: Path) -> dict[str, str | None]:
@@ -180,3 +191,17 @@ def one_line(error: Exception) -> str:
     """Return an error in one line: a message for people as it is, any other with its kind."""
     said = " ".join(str(error).split())[:300]
     return said if isinstance(error, InputError) else f"{type(error).__name__}: {said}"
+
+
+def _data(
+    table: pa.Table,
+    held: Outcome,
+    spec: Contract,
+    params: Params,
+    champion: Champion | None,
+) -> Outcome:
+    """Ask the contract gate, about the data by itself and beside the champion's."""
+    looks = (duplicates, class_shares) if held.verdict == "PROMOTE" else ()
+    checks = [held, *(look(table, spec, params.validate_) for look in looks)]
+    before = None if champion is None else Version(champion.rows, champion.contract)
+    return contract.judge(checks, before, Version(table, spec), params.gates.contract)

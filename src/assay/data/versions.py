@@ -1,0 +1,291 @@
+"""Two versions of the data: which rows were added, removed or rewritten, and whether new rows are like the old ones."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy.stats import MonteCarloMethod, chi2_contingency, false_discovery_control, fisher_exact, ks_2samp
+
+from assay.contract.spec import Boolean, Category, Column, Contract, Id, Ignored, Integer, Number, Time
+from assay.data.reading import arrow_type
+from assay.data.sample import sample
+from assay.data.split import cell_keys, row_keys
+
+SALT = "versions"
+SAMPLE = 100_000
+HARDLY_ANY = 0.1
+FEW = 30
+# Few tell what may well be chance; the rest is drawn so often that it can stay significant among many columns.
+RANDOM_TABLES = (999, 49_999)
+CLEARLY_CHANCE = 0.05
+SMALLEST_EXPECTED = 5
+
+
+@dataclass(frozen=True)
+class Version:
+    """A table that `assay.data.reading` made, and the contract it was read by."""
+
+    table: pa.Table
+    contract: Contract
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What became of the rows of one version in the next.
+
+    `removed` is a mask over the rows before and `added` one over the rows now; the other rows are kept. `rewritten`
+    counts, for each column in which there are any, the kept rows that have another value there, the most first;
+    `changed` counts those that have one in any column. `by_id` says how the rows were recognised.
+    """
+
+    removed: np.ndarray
+    added: np.ndarray
+    rewritten: dict[str, int]
+    changed: int
+    by_id: bool
+
+    @property
+    def kept(self) -> int:
+        """The number of rows that are in both versions."""
+        return int((~self.added).sum())
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How far the values of a column lie from those before: a distance from 0 to 1, and the shares that are missing.
+
+    `q` and `missing_q` are p-values corrected for looking at every column (Benjamini and Yekutieli 2001, who
+    let columns depend on each other).
+    """
+
+    column: str
+    distance: float
+    q: float
+    missing_before: float
+    missing_now: float
+    missing_q: float
+
+
+def shared(before: Contract, now: Contract) -> dict[str, Column]:
+    """Return the columns that both contracts have and use in the same form, the target too, as `now` has them."""
+    old, new = ({**made.columns, made.target.name: made.target_column} for made in (before, now))
+    return {
+        name: column
+        for name, column in new.items()
+        if name in old and _form(column) == _form(old[name]) and not isinstance(column, Ignored)
+    }
+
+
+def _form(column: Column) -> str:
+    # A whole number that may now have decimals is the same number; what is no longer ignored was never checked.
+    return "number" if isinstance(column, Number | Integer) else f"{isinstance(column, Ignored)} {arrow_type(column)}"
+
+
+def changes(before: Version, now: Version) -> Changes:
+    """Compare the rows of two versions in the columns that both have; the order of rows and columns does not matter.
+
+    Rows are recognised by the id columns where these tell all rows of both versions apart. Otherwise equal rows are
+    paired first, each with one, then those that are equal in all columns but one, which was rewritten; where several
+    columns could be the one, it is that which explains most rows. So a row that differs in two columns is one removed
+    and one added. Costs a few passes over each column.
+    """
+    names = sorted(shared(before.contract, now.contract))
+    ids = now.contract.ids
+    if ids and ids == before.contract.ids:
+        old, new = (row_keys(version.table, ids, SALT) for version in (before, now))
+        if all(len(pd.unique(keys)) == len(keys) for keys in (old, new)):
+            return _by_id(before.table, now.table, [name for name in names if name not in ids], (old, new))
+    return _by_content(before.table, now.table, names)
+
+
+def _by_id(before: pa.Table, now: pa.Table, names: list[str], keys: tuple[np.ndarray, np.ndarray]) -> Changes:
+    common, old, new = np.intersect1d(*keys, assume_unique=True, return_indices=True)
+    rewritten: dict[str, int] = {}
+    changed = np.zeros(len(common), dtype=bool)
+    for name in names:
+        differs = cell_keys(before, name, SALT)[old] != cell_keys(now, name, SALT)[new]
+        rewritten[name] = int(differs.sum())
+        changed |= differs
+    removed, added = (~np.isin(side, common) for side in keys)
+    return Changes(removed, added, _most_first(rewritten), int(changed.sum()), by_id=True)
+
+
+def _by_content(before: pa.Table, now: pa.Table, names: list[str]) -> Changes:
+    # A sum does not mind the order of the columns, and a column is taken out of it by subtraction.
+    sums = [_sum_of_cells(table, names) for table in (before, now)]
+    unpaired = [~paired for paired in _pairs(*sums)]
+    # In the order of their sums, so that the order in the file decides nothing.
+    left = [np.flatnonzero(mask)[np.argsort(keys[mask])] for mask, keys in zip(unpaired, sums, strict=True)]
+    rest = [table.take(pa.array(rows)) for table, rows in zip((before, now), left, strict=True)]
+    rest_sums = [keys[rows] for keys, rows in zip(sums, left, strict=True)]
+
+    def without(name: str) -> list[np.ndarray]:
+        return [keys - cell_keys(table, name, SALT) for keys, table in zip(rest_sums, rest, strict=True)]
+
+    explained = {name: _common(*without(name)) for name in names}
+    unused = [np.ones(len(rows), dtype=bool) for rows in left]
+    rewritten: dict[str, int] = {}
+    for name in _most_first(explained):
+        paired = _pairs(*(keys[mask] for keys, mask in zip(without(name), unused, strict=True)))
+        for mask, found in zip(unused, paired, strict=True):
+            mask[mask] = ~found
+        rewritten[name] = int(paired[0].sum())
+    for mask, rows, still in zip(unpaired, left, unused, strict=True):
+        mask[rows] = still
+    removed, added = unpaired
+    return Changes(removed, added, _most_first(rewritten), sum(rewritten.values()), by_id=False)
+
+
+def _most_first(counts: dict[str, int]) -> dict[str, int]:
+    return {name: counts[name] for name in sorted(counts, key=lambda name: (-counts[name], name)) if counts[name]}
+
+
+def _sum_of_cells(table: pa.Table, names: list[str]) -> np.ndarray:
+    total = np.zeros(table.num_rows, dtype=np.uint64)
+    for name in names:
+        total += cell_keys(table, name, SALT)
+    return total
+
+
+def _counts(before: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a code for each key of both sides, and for each code on how many of both it can be paired."""
+    codes, keys = pd.factorize(np.concatenate([before, now]))
+    old, new = codes[: len(before)], codes[len(before) :]
+    return old, new, np.minimum(*(np.bincount(side, minlength=len(keys)) for side in (old, new)))
+
+
+def _common(before: np.ndarray, now: np.ndarray) -> int:
+    """Return how many keys can be paired with an equal one of the other side, each with one."""
+    return int(_counts(before[_may_be_in(before, now)], now[_may_be_in(now, before)])[2].sum())
+
+
+def _may_be_in(keys: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return a mask without most of the keys that are not among the others: cheaper than looking each of them up."""
+    low_bits = np.uint64(2**24 - 1)
+    seen = np.zeros(2**24, dtype=bool)
+    seen[others & low_bits] = True
+    return np.asarray(seen[keys & low_bits])
+
+
+def _pairs(before: np.ndarray, now: np.ndarray) -> list[np.ndarray]:
+    """Return, for both sides, which keys are paired with an equal one of the other, each with one; the first ones."""
+    old, new, both = _counts(before, now)
+    return [_number_within(side) < both[side] for side in (old, new)]
+
+
+def _number_within(codes: np.ndarray) -> np.ndarray:
+    """Return how many equal codes stand before each."""
+    order = np.argsort(codes, kind="stable")
+    counts = np.bincount(codes)
+    number = np.empty(len(codes), dtype=np.int64)
+    number[order] = np.arange(len(codes)) - (np.cumsum(counts) - counts)[codes[order]]
+    return number
+
+
+def new_rows(found: Changes) -> np.ndarray:
+    """Return which rows now are held against those before: the added ones, or all where none or hardly any was kept."""
+    replaced = found.kept - found.changed < HARDLY_ANY * len(found.removed)
+    return np.ones_like(found.added) if replaced or not found.added.any() else found.added
+
+
+def shifts(before: Version, now: Version, new: np.ndarray) -> list[Shift]:
+    """Compare some rows now (a mask) with all rows before, in the distribution of each feature and of the target.
+
+    Numbers, times and the lengths of texts: distance and two-sample test of Kolmogorov and Smirnov. Times, and the
+    column of a split by time, are expected to go on: only how far rows lie earlier counts. Categories and booleans:
+    total variation, and the chi-squared test of independence; where it expects fewer than 5 rows of some value,
+    Fisher's exact test for two values and random tables for more. Whether a value is missing is tested by itself.
+    Rows of one group are alike, so of a split by group one row of each is looked at. Of more than 100,000 rows a
+    sample of so many is.
+    """
+    contract, added = now.contract, now.table.filter(pa.array(new))
+    columns = {name: column for name, column in shared(before.contract, contract).items() if not isinstance(column, Id)}
+    old, fresh = (_independent(table, contract, list(columns)) for table in (before.table, added))
+    distances: dict[str, float] = {}
+    tests: dict[tuple[str, str], float] = {}
+    for name, column in columns.items():
+        goes_on = isinstance(column, Time) or (contract.split.by == "time" and contract.split.column == name)
+        distances[name], tests[name, "values"] = _compare(old[name], fresh[name], column, goes_on=goes_on)
+        if old[name].null_count + fresh[name].null_count:
+            gaps = np.array([[side.null_count, len(side) - side.null_count] for side in (old[name], fresh[name])])
+            tests[name, "missing"] = _independence(gaps)
+    q = dict(zip(tests, false_discovery_control(list(tests.values()), method="by"), strict=True)) if tests else {}
+    return [
+        Shift(
+            name,
+            distances[name],
+            float(q[name, "values"]),
+            _missing_share(before.table[name]),
+            _missing_share(added[name]),
+            float(q.get((name, "missing"), 1.0)),
+        )
+        for name in columns
+    ]
+
+
+def class_shares(labels: pa.ChunkedArray) -> dict[str, float]:
+    """Return the share of each label among those that are known."""
+    counts = _label_counts(labels)
+    return {label: count / counts.total() for label, count in counts.items()}
+
+
+def _independent(table: pa.Table, contract: Contract, names: list[str]) -> pa.Table:
+    """Return rows that can be taken for independent of each other, and not too many."""
+    if contract.split.by == "group" and contract.split.column in table.column_names:
+        groups = row_keys(table, [str(contract.split.column)], SALT)
+        # Which row stands for its group is drawn by content, so that the order in the file decides nothing.
+        order = np.lexsort((_sum_of_cells(table, names), groups))
+        table = table.take(pa.array(order[np.unique(groups[order], return_index=True)[1]]))
+    return sample(table, SAMPLE, seed=0)
+
+
+def _compare(old: pa.ChunkedArray, new: pa.ChunkedArray, column: Column, *, goes_on: bool) -> tuple[float, float]:
+    """Return the distance between the known values of both sides, and the p-value of its test."""
+    old, new = old.drop_null(), new.drop_null()
+    if not len(old) or not len(new):
+        return 0.0, 1.0
+    if isinstance(column, Boolean | Category):
+        counts = [_label_counts(side) for side in (old, new)]
+        table = np.array([[side[label] for label in sorted(set().union(*counts))] for side in counts])
+        return float(np.abs(np.subtract(*(table / table.sum(axis=1, keepdims=True)))).sum() / 2), _independence(table)
+    # The exact test cannot be computed for many rows, and the asymptotic one is wrong for few.
+    method = "exact" if min(len(old), len(new)) < FEW else "asymp"
+    test = ks_2samp(_numbers(new), _numbers(old), alternative="greater" if goes_on else "two-sided", method=method)
+    return float(test.statistic), float(test.pvalue)
+
+
+def _numbers(values: pa.ChunkedArray) -> np.ndarray:
+    if pa.types.is_string(values.type):
+        values = pc.utf8_length(values)
+    elif pa.types.is_timestamp(values.type):
+        values = values.cast(pa.int64())
+    return np.asarray(values.to_numpy())
+
+
+def _independence(table: np.ndarray) -> float:
+    """Return the p-value of the test that both rows of a table of counts are drawn from one distribution."""
+    table = table[:, table.any(axis=0)]
+    if table.shape[1] < 2:
+        return 1.0
+    if np.outer(table.sum(axis=1), table.sum(axis=0)).min() >= SMALLEST_EXPECTED * table.sum():
+        return float(chi2_contingency(table).pvalue)
+    if table.shape[1] == 2:
+        return float(fisher_exact(table).pvalue)
+    p = 0.0
+    for draws in RANDOM_TABLES:
+        method = MonteCarloMethod(n_resamples=draws, batch=1000, rng=np.random.default_rng(0))
+        p = float(chi2_contingency(table, correction=False, method=method).pvalue)
+        if p > CLEARLY_CHANCE:
+            break
+    return p
+
+
+def _label_counts(labels: pa.ChunkedArray) -> Counter[str]:
+    return Counter({str(entry["values"]): entry["counts"] for entry in pc.value_counts(labels.drop_null()).to_pylist()})
+
+
+def _missing_share(values: pa.ChunkedArray) -> float:
+    return float(values.null_count / max(len(values), 1))
