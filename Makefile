@@ -7,7 +7,7 @@ UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro tune test lint format bench lock clean
+.PHONY: help repro tune pr test lint format bench lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -18,6 +18,9 @@ repro: $(VENV)/.train  ## fetch the data, train and judge the model, show the re
 tune: $(VENV)/.train  ## search for a better model, and write what was found into params.yaml
 	@assay tune
 	@assay repro
+
+pr: $(VENV)/.train  ## all that a pull request runs, against BASE (default: the merge base with main)
+	@assay pr
 
 test: $(VENV)/.dev  ## all tests
 	@pytest --numprocesses auto --dist loadgroup

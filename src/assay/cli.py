@@ -7,7 +7,7 @@ import sys
 from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -60,11 +60,16 @@ def show(as_json: bool) -> None:
     _show(as_json)
 
 
+BASE = click.option(
+    "--base", envvar="BASE", help="The commit to compare with; by default the one where this one left the main branch."
+)
+
+
 @app.command()
-@click.option("--base", envvar="BASE", help="The commit to compare with; default: where this one left the main branch.")
+@BASE
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict for programs.")
 def gate(base: str | None, as_json: bool) -> int:
-    """Judge the model against that of the commit it started from: 0 PROMOTE, 1 REJECT, 3 HOLD."""
+    """Judge the model beside the one it started from: exit status 0 PROMOTE, 1 REJECT, 3 HOLD."""
     _use_the_code_here()
     from assay.artifacts import VERDICT
     from assay.files import write_json
@@ -74,6 +79,32 @@ def gate(base: str | None, as_json: bool) -> int:
     write_json(VERDICT, judgement.verdict)
     print(json.dumps(judgement.verdict, indent=2) if as_json else judgement.verdict["verdict"])
     return STATUS[judgement.verdict["verdict"]]
+
+
+@app.command()
+@BASE
+@click.option("--json", "as_json", is_flag=True, help="Print the data of the report for programs.")
+def report(base: str | None, as_json: bool) -> None:
+    """Write the report of the last verdict: reports/report.json, .md and .html."""
+    _use_the_code_here()
+    from assay.pull_request import report as write
+
+    _print_report(write(base), as_json=as_json)
+
+
+@app.command("pr")
+@BASE
+@click.option("--json", "as_json", is_flag=True, help="Print the data of the report for programs.")
+def pull_request(base: str | None, as_json: bool) -> int:
+    """Run all that a pull request runs: pipeline, gates, report; exit status as of `assay gate`."""
+    _use_the_code_here()
+    from assay.progress import stdout_for_results
+    from assay.pull_request import run
+
+    with stdout_for_results() if as_json else nullcontext():
+        found = run(base)
+    _print_report(found, as_json=as_json)
+    return STATUS[found["verdict"]["verdict"]]
 
 
 @app.command()
@@ -177,6 +208,12 @@ def _use_the_code_here() -> None:
     if Path(here, "assay").is_dir() and not Path(__file__).resolve().is_relative_to(here) and not path.startswith(here):
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [here, path]))}
         os.execve(sys.executable, [sys.executable, *sys.argv], environment)  # noqa: S606
+
+
+def _print_report(found: dict[str, Any], *, as_json: bool) -> None:
+    from assay.report.terminal import terminal
+
+    print(json.dumps(found, indent=2) if as_json else terminal(found))
 
 
 def _show(as_json: bool) -> None:

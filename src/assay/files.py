@@ -52,8 +52,13 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file that this project wrote."""
-    return json.loads(path.read_text())
+    """Read a JSON file that this project wrote; raises InputError if it is not there, or no longer whole."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file; run `make pr`") from None
+    except ValueError:
+        raise InputError(f"{path}: not a whole JSON file; delete it and run `make pr`") from None
 
 
 def sha256(path: Path) -> str:

@@ -28,13 +28,13 @@ def judge(evidence: Evidence) -> Outcome:
     found = compare((mine, theirs), metrics, **how(evidence))
     margin = evidence.params.gates.calibration.margin or 0.0
     confidence = evidence.params.gates.quality.confidence or 0.95
-    checks = [against(found[metrics[0].name], metrics[0], margin, confidence)]
+    # Of few rows these two differ by chance alone, whatever the model: only what is surely worse counts.
+    error = metrics[-1]
+    said = against(found[error.name], error, margin, confidence)
+    worse = found[error.name].low > margin
+    checks = [Outcome(error.name, "REJECT" if worse else "PROMOTE", said.reason, said.measured, said.limit)]
     if not is_regression:
-        # With few rows the error of two good models differs by chance alone: only what is surely worse counts.
-        worse = found[ERROR.name].low > margin
-        said = against(found[ERROR.name], ERROR, margin, confidence)
-        checks.append(Outcome("error", "REJECT" if worse else "PROMOTE", said.reason, said.measured, said.limit))
-        checks.append(_remapped(mine, theirs, evidence))
+        checks = [against(found[BRIER.name], BRIER, margin, confidence), *checks, _remapped(mine, theirs, evidence)]
     return combined("calibration", [*checks, sure])
 
 

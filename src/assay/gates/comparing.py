@@ -39,6 +39,9 @@ def against(found: Estimate, metric: Metric, margin: float, confidence: float) -
     PROMOTE if the interval says that it is not worse by more than the margin; REJECT if the candidate is worse for
     sure, and may be so by more than the margin; HOLD if the rows do not tell.
     """
+    measured, limit = {metric.name: rounded(found)}, {"margin": margin}
+    if found.low == found.high == 0:
+        return Outcome("champion", "PROMOTE", f"{_words(metric.name)} is exactly the champion's", measured, limit)
     sign = 1 if metric.higher_is_better else -1
     worst, best = sorted((sign * found.low, sign * found.high))
     verdict: Verdict = "PROMOTE" if worst >= -margin else "REJECT" if best < 0 else "HOLD"
@@ -51,7 +54,7 @@ def against(found: Estimate, metric: Metric, margin: float, confidence: float) -
         f"{_words(metric.name)} is {said}: difference {found.value:+.4f} ({confidence:.0%} interval "
         f"{found.low:+.4f} to {found.high:+.4f}, margin {margin:g})"
     )
-    return Outcome("champion", verdict, reason, {metric.name: rounded(found)}, {"margin": margin})
+    return Outcome("champion", verdict, reason, measured, limit)
 
 
 def beyond(found: Estimate, limit: float, *, higher_is_better: bool) -> tuple[Verdict, str]:

@@ -42,6 +42,8 @@ def _champion(metric: Metric, metrics: list[Metric], evidence: Evidence) -> Outc
         return outcome
     cost, unit = found["cost"], evidence.contract.costs.unit
     beside = f"cost of a decision {cost.value:+.4f} {unit} ({cost.low:+.4f} to {cost.high:+.4f})"
+    if cost.low == cost.high == 0:
+        beside = "so is the cost of a decision"
     return Outcome(outcome.gate, outcome.verdict, f"{outcome.reason}; {beside}", outcome.measured, outcome.limit)
 
 

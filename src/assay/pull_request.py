@@ -1,0 +1,82 @@
+"""All that a pull request runs: the pipeline, the gates, the report."""
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+from assay.artifacts import REPORT, VERDICT
+from assay.contract.spec import CONTRACT
+from assay.errors import InputError
+from assay.files import read_json, write_json, write_text
+from assay.gates.overrides import OVERRIDES
+from assay.history import base_commit, head
+from assay.params import PARAMS
+from assay.progress import say
+from assay.repro import reproduce
+
+TEMPLATE = Path("src/model/report.md.j2")
+KEY = Path(".assay/verdict_of.txt")
+READ = (Path("dvc.lock"), Path("dvc.yaml"), PARAMS, CONTRACT, OVERRIDES, TEMPLATE)
+
+
+def run(base: str | None) -> dict[str, Any]:
+    """Bring the model up to date, judge it, write the report; return the report.
+
+    A pipeline that stops is judged too: the verdict says what stopped it. If nothing has changed since the last
+    verdict it stands.
+    """
+    began = time.time()
+    base_commit(base)
+    try:
+        reproduce()
+    except InputError as error:
+        say(f"assay: {error}")
+    key = _key(base)
+    if KEY.exists() and KEY.read_text(encoding="utf-8") == key and VERDICT.exists() and REPORT.exists():
+        say("nothing changed since the last verdict: it stands")
+        return dict(read_json(REPORT))
+    KEY.unlink(missing_ok=True)
+    # Imported here, for a verdict that stands need not wait for it.
+    from assay.gates.verdict import judge
+
+    judgement = judge(base)
+    write_json(VERDICT, judgement.verdict)
+    champion = judgement.champion.folder if judgement.champion else None
+    found = _write(judgement.verdict, champion, base, judgement.seconds, began)
+    if not judgement.failed:
+        write_text(KEY, key)
+    return found
+
+
+def report(base: str | None) -> dict[str, Any]:
+    """Write the report of the verdict that is there; return its data. Raises InputError if there is none."""
+    from assay.champion import restore
+
+    verdict = read_json(VERDICT)
+    champion = verdict["champion"]
+    return _write(verdict, restore(champion["commit"]) if champion else None, base, {}, time.time())
+
+
+def _write(
+    verdict: dict[str, Any], champion: Path | None, base: str | None, seconds: dict[str, float], began: float
+) -> dict[str, Any]:
+    """Write the report as data, as Markdown and as a page; return the data."""
+    from assay.report.content import content
+    from assay.report.html import html
+    from assay.report.markdown import markdown
+
+    found = content(verdict, champion, base_commit(base), seconds=seconds, began=began)
+    write_json(REPORT, found)
+    write_text(REPORT.with_suffix(".md"), markdown(found, TEMPLATE.read_text(encoding="utf-8")))
+    write_text(REPORT.with_suffix(".html"), html(found))
+    return found
+
+
+def _key(base: str | None) -> str:
+    """Return what a verdict depends on, as a hash: commits, configuration, code, and by dvc.lock data and model."""
+    made = hashlib.sha256(f"{head()} {base_commit(base)}".encode())
+    for path in [*READ, *sorted(Path("src").rglob("*.py"))]:
+        made.update(f"\0{path}\0".encode())
+        made.update(path.read_bytes() if path.exists() else b"")
+    return made.hexdigest()

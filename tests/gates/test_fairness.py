@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from assay.gates.fairness import judge
+from judged import ROWS, answers, evidence, params, scores, table
+from patients import contract, patients
+
+DATA, TARGET = patients(ROWS)
+BASE = scores(TARGET, 0.5)
+SPEC = contract(sensitive=["smoker", "ward"])
+LOOSE = params(fairness={"difference": 0.9, "margin": 0.1})
+
+
+def test_without_a_sensitive_column_there_is_nothing_to_judge():
+    outcome = judge(evidence(answers(BASE, TARGET), None))
+    assert outcome.verdict == "SKIP"
+    assert "names no sensitive column" in outcome.reason
+
+
+def test_a_group_that_is_treated_otherwise_is_rejected_by_name():
+    smoker = DATA["smoker"] == 1
+    unfair = np.eye(2)[np.where(smoker, 1, TARGET)]
+    outcome = judge(evidence(answers(unfair, TARGET), None, spec=SPEC))
+    assert outcome.verdict == "REJECT"
+    assert "by smoker differ by" in outcome.reason
+
+
+def test_a_group_that_falls_behind_the_champion_is_rejected_below_the_limit():
+    smoker = DATA["smoker"] == 1
+    unfair = np.eye(2)[np.where(smoker, 1 - TARGET, TARGET)]
+    outcome = judge(evidence(answers(unfair, TARGET), answers(BASE, TARGET), spec=SPEC, params=LOOSE))
+    assert outcome.verdict == "REJECT"
+    assert "worse than the champion's" in outcome.reason
+
+
+def test_the_champion_itself_passes_below_the_limit():
+    outcome = judge(evidence(answers(BASE, TARGET), answers(BASE, TARGET), spec=SPEC, params=LOOSE))
+    assert outcome.verdict == "PROMOTE"
+    assert set(outcome.measured["columns"]) == {"smoker", "ward"}
+
+
+def test_groups_too_small_to_compare_hold():
+    few = evidence(answers(BASE[:20], TARGET[:20]), None, spec=contract(sensitive=["street"]))
+    assert judge(few).verdict == "HOLD"
+
+
+@pytest.mark.parametrize("task", ["multiclass", "regression"])
+def test_other_tasks_have_their_own_rates(task):
+    spec = contract(task, sensitive=["ward"])
+    target = patients(ROWS, task)[1]
+    west = DATA["ward"] == "west"
+    right = target if task == "regression" else np.eye(3)[target]
+    off = (
+        target + 5.0 * west * target.std()
+        if task == "regression"
+        else np.eye(3)[np.where(west, (target + 1) % 3, target)]
+    )
+    fair = judge(evidence(answers(right, target), None, spec=spec, rows=table(task=task)))
+    unfair = judge(evidence(answers(off, target), None, spec=spec, rows=table(task=task)))
+    assert (fair.verdict, unfair.verdict) == ("PROMOTE", "REJECT")
