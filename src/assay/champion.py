@@ -96,6 +96,8 @@ def _rebuild(commit: str, folder: Path) -> None:
         _run("dvc", "config", "--local", "cache.dir", str(_cache().parent.parent.resolve()), cwd=worktree)
         run_python(worktree, "-c", "from assay.cli import main; main()", "repro")
         for part in PARTS:
+            # A part of it may have been there after all.
+            shutil.rmtree(folder / part, ignore_errors=True)
             if (worktree / part).exists():
                 shutil.move(worktree / part, folder / part)
     finally:

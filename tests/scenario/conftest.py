@@ -1,14 +1,12 @@
 """Projects to try things in. What is costly to make is made once for all workers, and copied."""
 
-import fcntl
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from scenario.project import Done, Project, clone, make_template
+from scenario.project import Done, Project, clone, make_template, once
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +21,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def template(shared: Path) -> Project:
     """A repository to clone: this one, as it is in the working tree."""
     project = Project(shared / "template", shared / "home")
-    _once(project.root, lambda: make_template(project.root, project.home))
+    once(project.root, lambda: make_template(project.root, project.home))
     return project
 
 
@@ -41,7 +39,7 @@ def first_run(template: Project, shared: Path) -> tuple[Project, Done]:
         # A project as it is after the work: committed, so that experiments and differences have something to refer to.
         project.ok("git", "commit", "--quiet", "--allow-empty", "--all", "--message", "Trained")
 
-    _once(project.root, make)
+    once(project.root, make)
     return project, Done(*json.loads(printed.read_text()))
 
 
@@ -57,13 +55,3 @@ def finished(first_run: tuple[Project, Done], tmp_path: Path) -> Project:
     made, done = first_run
     assert done.returncode == 0, done.stdout + done.stderr
     return made.copy(tmp_path / "project")
-
-
-def _once(folder: Path, make: Callable[[], object]) -> None:
-    """Make a folder unless another worker did; the others wait."""
-    made = folder.with_suffix(".made")
-    with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists():
-            make()
-            made.touch()

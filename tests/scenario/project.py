@@ -1,9 +1,11 @@
 """A project as a person has it after `git clone`, and the commands that are typed in it."""
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,3 +141,13 @@ def clone(template: Project, root: Path) -> Project:
     """Return a fresh clone."""
     template.ok("git", "clone", "--quiet", str(template.root), str(root))
     return Project(root, template.home)
+
+
+def once(folder: Path, make: Callable[[], object]) -> None:
+    """Make a folder unless another worker did; the others wait."""
+    made = folder.with_suffix(".made")
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            make()
+            made.touch()

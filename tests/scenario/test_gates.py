@@ -1,0 +1,193 @@
+"""The verdict and the report in real clones, as a person gets them."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scenario.project import Project, once, stages_run
+
+PASSED, REJECTED, HELD = 0, 1, 3
+
+
+def judged(project: Project, status: int, *arguments: str) -> dict[str, Any]:
+    """Run `assay gate` and return the verdict, which has to have this exit status."""
+    done = project.run("assay", "gate", "--json", *arguments)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == status, done.stdout[-3000:] + done.stderr[-3000:]
+    verdict: dict[str, Any] = json.loads(done.stdout)
+    assert json.loads((project.root / "reports/verdict.json").read_text()) == verdict
+    return verdict
+
+
+def outcome(verdict: dict[str, Any], gate: str) -> dict[str, Any]:
+    return next(outcome for outcome in verdict["outcomes"] if outcome["gate"] == gate)
+
+
+@pytest.fixture(scope="session")
+def judged_once(first_run, shared: Path) -> Project:
+    """A project of which `assay pr` has given a verdict."""
+    made = Project(shared / "judged", first_run[0].home)
+
+    def make() -> None:
+        first_run[0].copy(made.root)
+        made.ok("assay", "pr")
+
+    once(made.root, make)
+    return made
+
+
+def test_a_pull_request_that_changes_nothing_passes_and_leaves_a_whole_report(judged_once: Project):
+    verdict = json.loads((judged_once.root / "reports/verdict.json").read_text())
+    assert verdict["verdict"] == "PROMOTE"
+    assert {o["gate"] for o in verdict["outcomes"]} >= {
+        *("contract", "leakage", "lock", "reproducibility", "quality", "slices", "calibration", "robustness"),
+        *("dominance", "fairness", "expectations", "parity"),
+    }
+    assert all(set(o) == {"gate", "verdict", "reason", "measured", "limit"} for o in verdict["outcomes"])
+    assert verdict["candidate"] == verdict["champion"]
+    assert set(verdict["candidate"]) == {"commit", "data", "model", "contract"}
+    assert None not in verdict["candidate"].values()
+    report = (judged_once.root / "reports/report.md").read_text()
+    assert report.index("PROMOTE") < report.index("roc_auc")
+    assert len(report) <= 60_000
+    assert (judged_once.root / "reports/report.html").stat().st_size > 10_000
+
+
+def test_the_second_time_the_verdict_stands(judged_once: Project, tmp_path: Path):
+    project = judged_once.copy(tmp_path / "project")
+    before = (project.root / "reports/report.json").read_bytes()
+    done = project.run("assay", "pr")
+    assert done.returncode == PASSED
+    assert "it stands" in done.stderr
+    assert stages_run(done.stdout) == []
+    assert (project.root / "reports/report.json").read_bytes() == before
+
+
+def test_a_verdict_does_not_stand_when_a_gate_has_changed(judged_once: Project, tmp_path: Path):
+    project = judged_once.copy(tmp_path / "project")
+    project.edit(
+        "src/assay/gates/quality.py", "    name = evidence", '    raise KeyError("no such thing")\n    name = evidence'
+    )
+    done = project.run("assay", "pr", "--json")
+    assert done.returncode == HELD
+    verdict = json.loads(done.stdout)["verdict"]
+    # The gate that raises is held with the error as its reason; the others have judged.
+    assert outcome(verdict, "quality")["verdict"] == "HOLD"
+    assert "KeyError: 'no such thing'" in outcome(verdict, "quality")["reason"]
+    assert outcome(verdict, "slices")["verdict"] == "PROMOTE"
+
+
+def test_the_report_of_a_verdict_is_made_anew(judged_once: Project, tmp_path: Path):
+    project = judged_once.copy(tmp_path / "project")
+    for name in ("report.json", "report.md", "report.html"):
+        (project.root / "reports" / name).unlink()
+    project.ok("assay", "report")
+    assert (project.root / "reports/report.html").exists()
+    (project.root / "reports/verdict.json").write_text('{"verdict": "PROM')
+    assert "reports/verdict.json: not a whole JSON file" in project.refused("assay", "report")
+    (project.root / "reports/verdict.json").unlink()
+    assert "reports/verdict.json: there is no such file" in project.refused("assay", "report")
+
+
+def test_a_verdict_of_something_else_is_refused(judged_once: Project, tmp_path: Path):
+    project = judged_once.copy(tmp_path / "project")
+    (project.root / "reports/verdict.json").write_text('{"verdict": "PROMOTE", "champion": null, "outcomes": [1]}')
+    assert project.refused("assay", "report")
+
+
+def test_a_worse_model_is_rejected_for_its_quality_and_a_person_may_accept_it(finished: Project):
+    finished.set_params(model__parameters={"C": 1e-6})
+    finished.ok("assay", "repro")
+    verdict = judged(finished, REJECTED)
+    assert outcome(verdict, "calibration")["verdict"] == "REJECT"
+    stopped = [o["gate"] for o in verdict["outcomes"] if o["verdict"] in ("HOLD", "REJECT")]
+    word = "".join(
+        f"  - gate: {gate}\n    by: Ada\n    why: to see\n    model: {verdict['candidate']['model'][:12]}\n"
+        for gate in stopped
+    )
+    (finished.root / "overrides.yaml").write_text(f"overrides:\n{word}")
+    accepted = judged(finished, PASSED)
+    assert {o["gate"] for o in accepted["overrides"]} == set(stopped)
+    assert accepted["outcomes"] == verdict["outcomes"]
+
+
+def test_a_first_model_is_judged_by_itself(finished: Project):
+    finished.ok("git", "rm", "--quiet", "--cached", "dvc.lock", "metrics.json")
+    finished.ok("git", "commit", "--quiet", "--message", "No model yet")
+    verdict = judged(finished, PASSED, "--base", "HEAD")
+    assert verdict["champion"] is None
+    assert outcome(verdict, "quality")["measured"]["champion"]["verdict"] == "SKIP"
+    assert "no champion yet" in outcome(verdict, "slices")["reason"]
+
+
+def test_a_base_that_does_not_exist_is_refused(finished: Project):
+    assert "there is no commit 'nowhere'" in finished.refused("assay", "gate", "--base", "nowhere")
+    assert "there is no commit 'nowhere'" in finished.refused("assay", "pr", BASE="nowhere")
+
+
+def test_another_question_cannot_be_compared_and_needs_a_person(finished: Project):
+    finished.edit("contract.yaml", "positive: malignant", "positive: benign")
+    finished.ok("assay", "repro")
+    verdict = judged(finished, HELD)
+    assert "positive malignant -> benign" in outcome(verdict, "contract")["reason"]
+    assert "has to accept it" in outcome(verdict, "quality")["reason"]
+
+
+def test_data_that_breaks_the_contract_is_rejected_though_no_model_was_trained(finished: Project):
+    data = finished.root / "data/breast_cancer.csv"
+    lines = data.read_text().splitlines(keepends=True)
+    data.write_text("".join([lines[0], lines[1].replace(lines[1].split(",")[0], "-5", 1), *lines[2:]]))
+    done = finished.run("assay", "pr", "--json")
+    assert done.returncode == REJECTED, done.stderr
+    verdict = json.loads(done.stdout)["verdict"]
+    assert "breaks contract.yaml" in outcome(verdict, "contract")["reason"]
+    assert outcome(verdict, "quality")["reason"].startswith("not judged")
+    assert "REJECT" in (finished.root / "reports/report.md").read_text().splitlines()[0]
+
+
+def test_a_committed_lock_that_is_stale_is_held_until_it_is_committed(finished: Project):
+    finished.set_params(model__parameters={"C": 0.9})
+    finished.ok("git", "commit", "--quiet", "--all", "--message", "Edited in the browser")
+    finished.ok("assay", "repro")
+    verdict = judged(finished, HELD, "--base", "HEAD~1")
+    assert "commit the new one" in outcome(verdict, "lock")["reason"]
+    assert [o["gate"] for o in verdict["outcomes"] if o["verdict"] in ("HOLD", "REJECT")] == ["lock"]
+    finished.ok("git", "commit", "--quiet", "--all", "--message", "The lock")
+    judged(finished, PASSED, "--base", "HEAD~2")
+
+
+@pytest.mark.parametrize("damage", ["truncated", "foreign", "gone"])
+def test_results_that_are_damaged_are_no_evidence(finished: Project, damage: str):
+    for name in ("build/split/test.parquet", "metrics.json"):
+        path = finished.root / name
+        content = path.read_bytes()
+        path.unlink()
+        if damage != "gone":
+            path.write_bytes(content[: len(content) // 2] if damage == "truncated" else b"\x89PNG\r\n")
+    verdict = judged(finished, HELD)
+    assert outcome(verdict, "quality")["verdict"] == "HOLD"
+    assert "not judged" in outcome(verdict, "quality")["reason"]
+
+
+def test_two_verdicts_at_once_are_the_same(finished: Project):
+    shutil.rmtree(finished.root / ".assay", ignore_errors=True)
+    both = [
+        subprocess.Popen(
+            ["assay", "gate", "--json"],
+            cwd=finished.root,
+            env=finished.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    said = [process.communicate() for process in both]
+    assert [process.returncode for process in both] == [PASSED, PASSED], said
+    assert said[0][0] == said[1][0]
+    assert finished.leftovers() == []
+    assert [p.name[0] for p in (finished.root / ".assay/champions").iterdir()] != ["."]
