@@ -52,8 +52,9 @@ def run(base: str | None) -> dict[str, Any]:
 def report(base: str | None) -> dict[str, Any]:
     """Write the report of the verdict that is there; return its data. Raises InputError if there is none."""
     from assay.champion import restore
+    from assay.report.data import read_verdict
 
-    verdict = read_json(VERDICT)
+    verdict = read_verdict(VERDICT)
     champion = verdict["champion"]
     return _write(verdict, restore(champion["commit"]) if champion else None, base, {}, time.time())
 

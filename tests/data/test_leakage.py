@@ -6,6 +6,7 @@ import pytest
 
 from assay.contract.spec import Contract
 from assay.data.leakage import class_shares, duplicates, leakage, overlap
+from assay.data.split import parts
 from assay.outcomes import Outcome
 from assay.params import Prepare, Validate
 from examples import small
@@ -189,7 +190,9 @@ def test_a_number_has_no_classes() -> None:
     assert class_shares(pa.table({"x": [1.0], "sick": [1.0]}), made, LIMITS).verdict == "SKIP"
 
 
-SHARES = Prepare(test=0.3, validation=0.2, salt="assay")
+def overlapping(rows: pa.Table, made: Contract) -> Outcome:
+    split = parts(rows, made, Prepare(test=0.3, validation=0.2, salt="assay"))
+    return overlap(split["train"], split["test"], made, LIMITS)
 
 
 def test_rows_that_differ_in_their_id_only_are_held_when_they_are_on_both_sides() -> None:
@@ -197,14 +200,67 @@ def test_rows_that_differ_in_their_id_only_are_held_when_they_are_on_both_sides(
     patients, sick = [f"p{number}" for number in range(N)], TARGETS["binary"]
     again = pa.table({"patient": patients, "x": np.resize(NOISE[:50], N), "sick": sick})
     apart = pa.table({"patient": patients, "x": NOISE, "sick": sick})
-    held = overlap(again, made, SHARES, LIMITS)
+    held = overlapping(again, made)
     assert held.verdict == "HOLD"
     assert held.measured["share"] > 0.9
-    assert overlap(apart, made, SHARES, LIMITS).verdict == "PROMOTE"
+    assert overlapping(apart, made).verdict == "PROMOTE"
 
 
 def test_repeated_rows_without_an_id_are_on_one_side_and_overlap_in_none() -> None:
     made = small({"x": NUMBER})
     again = pa.table({"x": np.resize(NOISE[:50], N), "sick": TARGETS["binary"]})
-    assert overlap(again, made, SHARES, LIMITS).measured == {"rows": 0, "share": 0.0}
+    assert overlapping(again, made).measured == {"rows": 0, "near": 0, "share": 0.0}
     assert duplicates(again, made, LIMITS).verdict == "HOLD"
+
+
+def wide(rows: int, seed: int) -> dict[str, np.ndarray]:
+    """Return rows of eight numbers, a category and a time: no two of them are near each other."""
+    rng = np.random.default_rng(seed)
+    made: dict[str, np.ndarray] = {f"x{i}": rng.normal(size=rows) for i in range(8)}
+    made["ward"] = rng.choice(["north", "south"], rows).astype(object)
+    made["seen"] = np.datetime64("2024-01-01", "us") + rng.integers(0, 10**13, rows).astype("timedelta64[us]")
+    return made
+
+
+WIDE = small(
+    {
+        **{f"x{i}": {"kind": "number", "missing": "allow"} for i in range(8)},
+        "ward": {"kind": "category", "values": ["north", "south"]},
+        "seen": {"kind": "time"},
+    }
+)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-6, 1e-3])
+def test_test_rows_copied_into_the_training_rows_are_held_with_any_small_noise(noise: float) -> None:
+    test = wide(200, 1)
+    rng = np.random.default_rng(2)
+    moved = {n: v + noise * rng.normal(size=200) if v.dtype == np.float64 else v for n, v in test.items()}
+    train = {name: np.concatenate([values, moved[name]]) for name, values in wide(400, 3).items()}
+    outcome = overlap(pa.table(train), pa.table(test), WIDE, LIMITS)
+    assert outcome.verdict == "HOLD"
+    assert outcome.measured["rows"] + outcome.measured["near"] == 200
+
+
+def test_rows_that_differ_in_one_feature_are_not_copies() -> None:
+    test = wide(200, 1)
+    for name, values in test.items():
+        other = np.where(values == "north", "south", "north") if name == "ward" else np.roll(values, 1)
+        train = {n: np.concatenate([v, other if n == name else test[n]]) for n, v in wide(400, 3).items()}
+        assert overlap(pa.table(train), pa.table(test), WIDE, LIMITS).verdict == "PROMOTE", name
+
+
+def test_among_few_features_neighbours_are_no_copies() -> None:
+    rng = np.random.default_rng(0)
+    train, test = (pa.table({"x": rng.normal(size=rows)}) for rows in (2000, 500))
+    outcome = overlap(train, test, small({"x": NUMBER}), LIMITS)
+    assert outcome.verdict == "PROMOTE"
+    assert outcome.measured["near"] <= 5
+
+
+def test_what_is_missing_lies_beside_what_is_missing_too() -> None:
+    test = wide(100, 1)
+    test["x0"][:] = np.nan
+    there = {**test, "x0": np.zeros(100)}
+    assert overlap(pa.table(test), pa.table(test), WIDE, LIMITS).measured["rows"] == 100
+    assert overlap(pa.table(there), pa.table(test), WIDE, LIMITS).measured["share"] == 0

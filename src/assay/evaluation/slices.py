@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control, ttest_ind
-from sliceline.slicefinder import Slicefinder
 
 from assay.contract.spec import Boolean, Contract
 from assay.data.columns import Columns
@@ -97,6 +96,9 @@ def discover(data: Columns, losses: np.ndarray, *, min_rows: int) -> list[Slice]
     for j, conditions in enumerate(choices.values()):
         for code, condition in enumerate(conditions, start=1):
             codes[condition.holds(data), j] = code
+    # Imported here, since it compiles, and not all who judge slices look for some.
+    from sliceline.slicefinder import Slicefinder
+
     finder = Slicefinder(alpha=0.9, k=FOUND, max_l=2, min_sup=max(FEWEST, min_rows), verbose=False)
     finder.fit(codes, losses)
     conditions_of = list(choices.values())
