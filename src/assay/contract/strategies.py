@@ -25,6 +25,16 @@ def rows(contract: Contract) -> st.SearchStrategy[Row]:
     )
 
 
+def feature_rows(
+    contract: Contract, given: Mapping[str, st.SearchStrategy[Any]] | None = None
+) -> st.SearchStrategy[Row]:
+    """Return rows of the features alone that keep to the contract, some of them with values that are `given`."""
+    drawn = {name: cells(column, contract.missing_markers) for name, column in contract.features.items()}
+    drawn |= given or {}
+    # Half as dear as fixed_dictionaries, which draws the values in another order each time.
+    return st.tuples(*drawn.values()).map(lambda values: dict(zip(drawn, values, strict=True)))
+
+
 def broken_rows(contract: Contract) -> st.SearchStrategy[tuple[Row, str, str]]:
     """Return rows with exactly one violation, each with the column and the rule of `assay.contract.rules` it breaks.
 
@@ -130,8 +140,9 @@ def _broken(column: Column, markers: Sequence[str]) -> dict[str, st.SearchStrate
 
 def _numbers(low: float, high: float) -> st.SearchStrategy[float]:
     """Return finite floats of a range, with its ends, their neighbours, both zeros and the smallest numbers in it."""
-    ends = [low, math.nextafter(low, math.inf), math.nextafter(high, -math.inf), high]
-    special = [one for one in (*ends, 0.0, -0.0, SMALLEST, -SMALLEST) if math.isfinite(one) and low <= one <= high]
+    # Zero and the ends come first: what fails is shrunk towards the front.
+    beside = [math.nextafter(low, math.inf), math.nextafter(high, -math.inf), SMALLEST, -SMALLEST, -0.0]
+    special = [one for one in (0.0, low, high, *beside) if math.isfinite(one) and low <= one <= high]
     drawn = _floats(low, high)
     return st.sampled_from(special) | drawn if special else drawn
 

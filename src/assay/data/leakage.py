@@ -43,8 +43,8 @@ def overlap(train: pa.Table, test: pa.Table, contract: Contract, limits: Validat
     """Count test rows that a training row repeats in every feature: the model has seen them, whatever their id.
 
     Rows repeat each other when they are equal, and also when every number lies within 2 % of its interquartile range:
-    a copy with a little noise is a copy. Among few features such neighbours are the rule; so of the near ones only those
-    count that are more than the training rows have among themselves. Up to 200,000 training rows are looked at.
+    a copy with a little noise is a copy. Among few features such neighbours are the rule; so of the near ones only
+    those count that are more than the training rows have among themselves. 200,000 training rows are looked at.
     """
     known, asked = (row_keys(side, list(contract.features), "duplicates") for side in (train, test))
     equal = int(np.isin(asked, known).sum())

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ FEW = 30
 RANDOM_TABLES = (999, 49_999)
 CLEARLY_CHANCE = 0.05
 SMALLEST_EXPECTED = 5
+STRETCHES = 20
 
 
 @dataclass(frozen=True)
@@ -194,32 +196,37 @@ def new_rows(found: Changes) -> np.ndarray:
 def shifts(before: Version, now: Version, new: np.ndarray) -> list[Shift]:
     """Compare some rows now (a mask) with all rows before, in the distribution of each feature and of the target.
 
-    Numbers, times and the lengths of texts: distance and two-sample test of Kolmogorov and Smirnov. Times, and the
-    column of a split by time, are expected to go on: only how far rows lie earlier counts. Categories and booleans:
-    total variation, and the chi-squared test of independence; where it expects fewer than 5 rows of some value,
-    Fisher's exact test for two values and random tables for more. Whether a value is missing is tested by itself.
-    Rows of one group are alike, so of a split by group one row of each is looked at. Of more than 100,000 rows a
-    sample of so many is.
+    Numbers, times and the lengths of texts: distance and two-sample test of Kolmogorov and Smirnov. Categories,
+    booleans, and whether a value is missing: total variation, and the chi-squared test of independence; where it
+    expects fewer than 5 rows of some value, Fisher's exact test for two values and random tables for more.
+
+    Times, and the column of a split by time, are expected to go on: only how far rows lie earlier counts. With a split
+    by time the others are expected to vary with it: the distance is what exceeds that of the most unlike of up to 20
+    earlier stretches of as many rows from the rest. Rows of one group are alike, so of a split by group one row of each
+    is looked at. Of more than 100,000 rows a sample of so many is.
     """
-    contract, added = now.contract, now.table.filter(pa.array(new))
+    contract, fresh = now.contract, now.table.filter(pa.array(new))
     columns = {name: column for name, column in shared(before.contract, contract).items() if not isinstance(column, Id)}
-    old, fresh = (_independent(table, contract, list(columns)) for table in (before.table, added))
-    distances: dict[str, float] = {}
-    tests: dict[tuple[str, str], float] = {}
+    earlier = _stretches(before.table, contract, fresh.num_rows)
+    tables = [_independent(table, contract, list(columns)) for table in (before.table, fresh, *earlier)]
+    part = fresh.num_rows / before.table.num_rows
+    looks: dict[tuple[str, str], tuple[float, float]] = {}
     for name, column in columns.items():
         goes_on = isinstance(column, Time) or (contract.split.by == "time" and contract.split.column == name)
-        distances[name], tests[name, "values"] = _compare(old[name], fresh[name], column, goes_on=goes_on)
-        if old[name].null_count + fresh[name].null_count:
-            gaps = np.array([[side.null_count, len(side) - side.null_count] for side in (old[name], fresh[name])])
-            tests[name, "missing"] = _independence(gaps)
-    q = dict(zip(tests, false_discovery_control(list(tests.values()), method="by"), strict=True)) if tests else {}
+        values = [_known(table[name], column) for table in tables]
+        looks[name, "values"] = _look(values, part, goes_on=goes_on)
+        if tables[0][name].null_count + tables[1][name].null_count:
+            gaps = [np.asarray(pc.is_null(table[name])) for table in tables]
+            looks[name, "missing"] = _look(gaps, part, goes_on=False)
+    found = [p for _, p in looks.values()]
+    q = dict(zip(looks, false_discovery_control(found, method="by"), strict=True)) if found else {}
     return [
         Shift(
             name,
-            distances[name],
+            looks[name, "values"][0],
             float(q[name, "values"]),
-            _missing_share(before.table[name]),
-            _missing_share(added[name]),
+            before.table[name].null_count / before.table.num_rows,
+            fresh[name].null_count / max(fresh.num_rows, 1),
             float(q.get((name, "missing"), 1.0)),
         )
         for name in columns
@@ -227,9 +234,9 @@ def shifts(before: Version, now: Version, new: np.ndarray) -> list[Shift]:
 
 
 def class_shares(labels: pa.ChunkedArray) -> dict[str, float]:
-    """Return the share of each label among those that are known."""
-    counts = _label_counts(labels)
-    return {label: count / counts.total() for label, count in counts.items()}
+    """Return the share of each label."""
+    counts = Counter(labels.to_pylist())
+    return {label: count / len(labels) for label, count in counts.items()}
 
 
 def _independent(table: pa.Table, contract: Contract, names: list[str]) -> pa.Table:
@@ -242,27 +249,65 @@ def _independent(table: pa.Table, contract: Contract, names: list[str]) -> pa.Ta
     return sample(table, SAMPLE, seed=0)
 
 
-def _compare(old: pa.ChunkedArray, new: pa.ChunkedArray, column: Column, *, goes_on: bool) -> tuple[float, float]:
-    """Return the distance between the known values of both sides, and the p-value of its test."""
-    old, new = old.drop_null(), new.drop_null()
-    if not len(old) or not len(new):
-        return 0.0, 1.0
+def _stretches(table: pa.Table, contract: Contract, length: int) -> list[pa.Table]:
+    """Return stretches of time with so many rows each, spread over all of it; none but for a split by time."""
+    number = min(STRETCHES, table.num_rows // max(length, 1))
+    if contract.split.by != "time" or contract.split.column not in table.column_names or number < 2:
+        return []
+    ordered = table
+    return [ordered.slice(start * (table.num_rows // number), length) for start in range(number)]
+
+
+def _known(values: pa.ChunkedArray, column: Column) -> np.ndarray:
+    """Return the values that are not missing: labels as objects, all else as numbers."""
+    values = values.drop_null()
     if isinstance(column, Boolean | Category):
-        counts = [_label_counts(side) for side in (old, new)]
-        table = np.array([[side[label] for label in sorted(set().union(*counts))] for side in counts])
-        return float(np.abs(np.subtract(*(table / table.sum(axis=1, keepdims=True)))).sum() / 2), _independence(table)
-    # The exact test cannot be computed for many rows, and the asymptotic one is wrong for few.
-    method = "exact" if min(len(old), len(new)) < FEW else "asymp"
-    test = ks_2samp(_numbers(new), _numbers(old), alternative="greater" if goes_on else "two-sided", method=method)
-    return float(test.statistic), float(test.pvalue)
-
-
-def _numbers(values: pa.ChunkedArray) -> np.ndarray:
+        return np.array(values.cast(pa.string()).to_pylist(), dtype=object)
     if pa.types.is_string(values.type):
         values = pc.utf8_length(values)
     elif pa.types.is_timestamp(values.type):
         values = values.cast(pa.int64())
     return np.asarray(values.to_numpy())
+
+
+def _look(sides: list[np.ndarray], part: float, *, goes_on: bool) -> tuple[float, float]:
+    """Return the distance of the second side from the first, beyond the usual one, and its p-value.
+
+    The other sides are stretches of the first, each a `part` of it.
+    """
+    old, new, *earlier = sides
+    if not len(old) or not len(new):
+        return 0.0, 1.0
+    distance, p = _distance(old, new, goes_on=goes_on), _p_value(old, new, goes_on=goes_on)
+    if goes_on or p > CLEARLY_CHANCE:
+        return distance, p
+    # A stretch is a part of what it is held against, which makes it seem nearer.
+    usual = max((_distance(old, one, goes_on=False) / (1 - part) for one in earlier if len(one)), default=0.0)
+    return (distance - usual, p) if distance > usual else (0.0, 1.0)
+
+
+def _distance(old: np.ndarray, new: np.ndarray, *, goes_on: bool) -> float:
+    if old.dtype in (object, bool):
+        counts = _counts_of_each(old, new)
+        return float(np.abs(np.subtract(*(counts / counts.sum(axis=1, keepdims=True)))).sum() / 2)
+    return float(_kolmogorov_smirnov(old, new, goes_on=goes_on).statistic)
+
+
+def _p_value(old: np.ndarray, new: np.ndarray, *, goes_on: bool) -> float:
+    if old.dtype in (object, bool):
+        return _independence(_counts_of_each(old, new))
+    return float(_kolmogorov_smirnov(old, new, goes_on=goes_on).pvalue)
+
+
+def _counts_of_each(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    counts = [Counter(side.tolist()) for side in (old, new)]
+    return np.array([[side[value] for value in sorted({*counts[0], *counts[1]})] for side in counts])
+
+
+def _kolmogorov_smirnov(old: np.ndarray, new: np.ndarray, *, goes_on: bool) -> Any:
+    # The exact test cannot be computed for many rows, and the asymptotic one is wrong for few.
+    method = "exact" if min(len(old), len(new)) < FEW else "asymp"
+    return ks_2samp(new, old, alternative="greater" if goes_on else "two-sided", method=method)
 
 
 def _independence(table: np.ndarray) -> float:
@@ -281,11 +326,3 @@ def _independence(table: np.ndarray) -> float:
         if p > CLEARLY_CHANCE:
             break
     return p
-
-
-def _label_counts(labels: pa.ChunkedArray) -> Counter[str]:
-    return Counter({str(entry["values"]): entry["counts"] for entry in pc.value_counts(labels.drop_null()).to_pylist()})
-
-
-def _missing_share(values: pa.ChunkedArray) -> float:
-    return float(values.null_count / max(len(values), 1))

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel
 
-from assay.contract.spec import Contract, Slice
+from assay.config import flat
+from assay.contract.spec import Contract
 from assay.data.versions import Changes, Shift, Version, changes, class_shares, new_rows, shifts
 from assay.evaluation.metrics import significant
 from assay.outcomes import Outcome, Verdict, combined
@@ -15,8 +15,11 @@ from assay.params import ContractGate
 
 NAMED = 3
 LISTED = 50
-# What people read, and where the file lies.
-SAYS_NOTHING_OF_THE_DATA = {"name", "description", "about", "data", "columns", "reason"}
+# What people read, and where the file lies; columns are compared one by one.
+NOT_OF_THE_DATA: Any = {
+    **dict.fromkeys(("name", "description", "about", "data", "columns"), True),
+    "target": {"description"},
+}
 
 
 class Shares(NamedTuple):
@@ -72,7 +75,7 @@ def differences(before: Contract, now: Contract) -> list[str]:
 
     Descriptions, where the file lies, and the order of columns, values and lists make no difference.
     """
-    said = [*_field_differences("", _fields(before), _fields(now))]
+    said = [*_field_differences("", *(flat(made.model_dump(exclude=NOT_OF_THE_DATA)) for made in (before, now)))]
     for name in {**now.columns, **before.columns}:
         old, new = before.columns.get(name), now.columns.get(name)
         if old is None or new is None:
@@ -80,18 +83,9 @@ def differences(before: Contract, now: Contract) -> list[str]:
         elif old.kind != new.kind:
             said.append(f"column {name}: kind {old.kind} -> {new.kind}")
         else:
-            said += _field_differences(f"column {name}: ", _fields(old), _fields(new))
+            fields = (column.model_dump(exclude={"description", "reason"}) for column in (old, new))
+            said += _field_differences(f"column {name}: ", *fields)
     return said
-
-
-def _fields(part: BaseModel, prefix: str = "") -> dict[str, Any]:
-    """Return what a part of the contract says, with the keys of its parts as target.positive."""
-    made: dict[str, Any] = {}
-    for key, value in part:
-        if (key in SAYS_NOTHING_OF_THE_DATA and prefix + key != "target.name") or value is None:
-            continue
-        made |= _fields(value, f"{prefix}{key}.") if isinstance(value, BaseModel) else {prefix + key: value}
-    return made
 
 
 def _field_differences(where: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
@@ -111,8 +105,8 @@ def _text(value: Any) -> str:
     match value:
         case None:
             return "none"
-        case Slice():
-            return f"{value.column} {_text(value.edges)}" if value.edges else value.column
+        case {"column": column, "edges": edges}:
+            return f"{column} {_text(edges)}" if edges else str(column)
         case tuple():
             return f"[{', '.join(map(_text, value))}]"
         case float():
@@ -153,7 +147,7 @@ def _rewritten(found: Changes, before: Contract, now: Contract, limit: float) ->
     alike = "with the same id" if found.by_id else "that are otherwise the same"
     target = now.target.name
     # What a label means may have changed with the contract; then that is for its owner to accept.
-    labelled = now.task != "regression" and before.target == now.target
+    same_labels = now.task != "regression" and set(before.target.classes) == set(now.target.classes)
 
     def said(name: str) -> str:
         what = "is relabelled" if name == target and now.task != "regression" else "has another value"
@@ -166,7 +160,7 @@ def _rewritten(found: Changes, before: Contract, now: Contract, limit: float) ->
     if over:
         over.sort(key=lambda name: name != target)
         reason = _listed([said(name) for name in over])
-        most = labelled and found.rewritten.get(target, 0) > found.kept / 2
+        most = same_labels and found.rewritten.get(target, 0) > found.kept / 2
         return Outcome("rewritten values", "REJECT" if most else "HOLD", reason, measured, held_to)
     worst = next(iter(found.rewritten), None)
     reason = f"no value of the {found.kept} kept rows was rewritten" if worst is None else f"{said(worst)}, the most"
@@ -252,8 +246,8 @@ def _missing(moved: Sequence[Shift], who: str, limit: Mapping[str, float], *, ch
     if not named:
         return Outcome("missing shares changed", "SKIP", "both versions have no column in common", {}, held_to)
     allowed = _allowed(limit["missing_change"], by_chance=bool(large) and not over)
-    what = "more or fewer values are missing" if over else "about as many values are missing as before"
-    reason = f"{what} in {who}: {_listed(named)} ({allowed})"
+    what = "more or fewer" if over else "about as many"
+    reason = f"{what} values are missing in {who}{'' if over else ' as before'}: {_listed(named)} ({allowed})"
     verdict: Verdict = "HOLD" if over else "PROMOTE"
     return Outcome("missing shares changed", verdict, reason, {"columns": len(over)}, held_to)
 

@@ -54,7 +54,10 @@ def content(
         "slices": _slices(measured.get("slices", {})),
         "curves": _curves(here, champion),
         "drift": measured.get("contract", {}).get("previous version", {}).get("drift", []),
-        "expectations": measured.get("expectations", {}).get("expectations", []),
+        "expectations": [
+            {name: found[name] for name in ("name", "held", "examples", "row")} | {"said": found["reason"]}
+            for found in measured.get("expectations", {}).get("expectations", [])
+        ],
         "explanation": _explanation(analysis, _json(champion / ANALYSIS) if champion else {}),
         "card": str(MODELS / "card.md") if (MODELS / "card.md").exists() else None,
         "reproduce": {

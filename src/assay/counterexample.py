@@ -1,0 +1,107 @@
+"""The smallest example that fails, found by Hypothesis with few calls of the model."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import hypothesis
+from hypothesis import HealthCheck, Phase, Verbosity, given, settings
+from hypothesis.errors import Unsatisfiable
+from hypothesis.strategies import SearchStrategy
+
+T = TypeVar("T")
+
+# How many smaller forms of a failure are tried: a bound in calls and not in time, so that the result is the same on
+# every machine.
+ATTEMPTS = 500
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How an example fails: in which way, why in one sentence, and the figures."""
+
+    kind: str
+    reason: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+Failures = Callable[[Sequence[T]], Sequence[Failure | None]]
+
+
+def counterexample(
+    strategy: SearchStrategy[T], failures: Failures[T], *, examples: int, seed: int
+) -> tuple[int, tuple[T, Failure] | None]:
+    """Return how many examples were tried, and the smallest that fails in the way of the first, with its failure.
+
+    `failures` says of each example how it fails, or None where it does not. It gets all examples at once, and the
+    smaller forms of a failure one by one. The same strategy, failures and seed give the same result.
+    """
+    drawn = draw(strategy, examples, seed)
+    found = failures(drawn)
+    first = next(((one, failure) for one, failure in zip(drawn, found, strict=True) if failure is not None), None)
+    if first is None:
+        return len(drawn), None
+    known = {repr(example): failure for example, failure in zip(drawn, found, strict=True)}
+    asked = 0
+
+    def fails_alike(example: T) -> bool:
+        nonlocal asked
+        key = repr(example)
+        if key not in known and asked < ATTEMPTS:
+            asked += 1
+            known[key] = failures([example])[0]
+        failure = known.get(key)
+        return failure is not None and failure.kind == first[1].kind
+
+    smallest = _find(strategy, fails_alike, examples, seed)
+    failure = known.get(repr(smallest))
+    return len(drawn), first if smallest is None or failure is None else (smallest, failure)
+
+
+def draw(strategy: SearchStrategy[T], examples: int, seed: int) -> list[T]:
+    """Return examples of a strategy, fewer where it has no more; the same seed gives the same."""
+    drawn: list[T] = []
+    # `append` returns None: nothing is ever found.
+    _find(strategy, drawn.append, examples, seed)
+    return drawn
+
+
+def decisive(row: Mapping[str, Any], strategy: SearchStrategy[Any]) -> dict[str, Any]:
+    """Return the values of a row in which it is not the simplest that the strategy makes."""
+    plain = _find(strategy, lambda _: True, 100, 0)
+    return {name: value for name, value in row.items() if plain is None or value != plain[name]}
+
+
+def _find(strategy: SearchStrategy[T], condition: Callable[[T], object], examples: int, seed: int) -> T | None:
+    """Return the smallest example that meets a condition, or None if no example does."""
+    found: list[T] = []
+
+    # Every field is set: Hypothesis has a profile of its own for machines that run CI, and would fill in from that.
+    @settings(
+        max_examples=examples,
+        derandomize=False,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate, Phase.shrink),
+        print_blob=False,
+        report_multiple_bugs=False,
+        stateful_step_count=1,
+        suppress_health_check=tuple(HealthCheck),
+        verbosity=Verbosity.quiet,
+    )
+    @hypothesis.seed(seed)
+    @given(strategy)
+    def search(example: T) -> None:
+        if condition(example):
+            found[:] = [example]
+            raise _Found
+
+    try:
+        search()
+    except (_Found, Unsatisfiable):
+        return found[0] if found else None
+    return None
+
+
+class _Found(Exception):  # noqa: N818
+    pass

@@ -1,0 +1,177 @@
+"""The curves of a model as tables to read and charts to look at."""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import zip_longest
+from typing import Any
+
+from assay.report.data import Confusion, Curve, Curves, Learning, Points
+from assay.report.mermaid import CANDIDATE, CHAMPION, xychart
+from assay.report.words import number, percent
+
+GRID = [step / 40 for step in range(41)]
+MOST_CLASSES = 8
+BARS = 15
+LEGEND = "Blue is the candidate, orange the champion."
+
+Figure = dict[str, Any]
+
+
+def figures(curves: Curves) -> list[Figure]:
+    """Return each curve that is known: its name, title, a sentence on how to read it, a table and a Mermaid chart.
+
+    The table is `head` and `rows` of text; the chart is "" where none can be drawn, and `legend` says its colours.
+    """
+    makers: list[tuple[Any, Callable[[Any], Figure]]] = [
+        (curves.roc, _roc),
+        (curves.precision_recall, _precision_recall),
+        (curves.reliability, _reliability),
+        (curves.confusion, _confusion),
+        (curves.residuals, _residuals),
+        (curves.learning, _learning),
+    ]
+    return [made for curve, make in makers if curve is not None and (made := make(curve))["rows"]]
+
+
+def _roc(curve: Curve) -> Figure:
+    def found(points: Points, share: float) -> float:
+        return max((y for x, y in points if x <= share), default=0.0)
+
+    return _line(
+        curve,
+        found,
+        [0.01, 0.05, 0.1, 0.2],
+        name="roc",
+        title="ROC curve",
+        note="What share of the positive rows is found when so many of the negative rows are taken for positive.",
+        axes=("false positive rate", "true positive rate"),
+    )
+
+
+def _precision_recall(curve: Curve) -> Figure:
+    def precise(points: Points, share: float) -> float:
+        return max((y for x, y in points if x >= share), default=0.0)
+
+    return _line(
+        curve,
+        precise,
+        [0.5, 0.8, 0.9, 0.95],
+        name="precision_recall",
+        title="Precision and recall",
+        note="What share of the rows taken for positive is positive when so many of the positive ones are found.",
+        axes=("recall", "precision"),
+    )
+
+
+def _line(
+    curve: Curve, at: Callable[[Points, float], float], shares: Sequence[float], *, axes: tuple[str, str], **about: str
+) -> Figure:
+    """Read a curve from 0 to 1 at the shares for its table, and all along for its chart."""
+    models = _models(curve)
+    x, y = axes
+    return about | {
+        "head": [x, *(f"{y}, {model}" for model, _, _ in models)],
+        "rows": [[percent(s), *(percent(at(points, s)) for _, _, points in models)] for s in shares if curve.candidate],
+        "chart": xychart(
+            (x, 0, 1),
+            y,
+            [("line", colour, [at(points, share) for share in GRID]) for _, colour, points in models],
+            ends=(0, 1),
+        ),
+        "legend": LEGEND if curve.champion else "",
+    }
+
+
+def _reliability(curve: Curve) -> Figure:
+    models = _models(curve)
+    bins = zip_longest(*(points for _, _, points in models))
+    said = [x for x, _ in curve.candidate]
+    return {
+        "name": "reliability",
+        "title": "Reliability",
+        "note": "Of the rows that a model gives such a probability, this share should be so, and this share was so.",
+        "head": [head for model, _, _ in models for head in (f"{model} said", "it was so")],
+        "rows": [[percent(v) for point in row for v in (point or (None, None))] for row in bins],
+        "chart": xychart(
+            ("part of the rows, by predicted probability", [str(place) for place in range(1, len(said) + 1)]),
+            "share",
+            [("bar", CANDIDATE, [y for _, y in curve.candidate]), ("line", CHAMPION, said)],
+            ends=(0, 1),
+        ),
+        "legend": "Blue is what was so for the candidate; a bar should reach the orange line, and not pass it.",
+    }
+
+
+def _confusion(confusion: Confusion) -> Figure:
+    labels = confusion.labels
+
+    def counted(i: int, j: int) -> str:
+        now = _cell(confusion.candidate, i, j)
+        return f"{number(now)} (was {number(_cell(confusion.champion, i, j))})" if confusion.champion else number(now)
+
+    figure = {"name": "confusion", "title": "Confusion", "chart": "", "legend": ""}
+    places = range(len(labels))
+    if len(labels) <= MOST_CLASSES:
+        rows = [[labels[i], *(counted(i, j) for j in places)] for i in places]
+        note = "How many rows of each class (down) got which answer (across)" + ", and got from the champion." * bool(
+            confusion.champion
+        )
+        return figure | {"note": note.removesuffix(".") + ".", "head": ["class", *labels], "rows": rows}
+    pairs = sorted(((i, j) for i in places for j in places if i != j), key=lambda p: -_cell(confusion.candidate, *p))
+    rows = [[labels[i], labels[j], counted(i, j)] for i, j in pairs[:20] if _cell(confusion.candidate, i, j)]
+    return figure | {"note": "The answers most often wrong.", "head": ["class", "answered", "rows"], "rows": rows}
+
+
+def _cell(matrix: Sequence[Sequence[int]], i: int, j: int) -> int:
+    return matrix[i][j] if i < len(matrix) and j < len(matrix[i]) else 0
+
+
+def _residuals(curve: Curve) -> Figure:
+    models = [(model, sorted(abs(y) for _, y in points)) for model, _, points in _models(curve)]
+    errors = [y for _, y in curve.candidate]
+    low, high = (min(errors), max(errors)) if errors else (0.0, 0.0)
+    width = (high - low) / BARS
+    counts = [0.0] * BARS
+    for error in errors:
+        counts[min(BARS - 1, math.floor((error - low) / width)) if width else 0] += 1
+    return {
+        "name": "residuals",
+        "title": "Residuals",
+        "note": "How far the truth lies from the prediction.",
+        "head": ["share of the rows", *(f"error up to, {model}" for model, _ in models)],
+        "rows": [
+            [percent(share), *(number(sizes[math.ceil(share * len(sizes)) - 1]) for _, sizes in models)]
+            for share in (0.5, 0.8, 0.95, 1.0)
+            if errors
+        ],
+        "chart": xychart(
+            ("truth minus prediction", [number(low + (bar + 0.5) * width) for bar in range(BARS)]),
+            "rows",
+            [("bar", CANDIDATE, counts)],
+        ),
+        "legend": "",
+    }
+
+
+def _learning(learning: Learning) -> Figure:
+    unseen = dict(learning.validation)
+    sizes = [size for size, _ in learning.train if size in unseen]
+    seen = dict(learning.train)
+    return {
+        "name": "learning",
+        "title": "Learning curve",
+        "note": "The loss of models fitted on so many rows. While it falls on the validation rows, more rows may help.",
+        "head": ["rows", "loss on them", "loss on validation rows"],
+        "rows": [[number(round(size)), number(seen[size]), number(unseen[size])] for size in sizes],
+        "chart": xychart(
+            ("rows", [number(round(size)) for size in sizes]),
+            "loss",
+            [("line", CANDIDATE, [unseen[size] for size in sizes]), ("line", CHAMPION, [seen[size] for size in sizes])],
+        ),
+        "legend": "Blue is the loss on validation rows, orange on the rows it was fitted on.",
+    }
+
+
+def _models(curve: Curve) -> list[tuple[str, str, Points]]:
+    models = [("champion", CHAMPION, curve.champion), ("candidate", CANDIDATE, curve.candidate)]
+    return [model for model in models if model[2] or model[0] == "candidate"]

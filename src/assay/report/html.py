@@ -1,0 +1,36 @@
+"""The report as one page that needs nothing else: no network, no script, no other file."""
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from assay.report.data import read
+from assay.report.plots import plots
+from assay.report.view import shortened, view
+
+TEMPLATE = Path(__file__).with_name("report.html.j2")
+MOST = 2000
+SECTIONS = ("metrics", "changed", "slices", "figures", "drift", "expectations", "explanation", "reproduce", "cost")
+
+
+def html(report: dict[str, Any]) -> str:
+    """Return the report as an HTML page with its plots inside.
+
+    Raises InputError for data of another shape.
+    """
+    typed = read(report)
+    shown, left = shortened(view(typed), dict.fromkeys(SECTIONS, MOST))
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["inline"] = _inline
+    # In the template a plot is marked as safe: Vega writes it, and escapes the texts in it.
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    return template.render(shown, left=left, plots=plots(typed))
+
+
+def _inline(text: str) -> Markup:
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return Markup.escape(text)
+    return Markup().join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))

@@ -1,0 +1,37 @@
+"""Numbers in the words of the report."""
+
+from collections.abc import Callable
+
+UNKNOWN = "-"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """Return a number with so many significant digits, in full where that is readable; a count stays exact."""
+    if value is None:
+        return UNKNOWN
+    if isinstance(value, int):
+        return f"{value:,}"
+    rounded = float(f"{value:.{digits}g}")
+    if 1e3 <= abs(rounded) < 1e15:
+        return f"{rounded:,.0f}"
+    return f"{rounded:.9f}".rstrip("0") if 1e-6 <= abs(rounded) < 1e-4 else f"{rounded:.4g}"
+
+
+def signed(value: float | None) -> str:
+    """Return a difference, with its sign; noise leaves it fewer digits worth reading."""
+    return ("+" if value is not None and value > 0 else "") + number(value, 3)
+
+
+def between(low: float | None, high: float | None, write: Callable[[float], str] = number) -> str:
+    """Return the ends of an interval, or "" where they are not known."""
+    return "" if low is None or high is None else f"{write(low)} to {write(high)}"
+
+
+def percent(share: float | None) -> str:
+    """Return a share in percent."""
+    return UNKNOWN if share is None else f"{number(round(100 * share, 6))}%"
+
+
+def seconds(time: float) -> str:
+    """Return a time in seconds, or in minutes where they are many."""
+    return f"{time:.1f} s" if abs(time) < 100 else f"{number(time / 60, 2)} min"
