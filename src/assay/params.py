@@ -111,11 +111,15 @@ class ReproducibilityGate(Gate):
 
 
 class QualityGate(Gate):
-    """The metric that decides, by how much it may be worse (`margin`), what it must reach (`floor`), and how surely."""
+    """The metric that decides, by how much it may be worse (`margin`), what it must reach (`floor`), and how surely.
+
+    `cost_margin` is by how much a decision may be dearer, as a share of what one without a model costs.
+    """
 
     metric: str | None = None
     margin: float | None = Field(default=None, ge=0)
     floor: float | None = None
+    cost_margin: float | None = Field(default=None, ge=0)
     confidence: float | None = Field(default=None, gt=0.5, lt=1)
     resamples: int | None = Field(default=None, ge=100)
 

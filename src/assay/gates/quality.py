@@ -3,7 +3,7 @@
 from assay.evaluation.metrics import Estimate, Metric, estimate, metrics_for, significant
 from assay.gates.comparing import against, beyond, difference, how, rounded, uncompared
 from assay.gates.evidence import Evidence
-from assay.outcomes import Outcome, combined
+from assay.outcomes import Outcome, Verdict, combined
 
 
 def judge(evidence: Evidence) -> Outcome:
@@ -17,9 +17,14 @@ def judge(evidence: Evidence) -> Outcome:
     metric = known[name]
     found = estimate(evidence.candidate.test, list(known.values()), **how(evidence))
     floor = _floor(found[name], metric, evidence)
-    outcome = combined(
-        "quality", [_champion(metric, list(known.values()), evidence), floor, _dummy(found[name], metric, evidence)]
-    )
+    dummy = _dummy(found[name], metric, evidence)
+    if evidence.rival is None:
+        outcome = combined("quality", [uncompared(evidence), floor, dummy])
+    else:
+        moved = difference(evidence, list(known.values()))
+        checks = [_champion(moved[name], metric, evidence), *_cost(moved, metric, evidence), floor, dummy]
+        outcome = combined("quality", checks)
+        outcome.measured["differences"] = {name: rounded(value) for name, value in moved.items()}
     outcome.measured["metrics"] = {name: rounded(value) for name, value in found.items()}
     return outcome
 
@@ -31,20 +36,31 @@ def _missing(evidence: Evidence, wanted: list[str]) -> str:
     return ", ".join(name for name in {**dict.fromkeys(wanted), **before} if name not in there)
 
 
-def _champion(metric: Metric, metrics: list[Metric], evidence: Evidence) -> Outcome:
+def _champion(found: Estimate, metric: Metric, evidence: Evidence) -> Outcome:
     limits = evidence.params.gates.quality
-    if evidence.rival is None:
-        return uncompared(evidence)
-    found = difference(evidence, metrics)
-    outcome = against(found[metric.name], metric, limits.margin or 0.0, limits.confidence or 0.95)
-    outcome.measured["differences"] = {name: rounded(value) for name, value in found.items()}
-    if "cost" not in found or metric.name == "cost" or evidence.contract.costs is None:
-        return outcome
-    cost, unit = found["cost"], evidence.contract.costs.unit
-    beside = f"cost of a decision {cost.value:+.4f} {unit} ({cost.low:+.4f} to {cost.high:+.4f})"
-    if cost.low == cost.high == 0:
-        beside = "so is the cost of a decision"
-    return Outcome(outcome.gate, outcome.verdict, f"{outcome.reason}; {beside}", outcome.measured, outcome.limit)
+    return against(found, metric, limits.margin or 0.0, limits.confidence or 0.95)
+
+
+def _cost(moved: dict[str, Estimate], metric: Metric, evidence: Evidence) -> list[Outcome]:
+    """Tell of the cost of a decision; where it is not what decides, reject only what is surely too dear.
+
+    Few decisions change their cost, so that its interval is wide: it could hardly be shown to be no worse. The margin
+    is a share of what a decision without a model costs.
+    """
+    costs = evidence.contract.costs
+    if costs is None or metric.name == "cost":
+        return []
+    found, share = moved["cost"], evidence.params.gates.quality.cost_margin or 0.0
+    without = (evidence.metrics.get("dummy") or {}).get("cost")
+    if without is None:
+        return [Outcome("cost", "HOLD", "metrics.json lacks cost of the dummy baseline")]
+    margin = share * without
+    reason = (
+        f"cost of a decision changes by {found.value:+.4f} {costs.unit} ({found.low:+.4f} to {found.high:+.4f}, margin "
+        f"{margin:.2g})"
+    )
+    verdict: Verdict = "REJECT" if found.low > margin else "PROMOTE"
+    return [Outcome("cost", verdict, reason, {"cost": rounded(found)}, {"cost_margin": share})]
 
 
 def _floor(found: Estimate, metric: Metric, evidence: Evidence) -> Outcome:

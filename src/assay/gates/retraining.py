@@ -13,16 +13,16 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from assay.artifacts import CHOICE, PIPELINE, SPLIT, THRESHOLD
+from assay.artifacts import CHOICE, PIPELINE, SPLIT, THRESHOLD, read_choice
 from assay.champion import run_python
 from assay.contract.spec import CONTRACT
 from assay.errors import InputError
-from assay.files import read_json
+from assay.files import read_json, write_json
 from assay.params import PARAMS, load_params
 from assay.stages import train
 from assay.training.store import load_pipeline
 
-SEEN = [CONTRACT, PARAMS, CHOICE, SPLIT / "train.parquet", SPLIT / "validation.parquet"]
+SEEN = [CONTRACT, PARAMS, SPLIT / "train.parquet", SPLIT / "validation.parquet"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,9 @@ def retrain(seeds: int) -> Retrained:
         for path in SEEN:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, folder / path)
+        params = load_params()
+        choice = read_choice() if params.tune.search else params.model
+        write_json(folder / CHOICE, choice.model_dump())
         try:
             run_python(folder, "-m", "assay.gates.retraining", str(seeds))
         except InputError as error:

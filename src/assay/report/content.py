@@ -174,7 +174,7 @@ def _packages(text: str) -> dict[str, str]:
 
 
 def _metrics(quality: dict[str, Any], decides: str | None) -> list[dict[str, Any]]:
-    found, differences = quality.get("metrics", {}), quality.get("champion", {}).get("differences", {})
+    found, differences = quality.get("metrics", {}), quality.get("differences", {})
     better = {metric.name: metric.higher_is_better for metric in metrics_for(load_contract())}
     dummy = _json(METRICS).get("dummy", {})
     rows = []
