@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from assay.config import did_you_mean
-from assay.contract import rules
 from assay.contract.request import as_json, explain, request_model
 from assay.contract.spec import Boolean, Contract, Feature, Integer, Number, Time
 from assay.contract.strategies import cells, feature_rows
@@ -167,9 +166,9 @@ def _values(column: Feature, given: Any) -> list[Any]:
     """Return values from low to high: of what is given, or else of what the contract allows."""
     if given is not None and not isinstance(given, tuple):
         return [given]
-    if isinstance(column, Boolean):
+    if not isinstance(column, Number | Integer):
         return [False, True]
-    low, high = given or rules.limits(column) or (-math.inf, math.inf)
+    low, high = given or column.range or (-math.inf, math.inf)
     ends = [end for end in (low, high) if math.isfinite(end)]
     steps = np.linspace(low, high, STEPS).tolist() if len(ends) == 2 else [*(-power for power in POWERS), 0.0, *POWERS]
     kept = {value for value in [*steps, *ends] if low <= value <= high}
