@@ -11,6 +11,7 @@ from assay.report.words import number, percent
 
 GRID = [step / 40 for step in range(41)]
 MOST_CLASSES = 8
+PAIRS = 10
 BARS = 15
 LEGEND = "Blue is the candidate, orange the champion."
 
@@ -118,7 +119,7 @@ def _confusion(confusion: Confusion) -> Figure:
         )
         return figure | {"note": note.removesuffix(".") + ".", "head": ["class", *labels], "rows": rows}
     pairs = sorted(((i, j) for i in places for j in places if i != j), key=lambda p: -_cell(confusion.candidate, *p))
-    rows = [[labels[i], labels[j], counted(i, j)] for i, j in pairs[:20] if _cell(confusion.candidate, i, j)]
+    rows = [[labels[i], labels[j], counted(i, j)] for i, j in pairs[:PAIRS] if _cell(confusion.candidate, i, j)]
     return figure | {"note": "The answers most often wrong.", "head": ["class", "answered", "rows"], "rows": rows}
 
 
@@ -145,7 +146,7 @@ def _residuals(curve: Curve) -> Figure:
             if errors
         ],
         "chart": xychart(
-            ("truth minus prediction", [number(low + (bar + 0.5) * width) for bar in range(BARS)]),
+            ("truth minus prediction", low + width / 2, high - width / 2),
             "rows",
             [("bar", CANDIDATE, counts)],
         ),

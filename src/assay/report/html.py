@@ -11,7 +11,7 @@ from assay.report.plots import plots
 from assay.report.view import shortened, view
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
-MOST = 2000
+MOST = 1000
 SECTIONS = ("metrics", "changed", "slices", "figures", "drift", "expectations", "explanation", "reproduce", "cost")
 
 

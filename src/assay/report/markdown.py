@@ -4,6 +4,7 @@ import re
 import traceback
 from collections.abc import Iterable, Sequence
 from functools import partial
+from types import CodeType
 from typing import Any
 
 from jinja2 import StrictUndefined, Template, TemplateSyntaxError
@@ -11,7 +12,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from assay.errors import InputError
 from assay.report.data import read
-from assay.report.text import NAME, WORDS, Safe, code, escape, fenced, inline
+from assay.report.text import NAME, WORDS, Safe, code, escape, fenced, inline, plain
 from assay.report.view import View, shortened, view
 
 TEMPLATE = "src/model/report.md.j2"
@@ -43,10 +44,18 @@ def markdown(report: dict[str, Any], template: str) -> str:
     Raises InputError for data of another shape, and for a template that is wrong, with its line, or too long itself.
     """
     shown = view(read(report))
-    for most, characters in _reductions():
-        text = _render(template, *shortened(shown, most), characters)
-        if len(text) <= MOST_CHARACTERS:
-            return text
+    try:
+        made = _environment(WORDS).compile(template, filename=TEMPLATE)
+        for most, characters in _reductions():
+            text = _render(made, *shortened(shown, most), characters)
+            if len(text) <= MOST_CHARACTERS:
+                return text
+    except TemplateSyntaxError as error:
+        raise InputError(f"{TEMPLATE}, line {error.lineno}: {plain(str(error.message), WORDS)}") from None
+    except Exception as error:
+        # Whatever a template does wrong while it runs is its owner's to read, with the line of the template.
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == TEMPLATE]
+        raise InputError(f"{TEMPLATE}, line {lines[-1] if lines else 1}: {plain(str(error), WORDS)}") from None
     raise InputError(
         f"{TEMPLATE}: what it writes is longer than {MOST_CHARACTERS} characters even with nothing but verdict, "
         "next steps and outcomes; make it shorter"
@@ -63,41 +72,33 @@ def _reductions() -> Iterable[tuple[dict[str, int], int]]:
     yield most, SHORTER
 
 
-def _render(template: str, shown: View, left: dict[str, int], characters: int) -> str:
-    def finalize(value: Any) -> Any:
+def _environment(characters: int) -> ImmutableSandboxedEnvironment:
+    def finalize(value: Any) -> Safe:
         return value if isinstance(value, Safe) else escape("" if value is None else str(value), characters)
 
     def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Safe:
         lines = [[finalize(cell) for cell in cells] for cells in (head, *rows)]
-        lines.insert(1, ["---"] * len(head))
+        lines.insert(1, [Safe("---")] * len(head))
         return Safe("\n".join(f"| {' | '.join(cells)} |" for cells in lines))
 
-    def rest(section: str) -> Safe:
-        return Safe(f"*{left[section]:,} more in report.html, in the artifact of this run.*" if left[section] else "")
-
     environment = ImmutableSandboxedEnvironment(
-        finalize=finalize,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+        finalize=finalize, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.globals["table"] = table
     environment.filters |= {
         "code": partial(code, most=min(NAME, characters)),
         "inline": partial(inline, most=characters),
         "fenced": fenced,
-        # A chart has lines of its own, made of nothing that could end the fence.
-        "mermaid": lambda chart: Safe(f"```mermaid\n{chart}\n```"),
     }
     # Nothing but what is escaped gets through; the filter would promise otherwise.
     del environment.filters["safe"]
-    try:
-        made = Template.from_code(environment, environment.compile(template, filename=TEMPLATE), environment.globals)
-        written = made.render(shown, rest=rest, table=table)
-    except TemplateSyntaxError as error:
-        raise InputError(f"{TEMPLATE}, line {error.lineno}: {error.message}") from None
-    except Exception as error:
-        # Whatever a template does wrong while it runs is its owner's to read, with the line of the template.
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == TEMPLATE]
-        raise InputError(f"{TEMPLATE}, line {lines[-1] if lines else 1}: {error}") from None
+    return environment
+
+
+def _render(template: CodeType, shown: View, left: dict[str, int], characters: int) -> str:
+    def rest(section: str) -> Safe:
+        return Safe(f"*{left[section]:,} more in report.html, in the artifact of this run.*" if left[section] else "")
+
+    environment = _environment(characters)
+    written = Template.from_code(environment, template, environment.globals).render(shown, rest=rest)
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+$", "", written, flags=re.MULTILINE)).strip() + "\n"

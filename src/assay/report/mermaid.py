@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from assay.report.text import shorten
+from assay.report.text import Safe, shorten
 
 MOST_POINTS = 100
 MOST_LABEL = 24
@@ -18,35 +18,33 @@ Series = tuple[str, str, Sequence[float]]
 
 def xychart(
     x: Axis, y: str, series: Sequence[Series], *, ends: tuple[float, float] | None = None, horizontal: bool = False
-) -> str:
-    """Return a chart of values at even steps along x, or one for each of its labels; "" where none can be drawn.
+) -> Safe:
+    """Return a fence with a chart of values, at even steps along x or one for each of its labels.
 
-    `ends` are those of the y axis, by default what the values need, and zero.
+    `ends` are those of the y axis, by default what the values need, and zero. What cannot be drawn is "".
     """
     values = [value for _, _, line in series for value in line]
     if not values or max(len(line) for _, _, line in series) > MOST_POINTS:
-        return ""
+        return Safe()
     low, high = ends or (min(0.0, *values), max(0.0, *values))
-    largest = max(abs(low), abs(high))
+    across = x[1:] if len(x) == 3 else (0.0, 1.0)
     # Mermaid reads no exponents, so that a scale far from one would be a long row of digits.
-    if not 1e-9 < largest < 1e12:
-        return ""
-    digits = max(0, 4 - math.floor(math.log10(largest)))
-
-    def written(line: Sequence[float]) -> str:
-        return ", ".join(f"{value:.{digits}f}" for value in line)
-
+    if not all(1e-9 < max(map(abs, span)) < 1e12 and span[0] < span[1] for span in ((low, high), across)):
+        return Safe()
     if len(x) == 3:
-        axis = f'x-axis "{x[0]}" {x[1]:g} --> {x[2]:g}'
+        axis = f'x-axis "{x[0]}" {_decimals(across, across, " --> ")}'
     else:
         labels = '", "'.join(_labels(x[1]))
         axis = f'x-axis ["{labels}"]' if not x[0] else f'x-axis "{x[0]}" ["{labels}"]'
     lines = [
+        "```mermaid",
         "---",
         "config:",
         "  xyChart:",
-        "    width: 560",
-        "    height: 340",
+        "    width: 700",
+        "    height: 380",
+        "    xAxis:",
+        "      labelFontSize: 11",
         "  themeVariables:",
         "    xyChart:",
         '      backgroundColor: "transparent"',
@@ -54,10 +52,16 @@ def xychart(
         "---",
         "xychart-beta" + " horizontal" * horizontal,
         f"  {axis}",
-        f'  y-axis "{y}" {low:.{digits}f} --> {high:.{digits}f}',
-        *(f"  {kind} [{written(line)}]" for kind, _, line in series),
+        f'  y-axis "{y}" {_decimals((low, high), (low, high), " --> ")}',
+        *(f"  {kind} [{_decimals(line, (low, high), ', ')}]" for kind, _, line in series),
+        "```",
     ]
-    return "\n".join(lines)
+    return Safe("\n".join(lines))
+
+
+def _decimals(values: Sequence[float], span: Sequence[float], between: str) -> str:
+    digits = max(0, 4 - math.floor(math.log10(max(map(abs, span)))))
+    return between.join(f"{value:.{digits}f}" for value in values)
 
 
 def _labels(names: Sequence[str]) -> list[str]:

@@ -15,6 +15,8 @@ Line = Sequence[tuple[float, float]]
 WIDTH, HEIGHT = 320, 240
 MOST_MARKS = 1000
 MOST_LABEL = 32
+# From here on thousands and millions are written as k and M.
+LARGE = 1e5
 # The style sheet of the page gives these their colours, for a light page and a dark one.
 COLOURS = {
     "champion": "var(--champion)",
@@ -105,9 +107,9 @@ def _plot(
     known = {name: points[:: len(points) // MOST_MARKS + 1] for name, points in series.items() if points}
     if not known:
         return ""
-    scale = {"domain": [0, 1]} if share else {"zero": False}
-    x = {"field": "x", "type": "quantitative", "title": titles[0], "scale": scale, "axis": {"tickCount": 5}}
-    y = {"field": "y", "type": "quantitative", "title": titles[1], "scale": scale, "axis": {"tickCount": 5}}
+    x, y = (
+        _axis("xy"[i], titles[i], max(abs(p[i]) for points in known.values() for p in points), share) for i in (0, 1)
+    )
     told = _told("series", list(known))
     dashes = {**told, "scale": {"domain": list(known), "range": [DASHES[name] for name in known]}}
     layers: list[Spec] = [
@@ -135,6 +137,12 @@ def _plot(
         },
     ]
     return _svg({"width": WIDTH, "height": HEIGHT, "layer": layers if reference else layers[1:]})
+
+
+def _axis(field: str, title: str, largest: float, share: bool) -> Spec:
+    scale = {"domain": [0, 1]} if share else {"zero": False}
+    axis = {"tickCount": 5, **({"format": "~s"} if largest >= LARGE else {})}
+    return {"field": field, "type": "quantitative", "title": title, "scale": scale, "axis": axis}
 
 
 def _told(field: str, names: Sequence[str]) -> Spec:

@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 # Between these GitHub finds no link, mention or reference; a reader sees nothing of it.
 GAP = "&#8203;"
 WORDS = 600
 NAME = 160
+# Nothing breaks a word of a table: one as long as a page would push away the figures beside it.
+WORD = 64
 # What makes a reference or a link of the characters around it, and what Markdown or HTML would act on.
 _ACTIVE = re.compile(
     r"""(?P<commit>\b(?!(?<=\d\.)\d+\b)[0-9a-f]{7,40}\b) | (?P<issue>\bGH-(?=\d)) | (?P<emoji>:(?=[\w+-]+:))
@@ -26,8 +29,10 @@ class Safe(str):
 
 def plain(text: str, most: int) -> str:
     """Return text on one line of at most `most` characters, and what cannot be seen in it as its escape."""
-    line = " ".join(text.split())
-    return shorten("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line), most)
+    line = shorten(" ".join(text.split()), most)
+    if not line.isprintable():
+        line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    return shorten(line, most)
 
 
 def shorten(text: str, most: int) -> str:
@@ -39,7 +44,7 @@ def shorten(text: str, most: int) -> str:
 
 
 def escape(text: str, most: int = WORDS) -> Safe:
-    """Return Markdown of at most `most` characters that shows a text and does nothing else.
+    """Return Markdown of at most `most` characters that shows a text, long words shortened, and does nothing else.
 
     It holds in a paragraph, a table and an HTML block; in a code span or a fence it shows more than was meant.
     """
@@ -69,6 +74,8 @@ def fenced(lines: Iterable[str], language: str = "") -> Safe:
     return Safe(f"{fence}{language}\n{body}\n{fence}")
 
 
+# A page that has to be made shorter is written again from the same texts.
+@lru_cache(maxsize=10_000)
 def _escaped(text: str, most: int, gap: str) -> Safe:
     def stands_for(found: re.Match[str]) -> str:
         character = found[0]
@@ -85,9 +92,9 @@ def _escaped(text: str, most: int, gap: str) -> Safe:
             case _:
                 return f"&#{ord(character)};" + gap * (character == "#")
 
-    shown = plain(text, most)
+    shown = " ".join(shorten(word, WORD) for word in plain(text, most).split(" "))
     while len(made := _START.sub(_start, _ACTIVE.sub(stands_for, shown))) > most:
-        shown = shorten(shown, len(shown) * 3 // 4)
+        shown = shorten(shown, min(len(shown) - 1, len(shown) * most // len(made) + 1))
     return Safe(made)
 
 

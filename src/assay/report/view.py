@@ -127,7 +127,7 @@ def shortened(view: View, most: Mapping[str, int]) -> tuple[View, dict[str, int]
         if not isinstance(value, list | tuple):
             return value
         left[section] += max(0, len(value) - most[section])
-        return [cut(one, section) for one in value[: most[section]]]
+        return value[: most[section]]
 
     return {key: cut(value, key) if key in most else value for key, value in view.items()}, left
 

@@ -1,0 +1,48 @@
+"""Texts that try to break out of their place on a page, and what GitHub makes of a text once it is rendered."""
+
+import re
+
+from hypothesis import strategies as st
+
+FRAGMENTS = [
+    "|", "\\|", "\\", "`", "```", "~~~", "~~gone~~", "*", "**b**", "_", "__b__", "# h", "#12", "GH-12", "own/repo#12",
+    "\n", "\r\n", "\n\n", "\t", "    ", "\u2028", "---", "===", "- x", "+ x", "1. x", "1) x", "> q", "> [!NOTE]", ":--",
+    "<b>", "</details>", "</td>", "</svg>", "<script>alert(1)</script>", "<!--", "-->", "<img src=x onerror=alert(1)>",
+    "&lt;", "&#64;", "&", '"', "'", "'><b>", "[a](http://x.y)", "![a](x.png)", "[^1]", "[ ]", "[a]: http://x.y", "](",
+    "@ann", "@org/team", "ann@example.com", "http://x.y", "HTTPS://x.y/z", "ftp://x.y", "www.x.y", "WWW.x.y",
+    "mailto:a@b.c", "deadbeef", "c0ffee1234567890c0ffee1234567890c0ffee12", "1234567",
+    "0.1234567", "own/repo@c0ffee1", "$x$", "$$", "$`x`$", ":tada:", ":+1:", "/merge", "%%{init: {}}%%", "%%", "end",
+    '"]', "{{ x }}", "{% if %}",
+    "\u202e", "\u200b", "\u2066", "\ufeff", "\x00", "\x1b[31m", "\x7f", "é", "名", "א", "👩\u200d⚕️", "x",
+    "age_of_x", " ", "…",
+]  # fmt: skip
+TEXTS = st.one_of(
+    st.lists(st.sampled_from(FRAGMENTS), max_size=8).map("".join),
+    st.lists(st.sampled_from(FRAGMENTS), max_size=8).map(" ".join),
+    st.text(max_size=40),
+    st.sampled_from(FRAGMENTS).map(lambda fragment: fragment * 100),
+)
+# GitHub looks for these in the text of a rendered page, outside of code (the patterns of html-pipeline, loosened).
+LINKS = [r"://", r"www\.", r"[^\s@]@[a-z0-9-]+\."]
+REFERENCES = [
+    r"(?<![a-z0-9])@[a-z0-9]",
+    r"#\d",
+    r"\bgh-\d",
+    # Digits after a decimal point are of a number.
+    r"\b(?!(?<=\d\.)\d+\b)[0-9a-f]{7,40}\b",
+    r":[\w+-]+:",
+    r"\$",
+]
+
+
+def active(text: str, *, within_code: bool = False) -> list[str]:
+    """Return what GitHub would make a link, a mention, a formula or a picture of."""
+    patterns = LINKS if within_code else LINKS + REFERENCES
+    return [found[0] for pattern in patterns if (found := re.search(pattern, text, re.IGNORECASE | re.ASCII))]
+
+
+def seen(tokens) -> str:
+    """Return what a reader sees of inline tokens that are text and spans around a dollar, and nothing else."""
+    assert {token.type for token in tokens} <= {"text", "html_inline"}
+    assert {token.content for token in tokens if token.type == "html_inline"} <= {"<span>", "</span>"}
+    return "".join(token.content for token in tokens if token.type == "text").replace("\u200b", "")

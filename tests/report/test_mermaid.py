@@ -1,0 +1,117 @@
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assay.report.markdown import markdown
+from assay.report.mermaid import xychart
+from nasty import TEXTS
+from reports import TEMPLATE, report
+
+NODE = Path(__file__).with_name("node")
+# One process installs Mermaid, and one only.
+pytestmark = pytest.mark.xdist_group("mermaid")
+CACHE = Path(__file__).parents[2] / ".node_cache"
+
+NUMBERS = st.one_of(
+    st.floats(-1e300, 1e300), st.floats(-1, 1), st.floats(0, 1e6), st.sampled_from([0.0, 1.0, 1e-300, 1e9, 5e11])
+)
+LINES = st.lists(st.tuples(NUMBERS, NUMBERS).map(list), max_size=130)
+SHARES = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)).map(list), max_size=60)
+
+
+@pytest.fixture(scope="module")
+def faults():
+    """Return a function from charts to what the parser of the real Mermaid says against each, or None."""
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not here, and with it neither is Mermaid")
+    files = sorted(NODE.iterdir())
+    home = CACHE / hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+    if not home.exists():
+        CACHE.mkdir(exist_ok=True)
+        made = Path(tempfile.mkdtemp(dir=CACHE))
+        for path in files:
+            shutil.copy(path, made)
+        done = subprocess.run(
+            ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+            check=False,
+            cwd=made,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode != 0:
+            shutil.rmtree(made)
+            pytest.skip(f"npm could not install Mermaid: {done.stderr.strip()[-200:]}")
+        try:
+            # Whole or not at all: another process may have done the same.
+            made.rename(home)
+        except OSError:
+            shutil.rmtree(made)
+
+    def parse(charts):
+        done = subprocess.run(
+            ["node", "parse.js"], cwd=home, input=json.dumps(charts), capture_output=True, text=True, check=True
+        )
+        return json.loads(done.stdout)
+
+    return parse
+
+
+def charts(page):
+    return re.findall(r"^```mermaid\n(.*?)\n```$", page, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("drawn", [("binary", 5), ("multiclass", 2), ("regression", 2)])
+def test_every_chart_of_a_report_parses(faults, drawn):
+    task, number = drawn
+    found = charts(markdown(report(task), TEMPLATE))
+    assert len(found) == number
+    assert faults(found) == [None] * number
+
+
+def test_a_chart_with_any_text_and_any_number_parses(faults):
+    found = []
+
+    @given(TEXTS, st.lists(st.tuples(TEXTS, NUMBERS), max_size=12), SHARES, LINES, LINES)
+    @settings(max_examples=150)
+    def collect(text, importance, shares, line, other):
+        curves = {
+            "roc": {"candidate": shares, "champion": line},
+            "precision_recall": {"candidate": shares},
+            "reliability": {"candidate": line, "champion": shares},
+            "residuals": {"candidate": line, "champion": other},
+            "learning": {
+                "train": [[i, y] for i, (_, y) in enumerate(line)],
+                "validation": [[i, 0.1] for i in range(9)],
+            },
+        }
+        explanation = [{"feature": name, "candidate": value} for name, value in importance]
+        found.extend(charts(markdown(report(text=text, curves=curves, explanation=explanation), TEMPLATE)))
+
+    collect()
+    different = sorted(set(found))
+    assert len(different) > 100
+    broken = {chart: fault for chart, fault in zip(different, faults(different), strict=True) if fault}
+    assert broken == {}
+
+
+def test_mermaid_does_refuse_what_is_no_chart(faults):
+    (fault,) = faults(['xychart-beta\n  line [1e-3, "a"]'])
+    assert "Parse error" in fault
+
+
+def test_what_cannot_be_drawn_is_no_chart():
+    for values in ([], [0.0, 0.0], [1e300, 1.0], [1e-12], [1.0] * 101):
+        assert xychart(("x", 0, 1), "y", [("line", "#000", values)]) == ""
+
+
+def test_labels_that_read_alike_are_numbered():
+    chart = xychart(("", ['a"]', "a%{", "b"]), "y", [("bar", "#000", [1, 2, 3])])
+    assert 'x-axis ["1 a", "2 a", "3 b"]' in chart

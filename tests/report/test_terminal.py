@@ -1,0 +1,38 @@
+from hypothesis import given
+
+from assay.report.terminal import terminal
+from nasty import TEXTS
+from reports import NOTHING, report
+
+
+def test_it_says_the_verdict_what_is_not_a_pass_the_metrics_that_matter_and_what_to_do():
+    assert terminal(report()) == (
+        "REJECT: slices: ward is west is worse\n"
+        "HOLD lock: the lock is old\n"
+        "\n"
+        "roc_auc 0.9123 (0.88 to 0.94), +0.0123 (-0.002 to +0.03) from the champion's 0.9: no clear difference; "
+        "dummy 0.5\n"
+        "\n"
+        "next: collect more rows\n"
+        "all of it: reports/report.html\n"
+    )
+
+
+def test_without_a_champion_there_is_no_difference():
+    made = report(verdict=report()["verdict"] | {"champion": None})
+    assert "roc_auc 0.9123 (0.88 to 0.94); dummy 0.5\n" in terminal(made)
+
+
+def test_what_is_not_known_is_left_out():
+    assert terminal(NOTHING) == "HOLD: no gate gave a reason\n\n\nall of it: reports/report.html\n"
+
+
+@given(TEXTS)
+def test_it_is_short_and_commands_no_terminal(text):
+    made = report(text=text)
+    made["verdict"]["outcomes"] *= 10
+    made["metrics"] *= 10
+    made["next"] *= 10
+    lines = terminal(made).splitlines()
+    assert len(lines) <= 25
+    assert all(line.isprintable() and len(line) <= 160 for line in lines)
