@@ -55,6 +55,25 @@ rounds = [(seconds(lambda: check(table, contract)), seconds(lambda: read_table(c
            seconds(lambda: pd.read_csv(contract.data))) for _ in range(3)]
 print(*[sorted(column)[1] for column in zip(*rounds)])
 """
+# The rows of the largest project, all of them as test rows.
+BOOTSTRAP = """
+import time
+from assay.contract.spec import load_contract
+from assay.data.columns import columns, target
+from assay.data.reading import read_table
+from assay.evaluation.metrics import Rows, compare, metrics_for
+from assay.gates.answers import Model
+contract = load_contract()
+table, _ = read_table(contract.data, contract)
+model, data, wanted = Model(contract), columns(table, contract), target(table, contract)
+start = time.perf_counter()
+scores = model.scores(data)
+predicting = time.perf_counter() - start
+rows, other = (Rows(wanted, given, model.decide(given)) for given in (scores, scores ** 1.01))
+start = time.perf_counter()
+compare((rows, other), metrics_for(contract)[:1], confidence=0.95, resamples=2000, seed=0)
+print(predicting, time.perf_counter() - start)
+"""
 
 
 @dataclass(frozen=True)
@@ -100,9 +119,34 @@ def clone(folder: Path) -> Path:
         if name and (ROOT / name).is_file():
             (project / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, project / name)
-    subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
+    git(project, "init", "--quiet", "--initial-branch", "main")
     run(["dvc", "pull", "data.dvc"], project)
     return project
+
+
+def git(project: Path, *arguments: str) -> None:
+    """Run git in a project, as nobody in particular."""
+    who = ("-c", "user.name=bench", "-c", "user.email=bench@localhost")
+    subprocess.run(["git", *who, *arguments], cwd=project, check=True)
+
+
+def pull_requests(project: Path) -> None:
+    """Show what `assay pr` takes after a change of one parameter, and with nothing changed."""
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message", "The champion")
+    # The first verdict restores the champion; what comes later finds it.
+    run(["assay", "pr"], project)
+    params = YAML().load((project / "params.yaml").read_text())
+    params["model"]["parameters"]["C"] = 0.8
+    with (project / "params.yaml").open("w") as file:
+        YAML().dump(params, file)
+    changed = run(["assay", "pr"], project).seconds
+    again = run(["assay", "pr"], project).seconds
+    pipeline = run(["dvc", "repro", "--force"], project).seconds
+    print(
+        f"\nA pull request that changes one parameter: {changed:.1f} s, {changed / pipeline:.2f} of the pipeline alone"
+    )
+    print(f"The same with nothing changed since: {again:.1f} s")
 
 
 def unchanged(project: Path, rounds: int = 5) -> None:
@@ -186,6 +230,10 @@ def growing(folder: Path, sizes: Sequence[int]) -> None:
         print(f"  bare fit {fit:.1f} s; prepare + evaluate + export {around:.1f} s, ratio {around / fit:.2f}")
         print(f"  contract check {check:.2f} s, pandas.read_csv {pandas:.2f} s, ratio {check / pandas:.2f}")
         print(f"  typed reading {read:.2f} s, ratio {read / pandas:.2f}")
+        predicting, drawing = printed(BOOTSTRAP, project)
+        print(
+            f"  predicting all {predicting:.1f} s, 2000 paired resamples {drawing:.1f} s, ratio {drawing / predicting:.2f}"
+        )
         shutil.rmtree(project)
     print(f"\n{'stage':<12}" + "".join(f"{f'{rows:,} rows':>24}" for rows in sizes))
     for stage in STAGES:
@@ -204,6 +252,7 @@ def main() -> None:
         from_nothing(project)
         run(["dvc", "repro"], project)
         unchanged(project)
+        pull_requests(project)
         growing(Path(folder), arguments.rows)
 
 
