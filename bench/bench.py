@@ -231,9 +231,7 @@ def growing(folder: Path, sizes: Sequence[int]) -> None:
         print(f"  contract check {check:.2f} s, pandas.read_csv {pandas:.2f} s, ratio {check / pandas:.2f}")
         print(f"  typed reading {read:.2f} s, ratio {read / pandas:.2f}")
         predicting, drawing = printed(BOOTSTRAP, project)
-        print(
-            f"  predicting all {predicting:.1f} s, 2000 paired resamples {drawing:.1f} s, ratio {drawing / predicting:.2f}"
-        )
+        print(f"  predicting all {predicting:.1f} s, 2000 draws {drawing:.1f} s, ratio {drawing / predicting:.2f}")
         shutil.rmtree(project)
     print(f"\n{'stage':<12}" + "".join(f"{f'{rows:,} rows':>24}" for rows in sizes))
     for stage in STAGES:
