@@ -6,9 +6,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar
 
 from ruamel.yaml import YAML
 
@@ -103,10 +103,13 @@ class Project:
         """Return the files that a write left unfinished."""
         return sorted(str(path.relative_to(self.root)) for path in self.root.rglob("*.tmp") if path.is_file())
 
-    def copy(self, root: Path) -> "Project":
+    def copy(self, root: Path) -> Self:
         """Return a copy of the project as it is, with what git and DVC do not track."""
         shutil.copytree(self.root, root, symlinks=True)
-        return Project(root, self.home)
+        return replace(self, root=root)
+
+
+AnyProject = TypeVar("AnyProject", bound=Project)
 
 
 def stages_run(output: str) -> list[str]:
@@ -137,10 +140,10 @@ def make_template(root: Path, home: Path) -> Project:
     return project
 
 
-def clone(template: Project, root: Path) -> Project:
+def clone(template: AnyProject, root: Path) -> AnyProject:
     """Return a fresh clone."""
     template.ok("git", "clone", "--quiet", str(template.root), str(root))
-    return Project(root, template.home)
+    return replace(template, root=root)
 
 
 def once(folder: Path, make: Callable[[], object]) -> None:

@@ -1,0 +1,125 @@
+"""A champion, and what a person does with a change: make it, run the pipeline, commit, and ask for the verdict."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from scenario.project import Project, clone
+
+DATA = Path("data/breast_cancer.csv")
+# Rows that the champion has not seen; git ignores the folder, and copies of the project have it.
+HELD_BACK = Path(".assay/held_back.csv")
+HELD_BACK_SHARE = 0.05
+STATUS = {"PROMOTE": 0, "REJECT": 1, "HOLD": 3}
+CHAMPIONS: dict[str, dict[str, Any]] = {
+    "linear": {},
+    "boosting": {
+        "model": {
+            "family": "gradient_boosting",
+            "parameters": {"max_iter": 60, "learning_rate": 0.1, "max_leaf_nodes": 8, "max_features": 0.5},
+        }
+    },
+    "forest": {
+        "model": {"family": "random_forest", "parameters": {"n_estimators": 100, "min_samples_leaf": 2}},
+    },
+}
+
+
+@dataclass(frozen=True)
+class WarmProject(Project):
+    """A project whose commands are those of a server of `gates.warm`."""
+
+    commands: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of a project, with the warm commands before all others."""
+        made = super().environment
+        return made | {"PATH": f"{self.commands}:{made['PATH']}"}
+
+
+class Judged(NamedTuple):
+    """What `assay gate` answered, and the seconds that pipeline and gates took."""
+
+    status: int
+    verdict: dict[str, Any]
+    repro_seconds: float
+    gate_seconds: float
+
+    def stopped_by(self) -> dict[str, str]:
+        """Return the reasons of the gates that held or rejected."""
+        return {o["gate"]: o["reason"] for o in self.verdict["outcomes"] if o["verdict"] in ("HOLD", "REJECT")}
+
+
+def make_champion(template: Project, root: Path, kind: str, seed: int) -> None:
+    """Make a clone of the template in which a champion was trained and committed; `origin` is a clone beside it.
+
+    The seed draws the split, and the twentieth of the rows that the champion does not get to see.
+    """
+    origin = clone(template, root.with_name(f"{root.name}-origin"))
+    origin.ok("dvc", "pull", "data.dvc")
+    origin.set_params(prepare__salt=f"assay {seed}", **CHAMPIONS[kind])
+    rows = read_rows(origin)
+    held_back = np.random.default_rng([seed, 0]).random(len(rows)) < HELD_BACK_SHARE
+    write_rows(origin, rows[~held_back])
+    origin.ok("assay", "repro")
+    origin.ok("git", "commit", "--quiet", "--all", "--message", "Champion")
+    made = origin.copy(root)
+    made.ok("git", "remote", "set-url", "origin", str(origin.root))
+    made.ok("git", "fetch", "--quiet")
+    # Restores the champion's files, so that each change need not.
+    made.run("assay", "gate")
+    rows[held_back].to_csv(made.root / HELD_BACK, index=False)
+
+
+def read_rows(project: Project, path: Path = DATA) -> pd.DataFrame:
+    """Return the rows of a project's data as they are written, for what is not changed shall stay the same text."""
+    return pd.read_csv(project.root / path, dtype=str)
+
+
+def write_rows(project: Project, rows: pd.DataFrame) -> None:
+    """Write rows as a project's data."""
+    rows.to_csv(project.root / DATA, index=False)
+
+
+def numbers(values: pd.Series) -> pd.Series:
+    """Return what a column of text says, as numbers."""
+    return values.astype(float)
+
+
+def committed(project: Project) -> None:
+    """Commit all of the change."""
+    project.ok("git", "add", "--all")
+    project.ok("git", "commit", "--quiet", "--allow-empty", "--message", "Change")
+
+
+def retrained(project: Project) -> None:
+    """Run the pipeline, whether it gets through or not, and commit what it left."""
+    project.run("assay", "repro")
+    committed(project)
+
+
+def edited_in_the_browser(project: Project) -> None:
+    """Commit the change alone; the pull request runs the pipeline."""
+    committed(project)
+    project.run("assay", "repro")
+
+
+def judge(project: Project, change: Callable[[Project, int], None], seed: int, work: Callable[[Project], None]) -> Judged:
+    """Make a change in a project and return the verdict on it; raises AssertionError where there is none."""
+    project.ok("git", "switch", "--quiet", "--create", "change")
+    change(project, seed)
+    began = time.monotonic()
+    work(project)
+    ran = time.monotonic()
+    done = project.run("assay", "gate", "--json")
+    ended = time.monotonic()
+    assert done.returncode in STATUS.values(), f"assay gate: {done.returncode}: {done.stdout}{done.stderr}"
+    verdict: Mapping[str, Any] = json.loads(done.stdout)
+    return Judged(done.returncode, dict(verdict), ran - began, ended - ran)
