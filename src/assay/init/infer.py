@@ -66,6 +66,16 @@ EVENT_TIMES = {"date", "datetime", "time", "timestamp", "day", "dteday", "month"
 OTHER_TIMES = {"birth", "dob", "born", "birthday", "birthdate", "expiry", "expires", "expiration", "due", "end", "until"}
 
 
+NATURAL: tuple[tuple[set[str], tuple[int, int]], ...] = (
+    ({"hour", "hr"}, (0, 23)),
+    ({"minute"}, (0, 59)),
+    ({"month", "mnth", "mon"}, (1, 12)),
+    ({"weekday", "dow", "dayofweek"}, (0, 7)),
+    ({"day", "dom", "mday"}, (1, 31)),
+    ({"age"}, (0, 120)),
+)
+
+
 @dataclass(frozen=True)
 class Finding:
     """Something to look at: how much it could hurt (3 most), where, and what it is."""
@@ -298,12 +308,20 @@ def _describe_number(column: _Column, rows: int) -> None:
         _decide(column, "category", f"{len(codes)} codes without an order")
         column.decided["values"] = [str(code) for code in codes]
         return None
-    low, high = _head_room(values)
+    low, high = _natural_range(column, low, high) or _head_room(values)
     shown = pc.min_max(values).as_py()
     _decide(column, "integer" if whole else "number", f"from {shown['min']:g} to {shown['max']:g}, with head-room")
     if column.unit:
         column.decided["unit"] = column.unit
     column.decided["range"] = [low, high]
+    return None
+
+
+def _natural_range(column: _Column, low: float, high: float) -> tuple[int, int] | None:
+    """Return the range that the name of a column implies, if the values keep to it."""
+    for words, bounds in NATURAL:
+        if column.words & words and bounds[0] <= low and high <= bounds[1] and pa.types.is_integer(column.values.type):
+            return bounds
     return None
 
 
@@ -590,9 +608,27 @@ def _params(data: pa.Table, contract: dict[str, Any], findings: list[Finding]) -
         findings.append(Finding(2, "rows", f"{repeated:.1%} of the rows repeat the features of another"))
     elif repeated:
         findings.append(Finding(1, "rows", f"{repeated:.2%} of the rows repeat the features of another"))
+    params["tune.trials"] = 24 if small else 12
+    params["tune.max_rows"] = 20_000 if small else 10_000
+    params["model.family"], params["model.parameters"] = _first_model(data, contract)
+    params["train.calibrate"] = False
     params["gates.quality.metric"] = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "r2"}[task]
     params["gates.quality.margin"] = {"binary": 0.01, "multiclass": 0.02, "regression": 0.01}[task]
     return params, reasons
+
+
+def _first_model(data: pa.Table, contract: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return a model that does well on most data of this size and kind, for the search to start from."""
+    if contract["task"] == "regression":
+        goal = data[contract["target"]["name"]].to_numpy()
+        spread = float(goal.std()) or 1.0
+        skewed = float(((goal - goal.mean()) ** 3).mean()) / spread**3 > 1
+        if goal.min() >= 0 and (skewed or contract["split"]["by"] == "time"):
+            return "log_boosting", {"learning_rate": 0.05, "max_iter": 500}
+    if data.num_rows < 1000 and contract["task"] != "regression":
+        return "linear", {"C": 1.0}
+    parameters = {"learning_rate": 0.05, "max_iter": 300, "max_leaf_nodes": 24, "l2_regularization": 1.0}
+    return "gradient_boosting", {**parameters, "max_features": 0.5}
 
 
 def _repeated(data: pa.Table, names: Sequence[str]) -> float:
@@ -600,8 +636,8 @@ def _repeated(data: pa.Table, names: Sequence[str]) -> float:
     from assay.data.split import row_keys
 
     some = data.slice(0, 200_000)
-    plain = pa.table({n: some[n].cast(pa.int64()) if pa.types.is_date(some[n].type) else some[n] for n in []} or {n: _keyable(some[n]) for n in names})
-    keys = row_keys(plain, list(names), "duplicates")
+    plain = pa.table({name: _keyable(some[name]) for name in names})
+    keys = row_keys(plain, names, "duplicates")
     return 1 - len(np.unique(keys)) / len(keys)
 
 
