@@ -78,8 +78,12 @@ def transformer(contract: Contract, *, needs: Needs, seed: int) -> ColumnTransfo
                 numbers.append(name)
                 if needs in ("imputing", "scaling") and column.missing == "allow":
                     numbers.append(f"{name}:missing")
-    if needs == "time first" and (first := time_input(contract)):
-        numbers = [first, *(name for name in numbers if name != first)]
+    if first := time_input(contract):
+        if needs == "time first":
+            numbers = [first, *(name for name in numbers if name != first)]
+        elif needs != "scaling" and first not in contract.features:
+            # Trees learn the days of the past by heart, and later ones are all alike to them; other parts remain.
+            numbers.remove(first)
     imputer = SimpleImputer(strategy="median", keep_empty_features=True)
     number: Any = {"imputing": imputer, "scaling": make_pipeline(imputer, StandardScaler())}.get(needs, "passthrough")
     means = TargetEncoder(
