@@ -26,7 +26,7 @@ Parameters = dict[str, bool | int | float | str | None]
 SAME_AS_TIME = 0.6
 
 
-class LogBoosting(RegressorMixin, BaseEstimator):
+class LogBoosting(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """Gradient boosting of the logarithm of the mean, for amounts that are not negative.
 
     It minimises the Poisson deviance, so that effects multiply and the answer is the mean and no median. With
@@ -36,7 +36,7 @@ class LogBoosting(RegressorMixin, BaseEstimator):
 
     _parameter_constraints = HistGradientBoostingRegressor._parameter_constraints | {"follow_time": ["boolean"]}
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         *,
         learning_rate: float = 0.05,
@@ -48,6 +48,7 @@ class LogBoosting(RegressorMixin, BaseEstimator):
         follow_time: bool = False,
         random_state: int | None = None,
     ) -> None:
+        """Take the parameters of HistGradientBoostingRegressor, and whether the first column is a time."""
         self.learning_rate = learning_rate
         self.max_iter = max_iter
         self.max_leaf_nodes = max_leaf_nodes
@@ -81,7 +82,11 @@ class LogBoosting(RegressorMixin, BaseEstimator):
         return HistGradientBoostingRegressor(loss="poisson", **{**own, **changes})
 
     def _growth(self, rows: np.ndarray) -> np.ndarray:
-        return np.exp(self.slope_ * (np.minimum(rows[:, 0], self.end_) - self.start_)) if self.slope_ else np.ones(len(rows))
+        return (
+            np.exp(self.slope_ * (np.minimum(rows[:, 0], self.end_) - self.start_))
+            if self.slope_
+            else np.ones(len(rows))
+        )
 
     def _without_time(self, rows: np.ndarray) -> np.ndarray:
         """Return the rows with a time that is always the same, so that no tree looks at it."""
@@ -167,7 +172,7 @@ FAMILIES: dict[str, Family] = {
     "gradient_boosting": Family(
         HistGradientBoostingClassifier, HistGradientBoostingRegressor, "nothing", _gradient_boosting
     ),
-    "log_boosting": Family(None, LogBoosting, "time first", _log_boosting, lambda contract: _is_amount(contract)),
+    "log_boosting": Family(None, LogBoosting, "time first", _log_boosting, _is_amount),
     "linear": Family(LogisticRegression, Ridge, "scaling", _linear),
     "random_forest": Family(RandomForestClassifier, RandomForestRegressor, "imputing", _random_forest),
 }

@@ -65,7 +65,8 @@ def _append_growth(graph: onnx.GraphProto, estimator: LogBoosting, time: str) ->
         node.output[:] = ["trees" if name == answer else name for name in node.output]
     number = {"end": estimator.end_, "start": estimator.start_, "slope": estimator.slope_}
     graph.initializer.extend(
-        onnx.numpy_helper.from_array(np.array(value, dtype=np.float32), f"growth_{name}") for name, value in number.items()
+        onnx.numpy_helper.from_array(np.array(value, dtype=np.float32), f"growth_{name}")
+        for name, value in number.items()
     )
     steps = [("Min", [time, "growth_end"], "growth_until"), ("Sub", ["growth_until", "growth_start"], "growth_time")]
     steps += [("Mul", ["growth_time", "growth_slope"], "growth"), ("Add", ["trees", "growth"], "logarithm")]

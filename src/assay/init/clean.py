@@ -3,8 +3,9 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ import pyarrow.compute as pc
 # Values looked at before all of them are.
 LOOK = 2000
 MISSING_WORDS = frozenset(
-    "? - -- . na n/a n.a. nan null none nil nul missing unknown unk undefined unspecified #n/a \\n".split()
-    + ["not available", "not known", "no data", "no answer", "not recorded", "keine angabe", "k.a.", "inconnu"]
+    [
+        *"? - -- . na n/a n.a. nan null none nil nul missing unknown unk undefined unspecified #n/a \\n".split(),
+        *("not available", "not known", "no data", "no answer", "not recorded", "keine angabe", "k.a.", "inconnu"),
+    ]
 )
 # For a category `none` and the like may be an answer.
 MISSING_CATEGORIES = MISSING_WORDS - {"none", "nil", "unspecified", "no answer"}
@@ -25,7 +28,7 @@ PAIRS = [{"yes", "no"}, {"y", "n"}, {"true", "false"}, {"t", "f"}, {"ja", "nein"
 PAIRS += [{"si", "no"}, {"sí", "no"}]
 CURRENCY = r"(?:[$€£¥₹₽]|US\$|USD|EUR|GBP|CHF|JPY|INR|Rs\.?)"
 CELL = re.compile(
-    rf"(?P<sign>[-+(]?)\s*(?P<before>{CURRENCY})?\s*(?P<inner>[-+]?)(?P<digits>\d[\d.,'’ \u00a0\u202f]*|[.,]\d+)"
+    rf"(?P<sign>[-+(]?)\s*(?P<before>{CURRENCY})?\s*(?P<inner>[-+]?)(?P<digits>\d[\d.,'\u2019 \u00a0\u202f]*|[.,]\d+)"
     rf"(?P<power>[eE][-+]?\d+)?\s*(?P<after>{CURRENCY}|%|[^\d\s.,()+-][^\d()]{{0,14}})?\)?"
 )
 SCALES = {"k": 1e3, "K": 1e3, "M": 1e6, "m": 1e6, "B": 1e9, "bn": 1e9, "Mn": 1e6}
@@ -71,7 +74,10 @@ def clean(values: pa.ChunkedArray, *, is_target: bool = False) -> Cleaned:
     trimmed and in one spelling. Numbers that stand for missing become missing. A target keeps its words.
     """
     if pa.types.is_string(values.type):
-        return _texts(values, is_target)
+        made = _texts(values, is_target)
+        return replace(made, values=_days(made.values))
+    if pa.types.is_timestamp(values.type):
+        return Cleaned(_days(values))
     if pa.types.is_time64(values.type):
         hours = pc.divide(values.cast(pa.int64()).cast(pa.float64()), 3.6e9)
         return Cleaned(hours, "hours", ("a time of day, as hours since midnight",))
@@ -91,7 +97,9 @@ def _texts(values: pa.ChunkedArray, is_target: bool) -> Cleaned:
     reading = _reading(present, encoded, words, is_target) if present else None
     if reading is not None:
         made = [None if gone else _or_none(reading.read, word) for word, gone in zip(words, absent, strict=True)]
-        lost = sorted({word for word, value, gone in zip(words, made, absent, strict=True) if value is None and not gone})
+        lost = sorted(
+            {word for word, value, gone in zip(words, made, absent, strict=True) if value is None and not gone}
+        )
         if lost:
             reading.doubts.append(f"{_listed(lost)} stood for no value and became missing")
         if markers:
@@ -105,7 +113,9 @@ def _texts(values: pa.ChunkedArray, is_target: bool) -> Cleaned:
 
 def _categories(encoded: pa.DictionaryArray, words: list[str], is_target: bool) -> Cleaned:
     """Return texts trimmed, in one spelling, and without words for missing."""
-    counts = Counter(dict(enumerate(np.bincount(encoded.indices.drop_null().to_numpy(), minlength=len(words)).tolist())))
+    counts = Counter(
+        dict(enumerate(np.bincount(encoded.indices.drop_null().to_numpy(), minlength=len(words)).tolist()))
+    )
     gone = {word for word in words if not word or (word.lower() in MISSING_CATEGORIES and not is_target)}
     spelling: dict[str, str] = {}
     for place, _ in counts.most_common():
@@ -156,7 +166,7 @@ def _number_reading(some: list[str], present: list[str]) -> _Reading | None:
     decimal = _decimal(digits)
     if decimal is None:
         return None
-    if any(mark in text for text in digits for mark in ",.'’ \u00a0") and (decimal == "," or len(units) > 0):
+    if any(mark in text for text in digits for mark in ",.'\u2019 \u00a0") and (decimal == "," or len(units) > 0):
         groups = {mark for text in digits for mark in text if not mark.isdigit() and mark != decimal}
         if groups:
             notes.append("thousands separators were taken out")
@@ -214,7 +224,8 @@ def _value(digits: str, decimal: str) -> float:
 
 
 def _time_reading(some: list[str], encoded: pa.DictionaryArray, words: list[str]) -> _Reading | None:
-    clock = next((form for form in CLOCKS if all(_or_none(_moment(form), word) for word in some)), None)
+    is_clock = all(re.match(r"\d{1,2}[:.]\d\d", word) for word in some)
+    clock = next((form for form in CLOCKS if is_clock and all(_or_none(_moment(form), word) for word in some)), None)
     if clock is not None:
 
         def hours(word: str) -> float:
@@ -266,7 +277,15 @@ def _orderly(form: str, encoded: pa.DictionaryArray | None, words: Iterable[str]
     moments = [_or_none(_moment(form), word) for word in words]
     rows = [moments[place] for place in encoded.indices.slice(0, 5000).drop_null().to_pylist()]
     known = [moment for moment in rows if moment is not None]
-    return float(np.mean([b >= a for a, b in zip(known, known[1:], strict=False)])) if len(known) > 1 else 0.0
+    return float(np.mean([b >= a for a, b in pairwise(known)])) if len(known) > 1 else 0.0
+
+
+def _days(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return moments that are all at midnight as dates, anything else as it is."""
+    if not pa.types.is_timestamp(values.type):
+        return values
+    days = values.cast(pa.date32(), safe=False)
+    return days if days.cast(values.type).equals(values) else values
 
 
 def _numbers(values: pa.ChunkedArray) -> Cleaned:

@@ -61,7 +61,9 @@ def _ask(plan: Plan, target: str, wishes: Wishes) -> Wishes:
     for finding in plan.findings:
         if finding.where == target and "--task" in finding.what:
             given: Any = click.prompt(
-                f"{target}: {finding.what}", default=plan.contract["task"], err=True,
+                f"{target}: {finding.what}",
+                default=plan.contract["task"],
+                err=True,
                 type=click.Choice(["binary", "multiclass", "regression"]),
             )
             task = given

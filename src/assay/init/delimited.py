@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -123,7 +124,9 @@ def sniff(content: bytes, source: str, target: str) -> Dialect:
     rows = parsed[separator]
     width = Counter(map(len, rows)).most_common(1)[0][0]
     if width > MOST_COLUMNS:
-        raise InputError(f"{source}: {width} columns, and at most {MOST_COLUMNS} can be handled; choose among them first")
+        raise InputError(
+            f"{source}: {width} columns, and at most {MOST_COLUMNS} can be handled; choose among them first"
+        )
     start = next(
         (i for i, row in enumerate(rows[:50]) if target in map(str.strip, row)),
         next(i for i, row in enumerate(rows) if len(row) == width),
@@ -233,11 +236,9 @@ def _parse(content: bytes, source: str, dialect: Dialect, *, quoted: bool) -> pa
             hint = "" if "Empty CSV" not in str(error) else ": there is a header and no row below it"
             raise InputError(f"{source}: {hint.removeprefix(': ') or ' '.join(str(error).split())[:200]}") from None
     ragged.clear()
-    try:
-        # The number of a row is known only where rows are read one after the other.
+    # The number of a row is known only where rows are read one after the other.
+    with suppress(pa.ArrowInvalid):
         read(threads=False)
-    except pa.ArrowInvalid:
-        pass
     row = ragged[0]
     where = "" if row.number is None else f"row {row.number}: "
     raise InputError(

@@ -22,7 +22,9 @@ from assay.init.delimited import MOST_COLUMNS, read_delimited
 
 READERS = "`pip install -r requirements/readers.txt`"
 REMOTES = "`pip install -r requirements/remotes.txt`"
-DATABASES = re.compile(r"(sqlite|postgres(ql)?|mysql|mariadb|oracle|mssql|duckdb|snowflake|bigquery|redshift)(\+\w+)?://")
+DATABASES = re.compile(
+    r"(sqlite|postgres(ql)?|mysql|mariadb|oracle|mssql|duckdb|snowflake|bigquery|redshift)(\+\w+)?://"
+)
 COMPRESSED: dict[str, Callable[[bytes], bytes]] = {
     "gz": gzip.decompress,
     "bz2": bz2.decompress,
@@ -145,8 +147,8 @@ def _json(content: bytes, start: bytes) -> pa.Table | None:
 
 
 def _columnar(path: Path, kind: str, asked: Asked) -> pa.Table:
-    import pyarrow.feather as feather
     import pyarrow.parquet as pq
+    from pyarrow import feather
 
     try:
         return pq.read_table(path) if kind == "parquet" else feather.read_table(path)
@@ -155,7 +157,7 @@ def _columnar(path: Path, kind: str, asked: Asked) -> pa.Table:
 
 
 def _folder(path: Path, asked: Asked) -> pa.Table:
-    import pyarrow.dataset as dataset
+    from pyarrow import dataset
 
     if (path / "_delta_log").is_dir():
         delta = _optional("deltalake", asked, "a Delta table")
@@ -296,7 +298,8 @@ def _plain(table: pa.Table, notes: list[str]) -> tuple[pa.Table, list[str]]:
     """Return the table in the few types that the rest knows."""
     notes = list(notes)
     arrays: dict[str, pa.ChunkedArray] = {}
-    for name, values in zip(table.column_names, table.columns, strict=True):
+    for name, given in zip(table.column_names, table.columns, strict=True):
+        values = given
         wanted = _plain_type(values.type)
         if wanted is None:
             notes.append(f"column {name!r} holds {values.type}, which no model here takes: left out")

@@ -26,21 +26,46 @@ FEW_VALUES = 12
 MOST_VALUES = 1000
 
 IDS = {"id", "ids", "uuid", "guid", "identifier", "rowid", "pk"}
-ROW_NUMBERS = {"index", "instant", "rowid", "row", "nr", "no", "number", "serial", "sno", "unnamed", "obs", "observation"}
+ROW_NUMBERS = {
+    "index",
+    "instant",
+    "rowid",
+    "row",
+    "nr",
+    "no",
+    "number",
+    "serial",
+    "sno",
+    "unnamed",
+    "obs",
+    "observation",
+}
 UNITS_OF_GROUPS = (
     "patient subject customer user client person member account household family driver passenger student employee "
     "session device machine engine animal player borrower respondent participant donor visitor worker citizen"
 ).split()
-PERSONAL = {"name", "surname", "firstname", "lastname", "fullname", "email", "mail", "phone", "telephone", "ssn", "iban"}
+PERSONAL = {
+    "name",
+    "surname",
+    "firstname",
+    "lastname",
+    "fullname",
+    "email",
+    "mail",
+    "phone",
+    "telephone",
+    "ssn",
+    "iban",
+}
 ORDERED = (
-    "year yr month mnth mon day hour hr minute week quarter grade rank rating level score stage size age number num count "
-    "nr no n quantity qty amount total sum years months days hours minutes rooms bedrooms bathrooms floors children "
-    "dependents siblings visits times points degree length width height distance education edu"
+    "year yr month mnth mon day hour hr minute week quarter grade rank rating level score stage size age number num "
+    "count nr no n quantity qty amount total sum years months days hours minutes rooms bedrooms bathrooms floors "
+    "children dependents siblings visits times points degree length width height distance education edu"
 ).split()
 CLASS_NAMES = "class label type category species kind cultivar group cluster diagnosis outcome status segment".split()
 AMOUNT_NAMES = (
-    "quality rating score count cnt rings age number num price days amount total quantity level grade points hours years "
-    "sales demand rate value cost"
+    "quality rating score count cnt rings age number num price days amount total quantity level grade points hours "
+    "years sales demand rate value cost"
 ).split()
 WEIGHTS = re.compile(
     r"fnlwgt|final_?weight|sampl\w*_?w(eigh)?t|survey_?w(eigh)?t|person_?w(eigh)?t|household_?w(eigh)?t|pweight|"
@@ -48,22 +73,74 @@ WEIGHTS = re.compile(
     re.IGNORECASE,
 )
 SENSITIVE = {
-    *("sex gender race ethnicity ethnic ethnicgroup religion nationality disability disabled pregnant pregnancy").split(),
+    *(
+        "sex gender race ethnicity ethnic ethnicgroup religion nationality disability disabled pregnant pregnancy"
+    ).split(),
     *("age marital citizenship caste orientation immigrant foreign foreigner veteran").split(),
 }
 SENSITIVE_NAMES = re.compile(r"native.?country|country.?of.?(birth|origin)|birth.?(place|country)|mother.?tongue", re.I)
 SENSITIVE_VALUES = (
-    {"male", "female", "m", "f", "man", "woman", "men", "women", "other", "non-binary", "nonbinary", "diverse", "divers"},
-    {"white", "black", "asian", "hispanic", "latino", "caucasian", "african-american", "african american", "indigenous"},
+    {
+        "male",
+        "female",
+        "m",
+        "f",
+        "man",
+        "woman",
+        "men",
+        "women",
+        "other",
+        "non-binary",
+        "nonbinary",
+        "diverse",
+        "divers",
+    },
+    {
+        "white",
+        "black",
+        "asian",
+        "hispanic",
+        "latino",
+        "caucasian",
+        "african-american",
+        "african american",
+        "indigenous",
+    },
     {"christian", "muslim", "jewish", "hindu", "buddhist", "catholic", "protestant", "atheist", "islam", "sikh"},
     {"married", "single", "divorced", "widowed", "separated", "never-married", "never married", "unmarried"},
 )
 POSITIVE = (
-    "yes y true t 1 positive pos malignant churn churned default fraud fraudulent spam sick disease dead died bad failure "
-    "failed fail abnormal attack accept accepted approved click clicked bought converted recurrence-events present high"
+    "yes y true t 1 positive pos malignant churn churned default fraud fraudulent spam sick disease dead died bad "
+    "failure failed fail abnormal attack accept accepted approved click clicked bought converted "
+    "recurrence-events present high"
 ).split()
-EVENT_TIMES = {"date", "datetime", "time", "timestamp", "day", "dteday", "month", "created", "ds", "dt", "period", "when"}
-OTHER_TIMES = {"birth", "dob", "born", "birthday", "birthdate", "expiry", "expires", "expiration", "due", "end", "until"}
+EVENT_TIMES = {
+    "date",
+    "datetime",
+    "time",
+    "timestamp",
+    "day",
+    "dteday",
+    "month",
+    "created",
+    "ds",
+    "dt",
+    "period",
+    "when",
+}
+OTHER_TIMES = {
+    "birth",
+    "dob",
+    "born",
+    "birthday",
+    "birthdate",
+    "expiry",
+    "expires",
+    "expiration",
+    "due",
+    "end",
+    "until",
+}
 
 
 NATURAL: tuple[tuple[set[str], tuple[int, int]], ...] = (
@@ -162,7 +239,9 @@ def _require(table: pa.Table, target: str) -> None:
         hint = did_you_mean(target, table.column_names) or f"; there are {shown}"
         raise InputError(f"--target: there is no column {target!r}{hint}")
     if table.num_rows < FEWEST_ROWS:
-        raise InputError(f"{table.num_rows} rows are too few to learn from and to judge on; {FEWEST_ROWS} are the least")
+        raise InputError(
+            f"{table.num_rows} rows are too few to learn from and to judge on; {FEWEST_ROWS} are the least"
+        )
     values = table[target]
     if values.null_count:
         row = pc.index(values.is_null(), True).as_py()
@@ -207,7 +286,11 @@ def _target(
     if rare:
         left = sum(sizes[label] for label in rare)
         findings.append(
-            Finding(3, name, f"classes with fewer than {FEWEST_OF_A_CLASS} rows were left out: {', '.join(rare)} ({left} rows)")
+            Finding(
+                3,
+                name,
+                f"classes with fewer than {FEWEST_OF_A_CLASS} rows were left out: {', '.join(rare)} ({left} rows)",
+            )
         )
     classes = sorted(label for label in sizes if label not in rare)
     if len(classes) < 2:
@@ -362,7 +445,7 @@ def _describe_text(column: _Column, present: int) -> None:
     length = float(np.mean([len(value) for value in some]))
     if column.words & IDS and share > 0.02 and column.distinct > 50:
         return _describe_id(column, rows)
-    if column.distinct <= 50 and (share < 0.5 or column.distinct <= 10) or (
+    if (column.distinct <= 50 and (share < 0.5 or column.distinct <= 10)) or (
         column.distinct <= MOST_VALUES and present / column.distinct >= 5
     ):
         _decide(column, "category", f"{column.distinct} different values")
@@ -387,7 +470,7 @@ def _moments(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray | None:
     low, high = pc.min_max(values).as_py().values()
     if low is None:
         return None
-    if 18_000_101 <= low and high <= 22_001_231:
+    if low >= 18_000_101 and high <= 22_001_231:
         text = values.cast(pa.string())
         try:
             return pc.strptime(text, format="%Y%m%d", unit="s").cast(pa.date32())
@@ -465,7 +548,11 @@ def _ignore_suspects(
         elif values.null_count and (share := missing_alone(values, wanted, task == "regression")) is not None:
             found[column.name] = f"whether it is missing gives {share:.0%} of the target away: known only afterwards"
     if task == "regression":
-        numbers = {n: v for n, v in sample.items() if n not in found and pa.types.is_integer(v.type) | pa.types.is_floating(v.type)}
+        numbers = {
+            n: v
+            for n, v in sample.items()
+            if n not in found and pa.types.is_integer(v.type) | pa.types.is_floating(v.type)
+        }
         parts = parts_of_sum(numbers, wanted)
         found |= {name: f"with {', '.join(p for p in parts if p != name)} it adds up to the target" for name in parts}
     for column in usable:
@@ -475,9 +562,13 @@ def _ignore_suspects(
                 findings.append(Finding(2, column.name, f"kept as you say, though it {why}"))
                 continue
             _ignore(column, f"suspected leak: {why}")
-            findings.append(Finding(3, column.name, f"left out: {why}; if it is known before the target, make it a feature"))
+            findings.append(
+                Finding(3, column.name, f"left out: {why}; if it is known before the target, make it a feature")
+            )
         elif after_the_fact(words_of(column.name)):
-            findings.append(Finding(2, column.name, "the name sounds like something known only afterwards; ignore it if so"))
+            findings.append(
+                Finding(2, column.name, "the name sounds like something known only afterwards; ignore it if so")
+            )
     if all(column.kind in ("id", "ignored") for column in columns):
         raise InputError(f"every column that could be learnt from gives {target!r} away: {', '.join(found)}")
     return [name for name in found if name not in keep]
@@ -494,12 +585,17 @@ def _split(columns: Sequence[_Column], rows: int, findings: list[Finding]) -> tu
     groups = [
         c
         for c in columns
-        if c.kind == "id" and not c.values.null_count and 10 < c.distinct < 0.9 * rows and c.words & set(UNITS_OF_GROUPS)
+        if c.kind == "id"
+        and not c.values.null_count
+        and 10 < c.distinct < 0.9 * rows
+        and c.words & set(UNITS_OF_GROUPS)
     ]
     if times:
         best = max(times, key=lambda c: (ordered[c.name], c.distinct))
         why = f"rows have a time, and the model will be used on later ones ({best.name})"
-        findings.append(Finding(2, best.name, "the split is by time; if the order of rows means nothing, make it by hash"))
+        findings.append(
+            Finding(2, best.name, "the split is by time; if the order of rows means nothing, make it by hash")
+        )
         return {"by": "time", "column": best.name}, why
     if groups:
         best = max(groups, key=lambda c: c.distinct)

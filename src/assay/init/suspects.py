@@ -13,7 +13,9 @@ SURE_OF_MISSING = 0.6
 # How closely a sum has to meet the target to be no accident.
 EXACT = 1e-6
 AFTERWARDS = {
-    *("outcome result resolution resolved closed cancelled canceled settled settlement refund refunded paid payout").split(),
+    *(
+        "outcome result resolution resolved closed cancelled canceled settled settlement refund refunded paid payout"
+    ).split(),
     *("recovered recoveries discharge discharged death died deceased duration final ended").split(),
     *("collection chargeoff writeoff terminated termination exit").split(),
 }
@@ -35,7 +37,9 @@ def parts_of_sum(numbers: Mapping[str, pa.ChunkedArray], target: pa.ChunkedArray
     """Return the columns of a linear combination that gives the target exactly, or none; by least squares."""
     if len(numbers) < 2:
         return []
-    matrix = np.column_stack([np.nan_to_num(v.cast(pa.float64()).to_numpy(zero_copy_only=False)) for v in numbers.values()])
+    matrix = np.column_stack(
+        [np.nan_to_num(v.cast(pa.float64()).to_numpy(zero_copy_only=False)) for v in numbers.values()]
+    )
     goal = target.to_numpy()
     spread = float(goal.std())
     scale = matrix.std(axis=0)

@@ -39,7 +39,7 @@ class Trial:
         return float(np.mean(self.losses))
 
 
-def search(
+def search(  # noqa: PLR0913, PLR0917
     data: Columns,
     target: np.ndarray,
     units: np.ndarray | None,
