@@ -1,11 +1,13 @@
 """Reading delimited text in whatever dialect it comes: encoding, separator, header, decimal mark, stray rows."""
 
+import codecs
 import csv
 import io
 import re
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -42,14 +44,17 @@ class Dialect:
     missing: frozenset[str]
 
 
-def read_delimited(content: bytes, source: str, target: str, encoding: str | None = None) -> tuple[pa.Table, list[str]]:
-    """Return the table in a text and what was unusual about the text.
+def read_delimited(
+    given: bytes | Path, source: str, target: str, encoding: str | None = None
+) -> tuple[pa.Table, list[str]]:
+    """Return the table in a text, or in a file of text, and what was unusual about the text.
 
     Columns have the types that Arrow infers: whole numbers, numbers, truth values, dates, moments, else text, as for
     numbers with leading zeros. Columns without a name and without a value, and rows without a value, are left out.
     Raises InputError for what is no such text: binary, of mixed encodings, ragged, cut off, without columns or rows.
     """
-    content, notes = _as_utf8(content, source, encoding)
+    raw = given.read_bytes() if isinstance(given, Path) else given
+    content, notes = _as_utf8(raw, source, encoding)
     dialect = sniff(content, source, target)
     if dialect.separator != ",":
         notes.append(f"columns are separated by {_NAMES[dialect.separator]}")
@@ -62,7 +67,11 @@ def read_delimited(content: bytes, source: str, target: str, encoding: str | Non
     quoted = b'"' in content
     if quoted and content.count(b'"') % 2 and _ends_inside_quotes(content, dialect.separator):
         raise InputError(f"{source}: the file ends inside a quoted cell, so a part of it is lost")
-    table = _parse(content, source, dialect, quoted=quoted)
+    sample = _sample(content, quoted=quoted)
+    # A large file is read from the disk once more, so that it is not in memory twice.
+    place: bytes | Path = given if content is raw else content
+    del raw, content
+    table = _parse(place, sample, source, dialect, quoted=quoted)
     if table.num_rows == 0:
         raise InputError(f"{source}: there is a header and no row below it")
     table, more = _without_nameless(_without_empty_rows(table), source)
@@ -88,21 +97,30 @@ def _as_utf8(content: bytes, source: str, encoding: str | None) -> tuple[bytes, 
         raise InputError(f"{source}: a binary file of a kind that is not known here; save the table as CSV or Parquet")
     if content.isascii():
         return content, []
-    try:
-        content.decode()
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
+    if (wrong := _first_wrong_byte(content)) is not None:
+        line = content.count(b"\n", 0, wrong) + 1
         if VALID_NON_ASCII.search(content):
             raise InputError(
                 f"{source}: line {line} is not UTF-8 and other lines are: mixed encodings; save the file as UTF-8"
-            ) from None
+            )
         name = "latin-1" if NOT_CP1252.search(content) else "cp1252"
         text = content.decode(name)
         strange = sum(not (c.isprintable() or c.isspace()) for c in text[:100_000])
         if strange > 0.05 * min(len(text), 100_000):
-            raise InputError(f"{source}: a binary file, or text of an unknown encoding (--encoding names it)") from None
+            raise InputError(f"{source}: a binary file, or text of an unknown encoding (--encoding names it)")
         return text.encode(), [f"the encoding is {name}, judged by its bytes (--encoding names another)"]
     return content, []
+
+
+def _first_wrong_byte(content: bytes) -> int | None:
+    """Return where a text stops being UTF-8, or None; piece by piece, for the whole may be large."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(content), SAMPLE_BYTES):
+        try:
+            decoder.decode(content[start : start + SAMPLE_BYTES], final=start + SAMPLE_BYTES >= len(content))
+        except UnicodeDecodeError as error:
+            return max(0, start + error.start - len(decoder.getstate()[0]))
+    return None
 
 
 def sniff(content: bytes, source: str, target: str) -> Dialect:
@@ -204,7 +222,18 @@ def _is_code(cell: str) -> bool:
     return bool(re.fullmatch(r"0\d+|\d{17,}", cell))
 
 
-def _parse(content: bytes, source: str, dialect: Dialect, *, quoted: bool) -> pa.Table:
+def _sample(content: bytes, *, quoted: bool) -> bytes:
+    """Return whole lines from begin, middle and end; of a text with quotes, in which lines may end, the begin."""
+    if len(content) <= 3 * SAMPLE_BYTES:
+        return content
+    begin = content[: content.rfind(b"\n", 0, SAMPLE_BYTES) + 1]
+    if quoted and b'"' in begin.partition(b"\n")[2]:
+        return begin
+    middle, end = (content[start : start + SAMPLE_BYTES] for start in (len(content) // 2, len(content) - SAMPLE_BYTES))
+    return begin + middle.partition(b"\n")[2].rpartition(b"\n")[0] + b"\n" + end.partition(b"\n")[2]
+
+
+def _parse(place: bytes | Path, sample: bytes, source: str, dialect: Dialect, *, quoted: bool) -> pa.Table:
     names = _distinct(dialect.names, source)
     ragged: list[pacsv.InvalidRow] = []
 
@@ -212,33 +241,42 @@ def _parse(content: bytes, source: str, dialect: Dialect, *, quoted: bool) -> pa
         ragged.append(row)
         return "error"
 
-    def read(threads: bool) -> pa.Table:
-        return pacsv.read_csv(
-            pa.BufferReader(pa.py_buffer(content)),
-            read_options=pacsv.ReadOptions(column_names=names, skip_rows=dialect.skip, use_threads=threads),
-            parse_options=pacsv.ParseOptions(
-                delimiter=dialect.separator, newlines_in_values=quoted, invalid_row_handler=note
-            ),
-            convert_options=pacsv.ConvertOptions(
-                column_types=dict.fromkeys(dialect.as_text, pa.string()),
-                null_values=sorted(dialect.missing),
-                strings_can_be_null=True,
-                decimal_point=dialect.decimal,
-                true_values=["true", "True", "TRUE"],
-                false_values=["false", "False", "FALSE"],
-            ),
-        )
+    def read(given: bytes | Path, types: dict[str, pa.DataType], *, threads: bool = True) -> pa.Table:
+        with pa.OSFile(str(given)) if isinstance(given, Path) else pa.BufferReader(given) as stream:
+            return pacsv.read_csv(
+                stream,
+                read_options=pacsv.ReadOptions(column_names=names, skip_rows=dialect.skip, use_threads=threads),
+                parse_options=pacsv.ParseOptions(
+                    delimiter=dialect.separator, newlines_in_values=quoted, invalid_row_handler=note
+                ),
+                convert_options=pacsv.ConvertOptions(
+                    column_types=types,
+                    null_values=sorted(dialect.missing),
+                    strings_can_be_null=True,
+                    decimal_point=dialect.decimal,
+                    true_values=["true", "True", "TRUE"],
+                    false_values=["false", "False", "FALSE"],
+                ),
+            )
 
+    as_text = dict.fromkeys(dialect.as_text, pa.string())
+    # With types that a sample shows, Arrow need not keep the text until it has seen the last row.
+    with suppress(pa.ArrowInvalid):
+        schema = read(sample, as_text).schema
+        types = {field.name: pa.string() if pa.types.is_null(field.type) else field.type for field in schema}
+        return read(place, types)
+    ragged.clear()
     try:
-        return read(threads=True)
+        return read(place, as_text)
     except pa.ArrowInvalid as error:
         if not ragged:
-            hint = "" if "Empty CSV" not in str(error) else ": there is a header and no row below it"
-            raise InputError(f"{source}: {hint.removeprefix(': ') or ' '.join(str(error).split())[:200]}") from None
+            said = " ".join(str(error).split())[:200]
+            said = "there is a header and no row below it" if "Empty CSV" in said else said
+            raise InputError(f"{source}: {said}") from None
     ragged.clear()
     # The number of a row is known only where rows are read one after the other.
     with suppress(pa.ArrowInvalid):
-        read(threads=False)
+        read(place, as_text, threads=False)
     row = ragged[0]
     where = "" if row.number is None else f"row {row.number}: "
     raise InputError(

@@ -101,7 +101,7 @@ def _local(path: Path, asked: Asked) -> tuple[pa.Table, list[str]]:
         case "zip":
             return _inside(_unzipped(path, asked), asked)
         case None:
-            return _text(path.read_bytes(), asked)
+            return _text(path, asked)
         case _:
             try:
                 return _inside(COMPRESSED[kind](path.read_bytes()), asked)
@@ -124,13 +124,20 @@ def _inside(content: bytes, asked: Asked) -> tuple[pa.Table, list[str]]:
         return _local(path, asked)
 
 
-def _text(content: bytes, asked: Asked) -> tuple[pa.Table, list[str]]:
-    start = content[:1000].lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+def _text(given: bytes | Path, asked: Asked) -> tuple[pa.Table, list[str]]:
+    if isinstance(given, Path):
+        with given.open("rb") as file:
+            head = file.read(1000)
+    else:
+        head = given[:1000]
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     if not start:
         raise InputError(f"{asked.source}: the file is empty")
-    if start in b"{[" and (table := _json(content, start)) is not None:
-        return table.flatten(), ["JSON, with nested objects as columns"]
-    return read_delimited(content, asked.source, asked.target, asked.encoding)
+    if start in b"{[":
+        table = _json(given.read_bytes() if isinstance(given, Path) else given, start)
+        if table is not None:
+            return table.flatten(), ["JSON, with nested objects as columns"]
+    return read_delimited(given, asked.source, asked.target, asked.encoding)
 
 
 def _json(content: bytes, start: bytes) -> pa.Table | None:

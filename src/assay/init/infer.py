@@ -22,6 +22,7 @@ FEWEST_ROWS = 30
 FEWEST_OF_A_CLASS = 8
 MOST_CLASSES = 100
 SAMPLE = 20_000
+SAMPLE_OF_LEAKS = 10_000
 FEW_VALUES = 12
 MOST_VALUES = 1000
 
@@ -336,7 +337,7 @@ def _describe(name: str, made: Cleaned, rows: int) -> _Column:
     values = made.values
     if pa.types.is_integer(values.type) and (moments := _moments(name, values)) is not None:
         values = moments
-    distinct = pc.count_distinct(values).as_py()
+    distinct = _distinct(values)
     column = _Column(name, values, made.unit, distinct)
     present = len(values) - values.null_count
     if present == 0:
@@ -357,6 +358,15 @@ def _describe(name: str, made: Cleaned, rows: int) -> _Column:
         column.decided["missing"] = "allow"
         column.reason += f"; missing in {values.null_count / len(values):.2g} of the rows"
     return column
+
+
+def _distinct(values: pa.ChunkedArray) -> int:
+    """Return the number of different values; of very many that among the first rows, unless these all differ."""
+    if len(values) > 2 * SAMPLE and not pa.types.is_string(values.type):
+        found: int = pc.count_distinct(values.slice(0, SAMPLE)).as_py()
+        if found > MOST_VALUES and (pa.types.is_floating(values.type) or found < SAMPLE):
+            return found
+    return int(pc.count_distinct(values).as_py())
 
 
 def _decide(column: _Column, kind: str, reason: str) -> None:
@@ -536,8 +546,8 @@ def _ignore_suspects(
     """Ignore columns that give the target away, and return their names."""
     usable = [column for column in columns if column.kind not in ("id", "ignored")]
     index = None
-    if len(goal) > SAMPLE:
-        index = pa.array(np.sort(np.random.default_rng(0).choice(len(goal), SAMPLE, replace=False)))
+    if len(goal) > SAMPLE_OF_LEAKS:
+        index = pa.array(np.sort(np.random.default_rng(0).choice(len(goal), SAMPLE_OF_LEAKS, replace=False)))
     sample = {column.name: column.values.take(index) if index else column.values for column in usable}
     wanted = goal.take(index) if index else goal
     found: dict[str, str] = {}
