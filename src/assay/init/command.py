@@ -11,16 +11,30 @@ import click
 import pyarrow as pa
 from ruamel.yaml import YAML
 
-from assay.contract.spec import CONTRACT, Task
+from assay.artifacts import ANALYSIS, METRICS
+from assay.contract.spec import CONTRACT, Contract, Task, load_contract
+from assay.data.check import check
+from assay.data.reading import typed
 from assay.errors import InputError
-from assay.files import write_bytes, write_text
+from assay.files import read_json, write_bytes, write_text
+from assay.init.again import is_same_problem, renewed
 from assay.init.files import Asked, read
 from assay.init.infer import Finding, Plan, checked, infer
-from assay.init.write import contract_text, data_bytes, params_text, readme_text, review_text
+from assay.init.limits import limits
+from assay.init.write import (
+    contract_text,
+    data_bytes,
+    expectations_text,
+    params_text,
+    parse_contract,
+    readme_text,
+    review_text,
+)
 from assay.params import PARAMS
 from assay.progress import say
 
 README = Path("README.md")
+EXPECTATIONS = Path("src/model/expectations.py")
 DATA = Path("data")
 MOST_ROWS_AS_TEXT = 200_000
 
@@ -38,12 +52,23 @@ def plan_for(asked: Asked, wishes: Wishes) -> tuple[Plan, list[str]]:
     """Read a source and decide on it; ask at a terminal about decisions that could hurt. Writes nothing."""
     table, notes = read(asked)
     name = slug(asked.source)
+    wishes = _as_before(asked.target, set(table.column_names), wishes)
     plan = infer(table, asked.target, name, keep=wishes.keep, task=wishes.task)
     answers = Wishes(wishes.task, wishes.keep) if wishes.yes or not _at_terminal() else _ask(plan, asked.target, wishes)
     if answers != Wishes(wishes.task, wishes.keep):
         plan = infer(table, asked.target, name, keep=answers.keep, task=answers.task)
     checked(plan.contract)
     return plan, notes
+
+
+def _as_before(target: str, names: set[str], wishes: Wishes) -> Wishes:
+    """Return the wishes with what the contract here decided, if it is one for the same target and columns."""
+    if not CONTRACT.exists():
+        return wishes
+    old = load_contract()
+    if old.target.name != target or 2 * len(old.columns.keys() & names) <= len(old.columns):
+        return wishes
+    return Wishes(wishes.task or old.task, (*wishes.keep, *old.features), wishes.yes)
 
 
 def slug(source: str) -> str:
@@ -74,20 +99,46 @@ def _ask(plan: Plan, target: str, wishes: Wishes) -> Wishes:
     return Wishes(task, tuple(keep))
 
 
-def apply(plan: Plan) -> list[Path]:
-    """Write the project's files for a plan, and put the data under DVC; return the files that git sees changed."""
-    if not PARAMS.exists() or not Path("dvc.yaml").exists():
-        raise InputError(f"{PARAMS}: there is no project here; run this in the folder of the project")
+def earlier(plan: Plan) -> Contract | None:
+    """Return the contract that is here, if the plan is for newer data of the same problem."""
+    if not CONTRACT.exists():
+        return None
+    old = load_contract()
+    return old if is_same_problem(old, plan) else None
+
+
+def apply(plan: Plan) -> None:
+    """Write the files of the project for a plan, and put the data under DVC."""
     suffix = ".csv" if plan.table.num_rows <= MOST_ROWS_AS_TEXT else ".parquet"
     path = DATA / f"{plan.contract['name']}{suffix}"
     plan.contract["data"] = path.as_posix()
+    contract, params = contract_text(plan), params_text(PARAMS.read_text(encoding="utf-8"), plan.params)
     _put_data(plan.table, path)
-    write_text(CONTRACT, contract_text(plan))
-    write_text(PARAMS, params_text(PARAMS.read_text(encoding="utf-8"), plan.params))
+    write_text(CONTRACT, contract)
+    write_text(PARAMS, params)
+    if EXPECTATIONS.exists():
+        write_text(EXPECTATIONS, expectations_text(plan))
     if README.exists():
         title = plan.contract["name"].replace("-", " ").capitalize()
         write_text(README, readme_text(README.read_text(encoding="utf-8"), title, plan.contract["description"]))
-    return [CONTRACT, PARAMS, README, Path("data.dvc")]
+
+
+def renew(plan: Plan, old: Contract) -> tuple[str, list[str], pa.Table]:
+    """Return the contract's text for newer data, what changes, and the data as that contract has it.
+
+    Raises InputError when the data fits neither what the owner decided nor what would be decided now.
+    """
+    before = CONTRACT.read_text(encoding="utf-8")
+    replaced: tuple[str, ...] = ()
+    for _ in range(3):
+        text, changes = renewed(before, plan, replaced=replaced)
+        contract = parse_contract(text)
+        table, violations = typed(plan.table, contract)
+        violations = violations + check(table, contract)
+        if not violations:
+            return text, changes, table
+        replaced = (*replaced, *{found.column for found in violations})
+    raise InputError(f"{CONTRACT}: cannot be made to hold the new data: {violations[0]}")
 
 
 def _put_data(table: pa.Table, path: Path) -> None:
@@ -104,45 +155,76 @@ def _put_data(table: pa.Table, path: Path) -> None:
 
 def _tracked() -> set[str]:
     """Return the names of the files in data/ that DVC's cache holds."""
+    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    if not Path("data.dvc").exists():
+    if not Path("data.dvc").exists() or not DATA.exists():
         return set()
-    with Repo() as repo:
-        try:
-            return {entry["path"] for entry in repo.ls(".", path="data", recursive=True, dvc_only=True)}
-        except Exception:
-            # An older version of the data that is nowhere to be had keeps nobody from starting with new data.
-            content = YAML(typ="safe").load(Path("data.dvc").read_text(encoding="utf-8"))
-            return {DATA.name} - {out["path"] for out in content["outs"]}
+    try:
+        with Repo() as repo:
+            return {Path(entry["path"]).name for entry in repo.ls(".", path="data", recursive=True, dvc_only=True)}
+    except DvcException:
+        # An older version of the data that is nowhere to be had keeps nobody from starting with new data.
+        return set()
 
 
 def run_init(asked: Asked, wishes: Wishes, *, dry_run: bool, run: bool = True) -> Plan:
-    """Read, decide, show; then, unless it is a dry run, write, search for a model, run the pipeline."""
+    """Read, decide, show; then, unless it is a dry run, write, search for a model, and run the pipeline.
+
+    Newer data of the same problem changes the contract only where it has to, and searches for no other model.
+    """
+    if not dry_run and not (PARAMS.exists() and Path("dvc.yaml").exists()):
+        raise InputError(f"{PARAMS}: there is no project here; run this in the folder of the project")
     plan, notes = plan_for(asked, wishes)
     for note in notes:
         say(f"  {note}")
     features = sum(column["kind"] not in ("id", "ignored") for column in plan.contract["columns"].values())
     say(f"{asked.source}: {plan.table.num_rows} rows, {features} features, {plan.contract['task']} of {asked.target!r}")
-    if dry_run:
+    old = earlier(plan)
+    if old is not None:
+        text, changes, table = renew(plan, old)
+        for change in changes or ["nothing: the data keeps to the contract as it stands"]:
+            say(f"  changed: {change}")
+        if dry_run:
+            print(text)
+            return plan
+        _put_data(table, old.data)
+        write_text(CONTRACT, text)
+    elif dry_run:
         print(contract_text(plan))
         for key, value in plan.params.items():
             print(f"# params.yaml: {key}: {value}")
-        _show_review(plan.findings)
+        _show(plan.findings)
         return plan
-    written = apply(plan)
-    say(f"written: {', '.join(map(str, written))}; `git restore .` and `dvc checkout data.dvc` undo it")
+    else:
+        apply(plan)
+    say("written; `git restore .` takes it back")
     if run:
-        from assay.repro import reproduce, tune
-
-        tune()
-        reproduce()
-    _show_review(plan.findings)
+        plan.findings.extend(_run(plan, is_new=old is None))
+    _show(plan.findings)
     return plan
 
 
-def _show_review(findings: Sequence[Finding]) -> None:
-    text = review_text(findings)
+def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
+    """Run the pipeline; for a new problem search for a model before, and set limits by what it reaches after."""
+    from assay.repro import reproduce, tune
+
+    if not is_new:
+        reproduce()
+        return []
+    tune()
+    reproduce()
+    params = PARAMS.read_text(encoding="utf-8")
+    gates = YAML(typ="safe").load(params)["gates"]
+    settings, findings = limits(read_json(METRICS), read_json(ANALYSIS), gates, plan.contract["task"])
+    write_text(PARAMS, params_text(params, settings))
+    # Limits are checked first of all; no other stage reads them.
+    reproduce()
+    return findings
+
+
+def _show(findings: Sequence[Finding]) -> None:
+    text = review_text(sorted(findings, key=lambda finding: -finding.weight))
     if text:
         say("to review, in order of importance:")
         say(text)

@@ -173,6 +173,7 @@ class Plan:
     params: dict[str, Any]
     table: pa.Table
     suspects: list[str] = field(default_factory=list)
+    seen: dict[str, tuple[Any, Any]] = field(default_factory=dict)
 
 
 @dataclass
@@ -231,7 +232,7 @@ def infer(table: pa.Table, target: str, name: str, *, keep: Iterable[str] = (), 
     reasons = {column.name: column.reason for column in columns} | {"split": why_split} | why_params
     findings += _review(columns, contract)
     findings.sort(key=lambda finding: -finding.weight)
-    return Plan(contract, reasons, findings, params, data, suspects)
+    return Plan(contract, reasons, findings, params, data, suspects, dict(_extremes(data)))
 
 
 def _require(table: pa.Table, target: str) -> None:
@@ -682,6 +683,17 @@ def _table(columns: Sequence[_Column], goal: pa.ChunkedArray, target: str) -> pa
         for column in columns
     }
     return pa.table({**arrays, target: goal})
+
+
+def _extremes(data: pa.Table) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Yield the lowest and highest value of each number, and of each time in ISO 8601."""
+    for name in data.column_names:
+        kind = data[name].type
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+            yield name, tuple(pc.min_max(data[name]).as_py().values())
+        elif pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+            low, high = pc.min_max(data[name]).as_py().values()
+            yield name, (low.isoformat(), high.isoformat())
 
 
 def _params(data: pa.Table, contract: dict[str, Any], findings: list[Finding]) -> tuple[dict[str, Any], dict[str, str]]:

@@ -3,6 +3,8 @@
 import io
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
+from assay.contract.spec import CONTRACT, Contract, load_contract
 from assay.freeze import changed, replace
 from assay.init.infer import Finding, Plan
 
@@ -23,7 +26,7 @@ WIDTH = 120
 
 def contract_text(plan: Plan) -> str:
     """Return contract.yaml, with the reason for each decision above it."""
-    content = _yaml(plan.contract)
+    content = as_yaml(plan.contract)
     about = CommentedMap(source="", licence="", intended_use="", limits=CommentedSeq())
     content.insert(2, "about", about)
     content.yaml_set_comment_before_after_key("about", before="Yours to say: the model card quotes it.")
@@ -45,15 +48,15 @@ def _remark(content: CommentedMap, key: str, remark: str, indent: int = 0) -> No
         content.yaml_set_comment_before_after_key(key, before=line, indent=indent)
 
 
-def _yaml(value: Any) -> Any:
+def as_yaml(value: Any) -> Any:
     """Return plain data as ruamel writes it: texts that look like something else in quotes, short lists in one line."""
     if isinstance(value, Mapping):
         made = CommentedMap()
         for key, content in value.items():
-            made[_text(key)] = _yaml(content)
+            made[_text(key)] = as_yaml(content)
         return made
     if isinstance(value, Sequence) and not isinstance(value, str):
-        listed = CommentedSeq([_yaml(one) for one in value])
+        listed = CommentedSeq([as_yaml(one) for one in value])
         if not any(isinstance(one, Mapping) for one in value):
             listed.fa.set_flow_style()
         return listed
@@ -137,3 +140,20 @@ def review_text(findings: Sequence[Finding], most: int = 40) -> str:
     lines = [f"  {marks[f.weight]:6} {f.where}: {f.what}" for f in shown]
     rest = sum(finding.weight > 0 for finding in findings) - len(shown)
     return "\n".join([*lines, *([f"  and {rest} more, in contract.yaml"] if rest > 0 else [])])
+
+
+def expectations_text(plan: Plan) -> str:
+    """Return src/model/expectations.py with what the model of any such problem has to keep to."""
+    return EXPECTATIONS.format(target=plan.contract["target"]["name"])
+
+
+def parse_contract(text: str) -> Contract:
+    """Return the contract in a text; raises InputError when it contradicts itself."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, CONTRACT.name)
+        path.write_text(text, encoding="utf-8")
+        return load_contract(path)
+
+
+EXPECTATIONS = '''"""What is known of this problem beforehand, and the model has to keep to."""
+'''
