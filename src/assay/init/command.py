@@ -11,20 +11,21 @@ import click
 import pyarrow as pa
 from ruamel.yaml import YAML
 
-from assay.artifacts import ANALYSIS, METRICS
+from assay.artifacts import ANALYSIS, METRICS, PIPELINE, read_split
 from assay.contract.spec import CONTRACT, Contract, Task, load_contract
 from assay.data.check import check
+from assay.data.columns import columns, target
 from assay.data.reading import typed
 from assay.errors import InputError
 from assay.files import read_json, write_bytes, write_text
 from assay.init.again import is_same_problem, renewed
+from assay.init.expected import clear_cases, expectations_text
 from assay.init.files import Asked, read
 from assay.init.infer import Finding, Plan, checked, infer
 from assay.init.limits import limits
 from assay.init.write import (
     contract_text,
     data_bytes,
-    expectations_text,
     params_text,
     parse_contract,
     readme_text,
@@ -117,7 +118,7 @@ def apply(plan: Plan) -> None:
     write_text(CONTRACT, contract)
     write_text(PARAMS, params)
     if EXPECTATIONS.exists():
-        write_text(EXPECTATIONS, expectations_text(plan))
+        write_text(EXPECTATIONS, expectations_text([]))
     if README.exists():
         title = plan.contract["name"].replace("-", " ").capitalize()
         write_text(README, readme_text(README.read_text(encoding="utf-8"), title, plan.contract["description"]))
@@ -218,9 +219,21 @@ def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
     gates = YAML(typ="safe").load(params)["gates"]
     settings, findings = limits(read_json(METRICS), read_json(ANALYSIS), gates, plan.contract["task"])
     write_text(PARAMS, params_text(params, settings))
+    if EXPECTATIONS.exists():
+        write_text(EXPECTATIONS, expectations_text(_clear_cases()))
     # Limits are checked first of all; no other stage reads them.
     reproduce()
     return findings
+
+
+def _clear_cases() -> list[tuple[str, dict[str, Any], Any]]:
+    """Return clear cases among the test rows of the model that is here."""
+    from assay.training.fitting import scores
+    from assay.training.store import load_pipeline
+
+    contract, table = load_contract(), read_split("test")
+    data = columns(table, contract)
+    return clear_cases(data, target(table, contract), scores(load_pipeline(PIPELINE), data, contract), contract)
 
 
 def _show(findings: Sequence[Finding]) -> None:

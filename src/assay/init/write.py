@@ -142,18 +142,9 @@ def review_text(findings: Sequence[Finding], most: int = 40) -> str:
     return "\n".join([*lines, *([f"  and {rest} more, in contract.yaml"] if rest > 0 else [])])
 
 
-def expectations_text(plan: Plan) -> str:
-    """Return src/model/expectations.py with what the model of any such problem has to keep to."""
-    return EXPECTATIONS.format(target=plan.contract["target"]["name"])
-
-
 def parse_contract(text: str) -> Contract:
     """Return the contract in a text; raises InputError when it contradicts itself."""
     with TemporaryDirectory() as folder:
         path = Path(folder, CONTRACT.name)
         path.write_text(text, encoding="utf-8")
         return load_contract(path)
-
-
-EXPECTATIONS = '''"""What is known of this problem beforehand, and the model has to keep to."""
-'''
