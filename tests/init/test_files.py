@@ -113,6 +113,7 @@ ODD = {
         lambda lines: ["," + lines[0], *(f"{i},{line}" for i, line in enumerate(lines[1:]))]
     ),
     "spaces around cells": with_lines(lambda lines: [line.replace(",", " , ") for line in lines]),
+    "columns aligned by spaces": with_lines(lambda lines: ["  " + line.replace(",", "    ") + " " for line in lines]),
     "everything in quotes": with_lines(lambda lines: ['"' + line.replace(",", '","') + '"' for line in lines]),
 }
 

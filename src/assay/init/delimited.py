@@ -55,8 +55,11 @@ def read_delimited(
     """
     raw = given.read_bytes() if isinstance(given, Path) else given
     content, notes = _as_utf8(raw, source, encoding)
+    if _is_aligned(content):
+        notes.append("columns are separated by spaces")
+        content = re.sub(rb"[ \t]+", b"\t", re.sub(rb"(?m)^[ \t]+|[ \t\r]+$", b"", content))
     dialect = sniff(content, source, target)
-    if dialect.separator != ",":
+    if dialect.separator != "," and "columns are separated by spaces" not in notes:
         notes.append(f"columns are separated by {_NAMES[dialect.separator]}")
     if dialect.decimal == ",":
         notes.append("numbers have a decimal comma")
@@ -110,6 +113,16 @@ def _as_utf8(content: bytes, source: str, encoding: str | None) -> tuple[bytes, 
             raise InputError(f"{source}: a binary file, or text of an unknown encoding (--encoding names it)")
         return text.encode(), [f"the encoding is {name}, judged by its bytes (--encoding names another)"]
     return content, []
+
+
+def _is_aligned(content: bytes) -> bool:
+    """Say whether columns are separated by runs of spaces: no other separator, and as many words in every line."""
+    lines = [line for line in content[:SAMPLE_BYTES].split(b"\n")[:SAMPLE_ROWS] if line.strip()]
+    if len(lines) < 3 or any(mark in line for line in lines for mark in b',;|"'):
+        return False
+    return (
+        len({len(line.split()) for line in lines[:-1]}) == 1 and len(lines[0].split()) > 1 and b" " in lines[0].strip()
+    )
 
 
 def _first_wrong_byte(content: bytes) -> int | None:
