@@ -131,6 +131,27 @@ def check(file: Path | None, as_json: bool) -> int:
     return 2 if violations else 0
 
 
+@app.command("init")
+@click.argument("source", metavar="FILE")
+@click.option("--target", required=True, help="The column to predict.")
+@click.option("--task", type=click.Choice(["binary", "multiclass", "regression"]), help="What kind of prediction.")
+@click.option("--table", help="The table of a database, the sheet of a workbook or the file of an archive.")
+@click.option("--encoding", help="The encoding of a text, where it is not found out rightly.")
+@click.option("--keep", multiple=True, metavar="COLUMN", help="Stays a feature, though it seems to leak the target.")
+@click.option("--yes", is_flag=True, help="Ask nothing, and take the safe side.")
+@click.option("--dry-run", is_flag=True, help="Show all, write nothing.")
+@click.option("--no-run", is_flag=True, help="Write the files and run nothing.")
+def init(source: str, target: str, **options: Any) -> None:
+    """Bring your own data: FILE may be a file, a folder of Parquet parts, an address or the URL of a database."""
+    _use_the_code_here()
+    from assay.init.command import Wishes, run_init
+    from assay.init.files import Asked
+
+    asked = Asked(source, target, options["table"], options["encoding"])
+    wishes = Wishes(options["task"], options["keep"], options["yes"])
+    run_init(asked, wishes, dry_run=options["dry_run"], run=not options["no_run"])
+
+
 @app.command()
 def track() -> None:
     """Log the last run to MLflow, as `assay repro` does by itself when MLFLOW_TRACKING_URI is set."""

@@ -29,17 +29,18 @@ def frozen(params: str, choice: ModelChoice) -> str:
     def change(content: CommentedMap) -> None:
         content["tune"]["search"] = False
         content["model"]["family"] = choice.family
-        _replace(content["model"]["parameters"], choice.parameters)
+        replace(content["model"]["parameters"], choice.parameters)
 
-    return _changed(params, change)
+    return changed(params, change)
 
 
 def with_search(params: str) -> str:
     """Return the text of params.yaml with the search switched on."""
-    return _changed(params, lambda content: content["tune"].update(search=True))
+    return changed(params, lambda content: content["tune"].update(search=True))
 
 
-def _changed(params: str, change: Callable[[CommentedMap], None]) -> str:
+def changed(params: str, change: Callable[[CommentedMap], None]) -> str:
+    """Return the text of params.yaml after a change of its content; comments stay."""
     yaml = YAML()
     yaml.preserve_quotes = True
     content = yaml.load(params)
@@ -49,7 +50,8 @@ def _changed(params: str, change: Callable[[CommentedMap], None]) -> str:
     return text.getvalue()
 
 
-def _replace(old: CommentedMap, new: dict[str, Any]) -> None:
+def replace(old: CommentedMap, new: dict[str, Any]) -> None:
+    """Put other keys into a section; only the comments around it stay."""
     comments = old.ca.items
     # What stands between a key and the next one, ruamel.yaml keeps with the first: here all up to the next section.
     last = comments.get(next(reversed(old), None))

@@ -18,7 +18,7 @@ from assay.contract.spec import Category, Contract, Feature, Text, Time
 from assay.data.columns import Columns
 from assay.errors import InputError
 
-Needs = Literal["nothing", "imputing", "scaling"]
+Needs = Literal["nothing", "time first", "imputing", "scaling"]
 MISSING = "missing"
 MANY_VALUES = 20
 # A larger number would be infinite in single precision.
@@ -57,8 +57,9 @@ def _inputs_of(name: str, column: Feature, values: np.ndarray) -> dict[str, np.n
 def transformer(contract: Contract, *, needs: Needs, seed: int) -> ColumnTransformer:
     """Return the preprocessing for the inputs that `encode` makes.
 
-    `needs` says what the estimator asks of numbers: no gaps, or also one scale. Categories with few values are one-hot
-    encoded, those with many by the mean of the target, computed out of fold (Micci-Barreca 2001).
+    `needs` says what the estimator asks of numbers: no gaps, or also one scale, or the time of a split by time in the
+    first column. Categories with few values are one-hot encoded, those with many by the mean of the target, computed
+    out of fold (Micci-Barreca 2001).
     """
     numbers: list[str] = []
     few: list[str] = []
@@ -75,12 +76,16 @@ def transformer(contract: Contract, *, needs: Needs, seed: int) -> ColumnTransfo
                 (few if len(column.values) <= MANY_VALUES or contract.task == "multiclass" else many).append(name)
             case _:
                 numbers.append(name)
-                if needs != "nothing" and column.missing == "allow":
+                if needs in ("imputing", "scaling") and column.missing == "allow":
                     numbers.append(f"{name}:missing")
+    if first := time_input(contract):
+        if needs == "time first":
+            numbers = [first, *(name for name in numbers if name != first)]
+        elif needs != "scaling" and first not in contract.features:
+            # Trees learn the days of the past by heart, and later ones are all alike to them; other parts remain.
+            numbers.remove(first)
     imputer = SimpleImputer(strategy="median", keep_empty_features=True)
-    number: Any = {"nothing": "passthrough", "imputing": imputer, "scaling": make_pipeline(imputer, StandardScaler())}[
-        needs
-    ]
+    number: Any = {"imputing": imputer, "scaling": make_pipeline(imputer, StandardScaler())}.get(needs, "passthrough")
     means = TargetEncoder(
         target_type="continuous" if contract.task == "regression" else contract.task,
         cv=KFold(5, shuffle=True, random_state=seed),
@@ -116,6 +121,15 @@ def _time_parts(values: np.ndarray) -> dict[str, np.ndarray]:
         name: np.where(unknown, np.nan, part).astype(np.float32).astype(np.float64)
         for name, part in zip(TIME_PARTS, parts, strict=True)
     }
+
+
+def time_input(contract: Contract) -> str | None:
+    """Return the input that a split by time follows, if a model may use it."""
+    name = contract.split.column
+    column = contract.features.get(name) if contract.split.by == "time" and name else None
+    if column is None:
+        return None
+    return f"{name}:days" if isinstance(column, Time) else name
 
 
 def sources(fitted: ColumnTransformer, contract: Contract) -> list[str]:

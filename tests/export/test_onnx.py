@@ -144,3 +144,25 @@ def test_hard_rows_of_an_open_range_and_of_times_reach_the_ends():
     rows = hard_rows(data, made, 1)
     assert rows["noise"].max() == 99
     assert {np.datetime64("2020-01-01"), np.datetime64("2030-01-01")} <= set(rows["admitted"])
+
+
+@pytest.mark.parametrize("split", [{"by": "hash"}, {"by": "time", "column": "admitted"}])
+def test_boosting_of_amounts_is_exported_with_its_growth(split):
+    made = contract("regression", target={"name": "outcome", "range": [0, 100]}, split=split)
+    data, target = patients(300, "regression")
+    order = np.argsort(data["admitted"])
+    grown = np.exp(target)[order] * np.exp(np.arange(300) / 150)
+    data = take(data, order)
+    choice = ModelChoice(family="log_boosting", parameters={"max_iter": 50})
+    model = fit(build(choice, made, 1), data, grown, made)
+    assert (model[-1].slope_ != 0) == (split["by"] == "time")
+    rows = hard_rows(patients(300, "regression", 2)[0], made, 1)
+    found = parity(
+        lambda d: scores(model, d, made),
+        scorer(convert(model, rows, made), made),
+        rows,
+        made,
+        threshold=None,
+        limits=LIMITS,
+    )
+    assert agrees(found, 1e-5)

@@ -121,3 +121,19 @@ def test_a_column_named_like_an_input_made_of_another_is_refused(columns):
 def test_a_number_too_large_for_single_precision_stays_finite():
     made = contract(columns={"noise": {"kind": "number"}})
     assert np.isfinite(encode({"noise": np.array([1e300, -1e300])}, made)["noise"]).all()
+
+
+def test_trees_do_not_see_the_days_of_a_split_by_time_and_others_do():
+    made = contract("regression", split={"by": "time", "column": "admitted"})
+    data, target = patients(100, "regression")
+    frame = pd.DataFrame(encode(data, made))
+    days = frame["admitted:days"].to_numpy()
+
+    def shows(needs) -> list[bool]:
+        output = transformer(made, needs=needs, seed=1).fit_transform(frame, target)
+        return [abs(np.corrcoef(days, values)[0, 1]) > 0.9999 for values in np.nan_to_num(output).T if values.std()]
+
+    assert not any(shows("nothing"))
+    assert not any(shows("imputing"))
+    assert any(shows("scaling"))
+    assert shows("time first")[0]

@@ -19,7 +19,7 @@ def test_a_search_is_the_same_on_every_run_and_can_be_frozen(finished: Project) 
     rows = list(csv.DictReader(trials.decode().splitlines()))
     assert [row["family"] for row in rows[:1]] == ["dummy"]
     assert {row["family"] for row in rows[1:]} == {"gradient_boosting", "linear", "random_forest"}
-    assert len(rows) == 7
+    assert len(rows) == 8
     assert {row["state"] for row in rows} <= {"complete", "pruned"}
     whole = [row for row in rows[1:] if row["state"] == "complete"]
     best = min(whole, key=lambda row: float(row["score"]))
@@ -45,7 +45,7 @@ def test_one_command_searches_on_a_fresh_clone_and_keeps_the_evidence(project: P
     params = YAML(typ="safe").load((project.root / "params.yaml").read_text())
     assert params["model"] == choice
     assert params["tune"]["search"] is False
-    assert len((project.root / "trials.csv").read_text().splitlines()) == 1 + 1 + 3
+    assert len((project.root / "trials.csv").read_text().splitlines()) == 1 + 1 + 1 + 3
 
 
 def test_a_search_that_fails_leaves_the_parameters_as_they_were(project: Project) -> None:

@@ -63,6 +63,17 @@ def test_hopeless_trials_are_stopped_early_and_never_chosen():
     assert choice not in [trial.choice for trial in pruned]
 
 
+def test_the_model_that_stands_is_tried_too_unless_it_is_one_for_other_data():
+    data, target = patients(150)
+    how = HOW.model_copy(update={"trials": 3})
+    stands = ModelChoice(family="linear", parameters={"C": 0.7})
+    _, trials = search(data, target, None, contract(), how, 1, stands)
+    assert trials[1].choice == stands
+    assert len(trials) == 5
+    foreign = ModelChoice(family="linear", parameters={"alpha": 0.7})
+    assert len(search(data, target, None, contract(), how, 1, foreign)[1]) == 4
+
+
 @pytest.mark.parametrize("task", ["multiclass", "regression"])
 def test_other_tasks_are_searched_too(task):
     data, target = patients(150, task)
@@ -98,6 +109,14 @@ def test_folds_of_a_split_by_time_learn_from_the_past(seed):
     data, target = patients(200, seed=seed)
     for seen, unseen in folds(target, data["admitted"], made, 4, seed):
         assert data["admitted"][seen].max() <= data["admitted"][unseen].min()
+
+
+def test_folds_over_time_learn_from_most_rows_and_judge_on_the_last_quarter():
+    made = contract(split={"by": "time", "column": "admitted"})
+    data, target = patients(400)
+    parts = folds(target, data["admitted"], made, 4, 1)
+    assert [len(seen) for seen, _ in parts] == [300, 325, 350, 375]
+    assert [len(unseen) for _, unseen in parts] == [25] * 4
 
 
 @given(seed=st.integers(0, 1000), task=st.sampled_from(["binary", "multiclass", "regression"]))

@@ -41,6 +41,16 @@ def test_the_same_model_fitted_again_has_the_same_bytes(tmp_path, family):
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
+def test_boosting_of_amounts_comes_back_from_disk_too(tmp_path):
+    made = contract("regression", target={"name": "outcome", "range": [0, 100]})
+    data, target = patients(200, "regression")
+    model = fit(build(ModelChoice(family="log_boosting", parameters={"max_iter": 20}), made, 1), data, target**2, made)
+    save_pipeline(model, tmp_path / "model.skops")
+    np.testing.assert_array_equal(
+        scores(load_pipeline(tmp_path / "model.skops"), data, made), scores(model, data, made)
+    )
+
+
 class Stranger(BaseEstimator):
     """Some estimator that this project knows nothing of."""
 

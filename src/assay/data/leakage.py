@@ -124,7 +124,10 @@ def leakage(table: pa.Table, contract: Contract, limits: Validate) -> Outcome:
     # Shuffled, for a file may alternate cases and controls: every second row would then be of one class.
     sample = table.take(pa.array(np.random.default_rng(0).permutation(table.num_rows)[:SAMPLE]))
     wanted = target(sample, contract)
-    scores = {name: _score(values, wanted, len(contract.classes)) for name, values in columns(sample, contract).items()}
+    scores = {
+        name: share_explained(values, wanted, len(contract.classes))
+        for name, values in columns(sample, contract).items()
+    }
     suspects = sorted((name for name in scores if scores[name] >= limits.leakage_score), key=lambda n: -scores[n])
     ids = [name for name in contract.features if _is_id_like(sample, name, contract, limits.id_like_share)]
     top = max(scores, key=lambda name: scores[name])
@@ -141,7 +144,8 @@ def leakage(table: pa.Table, contract: Contract, limits: Validate) -> Outcome:
     return Outcome("leakage", "PROMOTE", reason, measured, limit)
 
 
-def _score(values: np.ndarray, wanted: np.ndarray, n_classes: int) -> float:
+def share_explained(values: np.ndarray, wanted: np.ndarray, n_classes: int) -> float:
+    """Return a feature's score, as `leakage` describes it; `n_classes` is 0 for a regression target."""
     goal = np.eye(n_classes)[wanted] if n_classes else wanted[:, None]
     spread = float(((goal - goal.mean(axis=0)) ** 2).sum())
     if not spread or len(goal) < 4:

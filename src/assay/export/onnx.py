@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
@@ -22,7 +23,8 @@ from assay.data.columns import Columns, length, take
 from assay.evaluation.metrics import significant
 from assay.params import Export
 from assay.training.fitting import decide, uncalibrated
-from model.features import encode
+from model.estimators import LogBoosting
+from model.features import encode, time_input
 
 OPSET = {"": 21, "ai.onnx.ml": 3}
 UNSEEN = "a value that was never seen"
@@ -40,13 +42,38 @@ def convert(pipeline: Pipeline, example: Columns, contract: Contract) -> bytes:
         for name, values in encode(example, contract).items()
     ]
     pipeline = _in_single_precision(pipeline)
+    last = pipeline[-1]
+    if isinstance(last, LogBoosting):
+        pipeline.steps[-1] = ("estimator", last.boosting_)
     options = {} if contract.task == "regression" else {id(pipeline): {"zipmap": False}}
     model = to_onnx(pipeline, initial_types=kinds, options=options, target_opset=OPSET, name=contract.name)
+    if isinstance(last, LogBoosting):
+        first = time_input(contract)
+        place = [name for name, _ in kinds].index(first) if first else 0
+        _append_growth(model.graph, last, model.graph.input[place].name)
     # The converter keeps the domains in a set, and so in the order of hashes, which differ from process to process.
     domains = sorted(model.opset_import, key=lambda entry: entry.domain)
     del model.opset_import[:]
     model.opset_import.extend(domains)
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _append_growth(graph: onnx.GraphProto, estimator: LogBoosting, time: str) -> None:
+    """Let a graph of the trees answer as the estimator does: the exponential of their sum and of the growth."""
+    answer = graph.output[0].name
+    for node in graph.node:
+        node.output[:] = ["trees" if name == answer else name for name in node.output]
+    number = {"end": estimator.end_, "start": estimator.start_, "slope": estimator.slope_}
+    graph.initializer.extend(
+        onnx.numpy_helper.from_array(np.array(value, dtype=np.float32), f"growth_{name}")
+        for name, value in number.items()
+    )
+    steps = [("Min", [time, "growth_end"], "growth_until"), ("Sub", ["growth_until", "growth_start"], "growth_time")]
+    steps += [("Mul", ["growth_time", "growth_slope"], "growth"), ("Add", ["trees", "growth"], "logarithm")]
+    if not estimator.slope_:
+        steps = [("Identity", ["trees"], "logarithm")]
+    steps.append(("Exp", ["logarithm"], answer))
+    graph.node.extend(onnx.helper.make_node(kind, given, [made], name=f"{kind}_{made}") for kind, given, made in steps)
 
 
 def _in_single_precision(pipeline: Pipeline) -> Pipeline:

@@ -21,7 +21,7 @@ def main() -> None:
         table = sample(read_split("train"), params.tune.max_rows, params.seed)
         units = table[contract.split.column].to_numpy() if contract.split.column else None
         rows, wanted = columns(table, contract), target(table, contract)
-        choice, trials = search(rows, wanted, units, contract, params.tune, params.seed)
+        choice, trials = search(rows, wanted, units, contract, params.tune, params.seed, params.model)
         write_text(TRIALS, HEADER + as_csv(trials))
     else:
         choice = params.model

@@ -17,8 +17,8 @@ from assay.contract.spec import Contract, Costs
 from assay.data.columns import Columns, length
 from assay.errors import InputError
 from assay.params import ModelChoice
-from model.estimators import FAMILIES
-from model.features import encode, transformer
+from model.estimators import LogBoosting, families
+from model.features import encode, time_input, transformer
 
 FEW_ROWS = 20_000
 
@@ -30,16 +30,19 @@ def inputs(data: Columns, contract: Contract) -> pd.DataFrame:
 
 def build(choice: ModelChoice, contract: Contract, seed: int, *, calibrate: bool = False) -> Pipeline:
     """Return the unfitted pipeline of a choice; raises InputError for a family or parameter that does not exist."""
-    if choice.family not in FAMILIES:
-        raise InputError(_unknown("family", choice.family, sorted(FAMILIES)))
-    family, parameters = FAMILIES[choice.family], choice.parameters
-    kind = family.regressor if contract.task == "regression" else family.classifier
+    known = families(contract)
+    if choice.family not in known:
+        raise InputError(_unknown("family", choice.family, sorted(known)))
+    family, parameters = known[choice.family], choice.parameters
+    kind: Any = family.regressor if contract.task == "regression" else family.classifier
     estimator = kind()
-    known = estimator.get_params()
+    settings = estimator.get_params()
     for name in parameters:
-        if name not in known:
-            raise InputError(_unknown("parameters", name, sorted(known)))
-    if "random_state" in known:
+        if name not in settings:
+            raise InputError(_unknown("parameters", name, sorted(settings)))
+    if family.needs == "time first":
+        parameters = {"follow_time": time_input(contract) is not None, **parameters}
+    if "random_state" in settings:
         parameters = {"random_state": seed, **parameters}
     try:
         estimator.set_params(**parameters)
@@ -122,10 +125,10 @@ def cheapest_threshold(positive: np.ndarray, target: np.ndarray, costs: Costs) -
 
 
 def uncalibrated(estimator: Any) -> Any:
-    """Return the estimator inside a calibrated one, or the estimator itself."""
+    """Return the estimator inside a calibrated one or inside a trend, or the estimator itself."""
     if isinstance(estimator, CalibratedClassifierCV):
         return estimator.calibrated_classifiers_[0].estimator
-    return estimator
+    return estimator.boosting_ if isinstance(estimator, LogBoosting) else estimator
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from assay.evaluation.metrics import row_losses, significant
 from assay.params import ModelChoice, Tune
 from assay.progress import say, track
 from assay.training.fitting import build, build_dummy, fit, scores
-from model.estimators import FAMILIES
+from model.estimators import FAMILIES, families
 
 WARM_UP_TRIALS = 3
 
@@ -39,10 +39,18 @@ class Trial:
         return float(np.mean(self.losses))
 
 
-def search(
-    data: Columns, target: np.ndarray, units: np.ndarray | None, contract: Contract, how: Tune, seed: int
+def search(  # noqa: PLR0913, PLR0917
+    data: Columns,
+    target: np.ndarray,
+    units: np.ndarray | None,
+    contract: Contract,
+    how: Tune,
+    seed: int,
+    start: ModelChoice | None = None,
 ) -> tuple[ModelChoice, list[Trial]]:
     """Try `how.trials` choices by cross-validation on these rows; return the best and all of them, the dummy first.
+
+    `start` is tried beside them if it suits the contract, so that the search ends with nothing worse.
 
     `units` are as in `folds`. Each family has a study of its own (tree-structured Parzen estimator, Bergstra et al.
     2011) and an equal share of the trials. Trials are asked for in batches and run fold by fold, side by side; after
@@ -52,9 +60,13 @@ def search(
     parts = folds(target, units, contract, how.folds, seed)
     losses = [_loss(None, data, target, contract, fold, seed) for fold in parts]
     trials = [Trial(0, ModelChoice(family="dummy", parameters={}), tuple(losses), "complete")]
-    share = max(1, how.trials // len(FAMILIES))
-    batches = [(family, min(how.batch, share - start)) for family in FAMILIES for start in range(0, share, how.batch)]
-    studies = {family: _study(seed) for family in FAMILIES}
+    if start is not None and _can_be_built(start, contract, seed):
+        losses = [_loss(start, data, target, contract, fold, seed) for fold in parts]
+        trials.append(Trial(1, start, tuple(losses), "complete"))
+    known = families(contract)
+    share = max(1, how.trials // len(known))
+    batches = [(family, min(how.batch, share - done)) for family in known for done in range(0, share, how.batch)]
+    studies = {family: _study(seed) for family in known}
     with Parallel(n_jobs=cpu_count()) as parallel:
         for family, size in track(batches, len(batches), "search"):
             asked = [studies[family].ask() for _ in range(size)]
@@ -96,6 +108,15 @@ def _best(trials: Sequence[Trial]) -> Trial:
     return min((t for t in trials if t.state == "complete" and t.choice.family in FAMILIES), key=lambda t: t.score)
 
 
+def _can_be_built(choice: ModelChoice, contract: Contract, seed: int) -> bool:
+    """Say whether a choice, perhaps made for other data, is one for this contract."""
+    try:
+        build(choice, contract, seed)
+    except InputError:
+        return False
+    return True
+
+
 def _choice(family: str, trial: optuna.Trial, contract: Contract) -> ModelChoice:
     """Return what a trial suggests, with four digits: enough for the model, and readable in params.yaml."""
     suggested = FAMILIES[family].space(trial, contract.task)
@@ -130,7 +151,9 @@ def folds(
     try:
         if contract.split.by == "time" and units is not None:
             order = np.argsort(units, kind="stable")
-            return [(order[seen], order[unseen]) for seen, unseen in TimeSeriesSplit(number).split(order)]
+            # Of the last quarter, so that the seen rows are about as many as the model will learn from.
+            cut = TimeSeriesSplit(number, test_size=max(1, len(order) // (4 * number)))
+            return [(order[seen], order[unseen]) for seen, unseen in cut.split(order)]
         if contract.split.by == "group" and units is not None:
             grouped = GroupKFold if regression else StratifiedGroupKFold
             return list(grouped(number, shuffle=True, random_state=seed).split(rows, target, units))

@@ -13,8 +13,9 @@ from sklearn.pipeline import Pipeline
 from assay.errors import InputError
 from assay.files import write_bytes
 
-# What scikit-learn's own estimators consist of; anything else in a file is refused.
+# What scikit-learn's own estimators and those of src/model/ consist of; anything else in a file is refused.
 TRUSTED = (
+    "model.estimators.LogBoosting",
     "numpy.dtype",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",

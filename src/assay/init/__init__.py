@@ -1,0 +1,1 @@
+"""Bringing one's own data: from any file to a contract, parameters and data that the pipeline takes."""

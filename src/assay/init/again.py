@@ -1,0 +1,122 @@
+"""Newer data for the same problem: the contract stays as its owner has it, and changes where the data asks for it."""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+from assay.contract.spec import Contract
+from assay.init.infer import Plan
+from assay.init.write import as_yaml
+
+MOST_SHOWN = 5
+
+
+def is_same_problem(old: Contract, plan: Plan) -> bool:
+    """Say whether a plan is for newer data of an existing contract: the same target, and most of its columns."""
+    there = sum(name in plan.contract["columns"] for name in old.columns)
+    return old.target.name == plan.contract["target"]["name"] and 2 * there > len(old.columns)
+
+
+def renewed(text: str, plan: Plan, *, replaced: tuple[str, ...] = ()) -> tuple[str, list[str]]:
+    """Return the text of an existing contract.yaml, changed so that it holds newer data, and what was changed.
+
+    Ranges widen, categories and classes are added, missing becomes allowed, new columns come and gone ones go; all
+    else stays as it is, comments too. Of the columns in `replaced` the old kind cannot hold the data, so that the new
+    decision takes its place.
+    """
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 120
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    content = yaml.load(text)
+    columns: CommentedMap = content["columns"]
+    changes: list[str] = []
+    for name in [name for name in columns if name not in plan.contract["columns"]]:
+        del columns[name]
+        changes.append(f"{name}: is no longer in the data; taken out")
+        _forget(content, name, changes)
+    for name, new in plan.contract["columns"].items():
+        if name not in columns:
+            columns[name] = _flow(new)
+            changes.append(f"{name}: new, {new['kind']}")
+        elif name in replaced:
+            columns[name] = _flow(new)
+            changes.append(f"{name}: the data is no longer what it was; now {new['kind']}")
+        else:
+            changes += [f"{name}: {change}" for change in _widen(columns[name], new, plan.seen.get(name))]
+    changes += [f"{content['target']['name']}: {change}" for change in _widen_target(content["target"], plan)]
+    made = io.StringIO()
+    yaml.dump(content, made)
+    return made.getvalue(), changes
+
+
+def _forget(content: CommentedMap, name: str, changes: list[str]) -> None:
+    """Take a column out of the lists that name it."""
+    for key in ("sensitive", "slices"):
+        listed = content.get(key) or []
+        for entry in [entry for entry in listed if name in (entry, entry.get("column") if key == "slices" else None)]:
+            listed.remove(entry)
+            changes.append(f"{name}: taken out of {key}")
+
+
+def _widen(old: CommentedMap, new: Mapping[str, Any], seen: tuple[Any, Any] | None) -> list[str]:
+    changes: list[str] = []
+    if old["kind"] in ("id", "ignored"):
+        return changes
+    if old["kind"] == "integer" and new["kind"] == "number":
+        old["kind"] = "number"
+        changes.append("has fractions now: a number")
+    if new.get("missing") == "allow" and old.get("missing") != "allow":
+        old["missing"] = "allow"
+        changes.append("may be missing now")
+    if seen is not None and "range" in old and "range" in new:
+        changes += _stretch(old, seen, new["range"])
+    if old["kind"] == "category" and "values" in new:
+        changes += _extend(old["values"], new["values"])
+    if old["kind"] == "text" and new.get("max_length", 0) > 4 * old.get("max_length", 10_000):
+        old["max_length"] = new["max_length"]
+        changes.append(f"longer texts, up to {new['max_length']} characters")
+    return changes
+
+
+def _widen_target(old: CommentedMap, plan: Plan) -> list[str]:
+    new = plan.contract["target"]
+    if "classes" in old:
+        return _extend(old["classes"], new["classes"])
+    return _stretch(old, plan.seen[old["name"]], new["range"]) if "range" in old else []
+
+
+def _stretch(old: CommentedMap, seen: tuple[Any, Any], room: tuple[Any, Any]) -> list[str]:
+    low, high = old["range"]
+    before = [str(low), str(high)]
+    if str(low) != str(seen[0]) and _less(seen[0], low):
+        low = room[0]
+    if str(high) != str(seen[1]) and _less(high, seen[1]):
+        high = room[1]
+    if [str(low), str(high)] == before:
+        return []
+    old["range"] = _flow([low, high])
+    return [f"range {before[0]} to {before[1]} is now {low} to {high}"]
+
+
+def _less(one: Any, other: Any) -> bool:
+    # Times are compared as ISO 8601 writes them, whose order is that of time.
+    return str(one) < str(other) if isinstance(one, str) or isinstance(other, str) else bool(one < other)
+
+
+def _extend(old: CommentedSeq, new: list[str]) -> list[str]:
+    added = [value for value in new if value not in [str(known) for known in old]]
+    old.extend(added)
+    if not added:
+        return []
+    shown = ", ".join(map(repr, added[:MOST_SHOWN]))
+    return [f"new values {shown}" + (f" and {len(added) - MOST_SHOWN} more" if len(added) > MOST_SHOWN else "")]
+
+
+def _flow(value: Any) -> Any:
+    made = as_yaml(value)
+    made.fa.set_flow_style()
+    return made

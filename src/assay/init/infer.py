@@ -1,0 +1,825 @@
+"""From a table to a contract: what each column is, what is predicted, how to split; each decision with its reason."""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assay.config import did_you_mean
+from assay.contract.spec import MAX_INTEGER, Contract, Task
+from assay.errors import InputError
+from assay.init.clean import Cleaned, clean
+from assay.init.delimited import counts_rows
+from assay.init.suspects import after_the_fact, alone, missing_alone, parts_of_sum
+
+FEWEST_ROWS = 30
+FEWEST_OF_A_CLASS = 8
+MOST_CLASSES = 100
+SAMPLE = 20_000
+SAMPLE_OF_LEAKS = 10_000
+FEW_VALUES = 12
+MOST_VALUES = 1000
+
+IDS = {"id", "ids", "uuid", "guid", "identifier", "rowid", "pk"}
+ROW_NUMBERS = {
+    "index",
+    "instant",
+    "rowid",
+    "row",
+    "nr",
+    "no",
+    "number",
+    "serial",
+    "sno",
+    "unnamed",
+    "obs",
+    "observation",
+}
+UNITS_OF_GROUPS = (
+    "patient subject customer user client person member account household family driver passenger student employee "
+    "session device machine engine animal player borrower respondent participant donor visitor worker citizen"
+).split()
+PERSONAL = {
+    "name",
+    "surname",
+    "firstname",
+    "lastname",
+    "fullname",
+    "email",
+    "mail",
+    "phone",
+    "telephone",
+    "ssn",
+    "iban",
+}
+ORDERED = (
+    "year yr month mnth mon day hour hr minute week quarter grade rank rating level score stage size age number num "
+    "count nr no n quantity qty amount total sum years months days hours minutes rooms bedrooms bathrooms floors "
+    "children dependents siblings visits times points degree length width height distance education edu"
+).split()
+CLASS_NAMES = "class label type category species kind cultivar group cluster diagnosis outcome status segment".split()
+AMOUNT_NAMES = (
+    "quality rating score count cnt rings age number num price days amount total quantity level grade points hours "
+    "years sales demand rate value cost"
+).split()
+WEIGHTS = re.compile(
+    r"fnlwgt|final_?weight|sampl\w*_?w(eigh)?t|survey_?w(eigh)?t|person_?w(eigh)?t|household_?w(eigh)?t|pweight|"
+    r"weighting|instance_?weight|marsupwt|pwgtp|wtss\w*",
+    re.IGNORECASE,
+)
+SENSITIVE = {
+    *(
+        "sex gender race ethnicity ethnic ethnicgroup religion nationality disability disabled pregnant pregnancy"
+    ).split(),
+    *("age marital citizenship caste orientation immigrant foreign foreigner veteran").split(),
+}
+SENSITIVE_NAMES = re.compile(r"native.?country|country.?of.?(birth|origin)|birth.?(place|country)|mother.?tongue", re.I)
+SENSITIVE_VALUES = (
+    {
+        "male",
+        "female",
+        "m",
+        "f",
+        "man",
+        "woman",
+        "men",
+        "women",
+        "other",
+        "non-binary",
+        "nonbinary",
+        "diverse",
+        "divers",
+    },
+    {
+        "white",
+        "black",
+        "asian",
+        "hispanic",
+        "latino",
+        "caucasian",
+        "african-american",
+        "african american",
+        "indigenous",
+    },
+    {"christian", "muslim", "jewish", "hindu", "buddhist", "catholic", "protestant", "atheist", "islam", "sikh"},
+    {"married", "single", "divorced", "widowed", "separated", "never-married", "never married", "unmarried"},
+)
+POSITIVE = (
+    "yes y true t 1 positive pos malignant churn churned default fraud fraudulent spam sick disease dead died bad "
+    "failure failed fail abnormal attack accept accepted approved click clicked bought converted "
+    "recurrence-events present high"
+).split()
+EVENT_TIMES = {
+    "date",
+    "datetime",
+    "time",
+    "timestamp",
+    "day",
+    "dteday",
+    "month",
+    "created",
+    "ds",
+    "dt",
+    "period",
+    "when",
+}
+OTHER_TIMES = {
+    "birth",
+    "dob",
+    "born",
+    "birthday",
+    "birthdate",
+    "expiry",
+    "expires",
+    "expiration",
+    "due",
+    "end",
+    "until",
+}
+
+
+NATURAL: tuple[tuple[set[str], tuple[int, int]], ...] = (
+    ({"hour", "hr"}, (0, 23)),
+    ({"minute"}, (0, 59)),
+    ({"month", "mnth", "mon"}, (1, 12)),
+    ({"weekday", "dow", "dayofweek"}, (0, 7)),
+    ({"day", "dom", "mday"}, (1, 31)),
+    ({"age"}, (0, 120)),
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something to look at: how much it could hurt (3 most), where, and what it is."""
+
+    weight: int
+    where: str
+    what: str
+
+
+@dataclass
+class Plan:
+    """What was decided: the contract, reasons for its parts, what to look at, settings, and the data that fits it."""
+
+    contract: dict[str, Any]
+    reasons: dict[str, str]
+    findings: list[Finding]
+    params: dict[str, Any]
+    table: pa.Table
+    suspects: list[str] = field(default_factory=list)
+    seen: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+
+
+@dataclass
+class _Column:
+    """What is known of one column while it is decided on."""
+
+    name: str
+    values: pa.ChunkedArray
+    unit: str | None
+    distinct: int
+    decided: dict[str, Any] = field(default_factory=dict)
+    reason: str = ""
+
+    @property
+    def kind(self) -> str:
+        return str(self.decided["kind"])
+
+    @property
+    def words(self) -> set[str]:
+        return set(words_of(self.name))
+
+
+def words_of(name: str) -> list[str]:
+    """Return the words that a column name is made of, in lower case."""
+    return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", name)]
+
+
+def infer(table: pa.Table, target: str, name: str, *, keep: Iterable[str] = (), task: Task | None = None) -> Plan:
+    """Return a plan for a table and the column to predict.
+
+    `keep` are columns that stay features although they are suspected of leaking the target. Raises InputError when the
+    table cannot be learnt from: no such target, one that is empty in some row, constant or of too many classes, too
+    few rows, or nothing but copies of one row.
+    """
+    _require(table, target)
+    findings: list[Finding] = []
+    cleaned = {column: clean(table[column], is_target=column == target) for column in table.column_names}
+    for column, made in cleaned.items():
+        findings += [Finding(2, column, doubt) for doubt in made.doubts]
+        findings += [Finding(0, column, note) for note in made.notes]
+    goal, task, target_section = _target(cleaned.pop(target), target, task, findings)
+    kept = goal.is_valid()
+    if task != "regression":
+        kept = pc.is_in(goal, pa.array(target_section["classes"]))
+    if not pc.all(kept).as_py():
+        goal = goal.filter(kept)
+        cleaned = {n: Cleaned(c.values.filter(kept), c.unit, c.notes, c.doubts, c.markers) for n, c in cleaned.items()}
+    columns = [_describe(column, made, len(goal)) for column, made in cleaned.items()]
+    _ignore_twins(columns)
+    _refuse_copies(columns, goal)
+    suspects = _ignore_suspects(columns, goal, target, task, set(keep), findings)
+    split, why_split = _split(columns, len(goal), findings)
+    contract = _contract(name, target_section, task, columns, split, cleaned)
+    data = _table(columns, goal, target)
+    params, why_params = _params(data, contract, findings)
+    reasons = {column.name: column.reason for column in columns} | {"split": why_split} | why_params
+    findings += _review(columns, contract)
+    findings.sort(key=lambda finding: -finding.weight)
+    return Plan(contract, reasons, findings, params, data, suspects, dict(_extremes(data)))
+
+
+def _require(table: pa.Table, target: str) -> None:
+    if target not in table.column_names:
+        shown = ", ".join(table.column_names[:8]) + (", ..." if table.num_columns > 8 else "")
+        hint = did_you_mean(target, table.column_names) or f"; there are {shown}"
+        raise InputError(f"--target: there is no column {target!r}{hint}")
+    if table.num_rows < FEWEST_ROWS:
+        raise InputError(
+            f"{table.num_rows} rows are too few to learn from and to judge on; {FEWEST_ROWS} are the least"
+        )
+    values = table[target]
+    if values.null_count:
+        row = pc.index(values.is_null(), True).as_py()
+        raise InputError(
+            f"target {target!r} is empty in {values.null_count} rows (the first is row {row + 1}); leave those rows out"
+        )
+    if table.num_columns < 2:
+        raise InputError(f"there is no column beside the target {target!r}")
+
+
+def _target(
+    made: Cleaned, name: str, task: Task | None, findings: list[Finding]
+) -> tuple[pa.ChunkedArray, Task, dict[str, Any]]:
+    values = made.values
+    if values.null_count:
+        raise InputError(f"target {name!r} has {values.null_count} values that stand for missing; leave those rows out")
+    if pa.types.is_floating(values.type) and pc.all(pc.equal(pc.floor(values), values)).as_py():
+        values = values.cast(pa.int64(), safe=False)
+    if pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
+        raise InputError(f"target {name!r} is a time; predict a number (days until it, say) or a class")
+    counts = {entry["values"]: entry["counts"] for entry in pc.value_counts(values).to_pylist()[: 10 * MOST_VALUES]}
+    if len(counts) == 1:
+        raise InputError(f"target {name!r} is {next(iter(counts))!r} in every row: there is nothing to predict")
+    is_number = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
+    words = set(words_of(name))
+    if task is None:
+        task, why = _task(is_number, pa.types.is_floating(values.type), counts, words)
+        findings.append(Finding(3 if "unsure" in why else 0, name, f"{task}: {why}"))
+    if task == "regression":
+        if not is_number:
+            raise InputError(f"target {name!r} holds words, and regression needs numbers")
+        section: dict[str, Any] = {"name": name}
+        if made.unit:
+            section["unit"] = made.unit
+        section["range"] = [float(limit) for limit in _head_room(values, wide=True)]
+        return values.cast(pa.float64()), task, section
+    labels = values.cast(pa.string())
+    sizes = {str(entry["values"]): entry["counts"] for entry in pc.value_counts(labels).to_pylist()}
+    if len(sizes) > MOST_CLASSES:
+        raise InputError(f"target {name!r} has {len(sizes)} classes, and at most {MOST_CLASSES} can be learnt")
+    rare = sorted(label for label, size in sizes.items() if size < FEWEST_OF_A_CLASS)
+    if rare:
+        left = sum(sizes[label] for label in rare)
+        findings.append(
+            Finding(
+                3,
+                name,
+                f"classes with fewer than {FEWEST_OF_A_CLASS} rows were left out: {', '.join(rare)} ({left} rows)",
+            )
+        )
+    classes = sorted(label for label in sizes if label not in rare)
+    if len(classes) < 2:
+        raise InputError(f"target {name!r}: fewer than two classes have {FEWEST_OF_A_CLASS} rows or more")
+    if task == "multiclass" and len(classes) == 2:
+        task = "binary"
+    if task == "binary" and len(classes) > 2:
+        raise InputError(f"target {name!r} has {len(classes)} classes, and a binary task has two")
+    section = {"name": name, "classes": classes}
+    if task == "binary":
+        section["positive"] = _positive(classes, sizes)
+        why = "its word says so" if section["positive"].lower() in POSITIVE else "the rarer one"
+        findings.append(Finding(1, name, f"the positive class is {section['positive']!r}: {why}"))
+    return labels, task, section
+
+
+def _task(is_number: bool, has_fractions: bool, counts: Mapping[Any, int], words: set[str]) -> tuple[Task, str]:
+    if len(counts) == 2:
+        return "binary", "two values"
+    if not is_number:
+        return "multiclass", f"{len(counts)} words"
+    if has_fractions:
+        return "regression", "numbers with fractions"
+    if len(counts) <= MOST_CLASSES and words & set(CLASS_NAMES):
+        return "multiclass", f"{len(counts)} whole numbers, and the name says that they are classes"
+    if len(counts) > 10:
+        return "regression", f"{len(counts)} or more whole numbers"
+    if words & set(AMOUNT_NAMES):
+        return "regression", f"{len(counts)} whole numbers, and the name says that they are an amount (unsure: --task)"
+    return "multiclass", f"{len(counts)} whole numbers; they may also be an amount (unsure: --task regression)"
+
+
+def _positive(classes: Sequence[str], sizes: Mapping[str, int]) -> str:
+    for word in POSITIVE:
+        for label in classes:
+            if label.lower() == word:
+                return label
+    return min(classes, key=lambda label: (sizes[label], label))
+
+
+def _describe(name: str, made: Cleaned, rows: int) -> _Column:
+    """Return a column with its kind, and the reason for it."""
+    values = made.values
+    if pa.types.is_integer(values.type) and (moments := _moments(name, values)) is not None:
+        values = moments
+    distinct = _distinct(values)
+    column = _Column(name, values, made.unit, distinct)
+    present = len(values) - values.null_count
+    if present == 0:
+        _ignore(column, "no value in any row")
+    elif distinct == 1 and not values.null_count:
+        _ignore(column, f"constant: {values[0].as_py()!r} in every row")
+    elif pa.types.is_boolean(values.type):
+        _decide(column, "boolean", "two words for true and false")
+    elif pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
+        low, high = (_as_datetime(limit) for limit in pc.min_max(values).as_py().values())
+        _decide(column, "time", f"from {low:%Y-%m-%d} to {high:%Y-%m-%d}; ten years of head-room")
+        column.decided["range"] = [_iso(_shift(low, -365)), _iso(_shift(high, 3652))]
+    elif pa.types.is_string(values.type):
+        _describe_text(column, present)
+    else:
+        _describe_number(column, rows)
+    if "kind" in column.decided and column.kind not in ("ignored", "id") and values.null_count:
+        column.decided["missing"] = "allow"
+        column.reason += f"; missing in {values.null_count / len(values):.2g} of the rows"
+    return column
+
+
+def _distinct(values: pa.ChunkedArray) -> int:
+    """Return the number of different values; of very many that among the first rows, unless these all differ."""
+    if len(values) > 2 * SAMPLE and not pa.types.is_string(values.type):
+        found: int = pc.count_distinct(values.slice(0, SAMPLE)).as_py()
+        if found > MOST_VALUES and (pa.types.is_floating(values.type) or found < SAMPLE):
+            return found
+    return int(pc.count_distinct(values).as_py())
+
+
+def _decide(column: _Column, kind: str, reason: str) -> None:
+    column.decided = {"kind": kind}
+    column.reason = reason
+
+
+def _ignore(column: _Column, reason: str) -> None:
+    column.decided = {"kind": "ignored", "reason": reason}
+    column.reason = ""
+
+
+def _describe_number(column: _Column, rows: int) -> None:
+    values, words = column.values, column.words
+    whole = pa.types.is_integer(values.type)
+    low, high = pc.min_max(values).as_py().values()
+    if counts_rows(values) or (whole and words & ROW_NUMBERS and column.distinct == rows):
+        return _ignore(column, "a row number: it says where a row stands in the file, and nothing of the row")
+    if whole and words & IDS:
+        return _describe_id(column, rows)
+    if whole and column.distinct == rows and high - low < 1.5 * rows and rows >= 50:
+        return _decide(column, "id", "whole numbers that are all different and fill their range")
+    if WEIGHTS.fullmatch(column.name):
+        return _ignore(column, "a survey weight: how many people a row stands for, not what it is")
+    if whole and max(abs(low), abs(high)) > MAX_INTEGER:
+        return _decide(column, "id", "numbers too large to be exact")
+    if whole and (low, high) == (0, 1):
+        return _decide(column, "boolean", "0 and 1")
+    if whole and _is_code(column, low, high):
+        codes = sorted(column.values.drop_null().unique().to_pylist())
+        column.values = values.cast(pa.string())
+        _decide(column, "category", f"{len(codes)} codes without an order")
+        column.decided["values"] = [str(code) for code in codes]
+        return None
+    low, high = _natural_range(column, low, high) or _head_room(values)
+    shown = pc.min_max(values).as_py()
+    _decide(column, "integer" if whole else "number", f"from {shown['min']:g} to {shown['max']:g}, with head-room")
+    if column.unit:
+        column.decided["unit"] = column.unit
+    column.decided["range"] = [low, high]
+    return None
+
+
+def _natural_range(column: _Column, low: float, high: float) -> tuple[int, int] | None:
+    """Return the range that the name of a column implies, if the values keep to it."""
+    for words, bounds in NATURAL:
+        if column.words & words and bounds[0] <= low and high <= bounds[1] and pa.types.is_integer(column.values.type):
+            return bounds
+    return None
+
+
+def _is_code(column: _Column, low: int, high: int) -> bool:
+    """Say whether few whole numbers are names of things, judged by the column's name and by gaps."""
+    if column.distinct > FEW_VALUES or column.distinct < 2 or low < 0:
+        return False
+    if column.words & set(ORDERED) or any(word.endswith("num") for word in column.words):
+        return False
+    if column.words & {"code", "type", "category", "class", "kind", "weekday", "season", "region", "zone", "dow"}:
+        return True
+    return low >= 1 and column.distinct <= 6 and high == column.distinct and len(column.values) >= 200
+
+
+def _describe_id(column: _Column, rows: int) -> None:
+    share = column.distinct / rows
+    if share >= 0.98:
+        return _decide(column, "id", "an id: another value in every row")
+    if column.words & set(UNITS_OF_GROUPS) and column.distinct > 10:
+        return _decide(column, "id", f"an id of {column.distinct} that have several rows each")
+    if column.distinct <= MOST_VALUES and rows / column.distinct >= 5:
+        values = sorted({str(value) for value in column.values.drop_null().unique().to_pylist()})
+        column.values = column.values.cast(pa.string())
+        _decide(column, "category", f"an id of {len(values)} things, each with many rows")
+        column.decided["values"] = values
+        return None
+    return _decide(column, "id", f"an id: {column.distinct} values in {rows} rows")
+
+
+def _describe_text(column: _Column, present: int) -> None:
+    rows = len(column.values)
+    values = column.values
+    share = column.distinct / present
+    some = [value for value in values.slice(0, SAMPLE).to_pylist() if value is not None] or [
+        value for value in values.unique().to_pylist()[:SAMPLE] if value is not None
+    ]
+    words = float(np.mean([len(value.split()) for value in some]))
+    length = float(np.mean([len(value) for value in some]))
+    if column.words & IDS and share > 0.02 and column.distinct > 50:
+        return _describe_id(column, rows)
+    if (column.distinct <= 50 and (share < 0.5 or column.distinct <= 10)) or (
+        column.distinct <= MOST_VALUES and present / column.distinct >= 5
+    ):
+        _decide(column, "category", f"{column.distinct} different values")
+        column.decided["values"] = sorted(value for value in values.unique().to_pylist() if value is not None)
+        return None
+    if share >= 0.8 and column.words & PERSONAL:
+        return _decide(column, "id", "names a person or how to reach one: no feature")
+    if words >= 2.5 or length > 25:
+        longest = pc.max(pc.utf8_length(values)).as_py()
+        _decide(column, "text", f"free text of {words:.0f} words on average")
+        column.decided["max_length"] = int(_rounded(longest * 4, up=True))
+        return None
+    if share >= 0.98:
+        return _decide(column, "id", "another value in nearly every row")
+    return _ignore(column, f"{column.distinct} different codes in {present} rows: too few rows of each to learn from")
+
+
+def _moments(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """Return dates from whole numbers like 20110131, and moments from seconds or milliseconds since 1970."""
+    if not set(words_of(name)) & (EVENT_TIMES | OTHER_TIMES | {"ts", "epoch", "unix", "at", "unixtime", "ymd"}):
+        return None
+    low, high = pc.min_max(values).as_py().values()
+    if low is None:
+        return None
+    if low >= 18_000_101 and high <= 22_001_231:
+        text = values.cast(pa.string())
+        try:
+            return pc.strptime(text, format="%Y%m%d", unit="s").cast(pa.date32())
+        except pa.ArrowInvalid:
+            return None
+    for scale, ticks in ((1, 1_000_000), (1000, 1000)):
+        if 3e8 * scale <= low and high <= 4e9 * scale:
+            return pc.multiply(values, ticks).cast(pa.timestamp("us"))
+    return None
+
+
+def _ignore_twins(columns: Sequence[_Column]) -> None:
+    """Ignore columns that say the same as another: equal in every row, or one to one."""
+    seen: dict[int, list[_Column]] = {}
+    for column in columns:
+        if column.kind in ("ignored", "time", "text") or column.distinct < 2:
+            continue
+        for other in seen.setdefault(column.distinct, []):
+            if not _one_to_one(column, other):
+                continue
+            ordered = {"integer", "number"}
+            twin, stays = (other, column) if column.kind in ordered and other.kind not in ordered else (column, other)
+            equal = twin.values.type == stays.values.type and twin.values.equals(stays.values)
+            what = "equal to" if equal else "one to one with"
+            _ignore(twin, f"{what} {stays.name!r} in every row, which stays")
+            if twin is other:
+                seen[column.distinct].remove(other)
+                seen[column.distinct].append(column)
+            break
+        else:
+            seen[column.distinct].append(column)
+
+
+def _one_to_one(one: _Column, other: _Column) -> bool:
+    if {one.kind, other.kind} & {"id"} and one.kind != other.kind:
+        return False
+    if one.values.null_count != other.values.null_count:
+        return False
+    for some in (500, len(one.values)):
+        first, second = (_codes(column.values.slice(0, some)) for column in (one, other))
+        pairs = len(np.unique(first.astype(np.int64) * (int(second.max()) + 1) + second))
+        if not pairs == len(np.unique(first)) == len(np.unique(second)):
+            return False
+    return True
+
+
+def _codes(values: pa.ChunkedArray) -> np.ndarray:
+    encoded = pa.array(values.combine_chunks()).dictionary_encode(null_encoding="encode")
+    return np.asarray(encoded.indices)
+
+
+def _refuse_copies(columns: Sequence[_Column], goal: pa.ChunkedArray) -> None:
+    if all(column.kind in ("id", "ignored") for column in columns):
+        if all(column.distinct <= 1 for column in columns):
+            raise InputError("all rows are copies of one another: there is nothing to learn from")
+        ignored = "; ".join(f"{c.name}: {c.reason or c.decided.get('reason')}" for c in columns[:3])
+        raise InputError(f"no column is left to learn from ({ignored})")
+
+
+def _ignore_suspects(
+    columns: Sequence[_Column], goal: pa.ChunkedArray, target: str, task: Task, keep: set[str], findings: list[Finding]
+) -> list[str]:
+    """Ignore columns that give the target away, and return their names."""
+    usable = [column for column in columns if column.kind not in ("id", "ignored")]
+    index = None
+    if len(goal) > SAMPLE_OF_LEAKS:
+        index = pa.array(np.sort(np.random.default_rng(0).choice(len(goal), SAMPLE_OF_LEAKS, replace=False)))
+    sample = {column.name: column.values.take(index) if index else column.values for column in usable}
+    wanted = goal.take(index) if index else goal
+    found: dict[str, str] = {}
+    for column in usable:
+        values = sample[column.name]
+        if (share := alone(values, wanted, is_number=task == "regression")) is not None:
+            found[column.name] = f"alone gives {share:.1%} of the target away"
+        elif values.null_count and (share := missing_alone(values, wanted, task == "regression")) is not None:
+            found[column.name] = f"whether it is missing gives {share:.0%} of the target away: known only afterwards"
+    if task == "regression":
+        numbers = {
+            n: v
+            for n, v in sample.items()
+            if n not in found and pa.types.is_integer(v.type) | pa.types.is_floating(v.type)
+        }
+        parts = parts_of_sum(numbers, wanted)
+        found |= {name: f"with {', '.join(p for p in parts if p != name)} it adds up to the target" for name in parts}
+    for column in usable:
+        if column.name in found:
+            why = found[column.name]
+            if column.name in keep:
+                findings.append(Finding(2, column.name, f"kept as you say, though it {why}"))
+                continue
+            _ignore(column, f"suspected leak: {why}")
+            findings.append(
+                Finding(3, column.name, f"left out: {why}; if it is known before the target, make it a feature")
+            )
+        elif after_the_fact(words_of(column.name)):
+            findings.append(
+                Finding(2, column.name, "the name sounds like something known only afterwards; ignore it if so")
+            )
+    if all(column.kind in ("id", "ignored") for column in columns):
+        raise InputError(f"every column that could be learnt from gives {target!r} away: {', '.join(found)}")
+    return [name for name in found if name not in keep]
+
+
+def _split(columns: Sequence[_Column], rows: int, findings: list[Finding]) -> tuple[dict[str, str], str]:
+    times = [
+        c
+        for c in columns
+        if c.kind == "time" and not c.values.null_count and not c.words & OTHER_TIMES and c.distinct >= 20
+    ]
+    ordered = {c.name: _in_order(c.values) for c in times}
+    times = [c for c in times if ordered[c.name] > 0.99 or any(w in EVENT_TIMES or w.endswith("date") for w in c.words)]
+    groups = [
+        c
+        for c in columns
+        if c.kind == "id"
+        and not c.values.null_count
+        and 10 < c.distinct < 0.9 * rows
+        and c.words & set(UNITS_OF_GROUPS)
+    ]
+    if times:
+        best = max(times, key=lambda c: (ordered[c.name], c.distinct))
+        why = f"rows have a time, and the model will be used on later ones ({best.name})"
+        findings.append(
+            Finding(2, best.name, "the split is by time; if the order of rows means nothing, make it by hash")
+        )
+        return {"by": "time", "column": best.name}, why
+    if groups:
+        best = max(groups, key=lambda c: c.distinct)
+        findings.append(Finding(1, best.name, "the split keeps all rows of one of these on one side"))
+        return {"by": "group", "column": best.name}, f"{best.distinct} of {best.name} have several rows each"
+    return {"by": "hash"}, "no time and no group that rows belong to"
+
+
+def _in_order(values: pa.ChunkedArray) -> float:
+    ticks = values.cast(pa.timestamp("us")).cast(pa.int64()).to_numpy()
+    return float((ticks[1:] >= ticks[:-1]).mean()) if len(ticks) > 1 else 0.0
+
+
+def _contract(
+    name: str,
+    target: dict[str, Any],
+    task: Task,
+    columns: Sequence[_Column],
+    split: dict[str, str],
+    cleaned: Mapping[str, Cleaned],
+) -> dict[str, Any]:
+    features = [column for column in columns if column.kind not in ("id", "ignored")]
+    sensitive = [column.name for column in features if _is_sensitive(column)]
+    values = {v for c in columns for v in c.decided.get("values", [])} | set(target.get("classes", []))
+    markers = sorted({m for made in cleaned.values() for m in made.markers if m not in values})
+    contract: dict[str, Any] = {
+        "name": name,
+        "description": f"Predicts {target['name']}.",
+        "data": f"data/{name}.csv",
+        "task": task,
+        "target": target,
+        "split": split,
+    }
+    if sensitive:
+        contract["sensitive"] = sensitive
+    if slices := list(_slices(features, sensitive)):
+        contract["slices"] = slices
+    contract["missing_markers"] = ["", *markers]
+    contract["columns"] = {column.name: column.decided for column in columns}
+    return contract
+
+
+def _is_sensitive(column: _Column) -> bool:
+    if column.kind in ("text", "time"):
+        return False
+    if column.words & SENSITIVE or SENSITIVE_NAMES.search(column.name):
+        return True
+    values = {value.lower() for value in column.decided.get("values", [])}
+    if len(values) < 2:
+        return False
+    return any(len(values & known) >= 2 and len(values & known) >= 0.4 * len(values) for known in SENSITIVE_VALUES)
+
+
+def _slices(features: Sequence[_Column], sensitive: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield up to four columns to judge part by part: categories of few values, and sensitive numbers by thirds."""
+    count = 0
+    for column in features:
+        if count == 4:
+            return
+        if column.kind in ("category", "boolean") and 2 <= column.distinct <= 8:
+            count += 1
+            yield {"column": column.name}
+        elif column.name in sensitive and column.kind in ("integer", "number"):
+            known = column.values.drop_null().to_numpy()
+            edges = sorted({float(f"{edge:.3g}") for edge in np.quantile(known, [1 / 3, 2 / 3])})
+            count += 1
+            yield {"column": column.name, "edges": [int(e) if e.is_integer() else e for e in edges]}
+
+
+def _table(columns: Sequence[_Column], goal: pa.ChunkedArray, target: str) -> pa.Table:
+    """Return the data as it is kept: ignored columns as text, the target last."""
+    arrays = {
+        column.name: column.values.cast(pa.string()) if column.kind in ("ignored", "id") else column.values
+        for column in columns
+    }
+    return pa.table({**arrays, target: goal})
+
+
+def _extremes(data: pa.Table) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Yield the lowest and highest value of each number, and of each time in ISO 8601."""
+    for name in data.column_names:
+        kind = data[name].type
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+            yield name, tuple(pc.min_max(data[name]).as_py().values())
+        elif pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+            low, high = pc.min_max(data[name]).as_py().values()
+            yield name, (low.isoformat(), high.isoformat())
+
+
+def _params(data: pa.Table, contract: dict[str, Any], findings: list[Finding]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return settings of params.yaml that suit the data, by dotted key, and reasons."""
+    rows, task = data.num_rows, contract["task"]
+    by_time = contract["split"]["by"] == "time"
+    params: dict[str, Any] = {}
+    reasons: dict[str, str] = {}
+    small = rows < 2000
+    params["prepare.test"] = 0.25 if small else 0.2
+    params["prepare.validation"] = 0.15 if small else 0.1
+    if by_time and task == "regression" and not small:
+        params["prepare.validation"] = 0.02
+        reasons["prepare"] = "the latest rows teach most, and for a number the validation rows choose nothing"
+    params["validate.smallest_class_share"] = 0.05
+    if task != "regression":
+        sizes = sorted(entry["counts"] for entry in pc.value_counts(data[contract["target"]["name"]]).to_pylist())
+        share = sizes[0] / rows
+        if share < 0.1:
+            params["validate.smallest_class_share"] = _two_digits(share / 2)
+            findings.append(Finding(2, contract["target"]["name"], f"the rarest class has {share:.2%} of the rows"))
+        params["tune.folds"] = max(2, min(5 if rows < 5000 else 3, sizes[0] // 4))
+    else:
+        params["tune.folds"] = 5 if rows < 5000 else 3
+    features = [name for name, column in contract["columns"].items() if column["kind"] not in ("id", "ignored")]
+    repeated = _repeated(data, features)
+    params["validate.duplicate_share"] = 0.05
+    if repeated > 0.03:
+        params["validate.duplicate_share"] = min(1.0, _two_digits(repeated * 1.5))
+        findings.append(Finding(2, "rows", f"{repeated:.1%} of the rows repeat the features of another"))
+    elif repeated:
+        findings.append(Finding(1, "rows", f"{repeated:.2%} of the rows repeat the features of another"))
+    params["tune.trials"] = 24 if small else 12
+    params["tune.max_rows"] = 20_000 if small else 10_000
+    params["model.family"], params["model.parameters"] = _first_model(data, contract)
+    params["train.calibrate"] = False
+    params["gates.quality.metric"] = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "r2"}[task]
+    params["gates.quality.margin"] = {"binary": 0.01, "multiclass": 0.02, "regression": 0.01}[task]
+    return params, reasons
+
+
+def _first_model(data: pa.Table, contract: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return a model that does well on most data of this size and kind, for the search to start from."""
+    if contract["task"] == "regression":
+        goal = data[contract["target"]["name"]].to_numpy()
+        spread = float(goal.std()) or 1.0
+        skewed = float(((goal - goal.mean()) ** 3).mean()) / spread**3 > 1
+        if goal.min() >= 0 and (skewed or contract["split"]["by"] == "time"):
+            return "log_boosting", {"learning_rate": 0.05, "max_iter": 500}
+    if data.num_rows < 1000 and contract["task"] != "regression":
+        return "linear", {"C": 1.0}
+    parameters = {"learning_rate": 0.05, "max_iter": 300, "max_leaf_nodes": 24, "l2_regularization": 1.0}
+    return "gradient_boosting", {**parameters, "max_features": 0.5}
+
+
+def _repeated(data: pa.Table, names: Sequence[str]) -> float:
+    """Return the share of rows that repeat another, among the first rows of a large table."""
+    from assay.data.split import row_keys
+
+    some = data.slice(0, 200_000)
+    plain = pa.table({name: _keyable(some[name]) for name in names})
+    keys = row_keys(plain, names, "duplicates")
+    return 1 - len(np.unique(keys)) / len(keys)
+
+
+def _keyable(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    return values.cast(pa.timestamp("us")) if pa.types.is_date(values.type) else values
+
+
+def _review(columns: Sequence[_Column], contract: Mapping[str, Any]) -> Iterator[Finding]:
+    for column in columns:
+        if column.kind == "ignored" and "leak" not in column.decided["reason"]:
+            yield Finding(1, column.name, f"ignored: {column.decided['reason']}")
+        elif column.kind == "id":
+            yield Finding(1, column.name, f"an id, not a feature: {column.reason}")
+        elif column.kind in ("text",) or "codes" in column.reason:
+            yield Finding(1, column.name, f"{column.kind}: {column.reason}")
+    for name in contract.get("sensitive", ()):
+        yield Finding(2, name, "sensitive: the report compares its groups; is it allowed to decide?")
+
+
+def _head_room(values: pa.ChunkedArray, *, wide: bool = False) -> tuple[Any, Any]:
+    """Return a range with half of what was seen as head-room on each side, round numbers, and natural ends kept."""
+    low, high = pc.min_max(values).as_py().values()
+    span = (high - low) or abs(high) or 1
+    room = span * (1.0 if wide else 0.5)
+    is_share = low >= 0 and high <= 1 and not pa.types.is_integer(values.type) and high > 0.5
+    bottom = 0 if low >= 0 else _rounded(low - room, up=False)
+    if low > 5 * span:
+        bottom = _rounded(low - room, up=False)
+    top = 1 if is_share and not wide else 0 if high <= 0 else _rounded(high + room, up=True)
+    if pa.types.is_integer(values.type):
+        return int(max(bottom, -MAX_INTEGER)), int(min(top, MAX_INTEGER))
+    return float(bottom), float(top)
+
+
+def _rounded(value: float, *, up: bool) -> float:
+    """Return a number of two significant digits that is not below (up) or not above the value."""
+    if value == 0 or not math.isfinite(value):
+        return value
+    step = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
+    whole = (math.ceil if up else math.floor)(value / step)
+    return whole * step if step >= 1 else whole / round(1 / step) if step > 1e-300 else value
+
+
+def _two_digits(value: float) -> float:
+    return float(f"{value:.2g}")
+
+
+def _as_datetime(value: Any) -> datetime:
+    return value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
+
+
+def _shift(moment: datetime, days: int) -> datetime:
+    try:
+        return (moment + timedelta(days=days)).replace(hour=0, minute=0, second=0, microsecond=0)
+    except OverflowError:
+        return moment
+
+
+def _iso(moment: datetime) -> str:
+    return moment.date().isoformat()
+
+
+def checked(contract: Mapping[str, Any]) -> Contract:
+    """Return the contract as an object; a contradiction here is a fault of the inference."""
+    import json
+
+    return Contract.model_validate_json(json.dumps(contract))

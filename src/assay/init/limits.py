@@ -1,0 +1,48 @@
+"""Limits for the gates of a new problem, from what its first model reaches."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from assay.init.infer import Finding
+
+
+def limits(
+    metrics: Mapping[str, Any], analysis: Mapping[str, Any], gates: Mapping[str, Any], task: str
+) -> tuple[dict[str, Any], list[Finding]]:
+    """Return settings of params.yaml, by dotted key, that the first model keeps to, and what to look at.
+
+    `metrics` is the content of metrics.json, `analysis` that of reports/analyse.json, `gates` the section of
+    params.yaml. The floor lies half-way between a model that looks at nothing and the worse end of the interval. The
+    limits of robustness, calibration and fairness are those of the template, or wider where the model is past them.
+    """
+    name = gates["quality"]["metric"]
+    found, dummy = metrics["test"][name], metrics["dummy"][name]
+    end = found["low"] if found["value"] >= dummy else found["high"]
+    made: dict[str, Any] = {"gates.quality.floor": _two((end + dummy) / 2)}
+    findings: list[Finding] = []
+    measured = {
+        "gates.robustness.changed": float(analysis["sensitivity"]["all"]),
+        "gates.calibration.error": float(metrics["test"].get("calibration_error", {"high": 0.0})["high"]),
+        "gates.fairness.difference": max(
+            (float(value) for group in analysis["fairness"].values() for value in group["difference"].values()),
+            default=0.0,
+        ),
+    }
+    what = {
+        "gates.robustness.changed": "share of answers that a small change of the inputs changes",
+        "gates.calibration.error": "calibration error",
+        "gates.fairness.difference": "difference between groups of a sensitive column",
+    }
+    for key, value in measured.items():
+        _, gate, limit = key.split(".")
+        now = gates[gate].get(limit)
+        if now is not None and value > 0.8 * now:
+            made[key] = _two(min(1.25 * value, 1.0 if task != "regression" else 1.25 * value))
+            findings.append(
+                Finding(2, key, f"the {what[key]} is {value:.2g}; the limit was set to {made[key]:g}, yours to lower")
+            )
+    return made, findings
+
+
+def _two(value: float) -> float:
+    return float(f"{value:.2g}")

@@ -1,0 +1,101 @@
+import datetime
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.init.clean import clean
+
+
+def cleaned(*cells: object, **options: bool) -> list:
+    return clean(pa.chunked_array([list(cells)]), **options).values.to_pylist()
+
+
+READINGS = {
+    "currency and thousands": (["$1,200.50", "$3", "$1,000,000"], [1200.5, 3.0, 1e6]),
+    "currency after": (["1.200,50 €", "3 €"], [1200.5, 3.0]),
+    "decimal comma": (["12,5", "3,1", "1000,25"], [12.5, 3.1, 1000.25]),
+    "apostrophes": (["1'234.5", "2"], [1234.5, 2.0]),
+    "percent": (["10%", "5.5 %"], [10.0, 5.5]),
+    "scales": (["10k", "3.5M"], [10_000, 3_500_000]),
+    "brackets for minus": (["(500)", "20"], [-500, 20]),
+    "words for missing": (["3.5", "n/a", "unknown", "?"], [3.5, None, None, None]),
+    "an exponent": (["1e3", "2.5E-1"], [1000.0, 0.25]),
+    "whole numbers in words of missing": (["3", "-", "5"], [3, None, 5]),
+    "yes and no": (["Yes", "no", "YES", "?"], [True, False, True, None]),
+    "day first": (["12/03/2020", "13/03/2020"], [datetime.date(2020, 3, 12), datetime.date(2020, 3, 13)]),
+    "month first": (["03/12/2020", "03/13/2020"], [datetime.date(2020, 3, 12), datetime.date(2020, 3, 13)]),
+    "months in words": (["3 Mar 2020", "14 Apr 2021"], [datetime.date(2020, 3, 3), datetime.date(2021, 4, 14)]),
+    "moments": (
+        ["2020-01-01 10:30", "2020-01-02 11:00"],
+        [datetime.datetime(2020, 1, 1, 10, 30), datetime.datetime(2020, 1, 2, 11)],
+    ),
+    "clocks": (["12:30", "13:45"], [12.5, 13.75]),
+    "clocks with points": (["18.00.00", "19.00.00"], [18, 19]),
+    "spellings": (["Male", "male", "Male", "FEMALE", ""], ["Male", "Male", "Male", "FEMALE", None]),
+}
+TEXTS = [["2WD", "4WD"], ["18-25", "26-35"], ["A1", "B2"], ["1st", "2nd"], ["00123", "00456"], ["1 year", "2 years"]]
+TEXTS += [["10 kg", "20 lb"], ["1.2.3", "1.2.4"], ["10.0.0.1", "10.0.0.2"]]
+
+
+@pytest.mark.parametrize("what", READINGS)
+def test_texts_become_what_they_mean(what):
+    cells, meant = READINGS[what]
+    assert cleaned(*cells) == meant
+
+
+@pytest.mark.parametrize("cells", TEXTS, ids=" ".join)
+def test_texts_that_only_look_like_numbers_stay(cells):
+    assert cleaned(*cells) == cells
+
+
+def test_a_unit_is_kept_beside_the_numbers():
+    made = clean(pa.chunked_array([[f"{i},5 kg" for i in range(20)]]))
+    assert made.unit == "kg"
+    assert made.values.to_pylist() == [i + 0.5 for i in range(20)]
+
+
+def test_a_date_that_can_be_read_two_ways_is_read_in_the_order_of_rows_and_doubted():
+    made = clean(pa.chunked_array([["01/02/2020", "02/02/2020", "03/02/2020", "01/03/2020"]]))
+    assert [day.month for day in made.values.to_pylist()] == [2, 2, 2, 3]
+    assert "day first or month first" in made.doubts[0]
+
+
+@pytest.mark.parametrize(
+    ("cells", "meant"),
+    [
+        ([0.5, 2.5, -200.0, -200.0], [0.5, 2.5, None, None]),
+        ([1, 2, 27, 999, 999], [1, 2, 27, None, None]),
+        ([-5, -1, 3, -1], [-5, -1, 3, -1]),
+        ([0, 50, 98, 99, 99], [0, 50, 98, 99, 99]),
+        ([-1, 0, 1, -1], [-1, 0, 1, -1]),
+    ],
+)
+def test_a_number_far_from_all_others_stands_for_missing(cells, meant):
+    assert cleaned(*cells) == meant
+
+
+def test_a_target_keeps_its_words():
+    assert cleaned("yes", "no", "unknown", is_target=True) == ["yes", "no", "unknown"]
+
+
+@given(st.lists(st.floats(-1e9, 1e9).map(lambda x: round(x, 2)), min_size=2, max_size=20), st.sampled_from([".", ","]))
+def test_numbers_written_with_grouped_thousands_are_read_back(numbers, decimal):
+    texts = [f"{number:,.2f}" for number in numbers]
+    if decimal == ",":
+        texts = [text.translate(str.maketrans(",.", ".,")) for text in texts]
+    assert cleaned(*texts) == pytest.approx(numbers)
+
+
+@given(
+    st.lists(st.dates(datetime.date(1950, 1, 1), datetime.date(2049, 12, 31)), min_size=15, max_size=40),
+    st.sampled_from(["%Y-%m-%d", "%d.%m.%Y", "%Y/%m/%d", "%d %b %Y", "%B %d, %Y"]),
+)
+def test_dates_in_any_common_form_are_read_back(days, form):
+    assert cleaned(*[day.strftime(form) for day in days]) == days
+
+
+@given(st.lists(st.sampled_from(["red", "Green", "deep blue", "x1"]), min_size=1, max_size=20))
+def test_plain_words_stay_as_they_are(words):
+    assert cleaned(*words) == words

@@ -1,0 +1,232 @@
+import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from assay.data.reading import read_table
+from assay.errors import InputError
+from assay.init.infer import Plan, checked, infer
+from assay.init.write import contract_text, data_bytes, params_text, readme_text
+from init.houses import houses
+
+ROWS = 400
+RNG = np.random.default_rng(1)
+X = RNG.normal(size=ROWS).round(3)
+LABEL = np.where(X + RNG.normal(size=ROWS) > 0.5, "yes", "no")
+
+
+def plan(columns: dict[str, Any], target: Any = LABEL, **options: Any) -> Plan:
+    return infer(pa.table({"x": X, **columns, "answer": target}), "answer", "mine", **options)
+
+
+def column(name: str, values: Any, target: Any = LABEL) -> dict[str, Any]:
+    return plan({name: values}, target).contract["columns"][name]
+
+
+def said(made: Plan, where: str) -> str:
+    return "; ".join(finding.what for finding in made.findings if finding.where == where)
+
+
+KINDS: dict[str, tuple[str, Any, str]] = {
+    "row numbers": ("n", np.arange(ROWS), "ignored"),
+    "ids": ("customer_id", RNG.permutation(ROWS) + 10_000, "id"),
+    "ids in words": ("ref", [f"A{i:05}" for i in RNG.permutation(ROWS)], "id"),
+    "names of people": ("Name", [f"Ann B{i} Smith" for i in range(ROWS)], "id"),
+    "a constant": ("country", ["DE"] * ROWS, "ignored"),
+    "no value at all": ("empty", pa.nulls(ROWS, pa.string()), "ignored"),
+    "a survey weight": ("fnlwgt", RNG.integers(1, 9999, ROWS), "ignored"),
+    "many codes with few rows each": ("cabin", [f"C{i}" for i in RNG.integers(0, 300, ROWS)], "ignored"),
+    "0 and 1": ("flag", RNG.integers(0, 2, ROWS), "boolean"),
+    "yes and no": ("flag", RNG.choice(["yes", "no"], ROWS), "boolean"),
+    "codes": ("season", RNG.integers(1, 5, ROWS), "category"),
+    "counts": ("num_rooms", RNG.integers(1, 5, ROWS), "integer"),
+    "words": ("colour", RNG.choice(["red", "green"], ROWS), "category"),
+    "days": (
+        "sold",
+        [datetime.date(2020, 1, 1) + datetime.timedelta(days=int(d)) for d in RNG.integers(0, 900, ROWS)],
+        "time",
+    ),
+    "days as numbers": ("date", [20200100 + int(d) for d in RNG.integers(1, 29, ROWS)], "time"),
+    "seconds since 1970": ("timestamp", RNG.integers(1_500_000_000, 1_600_000_000, ROWS), "time"),
+    "whole numbers with gaps": (
+        "age_of_house",
+        [None if i % 9 == 0 else float(i % 40) for i in range(ROWS)],
+        "integer",
+    ),
+    "fractions": ("size", RNG.normal(size=ROWS), "number"),
+    "sentences": ("review", [" ".join(RNG.choice(["good", "bad", "very", "not"], 6)) for _ in range(ROWS)], "text"),
+}
+
+
+@pytest.mark.parametrize("what", KINDS)
+def test_a_column_is_taken_for_what_it_is(what):
+    name, values, kind = KINDS[what]
+    assert column(name, values)["kind"] == kind
+
+
+def test_each_column_has_a_reason():
+    made = plan({name: values for name, values, _ in KINDS.values()})
+    for name, decided in made.contract["columns"].items():
+        assert made.reasons[name] or decided.get("reason")
+
+
+def test_a_column_that_repeats_another_is_ignored_and_the_ordered_one_stays():
+    level = RNG.integers(0, 4, ROWS)
+    words = np.array(["none", "school", "college", "doctorate"])[level]
+    columns = plan({"education": words, "education_num": level, "copy": X}).contract["columns"]
+    assert columns["education_num"]["kind"] == "integer"
+    assert "one to one with 'education_num'" in columns["education"]["reason"]
+    assert "equal to 'x'" in columns["copy"]["reason"]
+
+
+def test_a_copy_of_the_target_is_left_out_unless_it_is_to_be_kept():
+    made = plan({"verdict": np.where(LABEL == "yes", 1.5, 2.5)})
+    assert made.suspects == ["verdict"]
+    assert "suspected leak" in made.contract["columns"]["verdict"]["reason"]
+    assert made.findings[0].where == "verdict"
+    assert (
+        plan({"verdict": np.where(LABEL == "yes", 1.5, 2.5)}, keep=["verdict"]).contract["columns"]["verdict"]["kind"]
+        == "number"
+    )
+
+
+def test_parts_of_a_sum_that_is_the_target_are_left_out():
+    a, b = RNG.integers(0, 100, ROWS), RNG.integers(0, 100, ROWS)
+    made = plan({"casual": a, "registered": b}, a + b)
+    assert sorted(made.suspects) == ["casual", "registered"]
+    assert "x" not in made.suspects
+
+
+def test_a_column_that_is_there_only_afterwards_is_left_out():
+    body = [float(i % 17) if label == "yes" else None for i, label in enumerate(LABEL)]
+    assert plan({"body": body}).suspects == ["body"]
+
+
+def test_a_strong_but_honest_feature_stays():
+    assert not plan({"strong": np.where(RNG.random(ROWS) < 0.9, LABEL == "yes", LABEL == "no") + 0.0}).suspects
+
+
+@pytest.mark.parametrize(
+    ("target", "task"),
+    [
+        (LABEL, "binary"),
+        (RNG.integers(0, 2, ROWS), "binary"),
+        (RNG.choice(["a", "b", "c"], ROWS), "multiclass"),
+        (RNG.integers(1, 4, ROWS), "multiclass"),
+        (RNG.integers(0, 500, ROWS), "regression"),
+        (RNG.normal(size=ROWS), "regression"),
+    ],
+)
+def test_the_task_follows_from_the_target(target, task):
+    assert plan({}, target).contract["task"] == task
+
+
+def test_few_whole_numbers_are_classes_or_an_amount_and_the_doubt_is_told():
+    made = plan({}, RNG.integers(1, 6, ROWS))
+    assert "--task regression" in said(made, "answer")
+    assert plan({}, RNG.integers(1, 6, ROWS), task="regression").contract["task"] == "regression"
+
+
+def test_the_positive_class_is_the_one_whose_word_says_so_or_the_rarer():
+    assert plan({}).contract["target"]["positive"] == "yes"
+    rare = np.where(np.arange(ROWS) % 10 == 0, "cat", "dog")
+    assert plan({}, rare).contract["target"]["positive"] == "cat"
+
+
+def test_rows_with_a_time_are_split_by_it_and_those_of_one_patient_stay_together():
+    days = [datetime.date(2020, 1, 1) + datetime.timedelta(days=i) for i in range(ROWS)]
+    assert plan({"date": days}).contract["split"] == {"by": "time", "column": "date"}
+    births = RNG.permutation(np.array(days, dtype="datetime64[D]"))
+    assert plan({"date_of_birth": births}).contract["split"] == {"by": "hash"}
+    assert plan({"patient_id": RNG.integers(0, 80, ROWS)}).contract["split"] == {"by": "group", "column": "patient_id"}
+
+
+def test_sensitive_columns_are_found_by_name_and_by_content():
+    made = plan({"age": RNG.integers(18, 80, ROWS), "v7": RNG.choice(["male", "female"], ROWS), "stage": LABEL[::-1]})
+    assert made.contract["sensitive"] == ["age", "v7"]
+
+
+def test_classes_with_too_few_rows_are_left_out_and_told():
+    target = np.array(["a", "b"] * (ROWS // 2))
+    target[:3] = "c"
+    made = plan({}, target)
+    assert made.contract["target"]["classes"] == ["a", "b"]
+    assert made.table.num_rows == ROWS - 3
+    assert "left out: c (3 rows)" in said(made, "answer")
+
+
+BAD: dict[str, tuple[Any, str]] = {
+    "constant": (["a"] * ROWS, "is 'a' in every row"),
+    "empty cells": ([None, *LABEL[1:]], "is empty in 1 rows"),
+    "words for missing among numbers": (["?", *map(str, range(1, ROWS))], "stand for missing"),
+    "too many classes": ([f"c{i // 2}" for i in range(ROWS)], "has 200 classes, and at most 100"),
+    "a time": ([datetime.date(2020, 1, 1 + i % 28) for i in range(ROWS)], "is a time"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_target_that_cannot_be_predicted_is_refused(what):
+    target, why = BAD[what]
+    with pytest.raises(InputError, match=why):
+        plan({}, target)
+
+
+def test_a_table_that_cannot_be_learnt_from_is_refused():
+    with pytest.raises(InputError, match=r"no column 'answe'; did you mean 'answer'"):
+        infer(pa.table({"x": X, "answer": LABEL}), "answe", "mine")
+    with pytest.raises(InputError, match="1 rows are too few"):
+        infer(pa.table({"x": [1], "answer": ["a"]}), "answer", "mine")
+    with pytest.raises(InputError, match="copies of one another"):
+        infer(pa.table({"x": [1.5] * 60, "answer": ["a", "b"] * 30}), "answer", "mine")
+    with pytest.raises(InputError, match="no column beside the target"):
+        infer(pa.table({"answer": LABEL}), "answer", "mine")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("target", ["label", "number"])
+def test_the_data_that_is_written_keeps_to_the_contract_that_is_written(tmp_path, suffix, target):
+    columns = {name: values for name, values, _ in KINDS.values()}
+    made = plan(columns, LABEL if target == "label" else np.abs(X) * 10)
+    path = tmp_path / f"mine{suffix}"
+    path.write_bytes(data_bytes(made.table, suffix))
+    contract = checked(made.contract)
+    table, violations = read_table(path, contract)
+    assert not violations
+    assert table.num_rows == ROWS
+
+
+def test_the_contract_that_is_written_is_the_one_that_was_made(tmp_path):
+    from assay.contract.spec import load_contract
+
+    made = plan({name: values for name, values, _ in KINDS.values()})
+    path = tmp_path / "contract.yaml"
+    path.write_text(contract_text(made), encoding="utf-8")
+    written = load_contract(path)
+    assert written.model_copy(update={"about": checked(made.contract).about}) == checked(made.contract)
+    for name, reason in made.reasons.items():
+        assert " ".join(reason.split()) in path.read_text(encoding="utf-8"), name
+
+
+def test_parameters_are_set_and_their_comments_stay():
+    before = "# kept\nprepare:\n  test: 0.2  # so\nmodel:\n  family: linear\n  parameters:\n    C: 1\n\n"
+    before += "train: {calibrate: true}\n"
+    settings = {"prepare.test": 0.3, "model.family": "log_boosting", "model.parameters": {"max_iter": 5}}
+    assert params_text(before, settings) == (
+        "# kept\nprepare:\n  test: 0.3  # so\nmodel:\n  family: log_boosting\n  parameters:\n    max_iter: 5\n\n"
+        "train: {calibrate: true}\n"
+    )
+
+
+def test_the_front_page_gets_the_title_of_the_project_and_keeps_how_to_use_it():
+    made = readme_text("# Assay\n\nA template.\n\n## Commands\n\nmake\n", "Houses", "Predicts price.")
+    assert made.startswith("# Houses\n\nPredicts price.")
+    assert made.endswith("## Commands\n\nmake\n")
+    assert "A template" not in made
+
+
+def test_the_same_table_is_decided_on_alike():
+    first, second = (infer(houses(), "price", "mine") for _ in range(2))
+    assert first.contract == second.contract
+    assert first.findings == second.findings
