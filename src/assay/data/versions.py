@@ -94,7 +94,7 @@ def changes(before: Version, now: Version) -> Changes:
     columns could be the one, it is that which explains most rows. So a row that differs in two columns is one removed
     and one added. Costs a few passes over each column.
     """
-    names = sorted(shared(before.contract, now.contract))
+    names = list(shared(before.contract, now.contract))
     ids = now.contract.ids
     if ids and ids == before.contract.ids:
         old, new = (row_keys(version.table, ids, SALT) for version in (before, now))
@@ -254,7 +254,7 @@ def _stretches(table: pa.Table, contract: Contract, length: int) -> list[pa.Tabl
     number = min(STRETCHES, table.num_rows // max(length, 1))
     if contract.split.by != "time" or contract.split.column not in table.column_names or number < 2:
         return []
-    ordered = table
+    ordered = table.sort_by(str(contract.split.column))
     return [ordered.slice(start * (table.num_rows // number), length) for start in range(number)]
 
 
