@@ -128,9 +128,9 @@ def test_the_first_cause_is_told_in_a_line_and_no_password() -> None:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
+    """A project in git and DVC with this project's contract and parameters, and the pipeline above."""
     if load_contract(ROOT / "contract.yaml").name != "breast-cancer":
         pytest.skip("is about the data that comes with the template")
-    """A project in git and DVC with this project's contract and parameters, and the pipeline above."""
     for name in ("contract.yaml", "params.yaml"):
         shutil.copyfile(ROOT / name, tmp_path / name)
     (tmp_path / "data").mkdir()

@@ -112,7 +112,7 @@ class Family:
     """A kind of estimator: one class for classes, one for numbers, and its search space.
 
     `space` takes an Optuna trial and returns parameters; `needs` says what it asks of the features, `suits` for which
-    contracts it is there.
+    contracts it is there, `is_simple` that it is preferred to others that are about as good.
     """
 
     classifier: type[BaseEstimator] | None
@@ -120,6 +120,7 @@ class Family:
     needs: Needs
     space: "Callable[[Trial, str], Parameters]"
     suits: Callable[[Contract], bool] = lambda contract: True
+    is_simple: bool = False
 
 
 def families(contract: Contract) -> dict[str, Family]:
@@ -173,6 +174,6 @@ FAMILIES: dict[str, Family] = {
         HistGradientBoostingClassifier, HistGradientBoostingRegressor, "nothing", _gradient_boosting
     ),
     "log_boosting": Family(None, LogBoosting, "time first", _log_boosting, _is_amount),
-    "linear": Family(LogisticRegression, Ridge, "scaling", _linear),
+    "linear": Family(LogisticRegression, Ridge, "scaling", _linear, is_simple=True),
     "random_forest": Family(RandomForestClassifier, RandomForestRegressor, "imputing", _random_forest),
 }

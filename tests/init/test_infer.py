@@ -5,10 +5,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from assay.data.reading import read_table
+from assay.data.reading import read_table, typed
+from assay.data.split import assign
 from assay.errors import InputError
 from assay.init.infer import Plan, checked, infer
 from assay.init.write import contract_text, data_bytes, params_text, readme_text
+from assay.params import Prepare
 from init.houses import houses
 
 ROWS = 400
@@ -155,6 +157,31 @@ def test_classes_with_too_few_rows_are_left_out_and_told():
     assert made.contract["target"]["classes"] == ["a", "b"]
     assert made.table.num_rows == ROWS - 3
     assert "left out: c (3 rows)" in said(made, "answer")
+
+
+def sides_of(made: Plan) -> np.ndarray:
+    contract = checked(made.contract)
+    table, _ = typed(made.table, contract)
+    settings = {name.removeprefix("prepare."): value for name, value in made.params.items() if "prepare." in name}
+    sides = assign(table, contract, Prepare(**settings))
+    labels = np.array(made.table["answer"].to_pylist())
+    return np.array([[(labels[sides == side] == label).sum() for label in contract.classes] for side in range(3)])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_each_class_is_on_each_side_however_rare(seed):
+    target = np.random.default_rng(seed).permutation(np.array(["rare"] * 8 + ["a", "b"] * (ROWS // 2 - 4)))
+    made = plan({}, target)
+    counts = sides_of(made)
+    assert (counts > 0).all()
+    assert (counts[0] >= made.params["tune.folds"]).all()
+
+
+def test_a_split_by_time_that_lacks_a_class_is_not_made():
+    days = [datetime.date(2020, 1, 1) + datetime.timedelta(days=i) for i in range(ROWS)]
+    made = plan({"date": days}, np.array(["early"] * 40 + ["late", "any"] * 180))
+    assert made.contract["split"] == {"by": "hash"}
+    assert "not split by time" in said(made, "date")
 
 
 BAD: dict[str, tuple[Any, str]] = {

@@ -34,11 +34,30 @@ def test_every_family_gets_its_share_and_the_dummy_stands_first(found):
     }
 
 
-def test_the_choice_is_the_best_whole_trial_and_beats_the_dummy(found):
+def test_the_choice_is_a_whole_trial_and_beats_the_dummy(found):
     choice, trials = found
-    best = min((t for t in trials if t.state == "complete"), key=lambda trial: trial.score)
-    assert choice == best.choice
-    assert best.score < trials[0].score
+    (chosen,) = [trial for trial in trials if trial.choice == choice]
+    assert chosen.state == "complete"
+    assert chosen.score < trials[0].score
+
+
+def trial(family: str, *losses: float) -> Trial:
+    return Trial(0, ModelChoice(family=family, parameters={}), losses, "complete")
+
+
+@pytest.mark.parametrize(
+    ("linear", "chosen"),
+    [
+        ((0.29, 0.29, 0.29), "linear"),
+        ((0.2, 0.5, 0.25), "linear"),
+        ((0.32, 0.33, 0.32), "random_forest"),
+        ((0.5, 0.9, 0.6), "random_forest"),
+    ],
+)
+def test_the_best_is_chosen_unless_a_simple_one_cannot_be_told_from_it(linear, chosen):
+    trials = [trial("dummy", 0.0, 0.0, 0.0), trial("random_forest", 0.3, 0.3, 0.3), trial("linear", *linear)]
+    trials.append(trial("gradient_boosting", 0.31, 0.3, 0.3))
+    assert module._best(trials).choice.family == chosen
 
 
 def test_the_same_search_on_one_processor_or_two_finds_the_same(found, monkeypatch):

@@ -1,5 +1,6 @@
 """From a table to a contract: what each column is, what is predicted, how to split; each decision with its reason."""
 
+import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,10 +14,13 @@ import pyarrow.compute as pc
 
 from assay.config import did_you_mean
 from assay.contract.spec import MAX_INTEGER, Contract, Task
+from assay.data.reading import typed
+from assay.data.split import assign, row_keys
 from assay.errors import InputError
 from assay.init.clean import Cleaned, clean
 from assay.init.delimited import counts_rows
 from assay.init.suspects import after_the_fact, alone, missing_alone, parts_of_sum
+from assay.params import Prepare
 
 FEWEST_ROWS = 30
 FEWEST_OF_A_CLASS = 8
@@ -25,6 +29,9 @@ SAMPLE = 20_000
 SAMPLE_OF_LEAKS = 10_000
 FEW_VALUES = 12
 MOST_VALUES = 1000
+MOST_SALTS = 30
+# So many rows of a class fall on each side, whatever the salt.
+ENOUGH_OF_A_CLASS = 500
 
 IDS = {"id", "ids", "uuid", "guid", "identifier", "rowid", "pk"}
 ROW_NUMBERS = {
@@ -229,6 +236,8 @@ def infer(table: pa.Table, target: str, name: str, *, keep: Iterable[str] = (), 
     contract = _contract(name, target_section, task, columns, split, cleaned)
     data = _table(columns, goal, target)
     params, why_params = _params(data, contract, findings)
+    if task != "regression":
+        why_split = _with_all_classes(data, contract, params, findings) or why_split
     reasons = {column.name: column.reason for column in columns} | {"split": why_split} | why_params
     findings += _review(columns, contract)
     findings.sort(key=lambda finding: -finding.weight)
@@ -735,6 +744,38 @@ def _params(data: pa.Table, contract: dict[str, Any], findings: list[Finding]) -
     return params, reasons
 
 
+def _with_all_classes(
+    data: pa.Table, contract: dict[str, Any], params: dict[str, Any], findings: list[Finding]
+) -> str | None:
+    """Choose a split that has each class on each side, and enough of it to train on; return a reason if it is another.
+
+    By hash and by group another salt deals the rows anew. A split by time that lacks a class becomes one by hash.
+    """
+    shares = {"test": params["prepare.test"], "validation": params["prepare.validation"]}
+    made = checked(contract)
+    fewest_rows = min(entry["counts"] for entry in pc.value_counts(data[made.target.name]).to_pylist())
+    if fewest_rows > ENOUGH_OF_A_CLASS and made.split.by == "hash":
+        return None
+    table, _ = typed(data, made)
+    goal = data[made.target.name].combine_chunks().dictionary_encode().indices.to_numpy()
+    fewest = np.array([params["tune.folds"], 1, 1])[:, None]
+
+    def is_whole(split: Contract, salt: str) -> bool:
+        sides = assign(table, split, Prepare(**shares, salt=salt))
+        counts = np.zeros((3, len(made.classes)), dtype=np.int64)
+        np.add.at(counts, (sides, goal), 1)
+        return bool((counts >= fewest).all())
+
+    reason = None
+    if made.split.by == "time" and not is_whole(made, "assay"):
+        findings.append(Finding(3, str(made.split.column), "not split by time: some class is not there early or late"))
+        contract["split"] = {"by": "hash"}
+        made, reason = checked(contract), "by time some class would be missing on one side"
+    salts = ["assay", *(f"assay-{number}" for number in range(2, MOST_SALTS))]
+    params["prepare.salt"] = next((salt for salt in salts if is_whole(made, salt)), "assay")
+    return reason
+
+
 def _first_model(data: pa.Table, contract: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return a model that does well on most data of this size and kind, for the search to start from."""
     if contract["task"] == "regression":
@@ -751,8 +792,6 @@ def _first_model(data: pa.Table, contract: Mapping[str, Any]) -> tuple[str, dict
 
 def _repeated(data: pa.Table, names: Sequence[str]) -> float:
     """Return the share of rows that repeat another, among the first rows of a large table."""
-    from assay.data.split import row_keys
-
     some = data.slice(0, 200_000)
     plain = pa.table({name: _keyable(some[name]) for name in names})
     keys = row_keys(plain, names, "duplicates")
@@ -820,6 +859,4 @@ def _iso(moment: datetime) -> str:
 
 def checked(contract: Mapping[str, Any]) -> Contract:
     """Return the contract as an object; a contradiction here is a fault of the inference."""
-    import json
-
     return Contract.model_validate_json(json.dumps(contract))

@@ -104,8 +104,20 @@ def as_csv(trials: Sequence[Trial]) -> str:
 
 
 def _best(trials: Sequence[Trial]) -> Trial:
-    """Return the best whole trial of a real family; the dummy is there for comparison only."""
-    return min((t for t in trials if t.state == "complete" and t.choice.family in FAMILIES), key=lambda t: t.score)
+    """Return the best whole trial of a real family; the dummy is there for comparison only.
+
+    A simple family is preferred to it if its mean loss is larger by no more than one standard error of the difference
+    over the folds (after Breiman et al. 1984): what so few rows cannot tell apart, other rows may turn around.
+    """
+    whole = [trial for trial in trials if trial.state == "complete" and trial.choice.family in FAMILIES]
+    best = min(whole, key=lambda trial: trial.score)
+    simple = [trial for trial in whole if FAMILIES[trial.choice.family].is_simple and _about_as_good(trial, best)]
+    return min(simple or [best], key=lambda trial: trial.score)
+
+
+def _about_as_good(trial: Trial, best: Trial) -> bool:
+    worse = np.subtract(trial.losses, best.losses)
+    return bool(worse.mean() <= worse.std(ddof=1) / np.sqrt(len(worse)))
 
 
 def _can_be_built(choice: ModelChoice, contract: Contract, seed: int) -> bool:
