@@ -11,8 +11,7 @@ from hypothesis.strategies import SearchStrategy
 
 T = TypeVar("T")
 
-# How many smaller forms of a failure are tried: a bound in calls and not in time, so that the result is the same on
-# every machine.
+# Calls of the model to make a failure smaller: a bound that does not depend on the machine, as one in time would.
 ATTEMPTS = 500
 
 
@@ -29,12 +28,12 @@ Failures = Callable[[Sequence[T]], Sequence[Failure | None]]
 
 
 def counterexample(
-    strategy: SearchStrategy[T], failures: Failures[T], *, examples: int, seed: int
+    strategy: SearchStrategy[T], failures: Failures[T], *, examples: int, seed: int, attempts: int = ATTEMPTS
 ) -> tuple[int, tuple[T, Failure] | None]:
     """Return how many examples were tried, and the smallest that fails in the way of the first, with its failure.
 
     `failures` says of each example how it fails, or None where it does not. It gets all examples at once, and the
-    smaller forms of a failure one by one. The same strategy, failures and seed give the same result.
+    smaller forms of a failure, up to `attempts`, one by one. The same strategy, failures and seed give the same result.
     """
     drawn = draw(strategy, examples, seed)
     found = failures(drawn)
@@ -47,7 +46,7 @@ def counterexample(
     def fails_alike(example: T) -> bool:
         nonlocal asked
         key = repr(example)
-        if key not in known and asked < ATTEMPTS:
+        if key not in known and asked < attempts:
             asked += 1
             known[key] = failures([example])[0]
         failure = known.get(key)

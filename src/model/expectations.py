@@ -72,8 +72,8 @@ EXPECTATIONS: list[Expectation] = [
     answers(MALIGNANT, "malignant", name="a typical malignant mass"),
     rises_when("nuclei twice as large", twice_as_large, tolerance=0.1, where=BETWEEN),
     rises_when("outlines more dented", more_concave, tolerance=0.1, where=BENIGN),
-    rises("worst_area", tolerance=0.2),
-    rises("worst_texture", tolerance=0.2),
+    rises("worst_area", tolerance=0.3),
+    rises("worst_texture", tolerance=0.3),
     same_when("digits beyond the fourth", to_four_digits, tolerance=0.1),
     # No single measurement clears a mass that all others condemn.
     *(

@@ -88,7 +88,7 @@ def _kept(column: Column, markers: Sequence[str]) -> st.SearchStrategy[Any]:
             return _numbers(*(column.range or (-math.inf, math.inf)))
         case Integer():
             low, high = column.limits
-            return st.sampled_from([low, high]) | st.integers(low, high)
+            return st.integers(low, high) | st.sampled_from([low, high])
         case Boolean():
             return st.booleans()
         case Category():
@@ -140,11 +140,11 @@ def _broken(column: Column, markers: Sequence[str]) -> dict[str, st.SearchStrate
 
 def _numbers(low: float, high: float) -> st.SearchStrategy[float]:
     """Return finite floats of a range, with its ends, their neighbours, both zeros and the smallest numbers in it."""
-    # Zero and the ends come first: what fails is shrunk towards the front.
-    beside = [math.nextafter(low, math.inf), math.nextafter(high, -math.inf), SMALLEST, -SMALLEST, -0.0]
-    special = [one for one in (0.0, low, high, *beside) if math.isfinite(one) and low <= one <= high]
+    ends = [low, high, math.nextafter(low, math.inf), math.nextafter(high, -math.inf)]
+    special = [one for one in (*ends, 0.0, -0.0, SMALLEST, -SMALLEST) if math.isfinite(one) and low <= one <= high]
     drawn = _floats(low, high)
-    return st.sampled_from(special) | drawn if special else drawn
+    # What fails shrinks towards the first of the two, where small numbers are the simple ones.
+    return drawn | st.sampled_from(special) if special else drawn
 
 
 def _floats(low: float, high: float) -> st.SearchStrategy[float]:
@@ -166,7 +166,7 @@ def _times(column: Time) -> st.SearchStrategy[datetime]:
     """Return moments of the column's range, as far as its format can write them."""
     low, high = column.range or (datetime.min, datetime.max)
     rewrite = _rewritten(column)
-    drawn: st.SearchStrategy[Any] = (st.sampled_from([low, high]) | st.datetimes(low, high)).map(rewrite)
+    drawn: st.SearchStrategy[Any] = (st.datetimes(low, high) | st.sampled_from([low, high])).map(rewrite)
     return drawn.filter(lambda moment: moment is not None and low <= moment <= high)
 
 

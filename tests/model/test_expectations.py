@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer
+
+from assay.contract.spec import load_contract
+from assay.data.columns import take
+from assay.gates.expectations import check
+from assay.params import ModelChoice
+from assay.training.fitting import build, decide, fit, scores, set_threshold
+from judged import GATES
+from model.expectations import EXPECTATIONS
+
+CONTRACT = load_contract(GATES.with_name("contract.yaml"))
+pytestmark = pytest.mark.skipif(CONTRACT.name != "breast-cancer", reason="the problem is another")
+
+FAMILIES = {
+    "linear": {},
+    "random_forest": {"n_estimators": 50},
+    "gradient_boosting": {"max_iter": 60, "max_leaf_nodes": 8},
+}
+WORST = [name for name in CONTRACT.features if name.startswith("worst_")]
+SIZES = [name for name in CONTRACT.features if name.endswith(("_radius", "_perimeter", "_area"))]
+
+
+def patients():
+    """Return the columns of the contract and the targets, malignant being 1."""
+    loaded = load_breast_cancer(as_frame=True)
+    return {name.replace(" ", "_"): loaded.data[name].to_numpy() for name in loaded.data}, 1 - loaded.target.to_numpy()
+
+
+def trained(family, seed, **parameters):
+    """Return the scores of a model fitted on part of the patients, and its threshold."""
+    data, target = patients()
+    order = np.random.default_rng(seed).permutation(len(target))
+    train, validation = order[:341], order[341:426]
+    choice = ModelChoice(family=family, parameters=FAMILIES[family] | parameters)
+    model = fit(build(choice, CONTRACT, seed), take(data, train), target[train], CONTRACT)
+    threshold = set_threshold(model, take(data, validation), target[validation], CONTRACT)
+    return lambda rows: scores(model, rows, CONTRACT), threshold
+
+
+def failing(model, threshold, examples=30):
+    """Return the first words of each expectation that fails."""
+    results = check(EXPECTATIONS, CONTRACT, model, lambda given: decide(given, CONTRACT, threshold), examples, 20)
+    return {result.name.partition(":")[0] for result in results if not result.held}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_a_sound_model_of_any_family_does_what_is_expected(family, seed):
+    assert failing(*trained(family, seed)) == set()
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_a_model_that_takes_one_class_for_the_other_is_caught(family):
+    model, threshold = trained(family, 1)
+    found = failing(lambda rows: model(rows)[:, ::-1], threshold)
+    assert {"a typical benign mass", "a typical malignant mass", "nuclei twice as large"} <= found
+
+
+def test_a_model_that_looks_at_one_measurement_alone_is_caught():
+    stump = trained("gradient_boosting", 1, max_iter=1, max_leaf_nodes=2, learning_rate=1.0)
+    assert any(name.endswith("as if benign in a malignant mass") for name in failing(*stump))
+
+
+def test_a_model_of_labels_at_random_is_caught():
+    data, target = patients()
+    choice = ModelChoice(family="linear", parameters={})
+    model = fit(build(choice, CONTRACT, 1), data, np.random.default_rng(1).permutation(target), CONTRACT)
+    assert failing(lambda rows: scores(model, rows, CONTRACT), 0.4)
+
+
+def test_a_model_that_no_longer_gets_a_measurement_it_lives_on_is_caught():
+    model, threshold = trained("linear", 1)
+    lost = dict.fromkeys(WORST, 0.0)
+    found = failing(lambda rows: model({name: rows[name] * lost.get(name, 1.0) for name in rows}), threshold)
+    assert "a typical malignant mass" in found
+
+
+def test_a_model_that_gets_sizes_in_another_unit_is_caught():
+    model, threshold = trained("linear", 1)
+    factor = dict.fromkeys(SIZES, 10.0)
+    found = failing(lambda rows: model({name: rows[name] * factor.get(name, 1.0) for name in rows}), threshold)
+    assert "a typical benign mass" in found
