@@ -16,10 +16,12 @@ FRAGMENTS = [
     "\u202e", "\u200b", "\u2066", "\ufeff", "\x00", "\x1b[31m", "\x7f", "é", "名", "א", "👩\u200d⚕️", "x",
     "age_of_x", " ", "…",
 ]  # fmt: skip
+MANY = st.permutations(FRAGMENTS).map(lambda fragments: fragments[:40])
 TEXTS = st.one_of(
-    st.lists(st.sampled_from(FRAGMENTS), max_size=8).map("".join),
-    st.lists(st.sampled_from(FRAGMENTS), max_size=8).map(" ".join),
+    MANY.map("".join),
+    MANY.map(" ".join),
     st.text(max_size=40),
+    st.sampled_from(FRAGMENTS),
     st.sampled_from(FRAGMENTS).map(lambda fragment: fragment * 100),
 )
 # GitHub looks for these in the text of a rendered page, outside of code (the patterns of html-pipeline, loosened).
@@ -39,6 +41,19 @@ def active(text: str, *, within_code: bool = False) -> list[str]:
     """Return what GitHub would make a link, a mention, a formula or a picture of."""
     patterns = LINKS if within_code else LINKS + REFERENCES
     return [found[0] for pattern in patterns if (found := re.search(pattern, text, re.IGNORECASE | re.ASCII))]
+
+
+def prose(tokens) -> list[str]:
+    """Return what GitHub looks at in inline tokens: text outside of code, and not a dollar in a span of its own."""
+    found, before, within_code = [""], "", False
+    for token in tokens:
+        within_code = token.content == "<code>" or (within_code and token.content != "</code>")
+        if token.type == "text" and not within_code and (before, token.content) != ("<span>", "$"):
+            found[-1] += token.content
+        else:
+            found.append("")
+        before = token.content
+    return found
 
 
 def seen(tokens) -> str:

@@ -46,7 +46,7 @@ def elements_of_plain():
     return Page(html(report(text="x", explanation=[], curves=None))).elements
 
 
-# What stands between backticks is code in a next step, which makes an element more.
+# What stands between backticks is code in a next step or a reason, which makes an element more.
 @given(TEXTS.map(lambda text: text.replace("`", "'")))
 def test_no_text_changes_the_elements_of_the_page(text):
     assert Page(html(report(text=text, explanation=[], curves=None))).elements == elements_of_plain()

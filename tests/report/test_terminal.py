@@ -18,8 +18,8 @@ def test_it_says_the_verdict_what_is_not_a_pass_the_metrics_that_matter_and_what
     )
 
 
-def test_without_a_champion_there_is_no_difference():
-    made = report(verdict=report()["verdict"] | {"champion": None})
+def test_a_difference_that_is_not_known_is_left_out():
+    made = report(metrics=[report()["metrics"][0] | {"champion": None, "difference": None, "direction": None}])
     assert "roc_auc 0.9123 (0.88 to 0.94); dummy 0.5\n" in terminal(made)
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from assay.report.text import WORD, code, escape, fenced, inline, plain, shorten
-from nasty import TEXTS, active, seen
+from nasty import FRAGMENTS, TEXTS, active, prose, seen
 
 MUCH = 20_000
 PARSER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
@@ -28,10 +28,21 @@ def test_an_escaped_text_is_a_paragraph_that_reads_as_the_text(text):
     assert seen(children(escape(text, MUCH))) == wrapped(text)
 
 
+@pytest.mark.parametrize("fragment", FRAGMENTS)
+def test_each_fragment_alone_on_a_line_continues_the_paragraph_before_it(fragment):
+    types = [token.type for token in PARSER.parse(f"before\n{escape(fragment)}\n\n{fenced([fragment])}")]
+    assert types == ["paragraph_open", "inline", "paragraph_close", "fence"]
+
+
 @given(TEXTS)
 def test_an_escaped_text_is_one_cell_of_a_table(text):
-    types = [token.type for token in PARSER.parse(f"| a | b |\n|---|---|\n| {escape(text)} | {code(text)} |")]
-    assert types == [token.type for token in PARSER.parse("| a | b |\n|---|---|\n| x | y |")]
+    tokens = PARSER.parse(f"| a | b |\n|---|---|\n| {escape(text, MUCH)} | y |")
+    cells = [seen(token.children) for token in tokens if token.type == "inline"]
+    assert cells == ["a", "b", wrapped(text), "y"]
+
+
+def test_an_underscore_ends_no_emphasis_of_the_template():
+    assert [token.type for token in children(f"_x {escape('a_ _b')} y_")] == ["em_open", "text", "em_close"]
 
 
 @given(TEXTS)
@@ -45,7 +56,7 @@ def test_an_escaped_text_is_text_in_an_html_block_too(text):
 
 @given(TEXTS)
 def test_github_finds_nothing_to_link_in_an_escaped_text(text):
-    assert not active("".join(token.content for token in children(f"x {escape(text)}") if token.type == "text"))
+    assert [found for run in prose(children(f"x {escape(text)}")) for found in active(run)] == []
 
 
 @given(TEXTS)

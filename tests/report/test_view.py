@@ -70,6 +70,11 @@ def test_a_parameter_is_shown_as_it_was_written():
     assert [(one["before"], one["now"]) for one in shown] == [("0.123456", "-"), ("true", "1000000")]
 
 
+def test_rows_that_stayed_are_said_to_be_the_same():
+    rows = {"before": 5, "now": 5, "kept": 5, "added": 0, "removed": 0}
+    assert seen(changed={"data": {"rows": rows}})["changed"]["data"] == "5 rows, the same as before"
+
+
 def test_shortened_sections_say_how_much_is_left():
     whole = {"slices": list(range(5)), "cost": {"stages": [1, 2, 3], "gates": [1]}, "next": [1, 2, 3]}
     assert shortened(whole, {"slices": 2, "cost": 1}) == (

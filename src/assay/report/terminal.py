@@ -26,7 +26,7 @@ def terminal(report: dict[str, Any]) -> str:
     deciding = [one for one in shown["metrics"] if one["decides"] or one["direction"] in ("better", "worse")]
     for one in (deciding or shown["metrics"])[:SHOWN]:
         line = f"{one['name']} {one['candidate']} ({one['interval']})"
-        if shown["champion"]:
+        if one["noise"]:
             line += f", {one['difference']} ({one['noise']}) from the champion's {one['champion']}: {one['direction']}"
         lines.append(f"{line}; dummy {one['dummy']}")
     lines += ["", *_some([f"next: {step}" for step in shown["next"]], "steps")]

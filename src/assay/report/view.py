@@ -154,13 +154,18 @@ def _reason(judgement: Judgement) -> str:
 
 def _changed(changed: Changed) -> View:
     rows = changed.data and changed.data.rows
-    sentence = rows and (
-        f"{number(rows.now)} rows, {number(rows.before)} before: {number(rows.kept)} kept, "
-        f"{number(rows.added)} added, {number(rows.removed)} removed"
-    )
+    sentence = ""
+    if rows:
+        sentence = f"{number(rows.now)} rows, "
+        sentence += (
+            f"{number(rows.before)} before: {number(rows.kept)} kept, {number(rows.added)} added, "
+            f"{number(rows.removed)} removed"
+            if rows.added or rows.removed
+            else "the same as before"
+        )
     rewritten = sorted((changed.data.rewritten if changed.data else {}).items(), key=lambda one: -one[1])
     return {
-        "data": sentence or "",
+        "data": sentence,
         "rewritten": [{"column": column, "rows": number(count)} for column, count in rewritten],
         "added": list(changed.columns.added) if changed.columns else [],
         "removed": list(changed.columns.removed) if changed.columns else [],
