@@ -114,7 +114,7 @@ def test_it_reads_like_the_comment():
         "it fell; broken by age = old, height = 1.75",
         "Moved most since the champion: height by -0.2, age by +0.1.",
         "git checkout c0ffee make pr",
-        "1 of 2 stages came from the cache.",
+        "1 of 2 stages came from the cache, which saved 0.1 s.",
     ):
         assert expected in text, expected
 

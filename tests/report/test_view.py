@@ -75,6 +75,11 @@ def test_rows_that_stayed_are_said_to_be_the_same():
     assert seen(changed={"data": {"rows": rows}})["changed"]["data"] == "5 rows, the same as before"
 
 
+def test_what_came_from_the_cache_cost_nothing():
+    shown = seen()["cost"]
+    assert (shown["total"], shown["saved"], shown["cached"], shown["of"]) == ("1.9 min", "0.1 s", 1, 2)
+
+
 def test_shortened_sections_say_how_much_is_left():
     whole = {"slices": list(range(5)), "cost": {"stages": [1, 2, 3], "gates": [1]}, "next": [1, 2, 3]}
     assert shortened(whole, {"slices": 2, "cost": 1}) == (

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from assay.outcomes import SEVERITY
-from assay.report.data import Changed, Importance, Judgement, Report
+from assay.report.data import Changed, Cost, Importance, Judgement, Report
 from assay.report.figures import figures
 from assay.report.mermaid import CANDIDATE, xychart
 from assay.report.words import UNKNOWN, between, number, percent, seconds, signed
@@ -101,19 +101,7 @@ def view(report: Report) -> View:
         "service": report.service,
         "card": report.card,
         "reproduce": report.reproduce and report.reproduce.model_dump(),
-        "cost": report.cost
-        and {
-            "total": seconds(
-                sum(one.seconds for one in report.cost.stages) + sum(one.seconds for one in report.cost.gates)
-            ),
-            "cached": sum(one.cached for one in report.cost.stages),
-            "of": len(report.cost.stages),
-            "stages": [
-                {"stage": one.stage, "seconds": seconds(one.seconds), "cached": one.cached}
-                for one in report.cost.stages
-            ],
-            "gates": [{"gate": one.gate, "seconds": seconds(one.seconds)} for one in report.cost.gates],
-        },
+        "cost": report.cost and _cost(report.cost),
     }
 
 
@@ -176,6 +164,19 @@ def _changed(changed: Changed) -> View:
             {"package": p.package, "before": _shown(p.before), "now": _shown(p.now)} for p in changed.environment
         ],
         "commits": list(changed.commits),
+    }
+
+
+def _cost(cost: Cost) -> View:
+    ran = [one.seconds for one in cost.stages if not one.cached] + [one.seconds for one in cost.gates]
+    cached = [one.seconds for one in cost.stages if one.cached]
+    return {
+        "total": seconds(sum(ran)),
+        "saved": seconds(sum(cached)),
+        "cached": len(cached),
+        "of": len(cost.stages),
+        "stages": [{"stage": s.stage, "seconds": seconds(s.seconds), "cached": s.cached} for s in cost.stages],
+        "gates": [{"gate": one.gate, "seconds": seconds(one.seconds)} for one in cost.gates],
     }
 
 
