@@ -7,6 +7,7 @@ the server, so that what these commands start in turn is warm too.
 """
 
 import atexit
+import fcntl
 import gc
 import importlib
 import json
@@ -42,7 +43,7 @@ sklearn.linear_model sklearn.metrics sklearn.model_selection sklearn.pipeline sk
 dvc.api dvc.cachemgr dvc.cli dvc.commands.repro dvc.data_cloud dvc.output dvc.repo.artifacts dvc.repo.datasets
 dvc.repo.index dvc.repo.plots dvc.repo.reproduce dvc.repo.stage dvc.repo.status dvc.stage.run
 dvc_data.hashfile.db.local dvc_render.vega
-""".split()
+""".split()  # noqa: SIM905
 # Threads are counted when a library is loaded, and do not survive a fork.
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
 MOST_BYTES = 2**20
@@ -56,7 +57,9 @@ def server(folder: Path) -> Iterator[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / "place"
-    lease = _lease(place) or _start(place)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lease = _lease(place) or _start(place)
     try:
         yield Path(place.read_text()) / "bin"
     finally:
@@ -103,6 +106,8 @@ def serve(folder: Path) -> None:
     """Import the libraries, then answer until nobody holds a lease any more."""
     for name in LIBRARIES:
         importlib.import_module(name)
+    # What it is made of is compiled, or read from a cache of that, when it is first used.
+    sys.modules["sliceline.slicefinder"].Slicefinder(verbose=False).fit([[1, 2], [2, 1]], [0.0, 1.0])
     gc.collect()
     gc.freeze()
     # Nobody waits for the processes that keep watch over a command.
@@ -173,7 +178,7 @@ def _run(request: dict[str, Any], files: list[int]) -> None:
         random.seed()
         sys.modules["numpy"].random.seed()
         importlib.invalidate_caches()
-        sys.executable = str(Path(request["bin"], "python"))
+        sys.executable = str(Path(request["command"]).with_name("python"))
         _execute(request["command"], request["arguments"])
         status = 0
     except SystemExit as ended:
@@ -218,7 +223,7 @@ def _execute(command: str, arguments: list[str]) -> None:
 def _status(code: Any) -> int:
     if code is None or isinstance(code, int):
         return (code or 0) & 0xFF
-    print(code, file=sys.stderr)
+    sys.stderr.write(f"{code}\n")
     return 1
 
 

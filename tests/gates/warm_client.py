@@ -9,25 +9,24 @@ import signal
 import socket
 import struct
 import sys
+from pathlib import Path
 
-here = os.path.dirname(os.path.abspath(__file__))
-real = sys.executable
-command, arguments = os.path.abspath(__file__), sys.argv[1:]
+command, arguments = Path(__file__), sys.argv[1:]
+here = command.parent
 # `python SCRIPT`, as Python starts a command anew.
-if os.path.basename(command) == "python" and arguments and os.path.dirname(arguments[0]) == here:
-    command, *arguments = arguments
-if os.path.basename(command) == "python" and (not arguments or arguments[0] not in ("-c", "-m") and arguments[0][:1] == "-"):
-    os.execv(real, [real, *arguments])
+if command.name == "python" and arguments and Path(arguments[0]).parent == here:
+    command, arguments = Path(arguments[0]), arguments[1:]
+if command.name == "python" and (not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-c", "-m"))):
+    os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606
 request = {
-    "command": command,
+    "command": str(command),
     "arguments": arguments,
-    "bin": here,
-    "folder": os.getcwd(),
+    "folder": str(Path.cwd()),
     "environment": dict(os.environ),
 }
 text = json.dumps(request).encode()
 with socket.socket(socket.AF_UNIX) as connection:
-    connection.connect(os.path.join(os.path.dirname(here), "socket"))
+    connection.connect(str(here.parent / "socket"))
     socket.send_fds(connection, [struct.pack("!I", len(text))], [0, 1, 2])
     connection.sendall(text)
     answer = connection.recv(4, socket.MSG_WAITALL)

@@ -1,0 +1,48 @@
+"""Every gate is shown to bite, for the reason that it should, and harmless changes pass all of them."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from assay.gates.verdict import MODEL_GATES
+from gates.catalogue import BAD, HARMLESS, Case
+from gates.changing import WarmProject, committed, judge, retrained
+
+# What these see, they see before a model is trained; `make gate-bench` trains one all the same.
+BEFORE_TRAINING = ("contract", "limits", "lock")
+# A few changes do for a test; on noisier champions harmless changes may ask for a person, and the bench says how often.
+ONCE = [case for case in HARMLESS if case.champion != "forest"]
+
+
+def names(cases: list[Case]) -> list[str]:
+    return [case.name for case in cases]
+
+
+@pytest.mark.parametrize("case", BAD, ids=names(BAD))
+def test_a_bad_change_is_stopped_by_the_gate_that_looks_for_it(
+    case: Case, champion: Callable[[str], WarmProject], tmp_path: Path
+):
+    untrained = case.gate in BEFORE_TRAINING and case.work is retrained
+    project = champion(case.champion).copy(tmp_path / "project")
+    found = judge(project, case.change, 0, committed if untrained else case.work)
+    assert found.status in (1, 3)
+    reasons = found.stopped_by()
+    assert re.search(case.reason, reasons.get(case.gate, "")), reasons
+
+
+@pytest.mark.parametrize("case", ONCE, ids=names(ONCE))
+def test_a_harmless_change_passes(case: Case, champion: Callable[[str], WarmProject], tmp_path: Path):
+    found = judge(champion(case.champion).copy(tmp_path / "project"), case.change, 0, case.work)
+    assert found.stopped_by() == {}
+    assert (found.status, found.verdict["verdict"]) == (0, "PROMOTE")
+
+
+def test_every_gate_has_a_bad_change_that_it_stops():
+    assert {case.gate for case in BAD} == {"contract", "lock", "limits", *MODEL_GATES}
+
+
+def test_cases_have_names_of_their_own():
+    assert len(set(names(BAD))) == len(BAD)
+    assert len(set(names(HARMLESS))) == len(HARMLESS)
