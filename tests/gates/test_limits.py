@@ -35,6 +35,12 @@ def test_of_many_changes_three_are_named():
     assert "and 1 more" in outcome.reason
 
 
+def test_code_of_the_gates_that_changes_is_held():
+    outcome = judge(BEFORE, BEFORE, ["src/assay/gates/quality.py"])
+    assert outcome.verdict == "HOLD"
+    assert "the gates themselves changed: src/assay/gates/quality.py" in outcome.reason
+
+
 def test_where_there_were_no_limits_there_is_nothing_to_compare():
     assert judge(BEFORE, None).verdict == "SKIP"
     assert judge(BEFORE, b"seed: 1\n").verdict == "SKIP"

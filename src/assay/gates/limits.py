@@ -1,5 +1,6 @@
-"""Limits: what a change is held to is not changed by the change itself without somebody saying so."""
+"""Limits: what a change is held to, and by which code, does not change without somebody saying so."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from dvc.utils.serialize import loads_yaml
@@ -10,8 +11,11 @@ from assay.outcomes import Outcome
 SECTIONS = ("gates", "validate")
 
 
-def judge(now: bytes, before: bytes | None) -> Outcome:
-    """Compare the limits in the text of params.yaml with those that the champion was held to."""
+def judge(now: bytes, before: bytes | None, rewritten: Sequence[str] = ()) -> Outcome:
+    """Compare the limits in the text of params.yaml with those that the champion was held to.
+
+    `rewritten` names the files of the gates that differ from those that judged the champion.
+    """
     old = {} if before is None else _limits(before)
     if not any(name.startswith("gates.") for name in old):
         return Outcome("limits", "SKIP", "there are no earlier limits to compare with")
@@ -21,14 +25,17 @@ def judge(now: bytes, before: bytes | None) -> Outcome:
         for name in {**old, **new}
         if old.get(name) != new.get(name)
     ]
-    if not changes:
+    if not changes and not rewritten:
         return Outcome("limits", "PROMOTE", "the limits are those of the champion")
+    if not changes:
+        reason = f"the gates themselves changed: {', '.join(rewritten[:3])}; whoever owns the model has to agree"
+        return Outcome("limits", "HOLD", reason, {"rewritten": list(rewritten)})
     said = [f"{c['limit']} from {_words(c['before'])} to {_words(c['now'])}" for c in changes]
     more = f" and {len(said) - 3} more" if len(said) > 3 else ""
     reason = (
         f"params.yaml changes what it is judged by: {', '.join(said[:3])}{more}; whoever owns the model has to agree"
     )
-    return Outcome("limits", "HOLD", reason, {"changes": changes})
+    return Outcome("limits", "HOLD", reason, {"changes": changes, "rewritten": list(rewritten)})
 
 
 def _limits(text: bytes) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The verdict on a change: every gate is asked, and nothing else counts."""
 
+import ast
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,13 +35,14 @@ from assay.gates import (
 )
 from assay.gates.evidence import Champion, Evidence, champion_of, gather
 from assay.gates.overrides import applying, load_overrides
-from assay.history import base_commit, dirty_files, file_at, head
+from assay.history import base_commit, dirty_files, file_at, files_at, head
 from assay.outcomes import Outcome, overall
 from assay.params import PARAMS, Params, load_params
 from assay.progress import say
 from assay.repro import stale_stages
 
 LOCK = Path("dvc.lock")
+GATES = Path("src/assay/gates")
 # What `dvc repro` itself changes.
 MADE = {"dvc.lock", "metrics.json"}
 # In the order of the report. Those of the second group look at the trained model.
@@ -106,7 +108,7 @@ def judge(base: str | None) -> Judgement:
     held = kept(table, violations + check(table, spec), spec)
     ask("contract", lambda: _data(table, held, spec, params, champion))
     ask("lock", lambda: lock.judge(stale, _refreshed()))
-    ask("limits", lambda: limits.judge(PARAMS.read_bytes(), None if start is None else file_at(start, PARAMS)))
+    ask("limits", lambda: _limits(start))
     evidence, missing = None, ""
     if stale:
         missing = f"not judged: the pipeline did not get through ({', '.join(stale)})"
@@ -163,6 +165,23 @@ def _identity(commit: str | None, folder: Path) -> dict[str, str | None]:
         "model": hashes.get("build/model"),
         "contract": sha256(folder / CONTRACT),
     }
+
+
+def _limits(start: str | None) -> Outcome:
+    if start is None:
+        return limits.judge(PARAMS.read_bytes(), None)
+    before = set(files_at(start, GATES))
+    changed = [path for path in sorted(before | set(GATES.glob("*.py"))) if _parsed(path) != _parsed(path, start)]
+    return limits.judge(PARAMS.read_bytes(), file_at(start, PARAMS), [str(path) for path in changed] if before else [])
+
+
+def _parsed(path: Path, commit: str | None = None) -> str:
+    """Return what a file of code does, here or at a commit: comments and layout do nothing."""
+    content = file_at(commit, path) if commit else path.read_bytes() if path.exists() else None
+    try:
+        return "" if content is None else ast.dump(ast.parse(content))
+    except SyntaxError:
+        return repr(content)
 
 
 def _refreshed() -> bool:
