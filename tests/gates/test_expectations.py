@@ -1,5 +1,7 @@
 import json
+import re
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -411,3 +413,12 @@ def test_no_expectation_is_hold():
 
 def test_an_expectation_that_was_tried_on_no_row_is_no_pass():
     assert outcome([Result("unchanged", False, 0, "it changes nothing")], EXAMPLES).verdict == "REJECT"
+
+
+def test_the_example_of_the_page_can_be_used_as_it_stands():
+    page = Path(__file__).parents[2] / "docs/expectations.md"
+    found = re.search(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    names = {}
+    exec(found[1], names)  # noqa: S102
+    results = tried(*names["EXPECTATIONS"])
+    assert [result.held for result in results] == [True] * 5
