@@ -273,6 +273,20 @@ def test_with_ids_the_rewritten_rows_are_those_of_the_same_id() -> None:
     assert outcome.measured["previous version"]["rewritten"] == {"x0": 500, "x1": 500}
 
 
+def test_rewritten_labels_are_named_first() -> None:
+    made = small({"name": {"kind": "id"}, **COLUMNS})
+    before = TABLE.append_column("name", pa.array([f"n{row}" for row in range(N)]))
+    now = edited("x0", np.negative)(relabelled(0.1)(before))
+    assert look(now, before=before, was=made, made=made).reason.startswith("sick is relabelled in 50 of 500 rows")
+
+
+def test_what_was_taken_away_is_no_chance_however_few_rows_there_are() -> None:
+    before = put(TABLE.slice(0, 40), "sick", ["no", "yes"] * 20)
+    kept = np.arange(40) % 2 == 0
+    kept[:24] = True
+    assert "class shares changed" in held(look(before.filter(pa.array(kept)), before=before))
+
+
 def test_labels_that_the_contract_calls_otherwise_are_for_the_owner_to_accept() -> None:
     renamed = {"name": "sick", "classes": ["well", "ill"], "positive": "ill"}
     now = edited("sick", lambda sick: np.where(sick == "yes", "ill", "well"))(TABLE)
