@@ -106,7 +106,7 @@ def judge(base: str | None) -> Judgement:
     held = kept(table, violations + check(table, spec), spec)
     ask("contract", lambda: _data(table, held, spec, params, champion))
     ask("lock", lambda: lock.judge(stale, _refreshed()))
-    ask("limits", lambda: limits.judge(PARAMS.read_bytes(), None if start is None else file_at(start, PARAMS)))
+    ask("limits", lambda: _limits(start))
     evidence, missing = None, ""
     if stale:
         missing = f"not judged: the pipeline did not get through ({', '.join(stale)})"
@@ -130,6 +130,12 @@ def judge(base: str | None) -> Judgement:
         "overrides": [override.model_dump(include={"gate", "by", "why"}) for override in applied],
     }
     return Judgement(verdict, seconds, champion, bool(failures))
+
+
+def _limits(start: str | None) -> Outcome:
+    if start is None:
+        return limits.judge(PARAMS.read_bytes(), None)
+    return limits.judge(PARAMS.read_bytes(), file_at(start, PARAMS), limits.rewritten(start))
 
 
 def _look(gate: str, look: Callable[[Evidence], Outcome], evidence: Evidence | None, missing: str) -> Outcome:
