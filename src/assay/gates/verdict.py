@@ -134,6 +134,12 @@ def judge(base: str | None) -> Judgement:
     return Judgement(verdict, seconds, champion, bool(failures))
 
 
+def _limits(start: str | None) -> Outcome:
+    if start is None:
+        return limits.judge(PARAMS.read_bytes(), None)
+    return limits.judge(PARAMS.read_bytes(), file_at(start, PARAMS), limits.rewritten(start))
+
+
 def _look(gate: str, look: Callable[[Evidence], Outcome], evidence: Evidence | None, missing: str) -> Outcome:
     return Outcome(gate, "HOLD", missing) if evidence is None else look(evidence)
 
