@@ -6,15 +6,9 @@ from typing import Any
 from dvc.utils.serialize import loads_yaml
 
 from assay.config import flat
-from assay.history import changed_lines, file_at
 from assay.outcomes import Outcome
-from assay.pipeline import local_modules
 
 SECTIONS = ("gates", "validate")
-SOURCE = Path("src")
-JUDGE = Path("assay/gates/verdict.py")
-# What makes the model; what these import is judged, whether a gate imports it too or not.
-MAKERS = [Path("assay/stages", f"{stage}.py") for stage in ("prepare", "tune", "train", "export")]
 
 
 def judge(now: bytes, before: bytes | None, rewritten: Sequence[str] = ()) -> Outcome:
@@ -37,10 +31,9 @@ def judge(now: bytes, before: bytes | None, rewritten: Sequence[str] = ()) -> Ou
         reason = f"the gates themselves changed: {', '.join(rewritten[:3])}; whoever owns the model has to agree"
         return Outcome("limits", "HOLD", reason, {"rewritten": list(rewritten)})
     said = [f"{c['limit']} from {_words(c['before'])} to {_words(c['now'])}" for c in changes]
-    said += [f"the code of {path}" for path in rewritten]
     more = f" and {len(said) - 3} more" if len(said) > 3 else ""
     reason = (
-        f"the change changes what it is judged by: {', '.join(said[:3])}{more}; whoever owns the model has to agree"
+        f"params.yaml changes what it is judged by: {', '.join(said[:3])}{more}; whoever owns the model has to agree"
     )
     return Outcome("limits", "HOLD", reason, {"changes": changes, "rewritten": list(rewritten)})
 

@@ -134,12 +134,6 @@ def judge(base: str | None) -> Judgement:
     return Judgement(verdict, seconds, champion, bool(failures))
 
 
-def _limits(start: str | None) -> Outcome:
-    if start is None:
-        return limits.judge(PARAMS.read_bytes(), None)
-    return limits.judge(PARAMS.read_bytes(), file_at(start, PARAMS), limits.rewritten(start))
-
-
 def _look(gate: str, look: Callable[[Evidence], Outcome], evidence: Evidence | None, missing: str) -> Outcome:
     return Outcome(gate, "HOLD", missing) if evidence is None else look(evidence)
 
@@ -182,12 +176,16 @@ def _limits(start: str | None) -> Outcome:
 
 
 def _parsed(path: Path, commit: str | None = None) -> str:
-    """Return what a file of code does, here or at a commit: comments and layout do nothing."""
+    """Return what a file of code does, here or at a commit: comments, docstrings and layout do nothing."""
     content = file_at(commit, path) if commit else path.read_bytes() if path.exists() else None
     try:
-        return "" if content is None else ast.dump(ast.parse(content))
+        tree = ast.parse(content or b"")
     except SyntaxError:
         return repr(content)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body[0] = ast.Pass()
+    return ast.dump(tree)
 
 
 def _refreshed() -> bool:
