@@ -92,7 +92,6 @@ def test_the_cost_of_a_decision_is_told_beside_the_metric():
     pair = [answers(scores(TARGET, noise), TARGET) for noise in (0.6, 0.7)]
     priced = [replace(made, test=replace(made.test, costs=spec.costs)) for made in pair]
     made = evidence(*priced, spec=spec)
-    made.metrics["dummy"]["cost"] = 0.5
     cost = judge(made).measured["cost"]
     assert cost["verdict"] == "PROMOTE"
     assert "night on the ward" in cost["reason"]
@@ -103,11 +102,18 @@ def test_decisions_that_are_surely_dearer_are_rejected_though_the_ranks_are_the_
     rows = replace(GOOD.test, costs=spec.costs)
     never = replace(GOOD, test=replace(rows, decision=np.zeros_like(rows.decision)))
     made = evidence(never, replace(GOOD, test=rows), spec=spec)
-    made.metrics["dummy"]["cost"] = 0.5
     outcome = judge(made)
     assert outcome.verdict == "REJECT"
     assert outcome.reason.startswith("cost of a decision changes by +")
-    assert judge(evidence(never, replace(GOOD, test=rows), spec=spec)).verdict == "HOLD"
+
+
+def test_what_the_change_makes_of_the_dummy_does_not_loosen_the_margin_of_the_cost():
+    spec = contract(costs={"false_positive": 1, "false_negative": 5})
+    rows = replace(GOOD.test, costs=spec.costs)
+    never = replace(GOOD, test=replace(rows, decision=np.zeros_like(rows.decision)))
+    made = evidence(never, replace(GOOD, test=rows), spec=spec)
+    made.metrics["dummy"]["cost"] = 1000.0
+    assert judge(made).measured["cost"]["verdict"] == "REJECT"
 
 
 intervals = st.tuples(st.floats(-1, 1), st.floats(0, 1), st.floats(0, 1)).map(

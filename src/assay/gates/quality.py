@@ -45,16 +45,15 @@ def _cost(moved: dict[str, Estimate], metric: Metric, evidence: Evidence) -> lis
     """Tell of the cost of a decision; where it is not what decides, reject only what is surely too dear.
 
     Few decisions change their cost, so that its interval is wide: it could hardly be shown to be no worse. The margin
-    is a share of what a decision without a model costs.
+    is a share of what a decision without a model costs: the cheaper of the two labels for every row.
     """
     costs = evidence.contract.costs
     if costs is None or metric.name == "cost":
         return []
     found, share = moved["cost"], evidence.params.gates.quality.cost_margin or 0.0
-    without = (evidence.metrics.get("dummy") or {}).get("cost")
-    if without is None:
-        return [Outcome("cost", "HOLD", "metrics.json lacks cost of the dummy baseline")]
-    margin = share * without
+    # Not the dummy's of metrics.json: its answers depend on how the code that is judged sets thresholds.
+    positive = float((evidence.candidate.test.target == 1).mean())
+    margin = share * min(costs.false_positive * (1 - positive), costs.false_negative * positive)
     reason = (
         f"cost of a decision changes by {found.value:+.4f} {costs.unit} ({found.low:+.4f} to {found.high:+.4f}, margin "
         f"{margin:.2g})"
