@@ -7,10 +7,10 @@ UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro tune pr test lint format bench lock clean
+.PHONY: help repro tune pr test lint format bench gate-bench lock clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 repro: $(VENV)/.train  ## fetch the data, train and judge the model, show the results; only what changed is run
 	@assay repro
@@ -38,6 +38,11 @@ format: $(VENV)/.dev  ## put the code into the one format
 
 bench: $(VENV)/.dev  ## what the pipeline costs, as ratios; takes some ten minutes
 	@python bench/bench.py
+
+SEEDS ?= 20
+
+gate-bench: $(VENV)/.dev  ## how surely bad changes are caught and harmless ones pass, over SEEDS=20; takes hours
+	@python bench/gates.py --seeds $(SEEDS)
 
 lock: $(VENV)/.setup  ## resolve the requirements anew, to the newest releases that go together
 	@rm -f requirements/dev.txt requirements/mlflow-server.txt
