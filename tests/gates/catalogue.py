@@ -615,6 +615,18 @@ def gate_that_always_passes(project: Project, seed: int) -> None:
     )
 
 
+def expectation_deleted(project: Project, seed: int) -> None:
+    """What a model of this problem must do, no longer expected of it."""
+    project.edit("src/model/expectations.py", '    rises("worst_area", tolerance=0.2),\n', "")
+
+
+def check_weakened(project: Project, seed: int) -> None:
+    """Rows count as repeated only when there are hundreds of them."""
+    project.edit(
+        "src/assay/data/leakage.py", "    over = share > limits.duplicate_share\n", "    over = repeated > 500\n"
+    )
+
+
 def limits_removed(project: Project, seed: int) -> None:
     """No limits at all."""
     _in_params(project, lambda params: params.pop("gates"))
@@ -718,6 +730,8 @@ BAD = [
     Case(metric_turned_round, "quality", r"of a model that looks at no feature"),
     Case(gate_that_raises, "robustness", r"the gate failed \(AttributeError"),
     Case(gate_that_always_passes, "limits", r"src/assay/gates/slices.py"),
+    Case(expectation_deleted, "limits", r"the code that judges changed: src/model/expectations.py"),
+    Case(check_weakened, "limits", r"the code that judges changed: src/assay/data/leakage.py"),
     Case(limits_removed, "limits", r"gates\."),
     Case(limit_removed, "slices", r"sets no limit gates.slices.margin"),
     Case(limit_loosened, "limits", r"gates.quality.margin from 0.01 to 0.5"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from assay.gates.verdict import MODEL_GATES
-from gates.catalogue import BAD, HARMLESS, Case
+from gates.catalogue import BAD, HARMLESS, Case, scores_not_a_number
 from gates.changing import WarmProject, committed, judge, retrained
 
 # What these see, they see before a model is trained; `make gate-bench` trains one all the same.
@@ -37,6 +37,14 @@ def test_a_harmless_change_passes(case: Case, champion: Callable[[str], WarmProj
     found = judge(champion(case.champion).copy(tmp_path / "project"), case.change, 0, case.work)
     assert found.stopped_by() == {}
     assert (found.status, found.verdict["verdict"]) == (0, "PROMOTE")
+
+
+def test_a_model_that_gives_no_numbers_stops_the_pipeline_with_its_reason(
+    champion: Callable[[str], WarmProject], tmp_path: Path
+):
+    project = champion("linear").copy(tmp_path / "project")
+    scores_not_a_number(project, 0)
+    assert re.search(r"the model gives no number for \d+ of \d+ test rows", project.refused("assay", "repro"))
 
 
 def test_every_gate_has_a_bad_change_that_it_stops():

@@ -24,6 +24,14 @@ def test_one_label_for_everything_is_rejected(label):
     assert "is answered for 100.0% of all rows" in outcome.reason
 
 
+def test_of_all_rows_is_told_before_any_part_of_them():
+    spec = contract(slices=[{"column": "ward"}])
+    target = np.where(DATA["ward"] == "west", 0, TARGET)
+    outcome = judge(evidence(answers(np.eye(2)[np.ones(ROWS, dtype=int)], target), None, spec=spec))
+    assert outcome.measured["over"] > 1
+    assert "is answered for 100.0% of all rows" in outcome.reason
+
+
 def test_one_label_for_a_whole_slice_is_rejected():
     spec = contract(slices=[{"column": "ward"}])
     west = DATA["ward"] == "west"

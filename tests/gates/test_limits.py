@@ -1,4 +1,12 @@
-from assay.gates.limits import judge
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from assay.gates.limits import judge, rewritten
+
+SOURCE = Path(__file__).parents[2] / "src"
 
 BEFORE = b"seed: 1\nvalidate:\n  leakage_score: 0.98\ngates:\n  quality:\n    margin: 0.01\n    floor: 0.9\n"
 
@@ -38,9 +46,54 @@ def test_of_many_changes_three_are_named():
 def test_code_of_the_gates_that_changes_is_held():
     outcome = judge(BEFORE, BEFORE, ["src/assay/gates/quality.py"])
     assert outcome.verdict == "HOLD"
-    assert "the gates themselves changed: src/assay/gates/quality.py" in outcome.reason
+    assert "the code that judges changed: src/assay/gates/quality.py" in outcome.reason
 
 
 def test_where_there_were_no_limits_there_is_nothing_to_compare():
     assert judge(BEFORE, None).verdict == "SKIP"
     assert judge(BEFORE, b"seed: 1\n").verdict == "SKIP"
+
+
+@pytest.fixture
+def committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A git repository of the code of this project, which is the current folder."""
+    shutil.copytree(SOURCE, tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.chdir(tmp_path)
+    who = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+    for command in (["init", "--quiet"], ["add", "--all"], [*who, "commit", "--quiet", "--message", "All"]):
+        subprocess.run(["git", *command], check=True)
+
+
+@pytest.mark.usefixtures("committed")
+@pytest.mark.parametrize(
+    "path", ["src/assay/gates/slices.py", "src/assay/evaluation/behaviour.py", "src/model/expectations.py"]
+)
+def test_whoever_rewrites_what_judges_is_noticed(path: str):
+    assert rewritten("HEAD") == []
+    Path(path).write_text(Path(path).read_text() + "\nMARGIN = 1\n")
+    assert rewritten("HEAD") == [path]
+
+
+@pytest.mark.usefixtures("committed")
+def test_a_gate_that_is_removed_is_noticed():
+    verdict = Path("src/assay/gates/verdict.py")
+    text = verdict.read_text().replace("    slices,\n", "").replace('    "slices": slices.judge,\n', "")
+    verdict.write_text(text)
+    Path("src/assay/gates/slices.py").unlink()
+    assert rewritten("HEAD") == ["src/assay/gates/slices.py", "src/assay/gates/verdict.py"]
+
+
+@pytest.mark.usefixtures("committed")
+@pytest.mark.parametrize(
+    "path", ["src/model/features.py", "src/assay/training/fitting.py", "src/assay/stages/train.py"]
+)
+def test_what_makes_the_model_may_change_for_it_is_what_is_judged(path: str):
+    Path(path).write_text(Path(path).read_text() + "\nMARGIN = 1\n")
+    assert rewritten("HEAD") == []
+
+
+@pytest.mark.usefixtures("committed")
+def test_comments_and_docstrings_judge_nothing():
+    path = Path("src/assay/gates/slices.py")
+    path.write_text(path.read_text().replace('"""Slices:', '# A comment.\n"""The slices:'))
+    assert rewritten("HEAD") == []

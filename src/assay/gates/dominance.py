@@ -35,8 +35,11 @@ def judge(evidence: Evidence) -> Outcome:
     for row, q in zip(found, false_discovery_control([row["p"] for row in found]), strict=True):
         if row["predicted_share"] > share and q <= SIGNIFICANCE:
             over.append(row)
+    # Where all rows are over, that says it all; their parts only differ in what is true there.
+    everywhere = bool(over) and over[0]["part"] == "all rows"
     worst = max(
-        over or found, key=lambda row: row["predicted_share"] - row["true_share"] if over else row["predicted_share"]
+        over[:1] if everywhere else over or found,
+        key=lambda row: row["predicted_share"] - row["true_share"] if over else row["predicted_share"],
     )
     reason = (
         f"{worst['label']!r} is answered for {worst['predicted_share']:.1%} of {worst['part']} ({worst['rows']} rows), "

@@ -1,20 +1,28 @@
 """Limits: what a change is held to, and by which code, does not change without somebody saying so."""
 
+import ast
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from dvc.utils.serialize import loads_yaml
 
 from assay.config import flat
+from assay.history import changed_lines, file_at
 from assay.outcomes import Outcome
+from assay.pipeline import local_modules
 
 SECTIONS = ("gates", "validate")
+SOURCE = Path("src")
+JUDGE = Path("assay/gates/verdict.py")
+# What makes the model; what these import is judged, whether a gate imports it too or not.
+MAKERS = [Path("assay/stages", f"{stage}.py") for stage in ("prepare", "tune", "train", "export")]
 
 
 def judge(now: bytes, before: bytes | None, rewritten: Sequence[str] = ()) -> Outcome:
     """Compare the limits in the text of params.yaml with those that the champion was held to.
 
-    `rewritten` names the files of the gates that differ from those that judged the champion.
+    `rewritten` names the files of code that judge, and that differ from those that judged the champion.
     """
     old = {} if before is None else _limits(before)
     if not any(name.startswith("gates.") for name in old):
@@ -28,7 +36,7 @@ def judge(now: bytes, before: bytes | None, rewritten: Sequence[str] = ()) -> Ou
     if not changes and not rewritten:
         return Outcome("limits", "PROMOTE", "the limits are those of the champion")
     if not changes:
-        reason = f"the gates themselves changed: {', '.join(rewritten[:3])}; whoever owns the model has to agree"
+        reason = f"the code that judges changed: {', '.join(rewritten[:3])}; whoever owns the model has to agree"
         return Outcome("limits", "HOLD", reason, {"rewritten": list(rewritten)})
     said = [f"{c['limit']} from {_words(c['before'])} to {_words(c['now'])}" for c in changes]
     more = f" and {len(said) - 3} more" if len(said) > 3 else ""
@@ -36,6 +44,35 @@ def judge(now: bytes, before: bytes | None, rewritten: Sequence[str] = ()) -> Ou
         f"params.yaml changes what it is judged by: {', '.join(said[:3])}{more}; whoever owns the model has to agree"
     )
     return Outcome("limits", "HOLD", reason, {"changes": changes, "rewritten": list(rewritten)})
+
+
+def rewritten(base: str) -> list[str]:
+    """Return the modules that judge a model, and have no part in making it, whose code differs from that of a commit.
+
+    Comments, docstrings and formatting make no difference.
+    """
+    changed = [Path(path) for path, _, _ in changed_lines(base) if Path(path).suffix == ".py"]
+    if not any(path.is_relative_to(SOURCE) for path in changed):
+        return []
+    judges = local_modules(SOURCE / JUDGE, SOURCE)
+    for maker in MAKERS:
+        judges -= local_modules(SOURCE / maker, SOURCE)
+    # What was removed judges no more, and is imported by none.
+    removed = {path for path in changed if path.is_relative_to(SOURCE / JUDGE.parent) and not path.exists()}
+    return sorted(str(path) for path in changed if path in judges | removed and not _same_code(base, path))
+
+
+def _same_code(base: str, path: Path) -> bool:
+    before, now = file_at(base, path), path.read_bytes() if path.exists() else None
+    return before is not None and now is not None and _meaning(before) == _meaning(now)
+
+
+def _meaning(code: bytes) -> str:
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body[0] = ast.Pass()
+    return ast.dump(tree)
 
 
 def _limits(text: bytes) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The verdict on a change: every gate is asked, and nothing else counts."""
 
-import ast
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,14 +34,13 @@ from assay.gates import (
 )
 from assay.gates.evidence import Champion, Evidence, champion_of, gather
 from assay.gates.overrides import applying, load_overrides
-from assay.history import base_commit, dirty_files, file_at, files_at, head
+from assay.history import base_commit, dirty_files, file_at, head
 from assay.outcomes import Outcome, overall
 from assay.params import PARAMS, Params, load_params
 from assay.progress import say
 from assay.repro import stale_stages
 
 LOCK = Path("dvc.lock")
-GATES = Path("src/assay/gates")
 # What `dvc repro` itself changes.
 MADE = {"dvc.lock", "metrics.json"}
 # In the order of the report. Those of the second group look at the trained model.
@@ -170,22 +168,7 @@ def _identity(commit: str | None, folder: Path) -> dict[str, str | None]:
 def _limits(start: str | None) -> Outcome:
     if start is None:
         return limits.judge(PARAMS.read_bytes(), None)
-    before = set(files_at(start, GATES))
-    changed = [path for path in sorted(before | set(GATES.glob("*.py"))) if _parsed(path) != _parsed(path, start)]
-    return limits.judge(PARAMS.read_bytes(), file_at(start, PARAMS), [str(path) for path in changed] if before else [])
-
-
-def _parsed(path: Path, commit: str | None = None) -> str:
-    """Return what a file of code does, here or at a commit: comments, docstrings and layout do nothing."""
-    content = file_at(commit, path) if commit else path.read_bytes() if path.exists() else None
-    try:
-        tree = ast.parse(content or b"")
-    except SyntaxError:
-        return repr(content)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-            node.body[0] = ast.Pass()
-    return ast.dump(tree)
+    return limits.judge(PARAMS.read_bytes(), file_at(start, PARAMS), limits.rewritten(start))
 
 
 def _refreshed() -> bool:

@@ -13,6 +13,7 @@ from assay.contract.spec import Contract, load_contract
 from assay.data.columns import Columns, columns, take, target
 from assay.data.sample import sample
 from assay.data.split import SIDES, identity, row_keys
+from assay.errors import InputError
 from assay.evaluation.curves import HEADERS, Table, curves, learning_curve, learning_sizes
 from assay.evaluation.metrics import Rows, estimate, measure, metrics_for, row_losses, significant
 from assay.files import read_json, write_json, write_text
@@ -38,6 +39,8 @@ def main() -> None:
 
     def judge(model: Any, side: str, cut: float | None) -> Rows:
         given = scores(model, data[side], contract)
+        if gaps := int((~np.isfinite(given)).reshape(len(given), -1).any(axis=1).sum()):
+            raise InputError(f"build/model: the model gives no number for {gaps} of {len(given)} {side} rows")
         return Rows(wanted[side], given, decide(given, contract, cut), contract.costs)
 
     kinds = metrics_for(contract)
