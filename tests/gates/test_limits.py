@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.gates.limits import judge, rewritten
+from assay.gates.limits import _meaning, judge, rewritten
 
 SOURCE = Path(__file__).parents[2] / "src"
 
@@ -97,3 +97,25 @@ def test_comments_and_docstrings_judge_nothing():
     path = Path("src/assay/gates/slices.py")
     path.write_text(path.read_text().replace('"""Slices:', '# A comment.\n"""The slices:'))
     assert rewritten("HEAD") == []
+
+
+def test_what_code_means_is_not_how_it_is_written():
+    code = (
+        b'"""Doc."""\nLIMIT = 3\n\n\ndef over(values):\n    """Doc."""\n    found = values > LIMIT\n    return found\n'
+    )
+    again = b"# Why.\nLIMIT = 3\ndef over(values):\n    those = values > LIMIT\n    return those\n"
+    assert _meaning(code) == _meaning(again)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"3", b"4"),
+        (b"v > LIMIT", b"v >= LIMIT"),
+        (b"LIMIT = 3", b"LIMIT = 3.0"),
+        (b"over(values)", b"over(values=())"),
+    ],
+)
+def test_any_other_change_of_code_counts(old, new):
+    code = b"LIMIT = 3\ndef over(values):\n    return [v for v in values if v > LIMIT]\n"
+    assert _meaning(code) != _meaning(code.replace(old, new))

@@ -1,8 +1,8 @@
 """Limits: what a change is held to, and by which code, does not change without somebody saying so."""
 
-import ast
 from collections.abc import Sequence
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from dvc.utils.serialize import loads_yaml
@@ -49,7 +49,7 @@ def judge(now: bytes, before: bytes | None, rewritten: Sequence[str] = ()) -> Ou
 def rewritten(base: str) -> list[str]:
     """Return the modules that judge a model, and have no part in making it, whose code differs from that of a commit.
 
-    Comments, docstrings and formatting make no difference.
+    Comments, docstrings, formatting and the names of local variables make no difference.
     """
     changed = [Path(path) for path, _, _ in changed_lines(base) if Path(path).suffix == ".py"]
     if not any(path.is_relative_to(SOURCE) for path in changed):
@@ -67,12 +67,15 @@ def _same_code(base: str, path: Path) -> bool:
     return before is not None and now is not None and _meaning(before) == _meaning(now)
 
 
-def _meaning(code: bytes) -> str:
-    tree = ast.parse(code)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-            node.body[0] = ast.Pass()
-    return ast.dump(tree)
+def _meaning(code: bytes) -> Any:
+    """Return what a module compiles to, without docstrings, line numbers and the names of local variables."""
+    return _instructions(compile(code, "", "exec", optimize=2, dont_inherit=True))
+
+
+def _instructions(code: CodeType) -> Any:
+    inner = [_instructions(part) if isinstance(part, CodeType) else (type(part), part) for part in code.co_consts]
+    arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return code.co_code, code.co_names, arguments, code.co_exceptiontable, inner
 
 
 def _limits(text: bytes) -> dict[str, Any]:
