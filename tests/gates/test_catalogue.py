@@ -16,7 +16,7 @@ BEFORE_TRAINING = ("contract", "limits", "lock")
 IN_THE_BENCH = {
     *("columns_shuffled_apart", "hard_rows_removed", "rows_of_a_class_removed", "all_rows_copied_with_noise"),
     *("target_copied_with_errors", "ids_as_a_feature", "training_reads_test_rows", "test_rows_picked"),
-    *("training_reads_test_rows_if_there", "slice_trained_on_wrong_labels", "learning_rate_tiny"),
+    *("training_reads_test_rows_if_there", "slice_trained_on_wrong_labels-boosting", "learning_rate_tiny-boosting"),
     *("overfitted", "trained_on_few_rows", "noise_in_training", "ninety_five_percent_test", "split_drawn_anew"),
     *("probabilities_rounded", "classes_in_another_order", "scores_with_noise", "scores_of_the_batch", "jumpy"),
     *("served_model_of_an_earlier_run", "metric_beside_deleted", "metric_renamed", "metric_turned_round"),

@@ -1,5 +1,6 @@
 """Limits: what a change is held to, and by which code, does not change without somebody saying so."""
 
+import dis
 from collections.abc import Sequence
 from pathlib import Path
 from types import CodeType
@@ -75,7 +76,9 @@ def _meaning(code: bytes) -> Any:
 def _instructions(code: CodeType) -> Any:
     inner = [_instructions(part) if isinstance(part, CodeType) else (type(part), part) for part in code.co_consts]
     arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    return code.co_code, code.co_names, arguments, code.co_exceptiontable, inner
+    # Where a docstring stood, an instruction is left that does nothing.
+    steps = [(step.opcode, step.arg) for step in dis.get_instructions(code) if step.opname != "NOP"]
+    return steps, code.co_names, arguments, inner
 
 
 def _limits(text: bytes) -> dict[str, Any]:
