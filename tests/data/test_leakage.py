@@ -242,6 +242,17 @@ def test_test_rows_copied_into_the_training_rows_are_held_with_any_small_noise(n
     assert outcome.measured["rows"] + outcome.measured["near"] == 200
 
 
+def test_rows_that_were_all_copied_with_a_little_noise_are_held() -> None:
+    rows, rng = wide(600, 1), np.random.default_rng(2)
+    moved = {n: v + 1e-3 * rng.normal(size=600) if v.dtype == np.float64 else v for n, v in rows.items()}
+    again = {name: np.concatenate([values, moved[name]]) for name, values in rows.items()}
+    sides = rng.random(1200) < 0.7
+    train, test = (pa.table({n: v[side] for n, v in again.items()}) for side in (sides, ~sides))
+    outcome = overlap(train, test, WIDE, LIMITS)
+    assert outcome.verdict == "HOLD"
+    assert 0.6 < outcome.measured["share"] < 0.8
+
+
 def test_rows_that_differ_in_one_feature_are_not_copies() -> None:
     test = wide(200, 1)
     for name, values in test.items():
@@ -250,12 +261,23 @@ def test_rows_that_differ_in_one_feature_are_not_copies() -> None:
         assert overlap(pa.table(train), pa.table(test), WIDE, LIMITS).verdict == "PROMOTE", name
 
 
-def test_among_few_features_neighbours_are_no_copies() -> None:
-    rng = np.random.default_rng(0)
-    train, test = (pa.table({"x": rng.normal(size=rows)}) for rows in (2000, 500))
-    outcome = overlap(train, test, small({"x": NUMBER}), LIMITS)
+@pytest.mark.parametrize("features", [1, 2, 3])
+@pytest.mark.parametrize("apart", [0.0, 0.01, 1.0], ids=["all the same", "nearly the same", "independent"])
+@pytest.mark.parametrize("rows", [100, 1000, 10_000])
+def test_among_few_features_neighbours_are_no_copies(features: int, apart: float, rows: int) -> None:
+    rng = np.random.default_rng(rows)
+    base = rng.normal(size=2 * rows)
+    made = {f"x{i}": base + apart * rng.normal(size=2 * rows) for i in range(features)}
+    train, test = (pa.table({name: values[part::2] for name, values in made.items()}) for part in (0, 1))
+    outcome = overlap(train, test, small(dict.fromkeys(made, NUMBER)), LIMITS)
     assert outcome.verdict == "PROMOTE"
-    assert outcome.measured["near"] <= 5
+    assert outcome.measured["near"] <= 0.02 * rows
+
+
+def test_among_whole_numbers_neighbours_are_no_copies() -> None:
+    rng = np.random.default_rng(0)
+    sides = (pa.table({"x": rng.normal(size=1000), "y": rng.integers(0, 100, 1000)}) for _ in range(2))
+    assert overlap(*sides, small({"x": NUMBER, "y": INTEGER}), LIMITS).measured["near"] == 0
 
 
 def test_what_is_missing_lies_beside_what_is_missing_too() -> None:

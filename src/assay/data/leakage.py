@@ -14,6 +14,7 @@ from assay.params import Validate
 SAMPLE = 100_000
 NEIGHBOURS = 200_000
 NEAR = 0.02
+CROWD = 16
 # Where what is missing lies: beside what is missing too, and nothing else.
 FAR = 1e9
 NEAREST = 2
@@ -43,8 +44,8 @@ def overlap(train: pa.Table, test: pa.Table, contract: Contract, limits: Validat
     """Count test rows that a training row repeats in every feature: the model has seen them, whatever their id.
 
     Rows repeat each other when they are equal, and also when every number lies within 2 % of its interquartile range:
-    a copy with a little noise is a copy. Among few features such neighbours are the rule; so of the near ones only
-    those count that are more than the training rows have among themselves. 200,000 training rows are looked at.
+    a copy with a little noise is a copy. Where few features make neighbours the rule, those do not count. Up to
+    200,000 training rows are looked at.
     """
     known, asked = (row_keys(side, list(contract.features), "duplicates") for side in (train, test))
     equal = int(np.isin(asked, known).sum())
@@ -61,18 +62,24 @@ def overlap(train: pa.Table, test: pa.Table, contract: Contract, limits: Validat
 
 
 def _near(train: pa.Table, test: pa.Table, contract: Contract) -> int:
-    """Return how many test rows have a training row beside them, less those that would by chance."""
+    """Return how many test rows have a training row beside them that is not there by chance.
+
+    By chance there are at least as many rows between once and twice a distance as there are within it, in one dimension
+    as many and in more dimensions more; a copy is within it alone. What is left must not be chance either, at a level
+    of 1 %.
+    """
     if not train.num_rows or not test.num_rows:
         return 0
     known = columns(train.slice(0, NEIGHBOURS), contract)
     asked = columns(test.slice(0, SAMPLE), contract)
     places = [_places(known[name], asked[name]) for name in known]
     seen, looked = np.column_stack([a for a, _ in places]), np.column_stack([b for _, b in places])
-    tree = KDTree(seen)
-    beside = np.isfinite(tree.query(looked, p=np.inf, distance_upper_bound=NEAR)[0]).mean()
-    # The nearest but itself.
-    among = np.isfinite(tree.query(seen[:SAMPLE], k=[2], p=np.inf, distance_upper_bound=NEAR)[0]).mean()
-    return int(max(0.0, float(beside - among)) * test.num_rows + 0.5)
+    found = KDTree(seen).query(looked, k=CROWD, p=np.inf, distance_upper_bound=2 * NEAR)[0]
+    within, around = (found <= NEAR).sum(axis=1), np.isfinite(found).sum(axis=1)
+    # In a crowd nothing can be told.
+    more = np.where(around == CROWD, 0, np.minimum(within - (around - within), 1))
+    share = float(more.mean())
+    return round(share * test.num_rows) if share > 2.33 * float(more.std()) / np.sqrt(len(more)) else 0
 
 
 def _places(known: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
