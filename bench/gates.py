@@ -54,8 +54,11 @@ def measure(champion: WarmProject, case: Case, seed: int, folder: Path) -> Recor
     }
 
 
-def run(folder: Path, cases: list[Case], seeds: Iterable[int], jobs: int) -> list[Record]:
-    """Measure all that the results in a folder lack yet; return all results of these cases and seeds."""
+def run(folder: Path, cases: list[Case], seeds: Iterable[int], jobs: int, params: dict[str, object]) -> list[Record]:
+    """Measure all that the results in a folder lack yet; return all results of these cases and seeds.
+
+    `params` are set in the params.yaml of every champion.
+    """
     seeds = list(seeds)
     results = folder / "results.jsonl"
     records = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
@@ -73,7 +76,7 @@ def run(folder: Path, cases: list[Case], seeds: Iterable[int], jobs: int) -> lis
                 champion = WarmProject(folder / f"{kind}-{seed}", template.home, commands)
                 for part in (champion.root, champion.root.with_name(f"{champion.root.name}-origin")):
                     shutil.rmtree(part, ignore_errors=True)
-                make_champion(template, champion.root, kind, seed)
+                make_champion(template, champion.root, kind, seed, **params)
                 asked = [pool.submit(measure, champion, case, seed, folder) for case in waiting]
                 for future in asked:
                     record = future.result()
@@ -164,12 +167,14 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--jobs", type=int, default=2, help="how many changes are judged at once")
     parser.add_argument("--folder", type=Path, help="keep the results here, and go on with those that are there")
+    parser.add_argument("--examples", type=int, help="examples of the gates that try some, if not those of params.yaml")
     parser.add_argument("--only", nargs="+", help="the changes to measure, by name")
     arguments = parser.parse_args()
     cases = [case for case in [*BAD, *HARMLESS] if arguments.only is None or case.change.__name__ in arguments.only]
     seeds = range(arguments.first, arguments.first + arguments.seeds)
+    params = {f"gates__{gate}__examples": arguments.examples for gate in ("expectations", "parity")}
     with nullcontext(arguments.folder) if arguments.folder else tempfile.TemporaryDirectory() as folder:
-        records = run(Path(folder), cases, seeds, arguments.jobs)
+        records = run(Path(folder), cases, seeds, arguments.jobs, params if arguments.examples else {})
     return 0 if show(records, cases) else 1
 
 

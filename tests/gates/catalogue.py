@@ -617,7 +617,8 @@ def gate_that_always_passes(project: Project, seed: int) -> None:
 
 def expectation_deleted(project: Project, seed: int) -> None:
     """What a model of this problem must do, no longer expected of it."""
-    project.edit("src/model/expectations.py", '    rises("worst_area", tolerance=0.2),\n', "")
+    path = project.root / "src/model/expectations.py"
+    path.write_text(re.sub(r'    rises\("worst_area".*\n', "", path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def check_weakened(project: Project, seed: int) -> None:
