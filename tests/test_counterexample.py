@@ -1,3 +1,5 @@
+from itertools import count
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -69,6 +71,17 @@ def test_a_failure_that_does_not_come_again_is_still_told_of():
         return [Failure("in company", "")] * len(tried) if len(tried) > 1 else [None]
 
     _, found = counterexample(NUMBERS, once, examples=20, seed=0)
+    assert found[1].kind == "in company"
+
+
+def test_a_failure_that_is_never_drawn_again_is_still_told_of():
+    times = count()
+    never_twice = NUMBERS.map(lambda number: (number, next(times)))
+
+    def in_company(tried):
+        return [Failure("in company", "")] * (len(tried) - 1) + [None]
+
+    _, found = counterexample(never_twice, in_company, examples=20, seed=0)
     assert found[1].kind == "in company"
 
 

@@ -83,7 +83,7 @@ def test_a_change_of_the_risk_counts_exactly_when_it_is_beyond_the_tolerance(eff
 
 def test_a_dip_between_two_ends_that_rise_is_found():
     def model(data):
-        return chance(data["age"] / 30 - 3 * ((data["age"] > 50) & (data["age"] < 70)))
+        return chance(data["age"] / 30 - ((data["age"] > 50) & (data["age"] < 70)))
 
     [result] = tried(rises("age"), scores=model)
     assert not result.held
@@ -178,6 +178,17 @@ def test_where_narrows_the_rows_and_the_values_that_are_tried():
     assert np.isnan(data["heart-rate"]).all()
     assert data["admitted"].min() >= np.datetime64("2024-01-01")
     assert data["admitted"].max() <= np.datetime64("2024-02-01")
+
+
+def test_where_a_feature_lies_in_an_interval_it_is_not_missing():
+    seen = []
+
+    def model(data):
+        seen.append(data)
+        return by_age(data)
+
+    tried(rises("age", where={"heart-rate": (60.0, 100.0)}), scores=model)
+    assert not np.isnan(seen[0]["heart-rate"]).any()
 
 
 def test_a_change_that_does_not_matter_may_change_nothing_of_the_answer():
