@@ -705,7 +705,7 @@ BAD = [
     Case(split_drawn_anew, "quality", r"champion"),
     Case(one_label_for_everything, "dominance", r"'malignant' is answered for 100.0% of all rows"),
     Case(threshold_absurd, "quality", r"cost"),
-    Case(probabilities_squared, "calibration", r"worse"),
+    Case(probabilities_squared, "calibration", r"nothing shows that it is better|worse"),
     Case(probabilities_rounded, "quality", r"champion's"),
     Case(classes_in_another_order, "quality", r"worse than the champion's"),
     Case(scores_with_noise, "reproducibility", r"depends on chance"),
@@ -735,7 +735,7 @@ BAD = [
     Case(check_weakened, "limits", r"the code that judges changed: src/assay/data/leakage.py"),
     Case(limits_removed, "limits", r"gates\."),
     Case(limit_removed, "slices", r"sets no limit gates.slices.margin"),
-    Case(limit_loosened, "limits", r"gates.quality.margin from 0.01 to 0.5"),
+    Case(limit_loosened, "limits", r"gates.quality.margin from 0.02 to 0.5"),
     Case(limit_of_the_data_loosened, "limits", r"validate.duplicate_share from 0.05 to 1"),
     Case(gate_switched_off, "limits", r"gates.slices.enabled from not set to False"),
 ]

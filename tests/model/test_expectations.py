@@ -51,9 +51,8 @@ def test_a_sound_model_of_any_family_does_what_is_expected(family, seed):
     assert failing(*trained(family, seed)) == set()
 
 
-@pytest.mark.parametrize("family", list(FAMILIES))
-def test_a_model_that_takes_one_class_for_the_other_is_caught(family):
-    model, threshold = trained(family, 1)
+def test_a_model_that_takes_one_class_for_the_other_is_caught():
+    model, threshold = trained("linear", 1)
     found = failing(lambda rows: model(rows)[:, ::-1], threshold)
     assert {"a typical benign mass", "a typical malignant mass", "nuclei twice as large"} <= found
 
