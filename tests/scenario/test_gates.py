@@ -132,8 +132,10 @@ def test_a_base_that_does_not_exist_is_refused(finished: Project):
 def test_another_question_cannot_be_compared_and_needs_a_person(finished: Project):
     finished.edit("contract.yaml", "positive: malignant", "positive: benign")
     finished.ok("assay", "repro")
-    verdict = judged(finished, HELD)
+    # The expectations know a malignant mass from a benign one, and reject what takes the one for the other.
+    verdict = judged(finished, REJECTED)
     assert "positive malignant -> benign" in outcome(verdict, "contract")["reason"]
+    assert outcome(verdict, "contract")["verdict"] == "HOLD"
     assert "has to accept it" in outcome(verdict, "quality")["reason"]
 
 
