@@ -24,8 +24,8 @@ def main() -> None:
         outcomes += [look(table, contract, limits) for look in (duplicates, class_shares, leakage)]
         split = parts(table, contract, params.prepare)
         outcomes.append(overlap(split["train"], split["test"], contract, limits))
-    for outcome in outcomes:
-        say(f"  {outcome.gate}: {outcome.verdict}: {outcome.reason}")
     write_json(CHECKS, [outcome.as_dict() for outcome in outcomes])
     if held.verdict != "PROMOTE":
         raise InputError(held.reason)
+    for outcome in outcomes:
+        say(f"  {outcome.gate}: {outcome.verdict}: {outcome.reason}")
