@@ -72,7 +72,7 @@ def evidence(
         champion=champion,
         obstacle="",
         data=rows,
-        split={},
+        split={"test": rows},
         test=rows,
         validation=rows,
         units=dependent(rows, spec),

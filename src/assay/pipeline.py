@@ -31,8 +31,10 @@ def undeclared(pipeline: Path, source: Path) -> dict[str, list[str]]:
     missing: dict[str, list[str]] = {}
     for name, stage in stages.items():
         module = source / "assay" / "stages" / f"{name}.py"
-        wanted = {path.relative_to(pipeline.parent).as_posix() for path in local_modules(module, source)}
-        if absent := sorted(wanted - set(stage["deps"])):
+        # A stage of one's own may run anything.
+        modules = local_modules(module, source) if module.exists() else set()
+        wanted = {path.relative_to(pipeline.parent).as_posix() for path in modules}
+        if absent := sorted(wanted - set(stage.get("deps") or [])):
             missing[name] = absent
     return missing
 

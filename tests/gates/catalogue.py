@@ -4,6 +4,7 @@ A change is a function of a project, which it edits, and of a seed for what is r
 line what was changed.
 """
 
+import csv
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -368,6 +369,25 @@ def trained_on_few_rows(project: Project, seed: int) -> None:
     project.edit(TRAIN, FIT, f"    train = train.slice(0, 30)\n{FIT}")
 
 
+def labels_shifted_by_a_row(project: Project, seed: int) -> None:
+    """Stage train gives each row the label of the one above."""
+    project.edit(
+        TRAIN,
+        FIT,
+        "    fit(pipeline, columns(train, contract), np.roll(target(train, contract), 1), contract)\n",
+    )
+    project.edit(TRAIN, "from assay.artifacts", "import numpy as np\n\nfrom assay.artifacts")
+
+
+def evaluated_on_training_rows(project: Project, seed: int) -> None:
+    """Stage evaluate measures the model on the rows that it was trained on."""
+    project.edit(
+        "src/assay/stages/evaluate.py",
+        "    tables = {side: read_split(side) for side in SIDES}\n",
+        '    tables = {side: read_split(side) for side in SIDES} | {"test": read_split("train")}\n',
+    )
+
+
 def noise_in_training(project: Project, seed: int) -> None:
     """Training mixes the labels of some rows up, others in each run."""
     project.edit(
@@ -527,6 +547,16 @@ def served_model_of_an_earlier_run(project: Project, seed: int) -> None:
     project.edit(EXPORT, "import shutil\n", "import shutil\nfrom pathlib import Path\n")
 
 
+def served_with_another_threshold(project: Project, seed: int) -> None:
+    """The package says to decide at one half."""
+    project.edit(EXPORT, '        "threshold": threshold,\n', '        "threshold": 0.5,\n')
+
+
+def served_with_another_contract(project: Project, seed: int) -> None:
+    """The package keeps the hash of an earlier contract."""
+    project.edit(EXPORT, '"contract_sha256": sha256(CONTRACT)', f'"contract_sha256": "{"0" * 64}"')
+
+
 # The process.
 
 
@@ -548,6 +578,34 @@ def dependency_removed(project: Project, seed: int) -> None:
     (project.root / "dvc.yaml").write_text(
         text[:start] + text[start:].replace("      - src/model/features.py\n", "", 1), encoding="utf-8"
     )
+
+
+def dependency_on_data_removed(project: Project, seed: int) -> None:
+    """The split struck from the deps of stage train: with other rows it would not run again."""
+    _in_pipeline(project, lambda stages: stages["train"]["deps"].remove("build/split"))
+
+
+def parameter_undeclared(project: Project, seed: int) -> None:
+    """The model struck from the params of stage tune: with another one it would not run again."""
+    _in_pipeline(project, lambda stages: stages["tune"]["params"].remove("model"))
+
+
+def stage_removed(project: Project, seed: int) -> None:
+    """No validation any more."""
+    _in_pipeline(project, lambda stages: stages.pop("validate"))
+
+
+def stage_replaced(project: Project, seed: int) -> None:
+    """Metrics are copied from a file."""
+    text = (project.root / "metrics.json").read_text(encoding="utf-8")
+    (project.root / "good.json").write_text(re.sub(r'"value": 0\.\d+', '"value": 0.99', text), encoding="utf-8")
+    _in_pipeline(project, lambda stages: stages["evaluate"].update(cmd="cp good.json metrics.json; mkdir -p plots"))
+
+
+def stage_frozen(project: Project, seed: int) -> None:
+    """`dvc freeze train`, and another parameter of the model."""
+    project.ok("dvc", "freeze", "train")
+    project.edit("params.yaml", "C: 0.8723", "C: 0.01")
 
 
 def lock_stale(project: Project, seed: int) -> None:
@@ -590,6 +648,11 @@ def metric_beside_deleted(project: Project, seed: int) -> None:
 def metric_renamed(project: Project, seed: int) -> None:
     """The metric that decides under another name."""
     project.edit(METRICS, 'Metric("roc_auc"', 'Metric("auc"')
+
+
+def metric_that_always_says_one(project: Project, seed: int) -> None:
+    """The metric that decides is 1 for every model."""
+    project.edit(METRICS, 'Metric("roc_auc", True, _roc_auc)', 'Metric("roc_auc", True, lambda _, w: np.ones(len(w)))')
 
 
 def metric_turned_round(project: Project, seed: int) -> None:
@@ -648,6 +711,16 @@ def limit_of_the_data_loosened(project: Project, seed: int) -> None:
     project.set_params(validate__duplicate_share=1.0)
 
 
+def noise_of_the_check_reduced(project: Project, seed: int) -> None:
+    """Robustness is looked for with changes of a millionth."""
+    project.set_params(analyse__noise=1e-6)
+
+
+def tolerance_of_the_export_loosened(project: Project, seed: int) -> None:
+    """The served model may be off by a tenth."""
+    project.set_params(export__tolerance=0.1)
+
+
 def gate_switched_off(project: Project, seed: int) -> None:
     """The slices gate switched off."""
     project.set_params(gates__slices__enabled=False)
@@ -699,13 +772,15 @@ BAD = [
     Case(overfitted, "quality", r"champion's"),
     Case(regularised_to_nothing, "calibration", r"worse than the champion's"),
     Case(trained_on_few_rows, "quality", r"champion's"),
+    Case(labels_shifted_by_a_row, "quality", r"worse than the champion's"),
+    Case(evaluated_on_training_rows, "quality", r"metrics.json says that"),
     Case(noise_in_training, "reproducibility", r"depends on chance"),
     Case(model_of_chance, "reproducibility", r"depends on chance"),
     Case(ninety_five_percent_test, "quality", r"champion"),
     Case(split_drawn_anew, "quality", r"champion"),
     Case(one_label_for_everything, "dominance", r"'malignant' is answered for 100.0% of all rows"),
     Case(threshold_absurd, "quality", r"cost"),
-    Case(probabilities_squared, "calibration", r"nothing shows that it is better|worse"),
+    Case(probabilities_squared, "calibration", r"worse|nothing shows that it is better"),
     Case(probabilities_rounded, "quality", r"champion's"),
     Case(classes_in_another_order, "quality", r"worse than the champion's"),
     Case(scores_with_noise, "reproducibility", r"depends on chance"),
@@ -718,8 +793,15 @@ BAD = [
     Case(served_with_features_in_another_order, "parity", r"answers otherwise than the pipeline"),
     Case(served_with_rounded_coefficients, "parity", r"answers otherwise than the pipeline"),
     Case(served_model_of_an_earlier_run, "parity", r"answers otherwise than the pipeline"),
+    Case(served_with_another_threshold, "parity", r"does not belong to the threshold"),
+    Case(served_with_another_contract, "parity", r"does not belong to contract.yaml"),
     Case(dependency_forgotten, "lock", r"lacks src/model/ratios.py"),
     Case(dependency_removed, "lock", r"stage train lacks src/model/features.py"),
+    Case(dependency_on_data_removed, "lock", r"train no longer looks at build/split"),
+    Case(parameter_undeclared, "lock", r"tune no longer looks at params.yaml: model"),
+    Case(stage_removed, "lock", r"validate is gone"),
+    Case(stage_replaced, "lock", r"evaluate runs 'cp good.json"),
+    Case(stage_frozen, "lock", r"train is frozen"),
     Case(lock_stale, "lock", r"dvc.lock is not up to date", work=committed),
     Case(lock_stale, "lock", r"belongs to another version", work=edited_in_the_browser),
     Case(metrics_edited_by_hand, "lock", r"not up to date", work=committed),
@@ -728,6 +810,7 @@ BAD = [
     Case(metric_deleted, "quality", r"there is no metric 'roc_auc'"),
     Case(metric_beside_deleted, "quality", r"lacks recall"),
     Case(metric_renamed, "quality", r"there is no metric 'roc_auc'"),
+    Case(metric_that_always_says_one, "limits", r"the code that judges changed: src/assay/evaluation/metrics.py"),
     Case(metric_turned_round, "quality", r"of a model that looks at no feature"),
     Case(gate_that_raises, "robustness", r"the gate failed \(AttributeError"),
     Case(gate_that_always_passes, "limits", r"src/assay/gates/slices.py"),
@@ -735,8 +818,10 @@ BAD = [
     Case(check_weakened, "limits", r"the code that judges changed: src/assay/data/leakage.py"),
     Case(limits_removed, "limits", r"gates\."),
     Case(limit_removed, "slices", r"sets no limit gates.slices.margin"),
-    Case(limit_loosened, "limits", r"gates.quality.margin from 0.02 to 0.5"),
+    Case(limit_loosened, "limits", r"gates.quality.margin from [0-9.]+ to 0.5"),
     Case(limit_of_the_data_loosened, "limits", r"validate.duplicate_share from 0.05 to 1"),
+    Case(noise_of_the_check_reduced, "limits", r"analyse.noise from 0.05 to"),
+    Case(tolerance_of_the_export_loosened, "limits", r"export.tolerance from"),
     Case(gate_switched_off, "limits", r"gates.slices.enabled from not set to False"),
 ]
 
@@ -861,6 +946,42 @@ def more_resamples(project: Project, seed: int) -> None:
     project.set_params(evaluate__resamples=1500, tune__trials=80)
 
 
+def line_endings(project: Project, seed: int) -> None:
+    """The data as a spreadsheet on Windows writes it: other line endings, and all in quotes."""
+    rows = read_rows(project)
+    rows.to_csv(project.root / "data/breast_cancer.csv", index=False, lineterminator="\r\n", quoting=csv.QUOTE_ALL)
+
+
+def module_added(project: Project, seed: int) -> None:
+    """A new module that the features use and every stage depends on."""
+    dependency_forgotten(project, seed)
+    _in_pipeline(
+        project,
+        lambda stages: [
+            stage["deps"].append("src/model/ratios.py")
+            for stage in stages.values()
+            if "src/model/features.py" in stage["deps"]
+        ],
+    )
+
+
+def stage_added(project: Project, seed: int) -> None:
+    """A stage of one's own."""
+    mine = {"cmd": "wc -l data/*.csv > build/lines.txt", "deps": ["data"], "outs": ["build/lines.txt"]}
+    _in_pipeline(project, lambda stages: stages.update(mine=mine))
+
+
+def comment_in_a_gate(project: Project, seed: int) -> None:
+    """Better words in the code of a gate."""
+    project.edit("src/assay/gates/slices.py", '"""Hold the loss', '"""Hold what is lost, the loss')
+    project.append("src/assay/gates/quality.py", "\n# A comment.\n")
+
+
+def larger_test_share(project: Project, seed: int) -> None:
+    """A little more of the rows to test with."""
+    project.edit("params.yaml", "test: 0.25", "test: 0.28")
+
+
 def a_test(project: Project, seed: int) -> None:
     """A new test and a new document."""
     (project.root / "tests/model/test_more.py").write_text("def test_more() -> None:\n    assert 1 + 1 == 2\n")
@@ -890,6 +1011,11 @@ HARMLESS = [
     Case(more_trees, champion="boosting"),
     Case(more_trees, champion="forest"),
     Case(more_resamples),
+    Case(line_endings),
+    Case(module_added),
+    Case(stage_added),
+    Case(comment_in_a_gate),
+    Case(larger_test_share),
     Case(a_test),
 ]
 
@@ -945,6 +1071,10 @@ def _in_yaml(project: Project, path: str, edit: Callable[[dict], object]) -> Non
 
 def _in_contract(project: Project, edit: Callable[[dict], object]) -> None:
     _in_yaml(project, "contract.yaml", edit)
+
+
+def _in_pipeline(project: Project, edit: Callable[[dict], object]) -> None:
+    _in_yaml(project, "dvc.yaml", lambda pipeline: edit(pipeline["stages"]))
 
 
 def _in_params(project: Project, edit: Callable[[dict], object]) -> None:

@@ -20,6 +20,7 @@ IN_THE_BENCH = {
     *("overfitted", "trained_on_few_rows", "noise_in_training", "ninety_five_percent_test", "split_drawn_anew"),
     *("probabilities_rounded", "classes_in_another_order", "scores_with_noise", "scores_of_the_batch", "jumpy"),
     *("served_model_of_an_earlier_run", "metric_beside_deleted", "metric_renamed", "metric_turned_round"),
+    *("labels_shifted_by_a_row", "served_with_another_contract", "larger_test_share", "line_endings", "module_added"),
     *("function_pulled_out", "more_rows_and_another_order", "few_rows_removed", "few_values_corrected"),
     *("another_seed-sites", "more_rows-sites", "more_rows-boosting", "more_resamples", "descriptions", "nothing"),
 }

@@ -37,6 +37,13 @@ def test_the_limits_of_the_data_checks_count_too():
     assert judge(BEFORE.replace(b"0.98", b"1.0"), BEFORE).verdict == "HOLD"
 
 
+@pytest.mark.parametrize("limit", ["analyse:\n  noise: {}\n", "export:\n  tolerance: {}\n"])
+def test_what_gates_take_from_elsewhere_is_a_limit_too(limit: str):
+    before = BEFORE + limit.format(0.05).encode()
+    assert judge(before, before).verdict == "PROMOTE"
+    assert judge(BEFORE + limit.format(0.5).encode(), before).verdict == "HOLD"
+
+
 def test_of_many_changes_three_are_named():
     now = BEFORE.replace(b"0.01", b"0.02").replace(b"0.9\n", b"0.1\n").replace(b"0.98", b"0.5")
     outcome = judge(now + b"  slices:\n    margin: 1\n", BEFORE)
@@ -66,7 +73,13 @@ def committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("committed")
 @pytest.mark.parametrize(
-    "path", ["src/assay/gates/slices.py", "src/assay/evaluation/behaviour.py", "src/model/expectations.py"]
+    "path",
+    [
+        "src/assay/gates/slices.py",
+        "src/assay/evaluation/behaviour.py",
+        "src/assay/evaluation/metrics.py",
+        "src/model/expectations.py",
+    ],
 )
 def test_whoever_rewrites_what_judges_is_noticed(path: str):
     assert rewritten("HEAD") == []

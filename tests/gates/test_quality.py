@@ -87,6 +87,14 @@ def test_a_metric_that_is_gone_from_the_results_holds(where):
     assert "metrics.json lacks roc_auc" in outcome.reason
 
 
+def test_results_that_are_not_the_models_hold():
+    made = evidence(GOOD, GOOD)
+    made.metrics["test"]["brier"]["value"] -= 0.01
+    outcome = judge(made)
+    assert outcome.verdict == "HOLD"
+    assert "metrics.json says that brier is" in outcome.reason
+
+
 def test_the_cost_of_a_decision_is_told_beside_the_metric():
     spec = contract(costs={"false_positive": 1, "false_negative": 5, "unit": "night on the ward"})
     pair = [answers(scores(TARGET, noise), TARGET) for noise in (0.6, 0.7)]

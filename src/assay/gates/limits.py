@@ -14,10 +14,14 @@ from assay.outcomes import Outcome
 from assay.pipeline import local_modules
 
 SECTIONS = ("gates", "validate")
+# Set beside what they are for, and used by gates too.
+OTHERS = ("analyse.noise", "export.tolerance")
 SOURCE = Path("src")
 JUDGE = Path("assay/gates/verdict.py")
 # What makes the model; what these import is judged, whether a gate imports it too or not.
 MAKERS = [Path("assay/stages", f"{stage}.py") for stage in ("prepare", "tune", "train", "export")]
+# But for the metrics: the search for a model uses them, and they judge it all the same.
+EVALUATION = SOURCE / "assay/evaluation"
 
 
 def judge(now: bytes, before: bytes | None, rewritten: Sequence[str] = ()) -> Outcome:
@@ -57,7 +61,7 @@ def rewritten(base: str) -> list[str]:
         return []
     judges = local_modules(SOURCE / JUDGE, SOURCE)
     for maker in MAKERS:
-        judges -= local_modules(SOURCE / maker, SOURCE)
+        judges -= {path for path in local_modules(SOURCE / maker, SOURCE) if not path.is_relative_to(EVALUATION)}
     # What was removed judges no more, and is imported by none.
     removed = {path for path in changed if path.is_relative_to(SOURCE / JUDGE.parent) and not path.exists()}
     return sorted(str(path) for path in changed if path in judges | removed and not _same_code(base, path))
@@ -82,8 +86,8 @@ def _instructions(code: CodeType) -> Any:
 
 
 def _limits(text: bytes) -> dict[str, Any]:
-    content = loads_yaml(text.decode())
-    return flat({section: content.get(section) or {} for section in SECTIONS})
+    content = flat(loads_yaml(text.decode()))
+    return {name: value for name, value in content.items() if name.split(".")[0] in SECTIONS or name in OTHERS}
 
 
 def _words(value: Any) -> str:

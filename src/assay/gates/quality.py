@@ -5,6 +5,9 @@ from assay.gates.comparing import against, beyond, difference, how, rounded, unc
 from assay.gates.evidence import Evidence
 from assay.outcomes import Outcome, Verdict, combined
 
+# Machines differ in the last digits, and so may two rows be ranked the other way round.
+SAME = 1e-3
+
 
 def judge(evidence: Evidence) -> Outcome:
     """Hold the deciding metric to the champion, to the floor and to the dummy baseline."""
@@ -16,13 +19,14 @@ def judge(evidence: Evidence) -> Outcome:
         return Outcome("quality", "HOLD", f"metrics.json lacks {missing} of the test rows")
     metric = known[name]
     found = estimate(evidence.candidate.test, list(known.values()), **how(evidence))
+    told = _told(found, evidence)
     floor = _floor(found[name], metric, evidence)
     dummy = _dummy(found[name], metric, evidence)
     if evidence.rival is None:
-        outcome = combined("quality", [uncompared(evidence), floor, dummy])
+        outcome = combined("quality", [uncompared(evidence), floor, dummy, *told])
     else:
         moved = difference(evidence, list(known.values()))
-        checks = [_champion(moved[name], metric, evidence), *_cost(moved, metric, evidence), floor, dummy]
+        checks = [_champion(moved[name], metric, evidence), *_cost(moved, metric, evidence), floor, dummy, *told]
         outcome = combined("quality", checks)
         outcome.measured["differences"] = {name: rounded(value) for name, value in moved.items()}
     outcome.measured["metrics"] = {name: rounded(value) for name, value in found.items()}
@@ -34,6 +38,22 @@ def _missing(evidence: Evidence, wanted: list[str]) -> str:
     there = evidence.metrics.get("test") or {}
     before = (evidence.champion.metrics.get("test") or {}) if evidence.champion and not evidence.obstacle else {}
     return ", ".join(name for name in {**dict.fromkeys(wanted), **before} if name not in there)
+
+
+def _told(found: dict[str, Estimate], evidence: Evidence) -> list[Outcome]:
+    """Check that metrics.json tells what the model answers to the test rows, where it was asked about all of them."""
+    if len(evidence.candidate.test.target) != evidence.split["test"].num_rows:
+        return []
+    there = evidence.metrics["test"]
+    pairs = {name: (there[name]["value"], found[name].value) for name in found if name in there}
+    off = [name for name, (said, is_so) in pairs.items() if abs(said - is_so) > SAME * max(1.0, abs(is_so))]
+    if not off:
+        return [Outcome("told", "PROMOTE", "metrics.json tells what the model answers to the test rows")]
+    said, is_so = pairs[off[0]]
+    reason = (
+        f"metrics.json says that {off[0]} is {said:.4f}, and what the model answers to the test rows is {is_so:.4f}"
+    )
+    return [Outcome("told", "HOLD", reason, {"off": off})]
 
 
 def _champion(found: Estimate, metric: Metric, evidence: Evidence) -> Outcome:

@@ -105,7 +105,7 @@ def judge(base: str | None) -> Judgement:
     table, violations = read_table(spec.data, spec)
     held = kept(table, violations + check(table, spec), spec)
     ask("contract", lambda: _data(table, held, spec, params, champion))
-    ask("lock", lambda: lock.judge(stale, _refreshed()))
+    ask("lock", lambda: lock.judge(stale, _refreshed(), None if start is None else file_at(start, lock.PIPELINE)))
     ask("limits", lambda: _limits(start))
     evidence, missing = None, ""
     if stale:
