@@ -154,6 +154,17 @@ def test_a_feature_without_a_range_is_tried_far_out_and_near_zero(kind):
         assert not held(falls("age"), scores=model, spec=spec), turn
 
 
+def test_sums_that_overflow_where_the_contract_leaves_a_side_open_warn_nobody():
+    spec = contract(columns={**COLUMNS, "noise": {"kind": "number"}})
+
+    def model(data):
+        # As scikit-learn does, to see whether all numbers are finite.
+        np.clip(data["noise"], -3e38, 3e38).astype(np.float32).sum()
+        return by_age(data)
+
+    assert held(rises("age"), scores=model, spec=spec, examples=100)
+
+
 def test_where_narrows_the_rows_and_the_values_that_are_tried():
     seen = []
 
