@@ -185,6 +185,14 @@ class Gates(Frozen):
     parity: ExamplesGate = ExamplesGate()
 
 
+class Serve(Frozen):
+    """The service: how much a request may hold, and for how long one may wait when there are too many."""
+
+    max_rows: int = Field(ge=1, le=1_000_000)
+    max_body_mb: float = Field(gt=0)
+    wait_ms: float = Field(gt=0)
+
+
 class Remote(Frozen):
     """The size in MB past which the embedded remote may not grow."""
 
@@ -203,6 +211,7 @@ class Params(Frozen):
     evaluate: Evaluate
     analyse: Analyse
     export: Export
+    serve: Serve
     gates: Gates = Gates()
     remote: Remote
 

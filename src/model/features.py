@@ -4,63 +4,75 @@ Two steps. `encode` treats each row by itself and learns nothing; training and s
 learns from the training rows, and is exported with the model.
 """
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from sklearn.compose import ColumnTransformer
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.impute import SimpleImputer
-from sklearn.model_selection import KFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler, TargetEncoder
 
-from assay.contract.spec import Category, Contract, Feature, Text, Time
+from assay.contract.spec import Category, Contract, Text, Time
 from assay.data.columns import Columns
 from assay.errors import InputError
+
+if TYPE_CHECKING:
+    # The service encodes rows, and has no scikit-learn.
+    from sklearn.compose import ColumnTransformer
 
 Needs = Literal["nothing", "time first", "imputing", "scaling"]
 MISSING = "missing"
 MANY_VALUES = 20
-# A larger number would be infinite in single precision.
-LARGEST = float(np.finfo(np.float32).max)
 
 
 def encode(data: Columns, contract: Contract) -> dict[str, np.ndarray]:
     """Return the model's inputs: float64 columns with NaN for missing, and object columns of str.
 
-    Numbers are rounded to float32, which is what the exported model computes with: both then see the same value. A
-    number that may be missing gets a column that says so, a time becomes its parts.
+    A number that may be missing gets a column that says so, a time becomes its parts.
     """
     inputs: dict[str, np.ndarray] = {}
+    gaps: list[str] = []
+    made = 0
     for name, column in contract.features.items():
-        made = _inputs_of(name, column, data[name])
-        if twice := made.keys() & inputs.keys():
-            raise InputError(
-                f"contract.yaml: column {name!r} and another both make the input {min(twice)!r}: rename one"
-            )
-        inputs |= made
+        match column:
+            case Time():
+                parts = _time_parts(data[name])
+                inputs |= {f"{name}:{part}": number for part, number in zip(TIME_PARTS, parts, strict=True)}
+                made += len(parts)
+            case Category() | Text():
+                inputs[name] = np.array([MISSING if value is None else value for value in data[name]], dtype=object)
+                made += 1
+            case _:
+                inputs[name] = data[name]
+                made += 1
+                if column.missing == "allow":
+                    gaps.append(name)
+    if gaps:
+        # All at once: the service encodes one row at a time, and a call costs more than its work.
+        missing = np.isnan([data[name] for name in gaps]).astype(np.float64)
+        inputs |= {f"{name}:missing": gap for name, gap in zip(gaps, missing, strict=True)}
+    if len(inputs) != made + len(gaps):
+        raise InputError(f"contract.yaml: {_twice(contract)}: rename one")
     return inputs
 
 
-def _inputs_of(name: str, column: Feature, values: np.ndarray) -> dict[str, np.ndarray]:
-    match column:
-        case Time():
-            return {f"{name}:{part}": number for part, number in _time_parts(values).items()}
-        case Category() | Text():
-            return {name: np.array([MISSING if value is None else value for value in values], dtype=object)}
-        case _:
-            number = np.clip(values, -LARGEST, LARGEST).astype(np.float32).astype(np.float64)
-            gap = {f"{name}:missing": np.isnan(values).astype(np.float64)} if column.missing == "allow" else {}
-            return {name: number, **gap}
+def _twice(contract: Contract) -> str:
+    """Say which column makes an input that another is."""
+    made = {f"{name}:{part}": name for name in contract.features for part in (*TIME_PARTS, "missing")}
+    name = next(name for name in made if name in contract.features)
+    return f"column {name!r} and another, {made[name]!r}, both make the input {name!r}"
 
 
-def transformer(contract: Contract, *, needs: Needs, seed: int) -> ColumnTransformer:
+def transformer(contract: Contract, *, needs: Needs, seed: int) -> "ColumnTransformer":
     """Return the preprocessing for the inputs that `encode` makes.
 
     `needs` says what the estimator asks of numbers: no gaps, or also one scale, or the time of a split by time in the
     first column. Categories with few values are one-hot encoded, those with many by the mean of the target, computed
     out of fold (Micci-Barreca 2001).
     """
+    from sklearn.compose import ColumnTransformer
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.impute import SimpleImputer
+    from sklearn.model_selection import KFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler, TargetEncoder
+
     numbers: list[str] = []
     few: list[str] = []
     many: list[str] = []
@@ -106,7 +118,7 @@ def transformer(contract: Contract, *, needs: Needs, seed: int) -> ColumnTransfo
 TIME_PARTS = ("days", "year", "month", "weekday", "hour")
 
 
-def _time_parts(values: np.ndarray) -> dict[str, np.ndarray]:
+def _time_parts(values: np.ndarray) -> list[np.ndarray]:
     """Return days since 1970 (with the part of the day), year, month (1 to 12), weekday (Monday 0) and hour."""
     days, months = values.astype("datetime64[D]"), values.astype("datetime64[M]")
     unknown = np.isnat(values)
@@ -117,10 +129,7 @@ def _time_parts(values: np.ndarray) -> dict[str, np.ndarray]:
         (days.astype(np.int64) + 3.0) % 7,
         (values - days) / np.timedelta64(1, "h"),
     )
-    return {
-        name: np.where(unknown, np.nan, part).astype(np.float32).astype(np.float64)
-        for name, part in zip(TIME_PARTS, parts, strict=True)
-    }
+    return [np.where(unknown, np.nan, part) for part in parts]
 
 
 def time_input(contract: Contract) -> str | None:
@@ -132,7 +141,7 @@ def time_input(contract: Contract) -> str | None:
     return f"{name}:days" if isinstance(column, Time) else name
 
 
-def sources(fitted: ColumnTransformer, contract: Contract) -> list[str]:
+def sources(fitted: "ColumnTransformer", contract: Contract) -> list[str]:
     """Return for each column that a fitted `transformer` puts out the column of the contract that it comes from."""
     found: list[str] = []
     for part, transform, names in fitted.transformers_:

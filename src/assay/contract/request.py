@@ -31,6 +31,11 @@ def request_model(contract: Contract, max_rows: int) -> type[BaseModel]:
     return create_model("Request", __config__=_STRICT, rows=(rows, ...))
 
 
+def field_names(contract: Contract) -> dict[str, str]:
+    """Return for each feature the attribute of a row of the request model that holds it."""
+    return {name: _field(number) for number, name in enumerate(contract.features)}
+
+
 def row_values(row: BaseModel, contract: Contract) -> dict[str, Any]:
     """Return a row of a request as `assay.data.columns.from_rows` takes it: a value or None for every feature."""
     return {name: getattr(row, _field(number)) for number, name in enumerate(contract.features)}
@@ -38,7 +43,7 @@ def row_values(row: BaseModel, contract: Contract) -> dict[str, Any]:
 
 def as_json(row: Mapping[str, Any], contract: Contract) -> dict[str, Any]:
     """Return the features of a row, Python values or None, as JSON values that a request may hold."""
-    return {name: _json_value(row[name], column) for name, column in contract.features.items()}
+    return {name: json_value(row[name], column) for name, column in contract.features.items()}
 
 
 def explain(error: ValidationError, contract: Contract) -> list[str]:
@@ -143,7 +148,8 @@ def _moment(column: Time) -> Callable[[str], datetime]:
     return read
 
 
-def _json_value(value: Any, column: Feature) -> Any:
+def json_value(value: Any, column: Feature) -> Any:
+    """Return a value of a column, or None, as a JSON value that a request may hold."""
     if isinstance(value, datetime) and isinstance(column, Time):
         return value.strftime(column.format) if column.format else value.isoformat()
     return value

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Columns = Mapping[str, np.ndarray]
+# A larger number would be infinite in single precision.
+LARGEST = float(np.finfo(np.float32).max)
 
 
 def columns(table: "pa.Table", contract: Contract, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
@@ -52,6 +54,11 @@ def from_rows(rows: Iterable[Mapping[str, Any]], contract: Contract) -> dict[str
 def take(data: Columns, index: np.ndarray) -> dict[str, np.ndarray]:
     """Return the rows of `data` at an index or a mask."""
     return {name: values[index] for name, values in data.items()}
+
+
+def single(numbers: np.ndarray) -> np.ndarray:
+    """Return numbers in single precision, with what the exported model computes: the largest one for larger ones."""
+    return np.clip(numbers, -LARGEST, LARGEST).astype(np.float32)
 
 
 def length(data: Columns) -> int:

@@ -1,13 +1,11 @@
 """The exported model: an ONNX graph of the whole pipeline, and proof that it answers as the pipeline does."""
 
 import copy
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.ensemble import (
@@ -21,6 +19,7 @@ from sklearn.pipeline import Pipeline
 from assay.contract.spec import Boolean, Category, Contract, Integer, Number, Text, Time
 from assay.data.columns import Columns, length, take
 from assay.evaluation.metrics import significant
+from assay.export.scorer import NUMBERS, TEXTS, Score
 from assay.params import Export
 from assay.training.fitting import decide, uncalibrated
 from model.estimators import LogBoosting
@@ -29,11 +28,12 @@ from model.features import encode, time_input
 OPSET = {"": 21, "ai.onnx.ml": 3}
 UNSEEN = "a value that was never seen"
 
-Score = Callable[[Columns], np.ndarray]
+# The inputs of the packed graph, and what they hold.
+PACKED = {NUMBERS: onnx.TensorProto.FLOAT, TEXTS: onnx.TensorProto.STRING}
 
 
 def convert(pipeline: Pipeline, example: Columns, contract: Contract) -> bytes:
-    """Return the pipeline as an ONNX model with one input of shape (rows, 1) for each column that `encode` makes.
+    """Return the pipeline as an ONNX model with the two inputs of `assay.export.scorer.tensors`.
 
     Raises whatever the converter raises for a pipeline that it cannot convert.
     """
@@ -51,11 +51,24 @@ def convert(pipeline: Pipeline, example: Columns, contract: Contract) -> bytes:
         first = time_input(contract)
         place = [name for name, _ in kinds].index(first) if first else 0
         _append_growth(model.graph, last, model.graph.input[place].name)
+    _pack_inputs(model.graph)
     # The converter keeps the domains in a set, and so in the order of hashes, which differ from process to process.
     domains = sorted(model.opset_import, key=lambda entry: entry.domain)
     del model.opset_import[:]
     model.opset_import.extend(domains)
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _pack_inputs(graph: onnx.GraphProto) -> None:
+    """Let a graph take its columns as one matrix of numbers and one of texts: a request is then few Python objects."""
+    columns = list(graph.input)
+    del graph.input[:]
+    for name, kind in PACKED.items():
+        parts = [column.name for column in columns if column.type.tensor_type.elem_type == kind]
+        if parts:
+            graph.input.append(onnx.helper.make_tensor_value_info(name, kind, [None, len(parts)]))
+            split = onnx.helper.make_node("Split", [name], parts, name=f"Split_{name}", axis=1, num_outputs=len(parts))
+            graph.node.insert(0, split)
 
 
 def _append_growth(graph: onnx.GraphProto, estimator: LogBoosting, time: str) -> None:
@@ -97,32 +110,6 @@ def _in_single_precision(pipeline: Pipeline) -> Pipeline:
 def _round_down(values: np.ndarray) -> np.ndarray:
     nearest = values.astype(np.float32)
     return np.where(nearest > values, np.nextafter(nearest, np.float32(-np.inf)), nearest).astype(np.float64)
-
-
-def scorer(model: bytes | Path, contract: Contract) -> Score:
-    """Return a function from columns to scores, as `assay.training.fitting.scores` gives them, that runs the graph.
-
-    One thread: a service has one worker a processor, and a prediction takes microseconds.
-    """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    source = model if isinstance(model, bytes) else str(model)
-    session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-    # The converter rewrites names that are not identifiers, and keeps the order.
-    wanted = [entry.name for entry in session.get_inputs()]
-    output = session.get_outputs()[-1].name
-
-    def score(data: Columns) -> np.ndarray:
-        encoded = encode(data, contract)
-        feed = {name: _tensor(values) for name, values in zip(wanted, encoded.values(), strict=True)}
-        result = np.asarray(session.run([output], feed)[0], dtype=np.float64)
-        return result[:, 0] if contract.task == "regression" else result
-
-    return score
-
-
-def _tensor(values: np.ndarray) -> np.ndarray:
-    return (values if values.dtype == object else values.astype(np.float32))[:, None]
 
 
 def parity(

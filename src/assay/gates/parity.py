@@ -18,7 +18,7 @@ from assay.counterexample import Failure, counterexample, decisive, draw
 from assay.data.columns import Columns, columns, from_rows
 from assay.evaluation.metrics import significant
 from assay.expectations import listed
-from assay.export.onnx import Score, scorer
+from assay.export.scorer import Score, scorer
 from assay.files import read_json, sha256
 from assay.gates.evidence import Evidence
 from assay.outcomes import Outcome, combined

@@ -4,12 +4,17 @@ import shutil
 from importlib.metadata import version
 from typing import Any
 
+from sklearn.pipeline import Pipeline
+
 from assay.artifacts import ANALYSIS, CHECKS, METRICS, MODELS, PARITY, PIPELINE, THRESHOLD, read_choice, read_split
-from assay.contract.spec import CONTRACT, load_contract
+from assay.contract.request import as_json
+from assay.contract.spec import CONTRACT, Contract, load_contract
 from assay.data.columns import columns
 from assay.data.sample import sample
+from assay.data.seen import seen
 from assay.export.card import card
-from assay.export.onnx import agrees, convert, hard_rows, parity, scorer
+from assay.export.onnx import agrees, convert, hard_rows, parity
+from assay.export.scorer import scorer
 from assay.files import read_json, replacing, sha256, write_bytes, write_json, write_text
 from assay.params import load_params
 from assay.progress import say
@@ -17,6 +22,8 @@ from assay.training.fitting import scores
 from assay.training.store import load_pipeline
 
 VERSIONS = ("scikit-learn", "numpy", "skl2onnx", "onnxruntime", "skops")
+# Rows that the service answers when it starts, and rows that an explanation compares with.
+EXAMPLES, BACKGROUND = 16, 8
 
 
 def main() -> None:
@@ -62,8 +69,10 @@ def main() -> None:
         "reason": reason,
         "contract_sha256": sha256(CONTRACT),
         "files_sha256": {path.name: sha256(path) for path in sorted(MODELS.glob("model.*")) if path.suffix != ".json"},
+        "seen": seen(read_split("train"), contract),
         "versions": {name: version(name) for name in VERSIONS},
     }
+    write_json(MODELS / "examples.json", _examples(pipeline, contract, params.seed))
     write_json(MODELS / "model.json", about)
     write_json(PARITY, {"served": served, "reason": reason, "parity": found})
     analysis, checks = read_json(ANALYSIS), read_json(CHECKS)
@@ -72,3 +81,14 @@ def main() -> None:
         say(f"  serving the scikit-learn pipeline: {reason}")
     else:
         say(f"  ONNX answers alike: largest difference {found['batch']['largest_difference']:g}")
+
+
+def _examples(pipeline: Pipeline, contract: Contract, seed: int) -> dict[str, Any]:
+    """Return rows as a request holds them, with the scores of the pipeline, and the rows of a background."""
+    rows = sample(read_split("test"), EXAMPLES, seed)
+    background = sample(read_split("train"), BACKGROUND, seed)
+    return {
+        "rows": [as_json(row, contract) for row in rows.to_pylist()],
+        "scores": scores(pipeline, columns(rows, contract), contract).tolist(),
+        "background": [as_json(row, contract) for row in background.to_pylist()],
+    }

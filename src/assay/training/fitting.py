@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from assay.config import did_you_mean
 from assay.contract.spec import Contract, Costs
-from assay.data.columns import Columns, length
+from assay.data.columns import Columns, length, single
 from assay.errors import InputError
 from assay.params import ModelChoice
 from model.estimators import LogBoosting, families
@@ -24,8 +24,17 @@ FEW_ROWS = 20_000
 
 
 def inputs(data: Columns, contract: Contract) -> pd.DataFrame:
-    """Return the inputs of the pipeline, one row a row of `data`."""
-    return pd.DataFrame(encode(data, contract))
+    """Return the inputs of the pipeline, one row a row of `data`.
+
+    Numbers are rounded to single precision, which is what the exported model computes with: both then see the same.
+    """
+    encoded = encode(data, contract)
+    return pd.DataFrame(
+        {
+            name: values if values.dtype == object else single(values).astype(np.float64)
+            for name, values in encoded.items()
+        }
+    )
 
 
 def build(choice: ModelChoice, contract: Contract, seed: int, *, calibrate: bool = False) -> Pipeline:

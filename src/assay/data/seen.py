@@ -1,0 +1,27 @@
+"""What the training rows held: where an answer is an extrapolation."""
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.compute as pc
+
+from assay.contract.request import json_value
+from assay.contract.spec import Category, Contract, Integer, Number, Time
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def seen(table: "pa.Table", contract: Contract) -> dict[str, list[Any]]:
+    """Return for each number, whole number and time its least and largest value, for each category its values.
+
+    As JSON values that a request may hold; a column that is empty has none.
+    """
+    found: dict[str, list[Any]] = {}
+    for name, column in contract.features.items():
+        match column:
+            case Number() | Integer() | Time():
+                ends = [pc.min(table[name]).as_py(), pc.max(table[name]).as_py()]
+                found[name] = [] if ends[0] is None else [json_value(end, column) for end in ends]
+            case Category():
+                found[name] = sorted(set(table[name].to_pylist()) - {None})
+    return found

@@ -1,0 +1,41 @@
+"""Scores from the exported model. Needs onnxruntime, and nothing that it was made with."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from assay.contract.spec import Contract
+from assay.data.columns import Columns, single
+from model.features import encode
+
+Score = Callable[[Columns], np.ndarray]
+NUMBERS, TEXTS = "packed numbers", "packed texts"
+
+
+def scorer(model: bytes | Path, contract: Contract) -> Score:
+    """Return a function from columns to scores, as `assay.training.fitting.scores` gives them, that runs the graph.
+
+    One thread: a service has one worker a processor, and a prediction takes microseconds.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    source = model if isinstance(model, bytes) else str(model)
+    session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    wanted = [session.get_outputs()[-1].name]
+    is_number = contract.task == "regression"
+
+    def score(data: Columns) -> np.ndarray:
+        result = session.run(wanted, tensors(encode(data, contract)))[0].astype(np.float64)
+        return result[:, 0] if is_number else result
+
+    return score
+
+
+def tensors(inputs: Columns) -> dict[str, np.ndarray]:
+    """Return what the graph takes: float32 numbers and texts, each of shape (rows, columns), in the order of inputs."""
+    numbers = [values for values in inputs.values() if values.dtype != object]
+    texts = [values for values in inputs.values() if values.dtype == object]
+    packed = {NUMBERS: single(np.array(numbers)).T} if numbers else {}
+    return packed | ({TEXTS: np.array(texts, dtype=object).T} if texts else {})

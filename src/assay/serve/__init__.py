@@ -1,0 +1,1 @@
+"""The service: the trained model behind HTTP, through BentoML."""

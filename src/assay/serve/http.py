@@ -1,0 +1,216 @@
+"""HTTP in front of BentoML: the endpoints of the model, answered before any middleware.
+
+BentoML's own path costs ten times what a prediction does. So requests to the model's endpoints are answered here, and
+everything else (/livez, /readyz, /metrics, its OpenAPI page) is handed on.
+
+What is admitted is bounded by time, not by number. One turn of the event loop first reads every socket that has
+something, and then runs every request that is whole. Under overload a turn would last as long as all that wait need;
+so requests that are run after a turn has lasted `wait_ms` are refused, which costs little, and no accepted request
+waits for more than about two turns.
+"""
+
+import asyncio
+import hmac
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import orjson
+
+from assay.serve.metrics import Traffic
+from assay.serve.serving import ENDPOINTS, JSON, Call, Refused, Serving
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+logger = logging.getLogger("bentoml.assay")
+
+# A body larger than this is worked on beside the event loop.
+LARGE = 64 * 1024
+BODY_SECONDS = 10.0
+# How long a large request may wait for others.
+ASIDE_SECONDS = 2.0
+
+
+class Turns:
+    """How long the current turn of the event loop has lasted."""
+
+    def __init__(self, after: Callable[[], None]) -> None:
+        """Call `after` at the end of every turn in which there was a request."""
+        self._after = after
+        self._started = 0.0
+
+    def lasted(self) -> float:
+        """Return for how many seconds requests have been answered in this turn."""
+        now = time.perf_counter()
+        if not self._started:
+            self._started = now
+            # Runs when all that was ready has run.
+            asyncio.get_running_loop().call_soon(self._end)
+        return now - self._started
+
+    def _end(self) -> None:
+        self._started = 0.0
+        self._after()
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int, seconds: float) -> bytes:
+    """Return the body of a request; raises Refused for one that is too large, or too slow to come."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and int(value) > limit:
+            raise _too_large(limit)
+    message = await receive()
+    body = bytes(message.get("body", b""))
+    if not message.get("more_body"):
+        return body
+    parts, size = [body], len(body)
+    try:
+        async with asyncio.timeout(seconds):
+            while message.get("more_body"):
+                if size > limit:
+                    raise _too_large(limit)
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Refused(400, "the client went away", reason="disconnected")
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+    except TimeoutError:
+        raise Refused(408, f"the body did not arrive within {seconds:g} seconds", reason="slow") from None
+    if size > limit:
+        raise _too_large(limit)
+    return b"".join(parts)
+
+
+def _too_large(limit: int) -> Refused:
+    return Refused(413, f"the body is larger than {limit} bytes", reason="too large")
+
+
+def header(scope: Scope, wanted: bytes) -> bytes:
+    """Return the value of a header, empty where there is none."""
+    for name, value in scope["headers"]:
+        if name == wanted:
+            return bytes(value)
+    return b""
+
+
+async def send_answer(send: Send, status: int, body: bytes, kind: bytes = JSON, *, more: Iterable[Any] = ()) -> None:
+    """Send a whole answer."""
+    headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), *more]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+class Front:
+    """An ASGI application that answers the endpoints of the model, and hands everything else on."""
+
+    def __init__(self, app: App, serving: Callable[[], Serving], traffic: Traffic) -> None:
+        """Take what everything else goes to, the model once it is loaded, and what counts requests."""
+        self._app = app
+        self._serving = serving
+        self._traffic = traffic
+        self._turns = Turns(self._flush)
+        self._aside = Aside()
+        key = os.environ.get("ASSAY_API_KEY", "")
+        self._key = key.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path = scope["path"]
+        endpoint = ENDPOINTS.get(path)
+        if endpoint is None:
+            await self._hand_on(scope, receive, send)
+            return
+        started = time.perf_counter()
+        serving = self._serving()
+        more: list[tuple[bytes, bytes]] = []
+        kind = JSON
+        try:
+            if self._key:
+                self._authorise(scope)
+            if scope["method"] not in endpoint.methods:
+                more = [(b"allow", ", ".join(endpoint.methods).encode())]
+                raise Refused(405, f"{path} takes {' or '.join(endpoint.methods)}", reason="method")
+            body = b""
+            if scope["method"] == "POST":
+                body = await read_body(scope, receive, serving.max_body, BODY_SECONDS)
+            if self._turns.lasted() > serving.wait:
+                raise Refused(503, "too many requests at once", reason="overload")
+            call = Call(body, scope)
+            if len(body) > LARGE:
+                kind, answer = await self._aside.run(lambda: endpoint.answer(serving, call), len(body))
+            else:
+                kind, answer = endpoint.answer(serving, call)
+            status = 200
+        except Refused as refused:
+            status, answer = refused.status, _error(refused.error, refused.problems)
+            serving.metrics.add("refused", refused.reason or str(status))
+            if status == 503:
+                more = [(b"retry-after", b"1")]
+            if status in (408, 413):
+                # What is left of the body is not waited for.
+                more = [(b"connection", b"close")]
+            elif status == 401:
+                more = [(b"www-authenticate", b"Bearer")]
+        except Exception:
+            logger.exception("%s failed", path)
+            status, kind, answer = 500, JSON, _error("an unexpected error, which the log of the service tells about")
+        await send_answer(send, status, answer, kind if status == 200 else JSON, more=more)
+        self._traffic.add(path, status, time.perf_counter() - started)
+        self._turns.lasted()
+
+    async def _hand_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/docs":
+            # BentoML has its OpenAPI page at /, where the page of the model is here.
+            scope = {**scope, "path": "/", "raw_path": b"/"}
+        if scope["path"] == "/metrics":
+            self._flush()
+        await self._app(scope, receive, send)
+
+    def _authorise(self, scope: Scope) -> None:
+        given = header(scope, b"authorization").removeprefix(b"Bearer ")
+        if not hmac.compare_digest(given, self._key):
+            raise Refused(401, "an API key is needed, as `Authorization: Bearer ...`", reason="unauthorised")
+
+    def _flush(self) -> None:
+        self._traffic.flush()
+        self._serving().flush()
+
+
+class Aside:
+    """Runs what takes long beside the event loop, one at a time; refuses what would wait too long."""
+
+    def __init__(self) -> None:
+        """Start with no idea of the speed."""
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="large")
+        self._waiting = 0
+        self._bytes_per_second = 1e6
+
+    async def run(self, work: Callable[[], Any], size: int) -> Any:
+        """Return what `work` on so many bytes returns; raises Refused when the thread is busy for long."""
+        if self._waiting / self._bytes_per_second > ASIDE_SECONDS:
+            raise Refused(503, "too many large requests at once", reason="overload")
+        self._waiting += size
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._timed, work, size)
+        finally:
+            self._waiting -= size
+
+    def _timed(self, work: Callable[[], Any], size: int) -> Any:
+        started = time.perf_counter()
+        try:
+            return work()
+        finally:
+            speed = size / (time.perf_counter() - started)
+            self._bytes_per_second += 0.2 * (speed - self._bytes_per_second)
+
+
+def _error(error: str, problems: Iterable[str] = ()) -> bytes:
+    return orjson.dumps({"error": error, "problems": list(problems)})

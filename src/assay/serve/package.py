@@ -1,0 +1,116 @@
+"""The package that is served: models/ as the pipeline left it, whose parts have to belong together."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assay.contract.spec import CONTRACT, Contract, load_contract
+from assay.data.columns import Columns, length, take
+from assay.errors import InputError
+from assay.export.scorer import Score, scorer
+from assay.files import read_json, sha256
+from assay.serve.rows import Rows
+
+# What answers, in either form; the versions it was made with are in model.json.
+LIBRARIES = {"onnx": ("onnxruntime",), "skops": ("scikit-learn", "skops")}
+# The requirements that lack nothing, in either form.
+LOCKS = {"onnx": "requirements/serve.txt", "skops": "requirements/serve-sklearn.txt"}
+
+
+@dataclass(frozen=True)
+class Package:
+    """A model as it is served; `about` is its model.json, `version` tells it from every other model."""
+
+    version: str
+    about: Mapping[str, Any]
+    card: str
+    metrics: Mapping[str, Any]
+    contract: Contract
+    score: Score
+    examples: list[dict[str, Any]]
+    background: Columns
+
+    @property
+    def threshold(self) -> float | None:
+        """The probability of the positive class from which on it is answered."""
+        value = self.about["threshold"]
+        return None if value is None else float(value)
+
+
+def load_package(models: Path, root: Path, tolerance: float) -> Package:
+    """Load the model in a folder, for the project in another.
+
+    Raises InputError where its files, the contract or the libraries here are not those it was made with, or where it
+    does not answer the examples that came with it as the scikit-learn pipeline did, within `tolerance` (of the spread
+    of the answers, for numbers).
+    """
+    about = read_json(models / "model.json")
+    contract = load_contract(root / CONTRACT)
+    if about["contract_sha256"] != sha256(root / CONTRACT):
+        raise InputError(f"{CONTRACT}: is not the contract that {models} was made for; run `dvc repro`")
+    for name, digest in about["files_sha256"].items():
+        if not (models / name).exists():
+            raise InputError(f"{models / name}: there is no such file, and model.json describes it; run `dvc repro`")
+        if sha256(models / name) != digest:
+            raise InputError(f"{models / name}: is not the file that model.json describes; run `dvc repro`")
+    form = about["served"]
+    _check_libraries(form, about["versions"])
+    examples = read_json(models / "examples.json")
+    package = Package(
+        version=about["files_sha256"][f"model.{form}"][:12],
+        about=about,
+        card=(models / "card.md").read_text(encoding="utf-8"),
+        metrics=read_json(root / "metrics.json")["test"] if (root / "metrics.json").exists() else {},
+        contract=contract,
+        score=_score(form, models, contract),
+        examples=examples["rows"],
+        background=_columns(examples["background"], contract),
+    )
+    _check_answers(package, np.array(examples["scores"]), tolerance)
+    return package
+
+
+def _score(form: str, models: Path, contract: Contract) -> Score:
+    if form == "onnx":
+        return scorer(models / "model.onnx", contract)
+    from assay.training.fitting import scores
+    from assay.training.store import load_pipeline
+
+    pipeline = load_pipeline(models / "model.skops")
+    return lambda data: scores(pipeline, data, contract)
+
+
+def _check_libraries(form: str, made_with: Mapping[str, str]) -> None:
+    for library in LIBRARIES[form]:
+        try:
+            here = version(library)
+        except PackageNotFoundError:
+            raise InputError(f"the model is served by {library}, which is not installed: use {LOCKS[form]}") from None
+        if here.split(".")[:2] != made_with[library].split(".")[:2]:
+            raise InputError(
+                f"the model was made with {library} {made_with[library]}, and here is {here}: use {LOCKS[form]}"
+            )
+
+
+def _check_answers(package: Package, wanted: np.ndarray, tolerance: float) -> None:
+    """Compare the answers to the examples, together and one by one, with those of the pipeline."""
+    data = _columns(package.examples, package.contract)
+    together = package.score(data)
+    alone = np.concatenate([package.score(take(data, np.array([row]))) for row in range(length(data))])
+    scale = (float(wanted.std()) or 1.0) if package.contract.task == "regression" else 1.0
+    apart = float(max(np.abs(together - wanted).max(), np.abs(alone - wanted).max())) / scale
+    # Written so that NaN fails too.
+    if not apart <= tolerance:
+        raise InputError(
+            f"the model answers the rows of examples.json otherwise than the pipeline did: by {apart:.3g}, where "
+            f"{tolerance:g} is tolerated; run `dvc repro`"
+        )
+
+
+def _columns(rows: list[dict[str, Any]], contract: Contract) -> dict[str, np.ndarray]:
+    return Rows(contract, len(rows)).read(json.dumps({"rows": rows}).encode())
