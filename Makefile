@@ -51,7 +51,7 @@ lock: $(VENV)/.setup  ## resolve the requirements anew, to the newest releases t
 			--python-version 3.11 --fork-strategy fewest requirements/$$use.in \
 			--output-file requirements/$$use.txt || exit 1; \
 	done
-	@for use in setup train serve mlflow remotes readers; do \
+	@for use in setup train serve serve-sklearn mlflow remotes readers; do \
 		$(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --universal \
 			--python-version 3.11 --fork-strategy fewest requirements/$$use.in \
 			--constraint requirements/dev.txt --output-file requirements/$$use.txt || exit 1; \
