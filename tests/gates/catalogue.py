@@ -500,10 +500,11 @@ def jumpy(project: Project, seed: int) -> None:
     """The third decimal of one input decides: a feature that no one can measure."""
     project.edit(
         "src/model/features.py",
-        "            return {name: number, **gap}",
-        '            if "worst" in name:\n'
-        "                number = np.where(np.floor(number * 1000) % 2, number, number.mean())\n"
-        "            return {name: number, **gap}",
+        "                inputs[name] = data[name]\n",
+        "                number = data[name]\n"
+        '                if "worst" in name:\n'
+        "                    number = np.where(np.floor(number * 1000) % 2, number, number.mean())\n"
+        "                inputs[name] = number\n",
     )
 
 
@@ -568,7 +569,9 @@ def dependency_forgotten(project: Project, seed: int) -> None:
         "from assay.errors import InputError\n",
         "from assay.errors import InputError\nfrom model.ratios import LARGEST as LARGEST_RATIO\n",
     )
-    project.edit("src/model/features.py", "-LARGEST, LARGEST)", "-min(LARGEST, 1e30 * LARGEST_RATIO), LARGEST)")
+    project.edit(
+        "src/model/features.py", "inputs[name] = data[name]", "inputs[name] = np.minimum(data[name], 1e30 * LARGEST_RATIO)"
+    )
 
 
 def dependency_removed(project: Project, seed: int) -> None:
@@ -887,13 +890,13 @@ def function_pulled_out(project: Project, seed: int) -> None:
     """A few lines of the features as a function of their own."""
     project.edit(
         "src/model/features.py",
-        "            number = np.clip(values, -LARGEST, LARGEST).astype(np.float32).astype(np.float64)\n",
-        "            number = _single(values)\n",
+        "        missing = np.isnan([data[name] for name in gaps]).astype(np.float64)\n",
+        "        missing = _missing(data, gaps)\n",
     )
     project.append(
         "src/model/features.py",
-        "\n\ndef _single(values: np.ndarray) -> np.ndarray:\n"
-        "    return np.clip(values, -LARGEST, LARGEST).astype(np.float32).astype(np.float64)\n",
+        "\n\ndef _missing(data: Columns, gaps: list[str]) -> np.ndarray:\n"
+        "    return np.isnan([data[name] for name in gaps]).astype(np.float64)\n",
     )
 
 
