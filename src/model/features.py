@@ -30,19 +30,18 @@ def encode(data: Columns, contract: Contract) -> dict[str, np.ndarray]:
     gaps: list[str] = []
     made = 0
     for name, column in contract.features.items():
-        match column:
-            case Time():
-                parts = _time_parts(data[name])
-                inputs |= {f"{name}:{part}": number for part, number in zip(TIME_PARTS, parts, strict=True)}
-                made += len(parts)
-            case Category() | Text():
-                inputs[name] = np.array([MISSING if value is None else value for value in data[name]], dtype=object)
-                made += 1
-            case _:
-                inputs[name] = data[name]
-                made += 1
-                if column.missing == "allow":
-                    gaps.append(name)
+        if column.kind == "time":
+            parts = _time_parts(data[name])
+            inputs |= {f"{name}:{part}": number for part, number in zip(TIME_PARTS, parts, strict=True)}
+            made += len(parts)
+        elif column.kind in ("category", "text"):
+            inputs[name] = np.array([MISSING if value is None else value for value in data[name]], dtype=object)
+            made += 1
+        else:
+            inputs[name] = data[name]
+            made += 1
+            if column.missing == "allow":
+                gaps.append(name)
     if gaps:
         # All at once: the service encodes one row at a time, and a call costs more than its work.
         missing = np.isnan([data[name] for name in gaps]).astype(np.float64)

@@ -500,11 +500,11 @@ def jumpy(project: Project, seed: int) -> None:
     """The third decimal of one input decides: a feature that no one can measure."""
     project.edit(
         "src/model/features.py",
-        "                inputs[name] = data[name]\n",
-        "                number = data[name]\n"
-        '                if "worst" in name:\n'
-        "                    number = np.where(np.floor(number * 1000) % 2, number, number.mean())\n"
-        "                inputs[name] = number\n",
+        "            inputs[name] = data[name]\n",
+        "            number = data[name]\n"
+        '            if "worst" in name:\n'
+        "                number = np.where(np.floor(number * 1000) % 2, number, number.mean())\n"
+        "            inputs[name] = number\n",
     )
 
 

@@ -191,7 +191,7 @@ class Contract(Frozen):
     @property
     def features(self) -> dict[str, Feature]:
         """The columns a model may use, in the order of the file."""
-        return {name: column for name, column in self.columns.items() if isinstance(column, Feature)}
+        return {name: column for name, column in self.columns.items() if column.kind not in ("id", "ignored")}
 
     @property
     def target_column(self) -> Number | Category:

@@ -63,12 +63,25 @@ def _pack_inputs(graph: onnx.GraphProto) -> None:
     """Let a graph take its columns as one matrix of numbers and one of texts: a request is then few Python objects."""
     columns = list(graph.input)
     del graph.input[:]
-    for name, kind in PACKED.items():
+    for packed, kind in PACKED.items():
         parts = [column.name for column in columns if column.type.tensor_type.elem_type == kind]
         if parts:
-            graph.input.append(onnx.helper.make_tensor_value_info(name, kind, [None, len(parts)]))
-            split = onnx.helper.make_node("Split", [name], parts, name=f"Split_{name}", axis=1, num_outputs=len(parts))
-            graph.node.insert(0, split)
+            graph.input.append(onnx.helper.make_tensor_value_info(packed, kind, [None, len(parts)]))
+            _take_from(graph, packed, parts)
+
+
+def _take_from(graph: onnx.GraphProto, packed: str, parts: list[str]) -> None:
+    """Let the columns of a graph be those of a matrix; where some are put together, they are taken together."""
+    joining = [node for node in graph.node if node.op_type == "Concat" and set(node.input) <= set(parts)]
+    for node in joining:
+        index = np.array([parts.index(name) for name in node.input], dtype=np.int64)
+        graph.initializer.append(onnx.numpy_helper.from_array(index, f"index {node.output[0]}"))
+        node.CopyFrom(
+            onnx.helper.make_node("Gather", [packed, f"index {node.output[0]}"], node.output, name=node.name, axis=1)
+        )
+    if any(name in parts for node in graph.node for name in node.input):
+        split = onnx.helper.make_node("Split", [packed], parts, name=f"Split {packed}", axis=1, num_outputs=len(parts))
+        graph.node.insert(0, split)
 
 
 def _append_growth(graph: onnx.GraphProto, estimator: LogBoosting, time: str) -> None:

@@ -37,5 +37,10 @@ def tensors(inputs: Columns) -> dict[str, np.ndarray]:
     """Return what the graph takes: float32 numbers and texts, each of shape (rows, columns), in the order of inputs."""
     numbers = [values for values in inputs.values() if values.dtype != object]
     texts = [values for values in inputs.values() if values.dtype == object]
-    packed = {NUMBERS: single(np.array(numbers)).T} if numbers else {}
-    return packed | ({TEXTS: np.array(texts, dtype=object).T} if texts else {})
+    packed = {NUMBERS: single(_matrix(numbers))} if numbers else {}
+    return packed | ({TEXTS: _matrix(texts)} if texts else {})
+
+
+def _matrix(columns: list[np.ndarray]) -> np.ndarray:
+    # Much faster than stacking for a single row, which is what a service mostly has.
+    return np.concatenate(columns).reshape(len(columns), -1).T
