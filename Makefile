@@ -7,7 +7,7 @@ UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro tune pr test lint format bench gate-bench lock clean
+.PHONY: help repro tune pr serve bento test lint format bench gate-bench lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -21,6 +21,14 @@ tune: $(VENV)/.train  ## search for a better model, and write what was found int
 
 pr: $(VENV)/.train  ## all that a pull request runs, against BASE (default: the merge base with main)
 	@assay pr
+
+serve: $(VENV)/.train  ## serve the model on port 3000
+	@assay repro > /dev/null
+	@bentoml serve
+
+bento: $(VENV)/.train  ## pack the model and its service as a Bento
+	@assay repro > /dev/null
+	@bentoml build
 
 test: $(VENV)/.dev  ## all tests
 	@pytest --numprocesses auto --dist loadgroup

@@ -9,6 +9,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 sys.path.insert(0, str(Path(__file__).parent / "src"))
 
-from assay.serve.service import Assay  # noqa: E402
+from assay.serve.service import Assay
 
 __all__ = ["Assay"]

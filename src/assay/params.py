@@ -186,11 +186,12 @@ class Gates(Frozen):
 
 
 class Serve(Frozen):
-    """The service: how much a request may hold, and for how long one may wait when there are too many."""
+    """The service: how much a request may hold, how long one may wait for others, and whether predictions are logged."""
 
     max_rows: int = Field(ge=1, le=1_000_000)
     max_body_mb: float = Field(gt=0)
     wait_ms: float = Field(gt=0)
+    log: bool
 
 
 class Remote(Frozen):

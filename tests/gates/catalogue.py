@@ -570,7 +570,9 @@ def dependency_forgotten(project: Project, seed: int) -> None:
         "from assay.errors import InputError\nfrom model.ratios import LARGEST as LARGEST_RATIO\n",
     )
     project.edit(
-        "src/model/features.py", "inputs[name] = data[name]", "inputs[name] = np.minimum(data[name], 1e30 * LARGEST_RATIO)"
+        "src/model/features.py",
+        "inputs[name] = data[name]",
+        "inputs[name] = np.minimum(data[name], 1e30 * LARGEST_RATIO)",
     )
 
 

@@ -15,7 +15,7 @@ from assay.contract.spec import Boolean, Category, Contract, Feature, Integer, N
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-def request_model(contract: Contract, max_rows: int) -> type[BaseModel]:
+def request_model(contract: Contract, max_rows: int, name: str = "Request") -> type[BaseModel]:
     """Return the model of `{"rows": [{...}, ...]}`, with 1 to `max_rows` rows of the contract's features.
 
     Takes nothing for something else: no text for a number, no key that is not a feature. A whole number may be
@@ -28,7 +28,7 @@ def request_model(contract: Contract, max_rows: int) -> type[BaseModel]:
     }
     row = create_model("Row", __config__=_STRICT, **fields)
     rows = Annotated[list[row], Field(min_length=1, max_length=max_rows)]  # type: ignore[valid-type]
-    return create_model("Request", __config__=_STRICT, rows=(rows, ...))
+    return create_model(name, __config__=_STRICT, rows=(rows, ...))
 
 
 def field_names(contract: Contract) -> dict[str, str]:

@@ -58,7 +58,7 @@ def take(data: Columns, index: np.ndarray) -> dict[str, np.ndarray]:
 
 def single(numbers: np.ndarray) -> np.ndarray:
     """Return numbers in single precision, with what the exported model computes: the largest one for larger ones."""
-    return np.minimum(np.maximum(numbers, -LARGEST), LARGEST).astype(np.float32)
+    return np.asarray(np.minimum(np.maximum(numbers, -LARGEST), LARGEST), dtype=np.float32)
 
 
 def length(data: Columns) -> int:

@@ -1,7 +1,6 @@
 """The exported model: an ONNX graph of the whole pipeline, and proof that it answers as the pipeline does."""
 
 import copy
-from pathlib import Path
 from typing import Any
 
 import numpy as np

@@ -27,7 +27,7 @@ def scorer(model: bytes | Path, contract: Contract) -> Score:
     is_number = contract.task == "regression"
 
     def score(data: Columns) -> np.ndarray:
-        result = session.run(wanted, tensors(encode(data, contract)))[0].astype(np.float64)
+        result = np.asarray(session.run(wanted, tensors(encode(data, contract)))[0], dtype=np.float64)
         return result[:, 0] if is_number else result
 
     return score

@@ -11,6 +11,7 @@ from assay.contract.spec import Integer, Number, Time
 from assay.data.columns import Columns
 from assay.serve.package import Package
 
+
 class Answers:
     """What one model answers."""
 

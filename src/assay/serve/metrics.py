@@ -25,6 +25,10 @@ class Metrics:
             "violations": client.Counter("assay_contract_violations", "Rows that break the contract", ["column"]),
             "unknown": client.Counter("assay_unknown_categories", "Categories the contract does not know", ["column"]),
             "warnings": client.Counter("assay_warnings", "Values outside of the training rows", ["column"]),
+            "challenger_failures": client.Counter(
+                "assay_challenger_failures", "Requests that a challenger failed to answer", ["challenger"]
+            ),
+            "traffic_errors": client.Counter("assay_traffic_errors", "Versions of traffic.yaml that were wrong", []),
             "refused": client.Counter("assay_refused_requests", "Requests without an answer", ["reason"]),
             "dropped": client.Counter("assay_unlogged_predictions", "Predictions that the log had no room for", []),
         }
@@ -77,7 +81,7 @@ class Metrics:
         return child
 
 
-class Traffic:
+class Requests:
     """BentoML's metrics of requests, for those that are answered in front of it."""
 
     def __init__(self, counting: Any, labels: dict[str, str]) -> None:

@@ -112,5 +112,5 @@ def _check_answers(package: Package, wanted: np.ndarray, tolerance: float) -> No
         )
 
 
-def _columns(rows: list[dict[str, Any]], contract: Contract) -> dict[str, np.ndarray]:
+def _columns(rows: list[dict[str, Any]], contract: Contract) -> Columns:
     return Rows(contract, len(rows)).read(json.dumps({"rows": rows}).encode())

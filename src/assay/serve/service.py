@@ -2,10 +2,12 @@
 
 import gc
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import bentoml
+import orjson
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.context import server_context
 from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
@@ -16,24 +18,25 @@ from assay.contract.request import request_model
 from assay.contract.spec import CONTRACT, load_contract
 from assay.params import PARAMS, load_params
 from assay.serve import shapes
-from assay.serve.http import App, Front
-from assay.serve.metrics import Traffic
-from assay.serve.serving import Serving, load_serving
+from assay.serve.front import App, Front
+from assay.serve.metrics import Requests
+from assay.serve.serving import MOST_EXPLAINED, Call, Serving, load_serving
 
 ROOT = Path(__file__).resolve().parents[3]
 
 contract = load_contract(ROOT / CONTRACT)
 params = load_params(ROOT / PARAMS)
-Request = request_model(contract, params.serve.max_rows)
+Rows = request_model(contract, params.serve.max_rows, "Rows")
+FewRows = request_model(contract, MOST_EXPLAINED, "FewRows")
 
 
-class Fronted(bentoml.Service):
+class Fronted(bentoml.Service):  # type: ignore[misc]
     """A BentoML service whose endpoints are answered in front of BentoML's own path."""
 
     def to_asgi(self, is_main: bool = True) -> App:
         """Return the application that the server runs."""
         app = super().to_asgi(is_main)
-        # One that both sides count with: names of metrics are there once.
+        # One that both sides count with, for a metric can be made only once.
         counting = RunnerTrafficMetricsMiddleware(app, namespace="bentoml_service")
         counting._setup()
 
@@ -46,11 +49,11 @@ class Fronted(bentoml.Service):
             for entry in app.user_middleware
         ]
         labels = {
-            "service_name": server_context.bento_name,
-            "service_version": server_context.bento_version,
-            "runner_name": server_context.service_name,
+            "service_name": str(server_context.bento_name),
+            "service_version": str(server_context.bento_version),
+            "runner_name": str(server_context.service_name),
         }
-        return Front(app, lambda: Model.current, Traffic(counting, labels))
+        return Front(app, lambda: Model.current, Requests(counting, labels))
 
 
 class Model:
@@ -81,7 +84,31 @@ class Assay:
         """Say whether an example is answered."""
         return self.serving.is_ready()
 
-    @bentoml.api(input_spec=Request, output_spec=shapes.Predictions)
-    def predict(self, **body: Any) -> Any:
+    @bentoml.on_shutdown
+    def close(self) -> None:
+        """Write what is waiting to be written."""
+        self.serving.close()
+
+    @bentoml.api(input_spec=Rows, output_spec=shapes.Predictions)
+    def predict(self, rows: list[dict[str, Any]]) -> Any:
         """Predict rows."""
-        raise NotImplementedError
+        return self._answer(Serving.predict, {"rows": rows})
+
+    @bentoml.api(input_spec=FewRows, output_spec=shapes.Explanations)
+    def explain(self, rows: list[dict[str, Any]]) -> Any:
+        """Say what each column of a few rows contributes to the score."""
+        return self._answer(Serving.explain, {"rows": rows})
+
+    @bentoml.api(input_spec=shapes.Outcomes, output_spec=shapes.Received)
+    def feedback(self, outcomes: list[dict[str, Any]]) -> Any:
+        """Report what turned out to be true of predictions."""
+        return self._answer(Serving.feedback, {"outcomes": outcomes})
+
+    @bentoml.api(input_spec=shapes.Nothing, output_spec=shapes.About)
+    def model(self) -> Any:
+        """Say what the model is."""
+        return self._answer(Serving.about, {})
+
+    def _answer(self, endpoint: Callable[[Serving, Call], tuple[bytes, bytes]], body: dict[str, Any]) -> Any:
+        """Answer in this process, as over HTTP."""
+        return orjson.loads(endpoint(self.serving, Call(orjson.dumps(body), {"headers": []}))[1])

@@ -1,41 +1,37 @@
 """What the service answers, endpoint by endpoint, apart from HTTP itself."""
 
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 from pydantic import ValidationError
 
-from assay.contract.request import explain
+from assay.contract.request import explain, request_model
 from assay.contract.spec import Category
 from assay.data.columns import Columns, length
+from assay.evaluation.metrics import significant
 from assay.params import PARAMS, Params, load_params
-from assay.serve.answering import Answers
+from assay.serve import shapes
 from assay.serve.explaining import contributions
+from assay.serve.log import PredictionLog
 from assay.serve.metrics import Metrics
 from assay.serve.package import Package, load_package
-from assay.serve.page import page
+from assay.serve.refusal import Refused
 from assay.serve.rows import Rows
+from assay.serve.tables import ARROW, write_table
+from assay.serve.traffic import Contender, Router
 
 JSON = b"application/json"
 HTML = b"text/html; charset=utf-8"
 # So many problems of a request are told.
 TOLD = 100
 MOST_EXPLAINED = 10
-
-
-class Refused(Exception):  # noqa: N818
-    """A request that gets no answer, with the HTTP status and what is wrong with it."""
-
-    def __init__(self, status: int, error: str, problems: Iterable[str] = (), *, reason: str = "") -> None:
-        """Take the status, one line, what is wrong in detail, and the label under which it is counted."""
-        super().__init__(error)
-        self.status = status
-        self.error = error
-        self.problems = list(problems)
-        self.reason = reason
+WARM_UP = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,79 +52,178 @@ class Call:
 class Serving:
     """The loaded model and all that is around it."""
 
-    def __init__(self, package: Package, params: Params, metrics: Metrics) -> None:
+    def __init__(self, package: Package, root: Path, params: Params, metrics: Metrics) -> None:
         """Take a package that was found to be whole."""
         self.package = package
         self.contract = package.contract
         self.metrics = metrics
         self.wait = params.serve.wait_ms / 1000
         self.max_body = int(params.serve.max_body_mb * 1e6)
+        self.max_rows = params.serve.max_rows
         self.rows = Rows(package.contract, params.serve.max_rows)
-        self.answers = Answers(package)
-        self._page = page(package).encode()
+        self.router = Router(package, root, params.export.tolerance, metrics)
+        self.router.refresh()
+        self.router.watch()
+        self._log: PredictionLog | None = None
+        if params.serve.log:
+            self._log = PredictionLog(package.contract, lambda rows: metrics.add("dropped", number=rows))
+        self.row_ms = self._time_a_row()
 
-    def flush(self) -> None:
-        """Write what was counted."""
-        self.metrics.flush()
+    def close(self) -> None:
+        """Write what is waiting to be written."""
+        self.router.close()
+        if self._log:
+            self._log.close()
 
     def predict(self, call: Call) -> tuple[bytes, bytes]:
-        """Answer `{"rows": [{...}, ...]}`."""
-        data = self._read(call)
-        answers = self.answers
-        scores = answers.scores(data)
+        """Answer `{"rows": [{...}, ...]}`, or a table in Arrow's formats by one in the same."""
+        kind, data = self._read(call)
+        router = self.router
+        contender = router.choose(call.header(router.sticky)) if router.shares else router.champion
+        contender, scores = router.scores(contender, data)
+        answers = contender.answers
         warnings, columns = answers.warnings(data)
         told = answers.told(scores, warnings)
         self.metrics.predicted(answers.version, told, scores)
         if columns:
             self.metrics.add_all("warnings", columns)
+        if self._log:
+            self._log.predictions(answers.version, data, told, contender.name)
+        if router.shadows:
+            router.show(data, lambda shadow, found: self._seen_in_shadow(shadow, data, told, found))
+        if kind != JSON:
+            return kind, write_table(told, answers.version, kind)
         return JSON, orjson.dumps({"predictions": told, "model_version": answers.version})
 
     def explain(self, call: Call) -> tuple[bytes, bytes]:
         """Answer a few rows with what each column contributes to the score."""
-        data = self._read(call)
+        _, data = self._read(call)
         if length(data) > MOST_EXPLAINED:
-            raise Refused(422, f"rows: at most {MOST_EXPLAINED} rows are explained at once, got {length(data)}")
+            raise Refused(
+                413,
+                f"rows: at most {MOST_EXPLAINED} rows are explained at once, got {length(data)}",
+                reason="too large",
+            )
         found = contributions(self.package, data)
-        return JSON, orjson.dumps({"explanations": found, "model_version": self.answers.version})
+        return JSON, orjson.dumps({"explanations": found, "model_version": self.package.version})
 
-    def about(self, call: Call) -> tuple[bytes, bytes]:
+    def feedback(self, call: Call) -> tuple[bytes, bytes]:
+        """Take down what turned out to be true."""
+        try:
+            outcomes = shapes.Outcomes.model_validate_json(call.body).outcomes
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in problem["loc"]) or "the body"
+            status = 400 if problem["type"] == "json_invalid" else 422
+            raise Refused(status, f"{where}: {problem['msg']}", reason="contract") from None
+        classes = self.contract.classes
+        for number, outcome in enumerate(outcomes):
+            fits = outcome.outcome in classes if classes else not isinstance(outcome.outcome, str)
+            if not fits:
+                wanted = f"one of {', '.join(classes)}" if classes else "a number"
+                raise Refused(422, f"outcome {number}: expected {wanted}, got {outcome.outcome!r}", reason="contract")
+        if self._log:
+            self._log.outcomes([outcome.model_dump() for outcome in outcomes])
+        return JSON, orjson.dumps({"received": len(outcomes)})
+
+    def about(self, _: Call) -> tuple[bytes, bytes]:
         """Answer what the model is."""
-        package = self.package
-        return JSON, orjson.dumps(
+        return JSON, self._about
+
+    @cached_property
+    def _about(self) -> bytes:
+        package, contract = self.package, self.contract
+        about = {name: package.about[name] for name in ("served", "reason", "choice", "versions", "contract_sha256")}
+        return orjson.dumps(
             {
                 "model_version": package.version,
-                "name": package.contract.name,
-                "task": package.contract.task,
-                "classes": list(package.contract.classes),
+                "name": contract.name,
+                "task": contract.task,
+                "classes": list(contract.classes),
                 "threshold": package.threshold,
-                "served": package.about["served"],
-                "reason": package.about["reason"],
-                "choice": package.about["choice"],
-                "versions": package.about["versions"],
-                "contract": package.contract.model_dump(mode="json"),
-                "contract_sha256": package.about["contract_sha256"],
+                "row_ms": self.row_ms,
+                "contract": contract.model_dump(mode="json"),
                 "metrics": package.metrics,
                 "card": package.card,
+                **about,
             }
         )
 
-    def show(self, call: Call) -> tuple[bytes, bytes]:
+    def show(self, _: Call) -> tuple[bytes, bytes]:
         """Answer with the page for people."""
         return HTML, self._page
 
+    @cached_property
+    def _page(self) -> bytes:
+        # Imported when somebody looks: a service is to be ready soon.
+        from assay.serve.page import page
+
+        return page(self.package).encode()
+
+    def document(self, _: Call) -> tuple[bytes, bytes]:
+        """Answer with the OpenAPI document."""
+        return JSON, self._document
+
+    @cached_property
+    def _document(self) -> bytes:
+        from assay.serve.openapi import document
+
+        rows = request_model(self.contract, self.max_rows, "Rows")
+        few = request_model(self.contract, MOST_EXPLAINED, "FewRows")
+        return orjson.dumps(document(self.contract, self.package.version, predict=rows, explain=few))
+
     def is_ready(self) -> bool:
         """Answer an example, and say whether that went well."""
-        body = orjson.dumps({"rows": self.package.examples[:1]})
-        return bool(self.answers.told(self.answers.scores(self.rows.read(body)), {}))
+        answers = self.router.champion.answers
+        return bool(answers.told(answers.scores(self.rows.read(self._example())), {}))
 
-    def _read(self, call: Call) -> Columns:
+    def _example(self) -> bytes:
+        return orjson.dumps({"rows": self.package.examples[:1]})
+
+    def _time_a_row(self) -> float:
+        """Return what one row takes, in milliseconds, the median of some."""
+        took = []
+        for _ in range(WARM_UP):
+            started = time.perf_counter()
+            self.is_ready()
+            took.append(time.perf_counter() - started)
+        return significant(sorted(took)[WARM_UP // 2] * 1000, 3)
+
+    def _seen_in_shadow(self, shadow: Contender, data: Columns, told: list[dict[str, Any]], scores: np.ndarray) -> None:
+        """Take down what a shadow would have answered, under the names of the predictions that were given."""
+        answers = shadow.answers
+        given = answers.told(scores, {})
+        for own, one in zip(given, told, strict=True):
+            own["prediction_id"] = one["prediction_id"]
+        self.metrics.predicted(answers.version, given, scores)
+        if self._log:
+            self._log.predictions(answers.version, data, given, shadow.name)
+
+    def _read(self, call: Call) -> tuple[bytes, Columns]:
         kind = call.header(b"content-type").partition(b";")[0].strip().lower()
+        if kind in ARROW:
+            return kind, self._read_table(call.body, kind)
         if kind not in (JSON, b""):
-            raise Refused(415, f"the body has the type {kind.decode(errors='replace')!r}; {JSON.decode()} is taken")
+            taken = ", ".join(one.decode() for one in (JSON, *ARROW))
+            raise Refused(
+                415,
+                f"the body has the type {kind.decode(errors='replace')!r}; taken are {taken}",
+                reason="content type",
+            )
         try:
-            return self.rows.read(call.body)
+            return JSON, self.rows.read(call.body)
         except ValidationError as error:
             raise self._refusal(error) from None
+
+    def _read_table(self, body: bytes, kind: bytes) -> Columns:
+        from assay.serve.tables import read_table
+
+        data, violations = read_table(body, kind, self.contract, self.max_rows)
+        if violations:
+            self.metrics.add_all("violations", [violation.column for violation in violations])
+            said = [str(violation) for violation in violations]
+            raise Refused(422, said[0], said[:TOLD], reason="contract")
+        return data
 
     def _refusal(self, error: ValidationError) -> Refused:
         problems = error.errors(include_url=False)
@@ -148,20 +243,23 @@ class Serving:
 def load_serving(root: Path, models: Path, client: Any) -> Serving:
     """Load what is served; raises InputError for a package whose parts do not belong together."""
     params = load_params(root / PARAMS)
-    return Serving(load_package(models, root, params.export.tolerance), params, Metrics(client))
+    return Serving(load_package(models, root, params.export.tolerance), root, params, Metrics(client))
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What answers a path, and to which methods."""
+    """What answers a path, to which methods, and whether to all, also where there is an API key."""
 
     answer: Callable[[Serving, Call], tuple[bytes, bytes]]
     methods: tuple[str, ...]
+    is_open: bool = False
 
 
 ENDPOINTS = {
     "/predict": Endpoint(Serving.predict, ("POST",)),
     "/explain": Endpoint(Serving.explain, ("POST",)),
+    "/feedback": Endpoint(Serving.feedback, ("POST",)),
     "/model": Endpoint(Serving.about, ("GET", "HEAD", "POST")),
-    "/": Endpoint(Serving.show, ("GET", "HEAD")),
+    "/": Endpoint(Serving.show, ("GET", "HEAD"), is_open=True),
+    "/docs.json": Endpoint(Serving.document, ("GET", "HEAD"), is_open=True),
 }

@@ -1,20 +1,99 @@
-"""The shapes of answers, for the OpenAPI page and for BentoML's client."""
+"""The shapes of requests and answers, for the OpenAPI page and for BentoML's clients."""
 
-from pydantic import BaseModel
+from typing import Any
 
-
-class Prediction(BaseModel):
-    """What the model answers to a row."""
-
-    prediction: str | float
-    probabilities: dict[str, float] | None = None
-    decision: str | None = None
-    prediction_id: str
-    warnings: list[str] = []
+from pydantic import BaseModel, ConfigDict, Field
 
 
-class Predictions(BaseModel):
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+
+class Nothing(_Shape):
+    """A request that says nothing."""
+
+
+class Prediction(_Shape):
+    """What the model answers to a row: what is likeliest, and what to decide in view of what errors cost."""
+
+    prediction: str | float = Field(description="the likeliest class, or the number")
+    probabilities: dict[str, float] = Field(default={}, description="of each class")
+    decision: str = Field(default="", description="the class to act on: the positive one at or above the threshold")
+    prediction_id: str = Field(description="what to report the outcome under")
+    warnings: list[str] = Field(default=[], description="values outside of all that the model was trained on")
+
+
+class Predictions(_Shape):
     """The answers to rows, in their order."""
 
     predictions: list[Prediction]
     model_version: str
+
+
+class Contribution(_Shape):
+    """By how much a column moved the score."""
+
+    column: str
+    contribution: float
+
+
+class Explanation(_Shape):
+    """Why a score is what it is: the mean score of the background, and what each column adds to it."""
+
+    explains: str = Field(description="the class whose probability is explained, or the target")
+    score: float
+    background: float = Field(description="the mean score of rows that the model was trained on")
+    contributions: list[Contribution] = Field(description="they add up to the score less that of the background")
+
+
+class Explanations(_Shape):
+    """The explanations of rows, in their order."""
+
+    explanations: list[Explanation]
+    model_version: str
+
+
+class About(_Shape):
+    """What the model is."""
+
+    model_version: str
+    name: str
+    task: str
+    classes: list[str]
+    threshold: float | None
+    served: str = Field(description="onnx, or skops for the scikit-learn pipeline")
+    reason: str = Field(description="why it is not served as ONNX, if so")
+    row_ms: float = Field(description="what one row took when the service started, in milliseconds")
+    choice: dict[str, Any]
+    versions: dict[str, str]
+    contract: dict[str, Any]
+    contract_sha256: str
+    metrics: dict[str, Any]
+    card: str
+
+
+class Outcome(_Shape):
+    """What turned out to be true of a row that was predicted."""
+
+    prediction_id: str = Field(min_length=1, max_length=100)
+    outcome: str | float
+
+
+class Outcomes(_Shape):
+    """Outcomes that are now known."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    outcomes: list[Outcome] = Field(min_length=1, max_length=10_000)
+
+
+class Received(_Shape):
+    """How many outcomes were taken down."""
+
+    received: int
+
+
+class Error(_Shape):
+    """Why there is no answer."""
+
+    error: str
+    problems: list[str] = []

@@ -16,16 +16,18 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
-from assay.serve.metrics import Traffic
-from assay.serve.serving import ENDPOINTS, JSON, Call, Refused, Serving
+from assay.serve.metrics import Requests
+from assay.serve.refusal import Refused
+from assay.serve.serving import ENDPOINTS, JSON, Call, Endpoint, Serving
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Result = TypeVar("Result")
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 logger = logging.getLogger("bentoml.assay")
@@ -108,11 +110,11 @@ async def send_answer(send: Send, status: int, body: bytes, kind: bytes = JSON, 
 class Front:
     """An ASGI application that answers the endpoints of the model, and hands everything else on."""
 
-    def __init__(self, app: App, serving: Callable[[], Serving], traffic: Traffic) -> None:
+    def __init__(self, app: App, serving: Callable[[], Serving], requests: Requests) -> None:
         """Take what everything else goes to, the model once it is loaded, and what counts requests."""
         self._app = app
         self._serving = serving
-        self._traffic = traffic
+        self._requests = requests
         self._turns = Turns(self._flush)
         self._aside = Aside()
         key = os.environ.get("ASSAY_API_KEY", "")
@@ -133,38 +135,34 @@ class Front:
         more: list[tuple[bytes, bytes]] = []
         kind = JSON
         try:
-            if self._key:
-                self._authorise(scope)
-            if scope["method"] not in endpoint.methods:
-                more = [(b"allow", ", ".join(endpoint.methods).encode())]
-                raise Refused(405, f"{path} takes {' or '.join(endpoint.methods)}", reason="method")
-            body = b""
-            if scope["method"] == "POST":
-                body = await read_body(scope, receive, serving.max_body, BODY_SECONDS)
-            if self._turns.lasted() > serving.wait:
-                raise Refused(503, "too many requests at once", reason="overload")
-            call = Call(body, scope)
-            if len(body) > LARGE:
-                kind, answer = await self._aside.run(lambda: endpoint.answer(serving, call), len(body))
-            else:
-                kind, answer = endpoint.answer(serving, call)
+            kind, answer = await self._answer(serving, endpoint, scope, receive)
             status = 200
         except Refused as refused:
             status, answer = refused.status, _error(refused.error, refused.problems)
-            serving.metrics.add("refused", refused.reason or str(status))
-            if status == 503:
-                more = [(b"retry-after", b"1")]
-            if status in (408, 413):
-                # What is left of the body is not waited for.
-                more = [(b"connection", b"close")]
-            elif status == 401:
-                more = [(b"www-authenticate", b"Bearer")]
+            more = _more(status, endpoint)
+            serving.metrics.add("refused", refused.reason)
         except Exception:
             logger.exception("%s failed", path)
-            status, kind, answer = 500, JSON, _error("an unexpected error, which the log of the service tells about")
-        await send_answer(send, status, answer, kind if status == 200 else JSON, more=more)
-        self._traffic.add(path, status, time.perf_counter() - started)
+            status, answer = 500, _error("an unexpected error, which the log of the service tells about")
+        await send_answer(send, status, answer, kind, more=more)
+        self._requests.add(path, status, time.perf_counter() - started)
         self._turns.lasted()
+
+    async def _answer(
+        self, serving: Serving, endpoint: Endpoint, scope: Scope, receive: Receive
+    ) -> tuple[bytes, bytes]:
+        if self._key and not endpoint.is_open:
+            self._authorise(scope)
+        method = scope["method"]
+        if method not in endpoint.methods:
+            raise Refused(405, f"{scope['path']} takes {' or '.join(endpoint.methods)}", reason="method")
+        body = b"" if method != "POST" else await read_body(scope, receive, serving.max_body, BODY_SECONDS)
+        if self._turns.lasted() > serving.wait:
+            raise Refused(503, "too many requests at once", reason="overload")
+        call = Call(body, scope)
+        if len(body) > LARGE:
+            return await self._aside.run(lambda: endpoint.answer(serving, call), len(body))
+        return endpoint.answer(serving, call)
 
     async def _hand_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/docs":
@@ -180,8 +178,8 @@ class Front:
             raise Refused(401, "an API key is needed, as `Authorization: Bearer ...`", reason="unauthorised")
 
     def _flush(self) -> None:
-        self._traffic.flush()
-        self._serving().flush()
+        self._requests.flush()
+        self._serving().metrics.flush()
 
 
 class Aside:
@@ -193,7 +191,7 @@ class Aside:
         self._waiting = 0
         self._bytes_per_second = 1e6
 
-    async def run(self, work: Callable[[], Any], size: int) -> Any:
+    async def run(self, work: Callable[[], Result], size: int) -> Result:
         """Return what `work` on so many bytes returns; raises Refused when the thread is busy for long."""
         if self._waiting / self._bytes_per_second > ASIDE_SECONDS:
             raise Refused(503, "too many large requests at once", reason="overload")
@@ -203,13 +201,28 @@ class Aside:
         finally:
             self._waiting -= size
 
-    def _timed(self, work: Callable[[], Any], size: int) -> Any:
+    def _timed(self, work: Callable[[], Result], size: int) -> Result:
         started = time.perf_counter()
         try:
             return work()
         finally:
             speed = size / (time.perf_counter() - started)
             self._bytes_per_second += 0.2 * (speed - self._bytes_per_second)
+
+
+def _more(status: int, endpoint: Endpoint) -> list[tuple[bytes, bytes]]:
+    """Return the headers that belong to a refusal."""
+    match status:
+        case 401:
+            return [(b"www-authenticate", b"Bearer")]
+        case 405:
+            return [(b"allow", ", ".join(endpoint.methods).encode())]
+        case 408 | 413:
+            # What is left of the body is not waited for.
+            return [(b"connection", b"close")]
+        case 503:
+            return [(b"retry-after", b"1")]
+    return []
 
 
 def _error(error: str, problems: Iterable[str] = ()) -> bytes:
