@@ -186,7 +186,7 @@ class Gates(Frozen):
 
 
 class Serve(Frozen):
-    """The service: how much a request may hold, how long one may wait for others, and whether predictions are logged."""
+    """The service: how much a request may hold, how long one may wait for others, and whether it logs predictions."""
 
     max_rows: int = Field(ge=1, le=1_000_000)
     max_body_mb: float = Field(gt=0)
