@@ -188,6 +188,7 @@ class Gates(Frozen):
 class Serve(Frozen):
     """The service: how much a request may hold, how long one may wait for others, and whether it logs predictions."""
 
+    workers: int = Field(ge=1)
     max_rows: int = Field(ge=1, le=1_000_000)
     max_body_mb: float = Field(gt=0)
     wait_ms: float = Field(gt=0)

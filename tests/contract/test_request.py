@@ -225,10 +225,10 @@ def test_what_is_no_json_is_refused_in_one_line(text: str) -> None:
     assert "\n" not in told[0]
 
 
-def test_all_that_is_wrong_is_told_at_once() -> None:
+def test_all_that_is_wrong_with_the_first_wrong_row_is_told_at_once() -> None:
     body = as_json(row(), WARD)
     told = answers({"rows": [body, body | {"_x": "a", "c0": "b"}, body | {"schema": -4}]})
-    assert [line.split(":")[:2] for line in told] == [["row 1", " _x"], ["row 1", " c0"], ["row 2", " schema"]]
+    assert [line.split(":")[:2] for line in told] == [["row 1", " _x"], ["row 1", " c0"]]
 
 
 def test_a_column_may_have_any_name() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError, create_model
 from pydantic.config import JsonDict
 
 from assay.config import did_you_mean
@@ -27,7 +27,8 @@ def request_model(contract: Contract, max_rows: int, name: str = "Request") -> t
         for number, (name, column) in enumerate(contract.features.items())
     }
     row = create_model("Row", __config__=_STRICT, **fields)
-    rows = Annotated[list[row], Field(min_length=1, max_length=max_rows)]  # type: ignore[valid-type]
+    # Not beyond the first row that is wrong: to tell of ten thousand would take seconds.
+    rows = Annotated[list[row], Field(min_length=1, max_length=max_rows), FailFast()]  # type: ignore[valid-type]
     return create_model(name, __config__=_STRICT, rows=(rows, ...))
 
 

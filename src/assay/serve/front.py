@@ -144,6 +144,8 @@ class Front:
         except Exception:
             logger.exception("%s failed", path)
             status, answer = 500, _error("an unexpected error, which the log of the service tells about")
+        if serving.is_ending:
+            more = [*more, (b"connection", b"close")]
         await send_answer(send, status, answer, kind, more=more)
         self._requests.add(path, status, time.perf_counter() - started)
         self._turns.lasted()
@@ -186,10 +188,10 @@ class Aside:
     """Runs what takes long beside the event loop, one at a time; refuses what would wait too long."""
 
     def __init__(self) -> None:
-        """Start with no idea of the speed."""
+        """Start with a guess at the speed."""
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="large")
         self._waiting = 0
-        self._bytes_per_second = 1e6
+        self._bytes_per_second = 1e7
 
     async def run(self, work: Callable[[], Result], size: int) -> Result:
         """Return what `work` on so many bytes returns; raises Refused when the thread is busy for long."""

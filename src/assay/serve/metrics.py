@@ -18,6 +18,7 @@ class Metrics:
 
     def __init__(self, client: Any) -> None:
         """Register with BentoML's Prometheus client."""
+        self.client = client
         self._counters = {
             "predictions": client.Counter(
                 "assay_predictions", "Predictions by the version of the model and the class", ["version", "prediction"]

@@ -1,6 +1,8 @@
 """The page for people: a form made from the contract, and the model card."""
 
 import json
+from base64 import b64encode
+from hashlib import sha256
 from pathlib import Path
 
 from jinja2 import Environment
@@ -10,7 +12,7 @@ from markupsafe import Markup
 from assay.contract import rules
 from assay.serve.package import Package
 
-TEMPLATE = Path(__file__).with_name("page.html")
+TEMPLATE, SCRIPT = (Path(__file__).with_name(name) for name in ("page.html", "page.js"))
 
 
 def page(package: Package) -> str:
@@ -30,6 +32,7 @@ def page(package: Package) -> str:
     card = MarkdownIt("commonmark", {"html": False}).enable("table").render(package.card)
     # A script ends at the first "</script", wherever it stands.
     text = json.dumps(data).replace("<", "\\u003c")
+    script = SCRIPT.read_text(encoding="utf-8")
     template = Environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
         title=contract.name,
@@ -37,4 +40,6 @@ def page(package: Package) -> str:
         version=package.version,
         card=Markup(card),  # noqa: S704
         data=Markup(text),  # noqa: S704
+        script=Markup(script),  # noqa: S704
+        script_hash=b64encode(sha256(script.encode()).digest()).decode(),
     )

@@ -1,8 +1,11 @@
 """The BentoML service."""
 
+import asyncio
 import gc
 import re
+import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from assay.serve.front import App, Front
 from assay.serve.metrics import Requests
 from assay.serve.serving import MOST_EXPLAINED, Call, Serving, load_serving
 
+ENDING_SECONDS = 1.0
 ROOT = Path(__file__).resolve().parents[3]
 
 contract = load_contract(ROOT / CONTRACT)
@@ -62,9 +66,25 @@ class Model:
     current: Serving
 
 
+def _end_slowly() -> None:
+    """Let the server, when it is told to end, first ask its clients to go, and answer them until they have.
+
+    A client that keeps its connection would else send its next request just when the connection is closed.
+    """
+    loop, end = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
+
+    def begin_to_end(number: int, frame: Any) -> None:
+        Model.current.is_ending = True
+        if callable(end):
+            loop.call_soon_threadsafe(loop.call_later, ENDING_SECONDS, end, number, frame)
+
+    signal.signal(signal.SIGTERM, begin_to_end)
+
+
 @bentoml.service(
     name=re.sub(r"[^a-z0-9_-]+", "-", contract.name.lower()).strip("-_") or "model",
     service_class=Fronted,
+    workers=params.serve.workers,
     logging={"access": {"enabled": False}},
     tracing={"excluded_urls": ".*"},
     metrics={"namespace": "bentoml_service"},
@@ -76,6 +96,9 @@ class Assay:
         """Load the model, and answer the rows that came with it."""
         self.serving = load_serving(ROOT, ROOT / MODELS, BentoMLContainer.metrics_client.get())
         Model.current = self.serving
+        with suppress(RuntimeError):
+            # There is no loop where the service is called without a server.
+            _end_slowly()
         # A full garbage collection over the objects of the framework takes up to 200 ms.
         gc.collect()
         gc.freeze()

@@ -54,6 +54,7 @@ class Serving:
 
     def __init__(self, package: Package, root: Path, params: Params, metrics: Metrics) -> None:
         """Take a package that was found to be whole."""
+        self.is_ending = False
         self.package = package
         self.contract = package.contract
         self.metrics = metrics
@@ -81,6 +82,8 @@ class Serving:
         router = self.router
         contender = router.choose(call.header(router.sticky)) if router.shares else router.champion
         contender, scores = router.scores(contender, data)
+        if not np.isfinite(scores).all():
+            raise _no_number(scores)
         answers = contender.answers
         warnings, columns = answers.warnings(data)
         told = answers.told(scores, warnings)
@@ -238,6 +241,11 @@ class Serving:
         status = {"json_invalid": 400, "too_long": 413}.get(kind, 422) if len(problems[0]["loc"]) < 2 else 422
         more = [] if len(said) <= TOLD else [f"and {len(said) - TOLD} more"]
         return Refused(status, said[0], said[:TOLD] + more, reason="contract")
+
+
+def _no_number(scores: np.ndarray) -> Refused:
+    row = int(np.argmin(np.isfinite(scores).reshape(len(scores), -1).all(axis=1)))
+    return Refused(422, f"row {row}: values so extreme that the model has no answer", reason="contract")
 
 
 def load_serving(root: Path, models: Path, client: Any) -> Serving:

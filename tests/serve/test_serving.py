@@ -1,0 +1,235 @@
+"""What the service answers, apart from HTTP."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.contract.request import as_json
+from assay.contract.strategies import breaches, feature_rows
+from assay.data.columns import from_rows, length
+from assay.params import load_params
+from assay.serve.metrics import Metrics
+from assay.serve.refusal import Refused
+from assay.serve.serving import MOST_EXPLAINED, Call, Serving
+from assay.training.fitting import decide, scores
+from assay.training.store import load_pipeline
+from patients import contract
+from serve.conftest import client, counted
+
+TASKS = ("binary", "multiclass", "regression")
+WARD = contract()
+
+Servings = Callable[..., Serving]
+
+
+def ask(serving: Serving, rows: Any, endpoint: Any = Serving.predict) -> dict[str, Any]:
+    body = rows if isinstance(rows, bytes) else json.dumps({"rows": rows}).encode()
+    return json.loads(endpoint(serving, Call(body, {"headers": []}))[1])
+
+
+def refusal(serving: Serving, rows: Any, endpoint: Any = Serving.predict) -> Refused:
+    with pytest.raises(Refused) as raised:
+        ask(serving, rows, endpoint)
+    return raised.value
+
+
+@pytest.mark.parametrize("task", TASKS)
+@given(data=st.data())
+def test_every_row_of_the_contract_gets_the_answer_of_the_pipeline(
+    projects: Callable[..., Any], servings: Servings, task: str, data: st.DataObject
+) -> None:
+    made = contract(task)
+    rows = data.draw(st.lists(feature_rows(made), min_size=1, max_size=4))
+    told = ask(servings(task), [as_json(row, made) for row in rows])["predictions"]
+    pipeline = load_pipeline(projects(task) / "models/model.skops")
+    wanted = scores(pipeline, from_rows(rows, made), made)
+    assert len(told) == len(rows)
+    if task == "regression":
+        assert [one["prediction"] for one in told] == pytest.approx(wanted.tolist(), rel=1e-3, abs=1e-3)
+        return
+    given_scores = np.array([[one["probabilities"][label] for label in made.classes] for one in told])
+    assert given_scores == pytest.approx(wanted, abs=1e-5)
+    decided = decide(given_scores, made, 0.3 if task == "binary" else None)
+    assert [one["decision"] for one in told] == [made.classes[index] for index in decided]
+    assert [one["prediction"] for one in told] == [made.classes[index] for index in given_scores.argmax(axis=1)]
+
+
+@given(rows=st.lists(feature_rows(WARD), min_size=2, max_size=6))
+def test_a_batch_is_answered_as_its_rows_are_alone_in_their_order(servings: Servings, rows: list[Any]) -> None:
+    serving = servings()
+    sent = [as_json(row, WARD) for row in rows]
+    together = ask(serving, sent)["predictions"]
+    alone = [ask(serving, [row])["predictions"][0] for row in sent]
+    for one, other in zip(together, alone, strict=True):
+        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-6)
+        assert one.get("warnings") == other.get("warnings")
+
+
+@given(data=st.data(), row=feature_rows(WARD))
+def test_a_row_with_one_violation_is_refused_and_the_violation_named(
+    servings: Servings, data: st.DataObject, row: Any
+) -> None:
+    name, _, values = data.draw(st.sampled_from([one for one in breaches(WARD) if one[0] in WARD.features]))
+    sent = as_json(row, WARD)
+    wrong = data.draw(values)
+    sent[name] = wrong if not hasattr(wrong, "isoformat") else wrong.isoformat()
+    refused = refusal(servings(), [as_json(row, WARD), sent])
+    assert refused.status == 422
+    assert refused.error.startswith(f"row 1: {name}: expected ")
+
+
+def test_every_prediction_has_a_name_of_its_own(servings: Servings) -> None:
+    serving = servings()
+    rows = serving.package.examples[:3]
+    names = [one["prediction_id"] for _ in range(5) for one in ask(serving, rows)["predictions"]]
+    assert len(set(names)) == 15
+
+
+def test_what_no_training_row_had_is_answered_with_a_warning_and_counted(servings: Servings) -> None:
+    serving = servings()
+    row = serving.package.examples[0]
+    assert "warnings" not in ask(serving, [row])["predictions"][0]
+    told = ask(serving, [row, {**row, "age": 120, "admitted": "1990-01-01"}])["predictions"]
+    assert "warnings" not in told[0]
+    assert [text.split(":")[0] for text in told[1]["warnings"]] == ["age", "admitted"]
+    assert "120 is outside 20 to " in told[1]["warnings"][0]
+    assert counted(serving, "assay_warnings_total", column="age") >= 1
+
+
+def test_predictions_are_counted_by_version_and_class(servings: Servings) -> None:
+    serving = servings()
+
+    def by_class() -> list[float]:
+        kinds = [{"version": serving.package.version, "prediction": label} for label in WARD.classes]
+        return [counted(serving, "assay_predictions_total", **labels) for labels in kinds]
+
+    before = by_class()
+    told = ask(serving, serving.package.examples)["predictions"]
+    wanted = [sum(one["prediction"] == label for one in told) for label in WARD.classes]
+    assert [now - then for now, then in zip(by_class(), before, strict=True)] == wanted
+    assert counted(serving, "assay_score_count", version=serving.package.version) >= len(told)
+
+
+def test_a_category_that_is_not_known_is_refused_and_counted(servings: Servings) -> None:
+    serving = servings()
+    refused = refusal(serving, [{**serving.package.examples[0], "ward": "north-west"}])
+    assert refused.error == "row 0: ward: expected one of north, south, west or null, got 'north-west'"
+    assert counted(serving, "assay_unknown_categories_total", column="ward") >= 1
+    assert counted(serving, "assay_contract_violations_total", column="ward") >= 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (b"", 400, "not JSON"),
+        (b"{", 400, "not JSON"),
+        (b'{"rows": [\xff]}', 400, "not JSON"),
+        (b"[" * 100_000, 400, "not JSON"),
+        (b'{"rows": [NaN]}', 422, "row 0: expected an object"),
+        (b"[]", 422, "the body: expected"),
+        (b"null", 422, "the body: expected"),
+        (b'{"rows": []}', 422, "at least 1 row"),
+        (b'{"rows": {}}', 422, "rows: expected a list"),
+        (b'{"rows": [{}], "more": 1}', 422, "unknown key 'more'"),
+        (b'{"rows": [' + b"{}," * 10_000 + b"{}]}", 413, "at most 10000 rows"),
+    ],
+)
+def test_a_body_that_is_no_list_of_rows_is_refused(servings: Servings, body: bytes, status: int, words: str) -> None:
+    refused = refusal(servings(), body)
+    assert refused.status == status
+    assert any(words in problem for problem in [refused.error, *refused.problems])
+
+
+def test_values_so_extreme_that_the_model_has_no_answer_are_refused(servings: Servings) -> None:
+    package = servings().package
+    blind = replace(package, score=lambda rows: package.score(rows) * np.array([[1.0], [np.nan]])[: length(rows)])
+    refused = refusal(Serving(blind, Path(), load_params(), Metrics(client())), package.examples[:2])
+    assert (refused.status, refused.error) == (422, "row 1: values so extreme that the model has no answer")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_contributions_add_up_to_the_score_less_that_of_the_background(servings: Servings, task: str) -> None:
+    serving = servings(task)
+    rows = serving.package.examples[:3]
+    found = ask(serving, rows, Serving.explain)["explanations"]
+    predicted = ask(serving, rows)["predictions"]
+    for one, told in zip(found, predicted, strict=True):
+        moved = sum(part["contribution"] for part in one["contributions"])
+        assert moved == pytest.approx(one["score"] - one["background"], abs=1e-4 * max(1, abs(one["score"])))
+        assert {part["column"] for part in one["contributions"]} == set(WARD.features)
+        if task == "regression":
+            assert (one["explains"], one["score"]) == ("outcome", told["prediction"])
+        else:
+            assert one["score"] == told["probabilities"][one["explains"]]
+
+
+def test_a_column_that_the_model_does_not_look_at_contributes_next_to_nothing(servings: Servings) -> None:
+    serving = servings("binary", "gradient_boosting")
+    (one,) = ask(serving, serving.package.examples[:1], Serving.explain)["explanations"]
+    shares = {part["column"]: abs(part["contribution"]) for part in one["contributions"]}
+    assert shares["age"] > shares["smoker"]
+
+
+def test_an_explanation_is_the_same_again(servings: Servings) -> None:
+    serving = servings()
+    rows = serving.package.examples[:1]
+    assert ask(serving, rows, Serving.explain) == ask(serving, rows, Serving.explain)
+
+
+def test_only_a_few_rows_are_explained(servings: Servings) -> None:
+    serving = servings()
+    refused = refusal(serving, serving.package.examples[:1] * (MOST_EXPLAINED + 1), Serving.explain)
+    assert refused.status == 413
+    assert f"at most {MOST_EXPLAINED}" in refused.error
+
+
+def test_the_model_says_what_it_is(servings: Servings) -> None:
+    serving = servings()
+    about = ask(serving, b"", Serving.about)
+    assert about["model_version"] == serving.package.version
+    assert (about["served"], about["reason"], about["threshold"]) == ("onnx", "", 0.3)
+    assert list(about["contract"]["columns"]) == list(WARD.columns)
+    assert about["row_ms"] > 0
+    assert about["card"].startswith("# A model")
+
+
+def test_a_pipeline_that_was_not_exported_is_served_itself_and_says_so(servings: Servings) -> None:
+    exported, pipeline = servings("binary"), servings("binary", "linear", "skops")
+    about = ask(pipeline, b"", Serving.about)
+    assert (about["served"], about["reason"]) == ("skops", "the export failed")
+    assert about["row_ms"] > ask(exported, b"", Serving.about)["row_ms"]
+    rows = exported.package.examples
+    for one, other in zip(ask(exported, rows)["predictions"], ask(pipeline, rows)["predictions"], strict=True):
+        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ({"outcomes": []}, 422, "at least 1"),
+        ({"outcomes": [{"prediction_id": "x"}]}, 422, "outcomes.0.outcome"),
+        (
+            {"outcomes": [{"prediction_id": "x", "outcome": "ill"}]},
+            422,
+            "outcome 0: expected one of well, sick, got 'ill'",
+        ),
+        ({"outcomes": [{"prediction_id": "x", "outcome": 1}]}, 422, "outcome 0: expected one of"),
+        ({"results": []}, 422, "outcomes"),
+    ],
+)
+def test_an_outcome_that_cannot_be_is_refused(servings: Servings, body: Any, status: int, words: str) -> None:
+    refused = refusal(servings(), json.dumps(body).encode(), Serving.feedback)
+    assert refused.status == status
+    assert words in refused.error
+
+
+def test_outcomes_are_taken_down(servings: Servings) -> None:
+    body = json.dumps({"outcomes": [{"prediction_id": "x", "outcome": "sick"}]}).encode()
+    assert ask(servings(), body, Serving.feedback) == {"received": 1}

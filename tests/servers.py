@@ -1,0 +1,113 @@
+"""Real servers: `bentoml serve` in a process of its own, on a free port of this machine."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from scenario.project import Project
+
+SECONDS = 60
+
+
+@dataclass
+class Server:
+    """A service that runs."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    said: Path
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    def post(self, path: str, body: Any, **headers: str) -> httpx.Response:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return httpx.post(self.url + path, content=content, headers={"content-type": "application/json", **headers})
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        return httpx.get(self.url + path, headers=headers)
+
+    def metric(self, start: str) -> float:
+        """Return the sum of all samples whose line starts so."""
+        lines = self.get("/metrics").text.splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(start))
+
+    def workers(self) -> list[psutil.Process]:
+        """Return the processes that answer."""
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        return [child for child in children if "_bentoml_impl.worker.service" in _command(child)]
+
+    def log(self) -> str:
+        return self.said.read_text(errors="replace")
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        # It has ended in the meantime.
+        return ""
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def until(happens: Any, what: str) -> None:
+    """Wait until something happens."""
+    end = time.monotonic() + SECONDS
+    while not happens():
+        assert time.monotonic() < end, f"not within {SECONDS} seconds: {what}"
+
+
+@contextmanager
+def serving(project: Project, *bento: str, ready: bool = True, **environment: str) -> Iterator[Server]:
+    """Serve a project, or a Bento that was built in it; wait until it is ready."""
+    port = free_port()
+    said = project.root / f"serve-{port}.log"
+    home = {"BENTOML_HOME": str(project.home / "bentoml"), "BENTOML_HOST": "127.0.0.1"}
+    command = ["bentoml", "serve", *bento, "--port", str(port)]
+    with said.open("wb") as file:
+        process = subprocess.Popen(
+            command,
+            cwd=project.root,
+            env=project.environment | home | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    server = Server(f"http://127.0.0.1:{port}", process, said)
+    try:
+        if ready:
+            until(lambda: process.poll() is not None or is_ready(server), "the service is ready")
+            assert process.poll() is None, server.log()
+        yield server
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def is_ready(server: Server) -> bool:
+    try:
+        return server.get("/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
