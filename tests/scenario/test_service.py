@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -214,6 +215,20 @@ def test_the_openapi_page_of_bentoml_shows_the_document(server: Server) -> None:
     assert "swagger" in server.get("/docs").text.lower()
     document = server.get("/docs.json").json()
     assert set(document["paths"]) >= {"/predict", "/explain", "/feedback", "/model", "/readyz", "/metrics"}
+
+
+def test_what_the_openapi_document_promises_is_kept(server: Server, tmp_path: Path) -> None:
+    number = os.environ.get("SCHEMATHESIS_EXAMPLES", "60")
+    done = subprocess.run(
+        ["schemathesis", "run", f"{server.url}/docs.json", "--url", server.url, "-n", number, "--seed", "1"],
+        cwd=tmp_path,
+        env=os.environ | {"HYPOTHESIS_DATABASE_FILE": ":memory:"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-5000:]
+    assert is_ready(server)
 
 
 def test_requests_and_predictions_are_counted(server: Server, rows: list[dict[str, Any]]) -> None:

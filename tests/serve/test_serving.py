@@ -138,13 +138,19 @@ def test_a_category_that_is_not_known_is_refused_and_counted(servings: Servings)
         (b'{"rows": []}', 422, "at least 1 row"),
         (b'{"rows": {}}', 422, "rows: expected a list"),
         (b'{"rows": [{}], "more": 1}', 422, "unknown key 'more'"),
-        (b'{"rows": [' + b"{}," * 10_000 + b"{}]}", 413, "at most 10000 rows"),
+        (b'{"rows": [' + b"{}," * 10_000 + b"{}]}", 422, "row 0: age: expected"),
     ],
 )
 def test_a_body_that_is_no_list_of_rows_is_refused(servings: Servings, body: bytes, status: int, words: str) -> None:
     refused = refusal(servings(), body)
     assert refused.status == status
     assert any(words in problem for problem in [refused.error, *refused.problems])
+
+
+def test_more_rows_than_are_taken_are_too_large(servings: Servings) -> None:
+    serving = servings()
+    refused = refusal(serving, serving.package.examples[:1] * 10_001)
+    assert (refused.status, refused.error) == (413, "rows: expected at most 10000 rows, got 10001")
 
 
 def test_values_so_extreme_that_the_model_has_no_answer_are_refused(servings: Servings) -> None:
@@ -186,7 +192,7 @@ def test_an_explanation_is_the_same_again(servings: Servings) -> None:
 def test_only_a_few_rows_are_explained(servings: Servings) -> None:
     serving = servings()
     refused = refusal(serving, serving.package.examples[:1] * (MOST_EXPLAINED + 1), Serving.explain)
-    assert refused.status == 413
+    assert refused.status == 422
     assert f"at most {MOST_EXPLAINED}" in refused.error
 
 
@@ -218,9 +224,9 @@ def test_a_pipeline_that_was_not_exported_is_served_itself_and_says_so(servings:
         (
             {"outcomes": [{"prediction_id": "x", "outcome": "ill"}]},
             422,
-            "outcome 0: expected one of well, sick, got 'ill'",
+            "outcomes.0.outcome: Input should be 'well' or 'sick'",
         ),
-        ({"outcomes": [{"prediction_id": "x", "outcome": 1}]}, 422, "outcome 0: expected one of"),
+        ({"outcomes": [{"prediction_id": "x", "outcome": 1}]}, 422, "outcomes.0.outcome: Input should be"),
         ({"results": []}, 422, "outcomes"),
     ],
 )

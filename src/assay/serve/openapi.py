@@ -25,10 +25,15 @@ OF_GET = (401, 405, 503)
 
 def document(contract: Contract, version: str, *, predict: type[BaseModel], explain: type[BaseModel]) -> dict[str, Any]:
     """Return the document."""
+    outcomes = shapes.outcomes_model(contract)
     answers: dict[str, tuple[type[BaseModel], type[BaseModel], str]] = {
         "/predict": (predict, shapes.Predictions, "Predict rows."),
         "/explain": (explain, shapes.Explanations, "Say what each column of a few rows contributes to the score."),
-        "/feedback": (shapes.Outcomes, shapes.Received, "Report what turned out to be true of predictions."),
+        "/feedback": (
+            outcomes,
+            shapes.Received,
+            "Report what turned out to be true of predictions.",
+        ),
         "/model": (shapes.Nothing, shapes.About, "Say what the model is: version, contract, metrics, card."),
     }
     models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(shapes.Error, "serialization")]

@@ -32,6 +32,7 @@ contract = load_contract(ROOT / CONTRACT)
 params = load_params(ROOT / PARAMS)
 Rows = request_model(contract, params.serve.max_rows, "Rows")
 FewRows = request_model(contract, MOST_EXPLAINED, "FewRows")
+Outcomes = shapes.outcomes_model(contract)
 
 
 class Fronted(bentoml.Service):  # type: ignore[misc]
@@ -122,7 +123,7 @@ class Assay:
         """Say what each column of a few rows contributes to the score."""
         return self._answer(Serving.explain, {"rows": rows})
 
-    @bentoml.api(input_spec=shapes.Outcomes, output_spec=shapes.Received)
+    @bentoml.api(input_spec=Outcomes, output_spec=shapes.Received)
     def feedback(self, outcomes: list[dict[str, Any]]) -> Any:
         """Report what turned out to be true of predictions."""
         return self._answer(Serving.feedback, {"outcomes": outcomes})

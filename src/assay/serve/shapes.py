@@ -1,8 +1,10 @@
 """The shapes of requests and answers, for the OpenAPI page and for BentoML's clients."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field, create_model
+
+from assay.contract.spec import Contract
 
 
 class _Shape(BaseModel):
@@ -72,18 +74,14 @@ class About(_Shape):
     card: str
 
 
-class Outcome(_Shape):
-    """What turned out to be true of a row that was predicted."""
-
-    prediction_id: str = Field(min_length=1, max_length=100)
-    outcome: str | float
-
-
-class Outcomes(_Shape):
-    """Outcomes that are now known."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-    outcomes: list[Outcome] = Field(min_length=1, max_length=10_000)
+def outcomes_model(contract: Contract) -> type[BaseModel]:
+    """Return the model of `{"outcomes": [{"prediction_id": ..., "outcome": ...}, ...]}`, outcomes now known."""
+    strict = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    kind: Any = Literal[contract.classes] if contract.classes else float
+    name = (str, Field(min_length=1, max_length=100, description="as it was given with the prediction"))
+    outcome = create_model("Outcome", __config__=strict, prediction_id=name, outcome=(kind, ...))
+    outcomes = Annotated[list[outcome], Field(min_length=1, max_length=10_000), FailFast()]  # type: ignore[valid-type]
+    return create_model("Outcomes", __config__=strict, outcomes=(outcomes, ...))
 
 
 class Received(_Shape):
