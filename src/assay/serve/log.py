@@ -67,6 +67,11 @@ class Lines(MonitorBase[Any]):
         lines = b"".join(orjson.dumps(dict(zip(names, row, strict=True))) + b"\n" for row in rows)
         self._data.emit(logging.makeLogRecord({"msg": lines.decode()}))
 
+    def close(self) -> None:
+        """Close the file."""
+        if self._data:
+            self._data.close()
+
 
 class PredictionLog:
     """Writes what was asked and told; never in the way of a request."""

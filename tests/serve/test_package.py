@@ -1,0 +1,90 @@
+"""What is served has to belong together."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay.errors import InputError
+from assay.files import write_json
+from assay.serve.package import load_package
+
+TOLERANCE = 1e-5
+Projects = Callable[..., Path]
+
+
+@pytest.fixture
+def project(projects: Projects, tmp_path: Path) -> Path:
+    root = tmp_path / "project"
+    shutil.copytree(projects(), root)
+    return root
+
+
+def about(project: Path, **changes: Any) -> None:
+    path = project / "models/model.json"
+    write_json(path, json.loads(path.read_text()) | changes)
+
+
+def refusal(project: Path) -> str:
+    with pytest.raises(InputError) as raised:
+        load_package(project / "models", project, TOLERANCE)
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+def test_a_whole_package_is_loaded_with_a_version_of_its_own(projects: Projects) -> None:
+    versions = {load_package(root / "models", root, TOLERANCE).version for root in (projects(), projects(seed=1))}
+    assert len(versions) == 2
+
+
+def test_another_contract_is_refused(project: Path) -> None:
+    with (project / "contract.yaml").open("a") as file:
+        file.write("description: other patients\n")
+    assert "contract.yaml: is not the contract that" in refusal(project)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.skops"])
+def test_another_file_is_refused(project: Path, name: str) -> None:
+    (project / "models" / name).write_bytes(b"x")
+    assert f"{name}: is not the file that model.json describes" in refusal(project)
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.onnx", "examples.json"])
+def test_a_file_that_is_not_there_is_named(project: Path, name: str) -> None:
+    (project / "models" / name).unlink()
+    assert f"{name}: there is no such file" in refusal(project)
+
+
+def test_libraries_of_another_version_are_named_with_what_to_install(project: Path) -> None:
+    about(project, versions={"onnxruntime": "0.9.0"})
+    said = refusal(project)
+    assert said.startswith("the model was made with onnxruntime 0.9.0, and here is ")
+    assert said.endswith("use requirements/serve.txt")
+
+
+def test_a_library_that_is_not_there_is_named(projects: Projects, project: Path, monkeypatch: Any) -> None:
+    def version(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    from importlib.metadata import PackageNotFoundError
+
+    monkeypatch.setattr("assay.serve.package.version", version)
+    assert refusal(project) == "the model is served by onnxruntime, which is not installed: use requirements/serve.txt"
+
+
+def test_a_model_that_answers_otherwise_than_it_did_is_refused(project: Path) -> None:
+    path = project / "models/examples.json"
+    examples = json.loads(path.read_text())
+    examples["scores"][3] = [score + 0.01 for score in examples["scores"][3]]
+    write_json(path, examples)
+    assert "otherwise than the pipeline did: by 0.01, where 1e-05 is tolerated" in refusal(project)
+
+
+@pytest.mark.parametrize("form", ["onnx", "skops"])
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_every_task_is_served_in_both_forms(projects: Projects, task: str, form: str) -> None:
+    root = projects(task, "linear", form)
+    assert load_package(root / "models", root, TOLERANCE).about["served"] == form

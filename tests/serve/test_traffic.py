@@ -1,0 +1,172 @@
+"""Champion and challengers: who answers, and that a bad challenger hurts nobody."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.data.columns import Columns, length
+from assay.serve.metrics import Metrics
+from assay.serve.package import Package, load_package
+from assay.serve.traffic import MOST_FAILURES, WARM_UP, Router
+from serve.conftest import client
+
+Projects = Callable[..., Path]
+
+
+@pytest.fixture
+def project(projects: Projects, tmp_path: Path) -> Path:
+    """A champion, and another model of the same contract in models-b/."""
+    root = tmp_path / "project"
+    shutil.copytree(projects(), root)
+    shutil.copytree(projects(seed=1) / "models", root / "models-b")
+    return root
+
+
+@pytest.fixture
+def router(project: Path) -> Router:
+    return Router(load_package(project / "models", project, 1e-5), project, 1e-5, Metrics(client()))
+
+
+def say(project: Path, text: str) -> None:
+    (project / "traffic.yaml").write_text(text)
+
+
+SHARE = "challengers:\n  - name: b\n    models: models-b\n    share: {share}\n"
+
+
+def test_without_a_file_the_champion_answers_all(router: Router) -> None:
+    router.refresh()
+    assert {router.choose(b"").name for _ in range(100)} == {"champion"}
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_a_challenger_gets_its_share(project: Path, router: Router, share: float) -> None:
+    say(project, SHARE.format(share=share))
+    router.refresh()
+    for keys in ([b""] * 4000, [str(number).encode() for number in range(4000)]):
+        answered = sum(router.choose(key).name == "b" for key in keys) / len(keys)
+        assert answered == pytest.approx(share, abs=0.05)
+
+
+def test_the_same_client_stays_with_the_same_model_also_when_the_share_grows(project: Path, router: Router) -> None:
+    keys = [str(number).encode() for number in range(300)]
+    say(project, SHARE.format(share=0.2))
+    router.refresh()
+    before = {key: router.choose(key).name for key in keys}
+    assert {key: router.choose(key).name for key in keys} == before
+    say(project, SHARE.format(share=0.35))
+    router.refresh()
+    assert all(router.choose(key).name == "b" for key in keys if before[key] == "b")
+
+
+def test_a_file_that_is_gone_leaves_the_champion_alone(project: Path, router: Router) -> None:
+    say(project, SHARE.format(share=1.0))
+    router.refresh()
+    assert router.choose(b"x").name == "b"
+    (project / "traffic.yaml").unlink()
+    router.refresh()
+    assert router.choose(b"x").name == "champion"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "challengers: [",
+        "chalengers: []",
+        SHARE.format(share=1.5),
+        SHARE.format(share=0),
+        SHARE.format(share=0.5).replace("models-b", "models-c"),
+        SHARE.format(share=0.6) + SHARE.format(share=0.6).replace("challengers:\n", "").replace("name: b", "name: c"),
+        SHARE.format(share=0.1) + "    shadow: true\n",
+    ],
+)
+def test_a_file_that_is_wrong_changes_nothing_and_is_counted(
+    project: Path, router: Router, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    say(project, SHARE.format(share=1.0))
+    router.refresh()
+    say(project, text)
+    router.refresh()
+    router.refresh()
+    assert router.choose(b"x").name == "b"
+    said = [record.message for record in caplog.records if "traffic.yaml" in record.message]
+    assert len(said) == 1
+    assert said[0].endswith("the traffic stays as it was")
+
+
+def test_a_challenger_of_another_contract_is_not_taken(project: Path, router: Router, projects: Projects) -> None:
+    shutil.copytree(projects("regression") / "models", project / "other")
+    say(project, SHARE.format(share=1.0).replace("models-b", "other"))
+    router.refresh()
+    assert router.choose(b"x").name == "champion"
+
+
+def ask(router: Router, data: Columns, times: int = 1) -> list[str]:
+    return [router.scores(router.choose(b"x"), data)[0].name for _ in range(times)]
+
+
+def spoilt(router: Router, score: Any) -> None:
+    contender = router.shares[0][1]
+    contender.answers.package = replace(contender.answers.package, score=score)
+
+
+def fails(data: Columns) -> np.ndarray:
+    raise RuntimeError("no")
+
+
+def nothing(data: Columns) -> np.ndarray:
+    return np.full((length(data), 2), np.nan)
+
+
+@pytest.mark.parametrize("score", [fails, nothing])
+def test_the_champion_answers_for_a_challenger_that_fails_and_soon_for_good(
+    project: Path, router: Router, score: Any
+) -> None:
+    say(project, SHARE.format(share=1.0))
+    router.refresh()
+    data = router.champion.answers.package.background
+    assert ask(router, data) == ["b"]
+    spoilt(router, score)
+    assert ask(router, data, MOST_FAILURES) == ["champion"] * MOST_FAILURES
+    assert router.choose(b"x") is router.champion
+
+
+def test_a_challenger_that_is_much_slower_is_left_out(project: Path, router: Router) -> None:
+    say(project, SHARE.format(share=0.5))
+    router.refresh()
+    data = router.champion.answers.package.background
+    package: Package = router.shares[0][1].answers.package
+    spoilt(router, lambda rows: np.mean([package.score(rows) for _ in range(30)], axis=0))
+    for _ in range(2 * WARM_UP):
+        router.scores(router.champion, data)
+        router.scores(router.shares[0][1], data)
+    assert not router.shares[0][1].healthy
+
+
+@given(keys=st.lists(st.binary(min_size=1, max_size=20), min_size=1, max_size=20))
+def test_whoever_is_chosen_is_one_of_those_in_the_file(servings: Any, keys: list[bytes]) -> None:
+    router = servings().router
+    assert {router.choose(key).name for key in keys} == {"champion"}
+
+
+def test_a_shadow_answers_beside_the_champion_and_may_fail(project: Path, router: Router) -> None:
+    say(project, "challengers:\n  - name: b\n    models: models-b\n    shadow: true\n")
+    router.refresh()
+    data = router.champion.answers.package.background
+    assert ask(router, data) == ["champion"]
+    seen: list[Any] = []
+    done = Event()
+    router.show(data, lambda contender, scores: (seen.append((contender.name, scores.shape)), done.set()))
+    assert done.wait(10)
+    assert seen == [("b", (length(data), 2))]
+    router.shadows[0].answers.package = replace(router.shadows[0].answers.package, score=fails)
+    router.show(data, lambda contender, scores: None)
+    assert ask(router, data) == ["champion"]
