@@ -10,6 +10,7 @@ import pytest
 
 from assay.serve import log
 from assay.serve.log import Lines, PredictionLog
+from assay.serve.rows import Asked
 from patients import contract, patients
 
 WARD = contract()
@@ -39,7 +40,7 @@ def test_each_row_is_a_line_with_what_was_asked_and_told(where: Path) -> None:
     data["admitted"][4] = np.datetime64("NaT")
     dropped: list[int] = []
     kept = PredictionLog(WARD, dropped.append)
-    kept.predictions("v1", data, told(50), "champion")
+    kept.predictions("v1", Asked(data), told(50), "champion")
     kept.close()
     found = lines(where / "predictions/data/data.0.log")
     assert [line["prediction_id"] for line in found] == [f"p{row}" for row in range(50)]
@@ -65,8 +66,8 @@ def test_what_there_is_no_room_for_is_dropped_and_counted(where: Path, monkeypat
     data, _ = patients(50)
     dropped: list[int] = []
     kept = PredictionLog(WARD, dropped.append)
-    kept.predictions("v1", data, told(50), "champion")
-    kept.predictions("v1", data, told(50), "champion")
+    kept.predictions("v1", Asked(data), told(50), "champion")
+    kept.predictions("v1", Asked(data), told(50), "champion")
     kept.close()
     assert sum(dropped) + len(lines(where / "predictions/data/data.0.log")) == 100
     assert sum(dropped) in (0, 50)
@@ -80,7 +81,7 @@ def test_a_log_that_cannot_be_written_is_told_of_once_and_counted(
     dropped: list[int] = []
     kept = PredictionLog(WARD, dropped.append)
     for _ in range(3):
-        kept.predictions("v1", data, told(5), "champion")
+        kept.predictions("v1", Asked(data), told(5), "champion")
     kept.close()
     assert sum(dropped) == 15
     assert len([record for record in caplog.records if "prediction log" in record.message]) == 1

@@ -1,9 +1,11 @@
 """The contract: what the data is. Everything that needs to know imports it from here."""
 
 import math
+from collections.abc import Mapping
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self, cast
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -189,11 +191,18 @@ class Contract(Frozen):
     missing_markers: tuple[str, ...] = ("",)
     columns: dict[str, Column] = Field(min_length=1)
 
-    @property
+    @cached_property
     def features(self) -> dict[str, Feature]:
         """The columns a model may use, in the order of the file."""
         # By their kind, for asking pydantic for the type takes ten times as long.
-        return {name: cast(Feature, column) for name, column in self.columns.items() if column.kind not in NO_FEATURES}
+        columns: dict[str, Any] = self.columns
+        return {name: column for name, column in columns.items() if column.kind not in NO_FEATURES}
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with some fields changed, and with what is derived from them derived anew."""
+        made = super().model_copy(update=update, deep=deep)
+        made.__dict__.pop("features", None)
+        return made
 
     @property
     def target_column(self) -> Number | Category:

@@ -35,10 +35,12 @@ def scorer(model: bytes | Path, contract: Contract) -> Score:
 
 def tensors(inputs: Columns) -> dict[str, np.ndarray]:
     """Return what the graph takes: float32 numbers and texts, each of shape (rows, columns), in the order of inputs."""
-    numbers = [values for values in inputs.values() if values.dtype != object]
-    texts = [values for values in inputs.values() if values.dtype == object]
+    numbers: list[np.ndarray] = []
+    texts: list[np.ndarray] = []
+    for values in inputs.values():
+        (texts if values.dtype.kind == "O" else numbers).append(values)
     packed = {NUMBERS: single(_matrix(numbers))} if numbers else {}
-    return packed | ({TEXTS: _matrix(texts)} if texts else {})
+    return packed | {TEXTS: _matrix(texts)} if texts else packed
 
 
 def _matrix(columns: list[np.ndarray]) -> np.ndarray:

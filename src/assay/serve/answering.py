@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from itertools import count
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,6 @@ class Answers:
         self.version = package.version
         contract = package.contract
         self.classes = contract.classes
-        self._is_binary = contract.task == "binary"
         self._ids = _ids()
         seen = {name: ends for name, ends in package.about["seen"].items() if ends}
         self._numbers = [name for name, kind in contract.features.items() if isinstance(kind, Number | Integer)]
@@ -44,22 +44,25 @@ class Answers:
         return self.package.score(data)
 
     def told(self, scores: np.ndarray, warnings: dict[int, list[str]]) -> list[dict[str, Any]]:
-        """Return the answer for each row, as JSON values."""
-        ids = self._ids
-        if not self.classes:
-            made = [{"prediction": value, "prediction_id": next(ids)} for value in scores.tolist()]
-        else:
-            labels, likeliest = self.classes, scores.argmax(axis=1)
-            decided = scores[:, 1] >= self.package.threshold if self._is_binary else likeliest
-            made = [
-                {
-                    "prediction": labels[best],
-                    "probabilities": dict(zip(labels, row, strict=True)),
-                    "decision": labels[decision],
+        """Return the answer for each row, as JSON values; raises ArithmeticError for a score that is no number."""
+        # In plain Python, for most requests hold one row, and a call of numpy costs more than its work.
+        found, ids, labels, threshold = scores.tolist(), self._ids, self.classes, self.package.threshold
+        made: list[dict[str, Any]] = []
+        for row, score in enumerate(found):
+            if not labels:
+                total, answer = score, {"prediction": score, "prediction_id": next(ids)}
+            else:
+                total, best = sum(score), labels[score.index(max(score))]
+                decision = best if threshold is None else labels[score[1] >= threshold]
+                answer = {
+                    "prediction": best,
+                    "probabilities": dict(zip(labels, score, strict=True)),
+                    "decision": decision,
                     "prediction_id": next(ids),
                 }
-                for row, best, decision in zip(scores.tolist(), likeliest.tolist(), decided.tolist(), strict=True)
-            ]
+            if not isfinite(total):
+                raise ArithmeticError(f"row {row}: values so extreme that the model has no answer")
+            made.append(answer)
         for row, said in warnings.items():
             made[row]["warnings"] = said
         return made
@@ -69,7 +72,7 @@ class Answers:
         found: dict[int, list[str]] = {}
         columns: list[str] = []
         if self._numbers:
-            values = np.array([data[name] for name in self._numbers])
+            values = np.concatenate([data[name] for name in self._numbers]).reshape(len(self._numbers), -1)
             outside = (values < self._low) | (values > self._high)
             if outside.any():
                 for place, row in np.argwhere(outside).tolist():

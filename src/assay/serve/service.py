@@ -4,6 +4,7 @@ import asyncio
 import gc
 import re
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -100,6 +101,8 @@ class Assay:
         with suppress(RuntimeError):
             # There is no loop where the service is called without a server.
             _end_slowly()
+        # A thread that works may keep the event loop waiting for so long; 5 ms is Python's own.
+        sys.setswitchinterval(0.0005)
         # A full garbage collection over the objects of the framework takes up to 200 ms.
         gc.collect()
         gc.freeze()

@@ -22,7 +22,7 @@ from assay.serve.log import PredictionLog
 from assay.serve.metrics import Metrics
 from assay.serve.package import Package, load_package
 from assay.serve.refusal import Refused
-from assay.serve.rows import Rows
+from assay.serve.rows import Asked, Rows
 from assay.serve.tables import ARROW, write_table
 from assay.serve.traffic import Contender, Router
 
@@ -79,29 +79,31 @@ class Serving:
 
     def predict(self, call: Call) -> tuple[bytes, bytes]:
         """Answer `{"rows": [{...}, ...]}`, or a table in Arrow's formats by one in the same."""
-        kind, data = self._read(call)
+        kind, asked = self._read(call)
+        data = asked.data
         router = self.router
         contender = router.choose(call.header(router.sticky)) if router.shares else router.champion
         contender, scores = router.scores(contender, data)
-        if not np.isfinite(scores).all():
-            raise _no_number(scores)
         answers = contender.answers
         warnings, columns = answers.warnings(data)
-        told = answers.told(scores, warnings)
+        try:
+            told = answers.told(scores, warnings)
+        except ArithmeticError as error:
+            raise Refused(422, str(error), reason="contract") from None
         self.metrics.predicted(answers.version, told, scores)
         if columns:
             self.metrics.add_all("warnings", columns)
         if self._log:
-            self._log.predictions(answers.version, data, told, contender.name)
+            self._log.predictions(answers.version, asked, told, contender.name)
         if router.shadows:
-            router.show(data, lambda shadow, found: self._seen_in_shadow(shadow, data, told, found))
+            router.show(data, lambda shadow, found: self._seen_in_shadow(shadow, asked, told, found))
         if kind != JSON:
             return kind, write_table(told, answers.version, kind)
         return JSON, orjson.dumps({"predictions": told, "model_version": answers.version})
 
     def explain(self, call: Call) -> tuple[bytes, bytes]:
         """Answer a few rows with what each column contributes to the score."""
-        _, data = self._read(call)
+        data = self._read(call)[1].data
         if length(data) > MOST_EXPLAINED:
             raise Refused(
                 422,
@@ -175,7 +177,7 @@ class Serving:
     def is_ready(self) -> bool:
         """Answer an example, and say whether that went well."""
         answers = self.router.champion.answers
-        return bool(answers.told(answers.scores(self.rows.read(self._example())), {}))
+        return bool(answers.told(answers.scores(self.rows.read(self._example()).data), {}))
 
     def _example(self) -> bytes:
         return orjson.dumps({"rows": self.package.examples[:1]})
@@ -189,7 +191,7 @@ class Serving:
             took.append(time.perf_counter() - started)
         return significant(sorted(took)[WARM_UP // 2] * 1000, 3)
 
-    def _seen_in_shadow(self, shadow: Contender, data: Columns, told: list[dict[str, Any]], scores: np.ndarray) -> None:
+    def _seen_in_shadow(self, shadow: Contender, asked: Asked, told: list[dict[str, Any]], scores: np.ndarray) -> None:
         """Take down what a shadow would have answered, under the names of the predictions that were given."""
         answers = shadow.answers
         given = answers.told(scores, {})
@@ -197,12 +199,12 @@ class Serving:
             own["prediction_id"] = one["prediction_id"]
         self.metrics.predicted(answers.version, given, scores)
         if self._log:
-            self._log.predictions(answers.version, data, given, shadow.name)
+            self._log.predictions(answers.version, asked, given, shadow.name)
 
-    def _read(self, call: Call) -> tuple[bytes, Columns]:
+    def _read(self, call: Call) -> tuple[bytes, Asked]:
         kind = call.header(b"content-type").partition(b";")[0].strip().lower()
         if kind in ARROW:
-            return kind, self._read_table(call.body, kind)
+            return kind, Asked(self._read_table(call.body, kind))
         if kind not in (JSON, b""):
             taken = ", ".join(one.decode() for one in (JSON, *ARROW))
             raise Refused(
@@ -238,11 +240,6 @@ class Serving:
         status = {"json_invalid": 400, "too_long": 413}.get(kind, 422) if len(problems[0]["loc"]) < 2 else 422
         more = [] if len(said) <= TOLD else [f"and {len(said) - TOLD} more"]
         return Refused(status, said[0], said[:TOLD] + more, reason="contract")
-
-
-def _no_number(scores: np.ndarray) -> Refused:
-    row = int(np.argmin(np.isfinite(scores).reshape(len(scores), -1).all(axis=1)))
-    return Refused(422, f"row {row}: values so extreme that the model has no answer", reason="contract")
 
 
 def load_serving(root: Path, models: Path, client: Any) -> Serving:
