@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 # One worker has one processor; and nobody is told that it runs.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+for name, value in {"OMP_NUM_THREADS": "1", "BENTOML_DO_NOT_TRACK": "True", "ORT_DISABLE_TELEMETRY": "1"}.items():
+    os.environ.setdefault(name, value)
 sys.path.insert(0, str(Path(__file__).parent / "src"))
 
 from assay.serve.service import Assay

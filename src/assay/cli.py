@@ -16,6 +16,9 @@ from assay.errors import InputError
 # Threads of scikit-learn that wait by spinning starve each other on busy processors: a fit of half a second has taken
 # fifteen. This is read when the library that starts them is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# ONNX Runtime and BentoML would tell their makers that they run.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 
 STATUS = {"PROMOTE": 0, "REJECT": 1, "HOLD": 3}
 STAGES = ["validate", "prepare", "tune", "train", "evaluate", "analyse", "export"]
