@@ -9,6 +9,6 @@ for name, value in {"OMP_NUM_THREADS": "1", "BENTOML_DO_NOT_TRACK": "True", "ORT
     os.environ.setdefault(name, value)
 sys.path.insert(0, str(Path(__file__).parent / "src"))
 
-from assay.serve.service import Assay
+from assay.serve.service import Assay  # noqa: E402
 
 __all__ = ["Assay"]

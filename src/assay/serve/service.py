@@ -43,9 +43,8 @@ def _image() -> Image:
     """Return the image of the service: Python and what the service needs, and no compilers."""
     made = Image(base_image="docker.io/library/python:3.11-slim", distro="", lock_python_packages=False)
     # Caches would stay in the image.
-    made.run(
-        "mkdir -p /etc/uv && echo 'no-cache = true' > /etc/uv/uv.toml && pip config --global set global.no-cache-dir true"
-    )
+    made.run("mkdir -p /etc/uv && echo 'no-cache = true' > /etc/uv/uv.toml")
+    made.run("pip config --global set global.no-cache-dir true")
     about = ROOT / MODELS / "model.json"
     requirements = LOCKS[read_json(about)["served"] if about.exists() else "onnx"]
     # A Bento does not hold the file: it was read when that was built.
