@@ -23,16 +23,16 @@ sys.path.pop(0)
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from gates.catalogue import BAD, HARMLESS, Case
-from gates.changing import CHAMPIONS, WarmProject, judge, make_champion
+from gates.changing import CHAMPIONS, judge, make_champion
 from gates.warm import server
-from scenario.project import make_template
+from scenario.project import Project, make_template
 
 MOST_FALSE_ALARMS = 0.05
 
 Record = dict[str, Any]
 
 
-def measure(champion: WarmProject, case: Case, seed: int, folder: Path) -> Record:
+def measure(champion: Project, case: Case, seed: int, folder: Path) -> Record:
     """Make a change and return what became of it."""
     project = champion.copy(folder / f"{case.name}-{seed}")
     record: Record = {"seed": seed, "case": case.name, "bad": bool(case.gate)}
@@ -65,15 +65,15 @@ def run(folder: Path, cases: list[Case], seeds: Iterable[int], jobs: int, params
     done = {(record["seed"], record["case"]) for record in records}
     (folder / "home").mkdir(parents=True, exist_ok=True)
     with server(folder / "warm") as commands, ThreadPoolExecutor(jobs) as pool, results.open("a") as file:
-        template = WarmProject(folder / "template", folder / "home", commands)
+        template = Project(folder / "template", folder / "home", commands)
         if not template.root.exists():
-            make_template(template.root, template.home)
+            make_template(template)
         for seed in seeds:
             for kind in CHAMPIONS:
                 waiting = [case for case in cases if case.champion == kind and (seed, case.name) not in done]
                 if not waiting:
                     continue
-                champion = WarmProject(folder / f"{kind}-{seed}", template.home, commands)
+                champion = Project(folder / f"{kind}-{seed}", template.home, commands)
                 for part in (champion.root, champion.root.with_name(f"{champion.root.name}-origin")):
                     shutil.rmtree(part, ignore_errors=True)
                 make_champion(template, champion.root, kind, seed, **params)

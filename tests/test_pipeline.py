@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from assay.cli import STAGES
 from assay.params import Params
-from assay.pipeline import local_modules, undeclared
+from assay.pipeline import Imports, undeclared
 
 ROOT = Path(__file__).parents[1]
 SECTIONS = {name: field.alias or name for name, field in Params.model_fields.items()}
@@ -35,9 +35,10 @@ def test_every_module_that_a_stage_imports_is_among_its_deps() -> None:
 
 
 def test_every_dep_of_a_stage_exists_and_every_module_among_them_is_imported() -> None:
+    imports = Imports(ROOT / "src")
     for stage, described in _stages().items():
         modules = {Path(dep) for dep in described["deps"] if dep.startswith("src/")}
-        imported = local_modules(ROOT / f"src/assay/stages/{stage}.py", ROOT / "src")
+        imported = imports.of(ROOT / f"src/assay/stages/{stage}.py")
         idle = modules - {path.relative_to(ROOT) for path in imported}
         assert idle == set(), f"dvc.yaml: {stage}: remove from deps: {sorted(map(str, idle))}"
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from dvc.api import DVCFileSystem
 from dvc.repo import Repo
-from dvc.utils.serialize import loads_yaml
 
 from assay.errors import InputError
 from assay.files import write_bytes
 from assay.history import file_at, files_at
+from assay.pipeline import locked_stages
 from assay.progress import say
 
 KEPT = Path(".assay/champions")
@@ -25,7 +25,7 @@ PARTS = ("src", "contract.yaml", "params.yaml", "dvc.lock", "metrics.json", "bui
 def has_model(commit: str) -> bool:
     """Say whether the pipeline had been run at a commit."""
     lock = file_at(commit, Path("dvc.lock"))
-    return lock is not None and "train" in (loads_yaml(lock.decode()).get("stages") or {})
+    return lock is not None and "train" in locked_stages(lock.decode())
 
 
 def restore(commit: str) -> Path:

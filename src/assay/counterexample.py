@@ -65,10 +65,10 @@ def draw(strategy: SearchStrategy[T], examples: int, seed: int) -> list[T]:
     return drawn
 
 
-def decisive(row: Mapping[str, Any], strategy: SearchStrategy[Any]) -> dict[str, Any]:
-    """Return the values of a row in which it is not the simplest that the strategy makes."""
-    plain = _find(strategy, lambda _: True, 100, 0)
-    return {name: value for name, value in row.items() if plain is None or value != plain[name]}
+def decisive(row: Mapping[str, Any], cells: Mapping[str, SearchStrategy[Any]]) -> dict[str, Any]:
+    """Return the values of a row that are not the simplest that the strategy of their column makes."""
+    plain = {name: _find(strategy, lambda _: True, 100, 0) for name, strategy in cells.items()}
+    return {name: value for name, value in row.items() if value != plain[name]}
 
 
 def _find(strategy: SearchStrategy[T], condition: Callable[[T], object], examples: int, seed: int) -> T | None:

@@ -1,46 +1,69 @@
-"""What the stages of dvc.yaml depend on, read from their code: DVC itself does not follow imports."""
+"""What dvc.lock says of the stages, and what their code imports: DVC itself does not follow imports."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
 ROOMS = ("assay", "model")
 
 
-def local_modules(module: Path, source: Path) -> set[Path]:
-    """Return the files of this project that a module imports, directly or not, wherever the import stands.
+class Imports:
+    """Which files of a project import which; each is read once, when it is first asked for."""
 
-    `source` is the folder that holds the packages. A package's `__init__.py` counts when it holds code.
-    """
-    seen: set[Path] = set()
-    waiting = [module]
-    while waiting:
-        current = waiting.pop()
-        if current in seen:
-            continue
-        seen.add(current)
-        waiting += _imported(current, source)
-    return {path for path in seen if path.name != "__init__.py" or _has_code(path)}
+    def __init__(self, source: Path) -> None:
+        """Take the folder that holds the packages."""
+        self._source = source
+        self._parsed: dict[Path, tuple[list[Path], bool]] = {}
+
+    def of(self, module: Path) -> set[Path]:
+        """Return a module and the files that it imports, directly or not, wherever the import stands.
+
+        A package's `__init__.py` counts when it holds code.
+        """
+        seen: set[Path] = set()
+        waiting = [module]
+        while waiting:
+            current = waiting.pop()
+            if current not in seen:
+                seen.add(current)
+                waiting += self._parse(current)[0]
+        return {path for path in seen if path.name != "__init__.py" or self._parse(path)[1]}
+
+    def _parse(self, module: Path) -> tuple[list[Path], bool]:
+        """Return the files that a module imports itself, and whether it holds code."""
+        if module not in self._parsed:
+            tree = ast.parse(module.read_text())
+            self._parsed[module] = list(_imported(tree, module, self._source)), _has_code(tree)
+        return self._parsed[module]
+
+
+@lru_cache(maxsize=4)
+def locked_stages(text: str) -> Mapping[str, Any]:
+    """Return what a dvc.lock says of each stage; the same text is parsed once, which takes as long as a whole gate."""
+    return (YAML(typ="safe").load(text) or {}).get("stages") or {}
 
 
 def undeclared(pipeline: Path, source: Path) -> dict[str, list[str]]:
     """Return for each stage of a dvc.yaml the local modules that it imports and does not list under deps."""
     stages = YAML(typ="safe").load(pipeline.read_text())["stages"]
+    imports = Imports(source)
     missing: dict[str, list[str]] = {}
     for name, stage in stages.items():
         module = source / "assay" / "stages" / f"{name}.py"
         # A stage of one's own may run anything.
-        modules = local_modules(module, source) if module.exists() else set()
+        modules = imports.of(module) if module.exists() else set()
         wanted = {path.relative_to(pipeline.parent).as_posix() for path in modules}
         if absent := sorted(wanted - set(stage.get("deps") or [])):
             missing[name] = absent
     return missing
 
 
-def _imported(module: Path, source: Path) -> Iterator[Path]:
-    for node in ast.walk(ast.parse(module.read_text())):
+def _imported(tree: ast.Module, module: Path, source: Path) -> Iterator[Path]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -63,6 +86,5 @@ def _files(name: str, source: Path) -> Iterator[Path]:
     yield from (path for path in candidates if path.is_file())
 
 
-def _has_code(path: Path) -> bool:
-    body = ast.parse(path.read_text()).body
-    return any(not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)) for node in body)
+def _has_code(tree: ast.Module) -> bool:
+    return any(not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)) for node in tree.body)

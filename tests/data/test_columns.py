@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.contract.strategies import as_table, rows
-from assay.data.columns import columns, from_rows, length, take, target
+from assay.data.columns import LARGEST, columns, from_rows, length, single, take, target
 from examples import contract, row, small
 
 WARD = contract()
@@ -70,6 +70,13 @@ def test_rows_are_taken_by_index_or_mask() -> None:
         assert sorted(taken["a"]) == [1.0, 3.0]
         assert sorted(taken["b"]) == ["x", "z"]
     assert length(made) == 3
+
+
+def test_a_number_too_large_for_single_precision_is_the_largest() -> None:
+    given_ = np.array([1e300, -1e300, 3.4e38, 0.1, np.nan])
+    made = single(given_)
+    assert made.dtype == np.float32
+    np.testing.assert_array_equal(made, np.array([LARGEST, -LARGEST, 3.4e38, 0.1, np.nan], dtype=np.float32))
 
 
 @pytest.mark.parametrize(

@@ -273,6 +273,13 @@ def test_numbers_are_read_alike_beside_good_and_bad_cells(texts: list[str], valu
     assert cells("number", *texts, "x") == ([*values, None], {"not a number"})
 
 
+def test_whole_numbers_are_read_alike_beside_good_and_bad_cells() -> None:
+    texts = ["1", "-0", "+7", str(2**53 + 1), str(-(2**63)), str(2**63 - 1)]
+    values = [int(text) for text in texts]
+    assert cells("integer", *texts) == (values, set())
+    assert cells("integer", *texts, "x", str(2**63)) == ([*values, None, None], {"not a whole number"})
+
+
 @pytest.mark.parametrize("text", ["1_000", "1,5", "٣", "0x10", "", " ", "1 2", "true", "--1"])
 def test_what_other_readers_do_not_take_for_a_number_is_none(text: str) -> None:
     made = small({"x": {"kind": "number", "missing": "allow"}}, missing_markers=[])

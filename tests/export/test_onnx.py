@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from sklearn.pipeline import Pipeline
 
 from assay.data.columns import length, take
-from assay.export.onnx import UNSEEN, _round_down, agrees, convert, hard_rows, parity, scorer
+from assay.export.onnx import UNSEEN, _round_down, agrees, convert, hard_rows, parity
+from assay.export.scorer import scorer
 from assay.params import Export, ModelChoice
 from assay.training.fitting import build, fit, scores
 from patients import contract, patients

@@ -5,7 +5,6 @@ import re
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,19 +34,6 @@ CHAMPIONS: dict[str, dict[str, Any]] = {
     # Of two sites, which the contract calls sensitive; with so few rows groups differ much by chance.
     "sites": {"gates__fairness__difference": 0.3, "gates__fairness__margin": 0.2},
 }
-
-
-@dataclass(frozen=True)
-class WarmProject(Project):
-    """A project whose commands are those of a server of `gates.warm`."""
-
-    commands: Path
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The environment of a project, with the warm commands before all others."""
-        made = super().environment
-        return made | {"PATH": f"{self.commands}:{made['PATH']}"}
 
 
 class Judged(NamedTuple):

@@ -8,7 +8,8 @@ import pytest
 
 from assay.gates.verdict import MODEL_GATES
 from gates.catalogue import BAD, HARMLESS, Case, scores_not_a_number
-from gates.changing import WarmProject, committed, judge, retrained
+from gates.changing import committed, judge, retrained
+from scenario.project import Project
 
 # What these see, they see before a model is trained; `make gate-bench` trains one all the same.
 BEFORE_TRAINING = ("contract", "limits", "lock")
@@ -35,7 +36,7 @@ def names(cases: list[Case]) -> list[str]:
 
 @pytest.mark.parametrize("case", BAD_ONCE, ids=names(BAD_ONCE))
 def test_a_bad_change_is_stopped_by_the_gate_that_looks_for_it(
-    case: Case, champion: Callable[[str], WarmProject], tmp_path: Path
+    case: Case, champion: Callable[[str], Project], tmp_path: Path
 ):
     untrained = case.gate in BEFORE_TRAINING and case.work is retrained
     project = champion(case.champion).copy(tmp_path / "project")
@@ -46,14 +47,14 @@ def test_a_bad_change_is_stopped_by_the_gate_that_looks_for_it(
 
 
 @pytest.mark.parametrize("case", ONCE, ids=names(ONCE))
-def test_a_harmless_change_passes(case: Case, champion: Callable[[str], WarmProject], tmp_path: Path):
+def test_a_harmless_change_passes(case: Case, champion: Callable[[str], Project], tmp_path: Path):
     found = judge(champion(case.champion).copy(tmp_path / "project"), case.change, 0, case.work)
     assert found.stopped_by() == {}
     assert (found.status, found.verdict["verdict"]) == (0, "PROMOTE")
 
 
 def test_a_model_that_gives_no_numbers_stops_the_pipeline_with_its_reason(
-    champion: Callable[[str], WarmProject], tmp_path: Path
+    champion: Callable[[str], Project], tmp_path: Path
 ):
     project = champion("linear").copy(tmp_path / "project")
     scores_not_a_number(project, 0)

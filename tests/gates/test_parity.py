@@ -7,7 +7,8 @@ import onnx
 import pytest
 
 from assay.data.columns import length, take
-from assay.export.onnx import convert, scorer
+from assay.export.onnx import convert
+from assay.export.scorer import scorer
 from assay.files import sha256
 from assay.gates.parity import Pair, alike, form, package, strangers
 from assay.params import ModelChoice

@@ -2,11 +2,14 @@
 
 import json
 import os
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from assay.contract.spec import load_contract
+from gates.warm import server
 from scenario.project import SOURCE, Done, Project, clone, make_template, once
 
 
@@ -29,23 +32,30 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def template(shared: Path) -> Project:
+def commands(shared: Path) -> Iterator[Path]:
+    """The `bin` folder of a server that runs commands without the wait for Python to start."""
+    with server(shared / "warm") as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def template(shared: Path, commands: Path) -> Project:
     """A repository to clone: this one, as it is in the working tree."""
-    project = Project(shared / "template", shared / "home")
-    once(project.root, lambda: make_template(project.root, project.home))
+    project = Project(shared / "template", shared / "home", commands)
+    once(project.root, lambda: make_template(project))
     return project
 
 
 @pytest.fixture(scope="session")
 def first_run(template: Project, shared: Path) -> tuple[Project, Done]:
     """A clone in which `assay repro` ran once, and what it printed. To be looked at only."""
-    project = Project(shared / "finished", template.home)
+    project = replace(template, root=shared / "finished")
     printed = shared / "first_run.json"
 
     def make() -> None:
         clone(template, project.root)
         # The order of sets is one of the things that must not show in the results: another run has another seed.
-        done = project.run("assay", "repro", PYTHONHASHSEED="1")
+        done = project.cold.run("assay", "repro", PYTHONHASHSEED="1")
         printed.write_text(json.dumps([done.args, done.returncode, done.stdout, done.stderr]))
         # A project as it is after the work: committed, so that experiments and differences have something to refer to.
         project.ok("git", "commit", "--quiet", "--allow-empty", "--all", "--message", "Trained")

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from ruamel.yaml import YAML
 
@@ -20,16 +20,27 @@ Done = subprocess.CompletedProcess[str]
 
 @dataclass(frozen=True)
 class Project:
-    """A clone of this repository, and the home of whoever works in it."""
+    """A clone of this repository, and the home of whoever works in it.
+
+    `commands` is the `bin` folder of a server of `gates.warm`, which runs `python`, `assay` and `dvc` at a fraction of
+    what they cost; without it they are processes of their own.
+    """
 
     root: Path
     home: Path
+    commands: Path | None = None
+
+    @property
+    def cold(self) -> Self:
+        """The same project, where each command is a process of its own."""
+        return replace(self, commands=None)
 
     @property
     def environment(self) -> dict[str, str]:
         """What a command sees: the commands of this Python, the code of the clone, and nothing of whoever tests."""
+        places = [self.commands, Path(sys.executable).parent, os.environ["PATH"]]
         return {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join(str(place) for place in places if place),
             "HOME": str(self.home),
             "DVC_SITE_CACHE_DIR": str(self.home / "dvc"),
             "PYTHONPATH": str(self.root / "src"),
@@ -109,17 +120,14 @@ class Project:
         return replace(self, root=root)
 
 
-AnyProject = TypeVar("AnyProject", bound=Project)
-
-
 def stages_run(output: str) -> list[str]:
     """Return the stages that DVC says it ran."""
     return [stage for stage in STAGES if f"Running stage '{stage}':" in output]
 
 
-def make_template(root: Path, home: Path) -> Project:
+def make_template(project: Project) -> None:
     """Make a git repository of the working tree of this one, as it is, with the data in its embedded remote."""
-    project = Project(root, home)
+    root = project.root
     root.mkdir()
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -137,10 +145,9 @@ def make_template(root: Path, home: Path) -> Project:
     project.ok("git", "init", "--quiet", "--initial-branch", "main")
     project.ok("git", "add", "--all")
     project.ok("git", "commit", "--quiet", "--message", "All of it")
-    return project
 
 
-def clone(template: AnyProject, root: Path) -> AnyProject:
+def clone(template: Project, root: Path) -> Project:
     """Return a fresh clone."""
     template.ok("git", "clone", "--quiet", str(template.root), str(root))
     return replace(template, root=root)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from assay.artifacts import CHECKS
 from assay.cli import main
 from scenario.project import Done, Project, stages_run
 
@@ -49,7 +50,10 @@ def assay(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
 @pytest.fixture
 def refused(desk: Path, assay: Call) -> Callable[..., str]:
-    """Run `assay` where it has to refuse: exit status 2, one line, and no file made, changed or lost."""
+    """Run `assay` where it has to refuse: exit status 2, one line, and no file made, changed or lost.
+
+    But for one: where data break the contract, the gates are told so.
+    """
 
     def call(*arguments: str) -> str:
         before = _contents(desk)
@@ -58,8 +62,13 @@ def refused(desk: Path, assay: Call) -> Callable[..., str]:
         assert said.startswith("assay: ")
         assert said.count("\n") == 1
         assert said.endswith("\n")
-        assert _contents(desk) == before
-        return said.removeprefix("assay: ").rstrip()
+        said = said.removeprefix("assay: ").rstrip()
+        after = _contents(desk)
+        if " breaks contract.yaml: " in said:
+            (found,) = json.loads(after.pop(desk / CHECKS))
+            assert (found["gate"], found["verdict"], found["reason"]) == ("contract", "REJECT", said)
+        assert after == before
+        return said
 
     return call
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,11 @@ def outcome(verdict: dict[str, Any], gate: str) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def judged_once(first_run, shared: Path) -> Project:
     """A project of which `assay pr` has given a verdict."""
-    made = Project(shared / "judged", first_run[0].home)
+    made = replace(first_run[0], root=shared / "judged")
 
     def make() -> None:
         first_run[0].copy(made.root)
-        made.ok("assay", "pr")
+        made.cold.ok("assay", "pr")
 
     once(made.root, make)
     return made

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,7 +86,7 @@ def ssh_url(tmp_path: Path) -> Iterator[str]:
 
 
 def test_data_and_models_travel_over_ssh(finished: Project, ssh_url: str, tmp_path: Path) -> None:
-    here = Project(finished.root, tmp_path / "home")
+    here = replace(finished, home=tmp_path / "home")
     assert "assay remote push" in here.ok("assay", "remote", "use", ssh_url)
     here.ok("assay", "remote", "push")
     here.ok("git", "rm", "-r", "--quiet", ".dvc/embedded")

@@ -8,7 +8,7 @@ from assay.contract.spec import Costs
 from assay.data.columns import take
 from assay.errors import InputError
 from assay.params import ModelChoice
-from assay.training.fitting import build, build_dummy, cheapest_threshold, decide, fit, scores, set_threshold
+from assay.training.fitting import build, build_dummy, cheapest_threshold, decide, fit, inputs, scores, set_threshold
 from patients import contract, patients
 
 TASKS = ["binary", "multiclass", "regression"]
@@ -161,3 +161,19 @@ def test_what_a_fit_refuses_is_told_in_one_line():
     wrong = choice("linear", solver="liblinear")
     with pytest.raises(InputError, match=r"params\.yaml: the model cannot be fitted on 100 rows: .*liblinear"):
         fit(build(wrong, made, 1), data, target, made)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_the_model_sees_numbers_as_single_precision_can_hold_them(number):
+    made = contract(columns={"noise": {"kind": "number"}})
+    seen = inputs({"noise": np.array([number])}, made)["noise"].to_numpy()
+    assert seen.dtype == np.float64
+    assert np.isfinite(seen).all()
+    np.testing.assert_array_equal(seen, seen.astype(np.float32))
+
+
+def test_missing_numbers_stay_missing_and_texts_stay_texts():
+    data, _ = patients(50)
+    frame = inputs(data, contract())
+    np.testing.assert_array_equal(np.isnan(frame["heart-rate"]), np.isnan(data["heart-rate"]))
+    assert set(frame["ward"]) == {"north", "south", "west", "missing"}

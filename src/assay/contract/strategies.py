@@ -25,12 +25,18 @@ def rows(contract: Contract) -> st.SearchStrategy[Row]:
     )
 
 
-def feature_rows(
-    contract: Contract, given: Mapping[str, st.SearchStrategy[Any]] | None = None
-) -> st.SearchStrategy[Row]:
-    """Return rows of the features alone that keep to the contract, some of them with values that are `given`."""
-    drawn = {name: cells(column, contract.missing_markers) for name, column in contract.features.items()}
-    drawn |= given or {}
+def feature_rows(contract: Contract) -> st.SearchStrategy[Row]:
+    """Return rows of the features alone that keep to the contract."""
+    return together(feature_cells(contract))
+
+
+def feature_cells(contract: Contract) -> dict[str, st.SearchStrategy[Any]]:
+    """Return for each feature the values that the contract allows."""
+    return {name: cells(column, contract.missing_markers) for name, column in contract.features.items()}
+
+
+def together(drawn: Mapping[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[Row]:
+    """Return rows of values of each column."""
     # Half as dear as fixed_dictionaries, which draws the values in another order each time.
     return st.tuples(*drawn.values()).map(lambda values: dict(zip(drawn, values, strict=True)))
 

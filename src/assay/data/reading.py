@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 from assay.config import did_you_mean
 from assay.contract import rules
 from assay.contract.spec import (
-    MAX_INTEGER,
     Boolean,
     Category,
     Column,
@@ -199,7 +198,9 @@ def _parse(cell: str, column: Column) -> Any:
                 return _number(cell)
             case Integer():
                 number = _number(cell)
-                return int(number) if number == int(number) and abs(number) <= MAX_INTEGER else None
+                # Digits alone are exact where a float is not; whether they are in range is for the check to say.
+                whole = int(cell) if cell.lstrip("+-").isdigit() else int(number)
+                return whole if number == int(number) and -(2**63) <= whole < 2**63 else None
             case Boolean():
                 return True if cell in TRUE_WORDS else False if cell in FALSE_WORDS else None
             case Time():

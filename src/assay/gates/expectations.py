@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from assay.config import did_you_mean
 from assay.contract.request import as_json, explain, request_model
 from assay.contract.spec import Boolean, Contract, Feature, Integer, Number, Time
-from assay.contract.strategies import cells, feature_rows
+from assay.contract.strategies import cells, feature_cells, together
 from assay.counterexample import Failure, counterexample, decisive
 from assay.data.columns import Columns, from_rows
 from assay.errors import InputError
@@ -31,6 +32,7 @@ ROUNDING = 1e-6
 
 Scores = Callable[[Columns], np.ndarray]
 Decide = Callable[[np.ndarray], np.ndarray]
+Alone = Callable[[str], tuple[Contract, type[BaseModel]]]
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,10 @@ def check(
     Raises:
         InputError: An expectation names a feature, a value or a class that the contract does not have.
     """
+    # Of each feature once, for a model of requests takes longer to make than to use.
+    alone = cache(lambda name: _alone(name, contract))
     for expectation in expectations:
-        for problem in _contradictions(expectation, contract):
+        for problem in _contradictions(expectation, contract, alone):
             raise InputError(f"{PLACE}: {expectation.name}: {problem}")
     return [_try(expectation, contract, scores, decide, examples, seed) for expectation in expectations]
 
@@ -102,7 +106,8 @@ def _try(
         name: _given(contract.features[name], value, contract.missing_markers)
         for name, value in expectation.where.items()
     }
-    strategy = feature_rows(contract, given)
+    drawn = feature_cells(contract) | given
+    strategy = together(drawn)
     refused: list[str] = []
     if isinstance(expectation, Effect) and not isinstance(expectation.change, str):
         change, model = expectation.change, request_model(contract, 1)
@@ -132,7 +137,7 @@ def _try(
         return Result(expectation.name, True, tried)
     row, failure = found
     details = {"row": as_json(row, contract), **failure.details}
-    others = {name: value for name, value in decisive(row, strategy).items() if name not in details.get("changed", {})}
+    others = {name: value for name, value in decisive(row, drawn).items() if name not in details.get("changed", {})}
     where = f", where {listed(others)}" if others else ""
     return Result(expectation.name, False, tried, failure.reason + where, **details)
 
@@ -277,12 +282,12 @@ def _plain(value: float) -> float | None:
     return significant(value) if math.isfinite(value) else None
 
 
-def _contradictions(expectation: Expectation, contract: Contract) -> Iterator[str]:
+def _contradictions(expectation: Expectation, contract: Contract, alone: Alone) -> Iterator[str]:
     """Yield what an expectation and the contract disagree on; whatever follows would fail on the first."""
     for name, given in expectation.where.items():
         if name not in contract.features:
             yield f"where names {_unknown(name, contract)}"
-        yield from _misfits(name, given, contract)
+        yield from _misfits(name, given, *alone(name))
     if isinstance(expectation, Answer):
         yield from _no_answers(expectation.expected, contract)
         return
@@ -293,11 +298,16 @@ def _contradictions(expectation: Expectation, contract: Contract) -> Iterator[st
         yield from _not_ordered(expectation.change, expectation.where, contract)
 
 
-def _misfits(name: str, given: Any, contract: Contract) -> Iterator[str]:
-    column = contract.features[name]
-    part = contract.model_copy(update={"columns": {name: column}})
+def _alone(name: str, contract: Contract) -> tuple[Contract, type[BaseModel]]:
+    """Return the contract of one feature, and what takes rows of it."""
+    part = contract.model_copy(update={"columns": {name: contract.features[name]}})
+    return part, request_model(part, 1)
+
+
+def _misfits(name: str, given: Any, part: Contract, model: type[BaseModel]) -> Iterator[str]:
+    column = part.features[name]
     for value in given if isinstance(given, tuple) else (given,):
-        if problem := _violation({name: value}, part, request_model(part, 1)):
+        if problem := _violation({name: value}, part, model):
             yield f"where: {problem}"
     if isinstance(given, tuple) and isinstance(column, Number | Integer | Time):
         if len(given) != 2 or not given[0] <= given[1]:

@@ -11,7 +11,7 @@ from dvc.utils.serialize import loads_yaml
 from assay.config import flat
 from assay.history import changed_lines, file_at
 from assay.outcomes import Outcome
-from assay.pipeline import local_modules
+from assay.pipeline import Imports
 
 SECTIONS = ("gates", "validate")
 # Set beside what they are for, and used by gates too.
@@ -59,9 +59,10 @@ def rewritten(base: str) -> list[str]:
     changed = [Path(path) for path, _, _ in changed_lines(base) if Path(path).suffix == ".py"]
     if not any(path.is_relative_to(SOURCE) for path in changed):
         return []
-    judges = local_modules(SOURCE / JUDGE, SOURCE)
+    imports = Imports(SOURCE)
+    judges = imports.of(SOURCE / JUDGE)
     for maker in MAKERS:
-        judges -= {path for path in local_modules(SOURCE / maker, SOURCE) if not path.is_relative_to(EVALUATION)}
+        judges -= {path for path in imports.of(SOURCE / maker) if not path.is_relative_to(EVALUATION)}
     # What was removed judges no more, and is imported by none.
     removed = {path for path in changed if path.is_relative_to(SOURCE / JUDGE.parent) and not path.exists()}
     return sorted(str(path) for path in changed if path in judges | removed and not _same_code(base, path))

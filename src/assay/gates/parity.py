@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from assay.artifacts import MODELS, PARITY
 from assay.contract.request import as_json
 from assay.contract.spec import CONTRACT, Contract, Feature, Integer, Number, Time
-from assay.contract.strategies import Row, feature_rows
+from assay.contract.strategies import Row, feature_cells, together
 from assay.counterexample import Failure, counterexample, decisive, draw
 from assay.data.columns import Columns, columns, from_rows
 from assay.evaluation.metrics import significant
@@ -122,7 +122,8 @@ def alike(pair: Pair, seen: Columns, *, examples: int, seed: int) -> Outcome:
     tolerance no decision can differ, unless the row stands on the edge between two.
     """
     contract = pair.contract
-    strategies = [feature_rows(_closed(contract, columns)) for columns in (seen, {})]
+    drawn = [feature_cells(_closed(contract, columns)) for columns in (seen, {})]
+    strategies = [together(cells) for cells in drawn]
     spreads = np.array([_spread(pair, strategy, seed) for strategy in strategies])
     either = st.one_of([st.tuples(st.just(which), strategy) for which, strategy in enumerate(strategies)])
     differences: list[float] = []
@@ -153,7 +154,7 @@ def alike(pair: Pair, seen: Columns, *, examples: int, seed: int) -> Outcome:
         measured = {"rows": tried, "largest_difference": significant(largest, 3)}
         return Outcome("answers", "PROMOTE", reason, measured, limit)
     (which, row), failure = found
-    values = decisive(row, strategies[which])
+    values = decisive(row, drawn[which])
     where = f" where {listed(values)}" if values else ""
     alone = "" if failures([(which, row)])[0] else ", though not when asked for this row alone"
     return Outcome(

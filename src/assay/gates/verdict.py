@@ -1,14 +1,13 @@
 """The verdict on a change: every gate is asked, and nothing else counts."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from dvc.utils.serialize import loads_yaml
 
 from assay.contract.spec import CONTRACT, Contract, load_contract
 from assay.data.check import check, kept
@@ -37,6 +36,7 @@ from assay.gates.overrides import applying, load_overrides
 from assay.history import base_commit, dirty_files, file_at, head
 from assay.outcomes import Outcome, overall
 from assay.params import PARAMS, Params, load_params
+from assay.pipeline import locked_stages
 from assay.progress import say
 from assay.repro import stale_stages
 
@@ -153,7 +153,7 @@ def _asked(gate: str, params: Params, look: Callable[[], Outcome]) -> Outcome:
 def _identity(commit: str | None, folder: Path) -> dict[str, str | None]:
     """Return what names a model: the commit, and the hashes of data, model and contract."""
     lock = folder / LOCK
-    stages = (loads_yaml(lock.read_text(encoding="utf-8")).get("stages") or {}) if lock.exists() else {}
+    stages = locked_stages(lock.read_text(encoding="utf-8")) if lock.exists() else {}
     hashes = {
         e["path"]: e.get("md5") for stage in stages.values() for e in [*stage.get("deps", []), *stage.get("outs", [])]
     }
@@ -176,12 +176,12 @@ def _refreshed() -> bool:
     committed = file_at("HEAD", LOCK)
     if committed is None or not set(dirty_files()) <= MADE:
         return False
-    return _sources(loads_yaml(committed.decode())) != _sources(loads_yaml(LOCK.read_text(encoding="utf-8")))
+    now = LOCK.read_text(encoding="utf-8")
+    return _sources(locked_stages(committed.decode())) != _sources(locked_stages(now))
 
 
-def _sources(lock: dict[str, Any]) -> dict[str, Any]:
+def _sources(stages: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a dvc.lock was made from, without what the stages made: that may differ from machine to machine."""
-    stages = lock.get("stages") or {}
     made = {out["path"] for stage in stages.values() for out in stage.get("outs", [])}
     return {
         name: {

@@ -1,0 +1,88 @@
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.pipeline import Pipeline
+
+from assay.contract.spec import Contract
+from assay.data.columns import LARGEST, Columns, take
+from assay.export.onnx import convert
+from assay.export.scorer import NUMBERS, TEXTS, scorer, tensors
+from assay.params import ModelChoice
+from assay.training.fitting import build, fit, scores
+from model.features import encode
+from patients import COLUMNS, contract, patients
+
+FAMILIES = ["gradient_boosting", "linear", "random_forest"]
+# Only numbers, only texts, one of each, and all kinds; a family may take them together, apart, or some not at all.
+KINDS = {
+    "one number": ["age"],
+    "numbers": ["age", "heart-rate", "smoker", "admitted"],
+    "categories": ["ward", "street"],
+    "one category": ["ward"],
+    "one of each": ["age", "ward"],
+    "all": [*COLUMNS],
+}
+
+
+def some(names: list[str]) -> tuple[Contract, Columns, np.ndarray]:
+    """Return a contract of some of the features, and patients described by them."""
+    data, target = patients(200)
+    return contract(columns={name: COLUMNS[name] for name in names}), {name: data[name] for name in names}, target
+
+
+def fitted(family: str, made: Contract, data: Columns, target: np.ndarray) -> Pipeline:
+    parameters = {} if family == "linear" else {"max_iter" if family == "gradient_boosting" else "n_estimators": 5}
+    return fit(build(ModelChoice(family=family, parameters=parameters), made, 1), data, target, made)
+
+
+@pytest.mark.parametrize("kinds", KINDS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_graph_with_packed_inputs_answers_as_the_pipeline_does(family: str, kinds: str) -> None:
+    made, data, target = some(KINDS[kinds])
+    model = fitted(family, made, data, target)
+    exported = scorer(convert(model, take(data, np.arange(3)), made), made)
+    np.testing.assert_allclose(exported(data), scores(model, data, made), atol=1e-5)
+    for i in range(3):
+        alone = take(data, np.array([i]))
+        np.testing.assert_allclose(exported(alone), scores(model, alone, made), atol=1e-5)
+
+
+@pytest.mark.parametrize("kinds", KINDS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_graph_takes_one_matrix_of_numbers_and_one_of_texts_and_nothing_else(family: str, kinds: str) -> None:
+    made, data, target = some(KINDS[kinds])
+    graph = onnx.load_from_string(convert(fitted(family, made, data, target), data, made))
+    onnx.checker.check_model(graph, full_check=True)
+    given_ = tensors(encode(data, made))
+    assert {one.name: one.type.tensor_type.shape.dim[1].dim_value for one in graph.graph.input} == {
+        name: values.shape[1] for name, values in given_.items()
+    }
+    assert set(given_) <= {NUMBERS, TEXTS}
+
+
+def test_every_column_keeps_its_place_in_its_matrix() -> None:
+    packed = tensors(
+        {
+            "a": np.array([1.0, 2.0, 3.0]),
+            "b": np.array(["x", "y", "z"], dtype=object),
+            "c": np.array([4.0, np.nan, 6.0]),
+            "d": np.array(["u", "v", "w"], dtype=object),
+        }
+    )
+    np.testing.assert_array_equal(packed[NUMBERS], np.array([[1, 4], [2, np.nan], [3, 6]], dtype=np.float32))
+    assert packed[NUMBERS].dtype == np.float32
+    assert packed[TEXTS].tolist() == [["x", "u"], ["y", "v"], ["z", "w"]]
+
+
+def test_where_there_are_no_texts_or_no_numbers_there_is_no_matrix_of_them() -> None:
+    assert list(tensors({"a": np.array([1.0])})) == [NUMBERS]
+    assert list(tensors({"b": np.array(["x"], dtype=object)})) == [TEXTS]
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=5))
+def test_no_number_of_the_contract_is_infinite_for_the_graph(numbers: list[float]) -> None:
+    packed = tensors({"a": np.array(numbers)})[NUMBERS][:, 0]
+    assert np.isfinite(packed).all()
+    assert np.abs(packed.astype(np.float64)).max() <= LARGEST
