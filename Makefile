@@ -7,7 +7,7 @@ UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro tune pr serve bento test lint format bench gate-bench lock clean
+.PHONY: help repro tune pr serve bento loadtest test lint format bench gate-bench lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -29,6 +29,10 @@ serve: $(VENV)/.train  ## serve the model on port 3000
 bento: $(VENV)/.train  ## pack the model and its service as a Bento
 	@assay repro > /dev/null
 	@bentoml build
+
+loadtest: $(VENV)/.dev  ## load the built service beside the champion's, and write reports/loadtest.html
+	@assay repro > /dev/null
+	@assay loadtest
 
 test: $(VENV)/.dev  ## all tests
 	@pytest --numprocesses auto --dist loadgroup
