@@ -84,7 +84,7 @@ def load(bentos: dict[str, Path], limits: ServiceGate, *, long: bool) -> dict[st
     with ExitStack() as running:
         services: dict[str, Served] = {}
         for name, bento in bentos.items():
-            sides[name] = {"rounds": [], "bento_size": size(bento), "model_size": _model(bento).stat().st_size}
+            sides[name] = {"rounds": [], "bento_size": size(bento), "model_size": model(bento).stat().st_size}
             try:
                 service = running.enter_context(served(bento))
                 _ask_once(service, bento)
@@ -181,8 +181,8 @@ def _champion(base: str | None) -> tuple[str | None, Path | None, str]:
 
 def _ask_once(service: Served, bento: Path) -> None:
     """Ask for the model; raises InputError where another one is served than was packed."""
-    model = _model(bento)
-    wanted = read_json(model.with_name("model.json"))["files_sha256"][model.name][:12]
+    file = model(bento)
+    wanted = read_json(file.with_name("model.json"))["files_sha256"][file.name][:12]
     try:
         with urlopen(f"http://{HOST}:{service.port}/model", timeout=30) as answer:
             given = orjson.loads(answer.read())["model_version"]
@@ -192,7 +192,7 @@ def _ask_once(service: Served, bento: Path) -> None:
         raise InputError(f"the built Bento serves the model {given}, and holds {wanted}")
 
 
-def _model(bento: Path) -> Path:
+def model(bento: Path) -> Path:
     """Return the file of a Bento that is its model."""
     models = bento / "src" / MODELS
     return models / f"model.{read_json(models / 'model.json')['served']}"
