@@ -7,7 +7,7 @@ UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro tune pr serve bento test lint format bench gate-bench lock clean
+.PHONY: help repro tune pr serve bento loadtest test lint format bench gate-bench load-bench lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -30,6 +30,10 @@ bento: $(VENV)/.train  ## pack the model and its service as a Bento
 	@assay repro > /dev/null
 	@bentoml build
 
+loadtest: $(VENV)/.dev  ## load the built service beside the champion's, and write reports/loadtest.html
+	@assay repro > /dev/null
+	@assay loadtest
+
 test: $(VENV)/.dev  ## all tests
 	@pytest --numprocesses auto --dist loadgroup
 
@@ -51,6 +55,10 @@ SEEDS ?= 20
 
 gate-bench: $(VENV)/.dev  ## how surely bad changes are caught and harmless ones pass, over SEEDS=20; takes hours
 	@python bench/gates.py --seeds $(SEEDS)
+
+load-bench: $(VENV)/.dev  ## how surely faults in the service are caught, and that the same passes; takes an hour
+	@assay repro > /dev/null
+	@python bench/load.py
 
 lock: $(VENV)/.setup  ## resolve the requirements anew, to the newest releases that go together
 	@rm -f requirements/dev.txt requirements/mlflow-server.txt

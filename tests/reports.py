@@ -113,7 +113,16 @@ def report(task: str = "binary", text: str = "", **changes: Any) -> dict[str, An
             {"feature": said("height"), "candidate": 0.1, "champion": 0.3},
             {"feature": said("age"), "candidate": 0.5, "champion": 0.4},
         ],
-        "service": None,
+        "service": [
+            {
+                "figure": said("answers a second"),
+                "candidate": 812.5,
+                "champion": 801.25,
+                "ratio": {"value": 1.01, "low": 0.95, "high": 1.08},
+                "verdict": "PROMOTE",
+            },
+            {"figure": said("cold start, s"), "candidate": 3.2, "champion": 3.1, "ratio": None, "verdict": "PROMOTE"},
+        ],
         "card": said("models/card.md"),
         "reproduce": {
             "commit": said("c0ffee"),

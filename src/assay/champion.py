@@ -18,8 +18,21 @@ from assay.progress import say
 KEPT = Path(".assay/champions")
 MOST = 3
 EMBEDDED = Path(".dvc/embedded/files/md5")
-# What a model is judged, explained and reported by.
-PARTS = ("src", "contract.yaml", "params.yaml", "dvc.lock", "metrics.json", "build", "models", "plots", "reports")
+# What a model is judged, explained, reported and served by.
+PARTS = (
+    "src",
+    "service.py",
+    "bentofile.yaml",
+    "requirements",
+    "contract.yaml",
+    "params.yaml",
+    "dvc.lock",
+    "metrics.json",
+    "build",
+    "models",
+    "plots",
+    "reports",
+)
 
 
 def has_model(commit: str) -> bool:

@@ -111,6 +111,20 @@ def pull_request(base: str | None, as_json: bool) -> int:
 
 
 @app.command()
+@BASE
+@click.option("--long", is_flag=True, help="Ten minutes of load, to see whether memory and latency stay flat.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome for programs.")
+def loadtest(base: str | None, long: bool, as_json: bool) -> int:
+    """Load the built service beside the champion's: reports/loadtest.json and .html; exit status as of `assay gate`."""
+    _use_the_code_here()
+    from assay.load.run import run
+
+    outcome = run(base, long=long)
+    print(json.dumps(outcome.as_dict(), indent=2) if as_json else f"{outcome.verdict}: {outcome.reason}")
+    return STATUS[outcome.verdict]
+
+
+@app.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the violations for programs.")
 def check(file: Path | None, as_json: bool) -> int:

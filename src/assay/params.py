@@ -168,6 +168,34 @@ class ExamplesGate(Gate):
     examples: int | None = Field(default=None, ge=1)
 
 
+class ServiceGate(Gate):
+    """How the built Bento is loaded, and what it is held to under that load.
+
+    `users` ask without a pause, in `rounds` of `seconds`, candidate and champion in turns. At least `requests` have to
+    be answered, and of all at most the share `errors` wrongly. Against the champion, as a share more: `slower` in
+    throughput, processor time and median latency, `tail` in the 95th and 99th percentile, `memory`; and `growth` times
+    the size, `starts` times the start. By itself: milliseconds, bytes a request that memory grows by, MB, seconds.
+    """
+
+    users: int | None = Field(default=None, ge=1, le=1000)
+    rounds: int | None = Field(default=None, ge=1, le=1000)
+    seconds: float | None = Field(default=None, gt=0, le=3600)
+    requests: int | None = Field(default=None, ge=1)
+    confidence: float | None = Field(default=None, gt=0.5, lt=1)
+    errors: float | None = Field(default=None, ge=0, lt=1)
+    slower: float | None = Field(default=None, ge=0)
+    tail: float | None = Field(default=None, ge=0)
+    memory: float | None = Field(default=None, ge=0)
+    growth: float | None = Field(default=None, ge=1)
+    starts: float | None = Field(default=None, ge=1)
+    median_ms: float | None = Field(default=None, gt=0)
+    p99_ms: float | None = Field(default=None, gt=0)
+    leak_bytes: float | None = Field(default=None, gt=0)
+    memory_mb: float | None = Field(default=None, gt=0)
+    size_mb: float | None = Field(default=None, gt=0)
+    start_seconds: float | None = Field(default=None, gt=0)
+
+
 class Gates(Frozen):
     """The gates of a change, each switched and limited."""
 
@@ -183,6 +211,7 @@ class Gates(Frozen):
     fairness: FairnessGate = FairnessGate()
     expectations: ExamplesGate = ExamplesGate()
     parity: ExamplesGate = ExamplesGate()
+    service: ServiceGate = ServiceGate()
 
 
 class Serve(Frozen):

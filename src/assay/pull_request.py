@@ -2,41 +2,42 @@
 
 import hashlib
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from assay.artifacts import REPORT, VERDICT
+from assay.champion import has_model
 from assay.contract.spec import CONTRACT
 from assay.errors import InputError
 from assay.files import read_json, write_json, write_text
 from assay.gates.overrides import OVERRIDES
 from assay.history import base_commit, head
-from assay.params import PARAMS
+from assay.load.data import LOADTEST, LOCUSTFILE, PACKED, read_loadtest, unfit
+from assay.params import PARAMS, load_params
 from assay.progress import say
 from assay.repro import reproduce
 
 TEMPLATE = Path("src/model/report.md.j2")
 KEY = Path(".assay/verdict_of.txt")
-READ = (Path("dvc.lock"), Path("dvc.yaml"), PARAMS, CONTRACT, OVERRIDES, TEMPLATE)
+READ = (Path("dvc.lock"), Path("dvc.yaml"), PARAMS, CONTRACT, OVERRIDES, TEMPLATE, LOADTEST, *PACKED, LOCUSTFILE)
 
 
 def run(base: str | None) -> dict[str, Any]:
-    """Bring the model up to date, judge it, write the report; return the report.
+    """Bring the model up to date, load its service, judge both, write the report; return the report.
 
     A pipeline that stops is judged too: the verdict says what stopped it. If nothing has changed since the last
     verdict it stands.
     """
     began = time.time()
     base_commit(base)
-    try:
-        reproduce()
-    except InputError as error:
-        say(f"assay: {error}")
+    is_whole = _tried(reproduce)
     key = _key(base)
     if KEY.exists() and KEY.read_text(encoding="utf-8") == key and VERDICT.exists() and REPORT.exists():
         say("nothing changed since the last verdict: it stands")
         return dict(read_json(REPORT))
     KEY.unlink(missing_ok=True)
+    is_loaded = not is_whole or _tried(lambda: _load_test(base))
     # Imported here, for a verdict that stands need not wait for it.
     from assay.gates.verdict import judge
 
@@ -44,9 +45,36 @@ def run(base: str | None) -> dict[str, Any]:
     write_json(VERDICT, judgement.verdict)
     champion = judgement.champion.folder if judgement.champion else None
     found = _write(judgement.verdict, champion, base, judgement.seconds, began)
-    if not judgement.failed:
-        write_text(KEY, key)
+    if is_loaded and not judgement.failed:
+        write_text(KEY, _key(base))
     return found
+
+
+def _tried(step: Callable[[], object]) -> bool:
+    """Say whether a step got through; one that did not has to be judged too, and says why."""
+    try:
+        step()
+    except InputError as error:
+        say(f"assay: {error}")
+        return False
+    return True
+
+
+def _load_test(base: str | None) -> None:
+    """Load the service, unless the last load test is of it beside this champion."""
+    limits = load_params().gates.service
+    if not limits.enabled:
+        return
+    start = base_commit(base)
+    try:
+        if not unfit(read_loadtest(), limits, start if start and has_model(start) else None):
+            return
+    except InputError:
+        # There is none, or a torn one.
+        pass
+    from assay.load.run import run as load
+
+    load(base)
 
 
 def report(base: str | None) -> dict[str, Any]:

@@ -23,6 +23,7 @@ SECTIONS = [
     "Curves",
     "Data",
     "Expectations",
+    "Service",
     "What drives the model",
     "Model card",
     "This run again",

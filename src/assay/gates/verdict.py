@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from assay.champion import has_model
 from assay.contract.spec import CONTRACT, Contract, load_contract
 from assay.data.check import check, kept
 from assay.data.leakage import class_shares, duplicates
@@ -29,11 +30,13 @@ from assay.gates import (
     quality,
     reproducibility,
     robustness,
+    service,
     slices,
 )
 from assay.gates.evidence import Champion, Evidence, champion_of, gather
 from assay.gates.overrides import applying, load_overrides
 from assay.history import base_commit, dirty_files, file_at, head
+from assay.load.data import LOADTEST, read_loadtest, unfit
 from assay.outcomes import Outcome, overall
 from assay.params import PARAMS, Params, load_params
 from assay.pipeline import locked_stages
@@ -119,6 +122,7 @@ def judge(base: str | None) -> Judgement:
             failures.append("evidence")
     for gate, look in MODEL_GATES.items():
         ask(gate, partial(_look, gate, look, evidence, missing))
+    ask("service", lambda: Outcome("service", "HOLD", missing) if stale else _service(params, start))
     candidate = _identity(head(), Path())
     applied = applying(overrides, outcomes, candidate["model"])
     counted = [o.verdict for o in outcomes if o.gate not in {override.gate for override in applied}]
@@ -134,6 +138,18 @@ def judge(base: str | None) -> Judgement:
 
 def _look(gate: str, look: Callable[[Evidence], Outcome], evidence: Evidence | None, missing: str) -> Outcome:
     return Outcome(gate, "HOLD", missing) if evidence is None else look(evidence)
+
+
+def _service(params: Params, start: str | None) -> Outcome:
+    """Ask the service gate, about a load test of what lies here beside the champion."""
+    limits = params.gates.service
+    try:
+        found = read_loadtest()
+    except InputError as error:
+        return Outcome("service", "HOLD", f"not measured: {str(error).partition(';')[0]}; run `make loadtest`")
+    if why := unfit(found, limits, start if start and has_model(start) else None):
+        return Outcome("service", "HOLD", f"not measured: {LOADTEST} {why}; run `make loadtest`")
+    return service.judge(found, limits)
 
 
 def _asked(gate: str, params: Params, look: Callable[[], Outcome]) -> Outcome:

@@ -59,6 +59,7 @@ def content(
             for found in measured.get("expectations", {}).get("expectations", [])
         ],
         "explanation": _explanation(analysis, _json(champion / ANALYSIS) if champion else {}),
+        "service": _service(measured.get("service", {})),
         "card": str(MODELS / "card.md") if (MODELS / "card.md").exists() else None,
         "reproduce": {
             "commit": verdict["candidate"]["commit"],
@@ -89,6 +90,7 @@ ADVICE = {
     "dominance": "Look at class shares and threshold: one label is answered for nearly everything.",
     "fairness": "Look at the rates by group in `models/card.md`.",
     "expectations": "Try the row below: either the model is wrong, or `src/model/expectations.py` is.",
+    "service": "Look at `reports/loadtest.html`; `make loadtest` measures anew.",
     "parity": "The served model must answer as the pipeline does: see `reports/parity.json`.",
 }
 
@@ -250,6 +252,34 @@ def _explanation(mine: dict[str, Any], theirs: dict[str, Any]) -> list[dict[str,
     before = theirs.get("importance", {}).get("permutation", {})
     now = mine.get("importance", {}).get("permutation", {})
     return [{"feature": name, "candidate": value, "champion": before.get(name)} for name, value in now.items()]
+
+
+# The figures of the load test, with what they count.
+FIGURES = {
+    "throughput": "answers a second",
+    "cpu": "processor time a request, ms",
+    "median": "median latency, ms",
+    "p95": "95th percentile of latency, ms",
+    "p99": "99th percentile of latency, ms",
+    "memory": "memory, MB",
+    "size": "size of the Bento, MB",
+    "model size": "size of the model, MB",
+    "start": "cold start, s",
+}
+
+
+def _service(measured: dict[str, Any]) -> list[dict[str, Any]]:
+    # What was not compared stands with the reason for it.
+    alone = measured.get("champion", {})
+    found = []
+    for name, words in FIGURES.items():
+        check = measured.get(name, {})
+        candidate = check.get("candidate", alone.get(name))
+        if candidate is not None:
+            verdict = check.get("verdict", "SKIP")
+            shown = {"candidate": candidate, "champion": check.get("champion"), "ratio": check.get("ratio")}
+            found.append({"figure": words, **shown, "verdict": verdict})
+    return found
 
 
 def _commands(commit: str | None, base: str | None) -> list[str]:

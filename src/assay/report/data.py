@@ -226,6 +226,16 @@ class Expectation(Frozen):
     said: Text = ""
 
 
+class ServiceFigure(Frozen):
+    """A figure of the load test; the ratio is candidate by champion, where they were measured in turns."""
+
+    figure: Text
+    candidate: Number
+    champion: Number | None = None
+    ratio: Interval | None = None
+    verdict: Verdict
+
+
 class Importance(Frozen):
     """The loss added when a feature is shuffled."""
 
@@ -281,7 +291,7 @@ class Report(Frozen):
     drift: Many[Drift] = ()
     expectations: Many[Expectation] = ()
     explanation: Many[Importance] = ()
-    service: None = None
+    service: Few[ServiceFigure] = ()
     card: Text | None = None
     reproduce: Reproduce | None = None
     cost: Cost | None = None

@@ -12,7 +12,20 @@ from assay.report.view import shortened, view
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 MOST = 1000
-SECTIONS = ("metrics", "changed", "slices", "figures", "drift", "expectations", "explanation", "reproduce", "cost")
+SECTIONS = (
+    *(
+        "metrics",
+        "changed",
+        "slices",
+        "figures",
+        "drift",
+        "expectations",
+        "service",
+        "explanation",
+        "reproduce",
+        "cost",
+    ),
+)
 
 
 def html(report: dict[str, Any]) -> str:

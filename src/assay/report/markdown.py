@@ -26,6 +26,7 @@ SECTIONS = {
     "figures": 20,
     "drift": 10,
     "expectations": 20,
+    "service": 20,
     "explanation": 10,
     "reproduce": 20,
     "cost": 40,

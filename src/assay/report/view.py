@@ -1,6 +1,7 @@
 """What the report shows, in the order and the words it shows it in: the same for comment, page and terminal."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from assay.outcomes import SEVERITY
@@ -98,7 +99,18 @@ def view(report: Report) -> View:
         ],
         "moved": _moved(driving),
         "chart": _importance(driving[:CHARTED]),
-        "service": report.service,
+        "service": [
+            {
+                "figure": one.figure,
+                "candidate": number(one.candidate, 3),
+                "champion": number(one.champion, 3),
+                "ratio": number(one.ratio.value if one.ratio else None, 3),
+                "noise": between(one.ratio.low, one.ratio.high, partial(number, digits=3)) if one.ratio else "",
+                "verdict": one.verdict,
+                "mark": MARKS[one.verdict],
+            }
+            for one in report.service
+        ],
         "card": report.card,
         "reproduce": report.reproduce and report.reproduce.model_dump(),
         "cost": report.cost and _cost(report.cost),

@@ -1,0 +1,1 @@
+"""The load test: the built Bentos of candidate and champion, loaded in turns and measured."""

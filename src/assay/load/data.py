@@ -1,0 +1,121 @@
+"""What a load test measured, as `reports/loadtest.json` holds it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from assay.artifacts import MODELS
+from assay.config import Frozen
+from assay.contract.spec import CONTRACT
+from assay.errors import InputError
+from assay.files import read_json
+from assay.params import PARAMS, ServiceGate
+from assay.pipeline import local_modules
+
+LOADTEST = Path("reports/loadtest.json")
+SERVICE = Path("service.py")
+LOCUSTFILE = Path("loadtests/locustfile.py")
+# What a Bento is made of, beside the modules that the service imports.
+PACKED = (SERVICE, Path("bentofile.yaml"), CONTRACT, PARAMS, Path("requirements/serve.txt"))
+
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Round(Frozen):
+    """One side under load for some seconds; latencies in milliseconds, of the right answers, None where none came.
+
+    `cpu` are the seconds of all processes of the service, `memory` what they hold at the end, in bytes, `handles` their
+    open files and threads, `total` the requests since the service was started.
+    """
+
+    requests: Count
+    errors: Count
+    seconds: Amount
+    cpu: Amount
+    memory: Count
+    handles: Count
+    total: Count
+    p50: Amount | None
+    p95: Amount | None
+    p99: Amount | None
+
+
+class Side(Frozen):
+    """A Bento as it was measured; `failed` says why there is nothing to measure.
+
+    `deaths` counts processes of the service that ended while it ran. Sizes are in bytes: of the Bento, and of the file
+    that is the model.
+    """
+
+    failed: str = ""
+    bento_size: Count = 0
+    model_size: Count = 0
+    start_seconds: Amount = 0.0
+    deaths: Count = 0
+    warm_up: Round | None = None
+    rounds: tuple[Round, ...] = ()
+    errors: dict[str, Count] = Field(default={})
+
+
+class LoadTest(Frozen):
+    """A load test. `candidate` and `champion` name what was served, by `identity`; `obstacle` says why no champion is.
+
+    `setting` are the users, rounds and seconds that the sides were loaded with, `commit` is the champion's.
+    """
+
+    candidate: str
+    champion: str | None
+    commit: str | None
+    obstacle: str
+    setting: str
+    long: bool
+    sides: dict[str, Side]
+
+
+def identity(folder: Path) -> str:
+    """Return a hash of all that is served from a folder: model, contract, parameters, requirements and code."""
+    paths = {folder / path for path in PACKED} | set((folder / MODELS).glob("*"))
+    if (folder / SERVICE).exists():
+        paths |= local_modules(folder / "src/assay/serve/service.py", folder / "src")
+    made = hashlib.sha256()
+    for path in sorted(path for path in paths if path.is_file()):
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        made.update(f"{path.relative_to(folder).as_posix()} {digest}\n".encode())
+    return made.hexdigest()
+
+
+def setting(limits: ServiceGate) -> str:
+    """Return what says how the sides are loaded."""
+    script = hashlib.sha256(LOCUSTFILE.read_bytes()).hexdigest()[:12] if LOCUSTFILE.exists() else "none"
+    return f"{limits.users} users, {limits.rounds} rounds of {limits.seconds} s, {LOCUSTFILE} {script}"
+
+
+def read_loadtest(path: Path = LOADTEST) -> LoadTest:
+    """Read a load test; raises InputError for a file that is not there, torn or of another shape."""
+    return as_loadtest(read_json(path), path)
+
+
+def as_loadtest(content: Mapping[str, object], path: Path = LOADTEST) -> LoadTest:
+    """Return a load test in its types; raises InputError for data of another shape."""
+    try:
+        return LoadTest.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(f"{path}: {where}: {first['msg']}; run `make loadtest` anew") from None
+
+
+def unfit(found: LoadTest, limits: ServiceGate, commit: str | None) -> str:
+    """Say why a load test is not one of what lies here, beside the champion of a commit; "" where it is."""
+    if found.candidate != identity(Path()):
+        return "is of another model or service"
+    if found.commit != commit:
+        return "is beside another champion"
+    if not found.long and found.setting != setting(limits):
+        return "was made with another setting"
+    return ""

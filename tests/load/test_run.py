@@ -1,0 +1,140 @@
+"""Real Bentos under real load, as short as can be; `make load-bench` says how it is at full length."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from assay.gates.service import judge
+from assay.load.bento import HOST, build, served
+from assay.load.run import load, model
+from assay.outcomes import Outcome
+from assay.serve.package import load_package
+from judged import params
+from load.faults import FAULTS, around
+from loads import loadtest
+from scenario.project import SOURCE, Done, Project
+
+pytestmark = pytest.mark.xdist_group("load")
+
+# Rounds so short say little of what differs by little.
+SHORT = {"users": 4, "rounds": 6, "seconds": 0.4, "requests": 200, "slower": 1.0, "tail": 9.0, "errors": 0.003}
+LIMITS = params(service=SHORT).gates.service
+DEAF_NO_MORE = (
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    "from assay.cli import main; sys.argv = ['assay', 'loadtest']; main()"
+)
+LOADED = ("sleep", "leak", "errors", "dies", "lock")
+# Of so few requests a kilobyte each would be lost in the noise.
+LEAK = around("_kept.append(bytearray(32 * 1024))", "return answer()")
+
+
+@pytest.fixture(scope="module")
+def bento(first_run: tuple[Project, Done], tmp_path_factory) -> Path:
+    return build(first_run[0].root, tmp_path_factory.mktemp("bentos") / "store")
+
+
+@pytest.fixture(scope="module")
+def judgements(bento: Path, tmp_path_factory) -> dict[str, Outcome]:
+    """What the gate says of the same service and of each fault, all loaded in turns with the champion."""
+    folder = tmp_path_factory.mktemp("faults")
+    bentos = {"champion": bento}
+    for name in ("same", *LOADED):
+        store = shutil.copytree(bento.parents[2], folder / name)
+        bentos[name] = store / bento.relative_to(bento.parents[2])
+        if name != "same":
+            (LEAK if name == "leak" else FAULTS[name].plant)(bentos[name] / "src")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(SOURCE)
+        sides = load(bentos, LIMITS, long=False)
+    champion = sides.pop("champion")
+    return {name: judge(loadtest(one, champion), LIMITS) for name, one in sides.items()}
+
+
+def test_the_same_bento_passes(judgements: dict[str, Outcome]):
+    assert judgements["same"].verdict == "PROMOTE", judgements["same"].reason
+
+
+@pytest.mark.parametrize("name", LOADED)
+def test_a_fault_is_caught_for_its_reason(judgements: dict[str, Outcome], name: str):
+    outcome, fault = judgements[name], FAULTS[name]
+    assert outcome.verdict in ("HOLD", "REJECT")
+    assert outcome.measured[fault.check]["verdict"] in ("HOLD", "REJECT"), outcome.reason
+    assert fault.reason in outcome.reason
+
+
+def test_a_larger_model_is_seen_in_its_bento(bento: Path, tmp_path: Path):
+    larger = shutil.copytree(bento, tmp_path / "larger")
+    FAULTS["larger model"].plant(larger / "src")
+    assert model(larger).stat().st_size > 10 * model(bento).stat().st_size
+    # It is one that would be served all the same.
+    load_package(larger / "src/models", larger / "src", tolerance=1e-5)
+
+
+def test_one_that_does_not_start_says_why(bento: Path, tmp_path: Path):
+    store = shutil.copytree(bento.parents[2], tmp_path / "store")
+    broken = store / bento.relative_to(bento.parents[2])
+    FAULTS["does not start"].plant(broken / "src")
+    sides = load({"candidate": broken}, LIMITS, long=False)
+    assert sides["candidate"]["failed"] == "the built Bento does not start: OSError: no licence"
+
+
+def test_locust_runs_the_script_by_itself_and_on_several_machines(first_run, bento: Path, tmp_path: Path):
+    script = first_run[0].root / "loadtests/locustfile.py"
+    locust = [sys.executable, "-m", "locust", "-f", str(script), "--headless"]
+    with socket.socket() as free:
+        free.bind((HOST, 0))
+        port = free.getsockname()[1]
+    with served(bento) as service:
+        master = subprocess.Popen(
+            [
+                *(*locust, "--master", "--expect-workers=2", f"--master-bind-port={port}"),
+                *("--users=4", "--spawn-rate=4", "--run-time=5s", f"--host=http://{HOST}:{service.port}", "--json"),
+            ],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        workers = [
+            subprocess.Popen([*locust, "--worker", f"--master-port={port}"], cwd=tmp_path, stderr=subprocess.DEVNULL)
+            for _ in range(2)
+        ]
+        said, log = master.communicate(timeout=120)
+        assert [worker.wait(60) for worker in workers] == [0, 0]
+    assert master.returncode == 0, log
+    figures = json.loads(said)
+    assert sum(one["num_requests"] for one in figures) > 0
+    assert sum(one["num_failures"] for one in figures) == 0
+
+
+def test_an_interrupted_load_test_leaves_nothing_running(finished: Project, tmp_path: Path):
+    process = subprocess.Popen(
+        # What is started in the background of a shell is deaf to Ctrl-C, and so is what that starts.
+        [sys.executable, "-c", DEAF_NO_MORE],
+        cwd=finished.root,
+        env=finished.environment | {"TMPDIR": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("candidate: ready"):
+            break
+    started = psutil.Process(process.pid).children(recursive=True)
+    assert len(started) >= 2
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 128 + signal.SIGINT
+    assert "Traceback" not in said
+    assert not [one for one in started if one.is_running()]
+    assert list(tmp_path.glob("assay-load-*")) == []
+    assert not (finished.root / "reports/loadtest.json").exists()
