@@ -14,7 +14,7 @@ from assay.contract.spec import CONTRACT
 from assay.errors import InputError
 from assay.files import read_json
 from assay.params import PARAMS, ServiceGate
-from assay.pipeline import local_modules
+from assay.pipeline import Imports
 
 LOADTEST = Path("reports/loadtest.json")
 SERVICE = Path("service.py")
@@ -81,7 +81,7 @@ def identity(folder: Path) -> str:
     """Return a hash of all that is served from a folder: model, contract, parameters, requirements and code."""
     paths = {folder / path for path in PACKED} | set((folder / MODELS).glob("*"))
     if (folder / SERVICE).exists():
-        paths |= local_modules(folder / "src/assay/serve/service.py", folder / "src")
+        paths |= Imports(folder / "src").of(folder / "src/assay/serve/service.py")
     made = hashlib.sha256()
     for path in sorted(path for path in paths if path.is_file()):
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
