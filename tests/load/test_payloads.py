@@ -31,7 +31,7 @@ def made(request, tmp_path_factory) -> tuple[Path, list[Payload]]:
 
 
 def answer(*predictions: dict, version: str = "v1") -> bytes:
-    told = [{"prediction": "a", "prediction_id": f"{id(one)}-{i}", **one} for i, one in enumerate(predictions)]
+    told = [{"prediction": "a", "prediction_id": f"p-{i}", **one} for i, one in enumerate(predictions)]
     return orjson.dumps({"predictions": told, "model_version": version})
 
 

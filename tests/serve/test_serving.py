@@ -125,23 +125,24 @@ def test_a_category_that_is_not_known_is_refused_and_counted(servings: Servings)
     assert counted(serving, "assay_contract_violations_total", column="ward") >= 1
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "words"),
-    [
-        (b"", 400, "not JSON"),
-        (b"{", 400, "not JSON"),
-        (b'{"rows": [\xff]}', 400, "not JSON"),
-        (b"[" * 100_000, 400, "not JSON"),
-        (b'{"rows": [NaN]}', 422, "row 0: expected an object"),
-        (b"[]", 422, "the body: expected"),
-        (b"null", 422, "the body: expected"),
-        (b'{"rows": []}', 422, "at least 1 row"),
-        (b'{"rows": {}}', 422, "rows: expected a list"),
-        (b'{"rows": [{}], "more": 1}', 422, "unknown key 'more'"),
-        (b'{"rows": [' + b"{}," * 10_000 + b"{}]}", 422, "row 0: age: expected"),
-    ],
-)
-def test_a_body_that_is_no_list_of_rows_is_refused(servings: Servings, body: bytes, status: int, words: str) -> None:
+BODIES = {
+    "nothing": (b"", 400, "not JSON"),
+    "cut off": (b"{", 400, "not JSON"),
+    "no UTF-8": (b'{"rows": [\xff]}', 400, "not JSON"),
+    "deep": (b"[" * 100_000, 400, "not JSON"),
+    "no number": (b'{"rows": [NaN]}', 422, "row 0: expected an object"),
+    "a list": (b"[]", 422, "the body: expected"),
+    "null": (b"null", 422, "the body: expected"),
+    "no rows": (b'{"rows": []}', 422, "at least 1 row"),
+    "no list": (b'{"rows": {}}', 422, "rows: expected a list"),
+    "a key too many": (b'{"rows": [{}], "more": 1}', 422, "unknown key 'more'"),
+    "many empty rows": (b'{"rows": [' + b"{}," * 10_000 + b"{}]}", 422, "row 0: age: expected"),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_a_body_that_is_no_list_of_rows_is_refused(servings: Servings, name: str) -> None:
+    body, status, words = BODIES[name]
     refused = refusal(servings(), body)
     assert refused.status == status
     assert any(words in problem for problem in [refused.error, *refused.problems])
