@@ -11,15 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from scenario.project import Project, clone
+from scenario.project import SHORT, Project, clone
 
 DATA = Path("data/breast_cancer.csv")
 # Rows that the champion has not seen; git ignores the folder, and copies of the project have it.
 HELD_BACK = Path(".assay/held_back.csv")
 HELD_BACK_SHARE = 0.05
 STATUS = {"PROMOTE": 0, "REJECT": 1, "HOLD": 3}
-# What takes long and decides nothing.
-SHORT = {"evaluate__learning_curve_points": 2, "evaluate__resamples": 100, "analyse__max_rows": 50}
 CHAMPIONS: dict[str, dict[str, Any]] = {
     "linear": {},
     "boosting": {

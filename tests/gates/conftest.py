@@ -8,12 +8,9 @@ import pytest
 
 from gates.changing import make_champion
 from scenario.conftest import commands, shared, template
-from scenario.project import Project, once
+from scenario.project import FEW_EXAMPLES, Project, once
 
 __all__ = ["commands", "shared", "template"]
-
-# Enough to find what the catalogue holds.
-FEW_EXAMPLES = {"gates__expectations__examples": 10, "gates__parity__examples": 10}
 
 
 @pytest.fixture(scope="session")

@@ -83,6 +83,21 @@ def test_what_the_server_cannot_do_the_real_python_does(run: Run):
     assert run("python", "-V").stdout == f"Python {sys.version.split()[0]}\n"
 
 
+def test_a_command_that_shares_a_pipe_is_a_process_of_its_own(run: Run):
+    end, other = os.pipe()
+    code = f"import os, sys; os.write({other}, str('numpy' in sys.modules).encode())"
+    assert run("python", "-c", code, pass_fds=[other]).returncode == 0
+    assert os.read(end, 9) == b"False"
+    for file in (end, other):
+        os.close(file)
+
+
+def test_the_commands_may_lie_in_another_folder(run: Run, commands: Path, tmp_path: Path):
+    (tmp_path / "bin").symlink_to(commands)
+    done = run(str(tmp_path / "bin/python"), "-c", "import sys; print('numpy' in sys.modules, sys.executable)")
+    assert done.stdout == f"True {commands}/python\n"
+
+
 def test_a_command_whose_client_is_killed_ends(commands: Path, tmp_path: Path):
     code = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
     with subprocess.Popen([commands / "python", "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as client:

@@ -11,13 +11,28 @@ import struct
 import sys
 from pathlib import Path
 
-command, arguments = Path(__file__), sys.argv[1:]
+# The folder may be known by another name, such as that of an environment.
+command, arguments = Path(__file__).resolve(), sys.argv[1:]
 here = command.parent
 # `python SCRIPT`, as Python starts a command anew.
-if command.name == "python" and arguments and Path(arguments[0]).parent == here:
-    command, arguments = Path(arguments[0]), arguments[1:]
-if command.name == "python" and (not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-c", "-m"))):
-    os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606
+if command.name == "python" and arguments and Path(arguments[0]).resolve().parent == here:
+    command, arguments = Path(arguments[0]).resolve(), arguments[1:]
+
+
+def is_open(file: int) -> bool:
+    """Say whether a file is open."""
+    try:
+        os.fstat(file)
+    except OSError:
+        return False
+    return True
+
+
+asks_for_python = not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-c", "-m"))
+# Whoever shares more with it than the standard files, as a pool of processes does, needs a process of its own.
+if (command.name == "python" and asks_for_python) or any(map(is_open, range(3, 32))):
+    own = Path(sys.executable) if command.name == "python" else Path(sys.executable).with_name(command.name)
+    os.execv(own, [str(own), *arguments])  # noqa: S606
 request = {
     "command": str(command),
     "arguments": arguments,

@@ -10,7 +10,7 @@ import pytest
 
 from assay.contract.spec import load_contract
 from gates.warm import server
-from scenario.project import SOURCE, Done, Project, clone, make_template, once
+from scenario.project import FEW_EXAMPLES, SHORT, SOURCE, Done, Project, clone, make_template, once
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -70,9 +70,26 @@ def project(template: Project, tmp_path: Path) -> Project:
     return clone(template, tmp_path / "project")
 
 
-@pytest.fixture
-def finished(first_run: tuple[Project, Done], tmp_path: Path) -> Project:
-    """A project whose pipeline ran."""
+@pytest.fixture(scope="session")
+def short_run(first_run: tuple[Project, Done], shared: Path) -> Project:
+    """The first run once more, with parameters that take less time. To be looked at only."""
     made, done = first_run
     assert done.returncode == 0, done.stdout + done.stderr
-    return made.copy(tmp_path / "project")
+    project = replace(made, root=shared / "short")
+
+    def make() -> None:
+        made.copy(project.root)
+        project.set_params(**SHORT, **FEW_EXAMPLES, tune__trials=3)
+        project.ok("assay", "repro")
+        project.ok("git", "commit", "--quiet", "--all", "--message", "Short")
+        # What a change is compared with.
+        project.ok("git", "update-ref", "refs/remotes/origin/main", "HEAD")
+
+    once(project.root, make)
+    return project
+
+
+@pytest.fixture
+def finished(short_run: Project, tmp_path: Path) -> Project:
+    """A project whose pipeline ran."""
+    return short_run.copy(tmp_path / "project")
