@@ -76,3 +76,29 @@ def finished(first_run: tuple[Project, Done], tmp_path: Path) -> Project:
     made, done = first_run
     assert done.returncode == 0, done.stdout + done.stderr
     return made.copy(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def unloaded(first_run: tuple[Project, Done], shared: Path) -> Project:
+    """A project whose pipeline ran, and whose service gate is switched off. To be copied."""
+    return _with_params(first_run[0], shared / "unloaded", gates__service__enabled=False)
+
+
+@pytest.fixture(scope="session")
+def brief(first_run: tuple[Project, Done], shared: Path) -> Project:
+    """A project whose pipeline ran, and whose load test is short, and judges by little. To be copied."""
+    given = {"rounds": 6, "seconds": 0.3, "requests": 10, "slower": 9.0, "tail": 99.0, "errors": 0.1, "starts": 9}
+    return _with_params(first_run[0], shared / "brief", **{f"gates__service__{key}": one for key, one in given.items()})
+
+
+def _with_params(project: Project, root: Path, **values: object) -> Project:
+    made = Project(root, project.home)
+
+    def make() -> None:
+        project.copy(root)
+        made.set_params(**values)
+        made.ok("assay", "repro")
+        made.ok("git", "commit", "--quiet", "--all", "--message", "Other limits")
+
+    once(root, make)
+    return made
