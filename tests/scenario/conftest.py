@@ -92,7 +92,7 @@ def brief(first_run: tuple[Project, Done], shared: Path) -> Project:
 
 
 def _with_params(project: Project, root: Path, **values: object) -> Project:
-    made = Project(root, project.home)
+    made = replace(project, root=root)
 
     def make() -> None:
         project.copy(root)

@@ -95,7 +95,7 @@ def test_a_champion_without_a_service_leaves_the_absolute_limits(brief: Project,
     project.ok("git", "rm", "--quiet", "service.py")
     project.ok("git", "commit", "--quiet", "--message", "No service yet")
     (project.root / "service.py").write_text(code)
-    said = project.ok("assay", "loadtest", "--base", "HEAD")
+    said = project.cold.ok("assay", "loadtest", "--base", "HEAD")
     assert "the champion has no service: the service is held to absolute limits alone" in said
     assert outcome(judged(project, PASSED, "--base", "HEAD"), "service")["measured"]["champion"]["verdict"] == "SKIP"
 
