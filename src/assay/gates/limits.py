@@ -18,6 +18,9 @@ SECTIONS = ("gates", "validate")
 OTHERS = ("analyse.noise", "export.tolerance")
 SOURCE = Path("src")
 JUDGE = Path("assay/gates/verdict.py")
+# What measures a service is run in processes of its own, and judges it as much.
+MEASURES = [Path("assay/load", f"{name}.py") for name in ("run", "driver", "payloads")]
+LOCUSTFILE = Path("loadtests/locustfile.py")
 # What makes the model; what these import is judged, whether a gate imports it too or not.
 MAKERS = [Path("assay/stages", f"{stage}.py") for stage in ("prepare", "tune", "train", "export")]
 # But for the metrics: the search for a model uses them, and they judge it all the same.
