@@ -99,6 +99,8 @@ def _with_params(project: Project, root: Path, **values: object) -> Project:
         made.set_params(**values)
         made.ok("assay", "repro")
         made.ok("git", "commit", "--quiet", "--all", "--message", "Other limits")
+        # As if pushed: changes start from here.
+        made.ok("git", "update-ref", "refs/remotes/origin/main", "HEAD")
 
     once(root, make)
     return made
