@@ -30,7 +30,7 @@ bento: $(VENV)/.train  ## pack the model and its service as a Bento
 	@assay repro > /dev/null
 	@bentoml build
 
-loadtest: $(VENV)/.dev  ## load the built service beside the champion's, and write reports/loadtest.html
+loadtest: $(VENV)/.train  ## load the built service beside the champion's, and write reports/loadtest.html
 	@assay repro > /dev/null
 	@assay loadtest
 

@@ -49,19 +49,23 @@ def main() -> None:
     counts: Counter[str] = Counter()
     caught = 0
     with tempfile.TemporaryDirectory(prefix="assay-bench-") as made:
-        champion = build(Path(), Path(made, "champion"))
-        place = champion.relative_to(Path(made, "champion"))
+        built = build(Path(), Path(made, "built"))
+        place = built.relative_to(Path(made, "built"))
+
+        def another(name: str) -> Path:
+            # A service that was run has written its log beside its code.
+            return Path(shutil.copytree(Path(made, "built"), Path(made, name.replace(" ", "-")))) / place
+
         for number in range(chosen.runs):
             began = time.monotonic()
-            candidate = Path(shutil.copytree(Path(made, "champion"), Path(made, f"same-{number}"))) / place
-            outcome = judged(candidate, champion)
+            outcome = judged(another(f"candidate {number}"), another(f"champion {number}"))
             counts[outcome.verdict] += 1
             told(f"the same, run {number + 1}", outcome, began)
         for name in chosen.faults:
             began = time.monotonic()
-            candidate = Path(shutil.copytree(Path(made, "champion"), Path(made, name.replace(" ", "-")))) / place
+            candidate = another(name)
             FAULTS[name].plant(candidate / "src")
-            outcome = judged(candidate, champion)
+            outcome = judged(candidate, another(f"beside {name}"))
             found = outcome.measured.get(FAULTS[name].check, {}).get("verdict") in ("HOLD", "REJECT")
             caught += found
             told(f"{name} ({'caught for its reason' if found else 'NOT CAUGHT'})", outcome, began)

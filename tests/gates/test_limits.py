@@ -64,7 +64,8 @@ def test_where_there_were_no_limits_there_is_nothing_to_compare():
 @pytest.fixture
 def committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A git repository of the code of this project, which is the current folder."""
-    shutil.copytree(SOURCE, tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in ("src", "loadtests"):
+        shutil.copytree(SOURCE.parent / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.chdir(tmp_path)
     who = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
     for command in (["init", "--quiet"], ["add", "--all"], [*who, "commit", "--quiet", "--message", "All"]):
@@ -76,6 +77,9 @@ def committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     "path",
     [
         "src/assay/gates/slices.py",
+        "src/assay/load/driver.py",
+        "src/assay/load/payloads.py",
+        "loadtests/locustfile.py",
         "src/assay/evaluation/behaviour.py",
         "src/assay/evaluation/metrics.py",
         "src/model/expectations.py",

@@ -75,21 +75,33 @@ def short_run(first_run: tuple[Project, Done], shared: Path) -> Project:
     """The first run once more, with parameters that take less time. To be looked at only."""
     made, done = first_run
     assert done.returncode == 0, done.stdout + done.stderr
-    project = replace(made, root=shared / "short")
-
-    def make() -> None:
-        made.copy(project.root)
-        project.set_params(**SHORT, **FEW_EXAMPLES, tune__trials=3)
-        project.ok("assay", "repro")
-        project.ok("git", "commit", "--quiet", "--all", "--message", "Short")
-        # What a change is compared with.
-        project.ok("git", "update-ref", "refs/remotes/origin/main", "HEAD")
-
-    once(project.root, make)
-    return project
+    return _with_params(made, shared / "short", **SHORT, **FEW_EXAMPLES, tune__trials=3)
 
 
 @pytest.fixture
 def finished(short_run: Project, tmp_path: Path) -> Project:
-    """A project whose pipeline ran."""
+    """A project whose pipeline ran, and whose service gate is switched off."""
     return short_run.copy(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def brief(short_run: Project, shared: Path) -> Project:
+    """A project whose pipeline ran, and whose load test is short, and judges by little. To be copied."""
+    given = {"rounds": 6, "seconds": 0.3, "requests": 10, "slower": 9.0, "tail": 99.0, "errors": 0.1, "starts": 9}
+    limits = {f"gates__service__{key}": one for key, one in given.items()}
+    return _with_params(short_run, shared / "brief", gates__service__enabled=True, **limits)
+
+
+def _with_params(project: Project, root: Path, **values: object) -> Project:
+    made = replace(project, root=root)
+
+    def make() -> None:
+        project.copy(root)
+        made.set_params(**values)
+        made.ok("assay", "repro")
+        made.ok("git", "commit", "--quiet", "--all", "--message", "Other parameters")
+        # As if pushed: changes start from here.
+        made.ok("git", "update-ref", "refs/remotes/origin/main", "HEAD")
+
+    once(root, make)
+    return made

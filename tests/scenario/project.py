@@ -14,7 +14,12 @@ from ruamel.yaml import YAML
 
 SOURCE = Path(__file__).parents[2]
 # Parameters that take no time for what decides nothing: figures are less exact, and fewer rows are looked at.
-SHORT = {"evaluate__learning_curve_points": 2, "evaluate__resamples": 100, "analyse__max_rows": 50}
+SHORT: dict[str, object] = {
+    "evaluate__learning_curve_points": 2,
+    "evaluate__resamples": 100,
+    "analyse__max_rows": 50,
+    "gates__service__enabled": False,
+}
 # Enough to find what the tests put there.
 FEW_EXAMPLES = {"gates__expectations__examples": 10, "gates__parity__examples": 10}
 STAGES = ("validate", "prepare", "tune", "train", "evaluate", "analyse", "export")

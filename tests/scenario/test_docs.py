@@ -25,7 +25,8 @@ def blocks(page: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
-def test_the_commands_of_a_page_work_in_their_order(page: str, finished: Project) -> None:
+def test_the_commands_of_a_page_work_in_their_order(page: str, brief: Project, tmp_path: Path) -> None:
+    finished = brief.copy(tmp_path / "project")
     # The environment that set-up would make is the one that runs this test, with commands that are warm.
     environment = finished.root / ".venv"
     environment.mkdir()

@@ -29,12 +29,12 @@ def outcome(verdict: dict[str, Any], gate: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def judged_once(first_run, shared: Path) -> Project:
+def judged_once(brief: Project, shared: Path) -> Project:
     """A project of which `assay pr` has given a verdict."""
-    made = replace(first_run[0], root=shared / "judged")
+    made = replace(brief, root=shared / "judged")
 
     def make() -> None:
-        first_run[0].copy(made.root)
+        brief.copy(made.root)
         made.cold.ok("assay", "pr")
 
     once(made.root, make)
@@ -46,14 +46,14 @@ def test_a_pull_request_that_changes_nothing_passes_and_leaves_a_whole_report(ju
     assert verdict["verdict"] == "PROMOTE"
     assert {o["gate"] for o in verdict["outcomes"]} >= {
         *("contract", "leakage", "lock", "reproducibility", "quality", "slices", "calibration", "robustness"),
-        *("dominance", "fairness", "expectations", "parity"),
+        *("dominance", "fairness", "expectations", "parity", "service"),
     }
     assert all(set(o) == {"gate", "verdict", "reason", "measured", "limit"} for o in verdict["outcomes"])
     assert {**verdict["candidate"], "commit": None} == {**verdict["champion"], "commit": None}
     assert set(verdict["candidate"]) == {"commit", "data", "model", "contract"}
     assert None not in verdict["candidate"].values()
     report = (judged_once.root / "reports/report.md").read_text()
-    assert report.index("PROMOTE") < report.index("roc_auc")
+    assert report.index("PROMOTE") < report.index("roc_auc") < report.index("answers a second")
     assert len(report) <= 60_000
     assert (judged_once.root / "reports/report.html").stat().st_size > 10_000
 
@@ -66,6 +66,32 @@ def test_the_second_time_the_verdict_stands(judged_once: Project, tmp_path: Path
     assert "it stands" in done.stderr
     assert stages_run(done.stdout) == []
     assert (project.root / "reports/report.json").read_bytes() == before
+
+
+def test_a_load_test_counts_for_what_was_loaded_alone(judged_once: Project, tmp_path: Path):
+    project = judged_once.copy(tmp_path / "project")
+    # What judges may change, and the load test is still of what is served.
+    project.append("src/assay/gates/quality.py", "\n# A comment.\n")
+    judged(project, PASSED)
+    project.append("service.py", "\n# A comment.\n")
+    found = outcome(judged(project, HELD), "service")
+    assert found["reason"] == (
+        "not measured: reports/loadtest.json is of another model or service; run `make loadtest`"
+    )
+    (project.root / "reports/loadtest.json").unlink()
+    found = outcome(judged(project, HELD), "service")
+    assert found["reason"] == "not measured: reports/loadtest.json: there is no such file; run `make loadtest`"
+
+
+def test_a_champion_without_a_service_leaves_the_absolute_limits(brief: Project, tmp_path: Path):
+    project = brief.copy(tmp_path / "project")
+    code = (project.root / "service.py").read_text()
+    project.ok("git", "rm", "--quiet", "service.py")
+    project.ok("git", "commit", "--quiet", "--message", "No service yet")
+    (project.root / "service.py").write_text(code)
+    said = project.cold.ok("assay", "loadtest", "--base", "HEAD")
+    assert "the champion has no service: the service is held to absolute limits alone" in said
+    assert outcome(judged(project, PASSED, "--base", "HEAD"), "service")["measured"]["champion"]["verdict"] == "SKIP"
 
 
 def test_a_verdict_does_not_stand_when_a_gate_has_changed(judged_once: Project, tmp_path: Path):

@@ -18,6 +18,9 @@ SECTIONS = ("gates", "validate")
 OTHERS = ("analyse.noise", "export.tolerance")
 SOURCE = Path("src")
 JUDGE = Path("assay/gates/verdict.py")
+# What measures a service is run in processes of its own, and judges it as much.
+MEASURES = [Path("assay/load", f"{name}.py") for name in ("run", "driver", "payloads")]
+LOCUSTFILE = Path("loadtests/locustfile.py")
 # What makes the model; what these import is judged, whether a gate imports it too or not.
 MAKERS = [Path("assay/stages", f"{stage}.py") for stage in ("prepare", "tune", "train", "export")]
 # But for the metrics: the search for a model uses them, and they judge it all the same.
@@ -57,10 +60,10 @@ def rewritten(base: str) -> list[str]:
     Comments, docstrings, formatting and the names of local variables make no difference.
     """
     changed = [Path(path) for path, _, _ in changed_lines(base) if Path(path).suffix == ".py"]
-    if not any(path.is_relative_to(SOURCE) for path in changed):
+    if not any(path == LOCUSTFILE or path.is_relative_to(SOURCE) for path in changed):
         return []
     imports = Imports(SOURCE)
-    judges = imports.of(SOURCE / JUDGE)
+    judges = {LOCUSTFILE}.union(*(imports.of(SOURCE / module) for module in (JUDGE, *MEASURES)))
     for maker in MAKERS:
         judges -= {path for path in imports.of(SOURCE / maker) if not path.is_relative_to(EVALUATION)}
     # What was removed judges no more, and is imported by none.
