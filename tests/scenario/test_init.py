@@ -9,7 +9,7 @@ import pyarrow.csv as pacsv
 import pytest
 from ruamel.yaml import YAML
 
-from scenario.project import Project
+from scenario.project import SHORT, Project
 
 
 def write(path: Path, rows: int = 200, most: int = 200) -> Path:
@@ -49,7 +49,7 @@ def test_bad_input_leaves_the_project_as_it_is(project: Project, tmp_path: Path,
 
 
 def test_own_data_becomes_a_model_with_limits_that_it_keeps_to(project: Project, tmp_path: Path) -> None:
-    project.edit("params.yaml", "resamples: 1000", "resamples: 100")
+    project.set_params(**SHORT, tune__trials=6)
     said = project.run("assay", "init", str(write(tmp_path / "houses.csv")), "--target", "price", "--yes")
     assert said.returncode == 0, said.stderr
     assert "id: ignored: a row number" in said.stderr
