@@ -7,7 +7,7 @@ UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro tune pr serve bento loadtest test lint format bench gate-bench load-bench lock clean
+.PHONY: help repro tune pr serve bento loadtest test lint format bench bench-serve gate-bench load-bench lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -50,6 +50,11 @@ format: $(VENV)/.dev  ## put the code into the one format
 
 bench: $(VENV)/.dev  ## what the pipeline costs, as ratios; takes some ten minutes
 	@python bench/bench.py
+
+bench-serve: $(VENV)/.dev  ## how fast the service is beside others of the same model; needs wrk, takes some ten minutes
+	@test -d $(VENV)-peers || $(UV) venv --quiet $(VENV)-peers
+	@$(UV) pip install --quiet --python $(VENV)-peers/bin/python --requirement bench/peers/requirements.in
+	@python bench/serve.py --peers $(VENV)-peers
 
 SEEDS ?= 20
 
