@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from pathlib import PurePath
 from typing import Any
 
@@ -33,7 +32,7 @@ print(json.dumps(opened))
 
 
 def test_a_stage_opens_only_what_dvc_knows_of(finished: Project) -> None:
-    opened = json.loads(finished.ok(sys.executable, "-c", WATCH, *STAGES))
+    opened = json.loads(finished.ok("python", "-c", WATCH, *STAGES))
     for name, stage in YAML(typ="safe").load(finished.root / "dvc.yaml")["stages"].items():
         outs = paths(stage.get("outs", [])) | paths(stage.get("metrics", []))
         read, written = (in_project(files) for files in opened[name])

@@ -26,9 +26,12 @@ pytestmark = pytest.mark.skipif(bool(REFUSAL), reason=f"a file system cannot be 
 
 
 def on_small_disk(project: Project, folder: str, script: str) -> Done:
-    """Run a shell script in the project, with a folder of it on an otherwise empty file system of 32 kB."""
+    """Run a shell script in the project, with a folder of it on an otherwise empty file system of 32 kB.
+
+    Its commands are processes of their own: a server would not see the file system.
+    """
     mount = f"mkdir -p {folder} && mount -t tmpfs -o size=32k none {folder}"
-    return project.run(*UNSHARE, "sh", "-c", f"{mount} && {script}")
+    return project.cold.run(*UNSHARE, "sh", "-c", f"{mount} && {script}")
 
 
 @pytest.mark.parametrize(
