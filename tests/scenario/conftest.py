@@ -87,7 +87,16 @@ def finished(short_run: Project, tmp_path: Path) -> Project:
 @pytest.fixture(scope="session")
 def brief(short_run: Project, shared: Path) -> Project:
     """A project whose pipeline ran, and whose load test is short, and judges by little. To be copied."""
-    given = {"rounds": 6, "seconds": 0.3, "requests": 10, "slower": 9.0, "tail": 99.0, "errors": 0.1, "starts": 9}
+    given = {
+        "rounds": 6,
+        "seconds": 0.3,
+        "requests": 10,
+        "slower": 9.0,
+        "tail": 99.0,
+        "errors": 0.1,
+        "starts": 9,
+        "leak_bytes": 1e6,
+    }
     limits = {f"gates__service__{key}": one for key, one in given.items()}
     return _with_params(short_run, shared / "brief", gates__service__enabled=True, **limits)
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any, get_args
 
@@ -26,17 +27,21 @@ def blocks(page: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
-def test_the_commands_of_a_page_work_in_their_order(page: str, brief: Project, tmp_path: Path) -> None:
-    finished = brief.copy(tmp_path / "project")
-    # The environment that set-up would make is the one that runs this test, with commands that are warm.
-    environment = finished.root / ".venv"
+def test_the_commands_of_a_page_work_in_their_order(
+    page: str, short_run: Project, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    # A load test measures processes: those of warm commands are others than it starts.
+    is_loaded = "make loadtest" in "".join(blocks(page))
+    project = (request.getfixturevalue("brief").cold if is_loaded else short_run).copy(tmp_path / "project")
+    # The environment that set-up would make is the one that runs this test.
+    environment = project.root / ".venv"
     environment.mkdir()
-    (environment / "bin").symlink_to(finished.commands)
+    (environment / "bin").symlink_to(Path(sys.executable).parent if is_loaded else project.commands)
     for stamp in (".setup", ".train", ".dev"):
         (environment / stamp).touch()
-    script = finished.root.parent / "commands.sh"
+    script = project.root.parent / "commands.sh"
     script.write_text("set -eux\n" + "\n".join(blocks(page)), encoding="utf-8")
-    done = finished.run("bash", str(script))
+    done = project.run("bash", str(script))
     assert done.returncode == 0, done.stdout + done.stderr
 
 

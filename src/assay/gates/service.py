@@ -179,7 +179,9 @@ def _leaks(mine: Side, limits: ServiceGate) -> list[Outcome]:
     ):
         slope, _, low, high = map(float, theilslopes(held, totals, alpha=limits.confidence or 0.99))
         grown = slope * (totals[-1] - totals[0])
-        verdict: Verdict = "PROMOTE" if slope <= limit or grown < noise else "REJECT" if low > limit else "HOLD"
+        # What may be no growth at all is none: memory comes and goes by more than a leak of some seconds.
+        is_growth = slope > limit and grown >= noise and low > 0
+        verdict: Verdict = "PROMOTE" if not is_growth else "REJECT" if low > limit else "HOLD"
         reason = (
             f"{words.format(slope)} a request ({low:.3g} to {high:.3g}, limit {limit:g}), over "
             f"{totals[-1] - totals[0]:,} requests"
