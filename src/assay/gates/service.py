@@ -20,7 +20,7 @@ MB = 1e6
 # Wilcoxon's interval says nothing at 95 % with fewer.
 FEWEST_ROUNDS = 6
 # What memory grows by in any case, in bytes.
-NOISE = 2.5e6
+NOISE = 4e6
 # Open files and threads that may be left by a request, and how many of them say nothing.
 MOST_HANDLES, FEW_HANDLES = 0.01, 30
 # What a start differs by, in seconds, that nobody would notice.
