@@ -104,6 +104,8 @@ def serving(project: Project, *bento: str, ready: bool = True, **environment: st
                 process.wait(30)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                raise AssertionError(f"the service did not end within 30 seconds:\n{server.log()}") from None
 
 
 def is_ready(server: Server) -> bool:
