@@ -39,45 +39,57 @@ def trained(family, seed, **parameters):
     return lambda rows: scores(model, rows, CONTRACT), threshold
 
 
-def failing(model, threshold, examples=30):
-    """Return the first words of each expectation that fails."""
-    results = check(EXPECTATIONS, CONTRACT, model, lambda given: decide(given, CONTRACT, threshold), examples, 20)
-    return {result.name.partition(":")[0] for result in results if not result.held}
+def failing(model, threshold, *words):
+    """Yield the name of each expectation that fails, of those with some of these words in it."""
+    for one in EXPECTATIONS:
+        if not words or any(word in one.name for word in words):
+            # One by one, since it takes long to find the smallest row, and one that fails may be enough.
+            [result] = check([one], CONTRACT, model, lambda given: decide(given, CONTRACT, threshold), 20, 20)
+            if not result.held:
+                yield one.name
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("family", list(FAMILIES))
 def test_a_sound_model_of_any_family_does_what_is_expected(family, seed):
-    assert failing(*trained(family, seed)) == set()
+    assert list(failing(*trained(family, seed))) == []
 
 
 def test_a_model_that_takes_one_class_for_the_other_is_caught():
     model, threshold = trained("linear", 1)
-    found = failing(lambda rows: model(rows)[:, ::-1], threshold)
-    assert {"a typical benign mass", "a typical malignant mass", "nuclei twice as large"} <= found
+    words = ["a typical benign mass", "a typical malignant mass", "nuclei twice as large"]
+    assert len(list(failing(lambda rows: model(rows)[:, ::-1], threshold, *words))) == 3
 
 
 def test_a_model_that_looks_at_one_measurement_alone_is_caught():
     stump = trained("gradient_boosting", 1, max_iter=1, max_leaf_nodes=2, learning_rate=1.0)
-    assert any(name.endswith("as if benign in a malignant mass") for name in failing(*stump))
+    assert any(failing(*stump, "as if benign in a malignant mass"))
 
 
 def test_a_model_of_labels_at_random_is_caught():
     data, target = patients()
     choice = ModelChoice(family="linear", parameters={})
     model = fit(build(choice, CONTRACT, 1), data, np.random.default_rng(1).permutation(target), CONTRACT)
-    assert failing(lambda rows: scores(model, rows, CONTRACT), 0.4)
+    assert any(failing(lambda rows: scores(model, rows, CONTRACT), 0.4))
 
 
 def test_a_model_that_no_longer_gets_a_measurement_it_lives_on_is_caught():
     model, threshold = trained("linear", 1)
     lost = dict.fromkeys(WORST, 0.0)
-    found = failing(lambda rows: model({name: rows[name] * lost.get(name, 1.0) for name in rows}), threshold)
-    assert "a typical malignant mass" in found
+    without = failing(
+        lambda rows: model({name: rows[name] * lost.get(name, 1.0) for name in rows}),
+        threshold,
+        "malignant mass: answers",
+    )
+    assert any(without)
 
 
 def test_a_model_that_gets_sizes_in_another_unit_is_caught():
     model, threshold = trained("linear", 1)
     factor = dict.fromkeys(SIZES, 10.0)
-    found = failing(lambda rows: model({name: rows[name] * factor.get(name, 1.0) for name in rows}), threshold)
-    assert "a typical benign mass" in found
+    larger = failing(
+        lambda rows: model({name: rows[name] * factor.get(name, 1.0) for name in rows}),
+        threshold,
+        "benign mass: answers",
+    )
+    assert any(larger)

@@ -74,7 +74,7 @@ def test_another_seed_tries_other_parameters(found):
 
 def test_hopeless_trials_are_stopped_early_and_never_chosen():
     data, target = patients(150)
-    how = HOW.model_copy(update={"trials": 36})
+    how = HOW.model_copy(update={"trials": 24})
     choice, trials = search(data, target, None, contract(), how, 1)
     pruned = [trial for trial in trials if trial.state == "pruned"]
     assert pruned
