@@ -70,12 +70,11 @@ def scaled(graph, factor):
     return bytes(model.SerializeToString())
 
 
-@pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_an_export_that_is_wrong_in_the_third_decimal_is_rejected(family, task, seed):
+def test_an_export_that_is_wrong_in_the_third_decimal_is_rejected(family, task):
     sound, graph, seen = pair(family, task)
-    outcome = judged(sound, seen, scorer(scaled(graph, 1.002), sound.contract), seed=seed)
+    outcome = judged(sound, seen, scorer(scaled(graph, 1.002), sound.contract))
     assert outcome.verdict == "REJECT"
     assert outcome.reason.startswith("the served model answers otherwise than the pipeline: ")
 
