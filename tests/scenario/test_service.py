@@ -220,7 +220,19 @@ def test_the_openapi_page_of_bentoml_shows_the_document(server: Server) -> None:
 def test_what_the_openapi_document_promises_is_kept(server: Server, tmp_path: Path) -> None:
     number = os.environ.get("SCHEMATHESIS_EXAMPLES", "60")
     done = subprocess.run(
-        ["schemathesis", "run", f"{server.url}/docs.json", "--url", server.url, "-n", number, "--seed", "1", "--generation-database", "none"],
+        [
+            "schemathesis",
+            "run",
+            f"{server.url}/docs.json",
+            "--url",
+            server.url,
+            "-n",
+            number,
+            "--seed",
+            "1",
+            "--generation-database",
+            "none",
+        ],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -245,7 +257,9 @@ def test_predictions_and_outcomes_are_logged(server: Server, trained: Project, r
     logs = trained.root / "monitoring"
 
     def lines(name: str) -> list[dict[str, Any]]:
-        found = [line for path in logs.glob(f"{name}/data/*.log") for line in path.read_text().splitlines(keepends=True)]
+        found = [
+            line for path in logs.glob(f"{name}/data/*.log") for line in path.read_text().splitlines(keepends=True)
+        ]
         whole = [json.loads(line) for line in found if line.endswith("\n")]
         return [one for one in whole if one["prediction_id"] == told["prediction_id"]]
 
