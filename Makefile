@@ -7,7 +7,7 @@ UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro tune pr serve bento loadtest test lint format bench bench-serve gate-bench load-bench lock clean
+.PHONY: help repro tune pr serve bento image loadtest test lint format bench bench-serve gate-bench load-bench lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -29,6 +29,16 @@ serve: $(VENV)/.train  ## serve the model on port 3000
 bento: $(VENV)/.train  ## pack the model and its service as a Bento
 	@assay repro > /dev/null
 	@bentoml build
+
+BACKEND ?= docker
+
+image: $(VENV)/.dev  ## pack the Bento as an image, and list what is in it in build/sbom.json; BACKEND=podman for podman
+	@assay repro > /dev/null
+	@bento=$$(bentoml build --output tag) && bento=$${bento#__tag__:} && bentoml containerize "$$bento" \
+		--backend $(BACKEND) $(if $(filter podman buildah,$(BACKEND)),--opt format=docker) && mkdir -p build && \
+		folder=$$(python -c 'import bentoml, sys; print(bentoml.get(sys.argv[1]).path)' "$$bento") && \
+		grep -v '^bentoml==[^ ]*$$' "$$folder/env/python/requirements.txt" > build/requirements.txt && \
+		cyclonedx-py requirements --output-reproducible --output-file build/sbom.json build/requirements.txt
 
 loadtest: $(VENV)/.train  ## load the built service beside the champion's, and write reports/loadtest.html
 	@assay repro > /dev/null

@@ -15,7 +15,6 @@ import orjson
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.context import server_context
 from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
-from bentoml.images import Image
 from starlette.middleware import Middleware
 
 from assay.artifacts import MODELS
@@ -25,6 +24,7 @@ from assay.files import read_json
 from assay.params import PARAMS, load_params
 from assay.serve import shapes
 from assay.serve.front import App, Front
+from assay.serve.image import image
 from assay.serve.metrics import Requests
 from assay.serve.package import LOCKS
 from assay.serve.serving import MOST_EXPLAINED, Call, Serving, load_serving
@@ -39,16 +39,10 @@ FewRows = request_model(contract, MOST_EXPLAINED, "FewRows")
 Outcomes = shapes.outcomes_model(contract)
 
 
-def _image() -> Image:
-    """Return the image of the service: Python and what the service needs, and no compilers."""
-    made = Image(base_image="docker.io/library/python:3.11-slim", distro="", lock_python_packages=False)
-    # Caches would stay in the image.
-    made.run("mkdir -p /etc/uv && echo 'no-cache = true' > /etc/uv/uv.toml")
-    made.run("pip config --global set global.no-cache-dir true")
+def _requirements() -> str:
+    """Return the requirements of what is served; before there is a model, those of one that could be exported."""
     about = ROOT / MODELS / "model.json"
-    requirements = LOCKS[read_json(about)["served"] if about.exists() else "onnx"]
-    # A Bento does not hold the file: it was read when that was built.
-    return made.requirements_file(requirements) if Path(requirements).exists() else made
+    return LOCKS[read_json(about)["served"] if about.exists() else "onnx"]
 
 
 class Fronted(bentoml.Service):  # type: ignore[misc]
@@ -101,7 +95,7 @@ def _end_slowly() -> None:
 @bentoml.service(
     name=re.sub(r"[^a-z0-9_-]+", "-", contract.name.lower()).strip("-_") or "model",
     service_class=Fronted,
-    image=_image(),
+    image=image(_requirements()),
     workers=params.serve.workers,
     logging={"access": {"enabled": False}},
     tracing={"excluded_urls": ".*"},
