@@ -1,0 +1,113 @@
+"""What bounds requests, without a server: bodies by size and time, small ones by turns, large ones by what waits."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.serve.front import ASIDE_SECONDS, Aside, Turns, header, read_body
+from assay.serve.refusal import Refused
+
+LIMIT = 20
+
+
+def body_of(parts: list[bytes], *, last: dict[str, Any] | None = None, headers: Any = ()) -> bytes:
+    """Return what is read of a body that comes in parts; `last` comes after them, or nothing does."""
+    waiting: Iterator[dict[str, Any]] = iter(
+        [
+            {"type": "http.request", "body": part, "more_body": bool(last) or at < len(parts)}
+            for at, part in enumerate(parts, 1)
+        ]
+        + ([last] if last else [])
+    )
+
+    async def receive() -> dict[str, Any]:
+        return next(waiting)
+
+    return asyncio.run(read_body({"headers": headers}, receive, LIMIT, 5.0))
+
+
+@given(parts=st.lists(st.binary(max_size=12), min_size=1, max_size=6))
+def test_a_body_is_read_whole_or_refused_as_too_large(parts: list[bytes]) -> None:
+    whole = b"".join(parts)
+    if len(parts) > 1 and len(whole) > LIMIT:
+        with pytest.raises(Refused) as refused:
+            body_of(parts)
+        assert refused.value.status == 413
+    else:
+        assert body_of(parts) == whole
+
+
+def test_a_body_that_says_that_it_is_too_large_is_not_read() -> None:
+    with pytest.raises(Refused) as refused:
+        body_of([], headers=[(b"content-length", b"21")])
+    assert refused.value.status == 413
+
+
+def test_a_client_that_goes_away_is_no_error_of_the_service() -> None:
+    with pytest.raises(Refused) as refused:
+        body_of([b"x"], last={"type": "http.disconnect"})
+    assert refused.value.status == 400
+
+
+def test_a_body_that_stops_coming_is_refused() -> None:
+    async def receive() -> dict[str, Any]:
+        if asked:
+            await asyncio.Event().wait()
+        asked.append(1)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    asked: list[int] = []
+    with pytest.raises(Refused) as refused:
+        asyncio.run(read_body({"headers": []}, receive, LIMIT, 0.01))
+    assert refused.value.status == 408
+
+
+def test_a_header_is_found_by_its_name() -> None:
+    scope = {"headers": [(b"a", b"1"), (b"b", b"2")]}
+    assert (header(scope, b"b"), header(scope, b"c")) == (b"2", b"")
+
+
+def test_requests_of_one_turn_share_its_clock_and_those_of_the_next_have_their_own() -> None:
+    ended = []
+
+    async def turns() -> tuple[list[float], float]:
+        made = Turns(lambda: ended.append(1))
+        first = [made.lasted() for _ in range(3)]
+        await asyncio.sleep(0)
+        assert ended == [1]
+        return first, made.lasted()
+
+    first, later = asyncio.run(turns())
+    assert first[0] == 0 < first[1] < first[2]
+    assert later == 0
+
+
+def test_large_requests_are_done_one_at_a_time_and_those_that_would_wait_for_long_are_refused() -> None:
+    async def ask() -> None:
+        made, go = Aside(), threading.Event()
+        speed = made._bytes_per_second
+        first = asyncio.create_task(made.run(go.wait, int(2 * ASIDE_SECONDS * speed)))
+        await asyncio.sleep(0)
+        with pytest.raises(Refused) as refused:
+            await made.run(lambda: None, 1)
+        assert refused.value.status == 503
+        go.set()
+        assert await first
+        assert await made.run(lambda: "answered", 1) == "answered"
+
+    asyncio.run(ask())
+
+
+def test_what_fails_aside_waits_no_longer() -> None:
+    async def ask() -> int:
+        made = Aside()
+        with pytest.raises(ZeroDivisionError):
+            await made.run(lambda: 1 // 0, 1)
+        return made._waiting
+
+    assert asyncio.run(ask()) == 0
