@@ -257,3 +257,18 @@ def test_the_same_table_is_decided_on_alike():
     first, second = (infer(houses(), "price", "mine") for _ in range(2))
     assert first.contract == second.contract
     assert first.findings == second.findings
+
+
+@pytest.mark.parametrize(("rare", "positive"), [("yes", True), ("no", False)])
+def test_an_error_on_a_rare_class_costs_as_much_more_as_it_is_rarer(rare, positive):
+    common = {"yes": "no", "no": "yes"}[rare]
+    made = plan({}, np.where(np.arange(ROWS) % 20 == 0, rare, common))
+    costs = made.contract["costs"]
+    dear, cheap = ("false_negative", "false_positive") if positive else ("false_positive", "false_negative")
+    assert (made.contract["target"]["positive"] == rare, costs[dear], costs[cheap]) == (positive, 19, 1)
+    assert "# " + rare + " is rare" in contract_text(made)
+    assert repr(rare) in said(made, "costs")
+
+
+def test_where_no_class_is_rare_errors_have_no_cost():
+    assert "costs" not in plan({}).contract

@@ -24,6 +24,8 @@ from assay.params import Prepare
 
 FEWEST_ROWS = 30
 FEWEST_OF_A_CLASS = 8
+# Share of the rows below which a class is hardly ever answered.
+RARE = 0.1
 MOST_CLASSES = 100
 SAMPLE = 20_000
 SAMPLE_OF_LEAKS = 10_000
@@ -239,6 +241,8 @@ def infer(table: pa.Table, target: str, name: str, *, keep: Iterable[str] = (), 
     if task != "regression":
         why_split = _with_all_classes(data, contract, params, findings) or why_split
     reasons = {column.name: column.reason for column in columns} | {"split": why_split} | why_params
+    if task == "binary":
+        reasons["costs"] = _weigh_errors(goal, contract, findings)
     findings += _review(columns, contract)
     findings.sort(key=lambda finding: -finding.weight)
     return Plan(contract, reasons, findings, params, data, suspects, dict(_extremes(data)))
@@ -658,6 +662,29 @@ def _contract(
     return contract
 
 
+def _weigh_errors(goal: pa.ChunkedArray, contract: dict[str, Any], findings: list[Finding]) -> str:
+    """Where a class is rare, have an error on it cost as many times more as it has fewer rows; return why.
+
+    For decisions this is what class weights are (Elkan 2001, The foundations of cost-sensitive learning), and the
+    probabilities stay what they are.
+    """
+    positive = contract["target"]["positive"]
+    share = pc.mean(pc.equal(goal, positive).cast(pa.float64())).as_py()
+    if RARE <= share <= 1 - RARE:
+        return ""
+    ratio = _two_digits((1 - share) / share)
+    contract["costs"] = {
+        "false_positive": max(1.0, _two_digits(1 / ratio)),
+        "false_negative": max(1.0, ratio),
+        "unit": "errors on the common class",
+    }
+    label = positive if share < RARE else next(label for label in contract["target"]["classes"] if label != positive)
+    findings.append(
+        Finding(2, "costs", f"an error on {label!r} is taken to be as much dearer as it is rarer; say yours")
+    )
+    return f"{label} is rare: without costs it would hardly ever be decided for"
+
+
 def _is_sensitive(column: _Column) -> bool:
     if column.kind in ("text", "time"):
         return False
@@ -721,7 +748,7 @@ def _params(data: pa.Table, contract: dict[str, Any], findings: list[Finding]) -
     if task != "regression":
         sizes = sorted(entry["counts"] for entry in pc.value_counts(data[contract["target"]["name"]]).to_pylist())
         share = sizes[0] / rows
-        if share < 0.1:
+        if share < RARE:
             params["validate.smallest_class_share"] = _two_digits(share / 2)
             findings.append(Finding(2, contract["target"]["name"], f"the rarest class has {share:.2%} of the rows"))
         params["tune.folds"] = max(2, min(5 if rows < 5000 else 3, sizes[0] // 4))

@@ -30,7 +30,8 @@ def contract_text(plan: Plan) -> str:
     about = CommentedMap(source="", licence="", intended_use="", limits=CommentedSeq())
     content.insert(2, "about", about)
     content.yaml_set_comment_before_after_key("about", before="Yours to say: the model card quotes it.")
-    _remark(content, "split", plan.reasons.get("split", ""))
+    for key in ("split", "costs"):
+        _remark(content, key, plan.reasons.get(key, ""))
     columns = content["columns"]
     for name, column in columns.items():
         column.fa.set_block_style() if len(str(dict(column))) > WIDTH - 20 else column.fa.set_flow_style()
