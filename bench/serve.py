@@ -42,6 +42,8 @@ from served import as_rows, write_models
 REPOSITORY = Path(__file__).resolve().parents[1]
 NUMBERS, CATEGORIES, VALUES, ROWS = 20, 6, 8, 5000
 CONNECTIONS = 16
+# So many connections that each has to pause for some milliseconds at half of what a server can do.
+PACED = 64
 ARROW = "application/vnd.apache.arrow.stream"
 
 
@@ -278,13 +280,13 @@ def load(peer: Peer, process: psutil.Process, script: Path, seconds: int, connec
     }
 
 
-def script(folder: Path, name: str, body: bytes, kind: str = "application/json") -> Path:
-    """Write what wrk sends."""
+def script(folder: Path, name: str, body: bytes, kind: str = "application/json", pause: int = 0) -> Path:
+    """Write what wrk sends, and for how many milliseconds each connection waits before it asks again."""
     (folder / f"{name}.body").write_bytes(body)
     path = folder / f"{name}.lua"
     path.write_text(
         f'local file = io.open("{folder / name}.body", "rb")\nwrk.method = "POST"\nwrk.body = file:read("*a")\n'
-        f'wrk.headers["Content-Type"] = "{kind}"\n'
+        f'wrk.headers["Content-Type"] = "{kind}"\n' + (f"function delay() return {pause} end\n" if pause else "")
     )
     return path
 
@@ -320,6 +322,7 @@ def main() -> None:
         with pa.ipc.new_stream(sink, records.schema) as writer:
             writer.write_table(records)
         single: dict[str, list[dict[str, float]]] = {peer.name: [] for peer in peers}
+        half: dict[str, list[dict[str, float]]] = {peer.name: [] for peer in peers}
         batch: dict[str, list[dict[str, float]]] = {
             peer.name: [] for peer in peers if peer.is_checked or "empty" not in peer.name
         }
@@ -333,6 +336,9 @@ def main() -> None:
                     check(peer, rows, right)
                     load(peer, process, one, 1, CONNECTIONS)
                     single[peer.name].append(load(peer, process, one, given.seconds, CONNECTIONS))
+                    pause = round(1000 * PACED / (single[peer.name][-1]["rate"] / 2))
+                    paced = script(root, f"paced-{peer.key}", one.with_suffix(".body").read_bytes(), pause=pause)
+                    half[peer.name].append(load(peer, process, paced, given.seconds, PACED))
                     if peer.name in batch:
                         batch[peer.name].append(load(peer, process, many, given.seconds, 2))
                     if peer.name == "assay":
@@ -341,6 +347,7 @@ def main() -> None:
                     check(peer, rows, right)
             print(f"round {number + 1} of {given.rounds}", file=sys.stderr, flush=True)
         table("One row a request, 16 connections", single)
+        table("One row a request, at half of its own saturation", half)
         table("1,000 rows a request, 2 connections", batch, 1000, "rows/s")
         print("\nSeconds until the first answer, median")
         for peer_name, seconds in starts.items():

@@ -1,6 +1,7 @@
 """Hypothesis profiles, and one thread for numeric libraries, so that tests are alike on every machine."""
 
 import os
+import signal
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
@@ -22,3 +23,6 @@ settings.register_profile(
 )
 settings.register_profile("nightly", settings.get_profile("ci"), max_examples=2000, derandomize=False, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+# What is started in the background of a shell is deaf to Ctrl-C, and so would be what the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -28,10 +28,6 @@ pytestmark = pytest.mark.xdist_group("load")
 # Rounds so short say little of what differs by little.
 SHORT = {"users": 4, "rounds": 6, "seconds": 0.4, "requests": 200, "slower": 1.0, "tail": 9.0, "errors": 0.003}
 LIMITS = params(service=SHORT).gates.service
-DEAF_NO_MORE = (
-    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
-    "from assay.cli import main; sys.argv = ['assay', 'loadtest']; main()"
-)
 LOADED = ("sleep", "leak", "errors", "dies", "lock")
 # Of so few requests a kilobyte each would be lost in the noise.
 LEAK = around("_kept.append(bytearray(32 * 1024))", "return answer()")
@@ -118,10 +114,9 @@ def test_locust_runs_the_script_by_itself_and_on_several_machines(first_run, ben
 
 def test_an_interrupted_load_test_leaves_nothing_running(finished: Project, tmp_path: Path):
     process = subprocess.Popen(
-        # What is started in the background of a shell is deaf to Ctrl-C, and so is what that starts.
-        [sys.executable, "-c", DEAF_NO_MORE],
+        ["assay", "loadtest"],
         cwd=finished.root,
-        env=finished.environment | {"TMPDIR": str(tmp_path)},
+        env=finished.cold.environment | {"TMPDIR": str(tmp_path)},
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,

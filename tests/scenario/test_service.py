@@ -257,10 +257,9 @@ def test_predictions_and_outcomes_are_logged(server: Server, trained: Project, r
     logs = trained.root / "monitoring"
 
     def lines(name: str) -> list[dict[str, Any]]:
-        found = [
-            line for path in logs.glob(f"{name}/data/*.log") for line in path.read_text().splitlines(keepends=True)
-        ]
-        whole = [json.loads(line) for line in found if line.endswith("\n")]
+        texts = [path.read_bytes() for path in logs.glob(f"{name}/data/*.log")]
+        # A line that is being written has no end yet.
+        whole = [json.loads(line) for text in texts for line in text.split(b"\n")[:-1]]
         return [one for one in whole if one["prediction_id"] == told["prediction_id"]]
 
     until(lambda: lines("predictions") and lines("outcomes"), "both are in the log")
