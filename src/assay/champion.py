@@ -8,7 +8,9 @@ from pathlib import Path
 
 from dvc.api import DVCFileSystem
 from dvc.repo import Repo
+from dvc.utils.serialize import loads_yaml
 
+from assay.contract.spec import CONTRACT, Contract
 from assay.errors import InputError
 from assay.files import write_bytes
 from assay.history import file_at, files_at
@@ -39,6 +41,22 @@ def has_model(commit: str) -> bool:
     """Say whether the pipeline had been run at a commit."""
     lock = file_at(commit, Path("dvc.lock"))
     return lock is not None and "train" in locked_stages(lock.decode())
+
+
+def champion_commit(start: str | None, contract: Contract) -> str | None:
+    """Return the commit that a change starts from if it has a model of the same problem, None if it has none."""
+    return start if start is not None and has_model(start) and not is_other_problem(start, contract) else None
+
+
+def is_other_problem(commit: str, contract: Contract) -> bool:
+    """Say whether a commit is about another target, and from other columns: there is nothing to compare then."""
+    content = loads_yaml((file_at(commit, CONTRACT) or b"").decode())
+    try:
+        target, columns = content["target"]["name"], set(content["columns"])
+    # What cannot be read is for whoever compares to say.
+    except (KeyError, TypeError):
+        return False
+    return target != contract.target.name and 2 * len(columns & set(contract.columns)) <= len(columns)
 
 
 def restore(commit: str) -> Path:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from assay.artifacts import REPORT, VERDICT
-from assay.champion import has_model
-from assay.contract.spec import CONTRACT
+from assay.champion import champion_commit
+from assay.contract.spec import CONTRACT, load_contract
 from assay.errors import InputError
 from assay.files import read_json, write_json, write_text
 from assay.gates.overrides import OVERRIDES
@@ -65,9 +65,8 @@ def _load_test(base: str | None) -> None:
     limits = load_params().gates.service
     if not limits.enabled:
         return
-    start = base_commit(base)
     try:
-        if not unfit(read_loadtest(), limits, start if start and has_model(start) else None):
+        if not unfit(read_loadtest(), limits, champion_commit(base_commit(base), load_contract())):
             return
     except InputError:
         # There is none, or a torn one.

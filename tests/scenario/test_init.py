@@ -61,6 +61,23 @@ def test_own_data_becomes_a_model_with_limits_that_it_keeps_to(project: Project,
     assert not project.ok("git", "ls-files", "--others", "--exclude-standard")
     assert "nothing changed" in project.run("assay", "repro").stderr
 
+    # What came with the template is no champion of another problem; that it is another, a person has to say.
+    done = project.run("assay", "pr")
+    verdict = json.loads((project.root / "reports/verdict.json").read_text())
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (verdict["verdict"], verdict["champion"]) == ("PROMOTE", None)
+    assert [one["gate"] for one in verdict["overrides"]] == ["contract"]
+    project.ok("git", "restore", "overrides.yaml")
+    assert project.run("assay", "pr").returncode == 3
+    verdict = json.loads((project.root / "reports/verdict.json").read_text())
+    held = {one["gate"]: one["reason"] for one in verdict["outcomes"] if one["verdict"] == "HOLD"}
+    assert list(held) == ["contract"]
+    assert "about another problem" in held["contract"]
+    project.append("src/assay/gates/robustness.py", "\nSTRICT = False\n")
+    assert project.run("assay", "pr").returncode == 3
+    verdict = json.loads((project.root / "reports/verdict.json").read_text())
+    assert {one["gate"] for one in verdict["outcomes"] if one["verdict"] == "HOLD"} == {"contract", "limits"}
+
 
 def test_newer_data_keeps_what_a_person_wrote_and_one_command_goes_back(project: Project, tmp_path: Path) -> None:
     init = ("assay", "init", "--target", "price", "--yes", "--no-run")

@@ -20,6 +20,12 @@ NOT_OF_THE_DATA: Any = {
     **dict.fromkeys(("name", "description", "about", "data", "columns"), True),
     "target": {"description"},
 }
+OTHER_PROBLEM = Outcome(
+    "contract changes",
+    "HOLD",
+    "contract.yaml is about another problem, of another target and other columns, and this is its first model; whoever "
+    "owns the project has to accept it",
+)
 
 
 class Shares(NamedTuple):

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assay.artifacts import CHECKS, METRICS, SPLIT, read_split
-from assay.champion import has_model, restore, run_python
+from assay.champion import restore, run_python
 from assay.contract.spec import CONTRACT, Contract, load_contract
 from assay.data.columns import Columns, columns, target
 from assay.data.reading import arrow_type
@@ -76,8 +76,8 @@ class Evidence:
 
 
 def champion_of(commit: str | None) -> Champion | None:
-    """Return the champion of a base commit; None if it has none. Raises InputError if it cannot be restored."""
-    if commit is None or not has_model(commit):
+    """Return the champion of a commit that has one; None for None. Raises InputError if it cannot be restored."""
+    if commit is None:
         return None
     folder = restore(commit)
     contract = load_contract(folder / CONTRACT)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from assay.champion import has_model
+from assay.champion import champion_commit, has_model
 from assay.contract.spec import CONTRACT, Contract, load_contract
 from assay.data.check import check, kept
 from assay.data.leakage import class_shares, duplicates
@@ -44,6 +44,8 @@ from assay.progress import say
 from assay.repro import stale_stages
 
 LOCK = Path("dvc.lock")
+# The part of the code that is about the problem.
+PROBLEM = Path("src/model")
 # What `dvc repro` itself changes.
 MADE = {"dvc.lock", "metrics.json"}
 # In the order of the report. Those of the second group look at the trained model.
@@ -82,6 +84,8 @@ def judge(base: str | None) -> Judgement:
     """
     params, spec, overrides = load_params(), load_contract(), load_overrides()
     start = base_commit(base)
+    reigning = champion_commit(start, spec)
+    is_new_problem = reigning is None and start is not None and has_model(start)
     stale = stale_stages()
     seconds: dict[str, float] = {}
     outcomes: list[Outcome] = []
@@ -100,16 +104,16 @@ def judge(base: str | None) -> Judgement:
 
     champion, obstacle = None, ""
     try:
-        champion = champion_of(start)
+        champion = champion_of(reigning)
     # Whatever a champion of other code, or of a torn cache, raises: it cannot be compared with, and that is HOLD.
     except Exception as error:
         obstacle = f"the champion of {str(start)[:10]} could not be restored ({one_line(error)})"
         failures.append("champion")
     table, violations = read_table(spec.data, spec)
     held = kept(table, violations + check(table, spec), spec)
-    ask("contract", lambda: _data(table, held, spec, params, champion))
+    ask("contract", lambda: _data(table, held, spec, params, champion, is_new_problem=is_new_problem))
     ask("lock", lambda: lock.judge(stale, _refreshed(), None if start is None else file_at(start, lock.PIPELINE)))
-    ask("limits", lambda: _limits(start))
+    ask("limits", lambda: _limits(start, is_new_problem=is_new_problem))
     evidence, missing = None, ""
     if stale:
         missing = f"not judged: the pipeline did not get through ({', '.join(stale)})"
@@ -122,14 +126,14 @@ def judge(base: str | None) -> Judgement:
             failures.append("evidence")
     for gate, look in MODEL_GATES.items():
         ask(gate, partial(_look, gate, look, evidence, missing))
-    ask("service", lambda: Outcome("service", "HOLD", missing) if stale else _service(params, start))
-    candidate = _identity(head(), Path())
+    ask("service", lambda: Outcome("service", "HOLD", missing) if stale else _service(params, reigning))
+    candidate = identity(head(), Path())
     applied = applying(overrides, outcomes, candidate["model"])
     counted = [o.verdict for o in outcomes if o.gate not in {override.gate for override in applied}]
     verdict = {
         "verdict": overall(counted),
         "candidate": candidate,
-        "champion": None if champion is None else _identity(champion.commit, champion.folder),
+        "champion": None if champion is None else identity(champion.commit, champion.folder),
         "outcomes": [outcome.as_dict() for outcome in outcomes],
         "overrides": [override.model_dump(include={"gate", "by", "why"}) for override in applied],
     }
@@ -140,14 +144,14 @@ def _look(gate: str, look: Callable[[Evidence], Outcome], evidence: Evidence | N
     return Outcome(gate, "HOLD", missing) if evidence is None else look(evidence)
 
 
-def _service(params: Params, start: str | None) -> Outcome:
+def _service(params: Params, champion: str | None) -> Outcome:
     """Ask the service gate, about a load test of what lies here beside the champion."""
     limits = params.gates.service
     try:
         found = read_loadtest()
     except InputError as error:
         return Outcome("service", "HOLD", f"not measured: {str(error).partition(';')[0]}; run `make loadtest`")
-    if why := unfit(found, limits, start if start and has_model(start) else None):
+    if why := unfit(found, limits, champion):
         return Outcome("service", "HOLD", f"not measured: {LOADTEST} {why}; run `make loadtest`")
     return service.judge(found, limits)
 
@@ -166,7 +170,7 @@ def _asked(gate: str, params: Params, look: Callable[[], Outcome]) -> Outcome:
     return look()
 
 
-def _identity(commit: str | None, folder: Path) -> dict[str, str | None]:
+def identity(commit: str | None, folder: Path) -> dict[str, str | None]:
     """Return what names a model: the commit, and the hashes of data, model and contract."""
     lock = folder / LOCK
     stages = locked_stages(lock.read_text(encoding="utf-8")) if lock.exists() else {}
@@ -181,10 +185,17 @@ def _identity(commit: str | None, folder: Path) -> dict[str, str | None]:
     }
 
 
-def _limits(start: str | None) -> Outcome:
+def _limits(start: str | None, *, is_new_problem: bool) -> Outcome:
+    now = PARAMS.read_bytes()
     if start is None:
-        return limits.judge(PARAMS.read_bytes(), None)
-    return limits.judge(PARAMS.read_bytes(), file_at(start, PARAMS), limits.rewritten(start))
+        return limits.judge(now, None)
+    code = limits.rewritten(start)
+    if not is_new_problem:
+        return limits.judge(now, file_at(start, PARAMS), code)
+    code = [path for path in code if not Path(path).is_relative_to(PROBLEM)]
+    if code:
+        return limits.judge(now, now, code)
+    return Outcome("limits", "SKIP", "another problem has limits of its own; the code that judges is as it was")
 
 
 def _refreshed() -> bool:
@@ -221,9 +232,13 @@ def _data(
     spec: Contract,
     params: Params,
     champion: Champion | None,
+    *,
+    is_new_problem: bool,
 ) -> Outcome:
     """Ask the contract gate, about the data by itself and beside the champion's."""
     looks = (duplicates, class_shares) if held.verdict == "PROMOTE" else ()
     checks = [held, *(look(table, spec, params.validate_) for look in looks)]
+    if is_new_problem:
+        checks.append(contract.OTHER_PROBLEM)
     before = None if champion is None else Version(champion.rows, champion.contract)
     return contract.judge(checks, before, Version(table, spec), params.gates.contract)

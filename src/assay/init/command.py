@@ -1,15 +1,18 @@
 """`assay init`: from a file to a project that is about it."""
 
 import re
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from getpass import getuser
 from pathlib import Path
 from typing import Any
 
 import click
 import pyarrow as pa
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 
 from assay.artifacts import ANALYSIS, METRICS, PIPELINE, read_split
 from assay.contract.spec import CONTRACT, Contract, Task, load_contract
@@ -18,6 +21,8 @@ from assay.data.columns import columns, target
 from assay.data.reading import typed
 from assay.errors import InputError
 from assay.files import read_json, write_bytes, write_text
+from assay.freeze import changed
+from assay.gates.overrides import OVERRIDES
 from assay.init.again import is_same_problem, renewed
 from assay.init.expected import clear_cases, expectations_text
 from assay.init.files import Asked, read
@@ -223,7 +228,27 @@ def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
         write_text(EXPECTATIONS, expectations_text(_clear_cases()))
     # Limits are checked first of all; no other stage reads them.
     reproduce()
+    _accept()
     return findings
+
+
+def _accept() -> None:
+    """Write into overrides.yaml that whoever runs this has made the project about another problem, for this model."""
+    from assay.gates.verdict import identity
+
+    git = subprocess.run(["git", "config", "user.name"], capture_output=True, text=True, check=False)
+    entry = {
+        "gate": "contract",
+        "by": git.stdout.strip() or getuser(),
+        "why": "`assay init` made the project about other data.",
+        "model": str(identity(None, Path())["model"])[:12],
+    }
+    before = OVERRIDES.read_text(encoding="utf-8") if OVERRIDES.exists() else "overrides: []\n"
+
+    def change(content: CommentedMap) -> None:
+        content["overrides"] = [entry]
+
+    write_text(OVERRIDES, changed(before, change))
 
 
 def _clear_cases() -> list[tuple[str, dict[str, Any], Any]]:

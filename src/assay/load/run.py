@@ -14,7 +14,8 @@ from urllib.request import urlopen
 import orjson
 
 from assay.artifacts import MODELS
-from assay.champion import has_model, restore
+from assay.champion import champion_commit, restore
+from assay.contract.spec import load_contract
 from assay.errors import InputError
 from assay.files import read_json, write_json, write_text
 from assay.gates.service import judge, slow_start
@@ -167,7 +168,8 @@ def _driver() -> Iterator["subprocess.Popen[str]"]:
 
 def _champion(base: str | None) -> tuple[str | None, Path | None, str]:
     """Return the champion's commit and folder, and why there is none to load."""
-    if base is None or not has_model(base):
+    base = champion_commit(base, load_contract())
+    if base is None:
         return None, None, "no champion yet"
     try:
         folder = restore(base)
