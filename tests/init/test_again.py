@@ -74,11 +74,13 @@ GATES = {
     "robustness": {"changed": 0.1},
     "calibration": {"error": 0.1},
     "fairness": {"difference": 0.1},
+    "dominance": {"share": 0.95},
 }
+UNDER = {"sensitivity": {"all": 0.01}, "fairness": {}, "dominance": []}
 
 
 def test_the_floor_lies_between_the_dummy_and_what_the_first_model_surely_reaches():
-    made, findings = limits(METRICS, {"sensitivity": {"all": 0.01}, "fairness": {}}, GATES, "binary")
+    made, findings = limits(METRICS, UNDER, GATES, "binary")
     assert made == {"gates.quality.floor": 0.68}
     assert not findings
 
@@ -86,13 +88,23 @@ def test_the_floor_lies_between_the_dummy_and_what_the_first_model_surely_reache
 def test_the_floor_of_a_loss_lies_above_what_the_first_model_reaches():
     metrics = {"test": {"log_loss": {"value": 0.2, "low": 0.1, "high": 0.3}}, "dummy": {"log_loss": 1.1}}
     gates = GATES | {"quality": {"metric": "log_loss"}}
-    made, _ = limits(metrics, {"sensitivity": {"all": 0.01}, "fairness": {}}, gates, "multiclass")
+    made, _ = limits(metrics, UNDER, gates, "multiclass")
     assert made["gates.quality.floor"] == 0.7
 
 
 def test_a_limit_that_the_first_model_is_past_is_widened_and_told():
-    analysis = {"sensitivity": {"all": 0.2}, "fairness": {"sex": {"difference": {"selection_rate": 0.4}}}}
+    analysis = UNDER | {"sensitivity": {"all": 0.2}, "fairness": {"sex": {"difference": {"selection_rate": 0.4}}}}
     made, findings = limits(METRICS, analysis, GATES, "binary")
     assert made["gates.robustness.changed"] == 0.25
     assert made["gates.fairness.difference"] == 0.5
     assert {finding.where for finding in findings} == {"gates.robustness.changed", "gates.fairness.difference"}
+
+
+@pytest.mark.parametrize(
+    ("answered", "true", "limit"), [(0.96, 0.9, 0.98), (1.0, 0.99, 1.0), (0.9, 0.8, None), (0.99, 0.995, None)]
+)
+def test_a_label_that_the_first_model_answers_more_often_than_the_limit_says_may_be_answered_so(answered, true, limit):
+    slices = [{"part": "old", "rows": 99, "label": "no", "predicted_share": answered, "true_share": true}]
+    made, findings = limits(METRICS, UNDER | {"dominance": slices}, GATES, "binary")
+    assert made.get("gates.dominance.share") == limit
+    assert len(findings) == (limit is not None)

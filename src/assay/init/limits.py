@@ -1,5 +1,6 @@
 """Limits for the gates of a new problem, from what its first model reaches."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,8 @@ def limits(
 
     `metrics` is the content of metrics.json, `analysis` that of reports/analyse.json, `gates` the section of
     params.yaml. The floor lies half-way between a model that looks at nothing and the worse end of the interval. The
-    limits of robustness, calibration and fairness are those of the template, or wider where the model is past them.
+    limits of robustness, calibration, fairness and dominance are those of the template, or wider where the model is
+    past them, or close.
     """
     name = gates["quality"]["metric"]
     found, dummy = metrics["test"][name], metrics["dummy"][name]
@@ -41,6 +43,18 @@ def limits(
             findings.append(
                 Finding(2, key, f"the {what[key]} is {value:.2g}; the limit was set to {made[key]:g}, yours to lower")
             )
+    answered = max(
+        (row["predicted_share"] for row in analysis["dominance"] if row["predicted_share"] > row["true_share"]),
+        default=0.0,
+    )
+    most = float(gates["dominance"].get("share") or 1.0)
+    if 1 - answered < 1.25 * (1 - most):
+        key, limit = "gates.dominance.share", math.ceil(500 * (1 + answered)) / 1000
+        made[key] = limit
+        what_is_said = (
+            f"one label is answered for {answered:.1%} of a slice; the limit was set from {most:g} to {limit:g}"
+        )
+        findings.append(Finding(2, key, f"{what_is_said}, yours to lower"))
     return made, findings
 
 
