@@ -49,12 +49,10 @@ def limits(
     )
     most = float(gates["dominance"].get("share") or 1.0)
     if 1 - answered < 1.25 * (1 - most):
-        key, limit = "gates.dominance.share", math.ceil(500 * (1 + answered)) / 1000
-        made[key] = limit
-        what_is_said = (
-            f"one label is answered for {answered:.1%} of a slice; the limit was set from {most:g} to {limit:g}"
-        )
-        findings.append(Finding(2, key, f"{what_is_said}, yours to lower"))
+        key, wider = "gates.dominance.share", math.ceil(500 * (1 + answered)) / 1000
+        made[key] = wider
+        said = f"one label is answered for {answered:.1%} of a slice; the limit was set from {most:g} to {wider:g}"
+        findings.append(Finding(2, key, f"{said}, yours to lower"))
     return made, findings
 
 
