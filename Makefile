@@ -7,7 +7,7 @@ UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro tune pr serve bento image loadtest test lint format bench bench-serve gate-bench load-bench lock clean
+.PHONY: help repro tune pr serve bento image loadtest test lint audit format bench bench-serve gate-bench load-bench lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -53,6 +53,9 @@ lint: $(VENV)/.dev  ## formatting, lint, types, and the size of the embedded rem
 	@mypy
 	@pre-commit validate-config
 	@assay remote check
+
+audit: $(VENV)/.dev  ## known weaknesses of the packages that are installed
+	@pip-audit --require-hashes --disable-pip --progress-spinner off -r requirements/train.txt -r requirements/setup.txt
 
 format: $(VENV)/.dev  ## put the code into the one format
 	@ruff format

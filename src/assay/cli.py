@@ -178,6 +178,17 @@ def github_post(file: Path, pr: int) -> None:
     print(post(GitHub.here(), pr, file.read_text(encoding="utf-8"), Path(summary) if summary else None))
 
 
+@github.command("alarm")
+@click.argument("title")
+@click.option("--run", "url", required=True, help="Where the run that failed can be seen.")
+def github_alarm(title: str, url: str) -> None:
+    """Open an issue of this TITLE, or say it again in the one that is open."""
+    from assay.github.api import GitHub
+    from assay.github.steps import raise_alarm
+
+    print(raise_alarm(GitHub.here(), title, f"It failed: {url}"))
+
+
 @github.command("status")
 @ARCHIVE
 @REFRESHED

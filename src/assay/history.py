@@ -5,6 +5,7 @@ from pathlib import Path
 
 from assay.errors import InputError
 
+NULL = "0" * 40
 MAIN = ("refs/remotes/origin/HEAD", "refs/remotes/origin/main", "refs/heads/main", "refs/heads/master")
 
 
@@ -23,9 +24,9 @@ def dirty_files() -> list[str]:
 def base_commit(base: str | None) -> str | None:
     """Return the commit that a change starts from: where it left `base`, by default the main branch.
 
-    None outside a git repository. Raises InputError when `base` does not exist, or the history does not reach it.
+    None outside a git repository, and for the null commit that GitHub names before a first push. Raises InputError when `base` does not exist, or the history does not reach it.
     """
-    if head() is None:
+    if head() is None or base == NULL:
         return None
     if base:
         found = _try("rev-parse", "--verify", "--quiet", "--end-of-options", f"{base}^{{commit}}")

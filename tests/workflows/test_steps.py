@@ -12,7 +12,7 @@ from assay.gates import GATES
 from assay.github.api import DeniedError, GitHub
 from assay.github.comment import MARKER
 from assay.github.event import Run, current_run
-from assay.github.steps import bring_lock, fetch, post, set_status
+from assay.github.steps import bring_lock, fetch, post, raise_alarm, set_status
 from reports import report
 from workflows import github as stand_in
 
@@ -214,6 +214,17 @@ def test_a_lock_that_is_none_is_refused(hub, api, run, tmp_path, files):
     with pytest.raises(InputError, match="not what its name says"):
         bring_lock(api(WRITE), run, tmp_path / "a.zip")
     assert hub.run_git("rev-parse", run.branch) == run.commit
+
+
+def test_one_alarm_is_one_issue_however_often_it_is_raised(hub, api):
+    github = api({"issues": "write"})
+    hub.issues.append({"number": 1, "title": "The night", "state": "open", "labels": [], "user": {"login": "eve"}})
+    assert "opened" in raise_alarm(github, "The night", "first")
+    assert "told" in raise_alarm(github, "The night", "second")
+    assert [issue["user"]["login"] for issue in hub.issues] == ["eve", stand_in.BOT]
+    assert hub.reports(hub.issues[1]["number"]) == ["second"]
+    hub.issues[1]["state"] = "closed"
+    assert "opened" in raise_alarm(github, "The night", "third")
 
 
 def test_github_that_answers_badly_or_not_at_all_is_one_line(hub, api):

@@ -127,6 +127,16 @@ def bring_lock(github: GitHub, run: Run, archive: Path) -> str | None:
     return str(commit)
 
 
+def raise_alarm(github: GitHub, title: str, body: str) -> str:
+    """Open an issue, or say it once more in the one of this title that is open; return what was done."""
+    for issue in github.pages("issues", state="open", creator=BOT):
+        if issue["title"] == title and (issue["user"] or {}).get("login") == BOT:
+            github.send("POST", f"issues/{int(issue['number'])}/comments", {"body": body})
+            return f"issue #{issue['number']} was told"
+    made = github.send("POST", "issues", {"title": title, "body": body})
+    return f"issue #{made['number']} was opened"
+
+
 def write_outputs(outputs: dict[str, str]) -> None:
     """Hand the outputs of a step to the steps after it, and print them."""
     lines = "".join(f"{name}={value}\n" for name, value in outputs.items())
