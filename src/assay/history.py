@@ -24,7 +24,8 @@ def dirty_files() -> list[str]:
 def base_commit(base: str | None) -> str | None:
     """Return the commit that a change starts from: where it left `base`, by default the main branch.
 
-    None outside a git repository, and for the null commit that GitHub names before a first push. Raises InputError when `base` does not exist, or the history does not reach it.
+    None outside a git repository, and for the null commit that GitHub names before a first push. Raises InputError
+    when `base` does not exist, or the history does not reach it.
     """
     if head() is None or base == NULL:
         return None
