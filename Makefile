@@ -47,12 +47,13 @@ loadtest: $(VENV)/.train  ## load the built service beside the champion's, and w
 test: $(VENV)/.dev  ## all tests
 	@pytest --numprocesses auto --dist loadgroup
 
-lint: $(VENV)/.dev  ## formatting, lint, types, and the size of the embedded remote
+lint: $(VENV)/.dev  ## formatting, lint, types, workflows, and the size of the embedded remote
 	@ruff format --check
 	@ruff check
 	@mypy
 	@pre-commit validate-config
 	@assay remote check
+	@python tests/workflows/lint.py
 
 audit: $(VENV)/.dev  ## known weaknesses of the packages that are installed
 	@pip-audit --require-hashes --disable-pip --progress-spinner off -r requirements/train.txt -r requirements/setup.txt
