@@ -42,7 +42,7 @@ def judged_anew(report: dict[str, Any], commit: str | None = None, refreshed: st
     for gate in GATES:
         outcomes.setdefault(gate, Outcome(gate=gate, verdict="HOLD", reason="the run says nothing of this gate"))
     if refreshed and _is_only_stale(outcomes["lock"]):
-        reason = f"dvc.lock was made anew by this run, and brought by {refreshed[:12]}"
+        reason = "dvc.lock was made anew by this run, and is committed to the branch"
         outcomes["lock"] = Outcome(gate="lock", verdict="PROMOTE", reason=reason)
     overrides = [
         one
