@@ -61,6 +61,13 @@ class Site:
         }
         return self.runner.run("train.yml", Trigger("pull_request", event, head, f"refs/pull/{number}/merge", fork))
 
+    def push_to_main(self) -> Trigger:
+        """Commit what was changed to main; return what that starts."""
+        self.work.ok("git", "commit", "--quiet", "--all", "--message", "Merged")
+        self.work.ok("git", "push", "--quiet", str(self.hub.git), "HEAD:refs/heads/main")
+        head = self.work.ok("git", "rev-parse", "HEAD").strip()
+        return Trigger("push", {"before": self.main, "repository": HOME}, head, "refs/heads/main")
+
     def tell(
         self, number: int, head: str, *, fork: bool = False, branch: str = BRANCH, event: str = "pull_request"
     ) -> Ran:
@@ -376,3 +383,96 @@ def test_main_has_a_status_too_and_no_comment(site: Site, trained: Trained):
     assert told.jobs["report"].result == "success", told.log()
     assert site.hub.state(trained.head) is not None
     assert site.hub.comments == {}
+
+
+def test_a_page_of_a_fork_is_answered_without_training(site: Site):
+    site.work.append("docs/data.md", "\nOne more line.\n")
+    head = site.push("main", number=9, fork=True)
+    train = site.train(head, number=9, fork=True)
+    assert train.conclusion == "success", train.log()
+    assert "no gate looks at what was changed: docs/data.md" in train.log()
+    assert "fetching" not in train.log()
+    told = site.tell(train.number, head, fork=True, branch="main")
+    assert told.conclusion == "success", told.log()
+    (comment,) = site.hub.reports(9)
+    assert "✅ PROMOTE" in comment
+    assert "docs/data.md" in comment
+    assert site.hub.state(head) == "success"
+    # A run of a stranger can leave nothing in the caches that trusted runs read.
+    assert not list((site.runner.folder / "caches").glob("*main*"))
+
+
+def test_new_data_is_trained_on(site: Site):
+    work = site.work
+    work.ok("dvc", "pull", "--quiet", "data.dvc")
+    (file,) = (work.root / "data").glob("*.csv")
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    file.write_text("".join(lines[:-9]), encoding="utf-8")
+    work.ok("dvc", "add", "--quiet", "data")
+    work.ok("dvc", "push", "--quiet", "data.dvc")
+    head = site.push(message="Without nine rows")
+    train = site.train(head)
+    log = train.jobs["train"].step("Pipeline, gates and report").log
+    assert {"validate", "train", "export"} <= set(stages_run(log)), log
+    site.tell(train.number, head)
+    (comment,) = site.hub.reports(PR)
+    assert "9 removed" in comment
+    assert site.hub.state(head) is not None
+
+
+def test_what_reaches_main_is_judged_by_what_was_there(site: Site):
+    site.work.append("README.md", "\nOne more line.\n")
+    pushed = site.push_to_main()
+    ran = site.runner.run("train.yml", pushed)
+    assert ran.conclusion == "success", ran.log()
+    report = json.loads(content(site.hub.artifacts[ran.number][0][1])["reports/report.json"])
+    assert report["verdict"]["champion"]["commit"] == site.main
+    assert report["verdict"]["candidate"]["commit"] == pushed.sha
+
+
+def test_the_name_of_a_branch_is_a_name_and_nothing_else(pushed: Site, trained: Trained):
+    branch = "ann/`touch${IFS}pwned`$(touch${IFS}pwned)\"';#é%2F"
+    pushed.hub.run_git("update-ref", f"refs/heads/{branch}", trained.head)
+    pushed.hub.pulls[0]["head"]["ref"] = branch
+    told = pushed.tell(RUN, trained.head, branch=branch)
+    assert told.conclusion == "success", told.log()
+    assert pushed.hub.run_git("rev-parse", f"refs/heads/{branch}^") == trained.head
+    assert len(pushed.hub.reports(PR)) == 1
+    assert not list(pushed.runner.folder.rglob("pwned*"))
+
+
+# Targets that take no time; one of them fails.
+TARGETS = """\
+.venv/.train .venv/.dev: ;
+lint test repro audit: ; @test $@ != {failing}
+gate-bench: ; @test "$(SEEDS)"
+"""
+
+
+@pytest.mark.parametrize(("failing", "result"), [("nothing", "success"), ("lint", "failure"), ("test", "failure")])
+def test_one_check_stands_for_all_of_ci(site: Site, failing: str, result: str):
+    (site.work.root / "Makefile").write_text(TARGETS.format(failing=failing))
+    ran = site.runner.run("ci.yml", site.push_to_main())
+    assert ran.jobs["pass"].result == result, ran.log()
+    tests = ran.jobs["test"]
+    assert [step.name for step in tests.steps].count("Tests") == 3
+
+
+def test_a_bad_night_is_one_issue(site: Site):
+    (site.work.root / "Makefile").write_text(TARGETS.format(failing="audit"))
+    pushed = replace(site.push_to_main(), event="schedule", payload={"repository": HOME})
+    for _ in range(2):
+        ran = site.runner.run("nightly.yml", pushed)
+        assert [name for name, job in ran.jobs.items() if job.result == "failure"] == ["audit"], ran.log()
+        assert ran.jobs["alarm"].result == "success", ran.log()
+    (issue,) = site.hub.issues
+    assert "/actions/runs/" in issue["body"]
+    assert len(site.hub.reports(issue["number"])) == 1
+
+
+def test_a_good_night_is_quiet(site: Site):
+    (site.work.root / "Makefile").write_text(TARGETS.format(failing="nothing"))
+    ran = site.runner.run("nightly.yml", replace(site.push_to_main(), event="schedule", payload={"repository": HOME}))
+    assert ran.conclusion == "success", ran.log()
+    assert ran.jobs["alarm"].result == "skipped"
+    assert site.hub.issues == []
