@@ -161,6 +161,10 @@ def test_no_text_of_an_artifact_acts_where_an_error_is_shown(text):
     assert "::" not in shown(text)
 
 
+def test_a_log_takes_nothing_of_it_for_a_command():
+    assert shown("a::set-output name=x::1:::##[error]b\n") == "a:set-output name=x:1:??(error?b?".replace("(", "?")
+
+
 def test_the_report_is_read_as_it_was_written(tmp_path):
     files = {"reports/report.json": json.dumps({"a": [1, "é"]})}
     assert report_of(contents(packed(tmp_path, archive(files)))) == {"a": [1, "é"]}

@@ -10,6 +10,7 @@ from assay.errors import InputError
 from assay.gates import GATES
 from assay.gates.verdict import MODEL_GATES
 from assay.github.comment import MARKER, comment, judged_anew, status, stopped
+from assay.report.markdown import markdown
 from nasty import TEXTS, active, prose
 from reports import TEMPLATE, report
 
@@ -152,6 +153,13 @@ def test_the_comment_leads_to_the_run_and_can_be_found_again():
     shown = comment(judged_anew(judged(), COMMIT), TEMPLATE, RUN)
     assert shown.startswith(MARKER + "\n")
     assert f"]({RUN})" in shown
+
+
+def test_what_is_around_the_report_counts_too(monkeypatch):
+    made = judged_anew(judged(), COMMIT)
+    alone = len(markdown(made, TEMPLATE))
+    monkeypatch.setattr("assay.github.comment.MOST_CHARACTERS", alone + 10)
+    assert len(comment(made, TEMPLATE, RUN)) <= alone + 10
 
 
 def test_the_comment_is_never_too_long():

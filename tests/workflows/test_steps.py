@@ -76,7 +76,10 @@ def test_a_pull_request_from_a_fork_is_found_by_its_head(hub, api, run, tmp_path
     assert fetch(api(READ), fork, tmp_path / "a.zip")["pr"] == "9"
 
 
-@pytest.mark.parametrize("stale", [{"commit": "e" * 40}, {"owner": "eve", "source": "eve/ward"}, {"branch": "other"}])
+@pytest.mark.parametrize(
+    "stale",
+    [{"commit": "e" * 40}, {"source": "ada/other"}, {"owner": "eve", "source": "eve/ward"}, {"branch": "other"}],
+)
 def test_a_run_of_another_head_is_stale(hub, api, run, tmp_path, stale):
     uploaded(hub, run)
     assert fetch(api(READ), replace(run, **stale), tmp_path / "a.zip")["current"] == "false"
@@ -220,8 +223,9 @@ def test_one_alarm_is_one_issue_however_often_it_is_raised(hub, api):
     github = api({"issues": "write"})
     hub.issues.append({"number": 1, "title": "The night", "state": "open", "labels": [], "user": {"login": "eve"}})
     assert "opened" in raise_alarm(github, "The night", "first")
+    assert "opened" in raise_alarm(github, "Another", "it")
     assert "told" in raise_alarm(github, "The night", "second")
-    assert [issue["user"]["login"] for issue in hub.issues] == ["eve", stand_in.BOT]
+    assert [issue["title"] for issue in hub.issues] == ["The night", "The night", "Another"]
     assert hub.reports(hub.issues[1]["number"]) == ["second"]
     hub.issues[1]["state"] = "closed"
     assert "opened" in raise_alarm(github, "The night", "third")
