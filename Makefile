@@ -32,10 +32,10 @@ bento: $(VENV)/.train  ## pack the model and its service as a Bento
 
 BACKEND ?= docker
 
-image: $(VENV)/.dev  ## pack the Bento as an image, and list what is in it in build/sbom.json; BACKEND=podman for podman
+image: $(VENV)/.dev  ## pack the Bento as an image, and list what is in it in build/sbom.json; BACKEND=podman for podman, NAME= its name
 	@assay repro > /dev/null
 	@bento=$$(bentoml build --output tag) && bento=$${bento#__tag__:} && bentoml containerize "$$bento" \
-		--backend $(BACKEND) $(if $(filter podman buildah,$(BACKEND)),--opt format=docker) && mkdir -p build && \
+		--backend $(BACKEND) $(if $(NAME),--image-tag $(NAME)) $(if $(filter podman buildah,$(BACKEND)),--opt format=docker) && mkdir -p build && \
 		folder=$$(python -c 'import bentoml, sys; print(bentoml.get(sys.argv[1]).path)' "$$bento") && \
 		grep -v '^bentoml==[^ ]*$$' "$$folder/env/python/requirements.txt" > build/requirements.txt && \
 		cyclonedx-py requirements --output-reproducible --output-file build/sbom.json build/requirements.txt

@@ -134,6 +134,16 @@ def comment(artifact: Path, out: Path, commit: str | None, refreshed: str | None
     print(f"{found['verdict']['verdict']}: {out}")
 
 
+@app.command()
+@click.argument("url")
+@click.option("--seconds", default=120.0, show_default=True, help="How long to wait until it is ready.")
+def smoke(url: str, seconds: float) -> None:
+    """Ask the service at URL the examples of the model here: does it answer as the model does?"""
+    from assay.serve.smoke import smoke as ask
+
+    print(ask(url, seconds))
+
+
 @app.group()
 def github() -> None:
     """What the workflows do on GitHub with the data of a run."""
@@ -176,6 +186,27 @@ def github_post(file: Path, pr: int) -> None:
 
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     print(post(GitHub.here(), pr, file.read_text(encoding="utf-8"), Path(summary) if summary else None))
+
+
+@github.command("version")
+def github_version() -> None:
+    """Name the version that this commit is released as, and its image."""
+    from assay.github.release import image, version
+    from assay.github.steps import write_outputs
+
+    found = version()
+    repository = os.environ.get("GITHUB_REPOSITORY", "")
+    write_outputs({"version": found or "", "image": image(repository, found) if found else ""})
+
+
+@github.command("push")
+@click.argument("image")
+def github_push(image: str) -> None:
+    """Push an IMAGE, and tell its digest."""
+    from assay.github.release import push
+    from assay.github.steps import write_outputs
+
+    write_outputs({"name": image.rpartition(":")[0], "digest": push(image)})
 
 
 @github.command("alarm")

@@ -66,6 +66,11 @@ def changed_lines(base: str) -> list[tuple[str, int, int]]:
     return found
 
 
+def tags() -> list[str]:
+    """Return the tags that this commit has behind it, the highest version first."""
+    return (_try("tag", "--list", "--merged", "HEAD", "--sort=-version:refname") or "").splitlines()
+
+
 def subjects(base: str) -> list[str]:
     """Return the first lines of the commits since a commit, newest first."""
     return (_try("log", "--format=%s", f"{base}..HEAD") or "").splitlines()

@@ -25,7 +25,7 @@ from workflows.language import language  # noqa: E402
 
 RUNNERS = {"ubuntu-24.04"}
 # What the documentation tells of; any other name is a slip.
-NAMES = {"secrets": ["GITHUB_TOKEN"], "vars": []}
+NAMES = {"secrets": ["GITHUB_TOKEN"], "vars": ["ASSAY_RELEASE"]}
 SCHEMAS = {
     "vendor.dependabot": "dependabot.yml",
     "vendor.github-workflows": "workflows/*.yml",

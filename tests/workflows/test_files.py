@@ -19,6 +19,9 @@ RIGHTS: dict[tuple[str, str], dict[str, str]] = {
     ("train", "train"): READ,
     ("report", "lock"): {"actions": "write", "contents": "write", "pull-requests": "read"},
     ("report", "report"): {"actions": "read", "contents": "read", "pull-requests": "write", "statuses": "write"},
+    ("release", "version"): READ,
+    ("release", "image"): {"attestations": "write", "contents": "read", "id-token": "write", "packages": "write"},
+    ("release", "publish"): {"contents": "write"},
     ("nightly", "properties"): READ,
     ("nightly", "gates"): READ,
     ("nightly", "fresh"): READ,
@@ -29,6 +32,7 @@ TRIGGERS: dict[str, dict[str, Any]] = {
     "ci": {"pull_request": None, "push": {"branches": ["main"]}, "workflow_dispatch": None},
     "train": {"pull_request": None, "push": {"branches": ["main"]}},
     "report": {"workflow_run": {"workflows": ["train"], "types": ["completed"]}},
+    "release": {"workflow_run": {"workflows": ["train"], "types": ["completed"], "branches": ["main"]}},
     "nightly": {"schedule": [{"cron": "17 2 * * *"}], "workflow_dispatch": None},
 }
 # Group, and whether a newer run ends the one before.
@@ -43,6 +47,7 @@ CONCURRENCY = {
         "-${{ github.event.workflow_run.head_branch }}",
         False,
     ),
+    "release": ("release", False),
     "nightly": ("nightly", False),
 }
 

@@ -18,7 +18,7 @@ def untouched(start: str | None) -> list[str]:
     if start is None or not has_model(start):
         return []
     paths = sorted({path for path, _, _ in changed_lines(start)} | set(dirty_files()))
-    return paths if all(_is_outside(path) for path in paths) else []
+    return paths if all(is_outside(path) for path in paths) else []
 
 
 def outcomes(paths: list[str]) -> list[Outcome]:
@@ -28,5 +28,6 @@ def outcomes(paths: list[str]) -> list[Outcome]:
     return [Outcome(gate, "PROMOTE", reason) for gate in GATES]
 
 
-def _is_outside(path: str) -> bool:
+def is_outside(path: str) -> bool:
+    """Say whether neither model nor service nor verdict can depend on a file."""
     return path.startswith(FOLDERS) or ("/" not in path and path.endswith(PAGES))
