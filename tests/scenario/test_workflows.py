@@ -14,9 +14,12 @@ from typing import Any
 
 import pytest
 
+from assay.errors import InputError
 from assay.github.comment import MARKER
+from assay.serve.smoke import smoke
 from npm import NotHereError
 from scenario.project import SOURCE, Project, clone, stages_run
+from servers import Server, free_port, serving
 from workflows.github import BOT, REPOSITORY, GitHub, archive, running
 from workflows.harness import Ran, Runner, Trigger
 from workflows.language import Language, language
@@ -439,6 +442,85 @@ def test_the_name_of_a_branch_is_a_name_and_nothing_else(pushed: Site, trained: 
     assert pushed.hub.run_git("rev-parse", f"refs/heads/{branch}^") == trained.head
     assert len(pushed.hub.reports(PR)) == 1
     assert not list(pushed.runner.folder.rglob("pwned*"))
+
+
+@pytest.fixture(scope="module")
+def service(short_run: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The service of the finished project, as an image of it would run."""
+    project = short_run.copy(tmp_path_factory.mktemp("service") / "project")
+    with serving(project) as server:
+        yield server
+
+
+def released(site: Site, service: Server, asked: Path, models: Path, **changes: Any) -> Ran:
+    """Let what is on main be released, as after a run of train.yml that promoted it."""
+    site.runner.environment |= {"ASKED": str(asked), "MODELS": str(models)}
+    site.runner.variables = {"ASSAY_RELEASE": "true"}
+    makefile = (
+        ".venv/.train .venv/.dev: ;\nimage: ; @mkdir build && cp -r $(MODELS) models && echo {} > build/sbom.json\n"
+    )
+    (site.work.root / "Makefile").write_text(makefile)
+    file = site.work.root / ".github/workflows/release.yml"
+    file.write_text(file.read_text().replace("smoke http://127.0.0.1:3000", f"smoke {service.url} --seconds 1"))
+    # Without the cache of packages, set-up would install them.
+    action = site.work.root / ".github/actions/setup/action.yml"
+    action.write_text(action.read_text().replace("inputs.cache == 'true'", "always()"))
+    pushed = site.push_to_main()
+    about = {"event": "push", "conclusion": "success", "head_sha": pushed.sha, "head_repository": HOME} | changes
+    payload = {"workflow_run": about, "repository": HOME}
+    return site.runner.run("release.yml", Trigger("workflow_run", payload, pushed.sha, "refs/heads/main"))
+
+
+def test_what_was_promoted_on_main_is_released(site: Site, service: Server, short_run: Project, tmp_path: Path):
+    ran = released(site, service, tmp_path / "asked", short_run.root / "models")
+    assert ran.conclusion == "success", ran.log()
+    head, image = site.hub.run_git("rev-parse", "main"), f"ghcr.io/{REPOSITORY}"
+    said = (tmp_path / "asked").read_text()
+    assert f"push --quiet {image}:v1.0.0" in said
+    assert f"gh release create v1.0.0 --target {head}" in said
+    assert site.hub.attested == [(image, f"sha256:{7:064d}")]
+    # The token goes in by a way that no list of processes shows.
+    assert not [line for line in said.splitlines() if line.startswith("docker login") and "token" in line]
+
+
+def test_an_image_that_does_not_answer_is_not_pushed(site: Site, service: Server, short_run: Project, tmp_path: Path):
+    models = Path(shutil.copytree(short_run.root / "models", tmp_path / "models"))
+    examples = json.loads((models / "examples.json").read_text())
+    examples["scores"][0][0] += 0.01
+    (models / "examples.json").write_text(json.dumps(examples))
+    ran = released(site, service, tmp_path / "asked", models)
+    assert ran.jobs["image"].step("It answers as the model does").outcome == "failure"
+    assert "otherwise than then: by 0.01" in ran.log()
+    assert ran.jobs["publish"].result == "skipped"
+    assert "push" not in (tmp_path / "asked").read_text()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"event": "pull_request"},
+        {"conclusion": "failure"},
+        # A branch of a fork may be called main.
+        {"event": "pull_request", "head_repository": {"full_name": FORK}},
+        {"head_repository": {"full_name": FORK}},
+    ],
+)
+def test_nothing_else_is_released(site: Site, service: Server, tmp_path: Path, changes: dict[str, Any]):
+    ran = released(site, service, tmp_path / "asked", tmp_path, **changes)
+    assert {job.result for job in ran.jobs.values()} == {"skipped"}
+
+
+def test_a_service_that_is_not_there_or_serves_another_model_is_told_of(
+    service: Server, short_run: Project, tmp_path: Path
+):
+    with pytest.raises(InputError, match="ConnectError after 0 s"):
+        smoke(f"http://127.0.0.1:{free_port()}", 0, short_run.root / "models")
+    models = Path(shutil.copytree(short_run.root / "models", tmp_path / "models"))
+    about = (models / "model.json").read_text()
+    version = json.loads(about)["files_sha256"]["model.onnx"]
+    (models / "model.json").write_text(about.replace(version, "0" * 64))
+    with pytest.raises(InputError, match=r"serves model .* holds 000000000000"):
+        smoke(service.url, 1, models)
 
 
 # Targets that take no time; one of them fails.

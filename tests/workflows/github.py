@@ -48,6 +48,7 @@ class GitHub:
     statuses: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     dispatched: list[tuple[str, str]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
+    attested: list[tuple[str, str]] = field(default_factory=list)
     leaked: list[str] = field(default_factory=list)
     _last: int = 100
 

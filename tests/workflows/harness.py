@@ -5,12 +5,14 @@ and any other is an error. What cannot be run, as schedules and concurrency, is 
 """
 
 import hashlib
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
 import time
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import product
@@ -101,6 +103,7 @@ class Runner:
     path: str
     environment: dict[str, str] = field(default_factory=dict)
     prepared: dict[str, Callable[[Path], object]] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
 
     def run(self, workflow: str, trigger: Trigger) -> Ran:
         """Run a workflow as it stands at the commit of the trigger; raises ValueError where GitHub would refuse it."""
@@ -126,7 +129,7 @@ class Runner:
         context = {
             "github": self._github(file, name, trigger, ran, ""),
             "needs": {one: {"result": found.result, "outputs": found.outputs} for one, found in needed.items()},
-            "vars": {},
+            "vars": self.variables,
         }
         if not self._holds(job.get("if"), context, state, Path()):
             return Job("skipped")
@@ -148,7 +151,7 @@ class Runner:
             permissions = {one: "read" for one, level in permissions.items() if level != "none"}
         token = self.hub.token(permissions)
         place = self.folder / f"run-{ran.number}-{name}-{len(self.hub.tokens)}"
-        inside = _Inside(self, place, trigger, ran)
+        inside = _Inside(self, place, trigger, ran, permissions)
         context = context | {
             "github": self._github(file, name, trigger, ran, token) | {"workspace": str(inside.workspace)},
             "runner": {"os": "Linux", "arch": "X64", "temp": str(inside.temp), "name": "stand-in"},
@@ -241,7 +244,7 @@ class Runner:
 class _Inside:
     """The machine of one job."""
 
-    def __init__(self, runner: Runner, place: Path, trigger: Trigger, ran: Ran) -> None:
+    def __init__(self, runner: Runner, place: Path, trigger: Trigger, ran: Ran, permissions: dict[str, str]) -> None:
         self.runner, self.trigger, self.ran = runner, trigger, ran
         self.workspace, self.temp, self.home = place / "work", place / "temp", place / "home"
         for folder in (self.workspace, self.temp, self.home):
@@ -251,6 +254,7 @@ class _Inside:
         self.environment: dict[str, str] = {}
         self.summaries: list[Path] = []
         self.to_save: list[tuple[str, Path]] = []
+        self.permissions = permissions
 
     def steps(
         self, listed: list[dict[str, Any]], context: dict[str, Any], state: str
@@ -411,8 +415,24 @@ def _upload(inside: _Inside, given: dict[str, str]) -> dict[str, str]:
     return {}
 
 
+def _download(inside: _Inside, given: dict[str, str]) -> dict[str, str]:
+    found = [data for about, data in inside.runner.hub.artifacts[inside.ran.number] if about["name"] == given["name"]]
+    with zipfile.ZipFile(io.BytesIO(found[-1])) as file:
+        file.extractall(inside.workspace)
+    return {}
+
+
+def _attest(inside: _Inside, given: dict[str, str]) -> dict[str, str]:
+    for right in ("attestations", "id-token", "packages"):
+        assert inside.permissions.get(right) == "write", f"nothing can be signed without {right}"
+    inside.runner.hub.attested.append((given["subject-name"], given["subject-digest"]))
+    return {}
+
+
 ACTIONS: dict[str, Callable[[_Inside, dict[str, str]], dict[str, str]]] = {
+    "actions/attest-build-provenance": _attest,
     "actions/checkout": _checkout,
+    "actions/download-artifact": _download,
     "actions/setup-python": _setup_python,
     "actions/cache": _cache,
     "actions/cache/restore": _restore,

@@ -59,10 +59,10 @@ def _contract_at(commit: str) -> Contract:
         return load_contract(path)
 
 
-def _made(lock: bytes | None) -> dict[str, str | None]:
+def _made(lock: bytes | None) -> set[tuple[str, str | None]]:
     stages = locked_stages(lock.decode()) if lock else {}
     entries = [one for stage in stages.values() for one in [*stage.get("deps", []), *stage.get("outs", [])]]
-    return {one["path"]: one.get("md5") for one in entries if one["path"] in MODEL}
+    return {(one["path"], one.get("md5")) for one in entries if one["path"] in MODEL}
 
 
 def _docker(*arguments: str) -> str:
