@@ -7,7 +7,7 @@ UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro tune pr serve bento image loadtest test lint format bench bench-serve gate-bench load-bench lock clean
+.PHONY: help repro tune pr serve bento image loadtest test lint audit format bench bench-serve gate-bench load-bench lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -32,10 +32,10 @@ bento: $(VENV)/.train  ## pack the model and its service as a Bento
 
 BACKEND ?= docker
 
-image: $(VENV)/.dev  ## pack the Bento as an image, and list what is in it in build/sbom.json; BACKEND=podman for podman
+image: $(VENV)/.dev  ## pack the Bento as an image, and list what is in it in build/sbom.json; BACKEND=podman for podman, NAME= its name
 	@assay repro > /dev/null
 	@bento=$$(bentoml build --output tag) && bento=$${bento#__tag__:} && bentoml containerize "$$bento" \
-		--backend $(BACKEND) $(if $(filter podman buildah,$(BACKEND)),--opt format=docker) && mkdir -p build && \
+		--backend $(BACKEND) $(if $(NAME),--image-tag $(NAME)) $(if $(filter podman buildah,$(BACKEND)),--opt format=docker) && mkdir -p build && \
 		folder=$$(python -c 'import bentoml, sys; print(bentoml.get(sys.argv[1]).path)' "$$bento") && \
 		grep -v '^bentoml==[^ ]*$$' "$$folder/env/python/requirements.txt" > build/requirements.txt && \
 		cyclonedx-py requirements --output-reproducible --output-file build/sbom.json build/requirements.txt
@@ -47,12 +47,16 @@ loadtest: $(VENV)/.train  ## load the built service beside the champion's, and w
 test: $(VENV)/.dev  ## all tests
 	@pytest --numprocesses auto --dist loadgroup
 
-lint: $(VENV)/.dev  ## formatting, lint, types, and the size of the embedded remote
+lint: $(VENV)/.dev  ## formatting, lint, types, workflows, and the size of the embedded remote
 	@ruff format --check
 	@ruff check
 	@mypy
 	@pre-commit validate-config
 	@assay remote check
+	@python tests/workflows/lint.py
+
+audit: $(VENV)/.dev  ## known weaknesses of the packages that are installed
+	@pip-audit --require-hashes --disable-pip --progress-spinner off -r requirements/train.txt -r requirements/setup.txt
 
 format: $(VENV)/.dev  ## put the code into the one format
 	@ruff format

@@ -124,3 +124,8 @@ def test_uncommitted_files_are_known(repository):
     assert dirty_files() == ["a", "new one"]
     git("mv", "a", "moved")
     assert set(dirty_files()) >= {"moved", "new one"}
+
+
+def test_the_null_commit_of_a_first_push_is_no_commit(repository):
+    commit("a", "1")
+    assert base_commit("0" * 40) is None

@@ -111,6 +111,128 @@ def pull_request(base: str | None, as_json: bool) -> int:
 
 
 @app.command()
+@click.argument("artifact", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default=Path("comment.md"), help="Where to write it.")
+@click.option("--commit", help="The commit that the run was of.")
+@click.option("--refreshed", help="The commit that brought its dvc.lock since.")
+@click.option("--run", "url", help="Where the run can be seen.")
+def comment(artifact: Path, out: Path, commit: str | None, refreshed: str | None, url: str | None) -> None:
+    """Write the comment on a pull request from the data ARTIFACT of a run that is not trusted."""
+    from assay.files import write_text
+    from assay.github.artifact import contents, refusing, report_of
+    from assay.github.comment import comment as write
+    from assay.github.comment import judged_anew, stopped
+    from assay.pull_request import TEMPLATE
+
+    try:
+        with refusing():
+            found = judged_anew(report_of(contents(artifact)), commit, refreshed)
+    except InputError as error:
+        write_text(out, stopped(str(error), url))
+        raise
+    write_text(out, write(found, TEMPLATE.read_text(encoding="utf-8"), url))
+    print(f"{found['verdict']['verdict']}: {out}")
+
+
+@app.command()
+@click.argument("url")
+@click.option("--seconds", default=120.0, show_default=True, help="How long to wait until it is ready.")
+def smoke(url: str, seconds: float) -> None:
+    """Ask the service at URL the examples of the model here: does it answer as the model does?"""
+    from assay.serve.smoke import smoke as ask
+
+    print(ask(url, seconds))
+
+
+@app.group()
+def github() -> None:
+    """What the workflows do on GitHub with the data of a run."""
+
+
+ARCHIVE = click.argument("archive", type=click.Path(path_type=Path))
+REFRESHED = click.option("--refreshed", default="", help="The commit that brought its dvc.lock since.")
+
+
+@github.command("fetch")
+@ARCHIVE
+@REFRESHED
+def github_fetch(archive: Path, refreshed: str) -> None:
+    """Find the pull request of the run that has ended, and fetch its data into ARCHIVE."""
+    from assay.github.api import GitHub
+    from assay.github.event import current_run
+    from assay.github.steps import fetch, write_outputs
+
+    write_outputs(fetch(GitHub.here(), current_run(), archive, refreshed))
+
+
+@github.command("lock")
+@ARCHIVE
+def github_lock(archive: Path) -> None:
+    """Commit the dvc.lock of a run to its own branch."""
+    from assay.github.api import GitHub
+    from assay.github.event import current_run
+    from assay.github.steps import bring_lock, write_outputs
+
+    write_outputs({"commit": bring_lock(GitHub.here(), current_run(), archive) or ""})
+
+
+@github.command("post")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--pr", type=int, required=True, help="The number of the pull request.")
+def github_post(file: Path, pr: int) -> None:
+    """Write FILE as the comment on a pull request, or into the summary of the job."""
+    from assay.github.api import GitHub
+    from assay.github.steps import post
+
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    print(post(GitHub.here(), pr, file.read_text(encoding="utf-8"), Path(summary) if summary else None))
+
+
+@github.command("version")
+def github_version() -> None:
+    """Name the version that this commit is released as, and its image."""
+    from assay.github.release import image, version
+    from assay.github.steps import write_outputs
+
+    found = version()
+    repository = os.environ.get("GITHUB_REPOSITORY", "")
+    write_outputs({"version": found or "", "image": image(repository, found) if found else ""})
+
+
+@github.command("push")
+@click.argument("image")
+def github_push(image: str) -> None:
+    """Push an IMAGE, and tell its digest."""
+    from assay.github.release import push
+    from assay.github.steps import write_outputs
+
+    write_outputs({"name": image.rpartition(":")[0], "digest": push(image)})
+
+
+@github.command("alarm")
+@click.argument("title")
+@click.option("--run", "url", required=True, help="Where the run that failed can be seen.")
+def github_alarm(title: str, url: str) -> None:
+    """Open an issue of this TITLE, or say it again in the one that is open."""
+    from assay.github.api import GitHub
+    from assay.github.steps import raise_alarm
+
+    print(raise_alarm(GitHub.here(), title, f"It failed: {url}"))
+
+
+@github.command("status")
+@ARCHIVE
+@REFRESHED
+def github_status(archive: Path, refreshed: str) -> None:
+    """Set the commit status that main asks for."""
+    from assay.github.api import GitHub
+    from assay.github.event import current_run
+    from assay.github.steps import set_status
+
+    print(set_status(GitHub.here(), current_run(), archive, refreshed))
+
+
+@app.command()
 @BASE
 @click.option("--long", is_flag=True, help="Ten minutes of load, to see whether memory and latency stay flat.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome for programs.")

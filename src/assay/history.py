@@ -5,6 +5,7 @@ from pathlib import Path
 
 from assay.errors import InputError
 
+NULL = "0" * 40
 MAIN = ("refs/remotes/origin/HEAD", "refs/remotes/origin/main", "refs/heads/main", "refs/heads/master")
 
 
@@ -23,9 +24,10 @@ def dirty_files() -> list[str]:
 def base_commit(base: str | None) -> str | None:
     """Return the commit that a change starts from: where it left `base`, by default the main branch.
 
-    None outside a git repository. Raises InputError when `base` does not exist, or the history does not reach it.
+    None outside a git repository, and for the null commit that GitHub names before a first push. Raises InputError
+    when `base` does not exist, or the history does not reach it.
     """
-    if head() is None:
+    if head() is None or base == NULL:
         return None
     if base:
         found = _try("rev-parse", "--verify", "--quiet", "--end-of-options", f"{base}^{{commit}}")
@@ -62,6 +64,11 @@ def changed_lines(base: str) -> list[tuple[str, int, int]]:
         # A binary file has no lines, and a dash in place of each number.
         found.append((path, int(added) if added.isdigit() else 0, int(removed) if removed.isdigit() else 0))
     return found
+
+
+def tags() -> list[str]:
+    """Return the tags that this commit has behind it, the highest version first."""
+    return (_try("tag", "--list", "--merged", "HEAD", "--sort=-version:refname") or "").splitlines()
 
 
 def subjects(base: str) -> list[str]:

@@ -12,7 +12,9 @@ from assay.contract.spec import CONTRACT, load_contract
 from assay.errors import InputError
 from assay.files import read_json, write_json, write_text
 from assay.gates.overrides import OVERRIDES
+from assay.gates.untouched import outcomes, untouched
 from assay.history import base_commit, head
+from assay.identity import identity
 from assay.load.data import LOADTEST, LOCUSTFILE, PACKED, read_loadtest, unfit
 from assay.params import PARAMS, load_params
 from assay.progress import say
@@ -27,10 +29,13 @@ def run(base: str | None) -> dict[str, Any]:
     """Bring the model up to date, load its service, judge both, write the report; return the report.
 
     A pipeline that stops is judged too: the verdict says what stopped it. If nothing has changed since the last
-    verdict it stands.
+    verdict it stands. A change of pages and the like is not judged, for nothing could differ.
     """
     began = time.time()
-    base_commit(base)
+    start = base_commit(base)
+    if paths := untouched(start):
+        say(f"no gate looks at what was changed: {', '.join(paths[:5])}")
+        return _pass_by(paths, start, base, began)
     is_whole = _tried(reproduce)
     key = _key(base)
     if KEY.exists() and KEY.read_text(encoding="utf-8") == key and VERDICT.exists() and REPORT.exists():
@@ -48,6 +53,21 @@ def run(base: str | None) -> dict[str, Any]:
     if is_loaded and not judgement.failed:
         write_text(KEY, _key(base))
     return found
+
+
+def _pass_by(paths: list[str], start: str | None, base: str | None, began: float) -> dict[str, Any]:
+    """Write verdict and report of a change that no gate looks at, without pipeline and model."""
+    KEY.unlink(missing_ok=True)
+    candidate = identity(head(), Path())
+    verdict = {
+        "verdict": "PROMOTE",
+        "candidate": candidate,
+        "champion": {**candidate, "commit": start},
+        "outcomes": [outcome.as_dict() for outcome in outcomes(paths)],
+        "overrides": [],
+    }
+    write_json(VERDICT, verdict)
+    return _write(verdict, None, base, {}, began)
 
 
 def _tried(step: Callable[[], object]) -> bool:

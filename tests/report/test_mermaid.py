@@ -1,9 +1,6 @@
-import hashlib
 import json
 import re
-import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,12 +10,12 @@ from hypothesis import strategies as st
 from assay.report.markdown import markdown
 from assay.report.mermaid import xychart
 from nasty import TEXTS
+from npm import NotHereError, installed
 from reports import TEMPLATE, report
 
 NODE = Path(__file__).with_name("node")
 # One process installs Mermaid, and one only.
 pytestmark = pytest.mark.xdist_group("mermaid")
-CACHE = Path(__file__).parents[2] / ".node_cache"
 
 NUMBERS = st.one_of(
     st.floats(-1e300, 1e300), st.floats(-1, 1), st.floats(0, 1e6), st.sampled_from([0.0, 1.0, 1e-300, 1e9, 5e11])
@@ -30,30 +27,10 @@ SHARES = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)).map(list), max_siz
 @pytest.fixture(scope="module")
 def faults():
     """Return a function from charts to what the parser of the real Mermaid says against each, or None."""
-    if shutil.which("npm") is None:
-        pytest.skip("npm is not here, and with it neither is Mermaid")
-    files = sorted(NODE.iterdir())
-    home = CACHE / hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
-    if not home.exists():
-        CACHE.mkdir(exist_ok=True)
-        made = Path(tempfile.mkdtemp(dir=CACHE))
-        for path in files:
-            shutil.copy(path, made)
-        done = subprocess.run(
-            ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-            check=False,
-            cwd=made,
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode != 0:
-            shutil.rmtree(made)
-            pytest.skip(f"npm could not install Mermaid: {done.stderr.strip()[-200:]}")
-        try:
-            # Whole or not at all: another process may have done the same.
-            made.rename(home)
-        except OSError:
-            shutil.rmtree(made)
+    try:
+        home = installed(NODE)
+    except NotHereError as error:
+        pytest.skip(str(error))
 
     def parse(charts):
         done = subprocess.run(

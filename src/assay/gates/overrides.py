@@ -41,6 +41,10 @@ def applying(overrides: Sequence[Override], outcomes: Sequence[Outcome], model: 
         for override in overrides
         if model is not None
         and model.startswith(override.model)
-        and (verdict := verdicts.get(override.gate)) in ("HOLD", "REJECT")
-        and not (verdict == "REJECT" and override.gate in NEVER)
+        and may_override(override.gate, verdicts.get(override.gate))
     ]
+
+
+def may_override(gate: str, verdict: str | None) -> bool:
+    """Say whether a person may accept this verdict of a gate."""
+    return verdict in ("HOLD", "REJECT") and not (verdict == "REJECT" and gate in NEVER)

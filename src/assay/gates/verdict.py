@@ -10,13 +10,12 @@ from typing import Any
 import pyarrow as pa
 
 from assay.champion import champion_commit, has_model
-from assay.contract.spec import CONTRACT, Contract, load_contract
+from assay.contract.spec import Contract, load_contract
 from assay.data.check import check, kept
 from assay.data.leakage import class_shares, duplicates
 from assay.data.reading import read_table
 from assay.data.versions import Version
 from assay.errors import InputError
-from assay.files import sha256
 from assay.gates import (
     calibration,
     contract,
@@ -36,6 +35,7 @@ from assay.gates import (
 from assay.gates.evidence import Champion, Evidence, champion_of, gather
 from assay.gates.overrides import applying, load_overrides
 from assay.history import base_commit, dirty_files, file_at, head
+from assay.identity import identity
 from assay.load.data import LOADTEST, read_loadtest, unfit
 from assay.outcomes import Outcome, overall
 from assay.params import PARAMS, Params, load_params
@@ -168,21 +168,6 @@ def _asked(gate: str, params: Params, look: Callable[[], Outcome]) -> Outcome:
                 gate, "HOLD", f"params.yaml sets no limit gates.{gate}.{unset[0]}, and without it nothing passes"
             )
     return look()
-
-
-def identity(commit: str | None, folder: Path) -> dict[str, str | None]:
-    """Return what names a model: the commit, and the hashes of data, model and contract."""
-    lock = folder / LOCK
-    stages = locked_stages(lock.read_text(encoding="utf-8")) if lock.exists() else {}
-    hashes = {
-        e["path"]: e.get("md5") for stage in stages.values() for e in [*stage.get("deps", []), *stage.get("outs", [])]
-    }
-    return {
-        "commit": commit,
-        "data": hashes.get("data"),
-        "model": hashes.get("build/model"),
-        "contract": sha256(folder / CONTRACT),
-    }
 
 
 def _limits(start: str | None, *, is_new_problem: bool) -> Outcome:

@@ -23,6 +23,7 @@ from assay.errors import InputError
 from assay.files import read_json, write_bytes, write_text
 from assay.freeze import changed
 from assay.gates.overrides import OVERRIDES
+from assay.identity import identity
 from assay.init.again import is_same_problem, renewed
 from assay.init.expected import clear_cases, expectations_text
 from assay.init.files import Asked, read
@@ -234,8 +235,6 @@ def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
 
 def _accept() -> None:
     """Write into overrides.yaml that whoever runs this has made the project about another problem, for this model."""
-    from assay.gates.verdict import identity
-
     git = subprocess.run(["git", "config", "user.name"], capture_output=True, text=True, check=False)
     entry = {
         "gate": "contract",

@@ -66,7 +66,7 @@ def content(
             "base": base,
             "dirty": bool(dirty_files()),
             "python": platform.python_version(),
-            "commands": _commands(verdict["candidate"]["commit"], base),
+            "commands": commands(verdict["candidate"]["commit"], base),
         },
         "cost": {
             "stages": [
@@ -282,7 +282,8 @@ def _service(measured: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def _commands(commit: str | None, base: str | None) -> list[str]:
+def commands(commit: str | None, base: str | None) -> list[str]:
+    """Return what to type to have a run again."""
     if commit is None:
         return ["make pr"]
     return [f"git checkout {commit}", f"make pr BASE={base}" if base else "make pr"]

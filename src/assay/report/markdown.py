@@ -36,8 +36,8 @@ FEW = 5
 SHORTER = 150
 
 
-def markdown(report: dict[str, Any], template: str) -> str:
-    """Return the report as GitHub-flavoured Markdown of at most 60,000 characters.
+def markdown(report: dict[str, Any], template: str, longest: int = MOST_CHARACTERS) -> str:
+    """Return the report as GitHub-flavoured Markdown of at most `longest` characters.
 
     `template` is the text of src/model/report.md.j2, in Jinja2. It is given the keys of `assay.report.view.view`;
     every text that it prints is escaped.
@@ -49,7 +49,7 @@ def markdown(report: dict[str, Any], template: str) -> str:
         made = _environment(WORDS).compile(template, filename=TEMPLATE)
         for most, characters in _reductions():
             text = _render(made, *shortened(shown, most), characters)
-            if len(text) <= MOST_CHARACTERS:
+            if len(text) <= longest:
                 return text
     except TemplateSyntaxError as error:
         raise InputError(f"{TEMPLATE}, line {error.lineno}: {plain(str(error.message), WORDS)}") from None
@@ -58,7 +58,7 @@ def markdown(report: dict[str, Any], template: str) -> str:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == TEMPLATE]
         raise InputError(f"{TEMPLATE}, line {lines[-1] if lines else 1}: {plain(str(error), WORDS)}") from None
     raise InputError(
-        f"{TEMPLATE}: what it writes is longer than {MOST_CHARACTERS} characters even with nothing but verdict, "
+        f"{TEMPLATE}: what it writes is longer than {longest} characters even with nothing but verdict, "
         "next steps and outcomes; make it shorter"
     )
 

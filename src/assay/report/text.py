@@ -12,7 +12,7 @@ NAME = 160
 WORD = 64
 # What makes a reference or a link of the characters around it, and what Markdown or HTML would act on.
 _ACTIVE = re.compile(
-    r"""(?P<commit>\b(?!(?<=\d\.)\d+\b)[0-9a-f]{7,40}\b) | (?P<issue>\bGH-(?=\d)) | (?P<emoji>:(?=[\w+-]+:))
+    r"""(?P<commit>\b(?!(?<=\d\.)\d+\b)[0-9a-f]{7,40}\b) | (?P<issue>\bGH-(?=\d)) | (?P<emoji>:(?=[\w+-]+(?::|$)))
     | (?P<url>:(?=//)) | (?P<web>www(?=\.)) | (?P<at>@) | (?P<dollar>\$)
     | (?P<other>[\#&<>"`*\[\]\\|~] | (?<![^\W_])_ | _(?![^\W_]))""",
     re.VERBOSE | re.IGNORECASE | re.ASCII,

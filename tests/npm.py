@@ -1,0 +1,43 @@
+"""Packages of npm, installed once from a lock, and used from there."""
+
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+CACHE = Path(__file__).parents[1] / ".node_cache"
+
+
+class NotHereError(Exception):
+    """npm is not here, or cannot install; the message says which."""
+
+
+def installed(folder: Path) -> Path:
+    """Return a copy of a folder with what its package-lock.json names; raises NotHereError."""
+    if shutil.which("npm") is None:
+        raise NotHereError("npm is not here")
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    home = CACHE / hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+    if home.exists():
+        return home
+    CACHE.mkdir(exist_ok=True)
+    made = Path(tempfile.mkdtemp(dir=CACHE))
+    for path in files:
+        shutil.copy(path, made)
+    done = subprocess.run(
+        ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+        check=False,
+        cwd=made,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode != 0:
+        shutil.rmtree(made)
+        raise NotHereError(f"npm could not install what {folder.name} needs: {done.stderr.strip()[-200:]}")
+    try:
+        # Whole or not at all: another process may have done the same.
+        made.rename(home)
+    except OSError:
+        shutil.rmtree(made)
+    return home

@@ -1,0 +1,86 @@
+"""What cannot be run, as it stands in the files: when, by whom, with what rights, one after the other or not."""
+
+import json
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from scenario.project import SOURCE
+
+GITHUB = SOURCE / ".github"
+FILES = {path.stem: YAML(typ="safe").load(path.read_text()) for path in sorted((GITHUB / "workflows").glob("*.yml"))}
+READ = {"contents": "read"}
+# Workflow, job and what its token may do.
+RIGHTS: dict[tuple[str, str], dict[str, str]] = {
+    ("ci", "lint"): READ,
+    ("ci", "test"): READ,
+    ("ci", "pass"): {},
+    ("train", "train"): READ,
+    ("report", "lock"): {"actions": "write", "contents": "write", "pull-requests": "read"},
+    ("report", "report"): {"actions": "read", "contents": "read", "pull-requests": "write", "statuses": "write"},
+    ("release", "version"): READ,
+    ("release", "image"): {"attestations": "write", "contents": "read", "id-token": "write", "packages": "write"},
+    ("release", "publish"): {"contents": "write"},
+    ("nightly", "properties"): READ,
+    ("nightly", "gates"): READ,
+    ("nightly", "fresh"): READ,
+    ("nightly", "audit"): READ,
+    ("nightly", "alarm"): {"contents": "read", "issues": "write"},
+}
+TRIGGERS: dict[str, dict[str, Any]] = {
+    "ci": {"pull_request": None, "push": {"branches": ["main"]}, "workflow_dispatch": None},
+    "train": {"pull_request": None, "push": {"branches": ["main"]}},
+    "report": {"workflow_run": {"workflows": ["train"], "types": ["completed"]}},
+    "release": {"workflow_run": {"workflows": ["train"], "types": ["completed"], "branches": ["main"]}},
+    "nightly": {"schedule": [{"cron": "17 2 * * *"}], "workflow_dispatch": None},
+}
+# Group, and whether a newer run ends the one before.
+CONCURRENCY = {
+    "ci": ("ci-${{ github.event.pull_request.number || github.ref }}", "${{ github.event_name == 'pull_request' }}"),
+    "train": (
+        "train-${{ github.event.pull_request.number || github.ref }}",
+        "${{ github.event_name == 'pull_request' }}",
+    ),
+    "report": (
+        "report-${{ github.event.workflow_run.head_repository.full_name }}"
+        "-${{ github.event.workflow_run.head_branch }}",
+        False,
+    ),
+    "release": ("release", False),
+    "nightly": ("nightly", False),
+}
+
+
+def test_each_job_has_the_rights_that_it_needs_and_no_other():
+    found = {(name, job): about["permissions"] for name, file in FILES.items() for job, about in file["jobs"].items()}
+    assert found == RIGHTS
+    assert all(file["permissions"] == {} for file in FILES.values())
+
+
+def test_each_workflow_is_started_by_what_it_should():
+    assert {name: file["on"] for name, file in FILES.items()} == TRIGGERS
+
+
+def test_runs_wait_for_one_another_and_only_those_of_pull_requests_are_ended():
+    found = {name: tuple(file["concurrency"].values()) for name, file in FILES.items()}
+    assert found == CONCURRENCY
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_secret_but_the_token_is_named(name):
+    assert "secrets." not in (GITHUB / f"workflows/{name}.yml").read_text()
+
+
+def test_the_code_of_strangers_meets_neither_token_nor_rights():
+    steps = FILES["train"]["jobs"]["train"]["steps"]
+    assert "github.token" not in json.dumps(steps)
+    checkouts = [step for job in FILES["report"]["jobs"].values() for step in job["steps"] if "checkout" in str(step)]
+    assert checkouts
+    assert all("ref" not in step["with"] for step in checkouts)
+
+
+def test_the_ruleset_asks_for_what_the_workflows_give():
+    rules = {rule["type"]: rule for rule in json.loads((GITHUB / "rulesets/main.json").read_text())["rules"]}
+    wanted = {one["context"] for one in rules["required_status_checks"]["parameters"]["required_status_checks"]}
+    assert wanted == {"assay", FILES["ci"]["jobs"]["pass"]["name"]}
