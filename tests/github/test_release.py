@@ -47,7 +47,7 @@ def test_the_first_release_is_the_first(released):
     ("files", "wanted"),
     [
         ({"contract": ("task: ", "task:  ")}, "v2.3.5"),
-        ({"contract": ("range: [", "range: [-1e9, 1e9] #")}, "v3.0.0"),
+        ({"contract": ("target:\n  name: ", "target:\n  name: x")}, "v3.0.0"),
         ({"dvc": (f"{MODEL} ", f"{MODEL} 0")}, "v2.4.0"),
         ({"service": ("1", "2")}, "v2.3.5"),
         ({"README": ("Assay", "Essay")}, None),
