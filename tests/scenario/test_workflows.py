@@ -139,6 +139,7 @@ def site(site_of: Callable[[Path], Site], tmp_path: Path) -> Iterator[Site]:
     made = site_of(tmp_path)
     with running(made.hub):
         yield made
+    assert made.hub.violations == []
 
 
 @dataclass
