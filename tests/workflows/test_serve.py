@@ -7,7 +7,6 @@ from scenario.project import SOURCE
 from workflows.github import REPOSITORY
 from workflows.serve import HEAD, HOW, serving
 
-
 TOOLS = SOURCE / "tests/workflows/tools"
 
 
