@@ -7,7 +7,7 @@ UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro tune pr serve bento image loadtest test lint audit format bench bench-serve gate-bench load-bench lock clean
+.PHONY: help repro tune pr serve bento image loadtest test lint audit format bench bench-serve gate-bench load-bench push-bench lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -78,6 +78,9 @@ gate-bench: $(VENV)/.dev  ## how surely bad changes are caught and harmless ones
 load-bench: $(VENV)/.dev  ## how surely faults in the service are caught, and that the same passes; takes an hour
 	@assay repro > /dev/null
 	@python bench/load.py
+
+push-bench: $(VENV)/.dev  ## what lies between a push and its comment, step by step; takes some ten minutes
+	@python bench/pushes.py
 
 lock: $(VENV)/.setup  ## resolve the requirements anew, to the newest releases that go together
 	@rm -f requirements/dev.txt requirements/mlflow-server.txt

@@ -2,10 +2,7 @@
 
 import io
 import json
-import os
 import shutil
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -18,76 +15,15 @@ from assay.errors import InputError
 from assay.github.comment import MARKER
 from assay.serve.smoke import smoke
 from npm import NotHereError
-from scenario.project import SOURCE, Project, clone, stages_run
+from scenario.project import Project, stages_run
 from servers import Server, free_port, serving
-from workflows.github import BOT, REPOSITORY, GitHub, archive, running
-from workflows.harness import Ran, Runner, Trigger
+from workflows.github import BOT, REPOSITORY, archive, running
+from workflows.harness import Ran, Trigger
 from workflows.language import Language, language
+from workflows.site import BRANCH, FORK, HOME, PR, Site, make_site
 
 pytestmark = pytest.mark.xdist_group("workflows")
-TOOLS = SOURCE / "tests/workflows/tools"
-HOME = {"full_name": REPOSITORY, "default_branch": "main", "is_template": False}
-PR, BRANCH, FORK = 4, "ann/more-noise", "eve/ward"
 DATA = "assay-data"
-
-
-@dataclass
-class Site:
-    """A project on GitHub, what runs its workflows, and where somebody works on it."""
-
-    hub: GitHub
-    runner: Runner
-    work: Project
-    main: str
-
-    def push(self, branch: str = BRANCH, message: str = "A change", *, number: int = PR, fork: bool = False) -> str:
-        """Commit what was changed and push it to a branch with a pull request; return the commit."""
-        self.work.ok("git", "add", "--all")
-        self.work.ok("git", "commit", "--quiet", "--allow-empty", "--message", message)
-        head = self.work.ok("git", "rev-parse", "HEAD").strip()
-        # GitHub keeps the head of every pull request, of forks too.
-        refs = [f"HEAD:refs/pull/{number}/head", *([] if fork else [f"HEAD:refs/heads/{branch}"])]
-        self.work.ok("git", "push", "--quiet", "--force", str(self.hub.git), *refs)
-        for one in self.hub.pulls:
-            if one["number"] == number:
-                one["head"]["sha"] = head
-                return head
-        self.hub.open_pull(number, branch, head, FORK if fork else REPOSITORY)
-        return head
-
-    def train(self, head: str, *, number: int = PR, fork: bool = False) -> Ran:
-        """Run train.yml for the pull request."""
-        event = {
-            "number": number,
-            "pull_request": {"number": number, "head": {"sha": head}, "base": {"sha": self.main, "ref": "main"}},
-            "repository": HOME,
-        }
-        return self.runner.run("train.yml", Trigger("pull_request", event, head, f"refs/pull/{number}/merge", fork))
-
-    def push_to_main(self) -> Trigger:
-        """Commit what was changed to main; return what that starts."""
-        self.work.ok("git", "commit", "--quiet", "--all", "--message", "Merged")
-        self.work.ok("git", "push", "--quiet", str(self.hub.git), "HEAD:refs/heads/main")
-        head = self.work.ok("git", "rev-parse", "HEAD").strip()
-        return Trigger("push", {"before": self.main, "repository": HOME}, head, "refs/heads/main")
-
-    def tell(
-        self, number: int, head: str, *, fork: bool = False, branch: str = BRANCH, event: str = "pull_request"
-    ) -> Ran:
-        """Run report.yml for a run of train.yml that has ended."""
-        source = FORK if fork else REPOSITORY
-        about = {
-            "id": number,
-            "html_url": f"https://github.com/{REPOSITORY}/actions/runs/{number}",
-            "event": event,
-            "conclusion": "success",
-            "head_sha": head,
-            "head_branch": branch,
-            "head_repository": {"full_name": source, "owner": {"login": source.partition("/")[0]}},
-        }
-        payload = {"action": "completed", "workflow_run": about, "repository": HOME}
-        main = self.hub.run_git("rev-parse", "refs/heads/main")
-        return self.runner.run("report.yml", Trigger("workflow_run", payload, main, "refs/heads/main"))
 
 
 @pytest.fixture(scope="module")
@@ -100,38 +36,10 @@ def asked() -> Iterator[Language]:
 
 
 @pytest.fixture(scope="module")
-def site_of(short_run: Project, asked: Language) -> Callable[[Path], Any]:
+def site_of(short_run: Project, asked: Language) -> Callable[[Path], Site]:
     """Return a function that makes GitHub with the finished project on its main branch, in a folder."""
 
-    def environment(path: Path) -> None:
-        (path).mkdir()
-        (path / "bin").symlink_to(short_run.commands or Path(sys.executable).parent)
-        for stamp in (".setup", ".train", ".dev"):
-            (path / stamp).touch()
-
-    def make(folder: Path) -> Site:
-        git = folder / "remote.git"
-        subprocess.run(["git", "clone", "--quiet", "--bare", short_run.root, git], check=True, capture_output=True)
-        hub = GitHub(git)
-        hub.run_git("config", "uploadpack.allowAnySHA1InWant", "true")
-        main = hub.run_git("rev-parse", "refs/heads/main")
-        work = replace(short_run, root=folder / "clone")
-        work = clone(replace(short_run, root=git), folder / "clone")
-        places = [str(TOOLS), str(Path(sys.executable).parent), os.environ["PATH"]]
-        seen = {
-            "PYTHONPATH": "{workspace}/src",
-            "OMP_NUM_THREADS": "1",
-            "DVC_SITE_CACHE_DIR": str(folder / "dvc"),
-            "NO_PROXY": "127.0.0.1,localhost",
-        }
-        prepared = {
-            "venv-": environment,
-            "dvc-": lambda path: shutil.copytree(short_run.root / ".dvc/cache", path, dirs_exist_ok=True),
-        }
-        runner = Runner(hub, asked, folder / "runs", os.pathsep.join(places), seen, prepared)
-        return Site(hub, runner, work, main)
-
-    return make
+    return lambda folder: make_site(short_run, folder, asked)
 
 
 @pytest.fixture
@@ -139,6 +47,7 @@ def site(site_of: Callable[[Path], Site], tmp_path: Path) -> Iterator[Site]:
     made = site_of(tmp_path)
     with running(made.hub):
         yield made
+    assert made.hub.violations == []
 
 
 @dataclass

@@ -16,3 +16,4 @@ def hub(tmp_path: Path) -> Iterator[GitHub]:
     subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch", "main", git], check=True)
     with running(GitHub(git)) as stand_in:
         yield stand_in
+    assert stand_in.violations == []

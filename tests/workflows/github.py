@@ -1,12 +1,14 @@
 """A stand-in of GitHub on loopback: what it is told it remembers, and its git is a bare repository.
 
 A token may do what the permissions say that it was made with. Like GitHub it answers 30 entries a page, takes no
-comment longer than 65,536 characters, and sends whoever fetches an artifact to another host.
+comment longer than 65,536 characters, and sends whoever fetches an artifact to another host. What is asked and answered
+is held to GitHub's own description of its API, as far as github.json has it; what breaks it is noted in `violations`.
 """
 
 import io
 import json
 import re
+import ssl
 import subprocess
 import threading
 import zipfile
@@ -17,6 +19,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from jsonschema import Draft202012Validator
 
 BOT = "github-actions[bot]"
 MOST = 65_536
@@ -49,6 +53,7 @@ class GitHub:
     dispatched: list[tuple[str, str]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     attested: list[tuple[str, str]] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
     leaked: list[str] = field(default_factory=list)
     _last: int = 100
 
@@ -208,6 +213,8 @@ def _issue(hub: GitHub, query: dict[str, str], body: Any) -> Any:
     return hub.issues[-1]
 
 
+# GitHub's description, as describe.py has shortened it.
+DESCRIBED: dict[str, Any] = json.loads(Path(__file__).with_name("github.json").read_text(encoding="utf-8"))
 Handler = Callable[..., Any]
 # Method, path below the repository, the permission it takes, who answers, and with what status.
 ROUTES: list[tuple[str, str, str, Handler, int]] = [
@@ -236,6 +243,10 @@ def _allowed(hub: GitHub, token: str, wanted: str) -> bool:
     # On issues either of the two will do.
     names = (name, "issues") if name == "pull-requests" else (name,)
     return any(given.get(one) in ((level, "write") if level == "read" else (level,)) for one in names)
+
+
+def _typed(query: dict[str, str]) -> dict[str, Any]:
+    return {name: int(value) if value.isdigit() else value for name, value in query.items()}
 
 
 class _Requests(BaseHTTPRequestHandler):
@@ -283,12 +294,23 @@ class _Requests(BaseHTTPRequestHandler):
             if method == self.command and (match := re.fullmatch(pattern, below)):
                 if not _allowed(self.hub, token, permission):
                     raise Answer(403, "Resource not accessible by integration")
+                said = DESCRIBED[f"{method} {pattern}"]
+                self._hold(
+                    f"{method} {below}?", _typed(query), {"properties": said["query"], "additionalProperties": False}
+                )
+                self._hold(f"{method} {below}:", body, said["body"])
                 result = handle(self.hub, query, body, *match.groups())
+                self._hold(f"{method} {below} ->", result, said["answer"])
                 if isinstance(result, list):
                     number, size = int(query.get("page", 1)), min(int(query.get("per_page", 30)), 100)
                     result = result[(number - 1) * size : number * size]
                 return status, b"" if result is None else json.dumps(result).encode()
         raise Answer(404, "Not Found")
+
+    def _hold(self, what: str, value: Any, schema: Any) -> None:
+        if schema is not None:
+            found = Draft202012Validator(schema).iter_errors(value)
+            self.hub.violations += [f"{what} {one.json_path} {one.message}" for one in found]
 
     def _send(self, status: int, content: bytes, **headers: str) -> None:
         self.send_response(status)
@@ -299,10 +321,14 @@ class _Requests(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def running(hub: GitHub) -> Iterator[GitHub]:
-    """Let the stand-in answer on loopback until the block ends."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Requests", (_Requests,), {"hub": hub}))
-    hub.url = f"http://127.0.0.1:{server.server_port}"
+def running(hub: GitHub, port: int = 0, tls: tuple[Path, Path] | None = None) -> Iterator[GitHub]:
+    """Let the stand-in answer on loopback until the block ends; `tls` is a certificate and its key."""
+    server = ThreadingHTTPServer(("127.0.0.1", port), type("Requests", (_Requests,), {"hub": hub}))
+    hub.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*tls)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

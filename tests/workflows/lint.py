@@ -203,7 +203,11 @@ def _language(texts: dict[str, str], pins: dict[str, Any]) -> Iterator[str]:
 
 
 def _run(*command: str, given: str = "", cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, input=given, capture_output=True, text=True, check=False, cwd=cwd)
+    # The tools lie beside the Python that runs this.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return subprocess.run(
+        command, input=given, capture_output=True, text=True, check=False, cwd=cwd, env=os.environ | {"PATH": path}
+    )
 
 
 if __name__ == "__main__":
