@@ -74,12 +74,19 @@ def until(happens: Any, what: str) -> None:
         assert time.monotonic() < end, f"not within {SECONDS} seconds: {what}"
 
 
+def bento_store(project: Project) -> Path:
+    """Return where a project's Bentos are kept, and no other's."""
+    return project.root.parent / "bentoml"
+
+
 @contextmanager
 def serving(project: Project, *bento: str, ready: bool = True, **environment: str) -> Iterator[Server]:
-    """Serve a project, or a Bento that was built in it; wait until it is ready."""
+    """Serve a project, or a Bento of the store beside it; wait until it is ready."""
     port = free_port()
     said = project.root / f"serve-{port}.log"
-    home = {"BENTOML_HOME": str(project.home / "bentoml"), "BENTOML_HOST": "127.0.0.1"}
+    # BentoML keeps the counts of its workers there, and clears them away when it starts.
+    store = bento_store(project) if bento else project.root.parent / f"bentoml-{port}"
+    home = {"BENTOML_HOME": str(store), "BENTOML_HOST": "127.0.0.1"}
     command = ["bentoml", "serve", *bento, "--port", str(port)]
     with said.open("wb") as file:
         process = subprocess.Popen(

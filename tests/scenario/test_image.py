@@ -9,6 +9,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,12 @@ def podman(*arguments: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def storage() -> Iterator[dict[str, str]]:
     """Where podman keeps images, with the base image in it."""
     if not all(map(shutil.which, ("podman", "runc"))):
         pytest.skip("podman and runc are not here")
-    folder = tmp_path_factory.mktemp("podman")
+    # podman mounts what lies here, so that pytest could not remove it.
+    folder = Path(tempfile.mkdtemp(prefix="assay-image-"))
     files = {"CONTAINERS_CONF": CONTAINERS, "CONTAINERS_STORAGE_CONF": STORAGE}
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     with pytest.MonkeyPatch.context() as patch:
@@ -75,8 +77,12 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         )
         if can_run.returncode:
             pytest.skip(f"no container can be run here: {can_run.stderr.decode()[-300:]}")
-        yield {name: str(folder / name) for name in files}
-        podman("system", "reset", "--force")
+        try:
+            yield {name: str(folder / name) for name in files}
+        finally:
+            subprocess.run(["podman", "system", "reset", "--force"], capture_output=True, check=False)
+            subprocess.run(["umount", str(folder / "graph/overlay")], capture_output=True, check=False)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _import_debian(base: Path) -> None:
@@ -97,7 +103,8 @@ def made(
     """A project in which `make image` ran, and the name of its image."""
     project = first_run[0].copy(tmp_path_factory.mktemp("image") / "project")
     (project.root / ".venv").mkdir()
-    (project.root / ".venv/bin").symlink_to(Path(sys.executable).parent)
+    for part in ("bin", "lib", "pyvenv.cfg"):
+        (project.root / ".venv" / part).symlink_to(Path(sys.prefix) / part)
     for stamp in (".setup", ".train", ".dev"):
         (project.root / ".venv" / stamp).touch()
     others = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
@@ -162,8 +169,13 @@ def test_a_table_is_read_without_what_was_removed(server: Server, examples: dict
 
 def test_what_is_in_it_is_listed(made: tuple[Project, str]) -> None:
     project, image = made
-    script = "import importlib.metadata as m; print(*sorted(d.name.lower() for d in m.distributions()))"
+    script = "import importlib.metadata as m; print(*(f'{d.name}=={d.version}' for d in m.distributions()))"
     installed = podman("run", "--rm", "--pull=never", "--entrypoint=python", image, "-c", script).split()
     listed = json.loads((project.root / "build/sbom.json").read_text())["components"]
-    assert sorted(map(canonicalize_name, installed)) == sorted(one["name"] for one in listed)
-    assert all(one["version"] and one["externalReferences"][0]["hashes"] for one in listed)
+    names = [one["name"] for one in listed]
+    assert len(set(names)) == len(names)
+    assert all(one["externalReferences"][0]["hashes"] for one in listed)
+    known = {(one["name"], one["version"]) for one in listed}
+    assert {
+        (canonicalize_name(name), version) for name, _, version in (one.partition("==") for one in installed)
+    } <= known

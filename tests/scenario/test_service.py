@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scenario.project import Done, Project
-from servers import Server, is_ready, serving, until
+from servers import Server, bento_store, is_ready, serving, until
 
 pytestmark = pytest.mark.xdist_group("service")
 
@@ -304,9 +304,7 @@ def test_the_bento_is_served_by_two_workers_of_which_one_may_die(
 ) -> None:
     project = trained.copy(tmp_path / "project")
     project.set_params(serve__workers=2)
-    tag = project.ok("bentoml", "build", "--output", "tag", BENTOML_HOME=str(project.home / "bentoml")).split(
-        "__tag__:"
-    )[1]
+    tag = project.ok("bentoml", "build", "--output", "tag", BENTOML_HOME=str(bento_store(project))).split("__tag__:")[1]
     with serving(project, tag.strip()) as server:
         until(lambda: len(server.workers()) == 2, "there are two workers")
         body = {"rows": rows[:2]}
