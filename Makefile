@@ -45,7 +45,7 @@ loadtest: $(VENV)/.train  ## load the built service beside the champion's, and w
 	@assay loadtest
 
 test: $(VENV)/.dev  ## all tests
-	@pytest --numprocesses auto --dist loadgroup
+	@pytest --numprocesses auto
 
 lint: $(VENV)/.dev  ## formatting, lint, types, workflows, and the size of the embedded remote
 	@ruff format --check

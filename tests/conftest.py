@@ -2,10 +2,13 @@
 
 import os
 import signal
+from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import pytest
 from hypothesis import Phase, Verbosity, settings
+from xdist.scheduler import LoadScopeScheduling
 
 # Every field is set: Hypothesis has a profile of its own for machines that run CI, and would fill in from that.
 settings.register_profile(
@@ -26,3 +29,27 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 # What is started in the background of a shell is deaf to Ctrl-C, and so would be what the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What these share, a server, an image, packages, is made by one worker, once.
+TOGETHER = {
+    "tests/load/test_run.py",
+    "tests/report/test_mermaid.py",
+    "tests/scenario/test_image.py",
+    "tests/scenario/test_service.py",
+    "tests/scenario/test_workflows.py",
+    "tests/test_tracking.py",
+}
+
+
+class Scheduling(LoadScopeScheduling):
+    """Gives each worker the next test, or the next file of those whose tests stay together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if file in TOGETHER else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    # Marks of `xdist_group` come to nothing with pytest 9.2: pytest-xdist 3.8 writes them where it no longer looks.
+    return Scheduling(config, log)

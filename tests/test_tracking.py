@@ -18,9 +18,6 @@ import pytest
 from assay.contract.spec import load_contract
 from assay.tracking import commit, data_md5, first_cause, flatten, numbers, parameters_of, versions_of
 
-# One process installs MLflow and starts its server, and one only.
-pytestmark = pytest.mark.xdist_group("mlflow")
-
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 ABOUT = {

@@ -23,8 +23,6 @@ from load.faults import FAULTS, around
 from loads import loadtest
 from scenario.project import SOURCE, Done, Project
 
-pytestmark = pytest.mark.xdist_group("load")
-
 # Rounds so short say little of what differs by little.
 SHORT = {"users": 4, "rounds": 6, "seconds": 0.4, "requests": 200, "slower": 1.0, "tail": 9.0, "errors": 0.003}
 LIMITS = params(service=SHORT).gates.service

@@ -14,8 +14,6 @@ from npm import NotHereError, installed
 from reports import TEMPLATE, report
 
 NODE = Path(__file__).with_name("node")
-# One process installs Mermaid, and one only.
-pytestmark = pytest.mark.xdist_group("mermaid")
 
 NUMBERS = st.one_of(
     st.floats(-1e300, 1e300), st.floats(-1, 1), st.floats(0, 1e6), st.sampled_from([0.0, 1.0, 1e-300, 1e9, 5e11])

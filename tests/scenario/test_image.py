@@ -48,8 +48,6 @@ DEBIAN = (
     f"mkdir -p $1/etc/ssl/certs; cp {CERTIFICATES} $1/etc/ssl/certs/"
 )
 
-pytestmark = pytest.mark.xdist_group("image")
-
 
 def podman(*arguments: str) -> str:
     done = subprocess.run(["podman", *arguments], capture_output=True, text=True, check=False)

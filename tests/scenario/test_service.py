@@ -21,8 +21,6 @@ import pytest
 from scenario.project import Done, Project
 from servers import Server, bento_store, is_ready, serving, until
 
-pytestmark = pytest.mark.xdist_group("service")
-
 ARROW = "application/vnd.apache.arrow.stream"
 PARQUET = "application/vnd.apache.parquet"
 

@@ -22,7 +22,6 @@ from workflows.harness import Ran, Trigger
 from workflows.language import Language, language
 from workflows.site import BRANCH, FORK, HOME, PR, Site, make_site
 
-pytestmark = pytest.mark.xdist_group("workflows")
 DATA = "assay-data"
 
 
