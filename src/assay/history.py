@@ -71,6 +71,11 @@ def tags() -> list[str]:
     return (_try("tag", "--list", "--merged", "HEAD", "--sort=-version:refname") or "").splitlines()
 
 
+def user_name() -> str | None:
+    """Return the name that commits made here would have, None if git was not told of one."""
+    return _try("config", "user.name") or None
+
+
 def subjects(base: str) -> list[str]:
     """Return the first lines of the commits since a commit, newest first."""
     return (_try("log", "--format=%s", f"{base}..HEAD") or "").splitlines()

@@ -14,7 +14,7 @@ from assay.files import read_json, write_json, write_text
 from assay.gates.overrides import OVERRIDES
 from assay.gates.untouched import outcomes, untouched
 from assay.history import base_commit, head
-from assay.identity import identity
+from assay.identity import LOCK, identity
 from assay.load.data import LOADTEST, LOCUSTFILE, PACKED, read_loadtest, unfit
 from assay.params import PARAMS, load_params
 from assay.progress import say
@@ -22,7 +22,7 @@ from assay.repro import reproduce
 
 TEMPLATE = Path("src/model/report.md.j2")
 KEY = Path(".assay/verdict_of.txt")
-READ = (Path("dvc.lock"), Path("dvc.yaml"), PARAMS, CONTRACT, OVERRIDES, TEMPLATE, LOADTEST, *PACKED, LOCUSTFILE)
+READ = (LOCK, Path("dvc.yaml"), PARAMS, CONTRACT, OVERRIDES, TEMPLATE, LOADTEST, *PACKED, LOCUSTFILE)
 
 
 def run(base: str | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from assay.gates import GATES
 from assay.gates.verdict import MODEL_GATES
 from gates.catalogue import BAD, HARMLESS, Case, scores_not_a_number
 from gates.changing import committed, judge, retrained
@@ -86,3 +87,7 @@ def test_every_gate_has_a_bad_change_that_it_stops():
 def test_cases_have_names_of_their_own():
     assert len(set(names(BAD))) == len(BAD)
     assert len(set(names(HARMLESS))) == len(HARMLESS)
+
+
+def test_the_gates_that_a_report_has_to_have_are_those_that_are_asked() -> None:
+    assert ("contract", "lock", "limits", *MODEL_GATES, "service") == GATES

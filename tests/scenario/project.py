@@ -129,6 +129,16 @@ class Project:
         return replace(self, root=root)
 
 
+def make_environment(path: Path, commands: Path | None = None) -> None:
+    """Make what set-up would: an environment that is the one of this Python, or has other commands."""
+    path.mkdir()
+    (path / "bin").symlink_to(commands or Path(sys.prefix) / "bin")
+    for part in ("lib", "pyvenv.cfg"):
+        (path / part).symlink_to(Path(sys.prefix) / part)
+    for stamp in (".setup", ".train", ".dev"):
+        (path / stamp).touch()
+
+
 def stages_run(output: str) -> list[str]:
     """Return the stages that DVC says it ran."""
     return [stage for stage in STAGES if f"Running stage '{stage}':" in output]

@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,7 +12,7 @@ from pydantic import BaseModel
 from assay.cli import app
 from assay.contract.spec import Contract
 from assay.params import Params
-from scenario.project import SOURCE, Project
+from scenario.project import SOURCE, Project, make_environment
 
 PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (SOURCE / "docs").glob("*.md"))]
 
@@ -33,12 +32,7 @@ def test_the_commands_of_a_page_work_in_their_order(
     # A load test measures processes: those of warm commands are others than it starts.
     is_loaded = "make loadtest" in "".join(blocks(page))
     project = (request.getfixturevalue("brief").cold if is_loaded else short_run).copy(tmp_path / "project")
-    # The environment that set-up would make is the one that runs this test.
-    environment = project.root / ".venv"
-    environment.mkdir()
-    (environment / "bin").symlink_to(Path(sys.executable).parent if is_loaded else project.commands)
-    for stamp in (".setup", ".train", ".dev"):
-        (environment / stamp).touch()
+    make_environment(project.root / ".venv", project.commands)
     script = project.root.parent / "commands.sh"
     script.write_text("set -eux\n" + "\n".join(blocks(page)), encoding="utf-8")
     done = project.run("bash", str(script))

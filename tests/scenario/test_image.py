@@ -8,7 +8,6 @@ import os
 import resource
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from assay.serve.image import BASE
-from scenario.project import Done, Project
+from scenario.project import Done, Project, make_environment
 from servers import Server, free_port, is_ready, until
 
 PARQUET = "application/vnd.apache.parquet"
@@ -100,11 +99,7 @@ def made(
 ) -> tuple[Project, str]:
     """A project in which `make image` ran, and the name of its image."""
     project = first_run[0].copy(tmp_path_factory.mktemp("image") / "project")
-    (project.root / ".venv").mkdir()
-    for part in ("bin", "lib", "pyvenv.cfg"):
-        (project.root / ".venv" / part).symlink_to(Path(sys.prefix) / part)
-    for stamp in (".setup", ".train", ".dev"):
-        (project.root / ".venv" / stamp).touch()
+    make_environment(project.root / ".venv")
     others = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
     project.ok("make", "image", "BACKEND=podman", BENTOML_HOME=str(project.home / "image"), **storage, **others)
     [image] = [

@@ -154,7 +154,8 @@ def _pins(text: str, pins: dict[str, Any]) -> Iterator[str]:
 
 
 def _unused(texts: dict[str, str], pins: dict[str, Any]) -> Iterator[str]:
-    yield from (f".github/pins.json: {name}: is not used" for name in pins if f"{name}" not in "".join(texts.values()))
+    used = "".join(texts.values())
+    yield from (f".github/pins.json: {name}: is not used" for name in pins if name not in used)
 
 
 def _shell(file: dict[str, Any]) -> Iterator[str]:

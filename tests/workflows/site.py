@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from scenario.project import SOURCE, Project, clone
+from scenario.project import SOURCE, Project, clone, make_environment
 from workflows.github import REPOSITORY, GitHub
 from workflows.harness import Ran, Runner, Trigger
 from workflows.language import Language
@@ -86,10 +86,7 @@ def make_site(project: Project, folder: Path, language: Language) -> Site:
     """Put a finished project on the main branch of a GitHub in a folder; its caches are those of the last run."""
 
     def packages(path: Path) -> None:
-        path.mkdir()
-        (path / "bin").symlink_to(project.commands or Path(sys.executable).parent)
-        for stamp in (".setup", ".train", ".dev"):
-            (path / stamp).touch()
+        make_environment(path, project.commands)
 
     def results(path: Path) -> None:
         shutil.copytree(project.root / ".dvc/cache", path, dirs_exist_ok=True)

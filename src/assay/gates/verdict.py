@@ -35,7 +35,7 @@ from assay.gates import (
 from assay.gates.evidence import Champion, Evidence, champion_of, gather
 from assay.gates.overrides import applying, load_overrides
 from assay.history import base_commit, dirty_files, file_at, head
-from assay.identity import identity
+from assay.identity import LOCK, identity
 from assay.load.data import LOADTEST, read_loadtest, unfit
 from assay.outcomes import Outcome, overall
 from assay.params import PARAMS, Params, load_params
@@ -43,7 +43,6 @@ from assay.pipeline import locked_stages
 from assay.progress import say
 from assay.repro import stale_stages
 
-LOCK = Path("dvc.lock")
 # The part of the code that is about the problem.
 PROBLEM = Path("src/model")
 # What `dvc repro` itself changes.

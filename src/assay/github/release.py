@@ -10,6 +10,7 @@ from assay.errors import InputError
 from assay.gates.contract import differences
 from assay.gates.untouched import is_outside
 from assay.history import changed_lines, file_at, tags
+from assay.identity import LOCK
 from assay.pipeline import locked_stages
 
 REGISTRY = "ghcr.io"
@@ -32,7 +33,7 @@ def version() -> str | None:
     major, minor, patch = map(int, before.removeprefix("v").split("."))
     if differences(_contract_at(before), load_contract()):
         return f"v{major + 1}.0.0"
-    if _made(file_at(before, Path("dvc.lock"))) != _made(Path("dvc.lock").read_bytes()):
+    if _made(file_at(before, LOCK)) != _made(LOCK.read_bytes()):
         return f"v{major}.{minor + 1}.0"
     return f"v{major}.{minor}.{patch + 1}"
 

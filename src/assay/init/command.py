@@ -1,7 +1,6 @@
 """`assay init`: from a file to a project that is about it."""
 
 import re
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from assay.errors import InputError
 from assay.files import read_json, write_bytes, write_text
 from assay.freeze import changed
 from assay.gates.overrides import OVERRIDES
+from assay.history import user_name
 from assay.identity import identity
 from assay.init.again import is_same_problem, renewed
 from assay.init.expected import clear_cases, expectations_text
@@ -235,10 +235,9 @@ def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
 
 def _accept() -> None:
     """Write into overrides.yaml that whoever runs this has made the project about another problem, for this model."""
-    git = subprocess.run(["git", "config", "user.name"], capture_output=True, text=True, check=False)
     entry = {
         "gate": "contract",
-        "by": git.stdout.strip() or getuser(),
+        "by": user_name() or getuser(),
         "why": "`assay init` made the project about other data.",
         "model": str(identity(None, Path())["model"])[:12],
     }
