@@ -61,8 +61,10 @@ def test_the_same_bento_passes(judgements: dict[str, Outcome]):
 def test_a_fault_is_caught_for_its_reason(judgements: dict[str, Outcome], name: str):
     outcome, fault = judgements[name], FAULTS[name]
     assert outcome.verdict in ("HOLD", "REJECT")
-    assert outcome.measured[fault.check]["verdict"] in ("HOLD", "REJECT"), outcome.reason
-    assert fault.reason in outcome.reason
+    # A fault may have worse effects than its own: where a disk is slow, a lock lets callers wait in vain.
+    found = outcome.measured[fault.check]
+    assert found["verdict"] in ("HOLD", "REJECT"), outcome.reason
+    assert fault.reason in found["reason"]
 
 
 def test_a_larger_model_is_seen_in_its_bento(bento: Path, tmp_path: Path):
