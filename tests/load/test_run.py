@@ -28,7 +28,7 @@ SHORT = {"users": 4, "rounds": 6, "seconds": 0.4, "requests": 200, "slower": 1.0
 LIMITS = params(service=SHORT).gates.service
 LOADED = ("sleep", "leak", "errors", "dies", "lock")
 # Of so few requests a kilobyte each would be lost in the noise.
-LEAK = around("_kept.append(bytearray(32 * 1024))", "return answer()")
+LEAK = around("_kept.append(bytearray(32 * 1024))", "return await answer()")
 
 
 @pytest.fixture(scope="module")
