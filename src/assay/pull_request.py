@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.artifacts import REPORT, VERDICT
-from assay.champion import champion_commit
+from assay.champion import champion_commit, restore
 from assay.contract.spec import CONTRACT, load_contract
 from assay.errors import InputError
 from assay.files import read_json, write_json, write_text
@@ -15,7 +15,7 @@ from assay.gates.overrides import OVERRIDES
 from assay.gates.untouched import outcomes, untouched
 from assay.history import base_commit, head
 from assay.identity import LOCK, identity
-from assay.load.data import LOADTEST, LOCUSTFILE, PACKED, read_loadtest, unfit
+from assay.load.data import LOADTEST, LOCUSTFILE, PACKED, is_same_service, read_loadtest, unfit
 from assay.params import PARAMS, load_params
 from assay.progress import say
 from assay.repro import reproduce
@@ -81,15 +81,19 @@ def _tried(step: Callable[[], object]) -> bool:
 
 
 def _load_test(base: str | None) -> None:
-    """Load the service, unless the last load test is of it beside this champion."""
+    """Load the service, unless it is the champion's, or the last load test is of it beside this champion."""
     limits = load_params().gates.service
     if not limits.enabled:
         return
+    champion = champion_commit(base_commit(base), load_contract())
     try:
-        if not unfit(read_loadtest(), limits, champion_commit(base_commit(base), load_contract())):
+        if champion and is_same_service(restore(champion)):
+            say("the service is the champion's: it is not loaded")
+            return
+        if not unfit(read_loadtest(), limits, champion):
             return
     except InputError:
-        # There is none, or a torn one.
+        # There is none, or a torn one; or the champion cannot be had, which the load test tells of.
         pass
     from assay.load.run import run as load
 
@@ -98,7 +102,6 @@ def _load_test(base: str | None) -> None:
 
 def report(base: str | None) -> dict[str, Any]:
     """Write the report of the verdict that is there; return its data. Raises InputError if there is none."""
-    from assay.champion import restore
     from assay.report.data import read_verdict
 
     verdict = read_verdict(VERDICT)

@@ -30,18 +30,18 @@ def outcome(verdict: dict[str, Any], gate: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def judged_once(brief: Project, shared: Path) -> Project:
-    """A project of which `assay pr` has given a verdict."""
+    """A project with a comment more in its service, of which `assay pr` has given a verdict."""
     made = replace(brief, root=shared / "judged")
 
     def make() -> None:
-        brief.copy(made.root)
+        brief.copy(made.root).append("service.py", "\n# A comment.\n")
         made.cold.ok("assay", "pr")
 
     once(made.root, make)
     return made
 
 
-def test_a_pull_request_that_changes_nothing_passes_and_leaves_a_whole_report(judged_once: Project):
+def test_a_pull_request_that_changes_next_to_nothing_passes_and_leaves_a_whole_report(judged_once: Project):
     verdict = json.loads((judged_once.root / "reports/verdict.json").read_text())
     assert verdict["verdict"] == "PROMOTE"
     assert {o["gate"] for o in verdict["outcomes"]} >= {
@@ -56,6 +56,17 @@ def test_a_pull_request_that_changes_nothing_passes_and_leaves_a_whole_report(ju
     assert report.index("PROMOTE") < report.index("roc_auc") < report.index("answers a second")
     assert len(report) <= 60_000
     assert (judged_once.root / "reports/report.html").stat().st_size > 10_000
+
+
+def test_a_service_that_is_the_champion_s_is_not_loaded(brief: Project, tmp_path: Path):
+    project = brief.copy(tmp_path / "project")
+    project.append("src/model/expectations.py", "\n# Not served.\n")
+    done = project.run("assay", "pr")
+    assert done.returncode == PASSED, done.stderr
+    assert "the service is the champion's: it is not loaded" in done.stderr
+    verdict = json.loads((project.root / "reports/verdict.json").read_text())
+    assert "are the champion's, to the last byte" in outcome(verdict, "service")["reason"]
+    assert not (project.root / "reports/loadtest.json").exists()
 
 
 def test_the_second_time_the_verdict_stands(judged_once: Project, tmp_path: Path):
@@ -73,7 +84,7 @@ def test_a_load_test_counts_for_what_was_loaded_alone(judged_once: Project, tmp_
     # What judges may change, and the load test is still of what is served.
     project.append("src/assay/gates/quality.py", "\n# A comment.\n")
     judged(project, PASSED)
-    project.append("service.py", "\n# A comment.\n")
+    project.append("service.py", "\n# Another.\n")
     found = outcome(judged(project, HELD), "service")
     assert found["reason"] == (
         "not measured: reports/loadtest.json is of another model or service; run `make loadtest`"

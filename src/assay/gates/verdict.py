@@ -36,7 +36,7 @@ from assay.gates.evidence import Champion, Evidence, champion_of, gather
 from assay.gates.overrides import applying, load_overrides
 from assay.history import base_commit, dirty_files, file_at, head
 from assay.identity import LOCK, identity
-from assay.load.data import LOADTEST, read_loadtest, unfit
+from assay.load.data import LOADTEST, is_same_service, read_loadtest, unfit
 from assay.outcomes import Outcome, overall
 from assay.params import PARAMS, Params, load_params
 from assay.pipeline import locked_stages
@@ -125,7 +125,7 @@ def judge(base: str | None) -> Judgement:
             failures.append("evidence")
     for gate, look in MODEL_GATES.items():
         ask(gate, partial(_look, gate, look, evidence, missing))
-    ask("service", lambda: Outcome("service", "HOLD", missing) if stale else _service(params, reigning))
+    ask("service", lambda: Outcome("service", "HOLD", missing) if stale else _service(params, reigning, champion))
     candidate = identity(head(), Path())
     applied = applying(overrides, outcomes, candidate["model"])
     counted = [o.verdict for o in outcomes if o.gate not in {override.gate for override in applied}]
@@ -143,14 +143,19 @@ def _look(gate: str, look: Callable[[Evidence], Outcome], evidence: Evidence | N
     return Outcome(gate, "HOLD", missing) if evidence is None else look(evidence)
 
 
-def _service(params: Params, champion: str | None) -> Outcome:
-    """Ask the service gate, about a load test of what lies here beside the champion."""
+def _service(params: Params, commit: str | None, champion: Champion | None) -> Outcome:
+    """Ask the service gate, about a load test of what lies here beside the champion; the same needs none."""
     limits = params.gates.service
+    if champion is not None and is_same_service(champion.folder):
+        reason = (
+            "model, contract, parameters, requirements and code of the service are the champion's, to the last byte"
+        )
+        return Outcome("service", "PROMOTE", reason)
     try:
         found = read_loadtest()
     except InputError as error:
         return Outcome("service", "HOLD", f"not measured: {str(error).partition(';')[0]}; run `make loadtest`")
-    if why := unfit(found, limits, champion):
+    if why := unfit(found, limits, commit):
         return Outcome("service", "HOLD", f"not measured: {LOADTEST} {why}; run `make loadtest`")
     return service.judge(found, limits)
 

@@ -89,6 +89,11 @@ def identity(folder: Path) -> str:
     return made.hexdigest()
 
 
+def is_same_service(champion: Path) -> bool:
+    """Say whether what is served from here is what is served from the champion's folder, to the last byte."""
+    return identity(Path()) == identity(champion)
+
+
 def setting(limits: ServiceGate) -> str:
     """Return what says how the sides are loaded."""
     script = hashlib.sha256(LOCUSTFILE.read_bytes()).hexdigest()[:12] if LOCUSTFILE.exists() else "none"
