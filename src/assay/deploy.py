@@ -23,8 +23,9 @@ NGINX = "docker.io/library/nginx:1.28-alpine"
 # The label that tells containers from those that would be made otherwise.
 MARK = "assay.mark"
 SWITCH = "/etc/nginx/second"
-# The service bounds what it takes by itself, and answers as soon as a body is whole; a connection to it that is kept
-# could be closed by it just when the next request is sent.
+# A request is with the version that was chosen for it from its first byte on, or a slow one could come when that has
+# ended; and no connection to a service is kept, which it could close just when the next request is sent. The service
+# itself bounds what it takes.
 CONFIG = """\
 daemon off;
 pid /tmp/nginx.pid;
@@ -103,14 +104,6 @@ class Machine:
         return f"http://{'127.0.0.1' if host in ('0.0.0.0', '[::]') else host}:{self.port}"  # noqa: S104
 
 
-@dataclass(frozen=True)
-class Container:
-    """What is known of a container: by what it was made, and whether it runs."""
-
-    mark: str | None
-    is_running: bool
-
-
 def deploy(image: str, machine: Machine) -> str:
     """Let an image answer the clients of a machine from now on, once it has shown that it answers well.
 
@@ -120,11 +113,11 @@ def deploy(image: str, machine: Machine) -> str:
     """
     there = set(_docker(machine, "ps", "--all", "--format", "{{.Names}}").split())
     live = _live(machine) if machine.proxy in there else None
-    for number in {0, 1} - {live}:
-        _retire(machine, machine.place(number), there, 10)
+    for name in there & {machine.place(number) for number in {0, 1} - {live}}:
+        _end(machine, name, 10)
     mark = _mark(machine, image)
     before = machine.place(live) if live is not None and machine.place(live) in there else None
-    if before and _runs(machine, before, mark):
+    if before and _inspected(machine, before) == ["true", mark]:
         return f"{machine.url()} is {image} already"
     number = 0 if live is None else 1 - live
     name = machine.place(number)
@@ -138,19 +131,19 @@ def deploy(image: str, machine: Machine) -> str:
     except BaseException:
         say(f"{image} is taken away again")
         if live is None:
-            _remove(machine, machine.proxy)
+            _end(machine, machine.proxy, 10)
         else:
             _switch(machine, live)
-        _remove(machine, name)
+        _end(machine, name, 10)
         raise
     if before:
-        _retire(machine, before, there, 60)
+        _end(machine, before, 60)
     return f"{machine.url()} is {image} now"
 
 
 def _live(machine: Machine) -> int:
     """Return which place answers the clients."""
-    if _inspected(machine, machine.proxy).mark != _digest(_proxy_command(machine)):
+    if _inspected(machine, machine.proxy)[1:] != [_digest(_proxy_command(machine))]:
         again = f"{machine.command} rm --force {machine.proxy}"
         raise InputError(
             f"{machine.proxy}: runs with other settings; `{again}`, while nobody is answered, and try again"
@@ -172,10 +165,6 @@ def _mark(machine: Machine, image: str) -> str:
     return _digest([identity, *machine.options, *(os.environ.get(one, "") for one in machine.options)])
 
 
-def _runs(machine: Machine, name: str, mark: str) -> bool:
-    return _inspected(machine, name) == Container(mark, is_running=True)
-
-
 def _start(machine: Machine, name: str, image: str, mark: str) -> None:
     port = name.rpartition("-")[2]
     settings = {"BENTOML_HOST": "127.0.0.1", "BENTOML_PORT": port, "BENTOML_HOME": "/tmp/bentoml"}  # noqa: S108
@@ -192,8 +181,8 @@ def _start_proxy(machine: Machine) -> None:
 
 def _proxy_command(machine: Machine) -> list[str]:
     config = CONFIG.format(listen=machine.listen, first=machine.port + 1, second=machine.port + 2, switch=SWITCH)
-    run = 'printf %s "$0" > /tmp/nginx.conf && exec nginx -e stderr -c /tmp/nginx.conf'
-    return [*WITHOUT_RIGHTS, "--user", "65534:65534", "--entrypoint", "sh", machine.nginx, "-c", run, config]
+    begin = 'printf %s "$0" > /tmp/nginx.conf && exec nginx -e stderr -c /tmp/nginx.conf'
+    return [*WITHOUT_RIGHTS, "--user", "65534:65534", "--entrypoint", "sh", machine.nginx, "-c", begin, config]
 
 
 def _ask(machine: Machine, image: str, name: str, url: str) -> None:
@@ -218,18 +207,11 @@ def _switch(machine: Machine, number: int) -> None:
     _docker(machine, "exec", "--user", "0:0", machine.proxy, *step)
 
 
-def _retire(machine: Machine, name: str, there: set[str], seconds: int) -> None:
-    """End a service, give it so many seconds to answer what it has accepted, and remove it."""
-    if name in there:
+def _end(machine: Machine, name: str, seconds: int) -> None:
+    """End a container, that has so many seconds to answer what it has accepted, and remove it, if it is there."""
+    for step in (("stop", "-t", str(seconds)), ("rm", "--force")):
         with suppress(InputError):
-            _docker(machine, "stop", "-t", str(seconds), name)
-        _docker(machine, "rm", "--force", name)
-
-
-def _remove(machine: Machine, name: str) -> None:
-    """Remove a container at once; one that is not there is none to remove."""
-    with suppress(InputError):
-        _docker(machine, "rm", "--force", name)
+            _docker(machine, *step, name)
 
 
 def _log(machine: Machine, name: str) -> list[str]:
@@ -237,9 +219,10 @@ def _log(machine: Machine, name: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def _inspected(machine: Machine, name: str) -> Container:
-    [about] = json.loads(_docker(machine, "container", "inspect", name))
-    return Container((about["Config"]["Labels"] or {}).get(MARK), bool(about["State"]["Running"]))
+def _inspected(machine: Machine, name: str) -> list[str]:
+    """Return `true` or `false` for whether a container runs, and by what it was made."""
+    told = f'{{{{.State.Running}}}} {{{{index .Config.Labels "{MARK}"}}}}'
+    return _docker(machine, "container", "inspect", "--format", told, name).split()
 
 
 def _digest(what: Sequence[str]) -> str:

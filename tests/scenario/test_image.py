@@ -29,7 +29,7 @@ from packaging.utils import canonicalize_name
 
 from assay.deploy import NGINX
 from assay.serve.image import BASE
-from scenario.project import SHORT, Done, Project, make_environment
+from scenario.project import Done, Project, make_environment
 from servers import free_port, until
 
 KEY = "open sesame"
@@ -262,8 +262,9 @@ def version_of(image: str, project: Project) -> Version:
 def other(made: tuple[Project, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Version]:
     """A project with another model, and its image."""
     project = made[0].copy(tmp_path_factory.mktemp("other") / "project")
-    project.set_params(model__parameters__C=0.01, **SHORT)
-    project.ok("assay", "repro")
+    project.set_params(model__parameters__C=0.01)
+    for stage in ("tune", "train", "export"):
+        project.ok("assay", "stage", stage)
     return project, version_of(layer(made[1], "other:1", project.root, "models"), project)
 
 
@@ -271,36 +272,40 @@ def other(made: tuple[Project, str], tmp_path_factory: pytest.TempPathFactory) -
 def clients(machine: Machine, versions: list[Version]) -> Iterator[list[list[str]]]:
     """Let clients ask all the time; return what each was told: the version that answered as it should, or what came.
 
-    One keeps its connection, one makes another for each request.
+    One keeps its connection, one makes another for each request, and one takes its time for each.
     """
-    ended, wanted = Event(), {one.name: one for one in versions}
-    body = json.dumps({"rows": versions[0].rows})
+    ended, wanted = Event(), {one.name: one.scores for one in versions}
+    body = json.dumps({"rows": versions[0].rows}).encode()
+    headers = {"content-type": "application/json", "content-length": str(len(body)), **AUTHORISED}
 
-    def answer(connection: http.client.HTTPConnection) -> str:
+    def answer(connection: http.client.HTTPConnection, seconds: float) -> str:
+        def halves() -> Iterator[bytes]:
+            yield body[:100]
+            ended.wait(seconds)
+            yield body[100:]
+
         try:
-            connection.request("POST", "/predict", body, {"content-type": "application/json", **AUTHORISED})
-            response = connection.getresponse()
-            content = response.read()
-            told = json.loads(content)
+            connection.request("POST", "/predict", halves(), headers)
+            told = json.loads(connection.getresponse().read())
             scores = [one["probabilities"]["malignant"] for one in told["predictions"]]
-            assert scores == pytest.approx(wanted[told["model_version"]].scores, abs=1e-5)
+            assert scores == pytest.approx(wanted[told["model_version"]], abs=1e-5)
         except Exception as error:
             return f"{error!r}"
         return str(told["model_version"])
 
-    def ask(keeps: bool) -> list[str]:
+    def ask(seconds: float, keeps: bool) -> list[str]:
         connection, told = http.client.HTTPConnection("127.0.0.1", machine.port), []
         # What is deployed meanwhile needs the processors too.
-        while not ended.wait(0.005):
-            told.append(answer(connection))
+        while not ended.wait(0.02):
+            told.append(answer(connection, seconds))
             if not keeps:
                 connection.close()
         connection.close()
         return told
 
     told: list[list[str]] = []
-    with ThreadPoolExecutor(2) as pool:
-        asking = [pool.submit(ask, keeps) for keeps in (True, False)]
+    with ThreadPoolExecutor(3) as pool:
+        asking = [pool.submit(ask, *how) for how in ((0, True), (0, False), (4, False))]
         try:
             yield told
         finally:
@@ -312,6 +317,7 @@ def test_a_switch_and_a_roll_back_are_noticed_by_no_client(
     machine: Machine, made: tuple[Project, str], other: tuple[Project, Version]
 ) -> None:
     first, second = version_of(machine.image, made[0]), other[1]
+    assert first.rows == second.rows
     with clients(machine, [first, second]) as told:
         assert machine.deploy(second.image) == f"{machine.url} is {second.image} now\n"
         assert machine.deploy(first.image) == f"{machine.url} is {first.image} now\n"

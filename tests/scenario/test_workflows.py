@@ -474,6 +474,8 @@ def test_a_version_is_deployed_to_staging_and_then_to_production_an_older_one_to
     assert said.index(f"gh attestation verify oci://ghcr.io/{REPOSITORY}:{version}") < said.index(STAGING)
     assert re.search(r"^ssh-add - in \S+/agent: key of staging$", said, re.MULTILINE)
     assert "key of" not in ran.log()
+    known = sorted(path.read_text() for path in site.runner.folder.rglob(".ssh/known_hosts"))
+    assert known == ["production ssh-ed25519 AAAA\n", "staging ssh-ed25519 AAAA\n"]
 
 
 def test_production_waits_until_it_is_let(site: Site, hosts: Path):
