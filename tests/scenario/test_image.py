@@ -376,6 +376,14 @@ def test_a_new_version_that_is_broken_leaves_the_old_as_it_is(
     assert machine.version() == version
 
 
+def test_other_settings_of_nginx_are_not_passed_over(machine: Machine) -> None:
+    listen = f"localhost:{machine.port}"
+    command = ("assay", "deploy", machine.image, "--backend", "podman", "--listen", listen)
+    name = f"assay-{machine.port}"
+    said = machine.project.refused(*command, **machine.environment)
+    assert said.startswith(f"{name}: runs with other settings; `podman rm --force {name}`")
+
+
 def test_an_interrupted_deployment_is_run_again(machine: Machine, other: tuple[Project, Version]) -> None:
     image, before = other[1].image, containers()
     environment = machine.project.environment | machine.environment
