@@ -42,6 +42,8 @@ from served import as_rows, write_models
 REPOSITORY = Path(__file__).resolve().parents[1]
 NUMBERS, CATEGORIES, VALUES, ROWS = 20, 6, 8, 5000
 CONNECTIONS = 16
+# Those who ask for more than can be done.
+CROWD = 1000
 # So many connections that each has to pause for some milliseconds at half of what a server can do.
 PACED = 64
 ARROW = "application/vnd.apache.arrow.stream"
@@ -99,12 +101,8 @@ def prepare(root: Path, python: Path) -> tuple[list[Peer], list[dict[str, Any]],
     write_models(ours, contract, data, pipeline, "onnx")
     rows = as_rows(take(data, np.arange(1000)), contract)
     right = scores(pipeline, take(data, np.arange(1000)), contract)[:, 1].tolist()
-    two = root / "two"
-    shutil.copytree(ours, two)
-    yaml = YAML()
-    params = yaml.load(two / "params.yaml")
-    params["serve"]["workers"] = 2
-    yaml.dump(params, two / "params.yaml")
+    two = with_params(ours, root / "two", workers=2)
+    unlogged = with_params(ours, root / "unlogged", log=False)
 
     peers = root / "peers"
     shutil.copytree(REPOSITORY / "bench/peers", peers)
@@ -144,6 +142,7 @@ def prepare(root: Path, python: Path) -> tuple[list[Peer], list[dict[str, Any]],
     made = [
         Peer("assay", [here, "serve", "service:Assay", "--port", "{port}"], ours, 0),
         Peer("assay, two workers", [here, "serve", "service:Assay", "--port", "{port}"], two, 0),
+        Peer("assay, no log", [here, "serve", "service:Assay", "--port", "{port}"], unlogged, 0),
         Peer(
             "bare uvicorn, ONNX", [str(bin_ / "uvicorn"), "bare:app", "--port", "{port}", "--no-access-log"], peers, 0
         ),
@@ -193,6 +192,16 @@ def prepare(root: Path, python: Path) -> tuple[list[Peer], list[dict[str, Any]],
         )
         peer.environment.pop("PYTHONPATH", None)
     return made, rows, right
+
+
+def with_params(project: Path, folder: Path, **changes: Any) -> Path:
+    """Copy a project to a folder that is not there yet, with other settings of the service."""
+    shutil.copytree(project, folder)
+    yaml = YAML()
+    params = yaml.load(folder / "params.yaml")
+    params["serve"] |= changes
+    yaml.dump(params, folder / "params.yaml")
+    return folder
 
 
 @contextmanager
@@ -280,6 +289,33 @@ def load(peer: Peer, process: psutil.Process, script: Path, seconds: int, connec
     }
 
 
+def overload(peer: Peer, process: psutil.Process, folder: Path, body: Path, rate: float, seconds: int) -> str:
+    """Ask for three times what a server can do, and say what becomes of others who ask meanwhile."""
+    pause = round(1000 * CROWD / (3 * rate))
+    paced = script(folder, f"crowd-{peer.key}", body.read_bytes(), pause=pause)
+    command = ["wrk", "-t1", f"-c{CROWD}", f"-d{seconds}s", "--timeout", "30s", "-s", str(paced), peer.url]
+    before = sum(one.memory_info().rss for one in [process, *process.children(recursive=True)])
+    crowd = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    accepted, refused = [], 0
+    with httpx.Client(timeout=60) as client:
+        while crowd.poll() is None:
+            started = time.perf_counter()
+            response = client.post(peer.url, content=body.read_bytes(), headers={"content-type": "application/json"})
+            if response.status_code == 200:
+                accepted.append(1000 * (time.perf_counter() - started))
+            else:
+                refused += 1
+    after = sum(one.memory_info().rss for one in [process, *process.children(recursive=True)])
+    said = crowd.communicate()[0]
+    total = int(re.search(r"(\d+) requests in", said)[1])  # type: ignore[index]
+    wrong = int(found[1]) if (found := re.search(r"Non-2xx or 3xx responses: (\d+)", said)) else 0
+    p50, p99 = np.percentile(accepted or [np.nan], [50, 99])
+    return (
+        f"{peer.name:<22}{(total - wrong) / seconds:>12,.0f}{wrong / total:>10.0%}{p50:>9.0f}{p99:>9.0f}{refused:>9}"
+        f"{(after - before) / 1e6:>9.0f}"
+    )
+
+
 def script(folder: Path, name: str, body: bytes, kind: str = "application/json", pause: int = 0) -> Path:
     """Write what wrk sends, and for how many milliseconds each connection waits before it asks again."""
     (folder / f"{name}.body").write_bytes(body)
@@ -327,6 +363,7 @@ def main() -> None:
             peer.name: [] for peer in peers if peer.is_checked or "empty" not in peer.name
         }
         starts: dict[str, list[float]] = {peer.name: [] for peer in peers}
+        crowded = []
         for number in range(given.rounds):
             for peer in peers:
                 one = script(root, f"one-{peer.key}", json.dumps({peer.key: rows[:1]}).encode())
@@ -344,11 +381,19 @@ def main() -> None:
                     if peer.name == "assay":
                         arrow = script(root, "arrow", sink.getvalue().to_pybytes(), ARROW)
                         batch.setdefault("assay, Arrow", []).append(load(peer, process, arrow, given.seconds, 2))
+                    if not number and peer.name in ("assay", "bare uvicorn, ONNX"):
+                        body, rate = one.with_suffix(".body"), single[peer.name][-1]["rate"]
+                        crowded.append(overload(peer, process, root, body, rate, given.seconds))
                     check(peer, rows, right)
             print(f"round {number + 1} of {given.rounds}", file=sys.stderr, flush=True)
         table("One row a request, 16 connections", single)
         table("One row a request, at half of its own saturation", half)
         table("1,000 rows a request, 2 connections", batch, 1000, "rows/s")
+        print(
+            f"\nOne row a request, {CROWD} connections that ask for three times as much, and one beside them\n"
+            f"{'server':<22}{'requests/s':>12}{'refused':>10}{'p50 ms':>9}{'p99 ms':>9}{'refused':>9}{'grows MB':>9}"
+        )
+        print(*crowded, sep="\n")
         print("\nSeconds until the first answer, median")
         for peer_name, seconds in starts.items():
             print(f"{peer_name:<22}{statistics.median(seconds):>8.1f}")

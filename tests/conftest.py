@@ -38,6 +38,7 @@ TOGETHER = {
     "tests/scenario/test_service.py",
     "tests/scenario/test_workflows.py",
     "tests/test_tracking.py",
+    "tests/workflows/test_lint.py",
 }
 
 
@@ -47,6 +48,12 @@ class Scheduling(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
         return file if file in TOGETHER else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    # Half of what the tests take is waiting, for servers to start and for those to answer that never do.
+    return max(2, 3 * (os.cpu_count() or 1) // 2)
 
 
 @pytest.hookimpl(optionalhook=True)

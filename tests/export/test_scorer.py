@@ -49,6 +49,21 @@ def test_a_graph_with_packed_inputs_answers_as_the_pipeline_does(family: str, ki
         np.testing.assert_allclose(exported(alone), scores(model, alone, made), atol=1e-5)
 
 
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_row_has_the_same_score_to_the_last_bit_whatever_rows_are_with_it(family: str, task: str) -> None:
+    made = contract(task)
+    data, target = patients(200, task=task)
+    exported = scorer(convert(fitted(family, made, data, target), data, made), made)
+    everything = exported(data)
+
+    @given(st.lists(st.integers(0, 199), min_size=1, max_size=40))
+    def check(index: list[int]) -> None:
+        assert exported(take(data, np.array(index))).tolist() == everything[index].tolist()
+
+    check()
+
+
 @pytest.mark.parametrize("kinds", KINDS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_graph_takes_one_matrix_of_numbers_and_one_of_texts_and_nothing_else(family: str, kinds: str) -> None:

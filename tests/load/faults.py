@@ -29,13 +29,13 @@ _number = itertools.count(1)
 _kept = []
 
 
-def _faulty(self, call):
+async def _faulty(self, call):
     number = next(_number)
-    answer = lambda: _real.answer(self, call)
+    answer = lambda: _real.soon(self, call)
 {fault}
 
 
-serving.ENDPOINTS["/predict"] = replace(_real, answer=_faulty)
+serving.ENDPOINTS["/predict"] = replace(_real, soon=_faulty)
 """
 
 
@@ -75,10 +75,12 @@ def larger_model(folder: Path) -> None:
 
 
 FAULTS = {
-    "sleep": Fault(around("time.sleep(0.005)", "return answer()"), "median", "median latency is"),
-    "leak": Fault(around("_kept.append(bytearray(1024))", "return answer()"), "leak", "memory grows by"),
-    "errors": Fault(around('if number % 100 == 0: raise OSError("no")', "return answer()"), "answers", "status 500"),
-    "dies": Fault(around("if number == 200: os._exit(1)", "return answer()"), "deaths", "died under load"),
+    "sleep": Fault(around("time.sleep(0.005)", "return await answer()"), "median", "median latency is"),
+    "leak": Fault(around("_kept.append(bytearray(1024))", "return await answer()"), "leak", "memory grows by"),
+    "errors": Fault(
+        around('if number % 100 == 0: raise OSError("no")', "return await answer()"), "answers", "status 500"
+    ),
+    "dies": Fault(around("if number == 200: os._exit(1)", "return await answer()"), "deaths", "died under load"),
     "larger model": Fault(larger_model, "model size", "times the champion's"),
     "lock": Fault(
         around(
@@ -86,20 +88,20 @@ FAULTS = {
             "    fcntl.flock(file, fcntl.LOCK_EX)",
             '    file.write(b"x"); file.flush(); os.fsync(file.fileno())',
             "    time.sleep(0.001)",
-            "    return answer()",
+            "    return _real.answer(self, call)",
         ),
         "throughput",
         "throughput is",
     ),
     # Not all that goes wrong is on a list.
     "busy": Fault(
-        around("until = time.thread_time() + 0.001", "while time.thread_time() < until: pass", "return answer()"),
+        around("until = time.thread_time() + 0.001", "while time.thread_time() < until: pass", "return await answer()"),
         "cpu",
         "processor time a request",
     ),
     "wrong answers": Fault(
         around(
-            "kind, body = answer()",
+            "kind, body = await answer()",
             "if number % 50 == 0:",
             "    told = orjson.loads(body)",
             '    for one in told["predictions"]: one["probabilities"] = dict.fromkeys(one["probabilities"], 0.5)',
@@ -110,13 +112,13 @@ FAULTS = {
         "wrong or missing",
     ),
     "refusals": Fault(
-        around('if number % 100 == 0: raise Refused(503, "busy", reason="overload")', "return answer()"),
+        around('if number % 100 == 0: raise Refused(503, "busy", reason="overload")', "return await answer()"),
         "answers",
         "status 503",
     ),
     "lost rows": Fault(
         around(
-            "kind, body = answer()",
+            "kind, body = await answer()",
             "told = orjson.loads(body)",
             'if len(told["predictions"]) > 5: told["predictions"].pop()',
             "return kind, orjson.dumps(told)",
@@ -124,11 +126,13 @@ FAULTS = {
         "answers",
         "predictions for 10 rows",
     ),
-    "slower and slower": Fault(around("time.sleep(number * 2e-6)", "return answer()"), "median", "median latency is"),
-    "handles": Fault(around('_kept.append(open("/dev/null"))', "return answer()"), "handles", "open files"),
+    "slower and slower": Fault(
+        around("time.sleep(number * 2e-6)", "return await answer()"), "median", "median latency is"
+    ),
+    "handles": Fault(around('_kept.append(open("/dev/null"))', "return await answer()"), "handles", "open files"),
     "slow start": Fault(at_start("time.sleep(6)"), "start", "times as long"),
     "hungry": Fault(at_start("_ballast = bytearray(b'x') * 300_000_000"), "memory", "above it"),
     "does not start": Fault(at_start('raise OSError("no licence")'), "answers", "no licence"),
     "all fail": Fault(around('raise OSError("no")'), "answers", "status 500"),
-    "hangs": Fault(around("if number % 500 == 0: time.sleep(1)", "return answer()"), "p99", ""),
+    "hangs": Fault(around("if number % 500 == 0: time.sleep(1)", "return await answer()"), "p99", ""),
 }

@@ -17,7 +17,8 @@ NUMBERS, TEXTS = "packed numbers", "packed texts"
 def scorer(model: bytes | Path, contract: Contract) -> Score:
     """Return a function from columns to scores, as `assay.training.fitting.scores` gives them, that runs the graph.
 
-    One thread: a service has one worker a processor, and a prediction takes microseconds.
+    One thread: a service has one worker a processor, and a prediction takes microseconds. A row gets the same score to
+    the last bit whatever rows are with it.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -27,7 +28,12 @@ def scorer(model: bytes | Path, contract: Contract) -> Score:
     is_number = contract.task == "regression"
 
     def score(data: Columns) -> np.ndarray:
-        result = np.asarray(session.run(wanted, tensors(encode(data, contract)))[0], dtype=np.float64)
+        packed = tensors(encode(data, contract))
+        rows = len(next(iter(packed.values())))
+        if rows == 1:
+            # A single row goes another way through the library's linear algebra, and would be rounded otherwise.
+            packed = {name: np.concatenate([values, values]) for name, values in packed.items()}
+        result = np.asarray(session.run(wanted, packed)[0][:rows], dtype=np.float64)
         return result[:, 0] if is_number else result
 
     return score

@@ -164,6 +164,8 @@ class Front:
         call = Call(body, scope)
         if len(body) > LARGE:
             return await self._aside.run(lambda: endpoint.answer(serving, call), len(body))
+        if endpoint.soon:
+            return await endpoint.soon(serving, call)
         return endpoint.answer(serving, call)
 
     async def _hand_on(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import bentoml
-import numpy as np
 import orjson
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.context import server_context
 from bentoml.monitoring import MonitorBase
 
 from assay.contract.spec import Contract, Integer, Number
-from assay.serve.rows import Asked
+from assay.serve.rows import Values
 
 logger = logging.getLogger("bentoml.assay")
 
@@ -108,22 +107,26 @@ class PredictionLog:
         self._thread = threading.Thread(target=self._run, name="prediction log", daemon=True)
         self._thread.start()
 
-    def predictions(self, version: str, asked: Asked, told: Rows, role: str) -> None:
+    def predictions(self, version: str, asked: list[Values], told: Rows, role: str) -> None:
         """Take down answers; `role` is champion, or the name of a challenger."""
         names = self._names
         about = {"model_version": version, "role": role, "timestamp": datetime.now(UTC).isoformat()}
-        values = asked.values
-        if values is None:
-            values = list(zip(*(_plain(asked.data[name]) for name in names), strict=True))
-        rows = [
-            {**dict(zip(names, row, strict=True)), **answer, **about} for row, answer in zip(values, told, strict=True)
-        ]
+        rows: Rows = []
+        for values, answer in zip(asked, told, strict=True):
+            row = {"prediction_id": answer["prediction_id"]}
+            row.update(zip(names, values, strict=True))
+            row.update(answer)
+            row.update(about)
+            rows.append(row)
         self._put("predictions", rows)
 
     def outcomes(self, outcomes: Rows) -> None:
         """Take down what turned out to be true."""
         now = datetime.now(UTC).isoformat()
-        self._put("outcomes", [{**outcome, "timestamp": now} for outcome in outcomes])
+        self._put(
+            "outcomes",
+            [{"prediction_id": outcome["prediction_id"], **outcome, "timestamp": now} for outcome in outcomes],
+        )
 
     def close(self) -> None:
         """Write what is waiting, and end."""
@@ -131,7 +134,7 @@ class PredictionLog:
         self._thread.join(timeout=5)
 
     def _put(self, name: str, rows: Rows) -> None:
-        made = b"".join(map(_line, rows)) if self._is_default else rows
+        made = _lines(rows) if self._is_default else rows
         with self._counting:
             is_full = self._rows + len(rows) > MOST_WAITING
             if not is_full:
@@ -175,12 +178,9 @@ class PredictionLog:
                     monitor.log(value, column, *roles.get(column, (column, "categorical")))
 
 
-def _line(row: dict[str, Any]) -> bytes:
-    # JSON has no NaN: it becomes null.
-    return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
-
-
-def _plain(values: np.ndarray) -> list[Any]:
-    if values.dtype.kind != "M":
-        return list(values.tolist())
-    return [None if text == "NaT" else text for text in np.datetime_as_string(values).tolist()]
+def _lines(rows: Rows) -> bytes:
+    """Return rows, each of which begins with its prediction_id, as JSON lines. JSON has no NaN: it becomes null."""
+    # A call for each row would take five times as long. What stands between two rows is in no text: there a quotation
+    # mark has a backslash before it, and the one that ends a text no letter after it.
+    between = b'},{"prediction_id":'
+    return orjson.dumps(rows)[1:-1].replace(between, between.replace(b",", b"\n")) + b"\n"

@@ -113,4 +113,5 @@ def _check_answers(package: Package, wanted: np.ndarray, tolerance: float) -> No
 
 
 def _columns(rows: list[dict[str, Any]], contract: Contract) -> Columns:
-    return Rows(contract, len(rows)).read(json.dumps({"rows": rows}).encode()).data
+    reader = Rows(contract, len(rows))
+    return reader.columns(reader.read(json.dumps({"rows": rows}).encode()))

@@ -1,9 +1,10 @@
 """What the service answers, endpoint by endpoint, apart from HTTP itself."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from assay.serve.log import PredictionLog
 from assay.serve.metrics import Metrics
 from assay.serve.package import Package, load_package
 from assay.serve.refusal import Refused
-from assay.serve.rows import Asked, Rows
+from assay.serve.rows import Rows, Values
 from assay.serve.tables import ARROW, write_table
+from assay.serve.together import MOST, Together
 from assay.serve.traffic import Contender, Router
 
 JSON = b"application/json"
@@ -68,6 +70,7 @@ class Serving:
         self._log: PredictionLog | None = None
         if params.serve.log:
             self._log = PredictionLog(package.contract, lambda rows: metrics.add("dropped", number=rows))
+        self._together: Together[Contender, Values] = Together(self._answer)
         self._outcomes = TypeAdapter(shapes.outcomes_model(package.contract))
         self.row_ms = self._time_a_row()
 
@@ -79,10 +82,32 @@ class Serving:
 
     def predict(self, call: Call) -> tuple[bytes, bytes]:
         """Answer `{"rows": [{...}, ...]}`, or a table in Arrow's formats by one in the same."""
-        kind, asked = self._read(call)
-        data = asked.data
+        kind = _kind(call)
+        if kind == JSON:
+            return JSON, self._answer(self._contender(call), [self._read(call)])[0]
+        data = self._read_table(call.body, kind)
+        told, version = self._tell(self._contender(call), data, None)
+        return kind, write_table(told, version, kind)
+
+    async def predict_soon(self, call: Call) -> tuple[bytes, bytes]:
+        """Answer as `predict` does, few rows together with those of others."""
+        if _kind(call) != JSON:
+            return self.predict(call)
+        rows, contender = self._read(call), self._contender(call)
+        return JSON, self._answer(contender, [rows])[0] if len(rows) > MOST else await self._together.ask(
+            contender, rows
+        )
+
+    def _answer(self, contender: Contender, asked: list[list[Values]]) -> list[bytes]:
+        """Return the body of the answer to each of several requests."""
+        rows = asked[0] if len(asked) == 1 else list(chain.from_iterable(asked))
+        told, version = self._tell(contender, self.rows.columns(rows), rows)
+        rest = iter(told)
+        return [orjson.dumps({"predictions": list(islice(rest, len(one))), "model_version": version}) for one in asked]
+
+    def _tell(self, contender: Contender, data: Columns, rows: list[Values] | None) -> tuple[list[dict[str, Any]], str]:
+        """Return what is answered to each row, and the version that did; take it down."""
         router = self.router
-        contender = router.choose(call.header(router.sticky)) if router.shares else router.champion
         contender, scores = router.scores(contender, data)
         answers = contender.answers
         warnings, columns = answers.warnings(data)
@@ -93,17 +118,22 @@ class Serving:
         self.metrics.predicted(answers.version, told, scores)
         if columns:
             self.metrics.add_all("warnings", columns)
-        if self._log:
-            self._log.predictions(answers.version, asked, told, contender.name)
-        if router.shadows:
-            router.show(data, lambda shadow, found: self._seen_in_shadow(shadow, asked, told, found))
-        if kind != JSON:
-            return kind, write_table(told, answers.version, kind)
-        return JSON, orjson.dumps({"predictions": told, "model_version": answers.version})
+        if self._log or router.shadows:
+            kept = self.rows.values(data) if rows is None else rows
+            if self._log:
+                self._log.predictions(answers.version, kept, told, contender.name)
+            if router.shadows:
+                router.show(data, lambda shadow, found: self._seen_in_shadow(shadow, kept, told, found))
+        return told, answers.version
+
+    def _contender(self, call: Call) -> Contender:
+        router = self.router
+        return router.choose(call.header(router.sticky)) if router.shares else router.champion
 
     def explain(self, call: Call) -> tuple[bytes, bytes]:
         """Answer a few rows with what each column contributes to the score."""
-        data = self._read(call)[1].data
+        kind = _kind(call)
+        data = self.rows.columns(self._read(call)) if kind == JSON else self._read_table(call.body, kind)
         if length(data) > MOST_EXPLAINED:
             raise Refused(
                 422,
@@ -177,7 +207,7 @@ class Serving:
     def is_ready(self) -> bool:
         """Answer an example, and say whether that went well."""
         answers = self.router.champion.answers
-        return bool(answers.told(answers.scores(self.rows.read(self._example()).data), {}))
+        return bool(answers.told(answers.scores(self.rows.columns(self.rows.read(self._example()))), {}))
 
     def _example(self) -> bytes:
         return orjson.dumps({"rows": self.package.examples[:1]})
@@ -191,7 +221,9 @@ class Serving:
             took.append(time.perf_counter() - started)
         return significant(sorted(took)[WARM_UP // 2] * 1000, 3)
 
-    def _seen_in_shadow(self, shadow: Contender, asked: Asked, told: list[dict[str, Any]], scores: np.ndarray) -> None:
+    def _seen_in_shadow(
+        self, shadow: Contender, rows: list[Values], told: list[dict[str, Any]], scores: np.ndarray
+    ) -> None:
         """Take down what a shadow would have answered, under the names of the predictions that were given."""
         answers = shadow.answers
         given = answers.told(scores, {})
@@ -199,21 +231,11 @@ class Serving:
             own["prediction_id"] = one["prediction_id"]
         self.metrics.predicted(answers.version, given, scores)
         if self._log:
-            self._log.predictions(answers.version, asked, given, shadow.name)
+            self._log.predictions(answers.version, rows, given, shadow.name)
 
-    def _read(self, call: Call) -> tuple[bytes, Asked]:
-        kind = call.header(b"content-type").partition(b";")[0].strip().lower()
-        if kind in ARROW:
-            return kind, Asked(self._read_table(call.body, kind))
-        if kind not in (JSON, b""):
-            taken = ", ".join(one.decode() for one in (JSON, *ARROW))
-            raise Refused(
-                415,
-                f"the body has the type {kind.decode(errors='replace')!r}; taken are {taken}",
-                reason="content type",
-            )
+    def _read(self, call: Call) -> list[Values]:
         try:
-            return JSON, self.rows.read(call.body)
+            return self.rows.read(call.body)
         except ValidationError as error:
             raise self._refusal(error) from None
 
@@ -242,6 +264,19 @@ class Serving:
         return Refused(status, said[0], said[:TOLD] + more, reason="contract")
 
 
+def _kind(call: Call) -> bytes:
+    """Return the content type, JSON where none is given; raises Refused for one that is not taken."""
+    kind = call.header(b"content-type").partition(b";")[0].strip().lower() or JSON
+    if kind != JSON and kind not in ARROW:
+        taken = ", ".join(one.decode() for one in (JSON, *ARROW))
+        raise Refused(
+            415,
+            f"the body has the type {kind.decode(errors='replace')!r}; taken are {taken}",
+            reason="content type",
+        )
+    return kind
+
+
 def load_serving(root: Path, models: Path, client: Any) -> Serving:
     """Load what is served; raises InputError for a package whose parts do not belong together."""
     params = load_params(root / PARAMS)
@@ -250,15 +285,19 @@ def load_serving(root: Path, models: Path, client: Any) -> Serving:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What answers a path, to which methods, and whether to all, also where there is an API key."""
+    """What answers a path, to which methods, and whether to all, also where there is an API key.
+
+    What has `soon` is answered by that, unless the request is a large one.
+    """
 
     answer: Callable[[Serving, Call], tuple[bytes, bytes]]
     methods: tuple[str, ...]
     is_open: bool = False
+    soon: Callable[[Serving, Call], Awaitable[tuple[bytes, bytes]]] | None = None
 
 
 ENDPOINTS = {
-    "/predict": Endpoint(Serving.predict, ("POST",)),
+    "/predict": Endpoint(Serving.predict, ("POST",), soon=Serving.predict_soon),
     "/explain": Endpoint(Serving.explain, ("POST",)),
     "/feedback": Endpoint(Serving.feedback, ("POST",)),
     "/model": Endpoint(Serving.about, ("GET", "HEAD", "POST")),
