@@ -114,7 +114,7 @@ def deploy(image: str, machine: Machine) -> str:
     there = set(_docker(machine, "ps", "--all", "--format", "{{.Names}}").split())
     live = _live(machine) if machine.proxy in there else None
     for name in there & {machine.place(number) for number in {0, 1} - {live}}:
-        _end(machine, name, 10)
+        _end(machine, name, 3)
     mark = _mark(machine, image)
     before = machine.place(live) if live is not None and machine.place(live) in there else None
     if before and _inspected(machine, before) == ["true", mark]:
@@ -131,10 +131,10 @@ def deploy(image: str, machine: Machine) -> str:
     except BaseException:
         say(f"{image} is taken away again")
         if live is None:
-            _end(machine, machine.proxy, 10)
+            _end(machine, machine.proxy, 3)
         else:
             _switch(machine, live)
-        _end(machine, name, 10)
+        _end(machine, name, 3)
         raise
     if before:
         _end(machine, before, 60)
@@ -199,7 +199,7 @@ def _fault(asked: str, log: Sequence[str]) -> str:
     if refused:
         return refused[-1]
     _, is_answer, said = asked.partition("assay: ")
-    return said if is_answer else f"has ended; the last line of its log is {log[-1] if log else ''!r}"
+    return said if is_answer else f"{asked}; its log ends with {log[-1] if log else ''!r}"
 
 
 def _switch(machine: Machine, number: int) -> None:
