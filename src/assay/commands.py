@@ -1,5 +1,6 @@
 """Other programs, whose faults are told in one line."""
 
+import re
 import subprocess
 
 from assay.errors import InputError
@@ -9,6 +10,9 @@ def run(*command: str) -> str:
     """Run a command and return what it printed; raises InputError with its last line where it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise InputError(f"{command[0]} {command[1]}: {said}")
+        # The last line says it, but for docker's, which says where to read about docker.
+        said = [
+            line for line in done.stderr.splitlines() if line.strip() and not re.match(r"(Run|See) '.*--help'", line)
+        ]
+        raise InputError(f"{command[0]} {command[1]}: {said[-1] if said else f'exit status {done.returncode}'}")
     return done.stdout

@@ -494,7 +494,7 @@ def test_without_a_host_nothing_is_deployed(site: Site, hosts: Path):
 
 @pytest.mark.parametrize(
     ("version", "said"),
-    [("v9.0.0", "assay: gh attestation: no message"), ("latest; ls", "'latest; ls': is no version")],
+    [("v9.0.0", "assay: gh attestation: exit status 1"), ("latest; ls", "'latest; ls': is no version")],
 )
 def test_what_no_release_signed_is_not_deployed(site: Site, hosts: Path, version: str, said: str):
     ran = deployed(site, version)
