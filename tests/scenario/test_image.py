@@ -79,14 +79,14 @@ def storage() -> Iterator[dict[str, str]]:
         for name, text in files.items():
             (folder / name).write_text(text.format(folder=folder, files=most))
             patch.setenv(name, str(folder / name))
-        if not all([_can_pull(BASE), _can_pull(NGINX)]):
-            _import_debian(folder / "base.tar")
-        can_run = subprocess.run(
-            ["podman", "run", "--rm", "--pull=never", BASE, "python", "--version"], capture_output=True, check=False
-        )
-        if can_run.returncode:
-            pytest.skip(f"no container can be run here: {can_run.stderr.decode()[-300:]}")
         try:
+            if not all([_can_pull(BASE), _can_pull(NGINX)]):
+                _import_debian(folder / "base.tar")
+            can_run = subprocess.run(
+                ["podman", "run", "--rm", "--pull=never", BASE, "python", "--version"], capture_output=True, check=False
+            )
+            if can_run.returncode:
+                pytest.skip(f"no container can be run here: {can_run.stderr.decode()[-300:]}")
             yield {name: str(folder / name) for name in files}
         finally:
             subprocess.run(["podman", "system", "reset", "--force"], capture_output=True, check=False)
