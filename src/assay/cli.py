@@ -144,6 +144,30 @@ def smoke(url: str, seconds: float) -> None:
     print(ask(url, seconds))
 
 
+@app.command()
+@click.argument("image")
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+@click.option(
+    "--listen",
+    envvar="DEPLOY_LISTEN",
+    default="127.0.0.1:3000",
+    show_default=True,
+    help="The address that clients ask at.",
+)
+@click.option("--backend", type=click.Choice(["docker", "podman"]), default="docker", show_default=True)
+@click.option("--seconds", default=120.0, show_default=True, help="How long to wait until it is ready.")
+@click.option("--nginx", help="The image of the proxy in front; by default nginx's own.")
+def deploy(image: str, options: tuple[str, ...], listen: str, backend: str, seconds: float, nginx: str | None) -> None:
+    """Let IMAGE answer the clients of this machine, or of that in DOCKER_HOST, once it was seen to answer well.
+
+    The two ports after that of --listen are taken too. OPTIONS after `--` are handed to `docker run` for the service.
+    """
+    from assay.deploy import NGINX, Machine
+    from assay.deploy import deploy as switch_to
+
+    print(switch_to(image, Machine(backend, listen, nginx or NGINX, seconds, options)))
+
+
 @app.group()
 def github() -> None:
     """What the workflows do on GitHub with the data of a run."""
@@ -207,6 +231,16 @@ def github_push(image: str) -> None:
     from assay.github.steps import write_outputs
 
     write_outputs({"name": image.rpartition(":")[0], "digest": push(image)})
+
+
+@github.command("verify")
+@click.argument("version")
+def github_verify(version: str) -> None:
+    """Tell the image of a VERSION that was released here, by its digest."""
+    from assay.github.release import verified
+    from assay.github.steps import write_outputs
+
+    write_outputs({"image": verified(os.environ.get("GITHUB_REPOSITORY", ""), version)})
 
 
 @github.command("alarm")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from assay.errors import InputError
-from assay.github.release import image, push, version
+from assay.github.release import image, push, verified, version
 from scenario.project import SOURCE
 
 NAMES = {f"GIT_{role}_{what}": "ann@x" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
@@ -85,3 +85,14 @@ def test_an_image_that_cannot_be_pushed_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
     with pytest.raises(InputError, match="docker push: denied"):
         push("ghcr.io/ada/ward:v1")
+
+
+def test_the_image_of_a_version_is_named_by_the_digest_that_is_signed(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", f"{SOURCE / 'tests/workflows/tools'}:/usr/bin:/bin")
+    monkeypatch.setenv("ASKED", str(tmp_path / "asked"))
+    monkeypatch.setenv("GH_TOKEN", "a token")
+    assert verified("Ada/Ward", "v1.2.0") == f"ghcr.io/ada/ward@sha256:{120:064d}"
+    # What somebody else has signed, on another branch or on a machine of their own, does not count.
+    asked = (tmp_path / "asked").read_text()
+    assert "--repo Ada/Ward --signer-workflow Ada/Ward/.github/workflows/release.yml" in asked
+    assert "--source-ref refs/heads/main --deny-self-hosted-runners" in asked

@@ -1,30 +1,41 @@
-"""The image, made with `make image` and run as in production: by a user without rights, on what is read-only.
+"""The image, made with `make image` and deployed as in production: by a user without rights, on what is read-only.
 
-Where no registry can be reached, Debian's own Python takes the place of the base image.
+Where no registry can be reached, Debian's own Python and nginx take the place of the images that are built upon.
 """
 
+import http.client
 import json
 import os
 import resource
 import shutil
+import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import bentoml
+import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from packaging.utils import canonicalize_name
 
+from assay.deploy import NGINX
 from assay.serve.image import BASE
 from scenario.project import Done, Project, make_environment
-from servers import Server, free_port, is_ready, until
+from servers import free_port, until
 
+KEY = "open sesame"
+AUTHORISED = {"authorization": f"Bearer {KEY}"}
 PARQUET = "application/vnd.apache.parquet"
-MOST_BYTES = 600_000_000
+MOST_BYTES = 350_000_000
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 CONTAINERS = """\
 [containers]
@@ -34,6 +45,7 @@ default_ulimits=["nofile=1024:{files}","nproc=4096:4096"]
 runtime="runc"
 cgroup_manager="cgroupfs"
 events_logger="file"
+tmp_dir="{folder}/tmp"
 """
 STORAGE = """\
 [storage]
@@ -67,14 +79,14 @@ def storage() -> Iterator[dict[str, str]]:
         for name, text in files.items():
             (folder / name).write_text(text.format(folder=folder, files=most))
             patch.setenv(name, str(folder / name))
-        if subprocess.run(["podman", "pull", "--quiet", BASE], capture_output=True, check=False).returncode:
-            _import_debian(folder / "base.tar")
-        can_run = subprocess.run(
-            ["podman", "run", "--rm", "--pull=never", BASE, "python", "--version"], capture_output=True, check=False
-        )
-        if can_run.returncode:
-            pytest.skip(f"no container can be run here: {can_run.stderr.decode()[-300:]}")
         try:
+            if not all([_can_pull(BASE), _can_pull(NGINX)]):
+                _import_debian(folder / "base.tar")
+            can_run = subprocess.run(
+                ["podman", "run", "--rm", "--pull=never", BASE, "python", "--version"], capture_output=True, check=False
+            )
+            if can_run.returncode:
+                pytest.skip(f"no container can be run here: {can_run.stderr.decode()[-300:]}")
             yield {name: str(folder / name) for name in files}
         finally:
             subprocess.run(["podman", "system", "reset", "--force"], capture_output=True, check=False)
@@ -82,14 +94,19 @@ def storage() -> Iterator[dict[str, str]]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _can_pull(image: str) -> bool:
+    return not subprocess.run(["podman", "pull", "--quiet", image], capture_output=True, check=False).returncode
+
+
 def _import_debian(base: Path) -> None:
     if not shutil.which("mmdebstrap"):
         pytest.skip(f"{BASE} cannot be fetched, and mmdebstrap is not here")
-    packages = "--include=python3,python3-venv,python3-pip,ca-certificates"
+    packages = "--include=python3,python3-venv,python3-pip,ca-certificates,nginx-light"
     command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--customize-hook={DEBIAN}", packages, "bookworm"]
     subprocess.run([*command, str(base)], capture_output=True, check=True)
     changes = [f"--change=ENV {name}={CERTIFICATES}" for name in ("SSL_CERT_FILE", "PIP_CERT")]
     podman("import", "--quiet", *changes, str(base), BASE)
+    podman("tag", BASE, NGINX)
     base.unlink()
 
 
@@ -103,33 +120,75 @@ def made(
     others = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
     project.ok("make", "image", "BACKEND=podman", BENTOML_HOME=str(project.home / "image"), **storage, **others)
     [image] = [
-        name for one in json.loads(podman("images", "--format=json")) for name in one["Names"] if BASE not in name
+        name
+        for one in json.loads(podman("images", "--format=json"))
+        for name in one["Names"]
+        if name not in (BASE, NGINX)
     ]
     return project, image
 
 
+@dataclass
+class Machine:
+    """A machine on which versions are deployed, by podman."""
+
+    project: Project
+    storage: dict[str, str]
+    port: int
+    image: str
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def command(self, image: str, *more: str, seconds: float = 120) -> list[str]:
+        where = ("--backend", "podman", "--listen", f"127.0.0.1:{self.port}", "--seconds", str(seconds))
+        return ["assay", "deploy", image, *where, "--", "--env", "ASSAY_API_KEY", *more]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**self.storage, "ASSAY_API_KEY": KEY}
+
+    def deploy(self, image: str) -> str:
+        return self.project.ok(*self.command(image), **self.environment)
+
+    def refused(self, image: str, *more: str, seconds: float = 120) -> str:
+        return self.project.refused(*self.command(image, *more, seconds=seconds), **self.environment)
+
+    def version(self) -> str:
+        return str(httpx.get(f"{self.url}/model", headers=AUTHORISED).json()["model_version"])
+
+
+def containers(*filters: str) -> dict[str, str]:
+    """Return identity and image of all containers, by name."""
+    listed = podman("ps", "--format", "{{.Names}} {{.ID}}", *filters).splitlines()
+    return dict(line.split() for line in listed)
+
+
+def three_ports() -> int:
+    """Return the first of three free ports in a row."""
+    while True:
+        first = free_port()
+        with suppress(OSError), ExitStack() as stack:
+            for port in (first + 1, first + 2):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return first
+
+
+def can_connect(port: int) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.fixture(scope="module")
-def server(made: tuple[Project, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    port, log = free_port(), tmp_path_factory.mktemp("run") / "log.txt"
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [
-                *("podman", "run", "--rm", "--pull=never", "--network=host", "--read-only", "--tmpfs=/tmp"),
-                *("--cap-drop=all", "--security-opt=no-new-privileges", "--env=BENTOML_HOME=/tmp/bentoml"),
-                *("--env=BENTOML_HOST=127.0.0.1", f"--env=BENTOML_PORT={port}", made[1]),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-        )
-    server = Server(f"http://127.0.0.1:{port}", process, log)
+def machine(made: tuple[Project, str], storage: dict[str, str]) -> Iterator[Machine]:
+    """A machine on which the image is deployed, as the first."""
+    machine = Machine(made[0], storage, three_ports(), made[1])
     try:
-        until(lambda: process.poll() is not None or is_ready(server), "the image is ready")
-        assert process.poll() is None, server.log()
-        yield server
+        assert machine.deploy(machine.image) == f"{machine.url} is {machine.image} now\n"
+        yield machine
     finally:
-        process.terminate()
-        process.wait(60)
+        podman("rm", "--force", "--time=0", "--all")
 
 
 @pytest.fixture(scope="module")
@@ -138,25 +197,26 @@ def examples(made: tuple[Project, str]) -> dict[str, Any]:
 
 
 def test_the_image_is_small_and_runs_as_a_user_without_rights(made: tuple[Project, str]) -> None:
-    [about] = json.loads(podman("image", "inspect", made[1]))
-    assert about["Size"] <= MOST_BYTES
+    about, base = json.loads(podman("image", "inspect", made[1], BASE))
+    assert about["Size"] - base["Size"] <= MOST_BYTES
     assert about["Config"]["User"] == "bentoml"
 
 
-def test_it_answers_as_the_model_does_on_what_cannot_be_written(server: Server, examples: dict[str, Any]) -> None:
-    with bentoml.SyncHTTPClient(server.url) as client:
+def test_it_answers_as_the_model_does_on_what_cannot_be_written(machine: Machine, examples: dict[str, Any]) -> None:
+    with bentoml.SyncHTTPClient(machine.url, token=KEY) as client:
         told = client.predict(rows=examples["rows"])["predictions"]
     assert [one["probabilities"]["malignant"] for one in told] == pytest.approx(
         [scores[1] for scores in examples["scores"]], abs=1e-5
     )
-    assert server.get("/").status_code == 200
-    assert "Traceback" not in server.log()
+    assert httpx.get(machine.url).status_code == 200
+    assert "Traceback" not in "".join(podman("logs", name) for name in containers())
 
 
-def test_a_table_is_read_without_what_was_removed(server: Server, examples: dict[str, Any]) -> None:
+def test_a_table_is_read_without_what_was_removed(machine: Machine, examples: dict[str, Any]) -> None:
     body = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(examples["rows"]), body)
-    told = server.post("/predict", body.getvalue().to_pybytes(), **{"content-type": PARQUET})
+    headers = {"content-type": PARQUET, **AUTHORISED}
+    told = httpx.post(f"{machine.url}/predict", content=body.getvalue().to_pybytes(), headers=headers)
     assert pq.read_table(pa.BufferReader(told.content)).num_rows == len(examples["rows"])
 
 
@@ -172,3 +232,176 @@ def test_what_is_in_it_is_listed(made: tuple[Project, str]) -> None:
     assert {
         (canonicalize_name(name), version) for name, _, version in (one.partition("==") for one in installed)
     } <= known
+
+
+def layer(base: str, tag: str, root: Path, *paths: str) -> str:
+    """Make an image of another in which files of a project are others; return its name."""
+    copies = [f"COPY {path} /home/bentoml/bento/src/{path}\n" for path in paths]
+    (root / "Containerfile").write_text("".join([f"FROM {base}\n", *copies]))
+    podman("build", "--quiet", "--pull=never", "--tag", tag, str(root))
+    return f"localhost/{tag}"
+
+
+@dataclass
+class Version:
+    """An image, the version of its model, and what that answers to some rows."""
+
+    image: str
+    name: str
+    rows: list[dict[str, Any]]
+    scores: list[float]
+
+
+def version_of(image: str, project: Project) -> Version:
+    about, examples = (json.loads((project.root / f"models/{one}.json").read_text()) for one in ("model", "examples"))
+    scores = [row[1] for row in examples["scores"][:2]]
+    return Version(image, about["files_sha256"]["model.onnx"][:12], examples["rows"][:2], scores)
+
+
+@pytest.fixture(scope="module")
+def other(made: tuple[Project, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Version]:
+    """A project with another model, and its image."""
+    project = made[0].copy(tmp_path_factory.mktemp("other") / "project")
+    project.set_params(model__parameters__C=0.01)
+    for stage in ("tune", "train", "export"):
+        project.ok("assay", "stage", stage)
+    return project, version_of(layer(made[1], "other:1", project.root, "models"), project)
+
+
+@contextmanager
+def clients(machine: Machine, versions: list[Version]) -> Iterator[list[list[str]]]:
+    """Let clients ask all the time; return what each was told: the version that answered as it should, or what came.
+
+    One keeps its connection, one makes another for each request, and one takes its time for each.
+    """
+    ended, wanted = Event(), {one.name: one.scores for one in versions}
+    body = json.dumps({"rows": versions[0].rows}).encode()
+    headers = {"content-type": "application/json", "content-length": str(len(body)), **AUTHORISED}
+
+    def answer(connection: http.client.HTTPConnection, seconds: float) -> str:
+        def halves() -> Iterator[bytes]:
+            yield body[:100]
+            ended.wait(seconds)
+            yield body[100:]
+
+        try:
+            connection.request("POST", "/predict", halves(), headers)
+            told = json.loads(connection.getresponse().read())
+            scores = [one["probabilities"]["malignant"] for one in told["predictions"]]
+            assert scores == pytest.approx(wanted[told["model_version"]], abs=1e-5)
+        except Exception as error:
+            return f"{error!r}"
+        return str(told["model_version"])
+
+    def ask(seconds: float, keeps: bool) -> list[str]:
+        connection, told = http.client.HTTPConnection("127.0.0.1", machine.port), []
+        # What is deployed meanwhile needs the processors too.
+        while not ended.wait(0.02):
+            told.append(answer(connection, seconds))
+            if not keeps:
+                connection.close()
+        # Whoever is slow may not have asked what was deployed last.
+        told.append(answer(connection, 0))
+        connection.close()
+        return told
+
+    told: list[list[str]] = []
+    with ThreadPoolExecutor(3) as pool:
+        asking = [pool.submit(ask, *how) for how in ((0, True), (0, False), (4, False))]
+        try:
+            yield told
+        finally:
+            ended.set()
+        told += [one.result() for one in asking]
+
+
+def interrupted(machine: Machine, image: str) -> None:
+    """Begin to deploy an image, and be killed when it was started."""
+    before = containers()
+    environment = machine.project.environment | machine.environment
+    process = subprocess.Popen(machine.command(image), env=environment, cwd=machine.project.root)
+    until(lambda: len(containers()) > len(before), "the new version was started")
+    process.kill()
+    process.wait()
+
+
+def test_a_switch_and_a_roll_back_are_noticed_by_no_client(
+    machine: Machine, made: tuple[Project, str], other: tuple[Project, Version]
+) -> None:
+    first, second = version_of(machine.image, made[0]), other[1]
+    assert first.rows == second.rows
+
+    with clients(machine, [first, second]) as told:
+        interrupted(machine, second.image)
+        assert machine.deploy(second.image) == f"{machine.url} is {second.image} now\n"
+    for mine in told:
+        assert [version for version, _ in groupby(mine)] == [first.name, second.name]
+    assert len(containers("--all")) == 2
+
+    # What runs already is left as it is, and runs again after a restart.
+    podman("restart", f"assay-{machine.port}")
+    until(lambda: can_connect(machine.port), "nginx is there")
+    before = containers()
+    assert machine.deploy(second.image) == f"{machine.url} is {second.image} already\n"
+    assert containers() == before
+
+    with clients(machine, [first, second]) as told:
+        assert machine.deploy(first.image) == f"{machine.url} is {first.image} now\n"
+    for mine in told:
+        assert [version for version, _ in groupby(mine)] == [second.name, first.name]
+    assert len(containers("--all")) == 2
+
+
+def wrong(project: Project) -> str:
+    """Make an image that is satisfied with answers that are not those of its model."""
+    project = project.copy(project.root.parent / "wrong")
+    project.set_params(export__tolerance=9.0)
+    path = project.root / "models/examples.json"
+    examples = json.loads(path.read_text())
+    examples["scores"][0].reverse()
+    path.unlink()
+    path.write_text(json.dumps(examples))
+    return layer("other:1", "wrong:1", project.root, "models/examples.json", "params.yaml")
+
+
+BROKEN: dict[str, tuple[Callable[[Project], str], list[str], float, str]] = {
+    "cannot be had": (lambda _: "localhost/nothing:1", [], 120, "podman pull: "),
+    "does not start": (
+        lambda _: "localhost/other:1",
+        ["--entrypoint", "true"],
+        120,
+        "localhost/other:1: podman exec: ",
+    ),
+    "is not ready": (
+        lambda _: "localhost/other:1",
+        [],
+        0,
+        "localhost/other:1: http://127.0.0.1:{port}: ConnectError after 0 s",
+    ),
+    "answers wrongly": (
+        wrong,
+        [],
+        120,
+        "localhost/wrong:1: http://127.0.0.1:{port}: answers the examples of the model otherwise than then",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_new_version_that_is_broken_leaves_the_old_as_it_is(
+    machine: Machine, other: tuple[Project, Version], fault: str
+) -> None:
+    make, options, seconds, said = BROKEN[fault]
+    image = make(other[0])
+    before, version = containers("--all"), machine.version()
+    assert machine.refused(image, *options, seconds=seconds).startswith(said.format(port=machine.port + 2))
+    assert containers("--all") == before
+    assert machine.version() == version
+
+
+def test_other_settings_of_nginx_are_not_passed_over(machine: Machine) -> None:
+    listen = f"localhost:{machine.port}"
+    command = ("assay", "deploy", machine.image, "--backend", "podman", "--listen", listen)
+    name = f"assay-{machine.port}"
+    said = machine.project.refused(*command, **machine.environment)
+    assert said.startswith(f"{name}: runs with other settings; `podman rm --force {name}`")

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from npm import NotHereError
 from scenario.project import Project, stages_run
 from servers import Server, free_port, serving
 from workflows.github import BOT, REPOSITORY, archive, running
-from workflows.harness import Ran, Trigger
+from workflows.harness import Environment, Ran, Trigger
 from workflows.language import Language, language
 from workflows.site import BRANCH, FORK, HOME, PR, Site, make_site
 
@@ -363,7 +364,7 @@ def service(short_run: Project, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def released(site: Site, service: Server, asked: Path, models: Path, **changes: Any) -> Ran:
     """Let what is on main be released, as after a run of train.yml that promoted it."""
     site.runner.environment |= {"ASKED": str(asked), "MODELS": str(models)}
-    site.runner.variables = {"ASSAY_RELEASE": "true"}
+    site.runner.variables |= {"ASSAY_RELEASE": "true"}
     makefile = (
         ".venv/.train .venv/.dev: ;\nimage: ; @mkdir build && cp -r $(MODELS) models && echo {} > build/sbom.json\n"
     )
@@ -387,6 +388,7 @@ def test_what_was_promoted_on_main_is_released(site: Site, service: Server, shor
     assert f"push --quiet {image}:v1.0.0" in said
     assert f"gh release create v1.0.0 --target {head}" in said
     assert site.hub.attested == [(image, f"sha256:{7:064d}")]
+    assert ran.jobs["deploy"].result == "skipped"
     # The token goes in by a way that no list of processes shows.
     assert not [line for line in said.splitlines() if line.startswith("docker login") and "token" in line]
 
@@ -415,6 +417,106 @@ def test_an_image_that_does_not_answer_is_not_pushed(site: Site, service: Server
 )
 def test_nothing_else_is_released(site: Site, service: Server, tmp_path: Path, changes: dict[str, Any]):
     ran = released(site, service, tmp_path / "asked", tmp_path, **changes)
+    assert {job.result for job in ran.jobs.values()} == {"skipped"}
+
+
+def test_a_release_is_deployed_where_that_is_switched_on(
+    site: Site, service: Server, short_run: Project, tmp_path: Path
+):
+    site.runner.variables |= {"ASSAY_DEPLOY": "true"}
+    ran = released(site, service, tmp_path / "asked", short_run.root / "models")
+    assert ran.conclusion == "success", ran.log()
+    assert ran.jobs["deploy"].permissions == {"actions": "write"}
+    assert "gh workflow run deploy.yml --raw-field version=v1.0.0" in (tmp_path / "asked").read_text()
+
+
+STAGING, PRODUCTION = "ssh://ann@staging", "ssh://ann@production"
+
+
+@pytest.fixture
+def hosts(site: Site, tmp_path: Path) -> Path:
+    """Switch deployments on, each environment with a machine of its own; return where what they are asked is noted."""
+    (site.work.root / "Makefile").write_text(".venv/.train: ;\n")
+    action = site.work.root / ".github/actions/setup/action.yml"
+    action.write_text(action.read_text().replace("inputs.cache == 'true'", "always()"))
+    site.runner.environment |= {"ASKED": str(tmp_path / "asked")}
+    site.runner.variables = {"ASSAY_DEPLOY": "true"}
+    for name, host in {"staging": STAGING, "production": PRODUCTION}.items():
+        variables = {"DEPLOY_HOST": host, "DEPLOY_KNOWN_HOSTS": f"{name} ssh-ed25519 AAAA"}
+        site.runner.environments[name] = Environment(variables, {"DEPLOY_KEY": f"key of {name}"})
+    return tmp_path / "asked"
+
+
+def deployed(site: Site, version: str, ref: str = "refs/heads/main", **repository: Any) -> Ran:
+    """Let somebody start deploy.yml for a version."""
+    pushed = site.push_to_main()
+    payload = {"inputs": {"version": version}, "repository": HOME | repository}
+    return site.runner.run("deploy.yml", Trigger("workflow_dispatch", payload, pushed.sha, ref))
+
+
+def run_on(asked: Path) -> list[tuple[str, str]]:
+    """Return the machines that were told to run an image of the service, each with its digest."""
+    lines = [
+        line.split() for line in asked.read_text().splitlines() if " docker run " in line and "--read-only" in line
+    ]
+    return [(words[0], words[-1].partition("@sha256:")[2].lstrip("0")) for words in lines]
+
+
+@pytest.mark.parametrize(("version", "digest"), [("v1.2.0", "120"), ("v1.1.0", "110")])
+def test_a_version_is_deployed_to_staging_and_then_to_production_an_older_one_to_go_back(
+    site: Site, hosts: Path, version: str, digest: str
+):
+    ran = deployed(site, version)
+    assert ran.conclusion == "success", ran.log()
+    said = hosts.read_text()
+    assert run_on(hosts) == [(STAGING, digest), (PRODUCTION, digest)]
+    # Its signature is looked at before any machine is asked for anything.
+    assert said.index(f"gh attestation verify oci://ghcr.io/{REPOSITORY}:{version}") < said.index(STAGING)
+    assert re.search(r"^ssh-add - in \S+/agent: key of staging$", said, re.MULTILINE)
+    assert "key of" not in ran.log()
+    known = sorted(path.read_text() for path in site.runner.folder.rglob(".ssh/known_hosts"))
+    assert known == ["production ssh-ed25519 AAAA\n", "staging ssh-ed25519 AAAA\n"]
+
+
+def test_production_waits_until_it_is_let(site: Site, hosts: Path):
+    site.runner.environments["production"].waits = True
+    ran = deployed(site, "v1.2.0")
+    assert {name: job.result for name, job in ran.jobs.items()} == {"staging": "success", "production": "waiting"}
+    assert run_on(hosts) == [(STAGING, "120")]
+
+
+def test_without_a_host_nothing_is_deployed(site: Site, hosts: Path):
+    site.runner.environments.clear()
+    ran = deployed(site, "v1.2.0")
+    assert ran.conclusion == "success", ran.log()
+    assert run_on(hosts) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [("v9.0.0", "assay: gh attestation: exit status 1"), ("latest; ls", "'latest; ls': is no version")],
+)
+def test_what_no_release_signed_is_not_deployed(site: Site, hosts: Path, version: str, said: str):
+    ran = deployed(site, version)
+    assert said in ran.jobs["staging"].log()
+    assert ran.jobs["production"].result == "skipped"
+    assert run_on(hosts) == []
+
+
+@pytest.mark.parametrize(
+    ("variables", "ref", "repository"),
+    [
+        ({}, "refs/heads/main", {}),
+        ({"ASSAY_RELEASE": "true"}, "refs/heads/main", {}),
+        ({"ASSAY_DEPLOY": "true"}, "refs/heads/main", {"is_template": True}),
+        ({"ASSAY_DEPLOY": "true"}, "refs/heads/other", {}),
+    ],
+)
+def test_a_fresh_copy_a_template_and_another_branch_deploy_nothing(
+    site: Site, hosts: Path, variables: dict[str, str], ref: str, repository: dict[str, Any]
+):
+    site.runner.variables = variables
+    ran = deployed(site, "v1.2.0", ref, **repository)
     assert {job.result for job in ran.jobs.values()} == {"skipped"}
 
 

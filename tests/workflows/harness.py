@@ -90,6 +90,15 @@ class Trigger:
 
 
 @dataclass
+class Environment:
+    """What the owner has set for the jobs of an environment, and whether they wait for somebody to let them run."""
+
+    variables: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
+    waits: bool = False
+
+
+@dataclass
 class Runner:
     """Runs workflows of the repository that a stand-in of GitHub keeps.
 
@@ -104,6 +113,7 @@ class Runner:
     environment: dict[str, str] = field(default_factory=dict)
     prepared: dict[str, Callable[[Path], object]] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
+    environments: dict[str, Environment] = field(default_factory=dict)
 
     def run(self, workflow: str, trigger: Trigger) -> Ran:
         """Run a workflow as it stands at the commit of the trigger; raises ValueError where GitHub would refuse it."""
@@ -125,14 +135,17 @@ class Runner:
         needed = {one: ran.jobs[one] for one in _list(job.get("needs"))}
         results = {one.result for one in needed.values()}
         # A job that was passed over passes over those that need it.
-        state = "failure" if "failure" in results else "skipped" if "skipped" in results else "success"
+        state = "failure" if "failure" in results else "skipped" if results - {"success"} else "success"
         context = {
             "github": self._github(file, name, trigger, ran, ""),
             "needs": {one: {"result": found.result, "outputs": found.outputs} for one, found in needed.items()},
             "vars": self.variables,
+            "inputs": trigger.payload.get("inputs") or {},
         }
         if not self._holds(job.get("if"), context, state, Path()):
             return Job("skipped")
+        if self._of(job).waits:
+            return Job("waiting")
         matrix = (job.get("strategy") or {}).get("matrix") or {}
         made = [
             self._run_job(name, job, file, trigger, ran, context | {"matrix": dict(zip(matrix, values, strict=True))})
@@ -142,6 +155,9 @@ class Runner:
         return Job(
             worst.result, worst.outputs, [step for one in made for step in one.steps], worst.summary, worst.permissions
         )
+
+    def _of(self, job: dict[str, Any]) -> Environment:
+        return self.environments.get(job.get("environment", ""), Environment())
 
     def _run_job(
         self, name: str, job: dict[str, Any], file: dict[str, Any], trigger: Trigger, ran: Ran, context: dict[str, Any]
@@ -155,7 +171,8 @@ class Runner:
         context = context | {
             "github": self._github(file, name, trigger, ran, token) | {"workspace": str(inside.workspace)},
             "runner": {"os": "Linux", "arch": "X64", "temp": str(inside.temp), "name": "stand-in"},
-            "secrets": {"GITHUB_TOKEN": token},
+            "secrets": {"GITHUB_TOKEN": token, **self._of(job).secrets},
+            "vars": self.variables | self._of(job).variables,
             "env": {},
         }
         inside.environment = self._environment(inside, context["github"]) | {
@@ -176,6 +193,7 @@ class Runner:
             "event_name": trigger.event,
             "sha": trigger.sha,
             "ref": trigger.ref,
+            "ref_name": trigger.ref.removeprefix("refs/heads/"),
             "repository": REPOSITORY,
             "repository_owner": REPOSITORY.partition("/")[0],
             "run_id": str(ran.number),

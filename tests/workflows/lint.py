@@ -25,7 +25,10 @@ from workflows.language import language  # noqa: E402
 
 RUNNERS = {"ubuntu-24.04"}
 # What the documentation tells of; any other name is a slip.
-NAMES = {"secrets": ["GITHUB_TOKEN"], "vars": ["ASSAY_RELEASE"]}
+NAMES = {
+    "secrets": ["ASSAY_API_KEY", "DEPLOY_KEY", "GITHUB_TOKEN"],
+    "vars": ["ASSAY_DEPLOY", "ASSAY_RELEASE", "DEPLOY_HOST", "DEPLOY_KNOWN_HOSTS", "DEPLOY_LISTEN"],
+}
 SCHEMAS = {
     "vendor.dependabot": "dependabot.yml",
     "vendor.github-workflows": "workflows/*.yml",

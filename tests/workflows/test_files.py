@@ -1,6 +1,7 @@
 """What cannot be run, as it stands in the files: when, by whom, with what rights, one after the other or not."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -22,6 +23,9 @@ RIGHTS: dict[tuple[str, str], dict[str, str]] = {
     ("release", "version"): READ,
     ("release", "image"): {"attestations": "write", "contents": "read", "id-token": "write", "packages": "write"},
     ("release", "publish"): {"contents": "write"},
+    ("release", "deploy"): {"actions": "write"},
+    ("deploy", "staging"): {"attestations": "read", "contents": "read", "packages": "read"},
+    ("deploy", "production"): {"contents": "read", "packages": "read"},
     ("nightly", "properties"): READ,
     ("nightly", "gates"): READ,
     ("nightly", "fresh"): READ,
@@ -33,6 +37,17 @@ TRIGGERS: dict[str, dict[str, Any]] = {
     "train": {"pull_request": None, "push": {"branches": ["main"]}},
     "report": {"workflow_run": {"workflows": ["train"], "types": ["completed"]}},
     "release": {"workflow_run": {"workflows": ["train"], "types": ["completed"], "branches": ["main"]}},
+    "deploy": {
+        "workflow_dispatch": {
+            "inputs": {
+                "version": {
+                    "description": "A version that was released, such as v1.2.0",
+                    "required": True,
+                    "type": "string",
+                }
+            }
+        }
+    },
     "nightly": {"schedule": [{"cron": "17 2 * * *"}], "workflow_dispatch": None},
 }
 # Group, and whether a newer run ends the one before.
@@ -48,6 +63,7 @@ CONCURRENCY = {
         False,
     ),
     "release": ("release", False),
+    "deploy": ("deploy", False),
     "nightly": ("nightly", False),
 }
 
@@ -67,9 +83,29 @@ def test_runs_wait_for_one_another_and_only_those_of_pull_requests_are_ended():
     assert found == CONCURRENCY
 
 
+def test_what_is_deployed_to_belongs_to_an_environment_one_after_the_other():
+    found = {
+        (name, job): (about["environment"], about.get("needs"))
+        for name, file in FILES.items()
+        for job, about in file["jobs"].items()
+        if "environment" in about
+    }
+    assert found == {
+        ("deploy", "staging"): ("staging", None),
+        ("deploy", "production"): ("production", "staging"),
+    }
+
+
+# Secrets are those of an environment; the token is none of these.
+SECRETS = {"deploy": {"ASSAY_API_KEY", "DEPLOY_KEY"}}
+
+
 @pytest.mark.parametrize("name", FILES)
-def test_no_secret_but_the_token_is_named(name):
-    assert "secrets." not in (GITHUB / f"workflows/{name}.yml").read_text()
+def test_no_secret_is_named_but_those_of_an_environment(name):
+    text = (GITHUB / f"workflows/{name}.yml").read_text()
+    assert set(re.findall(r"secrets\.(\w+)", text)) == SECRETS.get(name, set())
+    assert "secrets[" not in text
+    assert "secrets: inherit" not in text
 
 
 def test_the_code_of_strangers_meets_neither_token_nor_rights():

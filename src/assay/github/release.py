@@ -1,10 +1,10 @@
 """A release: which version it is, and its image by the hash of what is in it."""
 
 import re
-import subprocess
 import tempfile
 from pathlib import Path
 
+from assay.commands import run
 from assay.contract.spec import CONTRACT, Contract, load_contract
 from assay.errors import InputError
 from assay.gates.contract import differences
@@ -15,6 +15,7 @@ from assay.pipeline import locked_stages
 
 REGISTRY = "ghcr.io"
 FIRST = "v1.0.0"
+VERSION = r"v\d+\.\d+\.\d+"
 # What makes another model, in dvc.lock: the data, and what became of it.
 MODEL = ("data", "build/model")
 
@@ -25,7 +26,7 @@ def version() -> str | None:
     MAJOR: contract.yaml says otherwise of the data, so that who asks the service may have to ask otherwise. MINOR:
     another model, of other data, parameters or code. PATCH: neither.
     """
-    before = next((tag for tag in tags() if re.fullmatch(r"v\d+\.\d+\.\d+", tag)), None)
+    before = next((tag for tag in tags() if re.fullmatch(VERSION, tag)), None)
     if before is None:
         return FIRST
     if all(is_outside(path) for path, _, _ in changed_lines(before)):
@@ -45,12 +46,31 @@ def image(repository: str, tag: str) -> str:
 
 def push(name: str) -> str:
     """Push an image; return its digest, which names these bytes and no others. Raises InputError when it fails."""
-    _docker("push", "--quiet", name)
-    found = _docker("image", "inspect", "--format", "{{range .RepoDigests}}{{println .}}{{end}}", name).split()
+    run("docker", "push", "--quiet", name)
+    found = run("docker", "image", "inspect", "--format", "{{range .RepoDigests}}{{println .}}{{end}}", name).split()
     mine = [one.partition("@")[2] for one in found if one.startswith(f"{name.rpartition(':')[0]}@")]
     if not mine:
         raise InputError(f"{name}: was pushed, and has no digest")
     return mine[0]
+
+
+def verified(repository: str, wanted: str) -> str:
+    """Return the image of a version by its digest, which is signed as what release.yml has made on main.
+
+    Raises InputError for what is no version, and for an image without that signature.
+    """
+    if not re.fullmatch(VERSION, wanted):
+        raise InputError(f"{wanted!r}: is no version; one is written like {FIRST}")
+    name = image(repository, wanted)
+    signed = (
+        *("--repo", repository, "--signer-workflow", f"{repository}/.github/workflows/release.yml"),
+        *("--source-ref", "refs/heads/main", "--deny-self-hosted-runners"),
+    )
+    subject = ".[0].verificationResult.statement.subject[0].digest.sha256"
+    digest = run("gh", "attestation", "verify", f"oci://{name}", *signed, "--format", "json", "--jq", subject).strip()
+    if not re.fullmatch("[0-9a-f]{64}", digest):
+        raise InputError(f"{name}: is signed, and nothing says for which digest")
+    return f"{name.rpartition(':')[0]}@sha256:{digest}"
 
 
 def _contract_at(commit: str) -> Contract:
@@ -64,11 +84,3 @@ def _made(lock: bytes | None) -> set[tuple[str, str | None]]:
     stages = locked_stages(lock.decode()) if lock else {}
     entries = [one for stage in stages.values() for one in [*stage.get("deps", []), *stage.get("outs", [])]]
     return {(one["path"], one.get("md5")) for one in entries if one["path"] in MODEL}
-
-
-def _docker(*arguments: str) -> str:
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise InputError(f"docker {arguments[0]}: {said}")
-    return done.stdout

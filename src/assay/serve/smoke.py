@@ -1,5 +1,6 @@
 """Ask a running service what its model was asked when it was exported: is it up, and does it answer the same?"""
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,14 @@ TOLERANCE = 1e-4
 def smoke(url: str, seconds: float, models: Path = MODELS) -> str:
     """Wait until the service at `url` is ready, and compare its answers to the examples of a model with those then.
 
-    Returns what was seen; raises InputError if it does not get ready in time, or answers otherwise.
+    It is asked with the key in ASSAY_API_KEY, where there is one. Returns what was seen; raises InputError if it does
+    not get ready in time, or answers otherwise.
     """
     about, examples = read_json(models / "model.json"), read_json(models / "examples.json")
     wanted = about["files_sha256"][f"model.{about['served']}"][:12]
-    with httpx.Client(base_url=url, timeout=10) as client:
+    key = os.environ.get("ASSAY_API_KEY")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    with httpx.Client(base_url=url, headers=headers, timeout=10) as client:
         _wait(client, seconds)
         answer = client.post("/predict", json={"rows": examples["rows"]})
         if answer.status_code != 200:
