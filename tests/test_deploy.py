@@ -17,7 +17,7 @@ def test_what_is_no_address_is_refused(listen: str) -> None:
     [
         ("127.0.0.1:3000", "http://127.0.0.1:3000"),
         ("0.0.0.0:80", "http://127.0.0.1:80"),
-        ("[::]:80", "http://127.0.0.1:80"),
+        ("[::]:80", "http://[::1]:80"),
         ("model.internal:80", "http://model.internal:80"),
     ],
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from assay.errors import InputError
-from assay.history import base_commit, changed_lines, dirty_files, file_at, files_at, head, subjects
+from assay.history import base_commit, changed_lines, dirty_files, file_at, files_at, head, last_release, subjects
 
 
 def git(*arguments: str, folder: Path | None = None) -> str:
@@ -39,6 +39,14 @@ def test_outside_a_repository_there_is_no_commit(tmp_path, monkeypatch):
 def test_before_the_first_commit_there_is_none(repository):
     assert head() is None
     assert base_commit(None) is None
+
+
+def test_the_last_release_is_the_highest_version_behind_a_commit(repository):
+    commit("a", "1")
+    assert last_release() is None
+    for tag in ("v1.9.0", "v1.10.0", "v2", "later"):
+        git("tag", tag)
+    assert last_release() == "v1.10.0"
 
 
 def test_a_change_is_compared_with_where_it_left_main(repository):

@@ -25,6 +25,7 @@ PARTS = (
     "src",
     "service.py",
     "bentofile.yaml",
+    "loadtests",
     "requirements",
     "contract.yaml",
     "params.yaml",

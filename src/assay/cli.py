@@ -97,15 +97,22 @@ def report(base: str | None, as_json: bool) -> None:
 
 @app.command("pr")
 @BASE
+@click.option(
+    "--since-release",
+    envvar="SINCE_RELEASE",
+    is_flag=True,
+    help="Compare with what was released last, where anything was.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the data of the report for programs.")
-def pull_request(base: str | None, as_json: bool) -> int:
+def pull_request(base: str | None, since_release: bool, as_json: bool) -> int:
     """Run all that a pull request runs: pipeline, gates, report; exit status as of `assay gate`."""
     _use_the_code_here()
+    from assay.history import last_release
     from assay.progress import stdout_for_results
     from assay.pull_request import run
 
     with stdout_for_results() if as_json else nullcontext():
-        found = run(base)
+        found = run((last_release() if since_release else None) or base)
     _print_report(found, as_json=as_json)
     return STATUS[found["verdict"]["verdict"]]
 

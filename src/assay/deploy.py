@@ -20,6 +20,8 @@ from assay.errors import InputError
 from assay.progress import say
 
 NGINX = "docker.io/library/nginx:1.28-alpine"
+# Where to ask what listens at every address.
+ANY = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104
 # The label that tells containers from those that would be made otherwise.
 MARK = "assay.mark"
 SWITCH = "/etc/nginx/second"
@@ -95,13 +97,17 @@ class Machine:
         return f"assay-{self.port}"
 
     def place(self, number: int) -> str:
-        """Return the name of the container in a place, 0 or 1: what it ends with is its port."""
-        return f"assay-{self.port + 1 + number}"
+        """Return the name of the container in a place, 0 or 1, whose ports follow that of nginx."""
+        return f"{self.proxy}-{number + 1}"
+
+    def port_of(self, number: int) -> int:
+        """Return the port of loopback that a place is asked at."""
+        return self.port + 1 + number
 
     def url(self) -> str:
         """Return what clients ask, as seen from this machine."""
         host = self.listen.rpartition(":")[0]
-        return f"http://{'127.0.0.1' if host in ('0.0.0.0', '[::]') else host}:{self.port}"  # noqa: S104
+        return f"http://{ANY.get(host, host)}:{self.port}"
 
 
 def deploy(image: str, machine: Machine) -> str:
@@ -117,13 +123,13 @@ def deploy(image: str, machine: Machine) -> str:
         _end(machine, name, 3)
     mark = _mark(machine, image)
     before = machine.place(live) if live is not None and machine.place(live) in there else None
-    if before and _inspected(machine, before) == ["true", mark]:
+    if before and _inspected(machine, before) == ["true", mark] and _is_well(machine, image, before):
         return f"{machine.url()} is {image} already"
     number = 0 if live is None else 1 - live
     name = machine.place(number)
     try:
-        _start(machine, name, image, mark)
-        _ask(machine, image, name, f"http://127.0.0.1:{name.rpartition('-')[2]}")
+        _start(machine, number, image, mark)
+        _ask(machine, image, name, f"http://127.0.0.1:{machine.port_of(number)}")
         if live is None:
             _start_proxy(machine)
         _switch(machine, number)
@@ -132,9 +138,11 @@ def deploy(image: str, machine: Machine) -> str:
         say(f"{image} is taken away again")
         if live is None:
             _end(machine, machine.proxy, 3)
+            _end(machine, name, 3)
         else:
-            _switch(machine, live)
-        _end(machine, name, 3)
+            with suppress(InputError):
+                _switch(machine, live)
+                _end(machine, name, 3)
         raise
     if before:
         _end(machine, before, 60)
@@ -165,8 +173,8 @@ def _mark(machine: Machine, image: str) -> str:
     return _digest([identity, *machine.options, *(os.environ.get(one, "") for one in machine.options)])
 
 
-def _start(machine: Machine, name: str, image: str, mark: str) -> None:
-    port = name.rpartition("-")[2]
+def _start(machine: Machine, number: int, image: str, mark: str) -> None:
+    name, port = machine.place(number), machine.port_of(number)
     settings = {"BENTOML_HOST": "127.0.0.1", "BENTOML_PORT": port, "BENTOML_HOME": "/tmp/bentoml"}  # noqa: S108
     given = [word for key, value in settings.items() for word in ("--env", f"{key}={value}")]
     named = ("--name", name, "--label", f"{MARK}={mark}")
@@ -180,7 +188,7 @@ def _start_proxy(machine: Machine) -> None:
 
 
 def _proxy_command(machine: Machine) -> list[str]:
-    config = CONFIG.format(listen=machine.listen, first=machine.port + 1, second=machine.port + 2, switch=SWITCH)
+    config = CONFIG.format(listen=machine.listen, first=machine.port_of(0), second=machine.port_of(1), switch=SWITCH)
     begin = 'printf %s "$0" > /tmp/nginx.conf && exec nginx -e stderr -c /tmp/nginx.conf'
     return [*WITHOUT_RIGHTS, "--user", "65534:65534", "--entrypoint", "sh", machine.nginx, "-c", begin, config]
 
@@ -191,6 +199,15 @@ def _ask(machine: Machine, image: str, name: str, url: str) -> None:
         _docker(machine, "exec", *SOURCE, name, *SMOKE, url, "--seconds", f"{machine.seconds:g}")
     except InputError as error:
         raise InputError(f"{image}: {_fault(str(error), _log(machine, name))}") from None
+
+
+def _is_well(machine: Machine, image: str, name: str) -> bool:
+    try:
+        _ask(machine, image, name, machine.url())
+    except InputError as error:
+        say(f"{error}: it is started anew")
+        return False
+    return True
 
 
 def _fault(asked: str, log: Sequence[str]) -> str:

@@ -1,11 +1,13 @@
 """What git knows: which commit this is, what it is compared with, and what lies between."""
 
+import re
 import subprocess
 from pathlib import Path
 
 from assay.errors import InputError
 
 NULL = "0" * 40
+VERSION = r"v\d+\.\d+\.\d+"
 MAIN = ("refs/remotes/origin/HEAD", "refs/remotes/origin/main", "refs/heads/main", "refs/heads/master")
 
 
@@ -69,6 +71,11 @@ def changed_lines(base: str) -> list[tuple[str, int, int]]:
 def tags() -> list[str]:
     """Return the tags that this commit has behind it, the highest version first."""
     return (_try("tag", "--list", "--merged", "HEAD", "--sort=-version:refname") or "").splitlines()
+
+
+def last_release() -> str | None:
+    """Return the tag of the highest version that this commit has behind it, None where nothing was released."""
+    return next((tag for tag in tags() if re.fullmatch(VERSION, tag)), None)
 
 
 def user_name() -> str | None:

@@ -43,7 +43,6 @@ IN_THE_BENCH = {
     *("another_seed", "another_seed-sites", "more_rows-sites", "more_rows-boosting", "more_rows_and_another_order"),
     *("few_rows_removed", "few_values_corrected"),
     *("learning_rate_absurd-boosting", "another_seed-boosting", "more_trees-boosting"),
-    *("extremes_answered_benign", "model_of_chance"),
 }
 # A few changes do for a test; on noisier champions harmless changes may ask for a person, and the bench says how often.
 BAD_ONCE = [case for case in BAD if case.name not in IN_THE_BENCH]

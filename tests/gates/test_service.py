@@ -85,6 +85,13 @@ def test_a_leak_of_a_kilobyte_a_request_is_rejected_with_its_size():
     assert "memory grows by 110" in outcome.reason or "memory grows by 109" in outcome.reason
 
 
+def test_a_round_without_requests_says_nothing_of_growth():
+    made = side()
+    for round_ in made["rounds"][10:13]:
+        round_["total"] = made["rounds"][9]["total"]
+    assert "leak" not in stopped(judged(made, side(seed=1)))
+
+
 def test_memory_that_grows_once_is_no_leak():
     made = side()
     for number, one in enumerate(made["rounds"]):

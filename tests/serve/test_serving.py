@@ -1,6 +1,7 @@
 """What the service answers, apart from HTTP."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from assay.data.columns import from_rows, length
 from assay.params import load_params
 from assay.serve.metrics import Metrics
 from assay.serve.refusal import Refused
-from assay.serve.serving import MOST_EXPLAINED, Call, Serving
+from assay.serve.serving import MOST_EXPLAINED, Call, Serving, load_serving
 from assay.training.fitting import decide, scores
 from assay.training.store import load_pipeline
 from patients import contract
@@ -83,6 +84,25 @@ def test_a_row_with_one_violation_is_refused_and_the_violation_named(
     refused = refusal(servings(), [as_json(row, WARD), sent])
     assert refused.status == 422
     assert refused.error.startswith(f"row 1: {name}: expected ")
+
+
+def test_a_row_without_an_answer_is_refused_also_where_a_challenger_has_a_share(
+    projects: Callable[..., Any], servings: Servings, tmp_path: Path
+) -> None:
+    root = tmp_path / "project"
+    shutil.copytree(projects("binary"), root)
+    shutil.copytree(root / "models", root / "models-b")
+    (root / "traffic.yaml").write_text("challengers:\n  - {name: b, models: models-b, share: 0.5}\n")
+    serving = load_serving(root, root / "models", client())
+
+    def nothing(data: Any) -> np.ndarray:
+        return np.full((length(data), 2), np.nan)
+
+    for contender in (serving.router.champion, serving.router.shares[0][1]):
+        contender.answers.package = replace(contender.answers.package, score=nothing)
+    refused = refusal(serving, serving.package.examples[:1])
+    assert refused.status == 422
+    serving.close()
 
 
 def test_every_prediction_has_a_name_of_its_own(servings: Servings) -> None:

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.data.columns import Columns, length
+from assay.data.columns import Columns, length, take
 from assay.serve.metrics import Metrics
 from assay.serve.package import Package, load_package
-from assay.serve.traffic import MOST_FAILURES, WARM_UP, Router
+from assay.serve.traffic import MOST_FAILURES, MUCH_SLOWER, WARM_UP, Router
 from serve.conftest import client
 
 Projects = Callable[..., Path]
@@ -149,6 +149,44 @@ def test_a_challenger_that_is_much_slower_is_left_out(project: Path, router: Rou
         router.scores(router.champion, data)
         router.scores(router.shares[0][1], data)
     assert not router.shares[0][1].healthy
+
+
+def test_a_challenger_that_is_as_fast_stays_though_the_champion_gets_more_rows_at_a_time(
+    project: Path, router: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say(project, SHARE.format(share=0.1))
+    router.refresh()
+    challenger = router.shares[0][1]
+    now = 0.0
+
+    def takes(rows: Columns) -> np.ndarray:
+        nonlocal now
+        # As it is with small models: the call takes longer than its rows.
+        now += 1e-5 + length(rows) * 1e-7
+        return np.full((length(rows), 2), 0.5)
+
+    monkeypatch.setattr("assay.serve.traffic.time.perf_counter", lambda: now)
+    for contender in (router.champion, challenger):
+        contender.answers.package = replace(contender.answers.package, score=takes)
+    many = router.champion.answers.package.background
+    for _ in range(2 * WARM_UP):
+        router.scores(router.champion, many)
+        router.scores(challenger, take(many, np.array([0])))
+    assert length(many) > MUCH_SLOWER
+    assert challenger.healthy
+
+
+def test_rows_of_several_requests_that_a_challenger_fails_are_for_whoever_asks_to_part(
+    project: Path, router: Router
+) -> None:
+    say(project, SHARE.format(share=1.0))
+    router.refresh()
+    spoilt(router, fails)
+    challenger = router.shares[0][1]
+    for _ in range(2 * MOST_FAILURES):
+        with pytest.raises(RuntimeError):
+            router.scores(challenger, router.champion.answers.package.background, alone=False)
+    assert challenger.healthy
 
 
 @given(keys=st.lists(st.binary(min_size=1, max_size=20), min_size=1, max_size=20))

@@ -9,13 +9,12 @@ from assay.contract.spec import CONTRACT, Contract, load_contract
 from assay.errors import InputError
 from assay.gates.contract import differences
 from assay.gates.untouched import is_outside
-from assay.history import changed_lines, file_at, tags
+from assay.history import VERSION, changed_lines, file_at, last_release
 from assay.identity import LOCK
 from assay.pipeline import locked_stages
 
 REGISTRY = "ghcr.io"
 FIRST = "v1.0.0"
-VERSION = r"v\d+\.\d+\.\d+"
 # What makes another model, in dvc.lock: the data, and what became of it.
 MODEL = ("data", "build/model")
 
@@ -26,7 +25,7 @@ def version() -> str | None:
     MAJOR: contract.yaml says otherwise of the data, so that who asks the service may have to ask otherwise. MINOR:
     another model, of other data, parameters or code. PATCH: neither.
     """
-    before = next((tag for tag in tags() if re.fullmatch(VERSION, tag)), None)
+    before = last_release()
     if before is None:
         return FIRST
     if all(is_outside(path) for path, _, _ in changed_lines(before)):

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from assay.artifacts import MODELS
+from assay.artifacts import METRICS, MODELS
 from assay.config import Frozen
 from assay.contract.spec import CONTRACT
 from assay.errors import InputError
@@ -90,8 +90,21 @@ def identity(folder: Path) -> str:
 
 
 def is_same_service(champion: Path) -> bool:
-    """Say whether what is served from here is what is served from the champion's folder, to the last byte."""
-    return identity(Path()) == identity(champion)
+    """Say whether what is packed here, and what loads it, is what the champion's folder holds, to the last byte."""
+    here, there = _packed(Path()), _packed(champion)
+    return here == there and all(_same(path, champion / path) for path in here)
+
+
+def _packed(folder: Path) -> set[Path]:
+    """Return the files of a folder that bentofile.yaml packs, and those that load what is packed."""
+    trees = [path for tree in (Path("src"), MODELS) for path in (folder / tree).rglob("*") if path.is_file()]
+    made = {path.relative_to(folder) for path in trees if "__pycache__" not in path.parts}
+    locks = {path.relative_to(folder) for path in folder.glob("requirements/serve*.txt")}
+    return made | locks | {path for path in (*PACKED, LOCUSTFILE, METRICS) if (folder / path).exists()}
+
+
+def _same(mine: Path, other: Path) -> bool:
+    return mine.read_bytes() == other.read_bytes()
 
 
 def setting(limits: ServiceGate) -> str:

@@ -6,7 +6,7 @@ everything else (/livez, /readyz, /metrics, its OpenAPI page) is handed on.
 What is admitted is bounded by time, not by number. One turn of the event loop first reads every socket that has
 something, and then runs every request that is whole. Under overload a turn would last as long as all that wait need;
 so requests that are run after a turn has lasted `wait_ms` are refused, which costs little, and no accepted request
-waits for more than about two turns.
+waits for more than two or three turns.
 """
 
 import asyncio

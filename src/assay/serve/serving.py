@@ -86,7 +86,7 @@ class Serving:
         if kind == JSON:
             return JSON, self._answer(self._contender(call), [self._read(call)])[0]
         data = self._read_table(call.body, kind)
-        told, version = self._tell(self._contender(call), data, None)
+        told, version = self._tell(self._contender(call), data, None, alone=True)
         return kind, write_table(told, version, kind)
 
     async def predict_soon(self, call: Call) -> tuple[bytes, bytes]:
@@ -101,17 +101,19 @@ class Serving:
     def _answer(self, contender: Contender, asked: list[list[Values]]) -> list[bytes]:
         """Return the body of the answer to each of several requests."""
         rows = asked[0] if len(asked) == 1 else list(chain.from_iterable(asked))
-        told, version = self._tell(contender, self.rows.columns(rows), rows)
+        told, version = self._tell(contender, self.rows.columns(rows), rows, alone=len(asked) == 1)
         rest = iter(told)
         return [orjson.dumps({"predictions": list(islice(rest, len(one))), "model_version": version}) for one in asked]
 
-    def _tell(self, contender: Contender, data: Columns, rows: list[Values] | None) -> tuple[list[dict[str, Any]], str]:
+    def _tell(
+        self, contender: Contender, data: Columns, rows: list[Values] | None, *, alone: bool
+    ) -> tuple[list[dict[str, Any]], str]:
         """Return what is answered to each row, and the version that did; take it down."""
         router = self.router
-        contender, scores = router.scores(contender, data)
-        answers = contender.answers
-        warnings, columns = answers.warnings(data)
         try:
+            contender, scores = router.scores(contender, data, alone=alone)
+            answers = contender.answers
+            warnings, columns = answers.warnings(data)
             told = answers.told(scores, warnings)
         except ArithmeticError as error:
             raise Refused(422, str(error), reason="contract") from None

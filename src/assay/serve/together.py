@@ -1,4 +1,4 @@
-"""Rows that are asked for at the same time are scored at once.
+"""Micro-batching: rows that are asked for at the same time are scored at once.
 
 A call of numpy or of ONNX Runtime costs more than its work on one row. While one turn of the event loop handles what
 has arrived, rows are gathered, and answered when it ends: nobody waits for a row that is not there yet.
@@ -40,7 +40,8 @@ class Together(Generic[By, Given]):
     def _flush(self) -> None:
         waiting, self._waiting, self._rows = self._waiting, {}, 0
         for by, asked in waiting.items():
-            self._answer_all(by, [one for one in asked if not one[1].done()])
+            if wanted := [one for one in asked if not one[1].done()]:
+                self._answer_all(by, wanted)
 
     def _answer_all(self, by: By, asked: list[tuple[list[Given], "asyncio.Future[Any]"]]) -> None:
         try:

@@ -29,7 +29,7 @@ TRAFFIC = Path("traffic.yaml")
 # A challenger that fails so often in a row, or is so much slower than the champion, answers no more.
 MOST_FAILURES = 5
 MUCH_SLOWER = 5.0
-# Weight of the latest request in the mean of what a row takes.
+# Weight of the latest request in the mean of what a call and a row take.
 LATEST = 0.05
 WARM_UP = 50
 SHADOWS_WAITING = 100
@@ -76,18 +76,19 @@ class Contender:
         self.healthy = True
         self._failures = 0
         self._requests = 0
-        self.seconds_a_row = 0.0
+        # What a call takes, and what a row of it.
+        self.seconds = np.zeros(2)
 
     def scores(self, data: Columns) -> np.ndarray:
         """Return scores; raises for a model that fails, or gives no numbers."""
         started = time.perf_counter()
         found = self.answers.scores(data)
         if not np.isfinite(found).all():
-            raise ArithmeticError("an answer that is no number")
+            raise ArithmeticError("values so extreme that the model has no answer")
         self._failures = 0
         self._requests += 1
-        took = (time.perf_counter() - started) / length(data)
-        self.seconds_a_row += max(LATEST, 1 / self._requests) * (took - self.seconds_a_row)
+        took = time.perf_counter() - started
+        self.seconds += max(LATEST, 1 / self._requests) * (np.array([took, took / length(data)]) - self.seconds)
         return found
 
     def failed(self) -> None:
@@ -97,9 +98,9 @@ class Contender:
             self._leave_out("failed too often")
 
     def compare(self, champion: "Contender") -> None:
-        """Leave this one out if it is much slower."""
+        """Leave this one out if it is much slower, by call and by row: who is asked more often has more rows a call."""
         known = min(self._requests, champion._requests) >= WARM_UP
-        if known and self.seconds_a_row > MUCH_SLOWER * champion.seconds_a_row:
+        if known and (self.seconds > MUCH_SLOWER * champion.seconds).all():
             self._leave_out("is much slower than the champion")
 
     def _leave_out(self, reason: str) -> None:
@@ -181,14 +182,19 @@ class Router:
                 return contender if contender.healthy else self.champion
         return self.champion
 
-    def scores(self, contender: Contender, data: Columns) -> tuple[Contender, np.ndarray]:
-        """Return who answered after all, and the scores."""
+    def scores(self, contender: Contender, data: Columns, *, alone: bool = True) -> tuple[Contender, np.ndarray]:
+        """Return who answered after all, and the scores; raises for rows of several requests that a challenger fails.
+
+        Those are to be asked one by one, `alone`: then the champion answers what the challenger cannot.
+        """
         if contender is self.champion:
             return contender, contender.scores(data) if self.shares else contender.answers.scores(data)
         try:
             found = contender.scores(data)
         # Whatever is wrong with a challenger, the champion answers.
         except Exception as error:
+            if not alone:
+                raise
             self._failed(contender, error)
             return self.champion, self.champion.scores(data)
         contender.compare(self.champion)
