@@ -1,6 +1,7 @@
 """The verdict and the report in real clones, as a person gets them."""
 
 import json
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -67,6 +68,21 @@ def test_a_service_that_is_the_champion_s_is_not_loaded(brief: Project, tmp_path
     verdict = json.loads((project.root / "reports/verdict.json").read_text())
     assert "are the champion's, to the last byte" in outcome(verdict, "service")["reason"]
     assert not (project.root / "reports/loadtest.json").exists()
+
+
+def test_what_got_to_main_against_a_verdict_is_judged_again_until_it_is_released(brief: Project, tmp_path: Path):
+    project = brief.copy(tmp_path / "project")
+    project.ok("git", "tag", "v1.0.0")
+    before, stage, after = (project.root / "dvc.yaml").read_text().partition("  analyse:\n")
+    (project.root / "dvc.yaml").write_text(before + stage + re.sub(r" +- src/.*\n", "", after, count=1))
+    project.ok("assay", "repro")
+    project.ok("git", "commit", "--quiet", "--all", "--message", "A dependency less")
+    project.append("docs/data.md", "\nMore.\n")
+    project.ok("git", "commit", "--quiet", "--all", "--message", "A line more")
+    assert project.run("assay", "pr", "--base", "HEAD~1").returncode == PASSED
+    assert project.run("assay", "pr", "--base", "HEAD~1", "--since-release").returncode == HELD
+    verdict = json.loads((project.root / "reports/verdict.json").read_text())
+    assert "stage analyse lacks src/" in outcome(verdict, "lock")["reason"]
 
 
 def test_the_second_time_the_verdict_stands(judged_once: Project, tmp_path: Path):
