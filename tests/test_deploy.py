@@ -23,3 +23,9 @@ def test_what_is_no_address_is_refused(listen: str) -> None:
 )
 def test_it_is_asked_where_clients_ask(listen: str, url: str) -> None:
     assert Machine("docker", listen, NGINX, 120).url() == url
+
+
+def test_machines_at_neighbouring_ports_share_no_container() -> None:
+    machines = [Machine("docker", f"127.0.0.1:{port}", NGINX, 120) for port in (3000, 3001, 3002)]
+    names = [name for machine in machines for name in (machine.proxy, machine.place(0), machine.place(1))]
+    assert len(set(names)) == len(names)
