@@ -1,10 +1,11 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from assay.errors import InputError
-from assay.load.data import identity, read_loadtest, setting, unfit
+from assay.load.data import identity, is_same_service, read_loadtest, setting, unfit
 from judged import params
 from loads import loadtest, side
 
@@ -47,6 +48,27 @@ def test_what_is_not_served_does_not(project: Path, name: str):
     (project / name).write_text("C = 1\n")
     assert identity(project) == before
     assert identity(Path()) == before
+
+
+PACKED_TOO = ("src/assay/serve/page.html", "models/extra/words.bin", "metrics.json", "requirements/serve-sklearn.txt")
+
+
+@pytest.mark.parametrize("name", [*(name for name in FILES if name != "docs/page.md"), *PACKED_TOO])
+@pytest.mark.parametrize("change", ["# More\n", None])
+def test_a_service_is_the_same_only_where_all_that_is_packed_is(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, name: str, change: str | None
+):
+    for one in PACKED_TOO:
+        (project / one).parent.mkdir(parents=True, exist_ok=True)
+        (project / one).write_text("{}")
+    champion = shutil.copytree(project, tmp_path_factory.mktemp("champion") / "folder")
+    (project / "docs/page.md").write_text("# Another\n")
+    assert is_same_service(champion)
+    if change is None:
+        (project / name).unlink()
+    else:
+        (project / name).write_text(change)
+    assert not is_same_service(champion)
 
 
 def test_a_load_test_belongs_to_a_service_a_champion_and_a_setting(project: Path):
