@@ -52,8 +52,8 @@ class Scheduling(LoadScopeScheduling):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    # Half of what the tests take is waiting, for servers to start and for those to answer that never do.
-    return 2 * (os.cpu_count() or 1)
+    # A third of what the tests take is waiting, for servers to start and for those to answer that never do.
+    return max(2, 3 * (os.cpu_count() or 1) // 2)
 
 
 @pytest.hookimpl(optionalhook=True)
