@@ -25,7 +25,7 @@ from assay.serve.package import Package, load_package
 from assay.serve.refusal import Refused
 from assay.serve.rows import Rows, Values
 from assay.serve.tables import ARROW, write_table
-from assay.serve.together import MOST, Together
+from assay.serve.together import Together
 from assay.serve.traffic import Contender, Router
 
 JSON = b"application/json"
@@ -90,13 +90,11 @@ class Serving:
         return kind, write_table(told, version, kind)
 
     async def predict_soon(self, call: Call) -> tuple[bytes, bytes]:
-        """Answer as `predict` does, few rows together with those of others."""
+        """Answer as `predict` does, rows together with those of others."""
         if _kind(call) != JSON:
             return self.predict(call)
-        rows, contender = self._read(call), self._contender(call)
-        return JSON, self._answer(contender, [rows])[0] if len(rows) > MOST else await self._together.ask(
-            contender, rows
-        )
+        rows = self._read(call)
+        return JSON, await self._together.ask(self._contender(call), rows)
 
     def _answer(self, contender: Contender, asked: list[list[Values]]) -> list[bytes]:
         """Return the body of the answer to each of several requests."""
