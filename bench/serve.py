@@ -260,22 +260,21 @@ def cpu(process: psutil.Process) -> float:
     return total
 
 
+def memory(process: psutil.Process) -> int:
+    """Return the bytes that a process and all below it hold."""
+    return sum(int(one.memory_info().rss) for one in [process, *process.children(recursive=True)])
+
+
+def wrk(peer: Peer, script: Path, seconds: int, connections: int) -> list[str]:
+    """Return the command that loads a server."""
+    how = ("-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "30s")
+    return ["wrk", *how, "-s", str(script), peer.url]
+
+
 def load(peer: Peer, process: psutil.Process, script: Path, seconds: int, connections: int) -> dict[str, float]:
     """Load a server with wrk; return requests a second, milliseconds of the 99th percentile, CPU us a request."""
     before = cpu(process)
-    command = [
-        "wrk",
-        "-t1",
-        f"-c{connections}",
-        f"-d{seconds}s",
-        "--latency",
-        "--timeout",
-        "30s",
-        "-s",
-        str(script),
-        peer.url,
-    ]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(wrk(peer, script, seconds, connections), capture_output=True, text=True, check=True).stdout
     spent = cpu(process) - before
     number = int(re.search(r"(\d+) requests in", said)[1])  # type: ignore[index]
     if "Non-2xx" in said or "Socket errors" in said or not number:
@@ -292,20 +291,20 @@ def load(peer: Peer, process: psutil.Process, script: Path, seconds: int, connec
 def overload(peer: Peer, process: psutil.Process, folder: Path, body: Path, rate: float, seconds: int) -> str:
     """Ask for three times what a server can do, and say what becomes of others who ask meanwhile."""
     pause = round(1000 * CROWD / (3 * rate))
-    paced = script(folder, f"crowd-{peer.key}", body.read_bytes(), pause=pause)
-    command = ["wrk", "-t1", f"-c{CROWD}", f"-d{seconds}s", "--timeout", "30s", "-s", str(paced), peer.url]
-    before = sum(one.memory_info().rss for one in [process, *process.children(recursive=True)])
-    crowd = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    content = body.read_bytes()
+    paced = script(folder, f"crowd-{peer.key}", content, pause=pause)
+    before = memory(process)
+    crowd = subprocess.Popen(wrk(peer, paced, seconds, CROWD), stdout=subprocess.PIPE, text=True)
     accepted, refused = [], 0
     with httpx.Client(timeout=60) as client:
         while crowd.poll() is None:
             started = time.perf_counter()
-            response = client.post(peer.url, content=body.read_bytes(), headers={"content-type": "application/json"})
+            response = client.post(peer.url, content=content, headers={"content-type": "application/json"})
             if response.status_code == 200:
                 accepted.append(1000 * (time.perf_counter() - started))
             else:
                 refused += 1
-    after = sum(one.memory_info().rss for one in [process, *process.children(recursive=True)])
+    after = memory(process)
     said = crowd.communicate()[0]
     total = int(re.search(r"(\d+) requests in", said)[1])  # type: ignore[index]
     wrong = int(found[1]) if (found := re.search(r"Non-2xx or 3xx responses: (\d+)", said)) else 0
