@@ -112,6 +112,12 @@ ODD = {
     "row numbers without a name": with_lines(
         lambda lines: ["," + lines[0], *(f"{i},{line}" for i, line in enumerate(lines[1:]))]
     ),
+    "an index of pandas, of rows in another order": with_lines(
+        lambda lines: ["," + lines[0], *(f"{(i * 7) % 61},{line}" for i, line in enumerate(lines[1:]))]
+    ),
+    "names of rows, as R writes them": with_lines(
+        lambda lines: ["," + lines[0], *(f"House {i * 7 % 61},{line}" for i, line in enumerate(lines[1:]))]
+    ),
     "spaces around cells": with_lines(lambda lines: [line.replace(",", " , ") for line in lines]),
     "columns aligned by spaces": with_lines(lambda lines: ["  " + line.replace(",", "    ") + " " for line in lines]),
     "everything in quotes": with_lines(lambda lines: ['"' + line.replace(",", '","') + '"' for line in lines]),
@@ -159,6 +165,10 @@ BAD = {
     "ragged": (TEXT.encode() + b"1,2,3\n" + TEXT.encode().split(b"\n", 1)[1], "row 62: 3 cells where the header has 5"),
     "a header twice": (TEXT.replace("town", "size", 1).encode(), "column 'size' is there twice"),
     "a header without a name": (TEXT.replace("town", "", 1).encode(), "column 2 has no name"),
+    "a first column of numbers without a name": (
+        ("," + TEXT).replace("\n", "\n1.5,").removesuffix("1.5,").encode(),
+        "column 1 has no name",
+    ),
     "mixed encodings": (
         TEXT.encode() + TEXT.encode("cp1252").split(b"\n", 1)[1],
         "mixed encodings; save the file as UTF-8",

@@ -168,6 +168,25 @@ def sides_of(made: Plan) -> np.ndarray:
     return np.array([[(labels[sides == side] == label).sum() for label in contract.classes] for side in range(3)])
 
 
+def test_rows_of_few_possible_values_are_told_apart_by_a_number_made_for_them():
+    """As in tables of passengers by class, age group and sex; by content a side would hold all rows that are alike."""
+    few = {name: RNG.integers(0, 2, ROWS).astype(bool) for name in ("one", "two", "three")}
+    made = infer(pa.table({**few, "row": LABEL}), "row", "mine")
+    assert made.contract["columns"]["row 2"] == {"kind": "id"}
+    assert "8 different rows at most" in made.reasons["row 2"]
+    table, violations = typed(made.table, checked(made.contract))
+    assert not violations
+    sides = assign(table, checked(made.contract), Prepare(test=0.25, validation=0.15, salt="assay"))
+    alike = [sides[np.all([few[name] for name in few], axis=0)], sides[~np.any([few[name] for name in few], axis=0)]]
+    assert all(set(side) == {0, 1, 2} for side in alike)
+
+
+def test_copies_of_rows_that_could_be_told_apart_stay_on_one_side():
+    once = pa.table({"x": X, "z": RNG.normal(size=ROWS).round(3), "answer": LABEL})
+    made = infer(pa.concat_tables([once] * 3), "answer", "mine")
+    assert [name for name, column in made.contract["columns"].items() if column["kind"] == "id"] == []
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_each_class_is_on_each_side_however_rare(seed):
     target = np.random.default_rng(seed).permutation(np.array(["rare"] * 8 + ["a", "b"] * (ROWS // 2 - 4)))

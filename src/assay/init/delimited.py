@@ -19,6 +19,8 @@ SEPARATORS = ",;\t|"
 SAMPLE_BYTES = 1 << 20
 SAMPLE_ROWS = 1000
 MOST_COLUMNS = 2000
+# A longer text is something that is said of a row, not its name.
+LONGEST_ROW_NAME = 40
 # What stands for missing in a cell of any kind; further words are looked for column by column.
 MISSING = (
     *("", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "NULL", "null", "NaT", "<NA>", "#N/A", "#NA", "N.A.", "n.a."),
@@ -322,23 +324,22 @@ def _without_nameless(table: pa.Table, source: str) -> tuple[pa.Table, list[str]
         values, place = table[name], int(name[1:]) + 1
         if values.null_count == len(values):
             notes.append(f"column {place} has neither a name nor a value: left out")
-        elif place == 1 and counts_rows(values):
-            notes.append("the first column has no name and counts the rows: left out")
+        elif place == 1 and _is_index(values):
+            notes.append("the first column has no name and another value in every row: an index, left out")
         else:
             raise InputError(f"{source}: column {place} has no name; give it one in the header")
         table = table.drop_columns([name])
     return table, notes
 
 
-def counts_rows(values: pa.ChunkedArray) -> bool:
-    """Say whether whole numbers go up by one from row to row, as row numbers do."""
-    if not pa.types.is_integer(values.type) or values.null_count or len(values) < 3:
+def _is_index(values: pa.ChunkedArray) -> bool:
+    """Say whether a first column without a name is what pandas and R write there: whole numbers or names of rows."""
+    if pa.types.is_string(values.type):
+        if pc.max(pc.utf8_length(values)).as_py() > LONGEST_ROW_NAME:
+            return False
+    elif not pa.types.is_integer(values.type):
         return False
-    first, last = values[0].as_py(), values[len(values) - 1].as_py()
-    if last - first != len(values) - 1:
-        return False
-    numbers = values.to_numpy()
-    return bool((numbers[1:] - numbers[:-1] == 1).all())
+    return not values.null_count and pc.count_distinct(values).as_py() == len(values)
 
 
 def _ends_inside_quotes(content: bytes, separator: str) -> bool:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from assay.data.reading import typed
 from assay.data.split import assign, row_keys
 from assay.errors import InputError
 from assay.init.clean import Cleaned, clean
-from assay.init.delimited import counts_rows
 from assay.init.suspects import after_the_fact, alone, missing_alone, parts_of_sum
 from assay.params import Prepare
 
@@ -235,6 +235,8 @@ def infer(table: pa.Table, target: str, name: str, *, keep: Iterable[str] = (), 
     _refuse_copies(columns, goal)
     suspects = _ignore_suspects(columns, goal, target, task, set(keep), findings)
     split, why_split = _split(columns, len(goal), findings)
+    if split["by"] == "hash":
+        _tell_apart(columns, len(goal), target)
     contract = _contract(name, target_section, task, columns, split, cleaned)
     data = _table(columns, goal, target)
     params, why_params = _params(data, contract, findings)
@@ -397,7 +399,7 @@ def _describe_number(column: _Column, rows: int) -> None:
     values, words = column.values, column.words
     whole = pa.types.is_integer(values.type)
     low, high = pc.min_max(values).as_py().values()
-    if counts_rows(values) or (whole and words & ROW_NUMBERS and column.distinct == rows):
+    if _counts_rows(values) or (whole and words & ROW_NUMBERS and column.distinct == rows):
         return _ignore(column, "a row number: it says where a row stands in the file, and nothing of the row")
     if whole and words & IDS:
         return _describe_id(column, rows)
@@ -422,6 +424,17 @@ def _describe_number(column: _Column, rows: int) -> None:
         column.decided["unit"] = column.unit
     column.decided["range"] = [low, high]
     return None
+
+
+def _counts_rows(values: pa.ChunkedArray) -> bool:
+    """Say whether whole numbers go up by one from row to row, as row numbers do."""
+    if not pa.types.is_integer(values.type) or values.null_count or len(values) < 3:
+        return False
+    first, last = values[0].as_py(), values[len(values) - 1].as_py()
+    if last - first != len(values) - 1:
+        return False
+    numbers = values.to_numpy()
+    return bool((numbers[1:] - numbers[:-1] == 1).all())
 
 
 def _natural_range(column: _Column, low: float, high: float) -> tuple[int, int] | None:
@@ -626,6 +639,23 @@ def _split(columns: Sequence[_Column], rows: int, findings: list[Finding]) -> tu
         findings.append(Finding(1, best.name, "the split keeps all rows of one of these on one side"))
         return {"by": "group", "column": best.name}, f"{best.distinct} of {best.name} have several rows each"
     return {"by": "hash"}, "no time and no group that rows belong to"
+
+
+def _tell_apart(columns: list[_Column], rows: int, target: str) -> None:
+    """Give rows a number as their id where they are alike because there is little to say of one, not by repetition.
+
+    By hash rows that are alike in all of their features share a side. Of three features of two values each there are
+    eight rows, and a model that never saw one of them would be judged on it.
+    """
+    features = [column for column in columns if column.kind not in ("id", "ignored")]
+    possible = math.prod(column.distinct + (column.values.null_count > 0) for column in features)
+    if possible >= rows or any(column.kind == "id" for column in columns):
+        return
+    taken = {target, *(column.name for column in columns)}
+    name = next(name for name in chain(["row"], (f"row {n}" for n in count(2))) if name not in taken)
+    numbers = pa.chunked_array([pa.array(np.arange(1, rows + 1))])
+    reason = f"made here: with {possible} different rows at most, their features do not tell {rows} apart"
+    columns.append(_Column(name, numbers, None, rows, {"kind": "id"}, reason))
 
 
 def _in_order(values: pa.ChunkedArray) -> float:
