@@ -101,6 +101,20 @@ def test_parts_of_a_sum_that_is_the_target_are_left_out():
     assert "x" not in made.suspects
 
 
+def test_so_are_those_whose_mean_is_the_target_rounded():
+    low, room = RNG.uniform(5, 40, ROWS).round(1), RNG.uniform(1, 30, ROWS).round(1)
+    made = plan({"lowest": low, "highest": low + room}, (low + room / 2).round(1))
+    assert sorted(made.suspects) == ["highest", "lowest"]
+
+
+def test_a_good_linear_model_is_no_leak():
+    one, two = RNG.uniform(0, 100, ROWS).round(), RNG.uniform(0, 100, ROWS).round()
+    assert not plan({"one": one, "two": two}, (one + two + RNG.normal(0, 3, ROWS)).round()).suspects
+    few = RNG.integers(0, 4, ROWS), RNG.integers(0, 4, ROWS)
+    noise = RNG.uniform(-0.9, 0.9, ROWS)
+    assert not plan({"one": few[0], "two": few[1]}, (few[0] + few[1] + noise).round(), task="regression").suspects
+
+
 def test_a_column_that_is_there_only_afterwards_is_left_out():
     body = [float(i % 17) if label == "yes" else None for i, label in enumerate(LABEL)]
     assert plan({"body": body}).suspects == ["body"]

@@ -12,6 +12,8 @@ SURE = 0.98
 SURE_OF_MISSING = 0.6
 # How closely a sum has to meet the target to be no accident.
 EXACT = 1e-6
+# Of the spread of the target: a unit to which it may have been rounded.
+FINE = 0.05
 AFTERWARDS = {
     *(
         "outcome result resolution resolved closed cancelled canceled settled settlement refund refunded paid payout"
@@ -34,7 +36,7 @@ def missing_alone(values: pa.ChunkedArray, target: pa.ChunkedArray, is_number: b
 
 
 def parts_of_sum(numbers: Mapping[str, pa.ChunkedArray], target: pa.ChunkedArray) -> list[str]:
-    """Return the columns of a linear combination that gives the target exactly, or none; by least squares."""
+    """Return the columns of a linear combination that gives the target, rounded as it is, or none; by least squares."""
     if len(numbers) < 2:
         return []
     matrix = np.column_stack(
@@ -49,10 +51,14 @@ def parts_of_sum(numbers: Mapping[str, pa.ChunkedArray], target: pa.ChunkedArray
     scaled = (matrix[:, usable] - matrix[:, usable].mean(axis=0)) / scale[usable]
     found, *_ = np.linalg.lstsq(scaled, goal - goal.mean(), rcond=None)
     rest = goal - goal.mean() - scaled @ found
-    if float(np.abs(rest).max()) > EXACT * max(spread, float(np.abs(goal).max())):
+    exact = EXACT * max(spread, float(np.abs(goal).max()))
+    unit = next((10.0**-digits for digits in range(4) if np.abs(goal - goal.round(digits)).max() <= exact), 0.0)
+    # To within a coarse unit many a good model comes, by right.
+    near = max(exact, unit if unit < FINE * spread else 0.0)
+    if float(np.abs(rest).max()) > near:
         return []
     names = [name for name, there in zip(numbers, usable, strict=True) if there]
-    return [name for name, weight in zip(names, found, strict=True) if abs(weight) > 1e-3 * spread]
+    return [name for name, weight in zip(names, found, strict=True) if abs(weight) > max(1e-3 * spread, near)]
 
 
 def after_the_fact(words: Sequence[str]) -> bool:
