@@ -103,6 +103,16 @@ def test_a_copy_is_found_in_a_sorted_file() -> None:
     assert look("binary", label * 1.0, target=["yes" if one else "no" for one in label]).verdict == "REJECT"
 
 
+@pytest.mark.parametrize("others", [{}, {"noise": NUMBER}])
+def test_the_time_that_rows_are_split_by_may_say_all_of_a_series_that_grows(others: dict[str, Any]) -> None:
+    days = np.datetime64("2020-01-01", "us") + np.arange(N) * np.timedelta64(1, "D")
+    table = pa.table({"day": days, "noise": NOISE, "sick": np.arange(N) + NOISE}).select(["day", *others, "sick"])
+    columns = {"day": {"kind": "time"}, **others}
+    by_time = small(columns, "regression", split={"by": "time", "column": "day"})
+    assert leakage(table, by_time, LIMITS).verdict == "PROMOTE"
+    assert leakage(table, small(columns, "regression"), LIMITS).verdict == "REJECT"
+
+
 def test_whether_a_value_is_missing_may_give_the_target_away() -> None:
     values = pa.array([None if one else 1.0 + noise for one, noise in zip(LABEL, NOISE, strict=True)])
     assert look("binary", values).verdict == "REJECT"

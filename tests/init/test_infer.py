@@ -83,6 +83,20 @@ def test_a_column_that_repeats_another_is_ignored_and_the_ordered_one_stays():
     assert "equal to 'x'" in columns["copy"]["reason"]
 
 
+def test_measurements_that_hardly_ever_repeat_are_not_one_to_one_but_those_in_two_units_are():
+    celsius, other = RNG.normal(15, 8, ROWS), RNG.normal(size=ROWS)
+    columns = plan({"celsius": celsius, "other": other, "fahrenheit": 32 + 1.8 * celsius}).contract["columns"]
+    assert [columns[name]["kind"] for name in ("celsius", "other")] == ["number", "number"]
+    assert "one to one with 'celsius'" in columns["fahrenheit"]["reason"]
+
+
+def test_a_series_that_grows_is_learnt_from_its_time():
+    days = [datetime.date(2020, 1, 1) + datetime.timedelta(days=i) for i in range(ROWS)]
+    made = infer(pa.table({"day": days, "stock": np.arange(ROWS) + RNG.normal(size=ROWS)}), "stock", "mine")
+    assert made.contract["split"] == {"by": "time", "column": "day"}
+    assert made.suspects == []
+
+
 def test_a_copy_of_the_target_is_left_out_unless_it_is_to_be_kept():
     made = plan({"verdict": np.where(LABEL == "yes", 1.5, 2.5)})
     assert made.suspects == ["verdict"]

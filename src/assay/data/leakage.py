@@ -126,7 +126,8 @@ def leakage(table: pa.Table, contract: Contract, limits: Validate) -> Outcome:
 
     A feature's score is the share of the target's variance (regression) or Gini impurity (classes: Goodman and
     Kruskal's tau) that the rows with the nearest values explain, in a half of the rows that does not hold the row
-    itself; 1 is a copy. Up to 100,000 rows are looked at.
+    itself; 1 is a copy. Up to 100,000 rows are looked at. The time by which rows are split is passed by: between two
+    rows it may say all, and the rows that are asked for come after them.
     """
     # Shuffled, for a file may alternate cases and controls: every second row would then be of one class.
     sample = table.take(pa.array(np.random.default_rng(0).permutation(table.num_rows)[:SAMPLE]))
@@ -134,10 +135,10 @@ def leakage(table: pa.Table, contract: Contract, limits: Validate) -> Outcome:
     scores = {
         name: share_explained(values, wanted, len(contract.classes))
         for name, values in columns(sample, contract).items()
+        if not (contract.split.by == "time" and name == contract.split.column)
     }
     suspects = sorted((name for name in scores if scores[name] >= limits.leakage_score), key=lambda n: -scores[n])
     ids = [name for name in contract.features if _is_id_like(sample, name, contract, limits.id_like_share)]
-    top = max(scores, key=lambda name: scores[name])
     measured = {"scores": scores, "id_like": ids}
     limit = {"score": limits.leakage_score, "id_like_share": limits.id_like_share}
     if suspects:
@@ -147,6 +148,9 @@ def leakage(table: pa.Table, contract: Contract, limits: Validate) -> Outcome:
     if ids:
         reason = f"takes another value in nearly every row, as an id does: {', '.join(ids)}"
         return Outcome("leakage", "HOLD", reason, measured, limit)
+    if not scores:
+        return Outcome("leakage", "PROMOTE", "there is no feature but the time of a row", measured, limit)
+    top = max(scores, key=lambda name: scores[name])
     reason = f"the single feature that says most is {top}, with {scores[top]:.3f} (limit {limits.leakage_score})"
     return Outcome("leakage", "PROMOTE", reason, measured, limit)
 

@@ -27,6 +27,8 @@ FEWEST_OF_A_CLASS = 8
 # Share of the rows below which a class is hardly ever answered.
 RARE = 0.1
 MOST_CLASSES = 100
+# Share of the rows of a file that come no earlier than the row before.
+IN_ORDER = 0.99
 SAMPLE = 20_000
 SAMPLE_OF_LEAKS = 10_000
 FEW_VALUES = 12
@@ -520,7 +522,7 @@ def _moments(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray | None:
 
 
 def _ignore_twins(columns: Sequence[_Column]) -> None:
-    """Ignore columns that say the same as another: equal in every row, or one to one."""
+    """Ignore columns that say the same as another: equal in every row, or one to one where that is no chance."""
     seen: dict[int, list[_Column]] = {}
     for column in columns:
         if column.kind in ("ignored", "time", "text") or column.distinct < 2:
@@ -546,12 +548,26 @@ def _one_to_one(one: _Column, other: _Column) -> bool:
         return False
     if one.values.null_count != other.values.null_count:
         return False
+    if 2 * one.distinct > len(one.values) - one.values.null_count:
+        # Where hardly a value comes twice any two columns are one to one.
+        return _are_alike(one, other)
     for some in (500, len(one.values)):
         first, second = (_codes(column.values.slice(0, some)) for column in (one, other))
         pairs = len(np.unique(first.astype(np.int64) * (int(second.max()) + 1) + second))
         if not pairs == len(np.unique(first)) == len(np.unique(second)):
             return False
     return True
+
+
+def _are_alike(one: _Column, other: _Column) -> bool:
+    """Say whether two columns are equal, or numbers of which one is the other in another unit."""
+    if one.values.type == other.values.type and one.values.equals(other.values):
+        return True
+    if not {one.kind, other.kind} <= {"integer", "number"}:
+        return False
+    first, second = (column.values.cast(pa.float64()).to_numpy() for column in (one, other))
+    known = ~np.isnan(first) & ~np.isnan(second)
+    return bool(abs(np.corrcoef(first[known], second[known])[0, 1]) > 1 - 1e-9)
 
 
 def _codes(values: pa.ChunkedArray) -> np.ndarray:
@@ -580,6 +596,9 @@ def _ignore_suspects(
     found: dict[str, str] = {}
     for column in usable:
         values = sample[column.name]
+        # What grows with time follows from when it was, and still nobody knows it beforehand.
+        if column.kind == "time" and task == "regression" and _in_order(column.values) > IN_ORDER:
+            continue
         if (share := alone(values, wanted, is_number=task == "regression")) is not None:
             found[column.name] = f"alone gives {share:.1%} of the target away"
         elif values.null_count and (share := missing_alone(values, wanted, task == "regression")) is not None:
@@ -618,7 +637,9 @@ def _split(columns: Sequence[_Column], rows: int, findings: list[Finding]) -> tu
         if c.kind == "time" and not c.values.null_count and not c.words & OTHER_TIMES and c.distinct >= 20
     ]
     ordered = {c.name: _in_order(c.values) for c in times}
-    times = [c for c in times if ordered[c.name] > 0.99 or any(w in EVENT_TIMES or w.endswith("date") for w in c.words)]
+    times = [
+        c for c in times if ordered[c.name] > IN_ORDER or any(w in EVENT_TIMES or w.endswith("date") for w in c.words)
+    ]
     groups = [
         c
         for c in columns
