@@ -170,7 +170,8 @@ def test_rows_with_a_time_are_split_by_it_and_those_of_one_patient_stay_together
     assert plan({"date": days}).contract["split"] == {"by": "time", "column": "date"}
     births = RNG.permutation(np.array(days, dtype="datetime64[D]"))
     assert plan({"date_of_birth": births}).contract["split"] == {"by": "hash"}
-    assert plan({"patient_id": RNG.integers(0, 80, ROWS)}).contract["split"] == {"by": "group", "column": "patient_id"}
+    for name in ("patient_id", "PatientID", "patientid", "custid"):
+        assert plan({name: RNG.integers(0, 80, ROWS)}).contract["split"] == {"by": "group", "column": name}
 
 
 def test_sensitive_columns_are_found_by_name_and_by_content():

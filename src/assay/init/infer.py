@@ -56,6 +56,14 @@ UNITS_OF_GROUPS = (
     "patient subject customer user client person member account household family driver passenger student employee "
     "session device machine engine animal player borrower respondent participant donor visitor worker citizen"
 ).split()
+# Names that are written as one word, and the words that they are of.
+JOINED = {f"{unit}id": (unit, "id") for unit in UNITS_OF_GROUPS} | {
+    "custid": ("customer", "id"),
+    "hid": ("household", "id"),
+    "hhid": ("household", "id"),
+    "pid": ("person", "id"),
+    "uid": ("user", "id"),
+}
 PERSONAL = {
     "name",
     "surname",
@@ -209,7 +217,8 @@ class _Column:
 
 def words_of(name: str) -> list[str]:
     """Return the words that a column name is made of, in lower case."""
-    return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", name)]
+    words = (word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", name))
+    return [part for word in words for part in JOINED.get(word, (word,))]
 
 
 def infer(table: pa.Table, target: str, name: str, *, keep: Iterable[str] = (), task: Task | None = None) -> Plan:
