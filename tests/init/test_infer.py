@@ -88,6 +88,9 @@ def test_measurements_that_hardly_ever_repeat_are_not_one_to_one_but_those_in_tw
     columns = plan({"celsius": celsius, "other": other, "fahrenheit": 32 + 1.8 * celsius}).contract["columns"]
     assert [columns[name]["kind"] for name in ("celsius", "other")] == ["number", "number"]
     assert "one to one with 'celsius'" in columns["fahrenheit"]["reason"]
+    many = {name: RNG.normal(size=50_000) for name in ("one", "two")}
+    made = infer(pa.table({**many, "answer": np.resize(LABEL, 50_000)}), "answer", "mine")
+    assert {column["kind"] for column in made.contract["columns"].values()} == {"number"}
 
 
 def test_a_series_that_grows_is_learnt_from_its_time():

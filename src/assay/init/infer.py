@@ -557,7 +557,8 @@ def _one_to_one(one: _Column, other: _Column) -> bool:
         return False
     if one.values.null_count != other.values.null_count:
         return False
-    if 2 * one.distinct > len(one.values) - one.values.null_count:
+    there = 1 - one.values.null_count / len(one.values)
+    if 2 * one.distinct > there * min(len(one.values), SAMPLE):
         # Where hardly a value comes twice any two columns are one to one.
         return _are_alike(one, other)
     for some in (500, len(one.values)):
