@@ -206,6 +206,30 @@ def test_a_source_that_cannot_be_had_is_named(tmp_path, name):
     assert "\n" not in str(caught.value)
 
 
+def test_quotation_marks_in_messages_are_a_part_of_what_is_said(tmp_path):
+    """As in a list of text messages: no header, tabs, and quotation marks that begin a cell and do not end it."""
+    path = tmp_path / "messages.tsv"
+    said = ['"Soon" was an hour ago', "See you", '"Where are you', "it's 6\" long", "Win \u00a31000 now"] * 4
+    path.write_text("".join(f"{'spam' if 'Win' in text else 'ham'}\t{text}\n" for text in said))
+    table, notes = read(Asked(str(path), "column_1"))
+    assert table["column_2"].to_pylist() == said
+    assert "no header: the columns are called column_1 to column_2" in notes
+
+
+def test_quoted_cells_of_tabs_are_unquoted(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text("price\tsaid\n" + '1\t"a ""good"" one"\n2\t"none"\n' * 3)
+    assert read(Asked(str(path), "price"))[0]["said"].to_pylist() == ['a "good" one', "none"] * 3
+
+
+def test_columns_aligned_by_spaces_may_hold_quoted_words(tmp_path):
+    path = tmp_path / "cars.data"
+    path.write_text('18.0   8   307.0\t"chevrolet chevelle malibu"\n15.0   8   ?   \t"buick skylark"\n' * 3)
+    table, _ = read(Asked(str(path), "column_1"))
+    assert table["column_4"].to_pylist() == ["chevrolet chevelle malibu", "buick skylark"] * 3
+    assert table["column_3"].to_pylist()[:2] == [307.0, None]
+
+
 def test_of_several_tables_or_files_one_has_to_be_named(tmp_path):
     path = tmp_path / "a.db"
     to_sqlite(path)

@@ -168,6 +168,12 @@ def test_the_positive_class_is_the_one_whose_word_says_so_or_the_rarer():
     assert plan({}, rare).contract["target"]["positive"] == "cat"
 
 
+@pytest.mark.parametrize(("other", "positive"), [("0", "1"), ("-1", "1"), ("2", "2")])
+def test_one_is_positive_beside_nothing_and_no_more_than_two_is(other, positive):
+    made = plan({}, np.where(np.arange(ROWS) % 10 == 0, other, "1"))
+    assert made.contract["target"]["positive"] == positive
+
+
 def test_rows_with_a_time_are_split_by_it_and_those_of_one_patient_stay_together():
     days = [datetime.date(2020, 1, 1) + datetime.timedelta(days=i) for i in range(ROWS)]
     assert plan({"date": days}).contract["split"] == {"by": "time", "column": "date"}

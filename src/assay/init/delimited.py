@@ -8,6 +8,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,6 +28,8 @@ MISSING = (
     *("?", "-", "--", ".", "\\N", "#VALUE!", "#DIV/0!", "#REF!", "#NUM!"),
 )
 NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?([eE][-+]?\d+)?")
+# Between columns that are aligned, and what is in quotes, which stays.
+SPACES = re.compile(rb'("[^"\n]*")|[ \t]+')
 # A file that holds both is no text of one encoding.
 VALID_NON_ASCII = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 # Bytes that cp1252 leaves undefined.
@@ -35,7 +38,10 @@ NOT_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 
 @dataclass(frozen=True)
 class Dialect:
-    """How the text is laid out: `skip` lines come before the first row, which is the header if `names` came from it."""
+    """How the text is laid out: `skip` lines come before the first row, which is the header if `names` came from it.
+
+    Where it is not `quoted`, a quotation mark is a character as any other.
+    """
 
     separator: str
     names: tuple[str, ...]
@@ -44,6 +50,7 @@ class Dialect:
     decimal: str
     as_text: tuple[str, ...]
     missing: frozenset[str]
+    quoted: bool
 
 
 def read_delimited(
@@ -59,7 +66,7 @@ def read_delimited(
     content, notes = _as_utf8(raw, source, encoding)
     if _is_aligned(content):
         notes.append("columns are separated by spaces")
-        content = re.sub(rb"[ \t]+", b"\t", re.sub(rb"(?m)^[ \t]+|[ \t\r]+$", b"", content))
+        content = SPACES.sub(lambda found: found[1] or b"\t", re.sub(rb"(?m)^[ \t]+|[ \t\r]+$", b"", content))
     dialect = sniff(content, source, target)
     if dialect.separator != "," and "columns are separated by spaces" not in notes:
         notes.append(f"columns are separated by {_NAMES[dialect.separator]}")
@@ -69,7 +76,7 @@ def read_delimited(
         notes.append(f"no header: the columns are called {dialect.names[0]} to {dialect.names[-1]}")
     if dialect.skip > dialect.has_header:
         notes.append("lines before the table were left out")
-    quoted = b'"' in content
+    quoted = dialect.quoted and b'"' in content
     if quoted and content.count(b'"') % 2 and _ends_inside_quotes(content, dialect.separator):
         raise InputError(f"{source}: the file ends inside a quoted cell, so a part of it is lost")
     sample = _sample(content, quoted=quoted)
@@ -120,6 +127,9 @@ def _as_utf8(content: bytes, source: str, encoding: str | None) -> tuple[bytes, 
 def _is_aligned(content: bytes) -> bool:
     """Say whether columns are separated by runs of spaces: no other separator, and as many words in every line."""
     lines = [line for line in content[:SAMPLE_BYTES].split(b"\n")[:SAMPLE_ROWS] if line.strip()]
+    if b'"' in content:
+        # What is in quotes is one word, whatever it holds.
+        lines = [re.sub(rb'"[^"]*"', b"quoted", line) for line in lines]
     if len(lines) < 3 or any(mark in line for line in lines for mark in b',;|"'):
         return False
     return (
@@ -146,7 +156,8 @@ def sniff(content: bytes, source: str, target: str) -> Dialect:
     text = head.decode(errors="ignore")
     if not text.strip():
         raise InputError(f"{source}: the file is empty")
-    parsed = {separator: _rows(text, separator) for separator in SEPARATORS}
+    quoted = {separator: separator != "\t" or not _quotes_are_text(text) for separator in SEPARATORS}
+    parsed = {separator: _rows(text, separator, quoted=quoted[separator]) for separator in SEPARATORS}
 
     def quality(separator: str) -> float:
         rows = parsed[separator]
@@ -169,7 +180,7 @@ def sniff(content: bytes, source: str, target: str) -> Dialect:
         raise InputError(f"{source}: there is one column only; is it a table separated by , ; | or tabs?")
     below = rows[start + 1 : start + 1 + SAMPLE_ROWS]
     has_header = target in first or _looks_like_header(first, below)
-    skip = _lines_before(text, separator, start)
+    skip = _lines_before(text, separator, start, quoted=quoted[separator])
     if len(first) == width - 1 and has_header and all(len(row) == width and not row[-1] for row in below):
         # Each row ends in a separator, and the header does not.
         first.append("")
@@ -184,13 +195,27 @@ def sniff(content: bytes, source: str, target: str) -> Dialect:
         "," if separator != "," and _decimal_comma(columns) else ".",
         tuple(name for name, values in zip(names, columns, strict=True) if any(map(_is_code, values))),
         frozenset(MISSING),
+        quoted[separator],
     )
 
 
-def _rows(text: str, separator: str) -> list[list[str]]:
+def _quotes_are_text(text: str) -> bool:
+    """Say whether quotation marks belong to what is said, as in messages that people wrote: tabs alone make a table."""
+    lines = [line.rstrip("\r").split("\t") for line in text.split("\n") if line.strip()]
+    if len({len(line) for line in lines}) > 1:
+        return False
+    return any(cell.startswith('"') and not re.fullmatch(r'"([^"]|"")*"', cell) for line in lines for cell in line)
+
+
+def _reader(text: str, separator: str, *, quoted: bool) -> Any:
+    quoting: Any = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    return csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, quoting=quoting)
+
+
+def _rows(text: str, separator: str, *, quoted: bool) -> list[list[str]]:
     rows: list[list[str]] = []
     try:
-        for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True):
+        for row in _reader(text, separator, quoted=quoted):
             if row and any(cell.strip() for cell in row):
                 rows.append(row)
             if len(rows) > SAMPLE_ROWS + 50:
@@ -200,9 +225,9 @@ def _rows(text: str, separator: str) -> list[list[str]]:
     return rows or [[text.strip()]]
 
 
-def _lines_before(text: str, separator: str, row: int) -> int:
+def _lines_before(text: str, separator: str, row: int, *, quoted: bool) -> int:
     """Return the number of lines that come before a row, counting rows that are not empty from 0."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
+    reader = _reader(text, separator, quoted=quoted)
     before = seen = 0
     for cells in reader:
         if cells and any(cell.strip() for cell in cells):
@@ -214,8 +239,12 @@ def _lines_before(text: str, separator: str, row: int) -> int:
 
 
 def _looks_like_header(first: list[str], below: list[list[str]]) -> bool:
-    """Say whether the first row names columns: no number in it, and nothing twice."""
+    """Say whether the first row names columns: no number in it, nothing twice, and nothing that rows hold too."""
     if any(NUMBER.fullmatch(cell) for cell in first):
+        return False
+    # A header may stand again where files were put together.
+    others = [cells for row in below if (cells := [cell.strip() for cell in row]) != first]
+    if any(sum(i < len(row) and row[i] == cell for row in others) > 1 for i, cell in enumerate(first) if cell):
         return False
     named = [cell for cell in first if cell]
     if len(set(named)) == len(named):
@@ -262,7 +291,10 @@ def _parse(place: bytes | Path, sample: bytes, source: str, dialect: Dialect, *,
                 stream,
                 read_options=pacsv.ReadOptions(column_names=names, skip_rows=dialect.skip, use_threads=threads),
                 parse_options=pacsv.ParseOptions(
-                    delimiter=dialect.separator, newlines_in_values=quoted, invalid_row_handler=note
+                    delimiter=dialect.separator,
+                    quote_char='"' if dialect.quoted else False,
+                    newlines_in_values=quoted,
+                    invalid_row_handler=note,
                 ),
                 convert_options=pacsv.ConvertOptions(
                     column_types=types,

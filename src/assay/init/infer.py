@@ -27,6 +27,8 @@ FEWEST_OF_A_CLASS = 8
 # Share of the rows below which a class is hardly ever answered.
 RARE = 0.1
 MOST_CLASSES = 100
+# So many rows for each that is possible are not repetitions.
+FEWEST_ALIKE = 5
 # Share of the rows of a file that come no earlier than the row before.
 IN_ORDER = 0.99
 SAMPLE = 20_000
@@ -329,8 +331,7 @@ def _target(
         raise InputError(f"target {name!r} has {len(classes)} classes, and a binary task has two")
     section = {"name": name, "classes": classes}
     if task == "binary":
-        section["positive"] = _positive(classes, sizes)
-        why = "its word says so" if section["positive"].lower() in POSITIVE else "the rarer one"
+        section["positive"], why = _positive(classes, sizes)
         findings.append(Finding(1, name, f"the positive class is {section['positive']!r}: {why}"))
     return labels, task, section
 
@@ -351,12 +352,14 @@ def _task(is_number: bool, has_fractions: bool, counts: Mapping[Any, int], words
     return "multiclass", f"{len(counts)} whole numbers; they may also be an amount (unsure: --task regression)"
 
 
-def _positive(classes: Sequence[str], sizes: Mapping[str, int]) -> str:
+def _positive(classes: Sequence[str], sizes: Mapping[str, int]) -> tuple[str, str]:
+    """Return which of two classes is the positive one, and why."""
     for word in POSITIVE:
-        for label in classes:
-            if label.lower() == word:
-                return label
-    return min(classes, key=lambda label: (sizes[label], label))
+        for label, other in (classes, reversed(classes)):
+            # Of 1 and 2 neither says more.
+            if label.lower() == word and (word != "1" or other in ("0", "-1")):
+                return label, "its word says so"
+    return min(classes, key=lambda label: (sizes[label], label)), "the rarer one"
 
 
 def _describe(name: str, made: Cleaned, rows: int) -> _Column:
@@ -684,7 +687,7 @@ def _tell_apart(columns: list[_Column], rows: int, target: str) -> None:
     """
     features = [column for column in columns if column.kind not in ("id", "ignored")]
     possible = math.prod(column.distinct + (column.values.null_count > 0) for column in features)
-    if possible >= rows or any(column.kind == "id" for column in columns):
+    if FEWEST_ALIKE * possible > rows or any(column.kind == "id" for column in columns):
         return
     taken = {target, *(column.name for column in columns)}
     name = next(name for name in chain(["row"], (f"row {n}" for n in count(2))) if name not in taken)
