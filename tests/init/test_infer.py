@@ -234,6 +234,27 @@ def test_each_class_is_on_each_side_however_rare(seed):
     assert (counts[0] >= made.params["tune.folds"]).all()
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_of_few_rows_each_side_gets_a_fair_share(seed):
+    numbers = np.random.default_rng(seed).normal(size=(40, 2))
+    made = infer(pa.table({"x": numbers[:, 0], "answer": numbers[:, 1]}), "answer", "mine")
+    table, _ = typed(made.table, checked(made.contract))
+    settings = {name.removeprefix("prepare."): value for name, value in made.params.items() if "prepare." in name}
+    rows = np.bincount(assign(table, checked(made.contract), Prepare(**settings)), minlength=3)
+    assert (rows >= [0.6 * 0.6 * 40, 0.6 * 0.15 * 40, 0.6 * 0.25 * 40]).all()
+
+
+def test_a_yearly_series_is_split_by_its_years():
+    made = infer(pa.table({"year": range(1900, 2000), "level": RNG.normal(size=100)}), "level", "mine")
+    assert made.contract["split"] == {"by": "time", "column": "year"}
+    assert made.table["year"][0].as_py() == datetime.date(1900, 1, 1)
+
+
+def test_an_id_that_is_missing_in_some_rows_is_none():
+    made = plan({"customer_id": [None, *(RNG.permutation(ROWS)[1:] + 10_000)]})
+    assert made.contract["columns"]["customer_id"]["kind"] == "ignored"
+
+
 def test_a_split_by_time_that_lacks_a_class_is_not_made():
     days = [datetime.date(2020, 1, 1) + datetime.timedelta(days=i) for i in range(ROWS)]
     made = plan({"date": days}, np.array(["early"] * 40 + ["late", "any"] * 180))

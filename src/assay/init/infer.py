@@ -35,7 +35,10 @@ SAMPLE = 20_000
 SAMPLE_OF_LEAKS = 10_000
 FEW_VALUES = 12
 MOST_VALUES = 1000
+FIRST_YEAR, LAST_YEAR = 1500, 2200
 MOST_SALTS = 30
+# Of the rows that a side should have, the least that it may.
+FAIR = 0.6
 # So many rows of a class fall on each side, whatever the salt.
 ENOUGH_OF_A_CLASS = 500
 
@@ -253,8 +256,7 @@ def infer(table: pa.Table, target: str, name: str, *, keep: Iterable[str] = (), 
     contract = _contract(name, target_section, task, columns, split, cleaned)
     data = _table(columns, goal, target)
     params, why_params = _params(data, contract, findings)
-    if task != "regression":
-        why_split = _with_all_classes(data, contract, params, findings) or why_split
+    why_split = _with_enough_on_each_side(data, contract, params, findings) or why_split
     reasons = {column.name: column.reason for column in columns} | {"split": why_split} | why_params
     if task == "binary":
         reasons["costs"] = _weigh_errors(goal, contract, findings)
@@ -384,7 +386,9 @@ def _describe(name: str, made: Cleaned, rows: int) -> _Column:
         _describe_text(column, present)
     else:
         _describe_number(column, rows)
-    if "kind" in column.decided and column.kind not in ("ignored", "id") and values.null_count:
+    if column.kind == "id" and values.null_count:
+        _ignore(column, f"an id that is missing in {values.null_count} rows")
+    elif column.kind != "ignored" and values.null_count:
         column.decided["missing"] = "allow"
         column.reason += f"; missing in {values.null_count / len(values):.2g} of the rows"
     return column
@@ -515,12 +519,14 @@ def _describe_text(column: _Column, present: int) -> None:
 
 
 def _moments(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """Return dates from whole numbers like 20110131, and moments from seconds or milliseconds since 1970."""
-    if not set(words_of(name)) & (EVENT_TIMES | OTHER_TIMES | {"ts", "epoch", "unix", "at", "unixtime", "ymd"}):
+    """Return dates from whole numbers like 20110131 or, one row each, 1960, and moments from seconds since 1970."""
+    if not set(words_of(name)) & (EVENT_TIMES | OTHER_TIMES | {"year", "ts", "epoch", "unix", "at", "unixtime", "ymd"}):
         return None
     low, high = pc.min_max(values).as_py().values()
     if low is None:
         return None
+    if low >= FIRST_YEAR and high <= LAST_YEAR and _counts_rows(values):
+        return pc.strptime(values.cast(pa.string()), format="%Y", unit="s").cast(pa.date32())
     if low >= 18_000_101 and high <= 22_001_231:
         text = values.cast(pa.string())
         try:
@@ -627,7 +633,9 @@ def _ignore_suspects(
             if n not in found and pa.types.is_integer(v.type) | pa.types.is_floating(v.type)
         }
         parts = parts_of_sum(numbers, wanted)
-        found |= {name: f"with {', '.join(p for p in parts if p != name)} it adds up to the target" for name in parts}
+        for name in parts:
+            others = ", ".join(part for part in parts if part != name)
+            found[name] = f"with {others} it adds up to the target" if others else "is the target in another unit"
     for column in usable:
         if column.name in found:
             why = found[column.name]
@@ -839,27 +847,29 @@ def _params(data: pa.Table, contract: dict[str, Any], findings: list[Finding]) -
     return params, reasons
 
 
-def _with_all_classes(
+def _with_enough_on_each_side(
     data: pa.Table, contract: dict[str, Any], params: dict[str, Any], findings: list[Finding]
 ) -> str | None:
-    """Choose a split that has each class on each side, and enough of it to train on; return a reason if it is another.
+    """Choose a split with a fair share of the rows and each class on each side; return a reason if it is another.
 
     By hash and by group another salt deals the rows anew. A split by time that lacks a class becomes one by hash.
     """
     shares = {"test": params["prepare.test"], "validation": params["prepare.validation"]}
     made = checked(contract)
-    fewest_rows = min(entry["counts"] for entry in pc.value_counts(data[made.target.name]).to_pylist())
-    if fewest_rows > ENOUGH_OF_A_CLASS and made.split.by == "hash":
+    goal = np.zeros(data.num_rows, dtype=np.int64)
+    if made.classes:
+        goal = data[made.target.name].combine_chunks().dictionary_encode().indices.to_numpy()
+    if np.bincount(goal).min() > ENOUGH_OF_A_CLASS and made.split.by == "hash":
         return None
     table, _ = typed(data, made)
-    goal = data[made.target.name].combine_chunks().dictionary_encode().indices.to_numpy()
     fewest = np.array([params["tune.folds"], 1, 1])[:, None]
+    fair = FAIR * data.num_rows * np.array([1 - sum(shares.values()), shares["validation"], shares["test"]])
 
     def is_whole(split: Contract, salt: str) -> bool:
         sides = assign(table, split, Prepare(**shares, salt=salt))
-        counts = np.zeros((3, len(made.classes)), dtype=np.int64)
+        counts = np.zeros((3, goal.max() + 1), dtype=np.int64)
         np.add.at(counts, (sides, goal), 1)
-        return bool((counts >= fewest).all())
+        return bool((counts >= fewest).all() and (counts.sum(axis=1) >= fair).all())
 
     reason = None
     if made.split.by == "time" and not is_whole(made, "assay"):
