@@ -68,6 +68,16 @@ def test_a_column_is_taken_for_what_it_is(what):
     assert column(name, values)["kind"] == kind
 
 
+def test_a_category_of_very_many_values_is_told_by_its_words_where_there_are_several_classes():
+    towns = np.array([f"Town {number}" for number in range(200)])[np.arange(8 * ROWS) % 200]
+    several = np.resize(["a", "b", "c"], 8 * ROWS)
+    kinds = [
+        infer(pa.table({"town": towns, "answer": target}), "answer", "mine").contract["columns"]["town"]["kind"]
+        for target in (several, several == "a", RNG.normal(size=8 * ROWS))
+    ]
+    assert kinds == ["text", "category", "category"]
+
+
 def test_each_column_has_a_reason():
     made = plan({name: values for name, values, _ in KINDS.values()})
     for name, decided in made.contract["columns"].items():

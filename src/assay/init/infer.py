@@ -35,6 +35,8 @@ SAMPLE = 20_000
 SAMPLE_OF_LEAKS = 10_000
 FEW_VALUES = 12
 MOST_VALUES = 1000
+# Of a category when there are several classes: each value becomes a column, and of a text only words that are frequent.
+MOST_VALUES_OF_MULTICLASS = 100
 FIRST_YEAR, LAST_YEAR = 1500, 2200
 MOST_SALTS = 30
 # Of the rows that a side should have, the least that it may.
@@ -246,7 +248,8 @@ def infer(table: pa.Table, target: str, name: str, *, keep: Iterable[str] = (), 
     if not pc.all(kept).as_py():
         goal = goal.filter(kept)
         cleaned = {n: Cleaned(c.values.filter(kept), c.unit, c.notes, c.doubts, c.markers) for n, c in cleaned.items()}
-    columns = [_describe(column, made, len(goal)) for column, made in cleaned.items()]
+    most_values = MOST_VALUES_OF_MULTICLASS if task == "multiclass" else MOST_VALUES
+    columns = [_describe(column, made, len(goal), most_values) for column, made in cleaned.items()]
     _ignore_twins(columns)
     _refuse_copies(columns, goal)
     suspects = _ignore_suspects(columns, goal, target, task, set(keep), findings)
@@ -364,7 +367,7 @@ def _positive(classes: Sequence[str], sizes: Mapping[str, int]) -> tuple[str, st
     return min(classes, key=lambda label: (sizes[label], label)), "the rarer one"
 
 
-def _describe(name: str, made: Cleaned, rows: int) -> _Column:
+def _describe(name: str, made: Cleaned, rows: int, most_values: int) -> _Column:
     """Return a column with its kind, and the reason for it."""
     values = made.values
     if pa.types.is_integer(values.type) and (moments := _moments(name, values)) is not None:
@@ -383,9 +386,9 @@ def _describe(name: str, made: Cleaned, rows: int) -> _Column:
         _decide(column, "time", f"from {low:%Y-%m-%d} to {high:%Y-%m-%d}; ten years of head-room")
         column.decided["range"] = [_iso(_shift(low, -365)), _iso(_shift(high, 3652))]
     elif pa.types.is_string(values.type):
-        _describe_text(column, present)
+        _describe_text(column, present, most_values)
     else:
-        _describe_number(column, rows)
+        _describe_number(column, rows, most_values)
     if column.kind == "id" and values.null_count:
         _ignore(column, f"an id that is missing in {values.null_count} rows")
     elif column.kind != "ignored" and values.null_count:
@@ -413,14 +416,14 @@ def _ignore(column: _Column, reason: str) -> None:
     column.reason = ""
 
 
-def _describe_number(column: _Column, rows: int) -> None:
+def _describe_number(column: _Column, rows: int, most_values: int) -> None:
     values, words = column.values, column.words
     whole = pa.types.is_integer(values.type)
     low, high = pc.min_max(values).as_py().values()
     if _counts_rows(values) or (whole and words & ROW_NUMBERS and column.distinct == rows):
         return _ignore(column, "a row number: it says where a row stands in the file, and nothing of the row")
     if whole and words & IDS:
-        return _describe_id(column, rows)
+        return _describe_id(column, rows, most_values)
     if whole and column.distinct == rows and high - low < 1.5 * rows and rows >= 50:
         return _decide(column, "id", "whole numbers that are all different and fill their range")
     if WEIGHTS.fullmatch(column.name):
@@ -474,13 +477,13 @@ def _is_code(column: _Column, low: int, high: int) -> bool:
     return low >= 1 and column.distinct <= 6 and high == column.distinct and len(column.values) >= 200
 
 
-def _describe_id(column: _Column, rows: int) -> None:
+def _describe_id(column: _Column, rows: int, most_values: int) -> None:
     share = column.distinct / rows
     if share >= 0.98:
         return _decide(column, "id", "an id: another value in every row")
     if column.words & set(UNITS_OF_GROUPS) and column.distinct > 10:
         return _decide(column, "id", f"an id of {column.distinct} that have several rows each")
-    if column.distinct <= MOST_VALUES and rows / column.distinct >= 5:
+    if column.distinct <= most_values and rows / column.distinct >= 5:
         values = sorted({str(value) for value in column.values.drop_null().unique().to_pylist()})
         column.values = column.values.cast(pa.string())
         _decide(column, "category", f"an id of {len(values)} things, each with many rows")
@@ -489,7 +492,7 @@ def _describe_id(column: _Column, rows: int) -> None:
     return _decide(column, "id", f"an id: {column.distinct} values in {rows} rows")
 
 
-def _describe_text(column: _Column, present: int) -> None:
+def _describe_text(column: _Column, present: int, most_values: int) -> None:
     rows = len(column.values)
     values = column.values
     share = column.distinct / present
@@ -499,18 +502,18 @@ def _describe_text(column: _Column, present: int) -> None:
     words = float(np.mean([len(value.split()) for value in some]))
     length = float(np.mean([len(value) for value in some]))
     if column.words & IDS and share > 0.02 and column.distinct > 50:
-        return _describe_id(column, rows)
-    if (column.distinct <= 50 and (share < 0.5 or column.distinct <= 10)) or (
-        column.distinct <= MOST_VALUES and present / column.distinct >= 5
-    ):
+        return _describe_id(column, rows, most_values)
+    often = column.distinct <= MOST_VALUES and present / column.distinct >= 5
+    if (column.distinct <= 50 and (share < 0.5 or column.distinct <= 10)) or (often and column.distinct <= most_values):
         _decide(column, "category", f"{column.distinct} different values")
         column.decided["values"] = sorted(value for value in values.unique().to_pylist() if value is not None)
         return None
     if share >= 0.8 and column.words & PERSONAL:
         return _decide(column, "id", "names a person or how to reach one: no feature")
-    if words >= 2.5 or length > 25:
+    if words >= 2.5 or length > 25 or often:
         longest = pc.max(pc.utf8_length(values)).as_py()
-        _decide(column, "text", f"free text of {words:.0f} words on average")
+        many = f"{column.distinct} different values, too many for a column each: their words"
+        _decide(column, "text", many if often else f"free text of {words:.0f} words on average")
         column.decided["max_length"] = int(_rounded(longest * 4, up=True))
         return None
     if share >= 0.98:
