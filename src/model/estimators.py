@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -109,14 +110,14 @@ class LogBoosting(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of estimator: one class for classes, one for numbers, and its search space.
+    """A kind of estimator: what makes one for classes, and one for numbers, and its search space.
 
     `space` takes an Optuna trial and returns parameters; `needs` says what it asks of the features, `suits` for which
     contracts it is there, `is_simple` that it is preferred to others that are about as good.
     """
 
-    classifier: type[BaseEstimator] | None
-    regressor: type[BaseEstimator]
+    classifier: Callable[[], BaseEstimator] | None
+    regressor: Callable[[], BaseEstimator]
     needs: Needs
     space: "Callable[[Trial, str], Parameters]"
     suits: Callable[[Contract], bool] = lambda contract: True
@@ -129,10 +130,12 @@ def families(contract: Contract) -> dict[str, Family]:
 
 
 def _gradient_boosting(trial: "Trial", task: str) -> Parameters:
+    # With several classes each iteration makes a tree for each of them.
+    most, leaves = (150, 32) if task == "multiclass" else (400, 64)
     return {
         "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.3, log=True),
-        "max_iter": trial.suggest_int("max_iter", 50, 400, log=True),
-        "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 4, 64, log=True),
+        "max_iter": trial.suggest_int("max_iter", 50, most, log=True),
+        "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 4, leaves, log=True),
         "min_samples_leaf": trial.suggest_int("min_samples_leaf", 5, 50, log=True),
         "l2_regularization": trial.suggest_float("l2_regularization", 1e-3, 10, log=True),
         "max_features": trial.suggest_float("max_features", 0.3, 1.0),
@@ -174,6 +177,7 @@ FAMILIES: dict[str, Family] = {
         HistGradientBoostingClassifier, HistGradientBoostingRegressor, "nothing", _gradient_boosting
     ),
     "log_boosting": Family(None, LogBoosting, "time first", _log_boosting, _is_amount),
-    "linear": Family(LogisticRegression, Ridge, "scaling", _linear, is_simple=True),
+    # Of a text many words are known, and a hundred iterations are too few.
+    "linear": Family(partial(LogisticRegression, max_iter=1000), Ridge, "scaling", _linear, is_simple=True),
     "random_forest": Family(RandomForestClassifier, RandomForestRegressor, "imputing", _random_forest),
 }

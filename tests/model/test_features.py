@@ -96,6 +96,24 @@ def test_a_colon_in_a_name_is_no_part_of_a_time():
     assert sources(fitted, made).count("a:b") == 2
 
 
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_trees_get_the_words_of_a_text_that_say_most_and_linear_models_all_that_are_frequent(task):
+    made = contract(task, columns={"said": {"kind": "text"}})
+    _, target = patients(300, task)
+    drawn = np.random.default_rng(2).integers(0, 300, (300, 10))
+    tells = ["telling" if one > np.median(target) else "other" for one in target]
+    said = [" ".join([word, *(f"w{number}" for number in row)]) for word, row in zip(tells, drawn, strict=True)]
+    frame = pd.DataFrame({"said": np.array(said, dtype=object)})
+    widths = {}
+    for needs in NEEDS:
+        fitted = transformer(made, needs=needs, seed=1)
+        output = fitted.fit_transform(frame, target)
+        widths[needs] = output.shape[1]
+        assert sources(fitted, made) == ["said"] * widths[needs]
+        assert max(abs(np.corrcoef(column, np.array(tells) == "telling")[0, 1]) for column in output.T) > 0.9
+    assert widths == {"nothing": 50, "imputing": 50, "scaling": 302}
+
+
 @pytest.mark.parametrize(
     "columns",
     [

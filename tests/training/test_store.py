@@ -11,7 +11,7 @@ from assay.errors import InputError
 from assay.params import ModelChoice
 from assay.training.fitting import build, fit, scores
 from assay.training.store import load_pipeline, save_pipeline
-from patients import contract, patients
+from patients import COLUMNS, contract, patients
 
 TASKS = ["binary", "multiclass", "regression"]
 FAMILIES = ["gradient_boosting", "linear", "random_forest"]
@@ -49,6 +49,22 @@ def test_boosting_of_amounts_comes_back_from_disk_too(tmp_path):
     np.testing.assert_array_equal(
         scores(load_pipeline(tmp_path / "model.skops"), data, made), scores(model, data, made)
     )
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_so_does_a_model_that_reads_texts(tmp_path, family, task):
+    """Of a few different words, fewer than a tree would be given, as of many."""
+    made = contract(task, columns={**COLUMNS, "note": {"kind": "text"}})
+    data, target = patients(200, task)
+    for words in (5, 500):
+        drawn = np.random.default_rng(1).integers(0, words, (200, 8))
+        texts = np.array([" ".join(f"word{number}" for number in row) for row in drawn], dtype=object)
+        model = fit(build(ModelChoice(family=family, parameters={}), made, 1), {**data, "note": texts}, target, made)
+        save_pipeline(model, tmp_path / "model.skops")
+        back = load_pipeline(tmp_path / "model.skops")
+        given = {**data, "note": texts[::-1]}
+        np.testing.assert_array_equal(scores(back, given, made), scores(model, given, made))
 
 
 class Stranger(BaseEstimator):

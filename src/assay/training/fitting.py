@@ -1,5 +1,6 @@
 """Fitting a model: preprocessing inside it, calibration when asked, a threshold from what the errors cost."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -43,8 +44,8 @@ def build(choice: ModelChoice, contract: Contract, seed: int, *, calibrate: bool
     if choice.family not in known:
         raise InputError(_unknown("family", choice.family, sorted(known)))
     family, parameters = known[choice.family], choice.parameters
-    kind: Any = family.regressor if contract.task == "regression" else family.classifier
-    estimator = kind()
+    make: Any = family.regressor if contract.task == "regression" else family.classifier
+    estimator = make()
     settings = estimator.get_params()
     for name in parameters:
         if name not in settings:
@@ -77,7 +78,10 @@ def fit(pipeline: Pipeline, data: Columns, target: np.ndarray, contract: Contrac
     with threads(length(data)):
         frame = inputs(data, contract)
         try:
-            return pipeline.fit(frame, target)
+            with warnings.catch_warnings():
+                # Of a text of fewer words than are to be chosen all are taken.
+                warnings.filterwarnings("ignore", "k=.* is greater than n_features", UserWarning)
+                return pipeline.fit(frame, target)
         except ValueError as error:
             said = " ".join(str(error).split())[:300]
             raise InputError(f"params.yaml: the model cannot be fitted on {length(data)} rows: {said}") from None
