@@ -254,6 +254,12 @@ def test_of_few_rows_each_side_gets_a_fair_share(seed):
     assert (rows >= [0.6 * 0.6 * 40, 0.6 * 0.15 * 40, 0.6 * 0.25 * 40]).all()
 
 
+def test_a_split_by_few_times_stays_whatever_its_sides_get():
+    days = np.repeat([datetime.date(2020, 1, 1) + datetime.timedelta(days=i) for i in range(20)], 150)
+    made = infer(pa.table({"date": days, "sold": RNG.normal(size=3000)}), "sold", "mine")
+    assert made.contract["split"] == {"by": "time", "column": "date"}
+
+
 def test_a_yearly_series_is_split_by_its_years():
     made = infer(pa.table({"year": range(1900, 2000), "level": RNG.normal(size=100)}), "level", "mine")
     assert made.contract["split"] == {"by": "time", "column": "year"}
