@@ -12,95 +12,13 @@ from assay.init.infer import Plan, checked, infer
 from assay.init.write import contract_text, data_bytes, params_text, readme_text
 from assay.params import Prepare
 from init.houses import houses
-
-ROWS = 400
-RNG = np.random.default_rng(1)
-X = RNG.normal(size=ROWS).round(3)
-LABEL = np.where(X + RNG.normal(size=ROWS) > 0.5, "yes", "no")
-
-
-def plan(columns: dict[str, Any], target: Any = LABEL, **options: Any) -> Plan:
-    return infer(pa.table({"x": X, **columns, "answer": target}), "answer", "mine", **options)
-
-
-def column(name: str, values: Any, target: Any = LABEL) -> dict[str, Any]:
-    return plan({name: values}, target).contract["columns"][name]
-
-
-def said(made: Plan, where: str) -> str:
-    return "; ".join(finding.what for finding in made.findings if finding.where == where)
-
-
-KINDS: dict[str, tuple[str, Any, str]] = {
-    "row numbers": ("n", np.arange(ROWS), "ignored"),
-    "ids": ("customer_id", RNG.permutation(ROWS) + 10_000, "id"),
-    "ids in words": ("ref", [f"A{i:05}" for i in RNG.permutation(ROWS)], "id"),
-    "names of people": ("Name", [f"Ann B{i} Smith" for i in range(ROWS)], "id"),
-    "a constant": ("country", ["DE"] * ROWS, "ignored"),
-    "no value at all": ("empty", pa.nulls(ROWS, pa.string()), "ignored"),
-    "a survey weight": ("fnlwgt", RNG.integers(1, 9999, ROWS), "ignored"),
-    "many codes with few rows each": ("cabin", [f"C{i}" for i in RNG.integers(0, 300, ROWS)], "ignored"),
-    "0 and 1": ("flag", RNG.integers(0, 2, ROWS), "boolean"),
-    "yes and no": ("flag", RNG.choice(["yes", "no"], ROWS), "boolean"),
-    "codes": ("season", RNG.integers(1, 5, ROWS), "category"),
-    "counts": ("num_rooms", RNG.integers(1, 5, ROWS), "integer"),
-    "words": ("colour", RNG.choice(["red", "green"], ROWS), "category"),
-    "days": (
-        "sold",
-        [datetime.date(2020, 1, 1) + datetime.timedelta(days=int(d)) for d in RNG.integers(0, 900, ROWS)],
-        "time",
-    ),
-    "days as numbers": ("date", [20200100 + int(d) for d in RNG.integers(1, 29, ROWS)], "time"),
-    "seconds since 1970": ("timestamp", RNG.integers(1_500_000_000, 1_600_000_000, ROWS), "time"),
-    "whole numbers with gaps": (
-        "age_of_house",
-        [None if i % 9 == 0 else float(i % 40) for i in range(ROWS)],
-        "integer",
-    ),
-    "fractions": ("size", RNG.normal(size=ROWS), "number"),
-    "sentences": ("review", [" ".join(RNG.choice(["good", "bad", "very", "not"], 6)) for _ in range(ROWS)], "text"),
-}
-
-
-@pytest.mark.parametrize("what", KINDS)
-def test_a_column_is_taken_for_what_it_is(what):
-    name, values, kind = KINDS[what]
-    assert column(name, values)["kind"] == kind
-
-
-def test_a_category_of_very_many_values_is_told_by_its_words_where_there_are_several_classes():
-    towns = np.array([f"Town {number}" for number in range(200)])[np.arange(8 * ROWS) % 200]
-    several = np.resize(["a", "b", "c"], 8 * ROWS)
-    kinds = [
-        infer(pa.table({"town": towns, "answer": target}), "answer", "mine").contract["columns"]["town"]["kind"]
-        for target in (several, several == "a", RNG.normal(size=8 * ROWS))
-    ]
-    assert kinds == ["text", "category", "category"]
+from init.plans import KINDS, LABEL, RNG, ROWS, X, plan, said
 
 
 def test_each_column_has_a_reason():
     made = plan({name: values for name, values, _ in KINDS.values()})
     for name, decided in made.contract["columns"].items():
         assert made.reasons[name] or decided.get("reason")
-
-
-def test_a_column_that_repeats_another_is_ignored_and_the_ordered_one_stays():
-    level = RNG.integers(0, 4, ROWS)
-    words = np.array(["none", "school", "college", "doctorate"])[level]
-    columns = plan({"education": words, "education_num": level, "copy": X}).contract["columns"]
-    assert columns["education_num"]["kind"] == "integer"
-    assert "one to one with 'education_num'" in columns["education"]["reason"]
-    assert "equal to 'x'" in columns["copy"]["reason"]
-
-
-def test_measurements_that_hardly_ever_repeat_are_not_one_to_one_but_those_in_two_units_are():
-    celsius, other = RNG.normal(15, 8, ROWS), RNG.normal(size=ROWS)
-    columns = plan({"celsius": celsius, "other": other, "fahrenheit": 32 + 1.8 * celsius}).contract["columns"]
-    assert [columns[name]["kind"] for name in ("celsius", "other")] == ["number", "number"]
-    assert "one to one with 'celsius'" in columns["fahrenheit"]["reason"]
-    many = {name: RNG.normal(size=50_000) for name in ("one", "two")}
-    made = infer(pa.table({**many, "answer": np.resize(LABEL, 50_000)}), "answer", "mine")
-    assert {column["kind"] for column in made.contract["columns"].values()} == {"number"}
 
 
 def test_a_series_that_grows_is_learnt_from_its_time():
@@ -264,11 +182,6 @@ def test_a_yearly_series_is_split_by_its_years():
     made = infer(pa.table({"year": range(1900, 2000), "level": RNG.normal(size=100)}), "level", "mine")
     assert made.contract["split"] == {"by": "time", "column": "year"}
     assert made.table["year"][0].as_py() == datetime.date(1900, 1, 1)
-
-
-def test_an_id_that_is_missing_in_some_rows_is_none():
-    made = plan({"customer_id": [None, *(RNG.permutation(ROWS)[1:] + 10_000)]})
-    assert made.contract["columns"]["customer_id"]["kind"] == "ignored"
 
 
 def test_a_split_by_time_that_lacks_a_class_is_not_made():

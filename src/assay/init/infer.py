@@ -1,11 +1,10 @@
-"""From a table to a contract: what each column is, what is predicted, how to split; each decision with its reason."""
+"""From a table to a contract: what is predicted, from which columns, how to split; each decision with its reason."""
 
 import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from itertools import chain, count
 from typing import Any
 
@@ -14,11 +13,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assay.config import did_you_mean
-from assay.contract.spec import MAX_INTEGER, Contract, Task
+from assay.contract.spec import Contract, Task
 from assay.data.reading import typed
 from assay.data.split import assign, row_keys
 from assay.errors import InputError
 from assay.init.clean import Cleaned, clean
+from assay.init.kinds import (
+    EVENT_TIMES,
+    MOST_VALUES,
+    OTHER_TIMES,
+    UNITS_OF_GROUPS,
+    Column,
+    describe,
+    head_room,
+    ignore,
+    ignore_twins,
+    words_of,
+)
 from assay.init.suspects import after_the_fact, alone, missing_alone, parts_of_sum
 from assay.params import Prepare
 
@@ -31,74 +42,20 @@ MOST_CLASSES = 100
 FEWEST_ALIKE = 5
 # Share of the rows of a file that come no earlier than the row before.
 IN_ORDER = 0.99
-SAMPLE = 20_000
 SAMPLE_OF_LEAKS = 10_000
-FEW_VALUES = 12
-MOST_VALUES = 1000
 # Of a category when there are several classes: each value becomes a column, and of a text only words that are frequent.
 MOST_VALUES_OF_MULTICLASS = 100
-FIRST_YEAR, LAST_YEAR = 1500, 2200
 MOST_SALTS = 30
 # Of the rows that a side should have, the least that it may.
 FAIR = 0.6
 # So many rows of a class fall on each side, whatever the salt.
 ENOUGH_OF_A_CLASS = 500
 
-IDS = {"id", "ids", "uuid", "guid", "identifier", "rowid", "pk"}
-ROW_NUMBERS = {
-    "index",
-    "instant",
-    "rowid",
-    "row",
-    "nr",
-    "no",
-    "number",
-    "serial",
-    "sno",
-    "unnamed",
-    "obs",
-    "observation",
-}
-UNITS_OF_GROUPS = (
-    "patient subject customer user client person member account household family driver passenger student employee "
-    "session device machine engine animal player borrower respondent participant donor visitor worker citizen"
-).split()
-# Names that are written as one word, and the words that they are of.
-JOINED = {f"{unit}id": (unit, "id") for unit in UNITS_OF_GROUPS} | {
-    "custid": ("customer", "id"),
-    "hid": ("household", "id"),
-    "hhid": ("household", "id"),
-    "pid": ("person", "id"),
-    "uid": ("user", "id"),
-}
-PERSONAL = {
-    "name",
-    "surname",
-    "firstname",
-    "lastname",
-    "fullname",
-    "email",
-    "mail",
-    "phone",
-    "telephone",
-    "ssn",
-    "iban",
-}
-ORDERED = (
-    "year yr month mnth mon day hour hr minute week quarter grade rank rating level score stage size age number num "
-    "count nr no n quantity qty amount total sum years months days hours minutes rooms bedrooms bathrooms floors "
-    "children dependents siblings visits times points degree length width height distance education edu"
-).split()
 CLASS_NAMES = "class label type category species kind cultivar group cluster diagnosis outcome status segment".split()
 AMOUNT_NAMES = (
     "quality rating score count cnt rings age number num price days amount total quantity level grade points hours "
     "years sales demand rate value cost"
 ).split()
-WEIGHTS = re.compile(
-    r"fnlwgt|final_?weight|sampl\w*_?w(eigh)?t|survey_?w(eigh)?t|person_?w(eigh)?t|household_?w(eigh)?t|pweight|"
-    r"weighting|instance_?weight|marsupwt|pwgtp|wtss\w*",
-    re.IGNORECASE,
-)
 SENSITIVE = {
     *(
         "sex gender race ethnicity ethnic ethnicgroup religion nationality disability disabled pregnant pregnancy"
@@ -141,43 +98,6 @@ POSITIVE = (
     "failure failed fail abnormal attack accept accepted approved click clicked bought converted "
     "recurrence-events present high"
 ).split()
-EVENT_TIMES = {
-    "date",
-    "datetime",
-    "time",
-    "timestamp",
-    "day",
-    "dteday",
-    "month",
-    "created",
-    "ds",
-    "dt",
-    "period",
-    "when",
-}
-OTHER_TIMES = {
-    "birth",
-    "dob",
-    "born",
-    "birthday",
-    "birthdate",
-    "expiry",
-    "expires",
-    "expiration",
-    "due",
-    "end",
-    "until",
-}
-
-
-NATURAL: tuple[tuple[set[str], tuple[int, int]], ...] = (
-    ({"hour", "hr"}, (0, 23)),
-    ({"minute"}, (0, 59)),
-    ({"month", "mnth", "mon"}, (1, 12)),
-    ({"weekday", "dow", "dayofweek"}, (0, 7)),
-    ({"day", "dom", "mday"}, (1, 31)),
-    ({"age"}, (0, 120)),
-)
 
 
 @dataclass(frozen=True)
@@ -202,32 +122,6 @@ class Plan:
     seen: dict[str, tuple[Any, Any]] = field(default_factory=dict)
 
 
-@dataclass
-class _Column:
-    """What is known of one column while it is decided on."""
-
-    name: str
-    values: pa.ChunkedArray
-    unit: str | None
-    distinct: int
-    decided: dict[str, Any] = field(default_factory=dict)
-    reason: str = ""
-
-    @property
-    def kind(self) -> str:
-        return str(self.decided["kind"])
-
-    @property
-    def words(self) -> set[str]:
-        return set(words_of(self.name))
-
-
-def words_of(name: str) -> list[str]:
-    """Return the words that a column name is made of, in lower case."""
-    words = (word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", name))
-    return [part for word in words for part in JOINED.get(word, (word,))]
-
-
 def infer(table: pa.Table, target: str, name: str, *, keep: Iterable[str] = (), task: Task | None = None) -> Plan:
     """Return a plan for a table and the column to predict.
 
@@ -249,8 +143,8 @@ def infer(table: pa.Table, target: str, name: str, *, keep: Iterable[str] = (), 
         goal = goal.filter(kept)
         cleaned = {n: Cleaned(c.values.filter(kept), c.unit, c.notes, c.doubts, c.markers) for n, c in cleaned.items()}
     most_values = MOST_VALUES_OF_MULTICLASS if task == "multiclass" else MOST_VALUES
-    columns = [_describe(column, made, len(goal), most_values) for column, made in cleaned.items()]
-    _ignore_twins(columns)
+    columns = [describe(column, made, len(goal), most_values) for column, made in cleaned.items()]
+    ignore_twins(columns)
     _refuse_copies(columns, goal)
     suspects = _ignore_suspects(columns, goal, target, task, set(keep), findings)
     split, why_split = _split(columns, len(goal), findings)
@@ -311,7 +205,7 @@ def _target(
         section: dict[str, Any] = {"name": name}
         if made.unit:
             section["unit"] = made.unit
-        section["range"] = [float(limit) for limit in _head_room(values, wide=True)]
+        section["range"] = [float(limit) for limit in head_room(values, wide=True)]
         return values.cast(pa.float64()), task, section
     labels = values.cast(pa.string())
     sizes = {str(entry["values"]): entry["counts"] for entry in pc.value_counts(labels).to_pylist()}
@@ -367,241 +261,7 @@ def _positive(classes: Sequence[str], sizes: Mapping[str, int]) -> tuple[str, st
     return min(classes, key=lambda label: (sizes[label], label)), "the rarer one"
 
 
-def _describe(name: str, made: Cleaned, rows: int, most_values: int) -> _Column:
-    """Return a column with its kind, and the reason for it."""
-    values = made.values
-    if pa.types.is_integer(values.type) and (moments := _moments(name, values)) is not None:
-        values = moments
-    distinct = _distinct(values)
-    column = _Column(name, values, made.unit, distinct)
-    present = len(values) - values.null_count
-    if present == 0:
-        _ignore(column, "no value in any row")
-    elif distinct == 1 and not values.null_count:
-        _ignore(column, f"constant: {values[0].as_py()!r} in every row")
-    elif pa.types.is_boolean(values.type):
-        _decide(column, "boolean", "two words for true and false")
-    elif pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
-        low, high = (_as_datetime(limit) for limit in pc.min_max(values).as_py().values())
-        _decide(column, "time", f"from {low:%Y-%m-%d} to {high:%Y-%m-%d}; ten years of head-room")
-        column.decided["range"] = [_iso(_shift(low, -365)), _iso(_shift(high, 3652))]
-    elif pa.types.is_string(values.type):
-        _describe_text(column, present, most_values)
-    else:
-        _describe_number(column, rows, most_values)
-    if column.kind == "id" and values.null_count:
-        _ignore(column, f"an id that is missing in {values.null_count} rows")
-    elif column.kind != "ignored" and values.null_count:
-        column.decided["missing"] = "allow"
-        column.reason += f"; missing in {values.null_count / len(values):.2g} of the rows"
-    return column
-
-
-def _distinct(values: pa.ChunkedArray) -> int:
-    """Return the number of different values; of very many that among the first rows, unless these all differ."""
-    if len(values) > 2 * SAMPLE and not pa.types.is_string(values.type):
-        found: int = pc.count_distinct(values.slice(0, SAMPLE)).as_py()
-        if found > MOST_VALUES and (pa.types.is_floating(values.type) or found < SAMPLE):
-            return found
-    return int(pc.count_distinct(values).as_py())
-
-
-def _decide(column: _Column, kind: str, reason: str) -> None:
-    column.decided = {"kind": kind}
-    column.reason = reason
-
-
-def _ignore(column: _Column, reason: str) -> None:
-    column.decided = {"kind": "ignored", "reason": reason}
-    column.reason = ""
-
-
-def _describe_number(column: _Column, rows: int, most_values: int) -> None:
-    values, words = column.values, column.words
-    whole = pa.types.is_integer(values.type)
-    low, high = pc.min_max(values).as_py().values()
-    if _counts_rows(values) or (whole and words & ROW_NUMBERS and column.distinct == rows):
-        return _ignore(column, "a row number: it says where a row stands in the file, and nothing of the row")
-    if whole and words & IDS:
-        return _describe_id(column, rows, most_values)
-    if whole and column.distinct == rows and high - low < 1.5 * rows and rows >= 50:
-        return _decide(column, "id", "whole numbers that are all different and fill their range")
-    if WEIGHTS.fullmatch(column.name):
-        return _ignore(column, "a survey weight: how many people a row stands for, not what it is")
-    if whole and max(abs(low), abs(high)) > MAX_INTEGER:
-        return _decide(column, "id", "numbers too large to be exact")
-    if whole and (low, high) == (0, 1):
-        return _decide(column, "boolean", "0 and 1")
-    if whole and _is_code(column, low, high):
-        codes = sorted(column.values.drop_null().unique().to_pylist())
-        column.values = values.cast(pa.string())
-        _decide(column, "category", f"{len(codes)} codes without an order")
-        column.decided["values"] = [str(code) for code in codes]
-        return None
-    low, high = _natural_range(column, low, high) or _head_room(values)
-    shown = pc.min_max(values).as_py()
-    _decide(column, "integer" if whole else "number", f"from {shown['min']:g} to {shown['max']:g}, with head-room")
-    if column.unit:
-        column.decided["unit"] = column.unit
-    column.decided["range"] = [low, high]
-    return None
-
-
-def _counts_rows(values: pa.ChunkedArray) -> bool:
-    """Say whether whole numbers go up by one from row to row, as row numbers do."""
-    if not pa.types.is_integer(values.type) or values.null_count or len(values) < 3:
-        return False
-    first, last = values[0].as_py(), values[len(values) - 1].as_py()
-    if last - first != len(values) - 1:
-        return False
-    numbers = values.to_numpy()
-    return bool((numbers[1:] - numbers[:-1] == 1).all())
-
-
-def _natural_range(column: _Column, low: float, high: float) -> tuple[int, int] | None:
-    """Return the range that the name of a column implies, if the values keep to it."""
-    for words, bounds in NATURAL:
-        if column.words & words and bounds[0] <= low and high <= bounds[1] and pa.types.is_integer(column.values.type):
-            return bounds
-    return None
-
-
-def _is_code(column: _Column, low: int, high: int) -> bool:
-    """Say whether few whole numbers are names of things, judged by the column's name and by gaps."""
-    if column.distinct > FEW_VALUES or column.distinct < 2 or low < 0:
-        return False
-    if column.words & set(ORDERED) or any(word.endswith("num") for word in column.words):
-        return False
-    if column.words & {"code", "type", "category", "class", "kind", "weekday", "season", "region", "zone", "dow"}:
-        return True
-    return low >= 1 and column.distinct <= 6 and high == column.distinct and len(column.values) >= 200
-
-
-def _describe_id(column: _Column, rows: int, most_values: int) -> None:
-    share = column.distinct / rows
-    if share >= 0.98:
-        return _decide(column, "id", "an id: another value in every row")
-    if column.words & set(UNITS_OF_GROUPS) and column.distinct > 10:
-        return _decide(column, "id", f"an id of {column.distinct} that have several rows each")
-    if column.distinct <= most_values and rows / column.distinct >= 5:
-        values = sorted({str(value) for value in column.values.drop_null().unique().to_pylist()})
-        column.values = column.values.cast(pa.string())
-        _decide(column, "category", f"an id of {len(values)} things, each with many rows")
-        column.decided["values"] = values
-        return None
-    return _decide(column, "id", f"an id: {column.distinct} values in {rows} rows")
-
-
-def _describe_text(column: _Column, present: int, most_values: int) -> None:
-    rows = len(column.values)
-    values = column.values
-    share = column.distinct / present
-    some = [value for value in values.slice(0, SAMPLE).to_pylist() if value is not None] or [
-        value for value in values.unique().to_pylist()[:SAMPLE] if value is not None
-    ]
-    words = float(np.mean([len(value.split()) for value in some]))
-    length = float(np.mean([len(value) for value in some]))
-    if column.words & IDS and share > 0.02 and column.distinct > 50:
-        return _describe_id(column, rows, most_values)
-    often = column.distinct <= MOST_VALUES and present / column.distinct >= 5
-    if (column.distinct <= 50 and (share < 0.5 or column.distinct <= 10)) or (often and column.distinct <= most_values):
-        _decide(column, "category", f"{column.distinct} different values")
-        column.decided["values"] = sorted(value for value in values.unique().to_pylist() if value is not None)
-        return None
-    if share >= 0.8 and column.words & PERSONAL:
-        return _decide(column, "id", "names a person or how to reach one: no feature")
-    if words >= 2.5 or length > 25 or often:
-        longest = pc.max(pc.utf8_length(values)).as_py()
-        many = f"{column.distinct} different values, too many for a column each: their words"
-        _decide(column, "text", many if often else f"free text of {words:.0f} words on average")
-        column.decided["max_length"] = int(_rounded(longest * 4, up=True))
-        return None
-    if share >= 0.98:
-        return _decide(column, "id", "another value in nearly every row")
-    return _ignore(column, f"{column.distinct} different codes in {present} rows: too few rows of each to learn from")
-
-
-def _moments(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """Return dates from whole numbers like 20110131 or, one row each, 1960, and moments from seconds since 1970."""
-    if not set(words_of(name)) & (EVENT_TIMES | OTHER_TIMES | {"year", "ts", "epoch", "unix", "at", "unixtime", "ymd"}):
-        return None
-    low, high = pc.min_max(values).as_py().values()
-    if low is None:
-        return None
-    if low >= FIRST_YEAR and high <= LAST_YEAR and _counts_rows(values):
-        return pc.strptime(values.cast(pa.string()), format="%Y", unit="s").cast(pa.date32())
-    if low >= 18_000_101 and high <= 22_001_231:
-        text = values.cast(pa.string())
-        try:
-            return pc.strptime(text, format="%Y%m%d", unit="s").cast(pa.date32())
-        except pa.ArrowInvalid:
-            return None
-    for scale, ticks in ((1, 1_000_000), (1000, 1000)):
-        if 3e8 * scale <= low and high <= 4e9 * scale:
-            return pc.multiply(values, ticks).cast(pa.timestamp("us"))
-    return None
-
-
-def _ignore_twins(columns: Sequence[_Column]) -> None:
-    """Ignore columns that say the same as another: equal in every row, or one to one where that is no chance."""
-    seen: dict[int, list[_Column]] = {}
-    for column in columns:
-        if column.kind in ("ignored", "time", "text") or column.distinct < 2:
-            continue
-        for other in seen.setdefault(column.distinct, []):
-            if not _one_to_one(column, other):
-                continue
-            ordered = {"integer", "number"}
-            twin, stays = (other, column) if column.kind in ordered and other.kind not in ordered else (column, other)
-            equal = twin.values.type == stays.values.type and twin.values.equals(stays.values)
-            what = "equal to" if equal else "one to one with"
-            _ignore(twin, f"{what} {stays.name!r} in every row, which stays")
-            if twin is other:
-                seen[column.distinct].remove(other)
-                seen[column.distinct].append(column)
-            break
-        else:
-            seen[column.distinct].append(column)
-
-
-def _one_to_one(one: _Column, other: _Column) -> bool:
-    if {one.kind, other.kind} & {"id"} and one.kind != other.kind:
-        return False
-    if one.values.null_count != other.values.null_count:
-        return False
-    there = 1 - one.values.null_count / len(one.values)
-    if 2 * one.distinct > there * min(len(one.values), SAMPLE):
-        # Where hardly a value comes twice any two columns are one to one.
-        return _are_alike(one, other)
-    for some in (500, len(one.values)):
-        first, second = (_codes(column.values.slice(0, some)) for column in (one, other))
-        pairs = len(np.unique(first.astype(np.int64) * (int(second.max()) + 1) + second))
-        if not pairs == len(np.unique(first)) == len(np.unique(second)):
-            return False
-    return True
-
-
-def _are_alike(one: _Column, other: _Column) -> bool:
-    """Say whether two columns are equal, or numbers of which one is the other in another unit."""
-    if one.values.type == other.values.type and one.values.equals(other.values):
-        return True
-    if not {one.kind, other.kind} <= {"integer", "number"}:
-        return False
-    for some in (500, len(one.values)):
-        first, second = (column.values.slice(0, some).cast(pa.float64()).to_numpy() for column in (one, other))
-        known = ~np.isnan(first) & ~np.isnan(second)
-        with np.errstate(all="ignore"):
-            if not abs(np.corrcoef(first[known], second[known])[0, 1]) > 1 - 1e-9:
-                return False
-    return True
-
-
-def _codes(values: pa.ChunkedArray) -> np.ndarray:
-    encoded = pa.array(values.combine_chunks()).dictionary_encode(null_encoding="encode")
-    return np.asarray(encoded.indices)
-
-
-def _refuse_copies(columns: Sequence[_Column], goal: pa.ChunkedArray) -> None:
+def _refuse_copies(columns: Sequence[Column], goal: pa.ChunkedArray) -> None:
     if all(column.kind in ("id", "ignored") for column in columns):
         if all(column.distinct <= 1 for column in columns):
             raise InputError("all rows are copies of one another: there is nothing to learn from")
@@ -610,7 +270,7 @@ def _refuse_copies(columns: Sequence[_Column], goal: pa.ChunkedArray) -> None:
 
 
 def _ignore_suspects(
-    columns: Sequence[_Column], goal: pa.ChunkedArray, target: str, task: Task, keep: set[str], findings: list[Finding]
+    columns: Sequence[Column], goal: pa.ChunkedArray, target: str, task: Task, keep: set[str], findings: list[Finding]
 ) -> list[str]:
     """Ignore columns that give the target away, and return their names."""
     usable = [column for column in columns if column.kind not in ("id", "ignored")]
@@ -645,7 +305,7 @@ def _ignore_suspects(
             if column.name in keep:
                 findings.append(Finding(2, column.name, f"kept as you say, though it {why}"))
                 continue
-            _ignore(column, f"suspected leak: {why}")
+            ignore(column, f"suspected leak: {why}")
             findings.append(
                 Finding(3, column.name, f"left out: {why}; if it is known before the target, make it a feature")
             )
@@ -658,7 +318,7 @@ def _ignore_suspects(
     return [name for name in found if name not in keep]
 
 
-def _split(columns: Sequence[_Column], rows: int, findings: list[Finding]) -> tuple[dict[str, str], str]:
+def _split(columns: Sequence[Column], rows: int, findings: list[Finding]) -> tuple[dict[str, str], str]:
     times = [
         c
         for c in columns
@@ -690,7 +350,7 @@ def _split(columns: Sequence[_Column], rows: int, findings: list[Finding]) -> tu
     return {"by": "hash"}, "no time and no group that rows belong to"
 
 
-def _tell_apart(columns: list[_Column], rows: int, target: str) -> None:
+def _tell_apart(columns: list[Column], rows: int, target: str) -> None:
     """Give rows a number as their id where they are alike because there is little to say of one, not by repetition.
 
     By hash rows that are alike in all of their features share a side. Of three features of two values each there are
@@ -704,7 +364,7 @@ def _tell_apart(columns: list[_Column], rows: int, target: str) -> None:
     name = next(name for name in chain(["row"], (f"row {n}" for n in count(2))) if name not in taken)
     numbers = pa.chunked_array([pa.array(np.arange(1, rows + 1))])
     reason = f"made here: with {possible} different rows at most, their features do not tell {rows} apart"
-    columns.append(_Column(name, numbers, None, rows, {"kind": "id"}, reason))
+    columns.append(Column(name, numbers, None, rows, {"kind": "id"}, reason))
 
 
 def _in_order(values: pa.ChunkedArray) -> float:
@@ -716,7 +376,7 @@ def _contract(
     name: str,
     target: dict[str, Any],
     task: Task,
-    columns: Sequence[_Column],
+    columns: Sequence[Column],
     split: dict[str, str],
     cleaned: Mapping[str, Cleaned],
 ) -> dict[str, Any]:
@@ -764,7 +424,7 @@ def _weigh_errors(goal: pa.ChunkedArray, contract: dict[str, Any], findings: lis
     return f"{label} is rare: without costs it would hardly ever be decided for"
 
 
-def _is_sensitive(column: _Column) -> bool:
+def _is_sensitive(column: Column) -> bool:
     if column.kind in ("text", "time"):
         return False
     if column.words & SENSITIVE or SENSITIVE_NAMES.search(column.name):
@@ -775,7 +435,7 @@ def _is_sensitive(column: _Column) -> bool:
     return any(len(values & known) >= 2 and len(values & known) >= 0.4 * len(values) for known in SENSITIVE_VALUES)
 
 
-def _slices(features: Sequence[_Column], sensitive: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _slices(features: Sequence[Column], sensitive: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield up to four columns to judge part by part: categories of few values, and sensitive numbers by thirds."""
     count = 0
     for column in features:
@@ -791,7 +451,7 @@ def _slices(features: Sequence[_Column], sensitive: Sequence[str]) -> Iterator[d
             yield {"column": column.name, "edges": [int(e) if e.is_integer() else e for e in edges]}
 
 
-def _table(columns: Sequence[_Column], goal: pa.ChunkedArray, target: str) -> pa.Table:
+def _table(columns: Sequence[Column], goal: pa.ChunkedArray, target: str) -> pa.Table:
     """Return the data as it is kept: ignored columns as text, the target last."""
     arrays = {
         column.name: column.values.cast(pa.string()) if column.kind in ("ignored", "id") else column.values
@@ -913,7 +573,7 @@ def _keyable(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return values.cast(pa.timestamp("us")) if pa.types.is_date(values.type) else values
 
 
-def _review(columns: Sequence[_Column], contract: Mapping[str, Any]) -> Iterator[Finding]:
+def _review(columns: Sequence[Column], contract: Mapping[str, Any]) -> Iterator[Finding]:
     for column in columns:
         if column.kind == "ignored" and "leak" not in column.decided["reason"]:
             yield Finding(1, column.name, f"ignored: {column.decided['reason']}")
@@ -925,47 +585,8 @@ def _review(columns: Sequence[_Column], contract: Mapping[str, Any]) -> Iterator
         yield Finding(2, name, "sensitive: the report compares its groups; is it allowed to decide?")
 
 
-def _head_room(values: pa.ChunkedArray, *, wide: bool = False) -> tuple[Any, Any]:
-    """Return a range with half of what was seen as head-room on each side, round numbers, and natural ends kept."""
-    low, high = pc.min_max(values).as_py().values()
-    span = (high - low) or abs(high) or 1
-    room = span * (1.0 if wide else 0.5)
-    is_share = low >= 0 and high <= 1 and not pa.types.is_integer(values.type) and high > 0.5
-    bottom = 0 if low >= 0 else _rounded(low - room, up=False)
-    if low > 5 * span:
-        bottom = _rounded(low - room, up=False)
-    top = 1 if is_share and not wide else 0 if high <= 0 else _rounded(high + room, up=True)
-    if pa.types.is_integer(values.type):
-        return int(max(bottom, -MAX_INTEGER)), int(min(top, MAX_INTEGER))
-    return float(bottom), float(top)
-
-
-def _rounded(value: float, *, up: bool) -> float:
-    """Return a number of two significant digits that is not below (up) or not above the value."""
-    if value == 0 or not math.isfinite(value):
-        return value
-    step = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
-    whole = (math.ceil if up else math.floor)(value / step)
-    return whole * step if step >= 1 else whole / round(1 / step) if step > 1e-300 else value
-
-
 def _two_digits(value: float) -> float:
     return float(f"{value:.2g}")
-
-
-def _as_datetime(value: Any) -> datetime:
-    return value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
-
-
-def _shift(moment: datetime, days: int) -> datetime:
-    try:
-        return (moment + timedelta(days=days)).replace(hour=0, minute=0, second=0, microsecond=0)
-    except OverflowError:
-        return moment
-
-
-def _iso(moment: datetime) -> str:
-    return moment.date().isoformat()
 
 
 def checked(contract: Mapping[str, Any]) -> Contract:

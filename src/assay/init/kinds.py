@@ -1,0 +1,407 @@
+"""What each column is: number, category, text, time, id, or nothing to learn from; and which say the same."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assay.contract.spec import MAX_INTEGER
+from assay.init.clean import Cleaned
+
+IDS = {"id", "ids", "uuid", "guid", "identifier", "rowid", "pk"}
+ROW_NUMBERS = {
+    "index",
+    "instant",
+    "rowid",
+    "row",
+    "nr",
+    "no",
+    "number",
+    "serial",
+    "sno",
+    "unnamed",
+    "obs",
+    "observation",
+}
+UNITS_OF_GROUPS = (
+    "patient subject customer user client person member account household family driver passenger student employee "
+    "session device machine engine animal player borrower respondent participant donor visitor worker citizen"
+).split()
+# Names that are written as one word, and the words that they are of.
+JOINED = {f"{unit}id": (unit, "id") for unit in UNITS_OF_GROUPS} | {
+    "custid": ("customer", "id"),
+    "hid": ("household", "id"),
+    "hhid": ("household", "id"),
+    "pid": ("person", "id"),
+    "uid": ("user", "id"),
+}
+PERSONAL = {
+    "name",
+    "surname",
+    "firstname",
+    "lastname",
+    "fullname",
+    "email",
+    "mail",
+    "phone",
+    "telephone",
+    "ssn",
+    "iban",
+}
+ORDERED = (
+    "year yr month mnth mon day hour hr minute week quarter grade rank rating level score stage size age number num "
+    "count nr no n quantity qty amount total sum years months days hours minutes rooms bedrooms bathrooms floors "
+    "children dependents siblings visits times points degree length width height distance education edu"
+).split()
+WEIGHTS = re.compile(
+    r"fnlwgt|final_?weight|sampl\w*_?w(eigh)?t|survey_?w(eigh)?t|person_?w(eigh)?t|household_?w(eigh)?t|pweight|"
+    r"weighting|instance_?weight|marsupwt|pwgtp|wtss\w*",
+    re.IGNORECASE,
+)
+NATURAL: tuple[tuple[set[str], tuple[int, int]], ...] = (
+    ({"hour", "hr"}, (0, 23)),
+    ({"minute"}, (0, 59)),
+    ({"month", "mnth", "mon"}, (1, 12)),
+    ({"weekday", "dow", "dayofweek"}, (0, 7)),
+    ({"day", "dom", "mday"}, (1, 31)),
+    ({"age"}, (0, 120)),
+)
+EVENT_TIMES = {
+    "date",
+    "datetime",
+    "time",
+    "timestamp",
+    "day",
+    "dteday",
+    "month",
+    "created",
+    "ds",
+    "dt",
+    "period",
+    "when",
+}
+OTHER_TIMES = {
+    "birth",
+    "dob",
+    "born",
+    "birthday",
+    "birthdate",
+    "expiry",
+    "expires",
+    "expiration",
+    "due",
+    "end",
+    "until",
+}
+FEW_VALUES = 12
+MOST_VALUES = 1000
+FIRST_YEAR, LAST_YEAR = 1500, 2200
+SAMPLE = 20_000
+
+
+@dataclass
+class Column:
+    """What is known of one column while it is decided on."""
+
+    name: str
+    values: pa.ChunkedArray
+    unit: str | None
+    distinct: int
+    decided: dict[str, Any] = field(default_factory=dict)
+    reason: str = ""
+
+    @property
+    def kind(self) -> str:
+        """What was decided."""
+        return str(self.decided["kind"])
+
+    @property
+    def words(self) -> set[str]:
+        """The words of its name."""
+        return set(words_of(self.name))
+
+
+def words_of(name: str) -> list[str]:
+    """Return the words that a column name is made of, in lower case."""
+    words = (word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", name))
+    return [part for word in words for part in JOINED.get(word, (word,))]
+
+
+def describe(name: str, made: Cleaned, rows: int, most_values: int) -> Column:
+    """Return a column with its kind, and the reason for it."""
+    values = made.values
+    if pa.types.is_integer(values.type) and (moments := _moments(name, values)) is not None:
+        values = moments
+    distinct = _distinct(values)
+    column = Column(name, values, made.unit, distinct)
+    present = len(values) - values.null_count
+    if present == 0:
+        ignore(column, "no value in any row")
+    elif distinct == 1 and not values.null_count:
+        ignore(column, f"constant: {values[0].as_py()!r} in every row")
+    elif pa.types.is_boolean(values.type):
+        _decide(column, "boolean", "two words for true and false")
+    elif pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
+        low, high = (_as_datetime(limit) for limit in pc.min_max(values).as_py().values())
+        _decide(column, "time", f"from {low:%Y-%m-%d} to {high:%Y-%m-%d}; ten years of head-room")
+        column.decided["range"] = [_iso(_shift(low, -365)), _iso(_shift(high, 3652))]
+    elif pa.types.is_string(values.type):
+        _describe_text(column, present, most_values)
+    else:
+        _describe_number(column, rows, most_values)
+    if column.kind == "id" and values.null_count:
+        ignore(column, f"an id that is missing in {values.null_count} rows")
+    elif column.kind != "ignored" and values.null_count:
+        column.decided["missing"] = "allow"
+        column.reason += f"; missing in {values.null_count / len(values):.2g} of the rows"
+    return column
+
+
+def _distinct(values: pa.ChunkedArray) -> int:
+    """Return the number of different values; of very many that among the first rows, unless these all differ."""
+    if len(values) > 2 * SAMPLE and not pa.types.is_string(values.type):
+        found: int = pc.count_distinct(values.slice(0, SAMPLE)).as_py()
+        if found > MOST_VALUES and (pa.types.is_floating(values.type) or found < SAMPLE):
+            return found
+    return int(pc.count_distinct(values).as_py())
+
+
+def _decide(column: Column, kind: str, reason: str) -> None:
+    column.decided = {"kind": kind}
+    column.reason = reason
+
+
+def ignore(column: Column, reason: str) -> None:
+    """Decide that a column is not learnt from."""
+    column.decided = {"kind": "ignored", "reason": reason}
+    column.reason = ""
+
+
+def _describe_number(column: Column, rows: int, most_values: int) -> None:
+    values, words = column.values, column.words
+    whole = pa.types.is_integer(values.type)
+    low, high = pc.min_max(values).as_py().values()
+    if _counts_rows(values) or (whole and words & ROW_NUMBERS and column.distinct == rows):
+        return ignore(column, "a row number: it says where a row stands in the file, and nothing of the row")
+    if whole and words & IDS:
+        return _describe_id(column, rows, most_values)
+    if whole and column.distinct == rows and high - low < 1.5 * rows and rows >= 50:
+        return _decide(column, "id", "whole numbers that are all different and fill their range")
+    if WEIGHTS.fullmatch(column.name):
+        return ignore(column, "a survey weight: how many people a row stands for, not what it is")
+    if whole and max(abs(low), abs(high)) > MAX_INTEGER:
+        return _decide(column, "id", "numbers too large to be exact")
+    if whole and (low, high) == (0, 1):
+        return _decide(column, "boolean", "0 and 1")
+    if whole and _is_code(column, low, high):
+        codes = sorted(column.values.drop_null().unique().to_pylist())
+        column.values = values.cast(pa.string())
+        _decide(column, "category", f"{len(codes)} codes without an order")
+        column.decided["values"] = [str(code) for code in codes]
+        return None
+    low, high = _natural_range(column, low, high) or head_room(values)
+    shown = pc.min_max(values).as_py()
+    _decide(column, "integer" if whole else "number", f"from {shown['min']:g} to {shown['max']:g}, with head-room")
+    if column.unit:
+        column.decided["unit"] = column.unit
+    column.decided["range"] = [low, high]
+    return None
+
+
+def _counts_rows(values: pa.ChunkedArray) -> bool:
+    """Say whether whole numbers go up by one from row to row, as row numbers do."""
+    if not pa.types.is_integer(values.type) or values.null_count or len(values) < 3:
+        return False
+    first, last = values[0].as_py(), values[len(values) - 1].as_py()
+    if last - first != len(values) - 1:
+        return False
+    numbers = values.to_numpy()
+    return bool((numbers[1:] - numbers[:-1] == 1).all())
+
+
+def _natural_range(column: Column, low: float, high: float) -> tuple[int, int] | None:
+    """Return the range that the name of a column implies, if the values keep to it."""
+    for words, bounds in NATURAL:
+        if column.words & words and bounds[0] <= low and high <= bounds[1] and pa.types.is_integer(column.values.type):
+            return bounds
+    return None
+
+
+def _is_code(column: Column, low: int, high: int) -> bool:
+    """Say whether few whole numbers are names of things, judged by the column's name and by gaps."""
+    if column.distinct > FEW_VALUES or column.distinct < 2 or low < 0:
+        return False
+    if column.words & set(ORDERED) or any(word.endswith("num") for word in column.words):
+        return False
+    if column.words & {"code", "type", "category", "class", "kind", "weekday", "season", "region", "zone", "dow"}:
+        return True
+    return low >= 1 and column.distinct <= 6 and high == column.distinct and len(column.values) >= 200
+
+
+def _describe_id(column: Column, rows: int, most_values: int) -> None:
+    share = column.distinct / rows
+    if share >= 0.98:
+        return _decide(column, "id", "an id: another value in every row")
+    if column.words & set(UNITS_OF_GROUPS) and column.distinct > 10:
+        return _decide(column, "id", f"an id of {column.distinct} that have several rows each")
+    if column.distinct <= most_values and rows / column.distinct >= 5:
+        values = sorted({str(value) for value in column.values.drop_null().unique().to_pylist()})
+        column.values = column.values.cast(pa.string())
+        _decide(column, "category", f"an id of {len(values)} things, each with many rows")
+        column.decided["values"] = values
+        return None
+    return _decide(column, "id", f"an id: {column.distinct} values in {rows} rows")
+
+
+def _describe_text(column: Column, present: int, most_values: int) -> None:
+    rows = len(column.values)
+    values = column.values
+    share = column.distinct / present
+    some = [value for value in values.slice(0, SAMPLE).to_pylist() if value is not None] or [
+        value for value in values.unique().to_pylist()[:SAMPLE] if value is not None
+    ]
+    words = float(np.mean([len(value.split()) for value in some]))
+    length = float(np.mean([len(value) for value in some]))
+    if column.words & IDS and share > 0.02 and column.distinct > 50:
+        return _describe_id(column, rows, most_values)
+    often = column.distinct <= MOST_VALUES and present / column.distinct >= 5
+    if (column.distinct <= 50 and (share < 0.5 or column.distinct <= 10)) or (often and column.distinct <= most_values):
+        _decide(column, "category", f"{column.distinct} different values")
+        column.decided["values"] = sorted(value for value in values.unique().to_pylist() if value is not None)
+        return None
+    if share >= 0.8 and column.words & PERSONAL:
+        return _decide(column, "id", "names a person or how to reach one: no feature")
+    if words >= 2.5 or length > 25 or often:
+        longest = pc.max(pc.utf8_length(values)).as_py()
+        many = f"{column.distinct} different values, too many for a column each: their words"
+        _decide(column, "text", many if often else f"free text of {words:.0f} words on average")
+        column.decided["max_length"] = int(_rounded(longest * 4, up=True))
+        return None
+    if share >= 0.98:
+        return _decide(column, "id", "another value in nearly every row")
+    return ignore(column, f"{column.distinct} different codes in {present} rows: too few rows of each to learn from")
+
+
+def _moments(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """Return dates from whole numbers like 20110131 or, one row each, 1960, and moments from seconds since 1970."""
+    if not set(words_of(name)) & (EVENT_TIMES | OTHER_TIMES | {"year", "ts", "epoch", "unix", "at", "unixtime", "ymd"}):
+        return None
+    low, high = pc.min_max(values).as_py().values()
+    if low is None:
+        return None
+    if low >= FIRST_YEAR and high <= LAST_YEAR and _counts_rows(values):
+        return pc.strptime(values.cast(pa.string()), format="%Y", unit="s").cast(pa.date32())
+    if low >= 18_000_101 and high <= 22_001_231:
+        text = values.cast(pa.string())
+        try:
+            return pc.strptime(text, format="%Y%m%d", unit="s").cast(pa.date32())
+        except pa.ArrowInvalid:
+            return None
+    for scale, ticks in ((1, 1_000_000), (1000, 1000)):
+        if 3e8 * scale <= low and high <= 4e9 * scale:
+            return pc.multiply(values, ticks).cast(pa.timestamp("us"))
+    return None
+
+
+def ignore_twins(columns: Sequence[Column]) -> None:
+    """Ignore columns that say the same as another: equal in every row, or one to one where that is no chance."""
+    seen: dict[int, list[Column]] = {}
+    for column in columns:
+        if column.kind in ("ignored", "time", "text") or column.distinct < 2:
+            continue
+        for other in seen.setdefault(column.distinct, []):
+            if not _one_to_one(column, other):
+                continue
+            ordered = {"integer", "number"}
+            twin, stays = (other, column) if column.kind in ordered and other.kind not in ordered else (column, other)
+            equal = twin.values.type == stays.values.type and twin.values.equals(stays.values)
+            what = "equal to" if equal else "one to one with"
+            ignore(twin, f"{what} {stays.name!r} in every row, which stays")
+            if twin is other:
+                seen[column.distinct].remove(other)
+                seen[column.distinct].append(column)
+            break
+        else:
+            seen[column.distinct].append(column)
+
+
+def _one_to_one(one: Column, other: Column) -> bool:
+    if {one.kind, other.kind} & {"id"} and one.kind != other.kind:
+        return False
+    if one.values.null_count != other.values.null_count:
+        return False
+    there = 1 - one.values.null_count / len(one.values)
+    if 2 * one.distinct > there * min(len(one.values), SAMPLE):
+        # Where hardly a value comes twice any two columns are one to one.
+        return _are_alike(one, other)
+    for some in (500, len(one.values)):
+        first, second = (_codes(column.values.slice(0, some)) for column in (one, other))
+        pairs = len(np.unique(first.astype(np.int64) * (int(second.max()) + 1) + second))
+        if not pairs == len(np.unique(first)) == len(np.unique(second)):
+            return False
+    return True
+
+
+def _are_alike(one: Column, other: Column) -> bool:
+    """Say whether two columns are equal, or numbers of which one is the other in another unit."""
+    if one.values.type == other.values.type and one.values.equals(other.values):
+        return True
+    if not {one.kind, other.kind} <= {"integer", "number"}:
+        return False
+    for some in (500, len(one.values)):
+        first, second = (column.values.slice(0, some).cast(pa.float64()).to_numpy() for column in (one, other))
+        known = ~np.isnan(first) & ~np.isnan(second)
+        with np.errstate(all="ignore"):
+            if not abs(np.corrcoef(first[known], second[known])[0, 1]) > 1 - 1e-9:
+                return False
+    return True
+
+
+def _codes(values: pa.ChunkedArray) -> np.ndarray:
+    encoded = pa.array(values.combine_chunks()).dictionary_encode(null_encoding="encode")
+    return np.asarray(encoded.indices)
+
+
+def head_room(values: pa.ChunkedArray, *, wide: bool = False) -> tuple[Any, Any]:
+    """Return a range with half of what was seen as head-room on each side, round numbers, and natural ends kept."""
+    low, high = pc.min_max(values).as_py().values()
+    span = (high - low) or abs(high) or 1
+    room = span * (1.0 if wide else 0.5)
+    is_share = low >= 0 and high <= 1 and not pa.types.is_integer(values.type) and high > 0.5
+    bottom = 0 if low >= 0 else _rounded(low - room, up=False)
+    if low > 5 * span:
+        bottom = _rounded(low - room, up=False)
+    top = 1 if is_share and not wide else 0 if high <= 0 else _rounded(high + room, up=True)
+    if pa.types.is_integer(values.type):
+        return int(max(bottom, -MAX_INTEGER)), int(min(top, MAX_INTEGER))
+    return float(bottom), float(top)
+
+
+def _rounded(value: float, *, up: bool) -> float:
+    """Return a number of two significant digits that is not below (up) or not above the value."""
+    if value == 0 or not math.isfinite(value):
+        return value
+    step = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
+    whole = (math.ceil if up else math.floor)(value / step)
+    return whole * step if step >= 1 else whole / round(1 / step) if step > 1e-300 else value
+
+
+def _as_datetime(value: Any) -> datetime:
+    return value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
+
+
+def _shift(moment: datetime, days: int) -> datetime:
+    try:
+        return (moment + timedelta(days=days)).replace(hour=0, minute=0, second=0, microsecond=0)
+    except OverflowError:
+        return moment
+
+
+def _iso(moment: datetime) -> str:
+    return moment.date().isoformat()

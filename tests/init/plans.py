@@ -1,0 +1,59 @@
+"""Plans for made-up tables."""
+
+import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from assay.init.infer import Plan, infer
+
+ROWS = 400
+RNG = np.random.default_rng(1)
+X = RNG.normal(size=ROWS).round(3)
+LABEL = np.where(X + RNG.normal(size=ROWS) > 0.5, "yes", "no")
+# By what is told of it: the name and the values of a column, and what it is.
+KINDS: dict[str, tuple[str, Any, str]] = {
+    "row numbers": ("n", np.arange(ROWS), "ignored"),
+    "ids": ("customer_id", RNG.permutation(ROWS) + 10_000, "id"),
+    "ids in words": ("ref", [f"A{i:05}" for i in RNG.permutation(ROWS)], "id"),
+    "names of people": ("Name", [f"Ann B{i} Smith" for i in range(ROWS)], "id"),
+    "a constant": ("country", ["DE"] * ROWS, "ignored"),
+    "no value at all": ("empty", pa.nulls(ROWS, pa.string()), "ignored"),
+    "a survey weight": ("fnlwgt", RNG.integers(1, 9999, ROWS), "ignored"),
+    "many codes with few rows each": ("cabin", [f"C{i}" for i in RNG.integers(0, 300, ROWS)], "ignored"),
+    "0 and 1": ("flag", RNG.integers(0, 2, ROWS), "boolean"),
+    "yes and no": ("flag", RNG.choice(["yes", "no"], ROWS), "boolean"),
+    "codes": ("season", RNG.integers(1, 5, ROWS), "category"),
+    "counts": ("num_rooms", RNG.integers(1, 5, ROWS), "integer"),
+    "words": ("colour", RNG.choice(["red", "green"], ROWS), "category"),
+    "days": (
+        "sold",
+        [datetime.date(2020, 1, 1) + datetime.timedelta(days=int(d)) for d in RNG.integers(0, 900, ROWS)],
+        "time",
+    ),
+    "days as numbers": ("date", [20200100 + int(d) for d in RNG.integers(1, 29, ROWS)], "time"),
+    "seconds since 1970": ("timestamp", RNG.integers(1_500_000_000, 1_600_000_000, ROWS), "time"),
+    "whole numbers with gaps": (
+        "age_of_house",
+        [None if i % 9 == 0 else float(i % 40) for i in range(ROWS)],
+        "integer",
+    ),
+    "fractions": ("size", RNG.normal(size=ROWS), "number"),
+    "sentences": ("review", [" ".join(RNG.choice(["good", "bad", "very", "not"], 6)) for _ in range(ROWS)], "text"),
+}
+
+
+def plan(columns: dict[str, Any], target: Any = LABEL, **options: Any) -> Plan:
+    """Return the plan for some columns beside a number and a target that depends on it."""
+    return infer(pa.table({"x": X, **columns, "answer": target}), "answer", "mine", **options)
+
+
+def column(name: str, values: Any, target: Any = LABEL) -> dict[str, Any]:
+    """Return what was decided about a column."""
+    return plan({name: values}, target).contract["columns"][name]
+
+
+def said(made: Plan, where: str) -> str:
+    """Return what a plan finds to look at in a place."""
+    return "; ".join(finding.what for finding in made.findings if finding.where == where)

@@ -1,0 +1,46 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from assay.init.infer import infer
+from init.plans import KINDS, LABEL, RNG, ROWS, X, column, plan
+
+
+@pytest.mark.parametrize("what", KINDS)
+def test_a_column_is_taken_for_what_it_is(what):
+    name, values, kind = KINDS[what]
+    assert column(name, values)["kind"] == kind
+
+
+def test_a_category_of_very_many_values_is_told_by_its_words_where_there_are_several_classes():
+    towns = np.array([f"Town {number}" for number in range(200)])[np.arange(8 * ROWS) % 200]
+    several = np.resize(["a", "b", "c"], 8 * ROWS)
+    kinds = [
+        infer(pa.table({"town": towns, "answer": target}), "answer", "mine").contract["columns"]["town"]["kind"]
+        for target in (several, several == "a", RNG.normal(size=8 * ROWS))
+    ]
+    assert kinds == ["text", "category", "category"]
+
+
+def test_a_column_that_repeats_another_is_ignored_and_the_ordered_one_stays():
+    level = RNG.integers(0, 4, ROWS)
+    words = np.array(["none", "school", "college", "doctorate"])[level]
+    columns = plan({"education": words, "education_num": level, "copy": X}).contract["columns"]
+    assert columns["education_num"]["kind"] == "integer"
+    assert "one to one with 'education_num'" in columns["education"]["reason"]
+    assert "equal to 'x'" in columns["copy"]["reason"]
+
+
+def test_measurements_that_hardly_ever_repeat_are_not_one_to_one_but_those_in_two_units_are():
+    celsius, other = RNG.normal(15, 8, ROWS), RNG.normal(size=ROWS)
+    columns = plan({"celsius": celsius, "other": other, "fahrenheit": 32 + 1.8 * celsius}).contract["columns"]
+    assert [columns[name]["kind"] for name in ("celsius", "other")] == ["number", "number"]
+    assert "one to one with 'celsius'" in columns["fahrenheit"]["reason"]
+    many = {name: RNG.normal(size=50_000) for name in ("one", "two")}
+    made = infer(pa.table({**many, "answer": np.resize(LABEL, 50_000)}), "answer", "mine")
+    assert {column["kind"] for column in made.contract["columns"].values()} == {"number"}
+
+
+def test_an_id_that_is_missing_in_some_rows_is_none():
+    made = plan({"customer_id": [None, *(RNG.permutation(ROWS)[1:] + 10_000)]})
+    assert made.contract["columns"]["customer_id"]["kind"] == "ignored"
