@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 from dvc.api import DVCFileSystem
@@ -13,12 +14,13 @@ from dvc.utils.serialize import loads_yaml
 from assay.contract.spec import CONTRACT, Contract
 from assay.errors import InputError
 from assay.files import write_bytes
-from assay.history import file_at, files_at
+from assay.history import entries_at, file_at, files_at
 from assay.pipeline import locked_stages
 from assay.progress import say
 
 KEPT = Path(".assay/champions")
 MOST = 3
+ARCHIVE = ".archive.tar"
 EMBEDDED = Path(".dvc/embedded/files/md5")
 # What a model is judged, explained, reported and served by.
 PARTS = (
@@ -74,7 +76,7 @@ def restore(commit: str) -> Path:
     try:
         _from_embedded(commit)
         try:
-            _from_dvc(commit, temporary)
+            _from_git_and_dvc(commit, temporary)
         # DVC raises errors of many kinds for what neither cache nor remote has; each means the same.
         except Exception as error:
             say(f"champion: {commit[:10]} is not in the DVC cache or remote ({_one_line(error)}): training it again")
@@ -114,11 +116,20 @@ def _from_embedded(commit: str) -> None:
             write_bytes(kept, content)
 
 
-def _from_dvc(commit: str, folder: Path) -> None:
+def _from_git_and_dvc(commit: str, folder: Path) -> None:
+    # What git has comes from git: DVC reads it through pygit2, which may wait for ever for the rest of a large file.
+    there = [str(path) for path in entries_at(commit) if str(path) in PARTS]
+    _run("git", "archive", "--format=tar", f"--output={folder / ARCHIVE}", commit, "--", *there)
+    with tarfile.open(folder / ARCHIVE) as archive:
+        archive.extractall(folder, filter="data")
+    (folder / ARCHIVE).unlink()
     files = DVCFileSystem(".", rev=commit)
     for part in PARTS:
-        if files.exists(f"/{part}"):
-            files.get(f"/{part}", str(folder / part), recursive=True)
+        for path in files.find(f"/{part}", dvc_only=True):
+            place = folder / path.lstrip("/")
+            if not place.exists():
+                place.parent.mkdir(parents=True, exist_ok=True)
+                files.get_file(path, str(place))
 
 
 def _rebuild(commit: str, folder: Path) -> None:

@@ -57,6 +57,12 @@ def files_at(commit: str, folder: Path) -> list[Path]:
     return [Path(name) for name in listed.split("\0") if name]
 
 
+def entries_at(commit: str) -> list[Path]:
+    """Return the files and folders at the root of a commit."""
+    listed = _try("ls-tree", "-z", "--name-only", "--full-tree", commit) or ""
+    return [Path(name) for name in listed.split("\0") if name]
+
+
 def changed_lines(base: str) -> list[tuple[str, int, int]]:
     """Return path, lines added and lines removed of each file that differs between a commit and the files here."""
     listed = _try("diff", "--numstat", "-z", "--no-renames", base, "--") or ""

@@ -9,7 +9,11 @@ from assay.champion import has_model, restore
 from assay.errors import InputError
 from scenario.project import Project
 
-FILES = ("models/model.onnx", "models/model.skops", "build/split/train.parquet", "metrics.json", "src/assay/cli.py")
+FILES = (
+    *("models/model.onnx", "models/model.skops", "build/split/train.parquet", "reports/validate.json", "plots/roc.csv"),
+    *("metrics.json", "dvc.lock", "contract.yaml", "src/assay/cli.py", "src/assay/serve/page.html", "service.py"),
+    *("requirements/train.txt", "loadtests/locustfile.py"),
+)
 
 
 @pytest.fixture
