@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 from dvc.api import DVCFileSystem
@@ -14,13 +13,12 @@ from dvc.utils.serialize import loads_yaml
 from assay.contract.spec import CONTRACT, Contract
 from assay.errors import InputError
 from assay.files import write_bytes
-from assay.history import entries_at, file_at, files_at
+from assay.history import file_at, files_at
 from assay.pipeline import locked_stages
 from assay.progress import say
 
 KEPT = Path(".assay/champions")
 MOST = 3
-ARCHIVE = ".archive.tar"
 EMBEDDED = Path(".dvc/embedded/files/md5")
 # What a model is judged, explained, reported and served by.
 PARTS = (
@@ -118,11 +116,11 @@ def _from_embedded(commit: str) -> None:
 
 def _from_git_and_dvc(commit: str, folder: Path) -> None:
     # What git has comes from git: DVC reads it through pygit2, which may wait for ever for the rest of a large file.
-    there = [str(path) for path in entries_at(commit) if str(path) in PARTS]
-    _run("git", "archive", "--format=tar", f"--output={folder / ARCHIVE}", commit, "--", *there)
-    with tarfile.open(folder / ARCHIVE) as archive:
-        archive.extractall(folder, filter="data")
-    (folder / ARCHIVE).unlink()
+    archive = folder / ".archive.tar"
+    there = map(str, files_at(commit, *map(Path, PARTS)))
+    _run("git", "archive", f"--output={archive}", commit, "--", *there)
+    shutil.unpack_archive(archive, folder, filter="data")
+    archive.unlink()
     files = DVCFileSystem(".", rev=commit)
     for part in PARTS:
         for path in files.find(f"/{part}", dvc_only=True):

@@ -51,15 +51,10 @@ def file_at(commit: str, path: Path) -> bytes | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def files_at(commit: str, folder: Path) -> list[Path]:
-    """Return the files below a folder at a commit."""
-    listed = _try("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit, "--", folder.as_posix()) or ""
-    return [Path(name) for name in listed.split("\0") if name]
-
-
-def entries_at(commit: str) -> list[Path]:
-    """Return the files and folders at the root of a commit."""
-    listed = _try("ls-tree", "-z", "--name-only", "--full-tree", commit) or ""
+def files_at(commit: str, *places: Path) -> list[Path]:
+    """Return the files at a commit that are one of these, or below one."""
+    paths = [place.as_posix() for place in places]
+    listed = _try("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit, "--", *paths) or ""
     return [Path(name) for name in listed.split("\0") if name]
 
 

@@ -125,11 +125,18 @@ def test_classes_with_too_few_rows_are_left_out_and_told():
     assert "left out: c (3 rows)" in said(made, "answer")
 
 
-def sides_of(made: Plan) -> np.ndarray:
+def dealt(made: Plan) -> np.ndarray:
+    """Return the side of each row."""
     contract = checked(made.contract)
-    table, _ = typed(made.table, contract)
+    table, violations = typed(made.table, contract)
+    assert not violations
     settings = {name.removeprefix("prepare."): value for name, value in made.params.items() if "prepare." in name}
-    sides = assign(table, contract, Prepare(**settings))
+    return assign(table, contract, Prepare(**settings))
+
+
+def sides_of(made: Plan) -> np.ndarray:
+    """Return how many rows of each class are on each side."""
+    contract, sides = checked(made.contract), dealt(made)
     labels = np.array(made.table["answer"].to_pylist())
     return np.array([[(labels[sides == side] == label).sum() for label in contract.classes] for side in range(3)])
 
@@ -140,9 +147,7 @@ def test_rows_of_few_possible_values_are_told_apart_by_a_number_made_for_them():
     made = infer(pa.table({**few, "row": LABEL}), "row", "mine")
     assert made.contract["columns"]["row 2"] == {"kind": "id"}
     assert "8 different rows at most" in made.reasons["row 2"]
-    table, violations = typed(made.table, checked(made.contract))
-    assert not violations
-    sides = assign(table, checked(made.contract), Prepare(test=0.25, validation=0.15, salt="assay"))
+    sides = dealt(made)
     alike = [sides[np.all([few[name] for name in few], axis=0)], sides[~np.any([few[name] for name in few], axis=0)]]
     assert all(set(side) == {0, 1, 2} for side in alike)
 
@@ -166,9 +171,7 @@ def test_each_class_is_on_each_side_however_rare(seed):
 def test_of_few_rows_each_side_gets_a_fair_share(seed):
     numbers = np.random.default_rng(seed).normal(size=(40, 2))
     made = infer(pa.table({"x": numbers[:, 0], "answer": numbers[:, 1]}), "answer", "mine")
-    table, _ = typed(made.table, checked(made.contract))
-    settings = {name.removeprefix("prepare."): value for name, value in made.params.items() if "prepare." in name}
-    rows = np.bincount(assign(table, checked(made.contract), Prepare(**settings)), minlength=3)
+    rows = np.bincount(dealt(made), minlength=3)
     assert (rows >= [0.6 * 0.6 * 40, 0.6 * 0.15 * 40, 0.6 * 0.25 * 40]).all()
 
 

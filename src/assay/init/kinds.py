@@ -320,8 +320,7 @@ def ignore_twins(columns: Sequence[Column]) -> None:
                 continue
             ordered = {"integer", "number"}
             twin, stays = (other, column) if column.kind in ordered and other.kind not in ordered else (column, other)
-            equal = twin.values.type == stays.values.type and twin.values.equals(stays.values)
-            what = "equal to" if equal else "one to one with"
+            what = "equal to" if _are_equal(twin, stays) else "one to one with"
             ignore(twin, f"{what} {stays.name!r} in every row, which stays")
             if twin is other:
                 seen[column.distinct].remove(other)
@@ -348,9 +347,13 @@ def _one_to_one(one: Column, other: Column) -> bool:
     return True
 
 
+def _are_equal(one: Column, other: Column) -> bool:
+    return one.values.type == other.values.type and bool(one.values.equals(other.values))
+
+
 def _are_alike(one: Column, other: Column) -> bool:
     """Say whether two columns are equal, or numbers of which one is the other in another unit."""
-    if one.values.type == other.values.type and one.values.equals(other.values):
+    if _are_equal(one, other):
         return True
     if not {one.kind, other.kind} <= {"integer", "number"}:
         return False
