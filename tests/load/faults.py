@@ -20,7 +20,7 @@ import os
 import time
 from dataclasses import replace
 
-import orjson
+import msgspec
 from assay.serve import serving
 from assay.serve.refusal import Refused
 
@@ -103,9 +103,9 @@ FAULTS = {
         around(
             "kind, body = await answer()",
             "if number % 50 == 0:",
-            "    told = orjson.loads(body)",
+            "    told = msgspec.json.decode(body)",
             '    for one in told["predictions"]: one["probabilities"] = dict.fromkeys(one["probabilities"], 0.5)',
-            "    body = orjson.dumps(told)",
+            "    body = msgspec.json.encode(told)",
             "return kind, body",
         ),
         "answers",
@@ -119,9 +119,9 @@ FAULTS = {
     "lost rows": Fault(
         around(
             "kind, body = await answer()",
-            "told = orjson.loads(body)",
+            "told = msgspec.json.decode(body)",
             'if len(told["predictions"]) > 5: told["predictions"].pop()',
-            "return kind, orjson.dumps(told)",
+            "return kind, msgspec.json.encode(told)",
         ),
         "answers",
         "predictions for 10 rows",

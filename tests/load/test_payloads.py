@@ -2,7 +2,7 @@ import json
 import shutil
 from pathlib import Path
 
-import orjson
+import msgspec
 import pytest
 
 from assay.contract.request import as_json, request_model
@@ -32,7 +32,7 @@ def made(request, tmp_path_factory) -> tuple[Path, list[Payload]]:
 
 def answer(*predictions: dict, version: str = "v1") -> bytes:
     told = [{"prediction": "a", "prediction_id": f"p-{i}", **one} for i, one in enumerate(predictions)]
-    return orjson.dumps({"predictions": told, "model_version": version})
+    return msgspec.json.encode({"predictions": told, "model_version": version})
 
 
 def test_the_requests_are_the_same_each_time_and_of_several_sizes(made):
@@ -40,7 +40,7 @@ def test_the_requests_are_the_same_each_time_and_of_several_sizes(made):
     assert [one.body for one in payloads(folder)] == [one.body for one in found]
     assert len(found) == PAYLOADS
     assert {one.rows for one in found} == {1, 10, 100}
-    assert all(len(orjson.loads(one.body)["rows"]) == one.rows for one in found)
+    assert all(len(msgspec.json.decode(one.body)["rows"]) == one.rows for one in found)
 
 
 def test_the_service_takes_what_is_asked(made):

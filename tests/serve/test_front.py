@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.serve.front import ASIDE_SECONDS, Aside, Turns, header, read_body
+from assay.serve.front import ASIDE, ASIDE_SECONDS, Aside, Turns, header, read_body
 from assay.serve.refusal import Refused
 
 LIMIT = 20
@@ -87,17 +87,23 @@ def test_requests_of_one_turn_share_its_clock_and_those_of_the_next_have_their_o
     assert later == 0
 
 
-def test_large_requests_are_done_one_at_a_time_and_those_that_would_wait_for_long_are_refused() -> None:
+def test_a_few_large_requests_are_done_at_a_time_and_those_that_would_wait_for_long_are_refused() -> None:
     async def ask() -> None:
-        made, go = Aside(), threading.Event()
-        speed = made._bytes_per_second
-        first = asyncio.create_task(made.run(go.wait, int(2 * ASIDE_SECONDS * speed)))
+        made, go, begun = Aside(), threading.Event(), threading.Barrier(ASIDE + 1)
+        size = int(2 * ASIDE_SECONDS * made._bytes_per_second)
+
+        def work() -> bool:
+            begun.wait(10)
+            return go.wait(10)
+
+        some = [asyncio.create_task(made.run(work, size)) for _ in range(ASIDE)]
         await asyncio.sleep(0)
         with pytest.raises(Refused) as refused:
             await made.run(lambda: None, 1)
         assert refused.value.status == 503
+        begun.wait(10)
         go.set()
-        assert await first
+        assert all(await asyncio.gather(*some))
         assert await made.run(lambda: "answered", 1) == "answered"
 
     asyncio.run(ask())

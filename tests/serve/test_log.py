@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from bentoml.monitoring import MonitorBase
 
 from assay.serve import log
+from assay.serve.answering import Answer
 from assay.serve.log import Lines, PredictionLog
 from assay.serve.rows import Rows
 from patients import contract, patients
@@ -29,12 +30,12 @@ def where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monitor.close()
 
 
-def told(rows: int) -> list[dict[str, Any]]:
-    return [{"prediction": "sick", "decision": "well", "prediction_id": f"p{row}"} for row in range(rows)]
+def told(rows: int) -> list[Answer]:
+    return [Answer("sick", f"p{row}", {"sick": 0.7, "well": 0.3}, "well") for row in range(rows)]
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
 
 
 def test_each_row_is_a_line_with_what_was_asked_and_told(where: Path) -> None:
@@ -56,11 +57,43 @@ def test_each_row_is_a_line_with_what_was_asked_and_told(where: Path) -> None:
     assert [column["name"] for column in schema["columns"]][: len(WARD.features)] == list(WARD.features)
 
 
-@given(st.lists(st.text() | st.sampled_from(['},{"prediction_id":', "},{"]), min_size=1, max_size=5))
-def test_a_line_is_a_row_whatever_its_texts_hold(texts: list[str]) -> None:
-    rows = [{"prediction_id": f"p{place}", text: text, "last": text} for place, text in enumerate(texts)]
-    made = log._lines(rows)
-    assert [json.loads(line) for line in made.splitlines()] == rows
+@pytest.mark.parametrize("name", ["timestamp", "prediction", 'a "b"', "", "\x00"])
+def test_a_feature_may_have_any_name_also_one_that_a_line_has(where: Path, name: str) -> None:
+    made = contract(columns={name: {"kind": "text", "max_length": 100}})
+    kept = PredictionLog(made, lambda rows: None)
+    texts = ["said", '"},{"', "a\nb\r\u2028", "\\"]
+    kept.predictions("v1", [(text,) for text in texts], told(4), "champion")
+    kept.close()
+    (schema,) = lines(where / "predictions/schema/schema.0.log")
+    (feature,) = [column["name"] for column in schema["columns"] if column["role"] == "feature"]
+    found = lines(where / "predictions/data/data.0.log")
+    assert [line[feature] for line in found] == texts
+    assert {line["prediction"] for line in found} == {"sick"}
+    assert all(list(line) == [column["name"] for column in schema["columns"]] for line in found)
+
+
+def test_another_monitor_gets_what_a_line_holds_value_by_value(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    class Other(MonitorBase[Any]):
+        def log(self, data: Any, name: str, role: str, data_type: str) -> None:
+            seen.append((name, data, role, data_type))
+
+        def start_record(self) -> None: ...
+
+        def stop_record(self) -> None: ...
+
+    kept = PredictionLog(contract(columns={"age": {"kind": "number"}}), lambda rows: None)
+    kept._is_default = False
+    monkeypatch.setattr("assay.serve.log.bentoml.monitor", lambda name: nullcontext(Other(name)))
+    kept.predictions("v1", [(3.5,)], told(1), "champion")
+    kept.close()
+    assert seen[:4] == [
+        ("age", 3.5, "feature", "numerical"),
+        ("prediction", "sick", "prediction", "categorical"),
+        ("prediction_id", "p0", "prediction_id", "categorical"),
+        ("probabilities", {"sick": 0.7, "well": 0.3}, "prediction", "categorical"),
+    ]
 
 
 def test_outcomes_have_a_log_of_their_own(where: Path) -> None:

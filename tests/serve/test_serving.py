@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,11 @@ def refusal(serving: Serving, rows: Any, endpoint: Any = Serving.predict) -> Ref
     with pytest.raises(Refused) as raised:
         ask(serving, rows, endpoint)
     return raised.value
+
+
+def counted_predictions(serving: Serving) -> float:
+    version = serving.package.version
+    return sum(counted(serving, "assay_predictions_total", version=version, prediction=one) for one in WARD.classes)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -102,6 +109,25 @@ def test_a_row_without_an_answer_is_refused_also_where_a_challenger_has_a_share(
         contender.answers.package = replace(contender.answers.package, score=nothing)
     refused = refusal(serving, serving.package.examples[:1])
     assert refused.status == 422
+    serving.close()
+
+
+def test_requests_of_several_threads_are_each_answered_and_counted_once(projects: Callable[..., Any]) -> None:
+    root = projects()
+    serving = load_serving(root, root / "models", client())
+    rows = serving.package.examples[:10] * 30
+    before, switch = counted_predictions(serving), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(6) as threads:
+            asked = [threads.submit(ask, serving, rows) for _ in range(60)]
+            while not all(one.done() for one in asked):
+                serving.metrics.flush()
+    finally:
+        sys.setswitchinterval(switch)
+    told = [one for answer in asked for one in answer.result()["predictions"]]
+    assert len({one["prediction_id"] for one in told}) == len(told) == 60 * len(rows)
+    assert counted_predictions(serving) - before == len(told)
     serving.close()
 
 

@@ -134,7 +134,7 @@ def _value(column: Feature) -> Any:
         case Text():
             return Annotated[str, Field(max_length=column.max_length)]
         case Time():
-            return Annotated[str, AfterValidator(_moment(column))]
+            return Annotated[str, AfterValidator(moment(column))]
 
 
 def _whole(value: Any) -> Any:
@@ -146,7 +146,8 @@ def _without(markers: Iterable[str]) -> Callable[[Any], Any]:
     return lambda value: None if isinstance(value, str) and value in missing else value
 
 
-def _moment(column: Time) -> Callable[[str], datetime]:
+def moment(column: Time) -> Callable[[str], datetime]:
+    """Return what reads a time of the column as it is written; it raises ValueError for one that cannot be."""
     low, high = column.range or (datetime.min, datetime.max)
 
     def read(text: str) -> datetime:

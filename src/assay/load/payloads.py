@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
-import orjson
 
 from assay.artifacts import MODELS
 from assay.contract.request import as_json
@@ -60,7 +60,7 @@ def payloads(project: Path, seed: int = 0) -> list[Payload]:
         made.append(
             Payload(
                 name=f"/predict, {len(chosen)} row{'s' * (len(chosen) > 1)}",
-                body=orjson.dumps({"rows": [rows[place] for place in chosen]}),
+                body=msgspec.json.encode({"rows": [rows[place] for place in chosen]}),
                 rows=len(chosen),
                 scores=None if all(score is None for score in scores) else scores,
                 tolerance=TOLERANCE * scale,
@@ -74,7 +74,7 @@ def problem(payload: Payload, status: int, body: bytes, before: MutableMapping[A
     if status != 200:
         return f"status {status}"
     try:
-        answer = orjson.loads(body)
+        answer = msgspec.json.decode(body)
         version, predictions = answer["model_version"], answer["predictions"]
         if not (isinstance(version, str) and version):
             return "no model_version"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-import orjson
+import msgspec
 
 from assay.artifacts import MODELS
 from assay.champion import champion_commit, restore
@@ -187,7 +187,7 @@ def _ask_once(service: Served, bento: Path) -> None:
     wanted = read_json(file.with_name("model.json"))["files_sha256"][file.name][:12]
     try:
         with urlopen(f"http://{HOST}:{service.port}/model", timeout=30) as answer:
-            given = orjson.loads(answer.read())["model_version"]
+            given = msgspec.json.decode(answer.read())["model_version"]
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"the service does not say what its model is: {error}") from None
     if given != wanted:

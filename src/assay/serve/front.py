@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-import orjson
+import msgspec
 
 from assay.serve.metrics import Requests
 from assay.serve.refusal import Refused
@@ -35,6 +35,8 @@ logger = logging.getLogger("bentoml.assay")
 # A body larger than this is worked on beside the event loop.
 LARGE = 64 * 1024
 BODY_SECONDS = 10.0
+# So many such are worked on at a time: while the library scores one, without the interpreter, another is read.
+ASIDE = 2
 # How long a large request may wait for others.
 ASIDE_SECONDS = 2.0
 
@@ -187,17 +189,17 @@ class Front:
 
 
 class Aside:
-    """Runs what takes long beside the event loop, one at a time; refuses what would wait too long."""
+    """Runs what takes long beside the event loop, a few at a time; refuses what would wait too long."""
 
     def __init__(self) -> None:
         """Start with a guess at the speed."""
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="large")
+        self._thread = ThreadPoolExecutor(max_workers=ASIDE, thread_name_prefix="large")
         self._waiting = 0
         self._bytes_per_second = 1e7
 
     async def run(self, work: Callable[[], Result], size: int) -> Result:
         """Return what `work` on so many bytes returns; raises Refused when the thread is busy for long."""
-        if self._waiting / self._bytes_per_second > ASIDE_SECONDS:
+        if self._waiting / (ASIDE * self._bytes_per_second) > ASIDE_SECONDS:
             raise Refused(503, "too many large requests at once", reason="overload")
         self._waiting += size
         try:
@@ -230,4 +232,4 @@ def _more(status: int, endpoint: Endpoint) -> list[tuple[bytes, bytes]]:
 
 
 def _error(error: str, problems: Iterable[str] = ()) -> bytes:
-    return orjson.dumps({"error": error, "problems": list(problems)})
+    return msgspec.json.encode({"error": error, "problems": list(problems)})

@@ -8,21 +8,25 @@ A monitor of another kind, set in BentoML's configuration, is used as it is.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from itertools import chain
 from logging.handlers import TimedRotatingFileHandler
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import bentoml
-import orjson
+import msgspec
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.context import server_context
 from bentoml.monitoring import MonitorBase
 
 from assay.contract.spec import Contract, Integer, Number
+from assay.serve.answering import Answer, record
 from assay.serve.rows import Values
+
+if TYPE_CHECKING:
+    from io import BufferedWriter, TextIOWrapper
 
 logger = logging.getLogger("bentoml.assay")
 
@@ -32,7 +36,13 @@ SECONDS = 0.25
 
 KINDS = {True: "numerical", False: "categorical"}
 
-Rows = list[dict[str, Any]]
+# What a line holds after the features, the answer first, and what that is.
+OWN = {
+    **dict.fromkeys(Answer.__struct_fields__, "prediction"),
+    "prediction_id": "prediction_id",
+    "warnings": "warnings",
+    **{name: name for name in ("model_version", "role", "timestamp")},
+}
 
 
 class Lines(MonitorBase[Any]):
@@ -42,7 +52,7 @@ class Lines(MonitorBase[Any]):
         """Write below a folder."""
         super().__init__(name)
         self._folder = Path(log_path, name)
-        self._data: logging.Handler | None = None
+        self._data: TimedRotatingFileHandler | None = None
 
     def start_record(self) -> None:
         """Do nothing: what is written is whole already."""
@@ -50,18 +60,21 @@ class Lines(MonitorBase[Any]):
     def stop_record(self) -> None:
         """Do nothing."""
 
-    def write(self, lines: bytes, roles: dict[str, tuple[str, str]]) -> None:
+    def write(self, lines: Iterable[bytes], roles: dict[str, tuple[str, str]]) -> None:
         """Write lines, and before the first of them what their columns are."""
         if self._data is None:
             worker = server_context.worker_index or 0
             for part in ("schema", "data"):
                 (self._folder / part).mkdir(parents=True, exist_ok=True)
             columns = [{"name": name, "role": role, "type": kind} for name, (role, kind) in roles.items()]
-            schema = orjson.dumps({"columns": columns}) + b"\n"
+            schema = msgspec.json.encode({"columns": columns}) + b"\n"
             (self._folder / "schema" / f"schema.{worker}.log").write_bytes(schema)
             self._data = TimedRotatingFileHandler(self._folder / "data" / f"data.{worker}.log", when="D", utc=True)
-            self._data.terminator = ""
-        self._data.emit(logging.makeLogRecord({"msg": lines.decode()}))
+        # As the handler does with a record, but for making a text of bytes, and bytes of that again.
+        if self._data.shouldRollover(logging.makeLogRecord({})):
+            self._data.doRollover()
+        cast("TextIOWrapper[BufferedWriter]", self._data.stream).buffer.writelines(lines)
+        self._data.flush()
 
     def close(self) -> None:
         """Close the file."""
@@ -74,17 +87,16 @@ class PredictionLog:
 
     def __init__(self, contract: Contract, dropped: Callable[[int], None]) -> None:
         """Prepare to write; `dropped` is told of rows that there was no room for, or that could not be written."""
-        features = contract.features.items()
-        self._names = [name for name, _ in features]
-        numeric = {name: isinstance(column, Number | Integer) for name, column in features}
+        features = {
+            f"feature {name}" if name in OWN else name: isinstance(column, Number | Integer)
+            for name, column in contract.features.items()
+        }
+        self._line = record([*features, *OWN])
+        self._encoder = msgspec.json.Encoder()
         self._roles: dict[str, dict[str, tuple[str, str]]] = {
             "predictions": {
-                **{
-                    name: ("feature", "numerical" if is_number else "categorical")
-                    for name, is_number in numeric.items()
-                },
-                **dict.fromkeys(("prediction", "decision", "probabilities"), ("prediction", "categorical")),
-                **{name: (name, "categorical") for name in ("prediction_id", "model_version", "role", "timestamp")},
+                **{name: ("feature", KINDS[is_number]) for name, is_number in features.items()},
+                **{name: (role, "categorical") for name, role in OWN.items()},
             },
             "outcomes": {
                 "prediction_id": ("prediction_id", "categorical"),
@@ -107,25 +119,20 @@ class PredictionLog:
         self._thread = threading.Thread(target=self._run, name="prediction log", daemon=True)
         self._thread.start()
 
-    def predictions(self, version: str, asked: list[Values], told: Rows, role: str) -> None:
+    def predictions(self, version: str, asked: list[Values], told: list[Answer], role: str) -> None:
         """Take down answers; `role` is champion, or the name of a challenger."""
-        names = self._names
-        about = {"model_version": version, "role": role, "timestamp": datetime.now(UTC).isoformat()}
-        rows: Rows = []
-        for values, answer in zip(asked, told, strict=True):
-            row = {"prediction_id": answer["prediction_id"]}
-            row.update(zip(names, values, strict=True))
-            row.update(answer)
-            row.update(about)
-            rows.append(row)
+        line, rest = self._line, (version, role, datetime.now(UTC).isoformat())
+        rows = [
+            line(*values, *msgspec.structs.astuple(answer), *rest) for values, answer in zip(asked, told, strict=True)
+        ]
         self._put("predictions", rows)
 
-    def outcomes(self, outcomes: Rows) -> None:
+    def outcomes(self, outcomes: list[dict[str, Any]]) -> None:
         """Take down what turned out to be true."""
         now = datetime.now(UTC).isoformat()
         self._put(
             "outcomes",
-            [{"prediction_id": outcome["prediction_id"], **outcome, "timestamp": now} for outcome in outcomes],
+            [{**outcome, "timestamp": now} for outcome in outcomes],
         )
 
     def close(self) -> None:
@@ -133,8 +140,8 @@ class PredictionLog:
         self._ended.set()
         self._thread.join(timeout=5)
 
-    def _put(self, name: str, rows: Rows) -> None:
-        made = _lines(rows) if self._is_default else rows
+    def _put(self, name: str, rows: list[Any]) -> None:
+        made = self._encoder.encode_lines(rows) if self._is_default else rows
         with self._counting:
             is_full = self._rows + len(rows) > MOST_WAITING
             if not is_full:
@@ -170,17 +177,9 @@ class PredictionLog:
         roles = self._roles[name]
         if self._is_default:
             with bentoml.monitor(name, **self._options) as monitor:
-                monitor.write(b"".join(waiting), roles)
+                monitor.write(waiting, roles)
             return
         for row in chain.from_iterable(waiting):
             with bentoml.monitor(name) as monitor:
-                for column, value in row.items():
-                    monitor.log(value, column, *roles.get(column, (column, "categorical")))
-
-
-def _lines(rows: Rows) -> bytes:
-    """Return rows, each of which begins with its prediction_id, as JSON lines. JSON has no NaN: it becomes null."""
-    # A call for each row would take five times as long. What stands between two rows is in no text: there a quotation
-    # mark has a backslash before it, and the one that ends a text no letter after it.
-    between = b'},{"prediction_id":'
-    return orjson.dumps(rows)[1:-1].replace(between, between.replace(b",", b"\n")) + b"\n"
+                for column, value in msgspec.to_builtins(row).items():
+                    monitor.log(value, column, *roles[column])

@@ -4,12 +4,15 @@ Counting in shared memory, which several workers need, costs microseconds a numb
 process first, and written when the event loop has answered what it had: before a scrape can ask for them.
 """
 
+import threading
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+
+from assay.serve.answering import Answer
 
 BUCKETS = [number / 20 for number in range(1, 20)]
 
@@ -48,36 +51,42 @@ class Metrics:
             buckets=BUCKETS,
         )
         self._bound: dict[tuple[str, ...], Any] = {}
+        # Requests are answered in several threads.
+        self._lock = threading.Lock()
         self._added: Counter[tuple[str, ...]] = Counter()
-        self._observed: dict[str, list[float]] = {}
+        self._observed: defaultdict[str, list[float]] = defaultdict(list)
 
     def add(self, name: str, *labels: str, number: int = 1) -> None:
         """Count something."""
-        self._added[(name, *labels)] += number
+        with self._lock:
+            self._added[(name, *labels)] += number
 
     def add_all(self, name: str, labels: Iterable[str]) -> None:
         """Count something once for each label."""
         for label in labels:
-            self._added[(name, label)] += 1
+            self.add(name, label)
 
-    def predicted(self, version: str, answers: list[dict[str, Any]], scores: np.ndarray) -> None:
+    def predicted(self, version: str, answers: list[Answer], scores: np.ndarray) -> None:
         """Count predictions of a model, of classes by class, and their scores."""
         if scores.ndim == 1:
-            self._added[("predictions", version, "number")] += len(answers)
+            self.add("predictions", version, "number", number=len(answers))
             return
-        for answer in answers:
-            self._added[("predictions", version, answer["prediction"])] += 1
-        positive = scores[:, 1] if scores.shape[1] == 2 else scores.max(axis=1)
-        self._observed.setdefault(version, []).extend(positive.tolist())
+        found = Counter([answer.prediction for answer in answers])
+        positive = (scores[:, 1] if scores.shape[1] == 2 else scores.max(axis=1)).tolist()
+        with self._lock:
+            for label, number in found.items():
+                self._added[("predictions", version, str(label))] += number
+            self._observed[version] += positive
 
     def flush(self) -> None:
         """Write what was counted."""
-        for key, number in self._added.items():
+        with self._lock:
+            added, self._added = self._added, Counter()
+            observed, self._observed = self._observed, defaultdict(list)
+        for key, number in added.items():
             self._child(key).inc(number)
-        self._added.clear()
-        for version, values in self._observed.items():
+        for version, values in observed.items():
             observe_all(self._child(("score", version)), values)
-        self._observed.clear()
 
     def _child(self, key: tuple[str, ...]) -> Any:
         child = self._bound.get(key)

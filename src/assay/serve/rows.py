@@ -1,14 +1,19 @@
 """From the body of a request to rows, and from rows to columns."""
 
+import sys
 from collections.abc import Callable
 from operator import itemgetter
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 
-from assay.contract.request import request_model
-from assay.contract.spec import Boolean, Contract, Integer, Number, Time
+from assay.contract.request import moment, request_model
+from assay.contract.spec import Boolean, Category, Contract, Feature, Integer, Number, Text, Time
 from assay.data.columns import Columns
+
+# Of all numbers: infinite ones are in no JSON.
+LARGEST = sys.float_info.max
 
 Values = tuple[Any, ...]
 
@@ -18,12 +23,18 @@ class Rows:
 
     def __init__(self, contract: Contract, max_rows: int) -> None:
         """Prepare to read; all that can be known before the first request is looked up here."""
-        self.model = request_model(contract, max_rows)
+        self._model = request_model(contract, max_rows)
+        self._decoder = _decoder(contract, max_rows)
         kinds = list(contract.features.items())
+        self._later = [
+            (place, reader)
+            for place, (_, kind) in enumerate(kinds)
+            if (reader := _later(kind, contract.missing_markers))
+        ]
         numbers = [place for place, (_, kind) in enumerate(kinds) if isinstance(kind, Number | Integer | Boolean)]
         self._all = [name for name, _ in kinds]
         self._names = [kinds[place][0] for place in numbers]
-        self._take = _taker(numbers, len(kinds))
+        self._take = _taker(numbers)
         self._others = [
             (name, place, "datetime64[us]" if isinstance(kind, Time) else "object")
             for place, (name, kind) in enumerate(kinds)
@@ -35,23 +46,99 @@ class Rows:
 
         Raises pydantic's ValidationError for one that does not keep to the contract.
         """
-        request: Any = self.model.__pydantic_validator__.validate_json(body)
-        # The fields of a row are those of the contract, in its order.
-        return [tuple(row.__dict__.values()) for row in request.rows]
+        rows = self._read_quickly(body)
+        if rows is None:
+            request: Any = self._model.__pydantic_validator__.validate_json(body)
+            # The fields of a row are those of the contract, in its order.
+            rows = [tuple(row.__dict__.values()) for row in request.rows]
+        return rows
+
+    def _read_quickly(self, body: bytes) -> list[Values] | None:
+        """Return what `read` does in a fifth of the time, None for a body that only the request model can judge."""
+        if self._decoder is None:
+            return None
+        try:
+            rows = [msgspec.structs.astuple(row) for row in self._decoder.decode(body).rows]
+            return [self._finish(row) for row in rows] if self._later else rows
+        except (msgspec.MsgspecError, ValueError):
+            return None
 
     def columns(self, rows: list[Values]) -> Columns:
         """Return rows as columns."""
-        take = self._take
+        columns = list(zip(*rows, strict=True))
         # None becomes NaN.
-        numbers = np.array([take(row) for row in rows], dtype=np.float64)
-        data = dict(zip(self._names, numbers.T, strict=True))
+        numbers = np.array(self._take(columns), dtype=np.float64)
+        data = dict(zip(self._names, numbers, strict=True))
         for name, place, kind in self._others:
-            data[name] = np.array([row[place] for row in rows], dtype=kind)
+            data[name] = np.array(columns[place], dtype=kind)
         return data
 
     def values(self, data: Columns) -> list[Values]:
         """Return columns as rows, with times as texts."""
         return list(zip(*(_plain(data[name]) for name in self._all), strict=True))
+
+    def _finish(self, row: Values) -> Values:
+        values = list(row)
+        for place, read in self._later:
+            if values[place] is not None:
+                values[place] = read(values[place])
+        return tuple(values)
+
+
+def _decoder(contract: Contract, max_rows: int) -> msgspec.json.Decoder[Any] | None:
+    """Return what reads `{"rows": [{...}, ...]}` and takes nothing that the request model, with `_later`, does not.
+
+    There is none for a name with a quotation mark, a backslash or a control character, which msgspec does not take.
+    """
+    # A column may have any name, and a field may not.
+    fields = {f"c{number}": (name, kind) for number, (name, kind) in enumerate(contract.features.items())}
+    if not all(name.isprintable() and '"' not in name and "\\" not in name for name in contract.features):
+        return None
+    row = msgspec.defstruct(
+        "Row",
+        [(field, _type(kind), *([None] if kind.missing == "allow" else [])) for field, (_, kind) in fields.items()],
+        rename={field: name for field, (name, _) in fields.items()},
+        kw_only=True,
+        forbid_unknown_fields=True,
+        gc=False,
+    )
+    rows = Annotated[list[row], msgspec.Meta(min_length=1, max_length=max_rows)]  # type: ignore[valid-type]
+    return msgspec.json.Decoder(msgspec.defstruct("Request", [("rows", rows)], forbid_unknown_fields=True))
+
+
+def _type(column: Feature) -> Any:
+    kind: Any
+    match column:
+        case Number():
+            low, high = column.range or (-LARGEST, LARGEST)
+            kind = Annotated[float, msgspec.Meta(ge=max(low, -LARGEST), le=min(high, LARGEST))]
+        case Integer():
+            low, high = column.limits
+            kind = Annotated[int, msgspec.Meta(ge=low, le=high)]
+        case Boolean():
+            kind = bool
+        case Category():
+            kind = Literal[column.values]
+        case Text():
+            kind = Annotated[str, msgspec.Meta(max_length=column.max_length)]
+        case Time():
+            kind = str
+    return kind | None if column.missing == "allow" else kind
+
+
+def _later(column: Feature, markers: tuple[str, ...]) -> Callable[[str], Any] | None:
+    """Return what finishes the reading of a text, or raises ValueError where the request model has to."""
+    if isinstance(column, Time):
+        return moment(column)
+    if not isinstance(column, Text):
+        return None
+
+    def text(value: str) -> str:
+        if value in markers:
+            raise ValueError(f"{value!r} stands for a missing value")
+        return value
+
+    return text
 
 
 def _plain(values: np.ndarray) -> list[Any]:
@@ -60,9 +147,7 @@ def _plain(values: np.ndarray) -> list[Any]:
     return [None if text == "NaT" else text for text in np.datetime_as_string(values).tolist()]
 
 
-def _taker(places: list[int], of: int) -> Callable[[Values], Values]:
-    if len(places) == of:
-        return lambda row: row
+def _taker(places: list[int]) -> Callable[[list[Values]], Any]:
     if len(places) > 1:
         return itemgetter(*places)
-    return lambda row: tuple(row[place] for place in places)
+    return lambda columns: [columns[place] for place in places]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import bentoml
-import orjson
+import msgspec
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.context import server_context
 from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
@@ -148,4 +148,4 @@ class Assay:
 
     def _answer(self, endpoint: Callable[[Serving, Call], tuple[bytes, bytes]], body: dict[str, Any]) -> Any:
         """Answer in this process, as over HTTP."""
-        return orjson.loads(endpoint(self.serving, Call(orjson.dumps(body), {"headers": []}))[1])
+        return msgspec.json.decode(endpoint(self.serving, Call(msgspec.json.encode(body), {"headers": []}))[1])

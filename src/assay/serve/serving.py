@@ -8,8 +8,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
-import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from assay.contract.request import explain, request_model
@@ -18,6 +18,7 @@ from assay.data.columns import Columns, length
 from assay.evaluation.metrics import significant
 from assay.params import PARAMS, Params, load_params
 from assay.serve import shapes
+from assay.serve.answering import Answer
 from assay.serve.explaining import contributions
 from assay.serve.log import PredictionLog
 from assay.serve.metrics import Metrics
@@ -86,8 +87,8 @@ class Serving:
         if kind == JSON:
             return JSON, self._answer(self._contender(call), [self._read(call)])[0]
         data = self._read_table(call.body, kind)
-        told, version = self._tell(self._contender(call), data, None, alone=True)
-        return kind, write_table(told, version, kind)
+        told, scores, version = self._tell(self._contender(call), data, None, alone=True)
+        return kind, write_table(told, scores, self.contract.classes, version, kind)
 
     async def predict_soon(self, call: Call) -> tuple[bytes, bytes]:
         """Answer as `predict` does, rows together with those of others."""
@@ -99,14 +100,17 @@ class Serving:
     def _answer(self, contender: Contender, asked: list[list[Values]]) -> list[bytes]:
         """Return the body of the answer to each of several requests."""
         rows = asked[0] if len(asked) == 1 else list(chain.from_iterable(asked))
-        told, version = self._tell(contender, self.rows.columns(rows), rows, alone=len(asked) == 1)
+        told, _, version = self._tell(contender, self.rows.columns(rows), rows, alone=len(asked) == 1)
         rest = iter(told)
-        return [orjson.dumps({"predictions": list(islice(rest, len(one))), "model_version": version}) for one in asked]
+        return [
+            msgspec.json.encode({"predictions": list(islice(rest, len(one))), "model_version": version})
+            for one in asked
+        ]
 
     def _tell(
         self, contender: Contender, data: Columns, rows: list[Values] | None, *, alone: bool
-    ) -> tuple[list[dict[str, Any]], str]:
-        """Return what is answered to each row, and the version that did; take it down."""
+    ) -> tuple[list[Answer], np.ndarray, str]:
+        """Return what is answered to each row, the scores, and the version that did; take it down."""
         router = self.router
         try:
             contender, scores = router.scores(contender, data, alone=alone)
@@ -124,7 +128,7 @@ class Serving:
                 self._log.predictions(answers.version, kept, told, contender.name)
             if router.shadows:
                 router.show(data, lambda shadow, found: self._seen_in_shadow(shadow, kept, told, found))
-        return told, answers.version
+        return told, scores, answers.version
 
     def _contender(self, call: Call) -> Contender:
         router = self.router
@@ -141,7 +145,7 @@ class Serving:
                 reason="contract",
             )
         found = contributions(self.package, data)
-        return JSON, orjson.dumps({"explanations": found, "model_version": self.package.version})
+        return JSON, msgspec.json.encode({"explanations": found, "model_version": self.package.version})
 
     def feedback(self, call: Call) -> tuple[bytes, bytes]:
         """Take down what turned out to be true."""
@@ -154,7 +158,7 @@ class Serving:
             raise Refused(status, f"{where}: {problem['msg']}", reason="contract") from None
         if self._log:
             self._log.outcomes(outcomes)
-        return JSON, orjson.dumps({"received": len(outcomes)})
+        return JSON, msgspec.json.encode({"received": len(outcomes)})
 
     def about(self, call: Call) -> tuple[bytes, bytes]:
         """Answer what the model is."""
@@ -166,7 +170,7 @@ class Serving:
     def _about(self) -> bytes:
         package, contract = self.package, self.contract
         about = {name: package.about[name] for name in ("served", "reason", "choice", "versions", "contract_sha256")}
-        return orjson.dumps(
+        return msgspec.json.encode(
             {
                 "model_version": package.version,
                 "name": contract.name,
@@ -202,7 +206,7 @@ class Serving:
 
         rows = request_model(self.contract, self.max_rows, "Rows")
         few = request_model(self.contract, MOST_EXPLAINED, "FewRows")
-        return orjson.dumps(document(self.contract, self.package.version, predict=rows, explain=few))
+        return msgspec.json.encode(document(self.contract, self.package.version, predict=rows, explain=few))
 
     def is_ready(self) -> bool:
         """Answer an example, and say whether that went well."""
@@ -210,7 +214,7 @@ class Serving:
         return bool(answers.told(answers.scores(self.rows.columns(self.rows.read(self._example()))), {}))
 
     def _example(self) -> bytes:
-        return orjson.dumps({"rows": self.package.examples[:1]})
+        return msgspec.json.encode({"rows": self.package.examples[:1]})
 
     def _time_a_row(self) -> float:
         """Return what one row takes, in milliseconds, the median of some."""
@@ -221,14 +225,12 @@ class Serving:
             took.append(time.perf_counter() - started)
         return significant(sorted(took)[WARM_UP // 2] * 1000, 3)
 
-    def _seen_in_shadow(
-        self, shadow: Contender, rows: list[Values], told: list[dict[str, Any]], scores: np.ndarray
-    ) -> None:
+    def _seen_in_shadow(self, shadow: Contender, rows: list[Values], told: list[Answer], scores: np.ndarray) -> None:
         """Take down what a shadow would have answered, under the names of the predictions that were given."""
         answers = shadow.answers
         given = answers.told(scores, {})
         for own, one in zip(given, told, strict=True):
-            own["prediction_id"] = one["prediction_id"]
+            own.prediction_id = one.prediction_id
         self.metrics.predicted(answers.version, given, scores)
         if self._log:
             self._log.predictions(answers.version, rows, given, shadow.name)

@@ -1,9 +1,13 @@
 """Big batches: tables in Arrow's stream format or as Parquet, in and out. pyarrow is loaded with the first of them."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from assay.contract.spec import Contract
 from assay.data.columns import Columns, columns
+from assay.serve.answering import Answer
 from assay.serve.refusal import Refused
 
 if TYPE_CHECKING:
@@ -44,16 +48,18 @@ def read_table(body: bytes, kind: bytes, contract: Contract, max_rows: int) -> "
     return ({} if violations else columns(made, features)), violations
 
 
-def write_table(told: list[dict[str, Any]], version: str, kind: bytes) -> bytes:
+def write_table(told: list[Answer], scores: np.ndarray, classes: Sequence[str], version: str, kind: bytes) -> bytes:
     """Return answers as a table: a column for the probability of each class."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    names = [name for name in ("prediction", "decision", "prediction_id") if name in told[0]]
-    made: dict[str, list[Any]] = {name: [one[name] for one in told] for name in names}
-    for label in told[0].get("probabilities", ()):
-        made[f"probability {label}"] = [one["probabilities"][label] for one in told]
-    made["warnings"] = [one.get("warnings", []) for one in told]
+    made: dict[str, Any] = {"prediction": [one.prediction for one in told]}
+    if classes:
+        made["decision"] = [one.decision for one in told]
+    made["prediction_id"] = [one.prediction_id for one in told]
+    for number, label in enumerate(classes):
+        made[f"probability {label}"] = scores[:, number]
+    made["warnings"] = [one.warnings for one in told]
     table = pa.table(made).replace_schema_metadata({"model_version": version})
     sink = pa.BufferOutputStream()
     if kind == STREAM:
