@@ -1,20 +1,27 @@
 """Big batches: tables in Arrow's stream format or as Parquet, in and out. pyarrow is loaded with the first of them."""
 
+import sys
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assay.contract.spec import Contract
+from assay.contract import rules
+from assay.contract.spec import Category, Contract, Feature, Text, Time
 from assay.data.columns import Columns, columns
 from assay.serve.answering import Answer
 from assay.serve.refusal import Refused
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from assay.data.violations import Violation
 
 STREAM, PARQUET = b"application/vnd.apache.arrow.stream", b"application/vnd.apache.parquet"
 ARROW = (STREAM, PARQUET)
+
+LARGEST = sys.float_info.max
 
 
 def read_table(body: bytes, kind: bytes, contract: Contract, max_rows: int) -> "tuple[Columns, list[Violation]]":
@@ -43,9 +50,62 @@ def read_table(body: bytes, kind: bytes, contract: Contract, max_rows: int) -> "
     features, target = contract.model_copy(update={"columns": contract.features}), contract.target.name
     # Columns that the contract knows and the model does not use may be there; others are for somebody to look at.
     unused = (set(contract.columns) | {target}) - set(contract.features)
-    made, violations = typed(table.select([name for name in table.column_names if name not in unused]), features)
-    violations = [found for found in (*violations, *check(made, features)) if found.column != target]
+    asked = table.select([name for name in table.column_names if name not in unused])
+    # Mostly nothing is wrong, and that is seen in a fifth of the time that it takes to find all that is.
+    if (data := _right(asked, features)) is not None:
+        return data, []
+    made, violations = typed(asked, features)
+    violations = [found for found in (*violations, *check(made, features)) if not _is_no_matter(found, features)]
     return ({} if violations else columns(made, features)), violations
+
+
+def _right(table: "pa.Table", contract: Contract) -> Columns | None:
+    """Return the columns of a table that has those of the contract, in the same types, and nothing wrong in them."""
+    from assay.data.reading import arrow_type
+
+    wanted = contract.features
+    if len(table.column_names) != len(wanted) or set(table.column_names) != set(wanted) or not table.num_rows:
+        return None
+    if any(table.schema.field(name).type != arrow_type(column) for name, column in wanted.items()):
+        return None
+    try:
+        data = columns(table, contract)
+    except ValueError:
+        # A whole number that is not exact as a float.
+        return None
+    markers = frozenset(contract.missing_markers)
+    return data if all(_keeps(data[name], column, markers) for name, column in wanted.items()) else None
+
+
+def _keeps(values: np.ndarray, column: Feature, markers: frozenset[str]) -> bool:
+    """Say whether all values of a column are such as the contract allows."""
+    match column:
+        case Category():
+            return {*column.values, *_missing(column)}.issuperset(values.tolist())
+        case Text():
+            found = set(values.tolist())
+            longest = max((len(text) for text in found if text is not None), default=0)
+            return longest <= column.max_length and found.isdisjoint({*markers, None} - _missing(column))
+        case Time():
+            low, high = np.array(column.range or (datetime.min, datetime.max), dtype="datetime64[us]")
+            missing = np.isnat(values)
+        case _:
+            # Within these no number is infinite.
+            low, high = np.array(rules.limits(column) or (-np.inf, np.inf), dtype=float).clip(-LARGEST, LARGEST)
+            missing = np.isnan(values)
+    # No comparison is true of what is missing.
+    return not ((values < low) | (values > high)).any() and (column.missing == "allow" or not missing.any())
+
+
+def _missing(column: Feature) -> set[None]:
+    return {None} if column.missing == "allow" else set()
+
+
+def _is_no_matter(found: "Violation", contract: Contract) -> bool:
+    """Say whether what is wrong with data is not so with a request: no target, or a column that has no value at all."""
+    if found.column == contract.target.name:
+        return True
+    return found.rule == rules.ALL_MISSING and contract.features[found.column].missing == "allow"
 
 
 def write_table(told: list[Answer], scores: np.ndarray, classes: Sequence[str], version: str, kind: bytes) -> bytes:
