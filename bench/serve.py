@@ -7,6 +7,7 @@ only when the answer was right before and after it, and wrk saw nothing but 200 
 
 import argparse
 import json
+import math
 import os
 import re
 import shutil
@@ -332,7 +333,8 @@ def table(title: str, found: dict[str, list[dict[str, float]]], scale: float = 1
     print(f"\n{title}\n{'server':<22}{unit:>12}{'p99 ms':>9}{'CPU us':>9}   assay is so many times as fast (range)")
     for name, rounds in found.items():
         rate, p99, spent = (statistics.median(one[key] for one in rounds) for key in ("rate", "p99", "cpu"))
-        ratios = [own["rate"] / other["rate"] for own, other in zip(mine, rounds, strict=True)]
+        # One that answers nothing in time gets no number.
+        ratios = [own["rate"] / (other["rate"] or math.nan) for own, other in zip(mine, rounds, strict=True)]
         middle = statistics.median(ratios)
         spread = f"{middle:.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
         print(f"{name:<22}{rate * scale:>12,.0f}{p99:>9.1f}{spent:>9.0f}   {spread}")

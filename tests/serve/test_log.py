@@ -72,6 +72,17 @@ def test_a_feature_may_have_any_name_also_one_that_a_line_has(where: Path, name:
     assert all(list(line) == [column["name"] for column in schema["columns"]] for line in found)
 
 
+def test_names_of_features_stay_apart(where: Path) -> None:
+    names = ["role", "feature role", "feature feature role"]
+    made = contract(columns={name: {"kind": "number"} for name in names})
+    kept = PredictionLog(made, lambda rows: None)
+    kept.predictions("v1", [(1.0, 2.0, 3.0)], told(1), "champion")
+    kept.close()
+    (line,) = lines(where / "predictions/data/data.0.log")
+    assert list(line.values())[:3] == [1.0, 2.0, 3.0]
+    assert line["role"] == "champion"
+
+
 def test_another_monitor_gets_what_a_line_holds_value_by_value(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
 

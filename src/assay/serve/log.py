@@ -8,7 +8,7 @@ A monitor of another kind, set in BentoML's configuration, is used as it is.
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from itertools import chain
 from logging.handlers import TimedRotatingFileHandler
@@ -88,7 +88,7 @@ class PredictionLog:
     def __init__(self, contract: Contract, dropped: Callable[[int], None]) -> None:
         """Prepare to write; `dropped` is told of rows that there was no room for, or that could not be written."""
         features = {
-            f"feature {name}" if name in OWN else name: isinstance(column, Number | Integer)
+            _apart(name, contract.features): isinstance(column, Number | Integer)
             for name, column in contract.features.items()
         }
         self._line = record([*features, *OWN])
@@ -183,3 +183,11 @@ class PredictionLog:
             with bentoml.monitor(name) as monitor:
                 for column, value in msgspec.to_builtins(row).items():
                     monitor.log(value, column, *roles[column])
+
+
+def _apart(name: str, features: Collection[str]) -> str:
+    """Return the name of a feature in a line, another one where what a line holds of its own has that name."""
+    if name in OWN:
+        while name in OWN or name in features:
+            name = f"feature {name}"
+    return name
