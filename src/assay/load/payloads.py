@@ -20,7 +20,8 @@ from assay.params import PARAMS, load_params
 # Rows in a request, and how many requests of that size come for one of the largest.
 SIZES = {1: 189, 10: 10, 100: 1}
 DRAWN = 150
-PAYLOADS = 400
+# Prime, so that a fault in each fiftieth request, or the like, does not always meet the same ones.
+PAYLOADS = 397
 # Of the spread of the answers; what is served may differ from the pipeline by much less.
 TOLERANCE = 1e-3
 
