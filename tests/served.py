@@ -1,11 +1,13 @@
 """Models as the pipeline leaves them for the service, made from the small problem of `patients`."""
 
+import io
 import json
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 
 from assay.contract.request import as_json
@@ -15,6 +17,7 @@ from assay.data.seen import seen
 from assay.export.onnx import convert
 from assay.files import sha256, write_json
 from assay.params import ModelChoice
+from assay.serve.tables import PARQUET
 from assay.training.fitting import build, fit, scores
 from assay.training.store import save_pipeline
 from patients import COLUMNS, TARGETS, contract, patients
@@ -86,3 +89,14 @@ def as_rows(data: Columns, made: Contract) -> list[dict[str, object]]:
 
     rows = [{name: value(name, values[row]) for name, values in data.items()} for row in range(length(data))]
     return [as_json(row, made) for row in rows]
+
+
+def sent_as(kind: str, table: pa.Table) -> bytes:
+    """Return a table as the body of a request of a content type, of Arrow's stream or of Parquet."""
+    sink = io.BytesIO()
+    if kind == PARQUET.decode():
+        pq.write_table(table, sink)
+    else:
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+    return sink.getvalue()

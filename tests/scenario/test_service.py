@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scenario.project import Done, Project
+from served import sent_as
 from servers import Server, bento_store, is_ready, serving, until
 
 ARROW = "application/vnd.apache.arrow.stream"
@@ -72,7 +73,7 @@ def test_answers_are_those_that_came_with_the_model(
 @pytest.mark.parametrize("kind", [ARROW, PARQUET])
 def test_a_table_is_answered_by_a_table(server: Server, rows: list[dict[str, Any]], kind: str) -> None:
     table = pa.Table.from_pylist(rows).append_column("diagnosis", pa.array(["benign"] * len(rows)))
-    response = server.post("/predict", _as(kind, table), **{"content-type": kind})
+    response = server.post("/predict", sent_as(kind, table), **{"content-type": kind})
     assert response.status_code == 200
     found = (
         pa.ipc.open_stream(response.content).read_all()
@@ -89,24 +90,14 @@ def test_a_table_is_answered_by_a_table(server: Server, rows: list[dict[str, Any
 @pytest.mark.parametrize("kind", [ARROW, PARQUET])
 def test_a_table_that_breaks_the_contract_is_refused(server: Server, rows: list[dict[str, Any]], kind: str) -> None:
     table = pa.Table.from_pylist([rows[0], {**rows[1], "mean_radius": 99.0}])
-    response = server.post("/predict", _as(kind, table), **{"content-type": kind})
+    response = server.post("/predict", sent_as(kind, table), **{"content-type": kind})
     assert response.status_code == 422
     assert response.json()["error"].startswith("column 'mean_radius' (row 1): above the range [0.0, 60.0]")
-    cut = server.post("/predict", _as(kind, table)[:100], **{"content-type": kind})
+    cut = server.post("/predict", sent_as(kind, table)[:100], **{"content-type": kind})
     assert (cut.status_code, cut.json()["error"][:29]) == (
         400,
         "the body is no whole table: I",
     ) or cut.status_code == 400
-
-
-def _as(kind: str, table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    if kind == PARQUET:
-        pq.write_table(table, sink)
-    else:
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
-    return sink.getvalue()
 
 
 def test_pickles_are_refused(server: Server) -> None:

@@ -17,30 +17,22 @@ from assay.serve.answering import Answer
 from assay.serve.refusal import Refused
 from assay.serve.tables import PARQUET, STREAM, read_table, write_table
 from examples import contract, row
+from served import sent_as
 
 WARD = contract()
 MOST = 5
 
 
-def stream(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue().to_pybytes())
-
-
-def parquet(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
-    return bytes(sink.getvalue().to_pybytes())
+def encoded(table: pa.Table, kind: bytes = STREAM) -> bytes:
+    return sent_as(kind.decode(), table)
 
 
 def read(table: pa.Table, made: Contract = WARD) -> tuple[Any, list[str]]:
     """Return the columns of a table and what is wrong with it; where nothing is, slowly and quickly are the same."""
-    data, violations = read_table(stream(table), STREAM, made, MOST)
+    data, violations = read_table(encoded(table), STREAM, made, MOST)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tables, "_right", lambda table, contract: None)
-        slow, found = read_table(stream(table), STREAM, made, MOST)
+        slow, found = read_table(encoded(table), STREAM, made, MOST)
     assert violations == found
     same(data, slow)
     return data, [str(violation) for violation in violations]
@@ -58,10 +50,9 @@ def features(made: list[dict[str, Any]]) -> pa.Table:
     return table.select(list(WARD.features))
 
 
-@given(data=st.lists(rows(WARD), min_size=1, max_size=MOST), to_bytes=st.sampled_from([stream, parquet]))
-def test_rows_of_the_contract_are_read_as_they_are(data: list[dict[str, Any]], to_bytes: Any) -> None:
-    kind = STREAM if to_bytes is stream else PARQUET
-    found, violations = read_table(to_bytes(features(data)), kind, WARD, MOST)
+@given(data=st.lists(rows(WARD), min_size=1, max_size=MOST), kind=st.sampled_from([STREAM, PARQUET]))
+def test_rows_of_the_contract_are_read_as_they_are(data: list[dict[str, Any]], kind: bytes) -> None:
+    found, violations = read_table(encoded(features(data), kind), kind, WARD, MOST)
     assert not violations
     same(found, {name: values for name, values in from_rows(data, WARD).items() if name in WARD.features})
 
@@ -127,7 +118,10 @@ def test_a_whole_number_that_no_float_holds_is_refused() -> None:
     assert "above the range" in violation
 
 
-@pytest.mark.parametrize("body", [b"", b"no table", stream(features([row()]))[:-50], parquet(features([row()]))[:-5]])
+CUT = [encoded(features([row()]))[:-50], encoded(features([row()]), PARQUET)[:-5]]
+
+
+@pytest.mark.parametrize("body", [b"", b"no table", *CUT])
 @pytest.mark.parametrize("kind", [STREAM, PARQUET])
 def test_what_is_no_whole_table_is_refused(body: bytes, kind: bytes) -> None:
     with pytest.raises(Refused) as refused:
@@ -135,10 +129,10 @@ def test_what_is_no_whole_table_is_refused(body: bytes, kind: bytes) -> None:
     assert refused.value.status == 400
 
 
-@pytest.mark.parametrize(("to_bytes", "kind"), [(stream, STREAM), (parquet, PARQUET)])
-def test_more_rows_than_are_taken_are_too_large(to_bytes: Any, kind: bytes) -> None:
+@pytest.mark.parametrize("kind", [STREAM, PARQUET])
+def test_more_rows_than_are_taken_are_too_large(kind: bytes) -> None:
     with pytest.raises(Refused) as refused:
-        read_table(to_bytes(features([row()] * (MOST + 1))), kind, WARD, MOST)
+        read_table(encoded(features([row()] * (MOST + 1)), kind), kind, WARD, MOST)
     assert refused.value.status == 413
 
 

@@ -130,10 +130,7 @@ class PredictionLog:
     def outcomes(self, outcomes: list[dict[str, Any]]) -> None:
         """Take down what turned out to be true."""
         now = datetime.now(UTC).isoformat()
-        self._put(
-            "outcomes",
-            [{**outcome, "timestamp": now} for outcome in outcomes],
-        )
+        self._put("outcomes", [{**outcome, "timestamp": now} for outcome in outcomes])
 
     def close(self) -> None:
         """Write what is waiting, and end."""

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable
-from operator import itemgetter
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -12,10 +11,21 @@ from assay.contract.request import moment, request_model
 from assay.contract.spec import Boolean, Category, Contract, Feature, Integer, Number, Text, Time
 from assay.data.columns import Columns
 
-# Of all numbers: infinite ones are in no JSON.
 LARGEST = sys.float_info.max
 
 Values = tuple[Any, ...]
+
+
+def finite_limits(column: Number | Integer | Boolean) -> tuple[float, float]:
+    """Return the lowest and the highest number that a column takes: none that is infinite, also with an open range."""
+    match column:
+        case Integer():
+            return column.limits
+        case Number():
+            low, high = column.range or (-LARGEST, LARGEST)
+            return max(low, -LARGEST), min(high, LARGEST)
+        case Boolean():
+            return 0, 1
 
 
 class Rows:
@@ -31,14 +41,13 @@ class Rows:
             for place, (_, kind) in enumerate(kinds)
             if (reader := _later(kind, contract.missing_markers))
         ]
-        numbers = [place for place, (_, kind) in enumerate(kinds) if isinstance(kind, Number | Integer | Boolean)]
+        self._places = [place for place, (_, kind) in enumerate(kinds) if isinstance(kind, Number | Integer | Boolean)]
         self._all = [name for name, _ in kinds]
-        self._names = [kinds[place][0] for place in numbers]
-        self._take = _taker(numbers)
+        self._names = [kinds[place][0] for place in self._places]
         self._others = [
             (name, place, "datetime64[us]" if isinstance(kind, Time) else "object")
             for place, (name, kind) in enumerate(kinds)
-            if place not in numbers
+            if place not in self._places
         ]
 
     def read(self, body: bytes) -> list[Values]:
@@ -67,7 +76,7 @@ class Rows:
         """Return rows as columns."""
         columns = list(zip(*rows, strict=True))
         # None becomes NaN.
-        numbers = np.array(self._take(columns), dtype=np.float64)
+        numbers = np.array([columns[place] for place in self._places], dtype=np.float64)
         data = dict(zip(self._names, numbers, strict=True))
         for name, place, kind in self._others:
             data[name] = np.array(columns[place], dtype=kind)
@@ -110,8 +119,8 @@ def _type(column: Feature) -> Any:
     kind: Any
     match column:
         case Number():
-            low, high = column.range or (-LARGEST, LARGEST)
-            kind = Annotated[float, msgspec.Meta(ge=max(low, -LARGEST), le=min(high, LARGEST))]
+            low, high = finite_limits(column)
+            kind = Annotated[float, msgspec.Meta(ge=low, le=high)]
         case Integer():
             low, high = column.limits
             kind = Annotated[int, msgspec.Meta(ge=low, le=high)]
@@ -145,9 +154,3 @@ def _plain(values: np.ndarray) -> list[Any]:
     if values.dtype.kind != "M":
         return list(values.tolist())
     return [None if text == "NaT" else text for text in np.datetime_as_string(values).tolist()]
-
-
-def _taker(places: list[int]) -> Callable[[list[Values]], Any]:
-    if len(places) > 1:
-        return itemgetter(*places)
-    return lambda columns: [columns[place] for place in places]

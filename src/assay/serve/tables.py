@@ -1,6 +1,5 @@
 """Big batches: tables in Arrow's stream format or as Parquet, in and out. pyarrow is loaded with the first of them."""
 
-import sys
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from assay.contract.spec import Category, Contract, Feature, Text, Time
 from assay.data.columns import Columns, columns
 from assay.serve.answering import Answer
 from assay.serve.refusal import Refused
+from assay.serve.rows import finite_limits
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 STREAM, PARQUET = b"application/vnd.apache.arrow.stream", b"application/vnd.apache.parquet"
 ARROW = (STREAM, PARQUET)
-
-LARGEST = sys.float_info.max
 
 
 def read_table(body: bytes, kind: bytes, contract: Contract, max_rows: int) -> "tuple[Columns, list[Violation]]":
@@ -64,7 +62,7 @@ def _right(table: "pa.Table", contract: Contract) -> Columns | None:
     from assay.data.reading import arrow_type
 
     wanted = contract.features
-    if len(table.column_names) != len(wanted) or set(table.column_names) != set(wanted) or not table.num_rows:
+    if sorted(table.column_names) != sorted(wanted) or not table.num_rows:
         return None
     if any(table.schema.field(name).type != arrow_type(column) for name, column in wanted.items()):
         return None
@@ -90,8 +88,7 @@ def _keeps(values: np.ndarray, column: Feature, markers: frozenset[str]) -> bool
             low, high = np.array(column.range or (datetime.min, datetime.max), dtype="datetime64[us]")
             missing = np.isnat(values)
         case _:
-            # Within these no number is infinite.
-            low, high = np.array(rules.limits(column) or (-np.inf, np.inf), dtype=float).clip(-LARGEST, LARGEST)
+            low, high = finite_limits(column)
             missing = np.isnan(values)
     # No comparison is true of what is missing.
     return not ((values < low) | (values > high)).any() and (column.missing == "allow" or not missing.any())
