@@ -138,7 +138,7 @@ def prepare(root: Path, python: Path) -> tuple[list[Peer], list[dict[str, Any]],
     )
     subprocess.run([python, "save.py"], cwd=peers, check=True, capture_output=True)
     bin_ = python.parent
-    quiet = {"BENTOML_DO_NOT_TRACK": "True", "ORT_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1"}
+    quiet = {"BENTOML_DO_NOT_TRACK": "True", "ORT_DISABLE_TELEMETRY": "1"}
     here = str(Path(sys.executable).parent / "bentoml")
     made = [
         Peer("assay", [here, "serve", "service:Assay", "--port", "{port}"], ours, 0),
@@ -159,6 +159,14 @@ def prepare(root: Path, python: Path) -> tuple[list[Peer], list[dict[str, Any]],
             [str(bin_ / "bentoml"), "serve", "usual:Usual", "--port", "{port}"],
             peers,
             0,
+            is_checked=False,
+        ),
+        Peer(
+            "BentoML, usual, 1 core",
+            [str(bin_ / "bentoml"), "serve", "usual:Usual", "--port", "{port}"],
+            peers,
+            0,
+            environment={"OMP_NUM_THREADS": "1"},
             is_checked=False,
         ),
         Peer("FastAPI, joblib", [str(bin_ / "uvicorn"), "fast:app", "--port", "{port}"], peers, 0, is_checked=False),
@@ -188,9 +196,8 @@ def prepare(root: Path, python: Path) -> tuple[list[Peer], list[dict[str, Any]],
             peer.port = sock.getsockname()[1]
         peer.command = [part.format(port=peer.port) for part in peer.command]
         path = f"{Path(peer.command[0]).parent}{os.pathsep}{os.environ['PATH']}"
-        peer.environment = (
-            os.environ | quiet | {"PATH": path, "BENTOML_HOST": "127.0.0.1", "BENTOML_HOME": str(root / "bentoml")}
-        )
+        home = {"PATH": path, "BENTOML_HOST": "127.0.0.1", "BENTOML_HOME": str(root / "bentoml")}
+        peer.environment = os.environ | quiet | home | peer.environment
         peer.environment.pop("PYTHONPATH", None)
     return made, rows, right
 
@@ -311,7 +318,7 @@ def overload(peer: Peer, process: psutil.Process, folder: Path, body: Path, rate
     wrong = int(found[1]) if (found := re.search(r"Non-2xx or 3xx responses: (\d+)", said)) else 0
     p50, p99 = np.percentile(accepted or [np.nan], [50, 99])
     return (
-        f"{peer.name:<22}{(total - wrong) / seconds:>12,.0f}{wrong / total:>10.0%}{p50:>9.0f}{p99:>9.0f}{refused:>9}"
+        f"{peer.name:<26}{(total - wrong) / seconds:>12,.0f}{wrong / total:>10.0%}{p50:>9.0f}{p99:>9.0f}{refused:>9}"
         f"{(after - before) / 1e6:>9.0f}"
     )
 
@@ -330,14 +337,14 @@ def script(folder: Path, name: str, body: bytes, kind: str = "application/json",
 def table(title: str, found: dict[str, list[dict[str, float]]], scale: float = 1.0, unit: str = "requests/s") -> None:
     """Print the medians, and the median of the ratios round by round."""
     mine = found["assay"]
-    print(f"\n{title}\n{'server':<22}{unit:>12}{'p99 ms':>9}{'CPU us':>9}   assay is so many times as fast (range)")
+    print(f"\n{title}\n{'server':<26}{unit:>12}{'p99 ms':>9}{'CPU us':>9}   assay is so many times as fast (range)")
     for name, rounds in found.items():
         rate, p99, spent = (statistics.median(one[key] for one in rounds) for key in ("rate", "p99", "cpu"))
         # One that answers nothing in time gets no number.
         ratios = [own["rate"] / (other["rate"] or math.nan) for own, other in zip(mine, rounds, strict=True)]
         middle = statistics.median(ratios)
         spread = f"{middle:.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        print(f"{name:<22}{rate * scale:>12,.0f}{p99:>9.1f}{spent:>9.0f}   {spread}")
+        print(f"{name:<26}{rate * scale:>12,.0f}{p99:>9.1f}{spent:>9.0f}   {spread}")
 
 
 def main() -> None:
@@ -378,10 +385,12 @@ def main() -> None:
                     paced = script(root, f"paced-{peer.key}", one.with_suffix(".body").read_bytes(), pause=pause)
                     half[peer.name].append(load(peer, process, paced, given.seconds, PACED))
                     if peer.name in batch:
+                        load(peer, process, many, 1, 2)
                         batch[peer.name].append(load(peer, process, many, given.seconds, 2))
-                    if peer.name == "assay":
+                    if peer.name.startswith("assay"):
                         arrow = script(root, "arrow", sink.getvalue().to_pybytes(), ARROW)
-                        batch.setdefault("assay, Arrow", []).append(load(peer, process, arrow, given.seconds, 2))
+                        load(peer, process, arrow, 1, 2)
+                        batch.setdefault(f"{peer.name}, Arrow", []).append(load(peer, process, arrow, given.seconds, 2))
                     if not number and peer.name in ("assay", "bare uvicorn, ONNX"):
                         body, rate = one.with_suffix(".body"), single[peer.name][-1]["rate"]
                         crowded.append(overload(peer, process, root, body, rate, given.seconds))
@@ -392,12 +401,12 @@ def main() -> None:
         table("1,000 rows a request, 2 connections", batch, 1000, "rows/s")
         print(
             f"\nOne row a request, {CROWD} connections that ask for three times as much, and one beside them\n"
-            f"{'server':<22}{'requests/s':>12}{'refused':>10}{'p50 ms':>9}{'p99 ms':>9}{'refused':>9}{'grows MB':>9}"
+            f"{'server':<26}{'requests/s':>12}{'refused':>10}{'p50 ms':>9}{'p99 ms':>9}{'refused':>9}{'grows MB':>9}"
         )
         print(*crowded, sep="\n")
         print("\nSeconds until the first answer, median")
         for peer_name, seconds in starts.items():
-            print(f"{peer_name:<22}{statistics.median(seconds):>8.1f}")
+            print(f"{peer_name:<26}{statistics.median(seconds):>8.1f}")
 
 
 if __name__ == "__main__":

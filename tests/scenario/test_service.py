@@ -9,6 +9,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from assay.serve.log import MANY
 from scenario.project import Done, Project
 from served import sent_as
 from servers import Server, bento_store, is_ready, serving, until
@@ -257,6 +259,24 @@ def test_predictions_and_outcomes_are_logged(server: Server, trained: Project, r
     assert (line["prediction"], line["role"]) == (told["prediction"], "champion")
     assert lines("outcomes")[0]["outcome"] == "benign"
     assert json.loads((logs / "predictions/schema/schema.1.log").read_text())["columns"][0]["name"] == "mean_radius"
+
+
+def test_predictions_of_many_rows_are_logged_as_tables(
+    server: Server, trained: Project, rows: list[dict[str, Any]]
+) -> None:
+    asked: set[str] = set()
+
+    def logged() -> set[str]:
+        told = server.post("/predict", {"rows": rows[:1] * MANY}).json()["predictions"]
+        asked.add(told[-1]["prediction_id"])
+        found: set[str] = set()
+        for path in trained.root.glob("monitoring/predictions/data/*.arrows"):
+            # One that is being written may have no end yet.
+            with suppress(pa.ArrowException, OSError):
+                found |= {row for batch in pa.ipc.open_stream(path) for row in batch["prediction_id"].to_pylist()}
+        return asked & found
+
+    until(logged, "a table is in the log")
 
 
 def test_with_a_key_only_who_has_it_is_answered(trained: Project, rows: list[dict[str, Any]]) -> None:

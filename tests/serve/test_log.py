@@ -1,28 +1,32 @@
 """The prediction log: whole lines, off the path of requests, and never in their way."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from bentoml.monitoring import MonitorBase
 
+from assay.contract.spec import Contract
+from assay.data.columns import Columns
 from assay.serve import log
-from assay.serve.answering import Answer
-from assay.serve.log import Lines, PredictionLog
+from assay.serve.answering import Told, record
+from assay.serve.log import MANY, Files, PredictionLog
 from assay.serve.rows import Rows
 from patients import contract, patients
+from servers import until
 
 WARD = contract()
-ROWS = Rows(WARD, 100)
 
 
 @pytest.fixture
 def where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monitors: dict[str, Lines] = {}
+    monitors: dict[str, Files] = {}
     monkeypatch.setattr("bentoml._internal.monitoring.api._MONITOR_INSTANCES", monitors)
     monkeypatch.chdir(tmp_path)
     yield tmp_path / "monitoring"
@@ -30,8 +34,22 @@ def where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monitor.close()
 
 
-def told(rows: int) -> list[Answer]:
-    return [Answer("sick", f"p{row}", {"sick": 0.7, "well": 0.3}, "well") for row in range(rows)]
+def told(rows: int) -> Told:
+    ids = [f"p{row}" for row in range(rows)]
+    scores = np.tile([0.7, 0.3], (rows, 1))
+    return Told(scores, ["sick"] * rows, ids, ["well"] * rows, {}, record(WARD.classes))
+
+
+def logging(dropped: Callable[[int], None] = lambda rows: None, made: Contract = WARD) -> PredictionLog:
+    return PredictionLog(made, Rows(made, 1000).values, dropped)
+
+
+def numbers(**values: float) -> Columns:
+    return {name: np.array([value]) for name, value in values.items()}
+
+
+def tables(where: Path) -> list[pa.Table]:
+    return [pa.ipc.open_stream(path).read_all() for path in sorted(where.glob("predictions/data/data.0.*.arrows"))]
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -43,8 +61,8 @@ def test_each_row_is_a_line_with_what_was_asked_and_told(where: Path) -> None:
     data["age"][3] = np.nan
     data["admitted"][4] = np.datetime64("NaT")
     dropped: list[int] = []
-    kept = PredictionLog(WARD, dropped.append)
-    kept.predictions("v1", ROWS.values(data), told(50), "champion")
+    kept = logging(dropped.append)
+    kept.predictions("v1", "champion", told(50), data)
     kept.close()
     found = lines(where / "predictions/data/data.0.log")
     assert [line["prediction_id"] for line in found] == [f"p{row}" for row in range(50)]
@@ -60,9 +78,9 @@ def test_each_row_is_a_line_with_what_was_asked_and_told(where: Path) -> None:
 @pytest.mark.parametrize("name", ["timestamp", "prediction", 'a "b"', "", "\x00"])
 def test_a_feature_may_have_any_name_also_one_that_a_line_has(where: Path, name: str) -> None:
     made = contract(columns={name: {"kind": "text", "max_length": 100}})
-    kept = PredictionLog(made, lambda rows: None)
+    kept = logging(made=made)
     texts = ["said", '"},{"', "a\nb\r\u2028", "\\"]
-    kept.predictions("v1", [(text,) for text in texts], told(4), "champion")
+    kept.predictions("v1", "champion", told(4), {name: np.array(texts, dtype=object)})
     kept.close()
     (schema,) = lines(where / "predictions/schema/schema.0.log")
     (feature,) = [column["name"] for column in schema["columns"] if column["role"] == "feature"]
@@ -75,8 +93,8 @@ def test_a_feature_may_have_any_name_also_one_that_a_line_has(where: Path, name:
 def test_names_of_features_stay_apart(where: Path) -> None:
     names = ["role", "feature role", "feature feature role"]
     made = contract(columns={name: {"kind": "number"} for name in names})
-    kept = PredictionLog(made, lambda rows: None)
-    kept.predictions("v1", [(1.0, 2.0, 3.0)], told(1), "champion")
+    kept = logging(made=made)
+    kept.predictions("v1", "champion", told(1), dict(zip(names, np.array([[1.0], [2.0], [3.0]]), strict=True)))
     kept.close()
     (line,) = lines(where / "predictions/data/data.0.log")
     assert list(line.values())[:3] == [1.0, 2.0, 3.0]
@@ -94,21 +112,99 @@ def test_another_monitor_gets_what_a_line_holds_value_by_value(where: Path, monk
 
         def stop_record(self) -> None: ...
 
-    kept = PredictionLog(contract(columns={"age": {"kind": "number"}}), lambda rows: None)
+    kept = logging(made=contract(columns={"age": {"kind": "number"}}))
     kept._is_default = False
     monkeypatch.setattr("assay.serve.log.bentoml.monitor", lambda name: nullcontext(Other(name)))
-    kept.predictions("v1", [(3.5,)], told(1), "champion")
+    kept.predictions("v1", "champion", told(1), numbers(age=3.5))
     kept.close()
     assert seen[:4] == [
         ("age", 3.5, "feature", "numerical"),
         ("prediction", "sick", "prediction", "categorical"),
         ("prediction_id", "p0", "prediction_id", "categorical"),
-        ("probabilities", {"sick": 0.7, "well": 0.3}, "prediction", "categorical"),
+        ("probabilities", dict(zip(WARD.classes, [0.7, 0.3], strict=True)), "prediction", "categorical"),
     ]
 
 
+def test_many_rows_are_a_table_with_what_lines_would_hold(where: Path) -> None:
+    data, _ = patients(MANY)
+    data["age"][3] = np.nan
+    data["admitted"][4] = np.datetime64("NaT")
+    answers = told(MANY)
+    answers.warnings[7] = ["age: 200", "noise: 20"]
+    kept = logging()
+    kept.predictions("v1", "champion", answers, data)
+    # What makes tables is loaded beside the requests; until it is there they are lines.
+    until(lambda: kept._table, "tables can be made")
+    kept.predictions("v1", "champion", answers, data)
+    kept.predictions("v2", "other", answers, data)
+    kept.predictions("v1", "champion", told(5), {name: values[:5] for name, values in data.items()})
+    kept.close()
+    found = lines(where / "predictions/data/data.0.log")
+    assert len(found) == MANY + 5
+    (table,) = tables(where)
+    rows = table.to_pylist()
+    assert [row["role"] for row in rows] == ["champion"] * MANY + ["other"] * MANY
+    assert (rows[3]["age"], rows[4]["admitted"]) == (None, None)
+    for row, line in zip(rows, found[:MANY], strict=False):
+        assert list(row) == list(line)
+        assert row["timestamp"] > datetime.fromisoformat(line["timestamp"])
+        given = {**row, "admitted": row["admitted"] and row["admitted"].isoformat(), "timestamp": line["timestamp"]}
+        assert given == line | {"admitted": line["admitted"] and f"{datetime.fromisoformat(line['admitted']):%FT%T.%f}"}
+
+
+def test_numbers_that_are_answered_are_a_table_too(where: Path) -> None:
+    data, _ = patients(MANY, "regression")
+    answers = Told(np.arange(MANY) / 2, (np.arange(MANY) / 2).tolist(), told(MANY).ids, [], {}, record(()))
+    kept = logging(made=contract("regression"))
+    kept.predictions("v1", "champion", answers, data)
+    until(lambda: kept._table, "tables can be made")
+    kept.predictions("v1", "champion", answers, data)
+    kept.close()
+    (table,) = tables(where)
+    (line, *_) = lines(where / "predictions/data/data.0.log")
+    assert set(line) - set(table.column_names) == {"probabilities", "decision"}
+    assert table["prediction"].to_pylist() == [row / 2 for row in range(MANY)]
+
+
+def test_tables_have_a_file_for_each_day(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = pa.table({"a": [1]}).to_batches()[0]
+    schema, rows = made.schema.serialize(), made.serialize()
+    files = Files("predictions", str(where))
+    days = iter([20, 20, 21])
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> "Clock":
+            return cls(2026, 11, next(days), tzinfo=tz)
+
+    monkeypatch.setattr(log, "datetime", Clock)
+    for _ in range(3):
+        files.write_tables(schema, [rows, rows])
+    files.close()
+    assert [table.num_rows for table in tables(where)] == [4, 2]
+
+
+def test_after_half_a_table_a_new_file_begins(where: Path) -> None:
+    made = pa.table({"a": [1]}).to_batches()[0]
+    schema, rows = made.schema.serialize(), made.serialize()
+    files = Files("predictions", str(where))
+
+    def full_disk() -> Iterator[bytes]:
+        yield rows.to_pybytes()[:20]
+        raise OSError(28, "No space left on device")
+
+    files.write_tables(schema, [rows])
+    with pytest.raises(OSError, match="No space"):
+        files.write_tables(schema, full_disk())
+    files.write_tables(schema, [rows])
+    files.close()
+    first, second = sorted(where.glob("predictions/data/*.arrows"))
+    assert pa.ipc.open_stream(first).read_next_batch().num_rows == 1
+    assert pa.ipc.open_stream(second).read_all().num_rows == 1
+
+
 def test_outcomes_have_a_log_of_their_own(where: Path) -> None:
-    kept = PredictionLog(WARD, lambda rows: None)
+    kept = logging()
     kept.outcomes([{"prediction_id": "p1", "outcome": "sick"}])
     kept.close()
     (line,) = lines(where / "outcomes/data/data.0.log")
@@ -119,9 +215,9 @@ def test_what_there_is_no_room_for_is_dropped_and_counted(where: Path, monkeypat
     monkeypatch.setattr(log, "MOST_WAITING", 60)
     data, _ = patients(50)
     dropped: list[int] = []
-    kept = PredictionLog(WARD, dropped.append)
-    kept.predictions("v1", ROWS.values(data), told(50), "champion")
-    kept.predictions("v1", ROWS.values(data), told(50), "champion")
+    kept = logging(dropped.append)
+    kept.predictions("v1", "champion", told(50), data)
+    kept.predictions("v1", "champion", told(50), data)
     kept.close()
     assert sum(dropped) + len(lines(where / "predictions/data/data.0.log")) == 100
     assert sum(dropped) in (0, 50)
@@ -133,9 +229,9 @@ def test_a_log_that_cannot_be_written_is_told_of_once_and_counted(
     where.write_text("a file where the folder should be")
     data, _ = patients(5)
     dropped: list[int] = []
-    kept = PredictionLog(WARD, dropped.append)
+    kept = logging(dropped.append)
     for _ in range(3):
-        kept.predictions("v1", ROWS.values(data), told(5), "champion")
+        kept.predictions("v1", "champion", told(5), data)
     kept.close()
     assert sum(dropped) == 15
     assert len([record for record in caplog.records if "prediction log" in record.message]) == 1

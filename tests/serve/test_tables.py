@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +14,7 @@ from assay.contract.spec import Contract
 from assay.contract.strategies import as_table, breaches, rows
 from assay.data.columns import from_rows
 from assay.serve import tables
-from assay.serve.answering import Answer
+from assay.serve.answering import Told, record
 from assay.serve.refusal import Refused
 from assay.serve.tables import PARQUET, STREAM, read_table, write_table
 from examples import contract, row
@@ -137,28 +138,26 @@ def test_more_rows_than_are_taken_are_too_large(kind: bytes) -> None:
 
 
 def test_answers_are_a_table_with_a_column_for_each_class() -> None:
-    told = [
-        Answer("no", "p0", {"no": 0.75, "yes": 0.25}, "no"),
-        Answer("yes", "p1", {"no": 0.5, "yes": 0.5}, "yes", ["age: 200"]),
-    ]
-    scores = np.array([[0.75, 0.25], [0.5, 0.5]])
-    table = pa.ipc.open_stream(write_table(told, scores, ("no", "yes"), "v1", STREAM)).read_all()
+    scores = np.array([[0.75, 0.25], [0.5, 0.5], [0.1, 0.9]])
+    warnings = {2: ["age: 200", "noise: 20"], 0: ["age: 201"]}
+    told = Told(scores, ["no", "yes", "yes"], ["p0", "p1", "p2"], ["no", "no", "yes"], warnings, record(("no", "yes")))
+    table = pa.ipc.open_stream(write_table(told, ("no", "yes"), "v1", STREAM)).read_all()
     assert table.to_pylist() == [
         {
             "prediction": one.prediction,
             "decision": one.decision,
             "prediction_id": one.prediction_id,
-            "probability no": one.probabilities["no"],
-            "probability yes": one.probabilities["yes"],
+            "probability no": msgspec.to_builtins(one.probabilities)["no"],
+            "probability yes": msgspec.to_builtins(one.probabilities)["yes"],
             "warnings": one.warnings,
         }
-        for one in told
+        for one in told.rows()
     ]
     assert table.schema.metadata == {b"model_version": b"v1"}
 
 
 def test_numbers_that_are_answered_are_a_column() -> None:
-    told = [Answer(1.5, "p0"), Answer(2.5, "p1")]
-    table = pq.read_table(pa.BufferReader(write_table(told, np.array([1.5, 2.5]), (), "v1", PARQUET)))
+    told = Told(np.array([1.5, 2.5]), [1.5, 2.5], ["p0", "p1"], [], {}, record(()))
+    table = pq.read_table(pa.BufferReader(write_table(told, (), "v1", PARQUET)))
     assert table.column_names == ["prediction", "prediction_id", "warnings"]
     assert table["prediction"].to_pylist() == [1.5, 2.5]

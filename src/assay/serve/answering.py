@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from itertools import chain, count, islice
 from math import isfinite
 from typing import Any
@@ -35,6 +36,34 @@ class Answer(msgspec.Struct, omit_defaults=True, gc=False):
     warnings: list[str] = []
 
 
+@dataclass(slots=True)
+class Told:
+    """What is answered to some rows, column by column: no decisions for numbers, and warnings by row.
+
+    `labelled` makes of the probabilities of a row what is answered.
+    """
+
+    scores: np.ndarray
+    predictions: list[Any]
+    ids: list[str]
+    decisions: list[str]
+    warnings: dict[int, list[str]]
+    labelled: Callable[..., Any]
+    _rows: list[Answer] = field(default_factory=list)
+
+    def rows(self) -> list[Answer]:
+        """Return it row by row."""
+        if not self._rows:
+            if not self.decisions:
+                self._rows = list(map(Answer, self.predictions, self.ids))
+            else:
+                probabilities = map(self.labelled, *self.scores.T.tolist())
+                self._rows = list(map(Answer, self.predictions, self.ids, probabilities, self.decisions))
+            for row, said in self.warnings.items():
+                self._rows[row].warnings = said
+        return self._rows
+
+
 class Answers:
     """What one model answers."""
 
@@ -47,7 +76,7 @@ class Answers:
         # With these a prediction gets a name that no other process and no later start gives again. Requests of several
         # threads take from one count, which a generator would not bear.
         self._start, self._count = os.urandom(8).hex(), count()
-        self._probabilities = record(self.classes)
+        self._labelled = record(self.classes)
         seen = {name: ends for name, ends in package.about["seen"].items() if ends}
         self._numbers = [name for name, kind in contract.features.items() if isinstance(kind, Number | Integer)]
         self._numbers = [name for name in self._numbers if name in seen]
@@ -68,8 +97,8 @@ class Answers:
         """Return probabilities, shape (rows, classes), or numbers, shape (rows,)."""
         return self.package.score(data)
 
-    def told(self, scores: np.ndarray, warnings: dict[int, list[str]]) -> list[Answer]:
-        """Return the answer for each row; raises ArithmeticError for a score that is no number."""
+    def told(self, scores: np.ndarray, warnings: dict[int, list[str]]) -> Told:
+        """Return what is answered to each row; raises ArithmeticError for a score that is no number."""
         found, labels, threshold = scores.tolist(), self.classes, self.package.threshold
         # In plain Python, for most requests hold one row, and a call of numpy costs more than its work.
         if not isfinite(sum(chain.from_iterable(found) if labels else found)):
@@ -78,14 +107,10 @@ class Answers:
                 raise ArithmeticError(f"row {finite.argmin()}: values so extreme that the model has no answer")
         ids = [f"{self._start}-{number:x}" for number in islice(self._count, len(found))]
         if not labels:
-            told = list(map(Answer, found, ids))
-        else:
-            best = [labels[place] for place in scores.argmax(axis=1).tolist()]
-            decided = best if threshold is None else [labels[score[1] >= threshold] for score in found]
-            told = list(map(Answer, best, ids, map(self._probabilities, *zip(*found, strict=True)), decided))
-        for row, said in warnings.items():
-            told[row].warnings = said
-        return told
+            return Told(scores, found, ids, [], warnings, self._labelled)
+        best = [labels[place] for place in scores.argmax(axis=1).tolist()]
+        decided = best if threshold is None else [labels[score[1] >= threshold] for score in found]
+        return Told(scores, best, ids, decided, warnings, self._labelled)
 
     def warnings(self, data: Columns) -> tuple[dict[int, list[str]], list[str]]:
         """Return by row what lies outside of all that the model was trained on, and the columns, one for each time."""

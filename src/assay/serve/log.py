@@ -1,14 +1,16 @@
 """The prediction log, through BentoML's monitoring, off the path of requests.
 
-A request makes the lines of its rows, some microseconds each, and a thread writes them. That thread has to do next to
-nothing in Python: whenever the event loop waits for a socket the thread would get the interpreter, and keep it for
-long. BentoML's default monitor spends some 70 us a row there; `Lines` writes what it would write, in the same places.
-A monitor of another kind, set in BentoML's configuration, is used as it is.
+A request of a few rows makes a line of each, some microseconds a row, and a thread writes them. That thread has to do
+next to nothing in Python: whenever the event loop waits for a socket the thread would get the interpreter, and keep it
+for long. BentoML's default monitor spends some 70 us a row there; `Files` writes what it would write, in the same
+places. Of many rows the request makes a table, for their lines would take a quarter of the time that their answers
+take. A monitor of another kind, set in BentoML's configuration, is used as it is.
 """
 
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import chain
 from logging.handlers import TimedRotatingFileHandler
@@ -22,7 +24,8 @@ from bentoml._internal.context import server_context
 from bentoml.monitoring import MonitorBase
 
 from assay.contract.spec import Contract, Integer, Number
-from assay.serve.answering import Answer, record
+from assay.data.columns import Columns
+from assay.serve.answering import Answer, Told, record
 from assay.serve.rows import Values
 
 if TYPE_CHECKING:
@@ -33,6 +36,8 @@ logger = logging.getLogger("bentoml.assay")
 # So many rows may wait to be written; more are counted as dropped.
 MOST_WAITING = 100_000
 SECONDS = 0.25
+# So many rows at once are a table.
+MANY = 200
 
 KINDS = {True: "numerical", False: "categorical"}
 
@@ -45,14 +50,20 @@ OWN = {
 }
 
 
-class Lines(MonitorBase[Any]):
-    """A monitor as BentoML's default one, for many rows at once: JSON lines in rotating files, one for each worker."""
+class Files(MonitorBase[Any]):
+    """A monitor as BentoML's default one, for many rows at once, with files for each worker.
+
+    JSON lines in rotating files, and tables in streams of Arrow, a new one each day.
+    """
 
     def __init__(self, name: str, log_path: str, **_: Any) -> None:
         """Write below a folder."""
         super().__init__(name)
         self._folder = Path(log_path, name)
-        self._data: TimedRotatingFileHandler | None = None
+        self._worker = server_context.worker_index or 0
+        self._lines: TimedRotatingFileHandler | None = None
+        self._tables: BufferedWriter | None = None
+        self._day = ""
 
     def start_record(self) -> None:
         """Do nothing: what is written is whole already."""
@@ -60,36 +71,68 @@ class Lines(MonitorBase[Any]):
     def stop_record(self) -> None:
         """Do nothing."""
 
-    def write(self, lines: Iterable[bytes], roles: dict[str, tuple[str, str]]) -> None:
+    def write_lines(self, lines: Iterable[bytes], roles: dict[str, tuple[str, str]]) -> None:
         """Write lines, and before the first of them what their columns are."""
-        if self._data is None:
-            worker = server_context.worker_index or 0
+        if self._lines is None:
             for part in ("schema", "data"):
                 (self._folder / part).mkdir(parents=True, exist_ok=True)
             columns = [{"name": name, "role": role, "type": kind} for name, (role, kind) in roles.items()]
             schema = msgspec.json.encode({"columns": columns}) + b"\n"
-            (self._folder / "schema" / f"schema.{worker}.log").write_bytes(schema)
-            self._data = TimedRotatingFileHandler(self._folder / "data" / f"data.{worker}.log", when="D", utc=True)
+            (self._folder / "schema" / f"schema.{self._worker}.log").write_bytes(schema)
+            path = self._folder / "data" / f"data.{self._worker}.log"
+            self._lines = TimedRotatingFileHandler(path, when="D", utc=True)
         # As the handler does with a record, but for making a text of bytes, and bytes of that again.
-        if self._data.shouldRollover(logging.makeLogRecord({})):
-            self._data.doRollover()
-        cast("TextIOWrapper[BufferedWriter]", self._data.stream).buffer.writelines(lines)
-        self._data.flush()
+        if self._lines.shouldRollover(logging.makeLogRecord({})):
+            self._lines.doRollover()
+        cast("TextIOWrapper[BufferedWriter]", self._lines.stream).buffer.writelines(lines)
+        self._lines.flush()
+
+    def write_tables(self, schema: bytes, tables: Iterable[bytes]) -> None:
+        """Write tables of one schema, all as messages of Arrow."""
+        now = f"{datetime.now(UTC):%Y-%m-%dT%H%M%S.%f}"
+        if self._tables is None or now[:10] != self._day:
+            self._end_tables()
+            (self._folder / "data").mkdir(parents=True, exist_ok=True)
+            self._tables = (self._folder / "data" / f"data.{self._worker}.{now}.arrows").open("xb")
+            self._day = now[:10]
+            self._tables.write(schema)
+        try:
+            self._tables.writelines(tables)
+            self._tables.flush()
+        except OSError:
+            # Nobody could read what came after half of a table.
+            self._end_tables()
+            raise
+
+    def _end_tables(self) -> None:
+        tables, self._tables = self._tables, None
+        if tables:
+            with suppress(OSError):
+                tables.close()
 
     def close(self) -> None:
-        """Close the file."""
-        if self._data:
-            self._data.close()
+        """Close the files."""
+        self._end_tables()
+        if self._lines:
+            self._lines.close()
 
 
 class PredictionLog:
     """Writes what was asked and told; never in the way of a request."""
 
-    def __init__(self, contract: Contract, dropped: Callable[[int], None]) -> None:
-        """Prepare to write; `dropped` is told of rows that there was no room for, or that could not be written."""
+    def __init__(
+        self, contract: Contract, values: Callable[[Columns], list[Values]], dropped: Callable[[int], None]
+    ) -> None:
+        """Prepare to write.
+
+        `values` makes rows of columns; `dropped` is told of rows that there was no room for, or that could not be
+        written.
+        """
+        self._contract = contract
+        self._values = values
+        self._names = {name: _apart(name, contract.features) for name in contract.features}
         features = {
-            _apart(name, contract.features): isinstance(column, Number | Integer)
-            for name, column in contract.features.items()
+            self._names[name]: isinstance(column, Number | Integer) for name, column in contract.features.items()
         }
         self._line = record([*features, *OWN])
         self._encoder = msgspec.json.Encoder()
@@ -106,50 +149,72 @@ class PredictionLog:
         }
         self._dropped = dropped
         self._counting = threading.Lock()
-        self._waiting: dict[str, list[tuple[int, Any]]] = {"predictions": [], "outcomes": []}
+        self._waiting: dict[str, list[tuple[int, Any]]] = {"predictions": [], "tables": [], "outcomes": []}
         self._rows = 0
         self._said = False
         self._ended = threading.Event()
+        # What makes tables needs pyarrow, which takes half a second to load: nobody's request is to wait for that.
+        self._wants_tables = False
+        self._table: Callable[..., tuple[bytes, bytes]] | None = None
         kind = BentoMLContainer.config.monitoring.type.get()
         self._is_default = kind in (None, "default")
         self._options: dict[str, Any] = {}
         if self._is_default:
             options = dict(BentoMLContainer.config.monitoring.options.get() or {})
-            self._options = {"monitor_class": Lines, "monitor_options": options}
+            self._options = {"monitor_class": Files, "monitor_options": options}
         self._thread = threading.Thread(target=self._run, name="prediction log", daemon=True)
         self._thread.start()
 
-    def predictions(self, version: str, asked: list[Values], told: list[Answer], role: str) -> None:
-        """Take down answers; `role` is champion, or the name of a challenger."""
-        line, rest = self._line, (version, role, datetime.now(UTC).isoformat())
+    def predictions(
+        self, version: str, role: str, told: Told, data: Columns, asked: list[Values] | None = None
+    ) -> None:
+        """Take down answers to columns, also given as rows where these are known.
+
+        `role` is champion, or the name of a challenger.
+        """
+        now = datetime.now(UTC)
+        if self._is_default and len(told.ids) >= MANY:
+            if self._table:
+                same = {"model_version": version, "role": role, "timestamp": now}
+                self._put("tables", len(told.ids), self._table(told, data, same, self._contract, self._names))
+                return
+            self._wants_tables = True
+        line, rest = self._line, (version, role, now.isoformat())
+        values = self._values(data) if asked is None else asked
         rows = [
-            line(*values, *msgspec.structs.astuple(answer), *rest) for values, answer in zip(asked, told, strict=True)
+            line(*row, *msgspec.structs.astuple(answer), *rest) for row, answer in zip(values, told.rows(), strict=True)
         ]
-        self._put("predictions", rows)
+        self._put_rows("predictions", rows)
 
     def outcomes(self, outcomes: list[dict[str, Any]]) -> None:
         """Take down what turned out to be true."""
         now = datetime.now(UTC).isoformat()
-        self._put("outcomes", [{**outcome, "timestamp": now} for outcome in outcomes])
+        self._put_rows("outcomes", [{**outcome, "timestamp": now} for outcome in outcomes])
 
     def close(self) -> None:
         """Write what is waiting, and end."""
         self._ended.set()
         self._thread.join(timeout=5)
 
-    def _put(self, name: str, rows: list[Any]) -> None:
-        made = self._encoder.encode_lines(rows) if self._is_default else rows
+    def _put_rows(self, name: str, rows: list[Any]) -> None:
+        self._put(name, len(rows), self._encoder.encode_lines(rows) if self._is_default else rows)
+
+    def _put(self, name: str, rows: int, made: Any) -> None:
         with self._counting:
-            is_full = self._rows + len(rows) > MOST_WAITING
+            is_full = self._rows + rows > MOST_WAITING
             if not is_full:
-                self._rows += len(rows)
-                self._waiting[name].append((len(rows), made))
+                self._rows += rows
+                self._waiting[name].append((rows, made))
         if is_full:
-            self._dropped(len(rows))
+            self._dropped(rows)
 
     def _run(self) -> None:
         while not self._ended.wait(SECONDS):
             self._write_waiting()
+            if self._wants_tables and not self._table:
+                from assay.serve.logged import logged_table
+
+                self._table = logged_table
         self._write_waiting()
 
     def _write_waiting(self) -> None:
@@ -171,10 +236,14 @@ class PredictionLog:
                 self._rows -= rows
 
     def _write(self, name: str, waiting: list[Any]) -> None:
+        if name == "tables":
+            with bentoml.monitor("predictions", **self._options) as monitor:
+                monitor.write_tables(waiting[0][0], [rows for _, rows in waiting])
+            return
         roles = self._roles[name]
         if self._is_default:
             with bentoml.monitor(name, **self._options) as monitor:
-                monitor.write(waiting, roles)
+                monitor.write_lines(waiting, roles)
             return
         for row in chain.from_iterable(waiting):
             with bentoml.monitor(name) as monitor:

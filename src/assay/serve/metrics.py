@@ -10,9 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
-from assay.serve.answering import Answer
+from assay.serve.answering import Told
 
 BUCKETS = [number / 20 for number in range(1, 20)]
 
@@ -66,12 +64,13 @@ class Metrics:
         for label in labels:
             self.add(name, label)
 
-    def predicted(self, version: str, answers: list[Answer], scores: np.ndarray) -> None:
+    def predicted(self, version: str, told: Told) -> None:
         """Count predictions of a model, of classes by class, and their scores."""
+        scores = told.scores
         if scores.ndim == 1:
-            self.add("predictions", version, "number", number=len(answers))
+            self.add("predictions", version, "number", number=len(scores))
             return
-        found = Counter([answer.prediction for answer in answers])
+        found = Counter(told.predictions)
         positive = (scores[:, 1] if scores.shape[1] == 2 else scores.max(axis=1)).tolist()
         with self._lock:
             for label, number in found.items():

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
@@ -18,7 +18,7 @@ from assay.data.columns import Columns, length
 from assay.evaluation.metrics import significant
 from assay.params import PARAMS, Params, load_params
 from assay.serve import shapes
-from assay.serve.answering import Answer
+from assay.serve.answering import Told
 from assay.serve.explaining import contributions
 from assay.serve.log import PredictionLog
 from assay.serve.metrics import Metrics
@@ -70,7 +70,9 @@ class Serving:
         self.router.watch()
         self._log: PredictionLog | None = None
         if params.serve.log:
-            self._log = PredictionLog(package.contract, lambda rows: metrics.add("dropped", number=rows))
+            self._log = PredictionLog(
+                package.contract, self.rows.values, lambda rows: metrics.add("dropped", number=rows)
+            )
         self._together: Together[Contender, Values] = Together(self._answer)
         self._outcomes = TypeAdapter(shapes.outcomes_model(package.contract))
         self.row_ms = self._time_a_row()
@@ -87,8 +89,8 @@ class Serving:
         if kind == JSON:
             return JSON, self._answer(self._contender(call), [self._read(call)])[0]
         data = self._read_table(call.body, kind)
-        told, scores, version = self._tell(self._contender(call), data, None, alone=True)
-        return kind, write_table(told, scores, self.contract.classes, version, kind)
+        told, version = self._tell(self._contender(call), data, None, alone=True)
+        return kind, write_table(told, self.contract.classes, version, kind)
 
     async def predict_soon(self, call: Call) -> tuple[bytes, bytes]:
         """Answer as `predict` does, rows together with those of others."""
@@ -100,17 +102,15 @@ class Serving:
     def _answer(self, contender: Contender, asked: list[list[Values]]) -> list[bytes]:
         """Return the body of the answer to each of several requests."""
         rows = asked[0] if len(asked) == 1 else list(chain.from_iterable(asked))
-        told, _, version = self._tell(contender, self.rows.columns(rows), rows, alone=len(asked) == 1)
-        rest = iter(told)
+        told, version = self._tell(contender, self.rows.columns(rows), rows, alone=len(asked) == 1)
+        rest = iter(told.rows())
         return [
             msgspec.json.encode({"predictions": list(islice(rest, len(one))), "model_version": version})
             for one in asked
         ]
 
-    def _tell(
-        self, contender: Contender, data: Columns, rows: list[Values] | None, *, alone: bool
-    ) -> tuple[list[Answer], np.ndarray, str]:
-        """Return what is answered to each row, the scores, and the version that did; take it down."""
+    def _tell(self, contender: Contender, data: Columns, rows: list[Values] | None, *, alone: bool) -> tuple[Told, str]:
+        """Return what is answered, and the version that did; take it down."""
         router = self.router
         try:
             contender, scores = router.scores(contender, data, alone=alone)
@@ -119,16 +119,14 @@ class Serving:
             told = answers.told(scores, warnings)
         except ArithmeticError as error:
             raise Refused(422, str(error), reason="contract") from None
-        self.metrics.predicted(answers.version, told, scores)
+        self.metrics.predicted(answers.version, told)
         if columns:
             self.metrics.add_all("warnings", columns)
-        if self._log or router.shadows:
-            kept = self.rows.values(data) if rows is None else rows
-            if self._log:
-                self._log.predictions(answers.version, kept, told, contender.name)
-            if router.shadows:
-                router.show(data, lambda shadow, found: self._seen_in_shadow(shadow, kept, told, found))
-        return told, scores, answers.version
+        if self._log:
+            self._log.predictions(answers.version, contender.name, told, data, rows)
+        if router.shadows:
+            router.show(data, lambda shadow, found: self._seen_in_shadow(shadow, told, data, found))
+        return told, answers.version
 
     def _contender(self, call: Call) -> Contender:
         router = self.router
@@ -211,7 +209,7 @@ class Serving:
     def is_ready(self) -> bool:
         """Answer an example, and say whether that went well."""
         answers = self.router.champion.answers
-        return bool(answers.told(answers.scores(self.rows.columns(self.rows.read(self._example()))), {}))
+        return bool(answers.told(answers.scores(self.rows.columns(self.rows.read(self._example()))), {}).ids)
 
     def _example(self) -> bytes:
         return msgspec.json.encode({"rows": self.package.examples[:1]})
@@ -225,15 +223,13 @@ class Serving:
             took.append(time.perf_counter() - started)
         return significant(sorted(took)[WARM_UP // 2] * 1000, 3)
 
-    def _seen_in_shadow(self, shadow: Contender, rows: list[Values], told: list[Answer], scores: np.ndarray) -> None:
+    def _seen_in_shadow(self, shadow: Contender, told: Told, data: Columns, scores: np.ndarray) -> None:
         """Take down what a shadow would have answered, under the names of the predictions that were given."""
         answers = shadow.answers
-        given = answers.told(scores, {})
-        for own, one in zip(given, told, strict=True):
-            own.prediction_id = one.prediction_id
-        self.metrics.predicted(answers.version, given, scores)
+        given = replace(answers.told(scores, {}), ids=told.ids)
+        self.metrics.predicted(answers.version, given)
         if self._log:
-            self._log.predictions(answers.version, rows, given, shadow.name)
+            self._log.predictions(answers.version, shadow.name, given, data)
 
     def _read(self, call: Call) -> list[Values]:
         try:

@@ -9,7 +9,7 @@ import numpy as np
 from assay.contract import rules
 from assay.contract.spec import Category, Contract, Feature, Text, Time
 from assay.data.columns import Columns, columns
-from assay.serve.answering import Answer
+from assay.serve.answering import Told
 from assay.serve.refusal import Refused
 from assay.serve.rows import finite_limits
 
@@ -105,18 +105,18 @@ def _is_no_matter(found: "Violation", contract: Contract) -> bool:
     return found.rule == rules.ALL_MISSING and contract.features[found.column].missing == "allow"
 
 
-def write_table(told: list[Answer], scores: np.ndarray, classes: Sequence[str], version: str, kind: bytes) -> bytes:
+def write_table(told: Told, classes: Sequence[str], version: str, kind: bytes) -> bytes:
     """Return answers as a table: a column for the probability of each class."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    made: dict[str, Any] = {"prediction": [one.prediction for one in told]}
+    made: dict[str, Any] = {"prediction": told.predictions}
     if classes:
-        made["decision"] = [one.decision for one in told]
-    made["prediction_id"] = [one.prediction_id for one in told]
+        made["decision"] = told.decisions
+    made["prediction_id"] = told.ids
     for number, label in enumerate(classes):
-        made[f"probability {label}"] = scores[:, number]
-    made["warnings"] = [one.warnings for one in told]
+        made[f"probability {label}"] = told.scores[:, number]
+    made["warnings"] = warned(told)
     table = pa.table(made).replace_schema_metadata({"model_version": version})
     sink = pa.BufferOutputStream()
     if kind == STREAM:
@@ -125,6 +125,18 @@ def write_table(told: list[Answer], scores: np.ndarray, classes: Sequence[str], 
     else:
         pq.write_table(table, sink)
     return bytes(sink.getvalue().to_pybytes())
+
+
+def warned(told: Told) -> "pa.ListArray":
+    """Return the warnings of each row."""
+    import pyarrow as pa
+
+    # Mostly there are none, and a list for each row would cost more than all the rest of a table.
+    ends = np.zeros(len(told.ids) + 1, dtype=np.int32)
+    for row, said in told.warnings.items():
+        ends[row + 1] = len(said)
+    said = [text for row in sorted(told.warnings) for text in told.warnings[row]]
+    return pa.ListArray.from_arrays(np.cumsum(ends, dtype=np.int32), pa.array(said, pa.string()))
 
 
 def _too_many(rows: int, most: int) -> Refused:
