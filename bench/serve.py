@@ -334,6 +334,14 @@ def script(folder: Path, name: str, body: bytes, kind: str = "application/json",
     return path
 
 
+def streamed(rows: list[dict[str, Any]]) -> bytes:
+    """Return rows as a table in Arrow's stream format."""
+    table, sink = pa.Table.from_pylist(rows), pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue().to_pybytes())
+
+
 def table(title: str, found: dict[str, list[dict[str, float]]], scale: float = 1.0, unit: str = "requests/s") -> None:
     """Print the medians, and the median of the ratios round by round."""
     mine = found["assay"]
@@ -361,10 +369,6 @@ def main() -> None:
         root = Path(name)
         peers, rows, right = prepare(root, given.peers.absolute() / "bin" / "python")
         peers = [peer for peer in peers if not given.only or peer.name in given.only]
-        sink = pa.BufferOutputStream()
-        records = pa.Table.from_pylist(rows)
-        with pa.ipc.new_stream(sink, records.schema) as writer:
-            writer.write_table(records)
         single: dict[str, list[dict[str, float]]] = {peer.name: [] for peer in peers}
         half: dict[str, list[dict[str, float]]] = {peer.name: [] for peer in peers}
         batch: dict[str, list[dict[str, float]]] = {
@@ -388,7 +392,7 @@ def main() -> None:
                         load(peer, process, many, 1, 2)
                         batch[peer.name].append(load(peer, process, many, given.seconds, 2))
                     if peer.name.startswith("assay"):
-                        arrow = script(root, "arrow", sink.getvalue().to_pybytes(), ARROW)
+                        arrow = script(root, "arrow", streamed(rows), ARROW)
                         load(peer, process, arrow, 1, 2)
                         batch.setdefault(f"{peer.name}, Arrow", []).append(load(peer, process, arrow, given.seconds, 2))
                     if not number and peer.name in ("assay", "bare uvicorn, ONNX"):

@@ -134,7 +134,7 @@ def test_many_rows_are_a_table_with_what_lines_would_hold(where: Path) -> None:
     kept = logging()
     kept.predictions("v1", "champion", answers, data)
     # What makes tables is loaded beside the requests; until it is there they are lines.
-    until(lambda: kept._table, "tables can be made")
+    until(lambda: kept._tables, "tables can be made")
     kept.predictions("v1", "champion", answers, data)
     kept.predictions("v2", "other", answers, data)
     kept.predictions("v1", "champion", told(5), {name: values[:5] for name, values in data.items()})
@@ -157,7 +157,7 @@ def test_numbers_that_are_answered_are_a_table_too(where: Path) -> None:
     answers = Told(np.arange(MANY) / 2, (np.arange(MANY) / 2).tolist(), told(MANY).ids, [], {}, record(()))
     kept = logging(made=contract("regression"))
     kept.predictions("v1", "champion", answers, data)
-    until(lambda: kept._table, "tables can be made")
+    until(lambda: kept._tables, "tables can be made")
     kept.predictions("v1", "champion", answers, data)
     kept.close()
     (table,) = tables(where)

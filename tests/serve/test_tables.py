@@ -30,10 +30,10 @@ def encoded(table: pa.Table, kind: bytes = STREAM) -> bytes:
 
 def read(table: pa.Table, made: Contract = WARD) -> tuple[Any, list[str]]:
     """Return the columns of a table and what is wrong with it; where nothing is, slowly and quickly are the same."""
-    data, violations = read_table(encoded(table), STREAM, made, MOST)
+    data, _, violations = read_table(encoded(table), STREAM, made, MOST)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tables, "_right", lambda table, contract: None)
-        slow, found = read_table(encoded(table), STREAM, made, MOST)
+        slow, _, found = read_table(encoded(table), STREAM, made, MOST)
     assert violations == found
     same(data, slow)
     return data, [str(violation) for violation in violations]
@@ -53,7 +53,8 @@ def features(made: list[dict[str, Any]]) -> pa.Table:
 
 @given(data=st.lists(rows(WARD), min_size=1, max_size=MOST), kind=st.sampled_from([STREAM, PARQUET]))
 def test_rows_of_the_contract_are_read_as_they_are(data: list[dict[str, Any]], kind: bytes) -> None:
-    found, violations = read_table(encoded(features(data), kind), kind, WARD, MOST)
+    found, table, violations = read_table(encoded(features(data), kind), kind, WARD, MOST)
+    assert table == features(data)
     assert not violations
     same(found, {name: values for name, values in from_rows(data, WARD).items() if name in WARD.features})
 

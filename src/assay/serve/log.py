@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from itertools import chain
 from logging.handlers import TimedRotatingFileHandler
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 import bentoml
@@ -30,6 +31,8 @@ from assay.serve.rows import Values
 
 if TYPE_CHECKING:
     from io import BufferedWriter, TextIOWrapper
+
+    import pyarrow as pa
 
 logger = logging.getLogger("bentoml.assay")
 
@@ -87,7 +90,7 @@ class Files(MonitorBase[Any]):
         cast("TextIOWrapper[BufferedWriter]", self._lines.stream).buffer.writelines(lines)
         self._lines.flush()
 
-    def write_tables(self, schema: bytes, tables: Iterable[bytes]) -> None:
+    def write_tables(self, schema: "pa.Buffer", tables: "Iterable[pa.Buffer]") -> None:
         """Write tables of one schema, all as messages of Arrow."""
         now = f"{datetime.now(UTC):%Y-%m-%dT%H%M%S.%f}"
         if self._tables is None or now[:10] != self._day:
@@ -155,7 +158,7 @@ class PredictionLog:
         self._ended = threading.Event()
         # What makes tables needs pyarrow, which takes half a second to load: nobody's request is to wait for that.
         self._wants_tables = False
-        self._table: Callable[..., tuple[bytes, bytes]] | None = None
+        self._tables: ModuleType | None = None
         kind = BentoMLContainer.config.monitoring.type.get()
         self._is_default = kind in (None, "default")
         self._options: dict[str, Any] = {}
@@ -166,25 +169,34 @@ class PredictionLog:
         self._thread.start()
 
     def predictions(
-        self, version: str, role: str, told: Told, data: Columns, asked: list[Values] | None = None
+        self,
+        version: str,
+        role: str,
+        told: Told,
+        data: Columns,
+        *,
+        rows: list[Values] | None = None,
+        table: "pa.Table | None" = None,
     ) -> None:
-        """Take down answers to columns, also given as rows where these are known.
+        """Take down answers to columns, also given as rows or as a table where they came as such.
 
         `role` is champion, or the name of a challenger.
         """
         now = datetime.now(UTC)
         if self._is_default and len(told.ids) >= MANY:
-            if self._table:
+            if self._tables:
                 same = {"model_version": version, "role": role, "timestamp": now}
-                self._put("tables", len(told.ids), self._table(told, data, same, self._contract, self._names))
+                features = self._tables.features(data, self._contract) if table is None else table
+                made = self._tables.logged(told, features, self._names, self._contract.classes, same)
+                self._put("tables", len(told.ids), made)
                 return
             self._wants_tables = True
         line, rest = self._line, (version, role, now.isoformat())
-        values = self._values(data) if asked is None else asked
-        rows = [
-            line(*row, *msgspec.structs.astuple(answer), *rest) for row, answer in zip(values, told.rows(), strict=True)
+        rows = self._values(data) if rows is None else rows
+        lines = [
+            line(*row, *msgspec.structs.astuple(answer), *rest) for row, answer in zip(rows, told.rows(), strict=True)
         ]
-        self._put_rows("predictions", rows)
+        self._put_rows("predictions", lines)
 
     def outcomes(self, outcomes: list[dict[str, Any]]) -> None:
         """Take down what turned out to be true."""
@@ -211,10 +223,10 @@ class PredictionLog:
     def _run(self) -> None:
         while not self._ended.wait(SECONDS):
             self._write_waiting()
-            if self._wants_tables and not self._table:
-                from assay.serve.logged import logged_table
+            if self._wants_tables and not self._tables:
+                from assay.serve import logged
 
-                self._table = logged_table
+                self._tables = logged
         self._write_waiting()
 
     def _write_waiting(self) -> None:

@@ -1,6 +1,6 @@
 """Answers to many rows as the prediction log takes them down: as tables of Arrow."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,22 +13,9 @@ from assay.serve.answering import Told
 from assay.serve.tables import warned
 
 
-def logged_table(
-    told: Told, data: Columns, same: Mapping[str, Any], contract: Contract, names: Mapping[str, str]
-) -> tuple[bytes, bytes]:
-    """Return the schema and the rows, as messages of Arrow's stream format, of what was asked and told.
-
-    Features have other `names`, and what is the `same` in each row comes last.
-    """
-    made: dict[str, Any] = {names[name]: _array(data[name], column) for name, column in contract.features.items()}
-    made |= {"prediction": told.predictions, "prediction_id": told.ids}
-    if contract.classes:
-        scores = [pa.array(np.ascontiguousarray(column)) for column in told.scores.T]
-        made |= {"probabilities": pa.StructArray.from_arrays(scores, contract.classes), "decision": told.decisions}
-    made["warnings"] = warned(told)
-    made |= {name: pa.repeat(value, len(told.ids)) for name, value in same.items()}
-    batch = pa.RecordBatch.from_pydict(made)
-    return batch.schema.serialize(), batch.serialize()
+def features(data: Columns, contract: Contract) -> pa.Table:
+    """Return columns as a table with the types of the contract."""
+    return pa.table({name: _array(data[name], column) for name, column in contract.features.items()})
 
 
 def _array(values: np.ndarray, column: Feature) -> pa.Array:
@@ -36,3 +23,23 @@ def _array(values: np.ndarray, column: Feature) -> pa.Array:
     if values.dtype == object:
         return pa.array(values, kind, from_pandas=True)
     return pa.array(values, from_pandas=True).cast(kind)
+
+
+def logged(
+    told: Told, asked: pa.Table, names: Mapping[str, str], classes: Sequence[str], same: Mapping[str, Any]
+) -> tuple[pa.Buffer, pa.Buffer]:
+    """Return the schema and the rows, as messages of Arrow's stream format, of what was asked and told.
+
+    Features have other `names`, and what is the `same` in each row comes last.
+    """
+    made = {named: asked[name] for name, named in names.items()}
+    predictions = pa.array(told.predictions)
+    made |= {"prediction": predictions, "prediction_id": pa.array(told.ids)}
+    if classes:
+        scores = [pa.array(np.ascontiguousarray(column)) for column in told.scores.T]
+        made["probabilities"] = pa.StructArray.from_arrays(scores, classes)
+        made["decision"] = predictions if told.decisions is told.predictions else pa.array(told.decisions)
+    made["warnings"] = warned(told)
+    made |= {name: pa.repeat(value, len(told.ids)) for name, value in same.items()}
+    (batch,) = pa.table(made).combine_chunks().to_batches()
+    return batch.schema.serialize(), batch.serialize()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -28,6 +28,9 @@ from assay.serve.rows import Rows, Values
 from assay.serve.tables import ARROW, write_table
 from assay.serve.together import Together
 from assay.serve.traffic import Contender, Router
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 JSON = b"application/json"
 HTML = b"text/html; charset=utf-8"
@@ -88,8 +91,8 @@ class Serving:
         kind = _kind(call)
         if kind == JSON:
             return JSON, self._answer(self._contender(call), [self._read(call)])[0]
-        data = self._read_table(call.body, kind)
-        told, version = self._tell(self._contender(call), data, None, alone=True)
+        data, table = self._read_table(call.body, kind)
+        told, version = self._tell(self._contender(call), data, alone=True, table=table)
         return kind, write_table(told, self.contract.classes, version, kind)
 
     async def predict_soon(self, call: Call) -> tuple[bytes, bytes]:
@@ -102,14 +105,22 @@ class Serving:
     def _answer(self, contender: Contender, asked: list[list[Values]]) -> list[bytes]:
         """Return the body of the answer to each of several requests."""
         rows = asked[0] if len(asked) == 1 else list(chain.from_iterable(asked))
-        told, version = self._tell(contender, self.rows.columns(rows), rows, alone=len(asked) == 1)
+        told, version = self._tell(contender, self.rows.columns(rows), alone=len(asked) == 1, rows=rows)
         rest = iter(told.rows())
         return [
             msgspec.json.encode({"predictions": list(islice(rest, len(one))), "model_version": version})
             for one in asked
         ]
 
-    def _tell(self, contender: Contender, data: Columns, rows: list[Values] | None, *, alone: bool) -> tuple[Told, str]:
+    def _tell(
+        self,
+        contender: Contender,
+        data: Columns,
+        *,
+        alone: bool,
+        rows: list[Values] | None = None,
+        table: "pa.Table | None" = None,
+    ) -> tuple[Told, str]:
         """Return what is answered, and the version that did; take it down."""
         router = self.router
         try:
@@ -123,7 +134,7 @@ class Serving:
         if columns:
             self.metrics.add_all("warnings", columns)
         if self._log:
-            self._log.predictions(answers.version, contender.name, told, data, rows)
+            self._log.predictions(answers.version, contender.name, told, data, rows=rows, table=table)
         if router.shadows:
             router.show(data, lambda shadow, found: self._seen_in_shadow(shadow, told, data, found))
         return told, answers.version
@@ -135,7 +146,7 @@ class Serving:
     def explain(self, call: Call) -> tuple[bytes, bytes]:
         """Answer a few rows with what each column contributes to the score."""
         kind = _kind(call)
-        data = self.rows.columns(self._read(call)) if kind == JSON else self._read_table(call.body, kind)
+        data = self.rows.columns(self._read(call)) if kind == JSON else self._read_table(call.body, kind)[0]
         if length(data) > MOST_EXPLAINED:
             raise Refused(
                 422,
@@ -237,15 +248,15 @@ class Serving:
         except ValidationError as error:
             raise self._refusal(error) from None
 
-    def _read_table(self, body: bytes, kind: bytes) -> Columns:
+    def _read_table(self, body: bytes, kind: bytes) -> "tuple[Columns, pa.Table]":
         from assay.serve.tables import read_table
 
-        data, violations = read_table(body, kind, self.contract, self.max_rows)
+        data, table, violations = read_table(body, kind, self.contract, self.max_rows)
         if violations:
             self.metrics.add_all("violations", [violation.column for violation in violations])
             said = [str(violation) for violation in violations]
             raise Refused(422, said[0], said[:TOLD], reason="contract")
-        return data
+        return data, table
 
     def _refusal(self, error: ValidationError) -> Refused:
         problems = error.errors(include_url=False)

@@ -22,8 +22,13 @@ STREAM, PARQUET = b"application/vnd.apache.arrow.stream", b"application/vnd.apac
 ARROW = (STREAM, PARQUET)
 
 
-def read_table(body: bytes, kind: bytes, contract: Contract, max_rows: int) -> "tuple[Columns, list[Violation]]":
-    """Return the features of a table and what in it breaks the contract; raises Refused for what is no table."""
+def read_table(
+    body: bytes, kind: bytes, contract: Contract, max_rows: int
+) -> "tuple[Columns, pa.Table, list[Violation]]":
+    """Return the features of a table, as columns and in the types of the contract, and what in it breaks the contract.
+
+    Raises Refused for what is no table.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -51,10 +56,10 @@ def read_table(body: bytes, kind: bytes, contract: Contract, max_rows: int) -> "
     asked = table.select([name for name in table.column_names if name not in unused])
     # Mostly nothing is wrong, and that is seen in a fifth of the time that it takes to find all that is.
     if (data := _right(asked, features)) is not None:
-        return data, []
+        return data, asked, []
     made, violations = typed(asked, features)
     violations = [found for found in (*violations, *check(made, features)) if not _is_no_matter(found, features)]
-    return ({} if violations else columns(made, features)), violations
+    return ({} if violations else columns(made, features)), made, violations
 
 
 def _right(table: "pa.Table", contract: Contract) -> Columns | None:
