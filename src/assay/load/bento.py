@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -68,19 +70,20 @@ def served(bento: Path) -> Iterator[Served]:
     store = bento.parents[2]
     log = store / "log.txt"
     began = time.monotonic()
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "bentoml", "serve", str(bento), "--host", HOST, "--port", str(port)],
-            cwd=store,
-            env=_environment(store),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            # Ctrl-C is for who started this; that one stops the service.
-            start_new_session=True,
-        )
     known: set[psutil.Process] = set()
+    process = None
     try:
+        with log.open("wb") as output, _uninterrupted():
+            process = subprocess.Popen(
+                [sys.executable, "-m", "bentoml", "serve", str(bento), "--host", HOST, "--port", str(port)],
+                cwd=store,
+                env=_environment(store),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C is for who started this; that one stops the service.
+                start_new_session=True,
+            )
         while not _is_ready(port):
             with suppress(psutil.NoSuchProcess):
                 known |= set(psutil.Process(process.pid).children(recursive=True))
@@ -90,7 +93,24 @@ def served(bento: Path) -> Iterator[Served]:
             time.sleep(0.05)
         yield Served(port, process.pid, time.monotonic() - began)
     finally:
-        _stop(process, known)
+        if process:
+            _stop(process, known)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold back Ctrl-C until the block ends: a process that is just being started would be nobody's to stop."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        signal.raise_signal(signal.SIGINT)
 
 
 def size(folder: Path) -> int:
