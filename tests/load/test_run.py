@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from assay.gates.service import judge
-from assay.load.bento import HOST, build, served
+from assay.load.bento import HOST, _uninterrupted, build, served
 from assay.load.run import load, model
 from assay.outcomes import Outcome
 from assay.serve.package import load_package
@@ -116,6 +116,20 @@ def test_locust_runs_the_script_by_itself_and_on_several_machines(first_run, ben
 def is_alive(process: psutil.Process) -> bool:
     # One that has ended is there until whoever inherited it has looked.
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+def test_an_interrupt_waits_until_what_is_started_can_be_stopped():
+    started = []
+
+    def start() -> None:
+        with _uninterrupted():
+            signal.raise_signal(signal.SIGINT)
+            started.append("a service")
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert started
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_an_interrupted_load_test_leaves_nothing_running(finished: Project, tmp_path: Path):
