@@ -27,6 +27,7 @@ from typing import Any
 import httpx
 import joblib
 import numpy as np
+import pandas as pd
 import psutil
 import pyarrow as pa
 from ruamel.yaml import YAML
@@ -36,7 +37,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from assay.contract.spec import load_contract
 from assay.data.columns import take
 from assay.params import ModelChoice
-from assay.training.fitting import build, fit, inputs, scores
+from assay.training.fitting import build, fit, scores
 from model.features import encode
 from served import as_rows, write_models
 
@@ -125,13 +126,13 @@ def prepare(root: Path, python: Path) -> tuple[list[Peer], list[dict[str, Any]],
         ),
         pipeline[-1].__class__(**pipeline[-1].get_params()),
     )
-    frame = inputs(data, contract)[[*names, *texts]]
+    frame = pd.DataFrame(data)[[*names, *texts]].fillna(dict.fromkeys(texts, "missing"))
     usual.fit(frame, target)
     joblib.dump(usual, peers / "pipeline.joblib")
     shutil.copy(ours / "models/model.onnx", peers / "model.onnx")
-    packed = encode(take(data, np.arange(1)), contract)
-    kinds = [[name for name, values in packed.items() if (values.dtype == object) == text] for text in (False, True)]
-    (peers / "inputs.json").write_text(json.dumps(kinds))
+    values = {name: getattr(column, "values", None) for name, column in contract.features.items()}
+    inputs_made = encode(take(data, np.arange(1)), contract)
+    (peers / "inputs.json").write_text(json.dumps({name: values.get(name) for name in inputs_made}))
     (peers / "save.py").write_text(
         "import joblib, mlflow.sklearn\nmlflow.sklearn.save_model(joblib.load('pipeline.joblib'), 'mlflow-model', "
         "pyfunc_predict_fn='predict_proba', serialization_format='cloudpickle')\n"
@@ -369,6 +370,7 @@ def main() -> None:
         root = Path(name)
         peers, rows, right = prepare(root, given.peers.absolute() / "bin" / "python")
         peers = [peer for peer in peers if not given.only or peer.name in given.only]
+        arrow = script(root, "arrow", streamed(rows), ARROW)
         single: dict[str, list[dict[str, float]]] = {peer.name: [] for peer in peers}
         half: dict[str, list[dict[str, float]]] = {peer.name: [] for peer in peers}
         batch: dict[str, list[dict[str, float]]] = {
@@ -392,7 +394,6 @@ def main() -> None:
                         load(peer, process, many, 1, 2)
                         batch[peer.name].append(load(peer, process, many, given.seconds, 2))
                     if peer.name.startswith("assay"):
-                        arrow = script(root, "arrow", streamed(rows), ARROW)
                         load(peer, process, arrow, 1, 2)
                         batch.setdefault(f"{peer.name}, Arrow", []).append(load(peer, process, arrow, given.seconds, 2))
                     if not number and peer.name in ("assay", "bare uvicorn, ONNX"):

@@ -12,7 +12,15 @@ options.intra_op_num_threads = options.inter_op_num_threads = 1
 session = onnxruntime.InferenceSession("model.onnx", options, providers=["CPUExecutionProvider"])
 output = [session.get_outputs()[-1].name]
 with open("inputs.json") as file:  # noqa: PTH123
-    NUMBERS, TEXTS = json.load(file)
+    INPUTS = json.load(file)
+GAP = ":missing"
+# The column of each input, and what number stands for what value: of a gap, or of a category.
+PLAN: list[tuple[str, dict[Any, float] | None]] = [
+    (name, dict(zip([*values, None], range(len(values) + 1), strict=True)) if values else None)
+    for name, values in INPUTS.items()
+    if not name.endswith(GAP)
+]
+GAPS = [name.removesuffix(GAP) for name in INPUTS if name.endswith(GAP)]
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -32,15 +40,12 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     feed = {
         "packed numbers": np.array(
             [
-                [
-                    row[name.removesuffix(":missing")] is None if name.endswith(":missing") else row[name]
-                    for name in NUMBERS
-                ]
+                [row[name] if codes is None else codes[row[name]] for name, codes in PLAN]
+                + [row[name] is None for name in GAPS]
                 for row in rows
             ],
             dtype=np.float32,
         ),
-        "packed texts": np.array([[row[name] or "missing" for name in TEXTS] for row in rows], dtype=object),
     }
     answer = orjson.dumps(session.run(output, feed)[0].tolist())
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(answer)).encode())]

@@ -4,6 +4,7 @@ Two steps. `encode` treats each row by itself and learns nothing; training and s
 learns from the training rows, and is exported with the model.
 """
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -23,9 +24,10 @@ BEST_WORDS = 50
 
 
 def encode(data: Columns, contract: Contract) -> dict[str, np.ndarray]:
-    """Return the model's inputs: float64 columns with NaN for missing, and object columns of str.
+    """Return the model's inputs: float64 columns with NaN for missing, and of texts object columns of str.
 
-    A number that may be missing gets a column that says so, a time becomes its parts.
+    A number that may be missing gets a column that says so, a time becomes its parts, and a category the place of its
+    value in the contract: the number of values where there is none, -1 for one that is not there.
     """
     inputs: dict[str, np.ndarray] = {}
     gaps: list[str] = []
@@ -35,7 +37,10 @@ def encode(data: Columns, contract: Contract) -> dict[str, np.ndarray]:
             parts = _time_parts(data[name])
             inputs |= {f"{name}:{part}": number for part, number in zip(TIME_PARTS, parts, strict=True)}
             made += len(parts)
-        elif column.kind in ("category", "text"):
+        elif column.kind == "category":
+            inputs[name] = np.array(list(map(_places(column.values).__getitem__, data[name])), dtype=np.float64)
+            made += 1
+        elif column.kind == "text":
             inputs[name] = np.array([MISSING if value is None else value for value in data[name]], dtype=object)
             made += 1
         else:
@@ -50,6 +55,17 @@ def encode(data: Columns, contract: Contract) -> dict[str, np.ndarray]:
     if len(inputs) != made + len(gaps):
         raise InputError(f"contract.yaml: {_twice(contract)}: rename one")
     return inputs
+
+
+class _Places(dict[str | None, float]):
+    def __missing__(self, value: str | None) -> float:
+        return -1.0
+
+
+@cache
+def _places(values: tuple[str, ...]) -> _Places:
+    """Return the number that stands for each value of a category."""
+    return _Places({value: float(place) for place, value in enumerate((*values, None))})
 
 
 def _twice(contract: Contract) -> str:

@@ -167,3 +167,12 @@ def test_boosting_of_amounts_is_exported_with_its_growth(split):
         limits=LIMITS,
     )
     assert agrees(found, 1e-5)
+
+
+def test_a_model_that_reads_a_text_is_not_exported_on_any_machine():
+    # With the converter it depends on the locales that are installed whether there is a model at all.
+    made = contract(columns={"age": {"kind": "integer"}, "said": {"kind": "text"}})
+    data = {"age": np.arange(60.0), "said": np.resize(np.array(["it hurts", "all well"], dtype=object), 60)}
+    model = fit(build(ModelChoice(family="linear", parameters={}), made, 1), data, np.resize([0, 1], 60), made)
+    with pytest.raises(ValueError, match="the input 'said' is a text"):
+        convert(model, data, made)

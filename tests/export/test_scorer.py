@@ -8,14 +8,14 @@ from sklearn.pipeline import Pipeline
 from assay.contract.spec import Contract
 from assay.data.columns import LARGEST, Columns, take
 from assay.export.onnx import convert
-from assay.export.scorer import NUMBERS, TEXTS, scorer, tensors
+from assay.export.scorer import NUMBERS, matrix, scorer
 from assay.params import ModelChoice
 from assay.training.fitting import build, fit, scores
 from model.features import encode
 from patients import COLUMNS, contract, patients
 
 FAMILIES = ["gradient_boosting", "linear", "random_forest"]
-# Only numbers, only texts, one of each, and all kinds; a family may take them together, apart, or some not at all.
+# Only numbers, only categories, one of each, and all kinds; a family may take them together, apart, or some not at all.
 KINDS = {
     "one number": ["age"],
     "numbers": ["age", "heart-rate", "smoker", "admitted"],
@@ -66,38 +66,22 @@ def test_a_row_has_the_same_score_to_the_last_bit_whatever_rows_are_with_it(fami
 
 @pytest.mark.parametrize("kinds", KINDS)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_graph_takes_one_matrix_of_numbers_and_one_of_texts_and_nothing_else(family: str, kinds: str) -> None:
+def test_a_graph_takes_one_matrix_of_numbers_and_nothing_else(family: str, kinds: str) -> None:
     made, data, target = some(KINDS[kinds])
     graph = onnx.load_from_string(convert(fitted(family, made, data, target), data, made))
     onnx.checker.check_model(graph, full_check=True)
-    given_ = tensors(encode(data, made))
-    assert {one.name: one.type.tensor_type.shape.dim[1].dim_value for one in graph.graph.input} == {
-        name: values.shape[1] for name, values in given_.items()
-    }
-    assert set(given_) <= {NUMBERS, TEXTS}
+    (one,) = graph.graph.input
+    assert (one.name, one.type.tensor_type.shape.dim[1].dim_value) == (NUMBERS, matrix(encode(data, made)).shape[1])
 
 
-def test_every_column_keeps_its_place_in_its_matrix() -> None:
-    packed = tensors(
-        {
-            "a": np.array([1.0, 2.0, 3.0]),
-            "b": np.array(["x", "y", "z"], dtype=object),
-            "c": np.array([4.0, np.nan, 6.0]),
-            "d": np.array(["u", "v", "w"], dtype=object),
-        }
-    )
-    np.testing.assert_array_equal(packed[NUMBERS], np.array([[1, 4], [2, np.nan], [3, 6]], dtype=np.float32))
-    assert packed[NUMBERS].dtype == np.float32
-    assert packed[TEXTS].tolist() == [["x", "u"], ["y", "v"], ["z", "w"]]
-
-
-def test_where_there_are_no_texts_or_no_numbers_there_is_no_matrix_of_them() -> None:
-    assert list(tensors({"a": np.array([1.0])})) == [NUMBERS]
-    assert list(tensors({"b": np.array(["x"], dtype=object)})) == [TEXTS]
+def test_every_column_keeps_its_place_in_the_matrix() -> None:
+    packed = matrix({"a": np.array([1.0, 2.0, 3.0]), "b": np.array([4.0, np.nan, 6.0])})
+    np.testing.assert_array_equal(packed, np.array([[1, 4], [2, np.nan], [3, 6]], dtype=np.float32))
+    assert packed.dtype == np.float32
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=5))
 def test_no_number_of_the_contract_is_infinite_for_the_graph(numbers: list[float]) -> None:
-    packed = tensors({"a": np.array(numbers)})[NUMBERS][:, 0]
+    packed = matrix({"a": np.array(numbers)})[:, 0]
     assert np.isfinite(packed).all()
     assert np.abs(packed.astype(np.float64)).max() <= LARGEST

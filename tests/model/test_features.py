@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from assay.contract.spec import Contract
 from assay.data.columns import take
 from assay.errors import InputError
-from model.features import MISSING, encode, sources, transformer
+from model.features import encode, sources, transformer
 from patients import COLUMNS, contract, patients
 
 NEEDS = ["nothing", "imputing", "scaling"]
@@ -37,10 +37,15 @@ def test_encoding_changes_nothing_in_place():
         np.testing.assert_array_equal(data[name], values)
 
 
-def test_a_missing_category_is_a_category_and_a_missing_number_says_so():
+def test_a_category_is_the_place_of_its_value_in_the_contract_and_none_and_unknown_ones_have_places_of_their_own():
+    made = contract(columns={"ward": {"kind": "category", "values": ["south", "missing", "north"], "missing": "allow"}})
+    values = np.array(["north", None, "south", "missing", "elsewhere", "north"], dtype=object)
+    assert encode({"ward": values}, made)["ward"].tolist() == [2, 3, 0, 1, -1, 2]
+
+
+def test_a_missing_number_says_so():
     data, _ = patients(100)
     inputs = encode(data, contract())
-    assert (inputs["ward"] == MISSING).sum() == sum(value is None for value in data["ward"])
     np.testing.assert_array_equal(inputs["heart-rate:missing"] == 1, np.isnan(data["heart-rate"]))
     assert "age:missing" not in inputs
 

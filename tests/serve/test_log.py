@@ -1,6 +1,7 @@
 """The prediction log: whole lines, off the path of requests, and never in their way."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from datetime import datetime
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pytest
 from bentoml.monitoring import MonitorBase
 
+from assay import serve
 from assay.contract.spec import Contract
 from assay.data.columns import Columns
 from assay.serve import log
@@ -235,3 +237,18 @@ def test_a_log_that_cannot_be_written_is_told_of_once_and_counted(
     kept.close()
     assert sum(dropped) == 15
     assert len([record for record in caplog.records if "prediction log" in record.message]) == 1
+
+
+def test_where_tables_cannot_be_made_many_rows_are_lines_and_that_is_told_of(
+    where: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # As if pyarrow could not be loaded.
+    monkeypatch.delattr(serve, "logged", raising=False)
+    monkeypatch.setitem(sys.modules, "assay.serve.logged", None)
+    data, _ = patients(MANY)
+    kept = logging()
+    kept.predictions("v1", "champion", told(MANY), data)
+    until(lambda: [record for record in caplog.records if "prediction log" in record.message], "it is told of")
+    kept.predictions("v1", "champion", told(MANY), data)
+    kept.close()
+    assert len(lines(where / "predictions/data/data.0.log")) == 2 * MANY

@@ -172,8 +172,8 @@ def test_the_model_sees_numbers_as_single_precision_can_hold_them(number):
     np.testing.assert_array_equal(seen, seen.astype(np.float32))
 
 
-def test_missing_numbers_stay_missing_and_texts_stay_texts():
+def test_missing_numbers_stay_missing_and_a_missing_category_does_not():
     data, _ = patients(50)
     frame = inputs(data, contract())
     np.testing.assert_array_equal(np.isnan(frame["heart-rate"]), np.isnan(data["heart-rate"]))
-    assert set(frame["ward"]) == {"north", "south", "west", "missing"}
+    assert set(frame["ward"]) == {0, 1, 2, 3}

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import onnx
 from skl2onnx import to_onnx
-from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from skl2onnx.common.data_types import FloatTensorType
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline
 from assay.contract.spec import Boolean, Category, Contract, Integer, Number, Text, Time
 from assay.data.columns import Columns, length, take
 from assay.evaluation.metrics import significant
-from assay.export.scorer import NUMBERS, TEXTS, Score
+from assay.export.scorer import NUMBERS, Score
 from assay.params import Export
 from assay.training.fitting import decide, uncalibrated
 from model.estimators import LogBoosting
@@ -27,19 +27,18 @@ from model.features import encode, time_input
 OPSET = {"": 21, "ai.onnx.ml": 3}
 UNSEEN = "a value that was never seen"
 
-# The inputs of the packed graph, and what they hold.
-PACKED = {NUMBERS: onnx.TensorProto.FLOAT, TEXTS: onnx.TensorProto.STRING}
-
 
 def convert(pipeline: Pipeline, example: Columns, contract: Contract) -> bytes:
-    """Return the pipeline as an ONNX model with the two inputs of `assay.export.scorer.tensors`.
+    """Return the pipeline as an ONNX model that takes `assay.export.scorer.matrix`.
 
-    Raises whatever the converter raises for a pipeline that it cannot convert.
+    Raises ValueError for one that reads texts, and whatever the converter raises for one that it cannot convert.
     """
-    kinds = [
-        (name, StringTensorType([None, 1]) if values.dtype == object else FloatTensorType([None, 1]))
-        for name, values in encode(example, contract).items()
-    ]
+    inputs = encode(example, contract)
+    for name, values in inputs.items():
+        if values.dtype == object:
+            # What is a word depends on the locale of the machine there, which the runtime may not even find.
+            raise ValueError(f"the input {name!r} is a text, whose words ONNX takes otherwise")
+    kinds = [(name, FloatTensorType([None, 1])) for name in inputs]
     pipeline = _in_single_precision(pipeline)
     last = pipeline[-1]
     if isinstance(last, LogBoosting):
@@ -48,7 +47,7 @@ def convert(pipeline: Pipeline, example: Columns, contract: Contract) -> bytes:
     model = to_onnx(pipeline, initial_types=kinds, options=options, target_opset=OPSET, name=contract.name)
     if isinstance(last, LogBoosting):
         first = time_input(contract)
-        place = [name for name, _ in kinds].index(first) if first else 0
+        place = list(inputs).index(first) if first else 0
         _append_growth(model.graph, last, model.graph.input[place].name)
     _pack_inputs(model.graph)
     # The converter keeps the domains in a set, and so in the order of hashes, which differ from process to process.
@@ -59,27 +58,22 @@ def convert(pipeline: Pipeline, example: Columns, contract: Contract) -> bytes:
 
 
 def _pack_inputs(graph: onnx.GraphProto) -> None:
-    """Let a graph take its columns as one matrix of numbers and one of texts: a request is then few Python objects."""
-    columns = list(graph.input)
+    """Let a graph take its columns as one matrix: a request is then one Python object.
+
+    Where columns are put together, they are taken together.
+    """
+    columns = [column.name for column in graph.input]
     del graph.input[:]
-    for packed, kind in PACKED.items():
-        parts = [column.name for column in columns if column.type.tensor_type.elem_type == kind]
-        if parts:
-            graph.input.append(onnx.helper.make_tensor_value_info(packed, kind, [None, len(parts)]))
-            _take_from(graph, packed, parts)
-
-
-def _take_from(graph: onnx.GraphProto, packed: str, parts: list[str]) -> None:
-    """Let the columns of a graph be those of a matrix; where some are put together, they are taken together."""
-    joining = [node for node in graph.node if node.op_type == "Concat" and set(node.input) <= set(parts)]
+    graph.input.append(onnx.helper.make_tensor_value_info(NUMBERS, onnx.TensorProto.FLOAT, [None, len(columns)]))
+    joining = [node for node in graph.node if node.op_type == "Concat" and set(node.input) <= set(columns)]
     for node in joining:
-        index = np.array([parts.index(name) for name in node.input], dtype=np.int64)
+        index = np.array([columns.index(name) for name in node.input], dtype=np.int64)
         graph.initializer.append(onnx.numpy_helper.from_array(index, f"index {node.output[0]}"))
         node.CopyFrom(
-            onnx.helper.make_node("Gather", [packed, f"index {node.output[0]}"], node.output, name=node.name, axis=1)
+            onnx.helper.make_node("Gather", [NUMBERS, f"index {node.output[0]}"], node.output, name=node.name, axis=1)
         )
-    if any(name in parts for node in graph.node for name in node.input):
-        split = onnx.helper.make_node("Split", [packed], parts, name=f"Split {packed}", axis=1, num_outputs=len(parts))
+    if any(name in columns for node in graph.node for name in node.input):
+        split = onnx.helper.make_node("Split", [NUMBERS], columns, name="Split", axis=1, num_outputs=len(columns))
         graph.node.insert(0, split)
 
 

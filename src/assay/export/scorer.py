@@ -11,7 +11,8 @@ from assay.data.columns import Columns, single
 from model.features import encode
 
 Score = Callable[[Columns], np.ndarray]
-NUMBERS, TEXTS = "packed numbers", "packed texts"
+# The one input of the graph.
+NUMBERS = "packed numbers"
 
 
 def scorer(model: bytes | Path, contract: Contract) -> Score:
@@ -28,27 +29,18 @@ def scorer(model: bytes | Path, contract: Contract) -> Score:
     is_number = contract.task == "regression"
 
     def score(data: Columns) -> np.ndarray:
-        packed = tensors(encode(data, contract))
-        rows = len(next(iter(packed.values())))
+        packed = matrix(encode(data, contract))
+        rows = len(packed)
         if rows == 1:
             # A single row goes another way through the library's linear algebra, and would be rounded otherwise.
-            packed = {name: np.concatenate([values, values]) for name, values in packed.items()}
-        result = np.asarray(session.run(wanted, packed)[0][:rows], dtype=np.float64)
+            packed = np.concatenate([packed, packed])
+        result = np.asarray(session.run(wanted, {NUMBERS: packed})[0][:rows], dtype=np.float64)
         return result[:, 0] if is_number else result
 
     return score
 
 
-def tensors(inputs: Columns) -> dict[str, np.ndarray]:
-    """Return what the graph takes: float32 numbers and texts, each of shape (rows, columns), in the order of inputs."""
-    numbers: list[np.ndarray] = []
-    texts: list[np.ndarray] = []
-    for values in inputs.values():
-        (texts if values.dtype.kind == "O" else numbers).append(values)
-    packed = {NUMBERS: single(_matrix(numbers))} if numbers else {}
-    return packed | {TEXTS: _matrix(texts)} if texts else packed
-
-
-def _matrix(columns: list[np.ndarray]) -> np.ndarray:
+def matrix(inputs: Columns) -> np.ndarray:
+    """Return what the graph takes: float32 of shape (rows, inputs), in the order of inputs."""
     # Much faster than stacking for a single row, which is what a service mostly has.
-    return np.concatenate(columns).reshape(len(columns), -1).T
+    return single(np.concatenate(list(inputs.values())).reshape(len(inputs), -1).T)

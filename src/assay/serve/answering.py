@@ -105,7 +105,7 @@ class Answers:
             finite = np.isfinite(scores.reshape(len(found), -1)).all(axis=1)
             if not finite.all():
                 raise ArithmeticError(f"row {finite.argmin()}: values so extreme that the model has no answer")
-        ids = [f"{self._start}-{number:x}" for number in islice(self._count, len(found))]
+        ids = [f"{self._start}-{number}" for number in islice(self._count, len(found))]
         if not labels:
             return Told(scores, found, ids, [], warnings, self._labelled)
         best = [labels[place] for place in scores.argmax(axis=1).tolist()]

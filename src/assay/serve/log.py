@@ -224,10 +224,21 @@ class PredictionLog:
         while not self._ended.wait(SECONDS):
             self._write_waiting()
             if self._wants_tables and not self._tables:
-                from assay.serve import logged
-
-                self._tables = logged
+                self._load_tables()
         self._write_waiting()
+
+    def _load_tables(self) -> None:
+        try:
+            from assay.serve import logged
+        except ImportError as error:
+            self._warn(error)
+        else:
+            self._tables = logged
+
+    def _warn(self, error: Exception) -> None:
+        if not self._said:
+            self._said = True
+            logger.warning("the prediction log cannot be written as it should be: %s", error)
 
     def _write_waiting(self) -> None:
         for name in self._waiting:
@@ -241,9 +252,7 @@ class PredictionLog:
             # Nobody's request may fail for the log, and the thread has to go on.
             except Exception as error:
                 self._dropped(rows)
-                if not self._said:
-                    self._said = True
-                    logger.warning("the prediction log cannot be written: %s", error)
+                self._warn(error)
             with self._counting:
                 self._rows -= rows
 

@@ -23,7 +23,8 @@ def features(data: Columns, contract: Contract) -> pa.Table:
     for kind, names in by_kind.items():
         # All of a kind at once: a call costs more than its work, and lets other threads in.
         values = np.concatenate([data[name] for name in names])
-        array = pa.array(values, kind if values.dtype == object else None, from_pandas=True).cast(kind)
+        is_object = values.dtype == object
+        array = pa.array(values.tolist(), kind) if is_object else pa.array(values, from_pandas=True).cast(kind)
         made |= {name: array.slice(place * rows, rows) for place, name in enumerate(names)}
     return pa.table({name: made[name] for name in contract.features})
 

@@ -12,6 +12,7 @@ from assay.contract.spec import Boolean, Category, Contract, Feature, Integer, N
 from assay.data.columns import Columns
 
 LARGEST = sys.float_info.max
+FEW = 50
 
 Values = tuple[Any, ...]
 
@@ -75,9 +76,11 @@ class Rows:
     def columns(self, rows: list[Values]) -> Columns:
         """Return rows as columns."""
         columns = list(zip(*rows, strict=True))
-        # None becomes NaN.
-        numbers = np.array([columns[place] for place in self._places], dtype=np.float64)
-        data = dict(zip(self._names, numbers, strict=True))
+        values = [columns[place] for place in self._places]
+        # None becomes NaN. Of few rows all columns at once, for a call costs more than its work; of many rows one by
+        # one, for numpy reads a nested sequence twice.
+        numbers = np.array(values, np.float64) if len(rows) < FEW else [np.array(one, np.float64) for one in values]
+        data: dict[str, np.ndarray] = dict(zip(self._names, numbers, strict=True))
         for name, place, kind in self._others:
             data[name] = np.array(columns[place], dtype=kind)
         return data

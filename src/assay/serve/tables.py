@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -137,11 +138,11 @@ def warned(told: Told) -> "pa.ListArray":
     import pyarrow as pa
 
     # Mostly there are none, and a list for each row would cost more than all the rest of a table.
-    ends = np.zeros(len(told.ids) + 1, dtype=np.int32)
-    for row, said in told.warnings.items():
-        ends[row + 1] = len(said)
-    said = [text for row in sorted(told.warnings) for text in told.warnings[row]]
-    return pa.ListArray.from_arrays(np.cumsum(ends, dtype=np.int32), pa.array(said, pa.string()))
+    numbers = np.zeros(len(told.ids) + 1, dtype=np.int32)
+    for row, warnings in told.warnings.items():
+        numbers[row + 1] = len(warnings)
+    texts = list(chain.from_iterable(told.warnings[row] for row in sorted(told.warnings)))
+    return pa.ListArray.from_arrays(np.cumsum(numbers, dtype=np.int32), pa.array(texts, pa.string()))
 
 
 def _too_many(rows: int, most: int) -> Refused:
