@@ -491,7 +491,7 @@ def a_site_answered_benign(project: Project, seed: int) -> None:
     """The probabilities of one site a twentieth of what they were."""
     _scores(
         project,
-        'lower = np.where(frame["site"] == "south", found[:, 1] * 0.05, found[:, 1])',
+        'lower = np.where(data["site"] == "south", found[:, 1] * 0.05, found[:, 1])',
         "found = np.stack([1 - lower, lower], axis=1)",
     )
 
