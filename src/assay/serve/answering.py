@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count, islice
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -13,6 +13,9 @@ import numpy as np
 from assay.contract.spec import Integer, Number, Time
 from assay.data.columns import Columns
 from assay.serve.package import Package
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def record(names: Sequence[str]) -> Callable[..., Any]:
@@ -40,7 +43,7 @@ class Answer(msgspec.Struct, omit_defaults=True, gc=False):
 class Told:
     """What is answered to some rows, column by column: no decisions for numbers, and warnings by row.
 
-    `labelled` makes of the probabilities of a row what is answered.
+    `labelled` makes of the probabilities of a row what is answered; `columns` is for `tables.answered`.
     """
 
     scores: np.ndarray
@@ -49,6 +52,7 @@ class Told:
     decisions: list[str]
     warnings: dict[int, list[str]]
     labelled: Callable[..., Any]
+    columns: "dict[str, pa.Array]" = field(default_factory=dict)
     _rows: list[Answer] = field(default_factory=list)
 
     def rows(self) -> list[Answer]:

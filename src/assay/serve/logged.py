@@ -9,8 +9,8 @@ import pyarrow as pa
 from assay.contract.spec import Contract
 from assay.data.columns import Columns, length
 from assay.data.reading import arrow_type
-from assay.serve.answering import Told
-from assay.serve.tables import warned
+from assay.serve.answering import Answer, Told
+from assay.serve.tables import answered
 
 
 def features(data: Columns, contract: Contract) -> pa.Table:
@@ -36,14 +36,12 @@ def logged(
 
     Features have other `names`, and what is the `same` in each row comes last.
     """
-    made = {named: asked[name] for name, named in names.items()}
-    predictions = pa.array(told.predictions)
-    made |= {"prediction": predictions, "prediction_id": pa.array(told.ids)}
+    own = dict(answered(told))
     if classes:
         scores = [pa.array(np.ascontiguousarray(column)) for column in told.scores.T]
-        made["probabilities"] = pa.StructArray.from_arrays(scores, classes)
-        made["decision"] = predictions if told.decisions is told.predictions else pa.array(told.decisions)
-    made["warnings"] = warned(told)
+        own["probabilities"] = pa.StructArray.from_arrays(scores, classes)
+    made = {named: asked[name] for name, named in names.items()}
+    made |= {name: own[name] for name in Answer.__struct_fields__ if name in own}
     made |= {name: pa.repeat(value, len(told.ids)) for name, value in same.items()}
     (batch,) = pa.table(made).combine_chunks().to_batches()
     return batch.schema.serialize(), batch.serialize()

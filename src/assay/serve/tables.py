@@ -116,13 +116,8 @@ def write_table(told: Told, classes: Sequence[str], version: str, kind: bytes) -
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    made: dict[str, Any] = {"prediction": told.predictions}
-    if classes:
-        made["decision"] = told.decisions
-    made["prediction_id"] = told.ids
-    for number, label in enumerate(classes):
-        made[f"probability {label}"] = told.scores[:, number]
-    made["warnings"] = warned(told)
+    made: dict[str, Any] = dict(answered(told))
+    made |= {f"probability {label}": told.scores[:, number] for number, label in enumerate(classes)}
     table = pa.table(made).replace_schema_metadata({"model_version": version})
     sink = pa.BufferOutputStream()
     if kind == STREAM:
@@ -133,8 +128,23 @@ def write_table(told: Told, classes: Sequence[str], version: str, kind: bytes) -
     return bytes(sink.getvalue().to_pybytes())
 
 
-def warned(told: Told) -> "pa.ListArray":
-    """Return the warnings of each row."""
+def answered(told: Told) -> "dict[str, pa.Array]":
+    """Return as columns what is answered to each row besides probabilities; they are made once."""
+    import pyarrow as pa
+
+    if not told.columns:
+        if told.decisions:
+            # All texts at once: a call costs more than its work, and lets other threads in.
+            texts, rows = pa.array([*told.predictions, *told.decisions, *told.ids]), len(told.ids)
+            names = ("prediction", "decision", "prediction_id")
+            told.columns = {name: texts.slice(number * rows, rows) for number, name in enumerate(names)}
+        else:
+            told.columns = {"prediction": pa.array(told.predictions), "prediction_id": pa.array(told.ids)}
+        told.columns["warnings"] = _warned(told)
+    return told.columns
+
+
+def _warned(told: Told) -> "pa.ListArray":
     import pyarrow as pa
 
     # Mostly there are none, and a list for each row would cost more than all the rest of a table.
