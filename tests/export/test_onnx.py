@@ -5,12 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.pipeline import Pipeline
 
-from assay.data.columns import length, take
+from assay.contract.spec import Contract
+from assay.data.columns import Columns, length, take
 from assay.export.onnx import UNSEEN, _round_down, agrees, convert, hard_rows, parity
 from assay.export.scorer import scorer
 from assay.params import Export, ModelChoice
 from assay.training.fitting import build, fit, scores
-from patients import contract, patients
+from patients import COLUMNS, contract, patients
 
 TASKS = ["binary", "multiclass", "regression"]
 LIMITS = Export(tolerance=1e-5, parity_rows=40)
@@ -40,6 +41,30 @@ def test_the_exported_model_answers_as_the_pipeline_does(family, task, calibrate
     assert agrees(found, 1e-5), found
     assert found["batch"]["rows"] == 300
     assert found["single"]["rows"] == 40
+
+
+def encoding(names: list[str], **options: object) -> tuple[Contract, Columns, Pipeline]:
+    """Return a fitted linear model of some of the columns, whose encoder of categories has other options."""
+    made = contract(columns={name: COLUMNS[name] for name in names})
+    data, target = patients(300)
+    model = build(ModelChoice(family="linear", parameters={}), made, 1)
+    model[0].set_params(**{f"category__{name}": value for name, value in options.items()})
+    return made, {name: data[name] for name in names}, fit(model, data, target, made)
+
+
+@pytest.mark.parametrize("names", [["ward"], ["ward", "age", "smoker"]], ids=" ".join)
+@pytest.mark.parametrize("options", [{}, {"drop": "first"}, {"handle_unknown": "error"}], ids=str)
+def test_categories_are_one_hot_encoded_as_the_encoder_is_set(options, names):
+    made, data, model = encoding(names, **options)
+    rows = data if options else hard_rows(data, made, 1)
+    np.testing.assert_allclose(scorer(convert(model, data, made), made)(rows), scores(model, rows, made), atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{"max_categories": 2}, {"min_frequency": 0.3}], ids=str)
+def test_categories_that_are_put_together_have_no_export(options):
+    made, data, model = encoding(["ward"], **options)
+    with pytest.raises(NotImplementedError, match="Infrequent categories"):
+        convert(model, data, made)
 
 
 def test_a_number_on_a_threshold_falls_on_the_same_side_in_single_precision():

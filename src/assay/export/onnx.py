@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-from skl2onnx import to_onnx
+from skl2onnx import to_onnx, update_registered_converter
 from skl2onnx.common.data_types import FloatTensorType
+from skl2onnx.operator_converters.one_hot_encoder import convert_sklearn_one_hot_encoder
+from skl2onnx.shape_calculators.one_hot_encoder import calculate_sklearn_one_hot_encoder_output_shapes
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
@@ -14,6 +16,7 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 from assay.contract.spec import Boolean, Category, Contract, Integer, Number, Text, Time
 from assay.data.columns import Columns, length, take
@@ -57,6 +60,44 @@ def convert(pipeline: Pipeline, example: Columns, contract: Contract) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
+def _convert_one_hot(scope: Any, operator: Any, container: Any) -> None:
+    """Encode all columns at once: each is repeated for its values and compared with them.
+
+    The library makes three nodes of each column, which take longer than a tree model itself for a row. No column may
+    hold NaN, which would be in all of the row.
+    """
+    encoder: OneHotEncoder = operator.raw_operator
+    kinds = {values.dtype.kind for values in encoder.categories_}
+    others = (encoder.drop, encoder.min_frequency, encoder.max_categories)
+    if kinds != {"f"} or encoder.handle_unknown != "ignore" or others != (None, None, None):
+        convert_sklearn_one_hot_encoder(scope, operator, container)
+        return
+    columns, values, repeat, repeated, equal = map(
+        scope.get_unique_variable_name, ("columns", "values", "repeat", "repeated", "equal")
+    )
+    sizes = [len(known) for known in encoder.categories_]
+    container.add_initializer(values, onnx.TensorProto.FLOAT, [sum(sizes)], np.concatenate(encoder.categories_))
+    places = np.repeat(np.eye(len(sizes)), sizes, axis=1)
+    container.add_initializer(repeat, onnx.TensorProto.FLOAT, places.shape, places.ravel())
+    steps: list[tuple[str, list[str], str, dict[str, int]]] = [
+        ("Concat", [column.full_name for column in operator.inputs], columns, {"axis": 1}),
+        ("MatMul", [columns, repeat], repeated, {}),
+        ("Equal", [repeated, values], equal, {}),
+        ("Cast", [equal], operator.outputs[0].full_name, {"to": onnx.TensorProto.FLOAT}),
+    ]
+    for kind, given, made, how in steps:
+        container.add_node(kind, given, made, name=scope.get_unique_operator_name(kind), **how)
+
+
+update_registered_converter(
+    OneHotEncoder,
+    "SklearnOneHotEncoder",
+    calculate_sklearn_one_hot_encoder_output_shapes,
+    _convert_one_hot,
+    overwrite=True,
+)
+
+
 def _pack_inputs(graph: onnx.GraphProto) -> None:
     """Let a graph take its columns as one matrix: a request is then one Python object.
 
@@ -67,11 +108,17 @@ def _pack_inputs(graph: onnx.GraphProto) -> None:
     graph.input.append(onnx.helper.make_tensor_value_info(NUMBERS, onnx.TensorProto.FLOAT, [None, len(columns)]))
     joining = [node for node in graph.node if node.op_type == "Concat" and set(node.input) <= set(columns)]
     for node in joining:
-        index = np.array([columns.index(name) for name in node.input], dtype=np.int64)
-        graph.initializer.append(onnx.numpy_helper.from_array(index, f"index {node.output[0]}"))
-        node.CopyFrom(
-            onnx.helper.make_node("Gather", [NUMBERS, f"index {node.output[0]}"], node.output, name=node.name, axis=1)
-        )
+        places = [columns.index(name) for name in node.input]
+        kind: str
+        how: dict[str, Any]
+        if places == list(range(places[0], places[-1] + 1)):
+            # Much faster than to gather them one by one.
+            kind, given, how = "Slice", [[places[0]], [places[-1] + 1], [1]], {}
+        else:
+            kind, given, how = "Gather", [places], {"axis": 1}
+        numbers = {f"{node.output[0]} {number}": np.array(one) for number, one in enumerate(given)}
+        graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in numbers.items())
+        node.CopyFrom(onnx.helper.make_node(kind, [NUMBERS, *numbers], node.output, name=node.name, **how))
     if any(name in columns for node in graph.node for name in node.input):
         split = onnx.helper.make_node("Split", [NUMBERS], columns, name="Split", axis=1, num_outputs=len(columns))
         graph.node.insert(0, split)

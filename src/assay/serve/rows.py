@@ -68,7 +68,7 @@ class Rows:
         if self._decoder is None:
             return None
         try:
-            rows = [msgspec.structs.astuple(row) for row in self._decoder.decode(body).rows]
+            rows = list(map(msgspec.structs.astuple, self._decoder.decode(body).rows))
             return [self._finish(row) for row in rows] if self._later else rows
         except (msgspec.MsgspecError, ValueError):
             return None
