@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from assay.contract.spec import Category, Contract, Text, Time
-from assay.data.columns import Columns
+from assay.data.columns import Columns, stacked
 from assay.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def encode(data: Columns, contract: Contract) -> dict[str, np.ndarray]:
                 gaps.append(name)
     if gaps:
         # All at once: the service encodes one row at a time, and a call costs more than its work.
-        missing = np.isnan([data[name] for name in gaps]).astype(np.float64)
+        missing = np.isnan(stacked([data[name] for name in gaps])).astype(np.float64)
         inputs |= {f"{name}:missing": gap for name, gap in zip(gaps, missing, strict=True)}
     if len(inputs) != made + len(gaps):
         raise InputError(f"contract.yaml: {_twice(contract)}: rename one")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.contract.strategies import as_table, rows
-from assay.data.columns import LARGEST, columns, from_rows, length, single, take, target
+from assay.data.columns import LARGEST, MANY, columns, from_rows, length, single, stacked, take, target
 from examples import contract, row, small
 
 WARD = contract()
@@ -91,3 +91,11 @@ def test_the_target_is_an_index_of_the_classes_or_a_number(task: str, values: li
     made = target(pa.table({"sick": values}), small({"x": {"kind": "number"}}, task))
     assert made.tolist() == wanted
     assert made.dtype == (np.float64 if task == "regression" else np.int64)
+
+
+@pytest.mark.parametrize("rows", [1, MANY - 1, MANY, MANY + 1])
+@pytest.mark.parametrize("kinds", [["f8"], ["f8", "i8", "?", "f4"], ["?", "f8"], ["O", "O"]], ids=str)
+def test_stacked_columns_are_rows_of_a_matrix_whatever_their_number_and_type(rows: int, kinds: list[str]) -> None:
+    # Each second value of a longer array, so not in one piece.
+    columns = [np.arange(number, 2 * rows + number).astype(kind)[::2] for number, kind in enumerate(kinds)]
+    np.testing.assert_array_equal(stacked(columns), np.stack(columns))

@@ -1,6 +1,6 @@
 """From a typed table to plain numpy columns, the form in which models get their rows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 Columns = Mapping[str, np.ndarray]
 # A larger number would be infinite in single precision.
 LARGEST = float(np.finfo(np.float32).max)
+# From so many values on numpy lets other threads work while it copies them.
+MANY = 500
 
 
 def columns(table: "pa.Table", contract: Contract, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
@@ -54,6 +56,15 @@ def from_rows(rows: Iterable[Mapping[str, Any]], contract: Contract) -> dict[str
 def take(data: Columns, index: np.ndarray) -> dict[str, np.ndarray]:
     """Return the rows of `data` at an index or a mask."""
     return {name: values[index] for name, values in data.items()}
+
+
+def stacked(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Return columns of one type, or of numbers, as the rows of a matrix."""
+    if len(columns[0]) < MANY or columns[0].dtype.kind != "f":
+        return np.concatenate(columns).reshape(len(columns), -1)
+    # numpy would let other threads have the interpreter with each column, and ask for it again.
+    numbers = b"".join(np.ascontiguousarray(column, np.float64).data for column in columns)
+    return np.frombuffer(numbers, np.float64).reshape(len(columns), -1)
 
 
 def single(numbers: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 
 from assay.contract.spec import Contract
-from assay.data.columns import Columns, single
+from assay.data.columns import Columns, single, stacked
 from model.features import encode
 
 Score = Callable[[Columns], np.ndarray]
@@ -42,5 +42,4 @@ def scorer(model: bytes | Path, contract: Contract) -> Score:
 
 def matrix(inputs: Columns) -> np.ndarray:
     """Return what the graph takes: float32 of shape (rows, inputs), in the order of inputs."""
-    # Much faster than stacking for a single row, which is what a service mostly has.
-    return single(np.concatenate(list(inputs.values())).reshape(len(inputs), -1).T)
+    return single(stacked(list(inputs.values())).T)

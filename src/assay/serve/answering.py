@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from assay.contract.spec import Integer, Number, Time
-from assay.data.columns import Columns
+from assay.data.columns import Columns, stacked
 from assay.serve.package import Package
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Answers:
         found: dict[int, list[str]] = {}
         columns: list[str] = []
         if self._numbers:
-            values = np.concatenate([data[name] for name in self._numbers]).reshape(len(self._numbers), -1)
+            values = stacked([data[name] for name in self._numbers])
             outside = (values < self._low) | (values > self._high)
             if outside.any():
                 for place, row in np.argwhere(outside).tolist():

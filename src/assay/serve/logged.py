@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from assay.contract.spec import Contract
-from assay.data.columns import Columns, length
+from assay.data.columns import Columns, length, stacked
 from assay.data.reading import arrow_type
 from assay.serve.answering import Answer, Told
 from assay.serve.tables import answered
@@ -22,7 +22,7 @@ def features(data: Columns, contract: Contract) -> pa.Table:
     made: dict[str, pa.Array] = {}
     for kind, names in by_kind.items():
         # All of a kind at once: a call costs more than its work, and lets other threads in.
-        values = np.concatenate([data[name] for name in names])
+        values = stacked([data[name] for name in names]).ravel()
         is_object = values.dtype == object
         array = pa.array(values.tolist(), kind) if is_object else pa.array(values, from_pandas=True).cast(kind)
         made |= {name: array.slice(place * rows, rows) for place, name in enumerate(names)}
