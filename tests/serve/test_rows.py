@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from assay.contract.request import as_json, request_model, row_values
 from assay.contract.strategies import feature_rows
-from assay.data.columns import from_rows
+from assay.data.columns import MANY, from_rows
 from assay.serve.rows import Rows, Values
 from examples import COLUMNS, TASKS, contract
 from examples import row as good_row
@@ -128,8 +128,10 @@ def test_a_column_may_have_any_name(name: str) -> None:
     assert reader.columns([read])[name].tolist() == [2.5]
 
 
+@pytest.mark.parametrize("times", [1, MANY])
 @given(rows=st.lists(feature_rows(WARD), min_size=1, max_size=5))
-def test_columns_hold_what_the_rows_do(rows: list[dict[str, Any]]) -> None:
+def test_columns_hold_what_few_and_many_rows_do(times: int, rows: list[dict[str, Any]]) -> None:
+    rows = rows * times
     found = Rows(WARD, 5).columns([tuple(row.values()) for row in rows])
     wanted = from_rows(rows, WARD)
     assert found.keys() == wanted.keys()

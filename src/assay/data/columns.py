@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Columns = Mapping[str, np.ndarray]
 # A larger number would be infinite in single precision.
 LARGEST = float(np.finfo(np.float32).max)
-# From so many values on numpy lets other threads work while it copies them.
+# From so many rows on a call of numpy costs less than its work, during which other threads may have the interpreter.
 MANY = 500
 
 
@@ -61,8 +61,9 @@ def take(data: Columns, index: np.ndarray) -> dict[str, np.ndarray]:
 def stacked(columns: Sequence[np.ndarray]) -> np.ndarray:
     """Return columns of one type, or of numbers, as the rows of a matrix."""
     if len(columns[0]) < MANY or columns[0].dtype.kind != "f":
+        # Much faster than np.stack for a single row, which is what a service mostly has.
         return np.concatenate(columns).reshape(len(columns), -1)
-    # numpy would let other threads have the interpreter with each column, and ask for it again.
+    # numpy would give the interpreter away with each column, and ask for it again.
     numbers = b"".join(np.ascontiguousarray(column, np.float64).data for column in columns)
     return np.frombuffer(numbers, np.float64).reshape(len(columns), -1)
 

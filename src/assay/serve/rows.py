@@ -9,10 +9,9 @@ import numpy as np
 
 from assay.contract.request import moment, request_model
 from assay.contract.spec import Boolean, Category, Contract, Feature, Integer, Number, Text, Time
-from assay.data.columns import Columns
+from assay.data.columns import MANY, Columns
 
 LARGEST = sys.float_info.max
-FEW = 50
 
 Values = tuple[Any, ...]
 
@@ -79,7 +78,7 @@ class Rows:
         values = [columns[place] for place in self._places]
         # None becomes NaN. Of few rows all columns at once, for a call costs more than its work; of many rows one by
         # one, for numpy reads a nested sequence twice.
-        numbers = np.array(values, np.float64) if len(rows) < FEW else [np.array(one, np.float64) for one in values]
+        numbers = np.array(values, np.float64) if len(rows) < MANY else [np.array(one, np.float64) for one in values]
         data: dict[str, np.ndarray] = dict(zip(self._names, numbers, strict=True))
         for name, place, kind in self._others:
             data[name] = np.array(columns[place], dtype=kind)
