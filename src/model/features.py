@@ -4,13 +4,12 @@ Two steps. `encode` treats each row by itself and learns nothing; training and s
 learns from the training rows, and is exported with the model.
 """
 
-from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from assay.contract.spec import Category, Contract, Text, Time
-from assay.data.columns import Columns, stacked
+from assay.data.columns import Columns, codes, stacked
 from assay.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def encode(data: Columns, contract: Contract) -> dict[str, np.ndarray]:
             inputs |= {f"{name}:{part}": number for part, number in zip(TIME_PARTS, parts, strict=True)}
             made += len(parts)
         elif column.kind == "category":
-            inputs[name] = np.array(list(map(_places(column.values).__getitem__, data[name])), dtype=np.float64)
+            inputs[name] = codes(data, name, column)
             made += 1
         elif column.kind == "text":
             inputs[name] = np.array([MISSING if value is None else value for value in data[name]], dtype=object)
@@ -55,17 +54,6 @@ def encode(data: Columns, contract: Contract) -> dict[str, np.ndarray]:
     if len(inputs) != made + len(gaps):
         raise InputError(f"contract.yaml: {_twice(contract)}: rename one")
     return inputs
-
-
-class _Places(dict[str | None, float]):
-    def __missing__(self, value: str | None) -> float:
-        return -1.0
-
-
-@cache
-def _places(values: tuple[str, ...]) -> _Places:
-    """Return the number that stands for each value of a category."""
-    return _Places({value: float(place) for place, value in enumerate((*values, None))})
 
 
 def _twice(contract: Contract) -> str:

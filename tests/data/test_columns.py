@@ -7,8 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assay.contract.spec import Category
 from assay.contract.strategies import as_table, rows
-from assay.data.columns import LARGEST, MANY, columns, from_rows, length, single, stacked, take, target
+from assay.data.columns import (
+    LARGEST,
+    MANY,
+    Asked,
+    codes,
+    columns,
+    from_rows,
+    length,
+    single,
+    stacked,
+    take,
+    target,
+)
 from examples import contract, row, small
 
 WARD = contract()
@@ -99,3 +112,13 @@ def test_stacked_columns_are_rows_of_a_matrix_whatever_their_number_and_type(row
     # Each second value of a longer array, so not in one piece.
     columns = [np.arange(number, 2 * rows + number).astype(kind)[::2] for number, kind in enumerate(kinds)]
     np.testing.assert_array_equal(stacked(columns), np.stack(columns))
+
+
+def test_a_request_is_asked_for_the_codes_of_a_category_once() -> None:
+    column = contract(columns={"c": {"kind": "category", "values": ["b", "a"]}}).columns["c"]
+    assert isinstance(column, Category)
+    plain = {"c": np.array(["a", "b", None, "z"], dtype=object)}
+    asked = Asked(plain)
+    assert codes(plain, "c", column).tolist() == codes(asked, "c", column).tolist() == [1, 0, 2, -1]
+    assert codes(asked, "c", column) is codes(asked, "c", column)
+    assert codes(plain, "c", column) is not codes(plain, "c", column)

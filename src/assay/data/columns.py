@@ -1,11 +1,12 @@
 """From a typed table to plain numpy columns, the form in which models get their rows."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assay.contract.spec import Boolean, Column, Contract, Integer, Number, Time
+from assay.contract.spec import Boolean, Category, Column, Contract, Integer, Number, Time
 
 if TYPE_CHECKING:
     # The service makes columns from rows, and has no pyarrow.
@@ -16,6 +17,38 @@ Columns = Mapping[str, np.ndarray]
 LARGEST = float(np.finfo(np.float32).max)
 # From so many rows on a call of numpy costs less than its work, during which other threads may have the interpreter.
 MANY = 500
+
+
+class Asked(dict[str, np.ndarray]):
+    """Columns of a request, which keep the codes of their categories: the model asks for them, and so does the log."""
+
+    def __init__(self, columns: Columns) -> None:
+        """Begin without codes."""
+        super().__init__(columns)
+        self.codes: dict[str, np.ndarray] = {}
+
+
+def codes(data: Columns, name: str, column: Category) -> np.ndarray:
+    """Return for each row the place of its category in the contract, as float64.
+
+    It is the number of values where there is none, and -1 for one that the contract does not know.
+    """
+    kept = data.codes if isinstance(data, Asked) else {}
+    if name not in kept:
+        values = data[name].tolist()
+        kept[name] = np.fromiter(map(_places(column.values).__getitem__, values), np.float64, len(values))
+    return kept[name]
+
+
+class _Places(dict[str | None, float]):
+    def __missing__(self, value: str | None) -> float:
+        return -1.0
+
+
+@cache
+def _places(values: tuple[str, ...]) -> _Places:
+    """Return the number that stands for each value of a category."""
+    return _Places({value: float(place) for place, value in enumerate((*values, None))})
 
 
 def columns(table: "pa.Table", contract: Contract, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
