@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from bentoml.monitoring import MonitorBase
 
 from assay import serve
 from assay.contract.spec import Contract
-from assay.data.columns import Columns
+from assay.data.columns import Columns, take
 from assay.serve import log
 from assay.serve.answering import Told, record
 from assay.serve.log import MANY, Files, PredictionLog
@@ -37,9 +38,8 @@ def where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def told(rows: int) -> Told:
-    ids = [f"p{row}" for row in range(rows)]
-    scores = np.tile([0.7, 0.3], (rows, 1))
-    return Told(scores, ["sick"] * rows, ids, ["well"] * rows, {}, record(WARD.classes))
+    labels, scores = np.array(["well", "sick"], dtype=object), np.tile([0.7, 0.3], (rows, 1))
+    return Told("p", scores, {}, labels, record(labels), np.ones(rows, int), np.zeros(rows, int))
 
 
 def logging(dropped: Callable[[int], None] = lambda rows: None, made: Contract = WARD) -> PredictionLog:
@@ -67,7 +67,7 @@ def test_each_row_is_a_line_with_what_was_asked_and_told(where: Path) -> None:
     kept.predictions("v1", "champion", told(50), data)
     kept.close()
     found = lines(where / "predictions/data/data.0.log")
-    assert [line["prediction_id"] for line in found] == [f"p{row}" for row in range(50)]
+    assert [line["prediction_id"] for line in found] == [f"p-{row}" for row in range(50)]
     assert {(line["model_version"], line["role"], line["decision"]) for line in found} == {("v1", "champion", "well")}
     assert found[0]["ward"] == data["ward"][0]
     assert found[0]["admitted"] == str(data["admitted"][0])
@@ -122,8 +122,8 @@ def test_another_monitor_gets_what_a_line_holds_value_by_value(where: Path, monk
     assert seen[:4] == [
         ("age", 3.5, "feature", "numerical"),
         ("prediction", "sick", "prediction", "categorical"),
-        ("prediction_id", "p0", "prediction_id", "categorical"),
-        ("probabilities", dict(zip(WARD.classes, [0.7, 0.3], strict=True)), "prediction", "categorical"),
+        ("prediction_id", "p-0", "prediction_id", "categorical"),
+        ("probabilities", {"well": 0.7, "sick": 0.3}, "prediction", "categorical"),
     ]
 
 
@@ -131,35 +131,44 @@ def test_many_rows_are_a_table_with_what_lines_would_hold(where: Path) -> None:
     data, _ = patients(MANY)
     data["age"][3] = np.nan
     data["admitted"][4] = np.datetime64("NaT")
-    answers = told(MANY)
+    answers, few = told(MANY), MANY - 1
     answers.warnings[7] = ["age: 200", "noise: 20"]
     kept = logging()
-    kept.predictions("v1", "champion", answers, data)
-    # What makes tables is loaded beside the requests; until it is there they are lines.
-    until(lambda: kept._tables, "tables can be made")
+    kept.predictions("v1", "champion", replace(answers, scores=answers.scores[:few]), take(data, np.arange(few)))
     kept.predictions("v1", "champion", answers, data)
     kept.predictions("v2", "other", answers, data)
-    kept.predictions("v1", "champion", told(5), {name: values[:5] for name, values in data.items()})
     kept.close()
     found = lines(where / "predictions/data/data.0.log")
-    assert len(found) == MANY + 5
+    assert len(found) == few
     (table,) = tables(where)
     rows = table.to_pylist()
-    assert [row["role"] for row in rows] == ["champion"] * MANY + ["other"] * MANY
+    assert [(row["model_version"], row["role"]) for row in rows] == [("v1", "champion")] * MANY + [
+        ("v2", "other")
+    ] * MANY
     assert (rows[3]["age"], rows[4]["admitted"]) == (None, None)
-    for row, line in zip(rows, found[:MANY], strict=False):
+    for row, line in zip(rows, found, strict=False):
         assert list(row) == list(line)
         assert row["timestamp"] > datetime.fromisoformat(line["timestamp"])
         given = {**row, "admitted": row["admitted"] and row["admitted"].isoformat(), "timestamp": line["timestamp"]}
         assert given == line | {"admitted": line["admitted"] and f"{datetime.fromisoformat(line['admitted']):%FT%T.%f}"}
 
 
+def test_an_answer_that_waits_for_the_log_is_kept_without_the_rows_that_were_made_of_it(where: Path) -> None:
+    data, _ = patients(MANY)
+    kept, answers = logging(), told(MANY)
+    kept.predictions("v1", "champion", answers, data)
+    ((_, waiting),) = kept._waiting["requests"]
+    answers.rows()
+    kept.close()
+    assert not waiting.told._rows
+
+
 def test_numbers_that_are_answered_are_a_table_too(where: Path) -> None:
     data, _ = patients(MANY, "regression")
-    answers = Told(np.arange(MANY) / 2, (np.arange(MANY) / 2).tolist(), told(MANY).ids, [], {}, record(()))
+    answers = Told("p", np.arange(MANY) / 2, {}, np.array([], dtype=object), record(()))
+    few = replace(answers, scores=answers.scores[:5])
     kept = logging(made=contract("regression"))
-    kept.predictions("v1", "champion", answers, data)
-    until(lambda: kept._tables, "tables can be made")
+    kept.predictions("v1", "champion", few, take(data, np.arange(5)))
     kept.predictions("v1", "champion", answers, data)
     kept.close()
     (table,) = tables(where)
@@ -251,4 +260,5 @@ def test_where_tables_cannot_be_made_many_rows_are_lines_and_that_is_told_of(
     until(lambda: [record for record in caplog.records if "prediction log" in record.message], "it is told of")
     kept.predictions("v1", "champion", told(MANY), data)
     kept.close()
+    assert len([record for record in caplog.records if "prediction log" in record.message]) == 1
     assert len(lines(where / "predictions/data/data.0.log")) == 2 * MANY

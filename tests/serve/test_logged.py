@@ -9,38 +9,85 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.contract.strategies import as_table, rows
-from assay.data.columns import columns
+from assay.data.columns import Asked, columns
 from assay.serve.answering import Told, record
-from assay.serve.logged import features, logged
+from assay.serve.log import Request
+from assay.serve.logged import TOGETHER, features, tables
 from examples import contract
 
 WARD = contract()
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+SOME = st.lists(rows(WARD), min_size=1, max_size=5)
 
 
-@given(data=st.lists(rows(WARD), min_size=1, max_size=5))
-def test_columns_become_the_table_that_they_come_from(data: list[dict[str, Any]]) -> None:
-    table = as_table(data, WARD).select(list(WARD.features))
-    assert features(columns(table, WARD), WARD) == table
+@given(parts=st.lists(SOME, min_size=1, max_size=3))
+def test_columns_of_requests_become_the_table_that_they_come_from(parts: list[list[dict[str, Any]]]) -> None:
+    came = [as_table(part, WARD).select(list(WARD.features)) for part in parts]
+    made = features([Asked(columns(table, WARD)) for table in came], WARD)
+    assert pa.table(made) == pa.concat_tables(came)
 
 
-def test_tables_that_came_in_pieces_are_one() -> None:
-    piece = pa.table({"a": pa.array([1.0, None]), "b": pa.array(["x", "y"])})
-    scores = np.array([[0.25, 0.75], [0.5, 0.5], [1.0, 0.0], [0.1, 0.9]])
-    labels = ["yes", "no", "no", "yes"]
-    told = Told(scores, labels, ["p0", "p1", "p2", "p3"], labels, {1: ["a: 3"]}, record(("no", "yes")))
-    now = datetime(2026, 11, 22, tzinfo=UTC)
-    schema, body = logged(
-        told, pa.concat_tables([piece, piece]), {"a": "a", "b": "B"}, ("no", "yes"), {"timestamp": now}
-    )
-    found = pa.ipc.open_stream(b"".join((schema, body))).read_all().to_pylist()
-    assert [row["a"] for row in found] == [1.0, None, 1.0, None]
-    assert found[1] == {
-        "a": None,
-        "B": "y",
-        "prediction": "no",
-        "prediction_id": "p1",
-        "probabilities": {"no": 0.5, "yes": 0.5},
-        "decision": "no",
-        "warnings": ["a: 3"],
-        "timestamp": now,
-    }
+def request(name: str, values: list[float | None], *, came_as_table: bool, version: str = "v1") -> Request:
+    labels, rows = np.array(["no", "yes"], dtype=object), len(values)
+    scores = np.tile([0.25, 0.75], (rows, 1))
+    told = Told(name, scores, {rows - 1: [name]}, labels, record(labels), np.ones(rows, int), np.zeros(rows, int))
+    data = {"a": np.array(values, dtype=float), "b": np.array(["x"] * rows, dtype=object)}
+    # A table of two pieces.
+    pieces = [
+        pa.table({"b": data["b"][part], "a": pa.array(values[part], pa.float64())})
+        for part in (slice(0, 1), slice(1, None))
+    ]
+    return Request(told, data, pa.concat_tables(pieces) if came_as_table else None, version, "champion", NOW)
+
+
+TWO = contract(
+    columns={"a": {"kind": "number", "missing": "allow"}, "b": {"kind": "category", "values": ["y", "x"]}},
+    target={"name": "t", "classes": ["no", "yes"], "positive": "yes"},
+)
+
+
+def made(requests: list[Request]) -> list[list[dict[str, Any]]]:
+    return [table.to_pylist() for table in tables(requests, TWO, {"a": "a", "b": "B"})]
+
+
+def test_requests_that_wait_together_are_one_table_row_by_row_in_their_order() -> None:
+    for came_as_table in (False, True):
+        asked = [
+            request("p", [1.0, None], came_as_table=came_as_table),
+            request("q", [3.0, 4.0], came_as_table=came_as_table),
+        ]
+        (found,) = made(asked)
+        assert [row["a"] for row in found] == [1.0, None, 3.0, 4.0]
+        assert [row["prediction_id"] for row in found] == ["p-0", "p-1", "q-0", "q-1"]
+        assert [row["warnings"] for row in found] == [[], ["p"], [], ["q"]]
+        assert found[1] == {
+            "a": None,
+            "B": "x",
+            "prediction": "yes",
+            "prediction_id": "p-1",
+            "probabilities": {"no": 0.25, "yes": 0.75},
+            "decision": "no",
+            "warnings": ["p"],
+            "model_version": "v1",
+            "role": "champion",
+            "timestamp": NOW,
+        }
+
+
+def test_what_has_another_version_or_came_otherwise_is_another_table_of_the_same_schema() -> None:
+    asked = [
+        request("p", [1.0, 2.0], came_as_table=False),
+        request("q", [1.0, 2.0], came_as_table=True),
+        request("r", [1.0, 2.0], came_as_table=True, version="v2"),
+    ]
+    assert [{row["model_version"] for row in table} for table in made(asked)] == [{"v1"}, {"v1"}, {"v2"}]
+    assert len({str(table.schema) for table in tables(asked, TWO, {"a": "a", "b": "B"})}) == 1
+
+
+def test_no_request_is_lost_or_written_twice_where_many_wait() -> None:
+    asked = [request(f"p{number}", [1.0, 2.0], came_as_table=False) for number in range(2 * TOGETHER + 1)]
+    found = made(asked)
+    assert len(found) == 3
+    assert [row["prediction_id"] for table in found for row in table] == [
+        f"p{number}-{row}" for number in range(len(asked)) for row in (0, 1)
+    ]

@@ -141,7 +141,8 @@ def test_more_rows_than_are_taken_are_too_large(kind: bytes) -> None:
 def test_answers_are_a_table_with_a_column_for_each_class() -> None:
     scores = np.array([[0.75, 0.25], [0.5, 0.5], [0.1, 0.9]])
     warnings = {2: ["age: 200", "noise: 20"], 0: ["age: 201"]}
-    told = Told(scores, ["no", "yes", "yes"], ["p0", "p1", "p2"], ["no", "no", "yes"], warnings, record(("no", "yes")))
+    labels = np.array(["no", "yes"], dtype=object)
+    told = Told("p", scores, warnings, labels, record(labels), np.array([0, 1, 1]), np.array([0, 0, 1]))
     table = pa.ipc.open_stream(write_table(told, ("no", "yes"), "v1", STREAM)).read_all()
     assert table.to_pylist() == [
         {
@@ -158,7 +159,7 @@ def test_answers_are_a_table_with_a_column_for_each_class() -> None:
 
 
 def test_numbers_that_are_answered_are_a_column() -> None:
-    told = Told(np.array([1.5, 2.5]), [1.5, 2.5], ["p0", "p1"], [], {}, record(()))
+    told = Told("p", np.array([1.5, 2.5]), {}, np.array([], dtype=object), record(()))
     table = pq.read_table(pa.BufferReader(write_table(told, (), "v1", PARQUET)))
     assert table.column_names == ["prediction", "prediction_id", "warnings"]
     assert table["prediction"].to_pylist() == [1.5, 2.5]

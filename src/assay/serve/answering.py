@@ -3,9 +3,8 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, count, islice
-from math import isfinite
-from typing import TYPE_CHECKING, Any
+from itertools import count
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,9 +12,6 @@ import numpy as np
 from assay.contract.spec import Integer, Number, Time
 from assay.data.columns import Columns, stacked
 from assay.serve.package import Package
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 def record(names: Sequence[str]) -> Callable[..., Any]:
@@ -41,28 +37,31 @@ class Answer(msgspec.Struct, omit_defaults=True, gc=False):
 
 @dataclass(slots=True)
 class Told:
-    """What is answered to some rows, column by column: no decisions for numbers, and warnings by row.
+    """What is answered to some rows, column by column, and warnings by row.
 
-    `labelled` makes of the probabilities of a row what is answered; `columns` is for `tables.answered`.
+    `scores` are probabilities of shape (rows, classes), or numbers of shape (rows,). `best` and `decided` are places of
+    labels: of the likeliest class, and of the one that is decided for; without classes they are None. `labelled` makes
+    of the probabilities of a row what is answered. A prediction has the `name` of the answer, and its row.
     """
 
+    name: str
     scores: np.ndarray
-    predictions: list[Any]
-    ids: list[str]
-    decisions: list[str]
     warnings: dict[int, list[str]]
+    labels: np.ndarray
     labelled: Callable[..., Any]
-    columns: "dict[str, pa.Array]" = field(default_factory=dict)
-    _rows: list[Answer] = field(default_factory=list)
+    best: np.ndarray | None = None
+    decided: np.ndarray | None = None
+    _rows: list[Answer] = field(default_factory=list, init=False)
 
     def rows(self) -> list[Answer]:
         """Return it row by row."""
         if not self._rows:
-            if not self.decisions:
-                self._rows = list(map(Answer, self.predictions, self.ids))
+            ids = [f"{self.name}-{row}" for row in range(len(self.scores))]
+            if self.best is None or self.decided is None:
+                self._rows = list(map(Answer, self.scores.tolist(), ids))
             else:
-                probabilities = map(self.labelled, *self.scores.T.tolist())
-                self._rows = list(map(Answer, self.predictions, self.ids, probabilities, self.decisions))
+                best, decided = self.labels[self.best].tolist(), self.labels[self.decided].tolist()
+                self._rows = list(map(Answer, best, ids, map(self.labelled, *self.scores.T.tolist()), decided))
             for row, said in self.warnings.items():
                 self._rows[row].warnings = said
         return self._rows
@@ -77,10 +76,11 @@ class Answers:
         self.version = package.version
         contract = package.contract
         self.classes = contract.classes
-        # With these a prediction gets a name that no other process and no later start gives again. Requests of several
+        # With these an answer gets a name that no other process and no later start gives again. Requests of several
         # threads take from one count, which a generator would not bear.
         self._start, self._count = os.urandom(8).hex(), count()
         self._labelled = record(self.classes)
+        self._labels = np.array(self.classes, dtype=object)
         seen = {name: ends for name, ends in package.about["seen"].items() if ends}
         self._numbers = [name for name, kind in contract.features.items() if isinstance(kind, Number | Integer)]
         self._numbers = [name for name in self._numbers if name in seen]
@@ -97,24 +97,18 @@ class Answers:
             if kind.kind == "category" and name in seen and set(seen[name]) != set(kind.values)
         }
 
-    def scores(self, data: Columns) -> np.ndarray:
-        """Return probabilities, shape (rows, classes), or numbers, shape (rows,)."""
-        return self.package.score(data)
-
     def told(self, scores: np.ndarray, warnings: dict[int, list[str]]) -> Told:
         """Return what is answered to each row; raises ArithmeticError for a score that is no number."""
-        found, labels, threshold = scores.tolist(), self.classes, self.package.threshold
-        # In plain Python, for most requests hold one row, and a call of numpy costs more than its work.
-        if not isfinite(sum(chain.from_iterable(found) if labels else found)):
-            finite = np.isfinite(scores.reshape(len(found), -1)).all(axis=1)
-            if not finite.all():
-                raise ArithmeticError(f"row {finite.argmin()}: values so extreme that the model has no answer")
-        ids = [f"{self._start}-{number}" for number in islice(self._count, len(found))]
-        if not labels:
-            return Told(scores, found, ids, [], warnings, self._labelled)
-        best = [labels[place] for place in scores.argmax(axis=1).tolist()]
-        decided = best if threshold is None else [labels[score[1] >= threshold] for score in found]
-        return Told(scores, best, ids, decided, warnings, self._labelled)
+        finite = np.isfinite(scores)
+        if not finite.all():
+            row = finite.reshape(len(scores), -1).all(axis=1).argmin()
+            raise ArithmeticError(f"row {row}: values so extreme that the model has no answer")
+        told = Told(f"{self._start}-{next(self._count)}", scores, warnings, self._labels, self._labelled)
+        if self.classes:
+            told.best = told.decided = scores.argmax(axis=1)
+            if (threshold := self.package.threshold) is not None:
+                told.decided = (scores[:, 1] >= threshold).astype(np.intp)
+        return told
 
     def warnings(self, data: Columns) -> tuple[dict[int, list[str]], list[str]]:
         """Return by row what lies outside of all that the model was trained on, and the columns, one for each time."""

@@ -3,19 +3,21 @@
 A request of a few rows makes a line of each, some microseconds a row, and a thread writes them. That thread has to do
 next to nothing in Python: whenever the event loop waits for a socket the thread would get the interpreter, and keep it
 for long. BentoML's default monitor spends some 70 us a row there; `Files` writes what it would write, in the same
-places. Of many rows the request makes a table, for their lines would take a quarter of the time that their answers
-take. A monitor of another kind, set in BentoML's configuration, is used as it is.
+places. Of requests of many rows the thread makes tables, of all at once that have come since the last time: lines, or a
+table for each request, would take a quarter of the time that the answers take. A monitor of another kind, set in
+BentoML's configuration, is used as it is.
 """
 
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from importlib import import_module
 from itertools import chain
 from logging.handlers import TimedRotatingFileHandler
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 import bentoml
@@ -41,6 +43,8 @@ MOST_WAITING = 100_000
 SECONDS = 0.25
 # So many rows at once are a table.
 MANY = 200
+
+TABLES = "assay.serve.logged"
 
 KINDS = {True: "numerical", False: "categorical"}
 
@@ -120,6 +124,18 @@ class Files(MonitorBase[Any]):
             self._lines.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request of many rows: what was asked, also as the table that it came as, and what was told by whom and when."""
+
+    told: Told
+    data: Columns
+    table: "pa.Table | None"
+    version: str
+    role: str
+    time: datetime
+
+
 class PredictionLog:
     """Writes what was asked and told; never in the way of a request."""
 
@@ -152,19 +168,19 @@ class PredictionLog:
         }
         self._dropped = dropped
         self._counting = threading.Lock()
-        self._waiting: dict[str, list[tuple[int, Any]]] = {"predictions": [], "tables": [], "outcomes": []}
+        self._waiting: dict[str, list[tuple[int, Any]]] = {"predictions": [], "requests": [], "outcomes": []}
         self._rows = 0
         self._said = False
         self._ended = threading.Event()
-        # What makes tables needs pyarrow, which takes half a second to load: nobody's request is to wait for that.
-        self._wants_tables = False
-        self._tables: ModuleType | None = None
         kind = BentoMLContainer.config.monitoring.type.get()
         self._is_default = kind in (None, "default")
         self._options: dict[str, Any] = {}
         if self._is_default:
             options = dict(BentoMLContainer.config.monitoring.options.get() or {})
             self._options = {"monitor_class": Files, "monitor_options": options}
+            # What makes tables, loaded before there are requests: beside many it would take seconds.
+            with suppress(ImportError):
+                import_module(TABLES)
         self._thread = threading.Thread(target=self._run, name="prediction log", daemon=True)
         self._thread.start()
 
@@ -183,20 +199,19 @@ class PredictionLog:
         `role` is champion, or the name of a challenger.
         """
         now = datetime.now(UTC)
-        if self._is_default and len(told.ids) >= MANY:
-            if self._tables:
-                same = {"model_version": version, "role": role, "timestamp": now}
-                features = self._tables.features(data, self._contract) if table is None else table
-                made = self._tables.logged(told, features, self._names, self._contract.classes, same)
-                self._put("tables", len(told.ids), made)
-                return
-            self._wants_tables = True
+        if self._is_default and len(told.scores) >= MANY:
+            # A copy of it, without the rows that are made of it for the answer.
+            self._put("requests", len(told.scores), Request(replace(told), data, table, version, role, now))
+            return
+        self._put_rows(
+            "predictions", self._lines(version, role, now, told, self._values(data) if rows is None else rows)
+        )
+
+    def _lines(self, version: str, role: str, now: datetime, told: Told, rows: list[Values]) -> list[Any]:
         line, rest = self._line, (version, role, now.isoformat())
-        rows = self._values(data) if rows is None else rows
-        lines = [
+        return [
             line(*row, *msgspec.structs.astuple(answer), *rest) for row, answer in zip(rows, told.rows(), strict=True)
         ]
-        self._put_rows("predictions", lines)
 
     def outcomes(self, outcomes: list[dict[str, Any]]) -> None:
         """Take down what turned out to be true."""
@@ -223,17 +238,7 @@ class PredictionLog:
     def _run(self) -> None:
         while not self._ended.wait(SECONDS):
             self._write_waiting()
-            if self._wants_tables and not self._tables:
-                self._load_tables()
         self._write_waiting()
-
-    def _load_tables(self) -> None:
-        try:
-            from assay.serve import logged
-        except ImportError as error:
-            self._warn(error)
-        else:
-            self._tables = logged
 
     def _warn(self, error: Exception) -> None:
         if not self._said:
@@ -257,9 +262,8 @@ class PredictionLog:
                 self._rows -= rows
 
     def _write(self, name: str, waiting: list[Any]) -> None:
-        if name == "tables":
-            with bentoml.monitor("predictions", **self._options) as monitor:
-                monitor.write_tables(waiting[0][0], [rows for _, rows in waiting])
+        if name == "requests":
+            self._write_requests(waiting)
             return
         roles = self._roles[name]
         if self._is_default:
@@ -270,6 +274,19 @@ class PredictionLog:
             with bentoml.monitor(name) as monitor:
                 for column, value in msgspec.to_builtins(row).items():
                     monitor.log(value, column, *roles[column])
+
+    def _write_requests(self, requests: list[Request]) -> None:
+        try:
+            logged = import_module(TABLES)
+        except ImportError as error:
+            self._warn(error)
+            for one in requests:
+                lines = self._lines(one.version, one.role, one.time, one.told, self._values(one.data))
+                self._write("predictions", [self._encoder.encode_lines(lines)])
+            return
+        made = list(logged.tables(requests, self._contract, self._names))
+        with bentoml.monitor("predictions", **self._options) as monitor:
+            monitor.write_tables(made[0].schema.serialize(), [table.serialize() for table in made])
 
 
 def _apart(name: str, features: Collection[str]) -> str:

@@ -5,10 +5,11 @@ process first, and written when the event loop has answered what it had: before 
 """
 
 import threading
-from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
+
+import numpy as np
 
 from assay.serve.answering import Told
 
@@ -18,8 +19,9 @@ BUCKETS = [number / 20 for number in range(1, 20)]
 def observe_all(histogram: Any, values: list[float]) -> None:
     """Observe many values at once, as `histogram.observe` would one by one: every number in shared memory costs."""
     histogram._sum.inc(sum(values))
-    for bucket, number in Counter(bisect_left(histogram._upper_bounds, value) for value in values).items():
-        histogram._buckets[bucket].inc(number)
+    found = np.bincount(np.searchsorted(histogram._upper_bounds, values))
+    for bucket in np.flatnonzero(found).tolist():
+        histogram._buckets[bucket].inc(int(found[bucket]))
 
 
 class Metrics:
@@ -67,14 +69,15 @@ class Metrics:
     def predicted(self, version: str, told: Told) -> None:
         """Count predictions of a model, of classes by class, and their scores."""
         scores = told.scores
-        if scores.ndim == 1:
+        if told.best is None:
             self.add("predictions", version, "number", number=len(scores))
             return
-        found = Counter(told.predictions)
+        found = np.bincount(told.best).tolist()
         positive = (scores[:, 1] if scores.shape[1] == 2 else scores.max(axis=1)).tolist()
         with self._lock:
-            for label, number in found.items():
-                self._added[("predictions", version, str(label))] += number
+            for label, number in zip(told.labels, found, strict=False):
+                if number:
+                    self._added[("predictions", version, label)] += number
             self._observed[version] += positive
 
     def flush(self) -> None:

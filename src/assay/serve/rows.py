@@ -9,7 +9,7 @@ import numpy as np
 
 from assay.contract.request import moment, request_model
 from assay.contract.spec import Boolean, Category, Contract, Feature, Integer, Number, Text, Time
-from assay.data.columns import MANY, Columns
+from assay.data.columns import MANY, Asked, Columns
 
 LARGEST = sys.float_info.max
 
@@ -72,14 +72,14 @@ class Rows:
         except (msgspec.MsgspecError, ValueError):
             return None
 
-    def columns(self, rows: list[Values]) -> Columns:
+    def columns(self, rows: list[Values]) -> Asked:
         """Return rows as columns."""
         columns = list(zip(*rows, strict=True))
         values = [columns[place] for place in self._places]
         # None becomes NaN. Of few rows all columns at once, for a call costs more than its work; of many rows one by
         # one, for numpy reads a nested sequence twice.
         numbers = np.array(values, np.float64) if len(rows) < MANY else [np.array(one, np.float64) for one in values]
-        data: dict[str, np.ndarray] = dict(zip(self._names, numbers, strict=True))
+        data = Asked(dict(zip(self._names, numbers, strict=True)))
         for name, place, kind in self._others:
             data[name] = np.array(columns[place], dtype=kind)
         return data

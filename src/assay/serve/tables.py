@@ -1,4 +1,4 @@
-"""Big batches: tables in Arrow's stream format or as Parquet, in and out. pyarrow is loaded with the first of them."""
+"""Big batches: tables in Arrow's stream format or as Parquet, in and out. The service starts without pyarrow."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -116,7 +116,7 @@ def write_table(told: Told, classes: Sequence[str], version: str, kind: bytes) -
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    made: dict[str, Any] = dict(answered(told))
+    made: dict[str, Any] = answered([told])
     made |= {f"probability {label}": told.scores[:, number] for number, label in enumerate(classes)}
     table = pa.table(made).replace_schema_metadata({"model_version": version})
     sink = pa.BufferOutputStream()
@@ -128,31 +128,33 @@ def write_table(told: Told, classes: Sequence[str], version: str, kind: bytes) -
     return bytes(sink.getvalue().to_pybytes())
 
 
-def answered(told: Told) -> "dict[str, pa.Array]":
-    """Return as columns what is answered to each row besides probabilities; they are made once."""
+def answered(told: Sequence[Told]) -> "dict[str, pa.Array]":
+    """Return as columns what is answered to the rows of some requests, besides probabilities."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    if not told.columns:
-        if told.decisions:
-            # All texts at once: a call costs more than its work, and lets other threads in.
-            texts, rows = pa.array([*told.predictions, *told.decisions, *told.ids]), len(told.ids)
-            names = ("prediction", "decision", "prediction_id")
-            told.columns = {name: texts.slice(number * rows, rows) for number, name in enumerate(names)}
-        else:
-            told.columns = {"prediction": pa.array(told.predictions), "prediction_id": pa.array(told.ids)}
-        told.columns["warnings"] = _warned(told)
-    return told.columns
+    labels, made = pa.array(told[0].labels, pa.string()), {}
+    if any(one.best is None for one in told):
+        made["prediction"] = pa.array(np.concatenate([one.scores for one in told]))
+    else:
+        made["prediction"] = labels.take(pa.array(np.concatenate([one.best for one in told])))
+        made["decision"] = labels.take(pa.array(np.concatenate([one.decided for one in told])))
+    numbers = pa.array(np.arange(max(len(one.scores) for one in told))).cast(pa.string())
+    ids = [pc.binary_join_element_wise(one.name, numbers.slice(0, len(one.scores)), "-") for one in told]
+    return made | {"prediction_id": pa.concat_arrays(ids), "warnings": _warned(told)}
 
 
-def _warned(told: Told) -> "pa.ListArray":
+def _warned(told: Sequence[Told]) -> "pa.ListArray":
     import pyarrow as pa
 
     # Mostly there are none, and a list for each row would cost more than all the rest of a table.
-    numbers = np.zeros(len(told.ids) + 1, dtype=np.int32)
-    for row, warnings in told.warnings.items():
-        numbers[row + 1] = len(warnings)
-    texts = list(chain.from_iterable(told.warnings[row] for row in sorted(told.warnings)))
-    return pa.ListArray.from_arrays(np.cumsum(numbers, dtype=np.int32), pa.array(texts, pa.string()))
+    found = [np.zeros(len(one.scores), dtype=np.int32) for one in told]
+    for one, numbers in zip(told, found, strict=True):
+        for row, warnings in one.warnings.items():
+            numbers[row] = len(warnings)
+    texts = list(chain.from_iterable(one.warnings[row] for one in told for row in sorted(one.warnings)))
+    ends = np.cumsum(np.concatenate([[0], *found]), dtype=np.int32)
+    return pa.ListArray.from_arrays(ends, pa.array(texts, pa.string()))
 
 
 def _too_many(rows: int, most: int) -> Refused:
