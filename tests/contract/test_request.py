@@ -225,6 +225,14 @@ def test_what_is_no_json_is_refused_in_one_line(text: str) -> None:
     assert "\n" not in told[0]
 
 
+def test_no_more_lines_are_made_than_are_wanted() -> None:
+    with pytest.raises(ValidationError) as caught:
+        MODEL.model_validate({"rows": [as_json(row(), WARD) | {f"unknown {number}": 1 for number in range(50)}]})
+    told = explain(caught.value, WARD)
+    assert len(told) == 50
+    assert explain(caught.value, WARD, 3) == told[:3]
+
+
 def test_all_that_is_wrong_with_the_first_wrong_row_is_told_at_once() -> None:
     body = as_json(row(), WARD)
     told = answers({"rows": [body, body | {"_x": "a", "c0": "b"}, body | {"schema": -4}]})

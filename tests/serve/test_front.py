@@ -1,16 +1,21 @@
 """What bounds requests, without a server: bodies by size and time, small ones by turns, large ones by what waits."""
 
 import asyncio
+import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.serve.front import ASIDE, ASIDE_SECONDS, Aside, Turns, header, read_body
+from assay.export.scorer import Scorer
+from assay.serve.front import ASIDE, ASIDE_SECONDS, HUGE, LARGE, Aside, Front, Turns, header, read_body
 from assay.serve.refusal import Refused
+from assay.serve.steps import beside
 
 LIMIT = 20
 
@@ -96,15 +101,15 @@ def test_a_few_large_requests_are_done_at_a_time_and_those_that_would_wait_for_l
             begun.wait(10)
             return go.wait(10)
 
-        some = [asyncio.create_task(made.run(work, size)) for _ in range(ASIDE)]
+        some = [asyncio.create_task(made.run(beside(work), size)) for _ in range(ASIDE)]
         await asyncio.sleep(0)
         with pytest.raises(Refused) as refused:
-            await made.run(lambda: None, 1)
+            await made.run(beside(lambda: None), 1)
         assert refused.value.status == 503
         begun.wait(10)
         go.set()
         assert all(await asyncio.gather(*some))
-        assert await made.run(lambda: "answered", 1) == "answered"
+        assert await made.run(beside(lambda: "answered"), 1) == "answered"
 
     asyncio.run(ask())
 
@@ -113,7 +118,51 @@ def test_what_fails_aside_waits_no_longer() -> None:
     async def ask() -> int:
         made = Aside()
         with pytest.raises(ZeroDivisionError):
-            await made.run(lambda: 1 // 0, 1)
+            await made.run(beside(lambda: 1 // 0), 1)
         return made._waiting
 
     assert asyncio.run(ask()) == 0
+
+
+def posted(front: Front, body: bytes) -> dict[str, Any]:
+    """Return what is answered to a body that is posted to /predict."""
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "path": "/predict", "method": "POST", "headers": []}
+    asyncio.run(front(scope, receive, send))
+    assert sent[0]["status"] == 200
+    return dict(json.loads(sent[1]["body"]))
+
+
+@pytest.mark.parametrize(
+    ("size", "read_by", "scored_by"),
+    [(LARGE, "MainThread", "MainThread"), (LARGE + 1, "MainThread", "large_0"), (HUGE + 1, "large_0", "large_0")],
+)
+def test_a_body_is_answered_alike_whatever_its_size_and_what_takes_long_is_done_beside_the_loop(
+    servings: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, size: int, read_by: str, scored_by: str
+) -> None:
+    serving = servings()
+    read, score, seen = serving.rows.read, serving.package.score, list[tuple[str, str]]()
+
+    def told(name: str, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def tell(given: Any) -> Any:
+            seen.append((name, threading.current_thread().name))
+            return function(given)
+
+        return tell
+
+    monkeypatch.setattr(serving.rows, "read", told("read", read))
+    spied = replace(serving.package, score=Scorer(score.prepare, told("score", score.run)))
+    monkeypatch.setattr(serving.router.champion.answers, "package", spied)
+    front = Front(None, lambda: serving, SimpleNamespace(add=lambda *_: None, flush=lambda: None))  # type: ignore[arg-type]
+    body = json.dumps({"rows": serving.package.examples}).encode()
+    found = posted(front, body.ljust(size))["predictions"]
+    assert seen == [("read", read_by), ("score", scored_by)]
+    wanted = score(serving.rows.columns(read(body)))
+    assert [one["probabilities"]["sick"] for one in found] == wanted[:, 1].tolist()

@@ -20,7 +20,7 @@ from assay.data.columns import from_rows, length
 from assay.params import load_params
 from assay.serve.metrics import Metrics
 from assay.serve.refusal import Refused
-from assay.serve.serving import MOST_EXPLAINED, Call, Serving, load_serving
+from assay.serve.serving import MOST_EXPLAINED, TOLD, Call, Serving, load_serving
 from assay.training.fitting import decide, scores
 from assay.training.store import load_pipeline
 from patients import contract
@@ -46,6 +46,17 @@ def refusal(serving: Serving, rows: Any, endpoint: Any = Serving.predict) -> Ref
 def counted_predictions(serving: Serving) -> float:
     version = serving.package.version
     return sum(counted(serving, "assay_predictions_total", version=version, prediction=one) for one in WARD.classes)
+
+
+def test_of_many_problems_the_first_are_told_and_all_are_counted(servings: Servings) -> None:
+    serving = servings()
+    before = counted(serving, "assay_contract_violations_total", column="")
+    row = serving.package.examples[0] | {f"unknown {number}": 1 for number in range(TOLD + 7)}
+    refused = refusal(serving, [row])
+    assert refused.problems[-1] == "and 7 more"
+    assert len(refused.problems) == TOLD + 1
+    assert refused.error == refused.problems[0]
+    assert counted(serving, "assay_contract_violations_total", column="") - before == TOLD + 7
 
 
 @pytest.mark.parametrize("task", TASKS)

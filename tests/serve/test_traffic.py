@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from assay.data.columns import Columns, length, take
 from assay.serve.metrics import Metrics
 from assay.serve.package import Package, load_package
+from assay.serve.steps import at_once
 from assay.serve.traffic import MOST_FAILURES, MUCH_SLOWER, WARM_UP, Router
 from serve.conftest import client
 
@@ -110,7 +111,7 @@ def test_a_challenger_of_another_contract_is_not_taken(project: Path, router: Ro
 
 
 def ask(router: Router, data: Columns, times: int = 1) -> list[str]:
-    return [router.scores(router.choose(b"x"), data)[0].name for _ in range(times)]
+    return [at_once(router.scores(router.choose(b"x"), data))[0].name for _ in range(times)]
 
 
 def spoilt(router: Router, score: Any) -> None:
@@ -146,8 +147,8 @@ def test_a_challenger_that_is_much_slower_is_left_out(project: Path, router: Rou
     package: Package = router.shares[0][1].answers.package
     spoilt(router, lambda rows: np.mean([package.score(rows) for _ in range(30)], axis=0))
     for _ in range(2 * WARM_UP):
-        router.scores(router.champion, data)
-        router.scores(router.shares[0][1], data)
+        at_once(router.scores(router.champion, data))
+        at_once(router.scores(router.shares[0][1], data))
     assert not router.shares[0][1].healthy
 
 
@@ -170,8 +171,8 @@ def test_a_challenger_that_is_as_fast_stays_though_the_champion_gets_more_rows_a
         contender.answers.package = replace(contender.answers.package, score=takes)
     many = router.champion.answers.package.background
     for _ in range(2 * WARM_UP):
-        router.scores(router.champion, many)
-        router.scores(challenger, take(many, np.array([0])))
+        at_once(router.scores(router.champion, many))
+        at_once(router.scores(challenger, take(many, np.array([0]))))
     assert length(many) > MUCH_SLOWER
     assert challenger.healthy
 
@@ -185,7 +186,7 @@ def test_rows_of_several_requests_that_a_challenger_fails_are_for_whoever_asks_t
     challenger = router.shares[0][1]
     for _ in range(2 * MOST_FAILURES):
         with pytest.raises(RuntimeError):
-            router.scores(challenger, router.champion.answers.package.background, alone=False)
+            at_once(router.scores(challenger, router.champion.answers.package.background, alone=False))
     assert challenger.healthy
 
 

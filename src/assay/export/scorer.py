@@ -1,6 +1,7 @@
 """Scores from the exported model. Needs onnxruntime, and nothing that it was made with."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,23 @@ Score = Callable[[Columns], np.ndarray]
 NUMBERS = "packed numbers"
 
 
-def scorer(model: bytes | Path, contract: Contract) -> Score:
-    """Return a function from columns to scores, as `assay.training.fitting.scores` gives them, that runs the graph.
+@dataclass(frozen=True)
+class Scorer:
+    """A function from columns to scores, as `assay.training.fitting.scores` gives them, that runs the graph.
+
+    It has two parts: `prepare` makes what the graph takes, `run` runs it, and needs no interpreter meanwhile.
+    """
+
+    prepare: Callable[[Columns], np.ndarray]
+    run: Callable[[np.ndarray], np.ndarray]
+
+    def __call__(self, data: Columns) -> np.ndarray:
+        """Return the scores of rows."""
+        return self.run(self.prepare(data))
+
+
+def scorer(model: bytes | Path, contract: Contract) -> Scorer:
+    """Load a graph.
 
     One thread: a service has one worker a processor, and a prediction takes microseconds. A row gets the same score to
     the last bit whatever rows are with it.
@@ -28,8 +44,7 @@ def scorer(model: bytes | Path, contract: Contract) -> Score:
     wanted = [session.get_outputs()[-1].name]
     is_number = contract.task == "regression"
 
-    def score(data: Columns) -> np.ndarray:
-        packed = matrix(encode(data, contract))
+    def run(packed: np.ndarray) -> np.ndarray:
         rows = len(packed)
         if rows == 1:
             # A single row goes another way through the library's linear algebra, and would be rounded otherwise.
@@ -37,7 +52,7 @@ def scorer(model: bytes | Path, contract: Contract) -> Score:
         result = np.asarray(session.run(wanted, {NUMBERS: packed})[0][:rows], dtype=np.float64)
         return result[:, 0] if is_number else result
 
-    return score
+    return Scorer(lambda data: matrix(encode(data, contract)), run)
 
 
 def matrix(inputs: Columns) -> np.ndarray:

@@ -23,6 +23,7 @@ import msgspec
 from assay.serve.metrics import Requests
 from assay.serve.refusal import Refused
 from assay.serve.serving import ENDPOINTS, JSON, Call, Endpoint, Serving
+from assay.serve.steps import Steps, beside, with_others
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -32,10 +33,12 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 logger = logging.getLogger("bentoml.assay")
 
-# A body larger than this is worked on beside the event loop.
+# A body larger than this waits for its turn, and the model answers it beside the event loop.
 LARGE = 64 * 1024
+# One larger than this would stop the loop for too long, and is worked on beside it altogether.
+HUGE = 1024 * 1024
 BODY_SECONDS = 10.0
-# So many such are worked on at a time: while the library scores one, without the interpreter, another is read.
+# So many such are worked on at a time: while the model answers one, without the interpreter, another is read.
 ASIDE = 2
 # How long a large request may wait for others.
 ASIDE_SECONDS = 2.0
@@ -165,7 +168,9 @@ class Front:
             raise Refused(503, "too many requests at once", reason="overload")
         call = Call(body, scope)
         if len(body) > LARGE:
-            return await self._aside.run(lambda: endpoint.answer(serving, call), len(body))
+            in_turn = endpoint.steps if len(body) <= HUGE else None
+            steps = in_turn(serving, call) if in_turn else beside(lambda: endpoint.answer(serving, call))
+            return await self._aside.run(steps, len(body))
         if endpoint.soon:
             return await endpoint.soon(serving, call)
         return endpoint.answer(serving, call)
@@ -189,31 +194,30 @@ class Front:
 
 
 class Aside:
-    """Runs what takes long beside the event loop, a few at a time; refuses what would wait too long."""
+    """Does what takes long a few at a time, partly beside the event loop; refuses what would wait too long."""
 
     def __init__(self) -> None:
         """Start with a guess at the speed."""
-        self._thread = ThreadPoolExecutor(max_workers=ASIDE, thread_name_prefix="large")
+        self._threads = ThreadPoolExecutor(max_workers=ASIDE, thread_name_prefix="large")
+        self._turns = asyncio.Semaphore(ASIDE)
         self._waiting = 0
         self._bytes_per_second = 1e7
 
-    async def run(self, work: Callable[[], Result], size: int) -> Result:
-        """Return what `work` on so many bytes returns; raises Refused when the thread is busy for long."""
+    async def run(self, steps: Steps[Result], size: int) -> Result:
+        """Return what work on so many bytes returns; raises Refused when others are worked on for long."""
         if self._waiting / (ASIDE * self._bytes_per_second) > ASIDE_SECONDS:
             raise Refused(503, "too many large requests at once", reason="overload")
         self._waiting += size
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._timed, work, size)
+            async with self._turns:
+                started = time.perf_counter()
+                try:
+                    return await with_others(steps, self._threads)
+                finally:
+                    speed = size / (time.perf_counter() - started)
+                    self._bytes_per_second += 0.2 * (speed - self._bytes_per_second)
         finally:
             self._waiting -= size
-
-    def _timed(self, work: Callable[[], Result], size: int) -> Result:
-        started = time.perf_counter()
-        try:
-            return work()
-        finally:
-            speed = size / (time.perf_counter() - started)
-            self._bytes_per_second += 0.2 * (speed - self._bytes_per_second)
 
 
 def _more(status: int, endpoint: Endpoint) -> list[tuple[bytes, bytes]]:

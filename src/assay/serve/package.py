@@ -1,7 +1,7 @@
 """The package that is served: models/ as the pipeline left it, whose parts have to belong together."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,14 +12,13 @@ import numpy as np
 from assay.contract.spec import CONTRACT, Contract, load_contract
 from assay.data.columns import Columns, length, take
 from assay.errors import InputError
-from assay.export.scorer import Score, scorer
+from assay.export.scorer import Score, Scorer, scorer
 from assay.files import read_json, sha256
+from assay.serve.image import LOCKS
 from assay.serve.rows import Rows
 
 # What answers, in either form; the versions it was made with are in model.json.
 LIBRARIES = {"onnx": ("onnxruntime",), "skops": ("scikit-learn", "skops")}
-# The requirements that lack nothing, in either form.
-LOCKS = {"onnx": "requirements/serve.txt", "skops": "requirements/serve-sklearn.txt"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,14 @@ class Package:
     score: Score
     examples: list[dict[str, Any]]
     background: Columns
+
+    def scoring(self, data: Columns) -> Callable[[], np.ndarray]:
+        """Return what scores rows; all that can be done before is done."""
+        score = self.score
+        if not isinstance(score, Scorer):
+            return lambda: score(data)
+        packed = score.prepare(data)
+        return lambda: score.run(packed)
 
     @property
     def threshold(self) -> float | None:

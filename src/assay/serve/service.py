@@ -8,10 +8,9 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bentoml
-import msgspec
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.context import server_context
 from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
@@ -23,11 +22,13 @@ from assay.contract.spec import CONTRACT, load_contract
 from assay.files import read_json
 from assay.params import PARAMS, load_params
 from assay.serve import shapes
-from assay.serve.front import App, Front
-from assay.serve.image import image
-from assay.serve.metrics import Requests
-from assay.serve.package import LOCKS
-from assay.serve.serving import MOST_EXPLAINED, Call, Serving, load_serving
+from assay.serve.image import LOCKS, image
+from assay.serve.shapes import MOST_EXPLAINED
+
+if TYPE_CHECKING:
+    # BentoML's supervisor reads this module too, and answers nobody: what the worker needs is imported by the worker.
+    from assay.serve.front import App
+    from assay.serve.serving import Call, Serving
 
 ENDING_SECONDS = 1.0
 ROOT = Path(__file__).resolve().parents[3]
@@ -48,14 +49,17 @@ def _requirements() -> str:
 class Fronted(bentoml.Service):  # type: ignore[misc]
     """A BentoML service whose endpoints are answered in front of BentoML's own path."""
 
-    def to_asgi(self, is_main: bool = True) -> App:
+    def to_asgi(self, is_main: bool = True) -> "App":
         """Return the application that the server runs."""
+        from assay.serve.front import Front
+        from assay.serve.metrics import Requests
+
         app = super().to_asgi(is_main)
         # One that both sides count with, for a metric can be made only once.
         counting = RunnerTrafficMetricsMiddleware(app, namespace="bentoml_service")
         counting._setup()
 
-        def around(inner: App) -> App:
+        def around(inner: "App") -> "App":
             counting.app = inner
             return counting
 
@@ -74,7 +78,7 @@ class Fronted(bentoml.Service):  # type: ignore[misc]
 class Model:
     """The model of this process, once it is loaded."""
 
-    current: Serving
+    current: "Serving"
 
 
 def _end_slowly() -> None:
@@ -106,6 +110,8 @@ class Assay:
 
     def __init__(self) -> None:
         """Load the model, and answer the rows that came with it."""
+        from assay.serve.serving import load_serving
+
         self.serving = load_serving(ROOT, ROOT / MODELS, BentoMLContainer.metrics_client.get())
         Model.current = self.serving
         with suppress(RuntimeError):
@@ -131,23 +137,27 @@ class Assay:
     @bentoml.api(input_spec=Rows, output_spec=shapes.Predictions)
     def predict(self, rows: list[dict[str, Any]]) -> Any:
         """Predict rows."""
-        return self._answer(Serving.predict, {"rows": rows})
+        return self._answer(self.serving.predict, {"rows": rows})
 
     @bentoml.api(input_spec=FewRows, output_spec=shapes.Explanations)
     def explain(self, rows: list[dict[str, Any]]) -> Any:
         """Say what each column of a few rows contributes to the score."""
-        return self._answer(Serving.explain, {"rows": rows})
+        return self._answer(self.serving.explain, {"rows": rows})
 
     @bentoml.api(input_spec=Outcomes, output_spec=shapes.Received)
     def feedback(self, outcomes: list[dict[str, Any]]) -> Any:
         """Report what turned out to be true of predictions."""
-        return self._answer(Serving.feedback, {"outcomes": outcomes})
+        return self._answer(self.serving.feedback, {"outcomes": outcomes})
 
     @bentoml.api(input_spec=shapes.Nothing, output_spec=shapes.About)
     def model(self) -> Any:
         """Say what the model is."""
-        return self._answer(Serving.about, {})
+        return self._answer(self.serving.about, {})
 
-    def _answer(self, endpoint: Callable[[Serving, Call], tuple[bytes, bytes]], body: dict[str, Any]) -> Any:
+    def _answer(self, endpoint: "Callable[[Call], tuple[bytes, bytes]]", body: dict[str, Any]) -> Any:
         """Answer in this process, as over HTTP."""
-        return msgspec.json.decode(endpoint(self.serving, Call(msgspec.json.encode(body), {"headers": []}))[1])
+        import msgspec
+
+        from assay.serve.serving import Call
+
+        return msgspec.json.decode(endpoint(Call(msgspec.json.encode(body), {"headers": []}))[1])

@@ -1,6 +1,7 @@
 """What the service answers, endpoint by endpoint, apart from HTTP itself."""
 
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,6 +26,8 @@ from assay.serve.metrics import Metrics
 from assay.serve.package import Package, load_package
 from assay.serve.refusal import Refused
 from assay.serve.rows import Rows, Values
+from assay.serve.shapes import MOST_EXPLAINED
+from assay.serve.steps import Steps, at_once
 from assay.serve.tables import ARROW, write_table
 from assay.serve.together import Together
 from assay.serve.traffic import Contender, Router
@@ -36,7 +39,6 @@ JSON = b"application/json"
 HTML = b"text/html; charset=utf-8"
 # So many problems of a request are told.
 TOLD = 100
-MOST_EXPLAINED = 10
 WARM_UP = 20
 
 
@@ -76,7 +78,7 @@ class Serving:
             self._log = PredictionLog(
                 package.contract, self.rows.values, lambda rows: metrics.add("dropped", number=rows)
             )
-        self._together: Together[Contender, Values] = Together(self._answer)
+        self._together: Together[Contender, Values] = Together(lambda by, asked: at_once(self._answer(by, asked)))
         self._outcomes = TypeAdapter(shapes.outcomes_model(package.contract))
         self.row_ms = self._time_a_row()
 
@@ -88,11 +90,16 @@ class Serving:
 
     def predict(self, call: Call) -> tuple[bytes, bytes]:
         """Answer `{"rows": [{...}, ...]}`, or a table in Arrow's formats by one in the same."""
+        return at_once(self.predict_in_steps(call))
+
+    def predict_in_steps(self, call: Call) -> Steps[tuple[bytes, bytes]]:
+        """Answer as `predict` does; what is yielded needs no interpreter, and may be run beside other requests."""
         kind = _kind(call)
         if kind == JSON:
-            return JSON, self._answer(self._contender(call), [self._read(call)])[0]
+            answers = yield from self._answer(self._contender(call), [self._read(call)])
+            return JSON, answers[0]
         data, table = self._read_table(call.body, kind)
-        told, version = self._tell(self._contender(call), data, alone=True, table=table)
+        told, version = yield from self._tell(self._contender(call), data, alone=True, table=table)
         return kind, write_table(told, self.contract.classes, version, kind)
 
     async def predict_soon(self, call: Call) -> tuple[bytes, bytes]:
@@ -102,10 +109,10 @@ class Serving:
         rows = self._read(call)
         return JSON, await self._together.ask(self._contender(call), rows)
 
-    def _answer(self, contender: Contender, asked: list[list[Values]]) -> list[bytes]:
+    def _answer(self, contender: Contender, asked: list[list[Values]]) -> Steps[list[bytes]]:
         """Return the body of the answer to each of several requests."""
         rows = asked[0] if len(asked) == 1 else list(chain.from_iterable(asked))
-        told, version = self._tell(contender, self.rows.columns(rows), alone=len(asked) == 1, rows=rows)
+        told, version = yield from self._tell(contender, self.rows.columns(rows), alone=len(asked) == 1, rows=rows)
         rest = iter(told.rows())
         return [
             msgspec.json.encode({"predictions": list(islice(rest, len(one))), "model_version": version})
@@ -120,11 +127,11 @@ class Serving:
         alone: bool,
         rows: list[Values] | None = None,
         table: "pa.Table | None" = None,
-    ) -> tuple[Told, str]:
+    ) -> Steps[tuple[Told, str]]:
         """Return what is answered, and the version that did; take it down."""
         router = self.router
         try:
-            contender, scores = router.scores(contender, data, alone=alone)
+            contender, scores = yield from router.scores(contender, data, alone=alone)
             answers = contender.answers
             warnings, columns = answers.warnings(data)
             told = answers.told(scores, warnings)
@@ -219,8 +226,8 @@ class Serving:
 
     def is_ready(self) -> bool:
         """Answer an example, and say whether that went well."""
-        answers = self.router.champion.answers
-        return bool(answers.told(answers.scores(self.rows.columns(self.rows.read(self._example()))), {}).ids)
+        scores = self.package.score(self.rows.columns(self.rows.read(self._example())))
+        return bool(np.isfinite(scores).all())
 
     def _example(self) -> bytes:
         return msgspec.json.encode({"rows": self.package.examples[:1]})
@@ -237,7 +244,7 @@ class Serving:
     def _seen_in_shadow(self, shadow: Contender, told: Told, data: Columns, scores: np.ndarray) -> None:
         """Take down what a shadow would have answered, under the names of the predictions that were given."""
         answers = shadow.answers
-        given = replace(answers.told(scores, {}), ids=told.ids)
+        given = replace(answers.told(scores, {}), name=told.name)
         self.metrics.predicted(answers.version, given)
         if self._log:
             self._log.predictions(answers.version, shadow.name, given, data)
@@ -260,17 +267,20 @@ class Serving:
 
     def _refusal(self, error: ValidationError) -> Refused:
         problems = error.errors(include_url=False)
+        broken: Counter[tuple[str, str]] = Counter()
         for problem in problems:
             place = problem["loc"]
             column = self.contract.features.get(str(place[2])) if len(place) > 2 else None
-            self.metrics.add("violations", "" if column is None else str(place[2]))
+            broken["violations", "" if column is None else str(place[2])] += 1
             if isinstance(column, Category) and problem["type"] == "literal_error":
-                self.metrics.add("unknown", str(place[2]))
-        said = explain(error, self.contract)
+                broken["unknown", str(place[2])] += 1
+        for (name, column_name), number in broken.items():
+            self.metrics.add(name, column_name, number=number)
+        said = explain(error, self.contract, TOLD)
         kind = problems[0]["type"]
         status = {"json_invalid": 400, "too_long": 413}.get(kind, 422) if len(problems[0]["loc"]) < 2 else 422
-        more = [] if len(said) <= TOLD else [f"and {len(said) - TOLD} more"]
-        return Refused(status, said[0], said[:TOLD] + more, reason="contract")
+        more = [] if len(problems) <= TOLD else [f"and {len(problems) - TOLD} more"]
+        return Refused(status, said[0], said + more, reason="contract")
 
 
 def _kind(call: Call) -> bytes:
@@ -296,17 +306,18 @@ def load_serving(root: Path, models: Path, client: Any) -> Serving:
 class Endpoint:
     """What answers a path, to which methods, and whether to all, also where there is an API key.
 
-    What has `soon` is answered by that, unless the request is a large one.
+    What has `soon` is answered by that, and by `steps` if the request is a large one.
     """
 
     answer: Callable[[Serving, Call], tuple[bytes, bytes]]
     methods: tuple[str, ...]
     is_open: bool = False
     soon: Callable[[Serving, Call], Awaitable[tuple[bytes, bytes]]] | None = None
+    steps: Callable[[Serving, Call], Steps[tuple[bytes, bytes]]] | None = None
 
 
 ENDPOINTS = {
-    "/predict": Endpoint(Serving.predict, ("POST",), soon=Serving.predict_soon),
+    "/predict": Endpoint(Serving.predict, ("POST",), soon=Serving.predict_soon, steps=Serving.predict_in_steps),
     "/explain": Endpoint(Serving.explain, ("POST",)),
     "/feedback": Endpoint(Serving.feedback, ("POST",)),
     "/model": Endpoint(Serving.about, ("GET", "HEAD", "POST")),

@@ -6,6 +6,9 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, create_model
 
 from assay.contract.spec import Contract
 
+# So many rows are explained at once.
+MOST_EXPLAINED = 10
+
 
 class _Shape(BaseModel):
     model_config = ConfigDict(extra="forbid", protected_namespaces=())

@@ -8,6 +8,7 @@ import logging
 import random
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
@@ -22,6 +23,7 @@ from assay.errors import InputError
 from assay.serve.answering import Answers
 from assay.serve.metrics import Metrics
 from assay.serve.package import Package, load_package
+from assay.serve.steps import Steps
 
 logger = logging.getLogger("bentoml.assay")
 
@@ -79,17 +81,24 @@ class Contender:
         # What a call takes, and what a row of it.
         self.seconds = np.zeros(2)
 
-    def scores(self, data: Columns) -> np.ndarray:
-        """Return scores; raises for a model that fails, or gives no numbers."""
+    def scoring(self, data: Columns) -> Callable[[], np.ndarray]:
+        """Return what gives scores, and takes down how long that took; raises for a model that gives no numbers."""
         started = time.perf_counter()
-        found = self.answers.scores(data)
-        if not np.isfinite(found).all():
-            raise ArithmeticError("values so extreme that the model has no answer")
-        self._failures = 0
-        self._requests += 1
-        took = time.perf_counter() - started
-        self.seconds += max(LATEST, 1 / self._requests) * (np.array([took, took / length(data)]) - self.seconds)
-        return found
+        score, rows = self.answers.package.scoring(data), length(data)
+        prepared = time.perf_counter() - started
+
+        def timed() -> np.ndarray:
+            started = time.perf_counter()
+            found = score()
+            if not np.isfinite(found).all():
+                raise ArithmeticError("values so extreme that the model has no answer")
+            self._failures = 0
+            self._requests += 1
+            took = prepared + time.perf_counter() - started
+            self.seconds += max(LATEST, 1 / self._requests) * (np.array([took, took / rows]) - self.seconds)
+            return found
+
+        return timed
 
     def failed(self) -> None:
         """Leave this one out if it failed too often in a row."""
@@ -182,22 +191,26 @@ class Router:
                 return contender if contender.healthy else self.champion
         return self.champion
 
-    def scores(self, contender: Contender, data: Columns, *, alone: bool = True) -> tuple[Contender, np.ndarray]:
+    def scores(self, contender: Contender, data: Columns, *, alone: bool = True) -> Steps[tuple[Contender, np.ndarray]]:
         """Return who answered after all, and the scores; raises for rows of several requests that a challenger fails.
 
         Those are to be asked one by one, `alone`: then the champion answers what the challenger cannot.
         """
-        if contender is self.champion:
-            return contender, contender.scores(data) if self.shares else contender.answers.scores(data)
+        champion = self.champion
+        if contender is champion:
+            # Without challengers nobody asks how long it takes.
+            found = yield champion.scoring(data) if self.shares else champion.answers.package.scoring(data)
+            return champion, found
         try:
-            found = contender.scores(data)
+            found = yield contender.scoring(data)
         # Whatever is wrong with a challenger, the champion answers.
         except Exception as error:
             if not alone:
                 raise
             self._failed(contender, error)
-            return self.champion, self.champion.scores(data)
-        contender.compare(self.champion)
+            found = yield champion.scoring(data)
+            return champion, found
+        contender.compare(champion)
         return contender, found
 
     def show(self, data: Columns, done: Any) -> None:
@@ -209,7 +222,7 @@ class Router:
 
     def _answer(self, contender: Contender, data: Columns, done: Any) -> None:
         try:
-            done(contender, contender.scores(data))
+            done(contender, contender.scoring(data)())
         except Exception as error:
             self._failed(contender, error)
         finally:
