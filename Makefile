@@ -68,7 +68,9 @@ bench: $(VENV)/.dev  ## what the pipeline costs, as ratios; takes some ten minut
 bench-serve: $(VENV)/.dev  ## how fast the service is beside others of the same model; needs wrk, takes some ten minutes
 	@test -d $(VENV)-peers || $(UV) venv --quiet $(VENV)-peers
 	@$(UV) pip install --quiet --python $(VENV)-peers/bin/python --requirement bench/peers/requirements.in
-	@python bench/serve.py --peers $(VENV)-peers
+	@test -d $(VENV)-served || $(UV) venv --quiet $(VENV)-served
+	@$(UV) pip install --quiet --python $(VENV)-served/bin/python --require-hashes --requirement requirements/serve.txt
+	@python bench/serve.py --peers $(VENV)-peers --served $(VENV)-served
 
 SEEDS ?= 20
 

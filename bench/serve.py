@@ -90,7 +90,7 @@ def problem(root: Path) -> tuple[Any, dict[str, np.ndarray], np.ndarray]:
     return load_contract(root / "contract.yaml"), data, (risk > 0).astype(np.int64)
 
 
-def prepare(root: Path, python: Path) -> tuple[list[Peer], list[dict[str, Any]], list[float]]:
+def prepare(root: Path, python: Path, served: Path) -> tuple[list[Peer], list[dict[str, Any]], list[float]]:
     """Train the model and lay out every server; return them, rows to ask for, and the right answers."""
     ours = root / "assay"
     ours.mkdir()
@@ -140,7 +140,7 @@ def prepare(root: Path, python: Path) -> tuple[list[Peer], list[dict[str, Any]],
     subprocess.run([python, "save.py"], cwd=peers, check=True, capture_output=True)
     bin_ = python.parent
     quiet = {"BENTOML_DO_NOT_TRACK": "True", "ORT_DISABLE_TELEMETRY": "1"}
-    here = str(Path(sys.executable).parent / "bentoml")
+    here = str(served.parent / "bentoml")
     made = [
         Peer("assay", [here, "serve", "service:Assay", "--port", "{port}"], ours, 0),
         Peer("assay, two workers", [here, "serve", "service:Assay", "--port", "{port}"], two, 0),
@@ -362,13 +362,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--peers", type=Path, required=True, help="the environment of the peers")
+    parser.add_argument("--served", type=Path, required=True, help="an environment with what the service needs alone")
     parser.add_argument("--only", nargs="+", help="names of servers")
     given = parser.parse_args()
     if not shutil.which("wrk"):
         raise SystemExit("bench/serve.py: wrk is not installed; `apt-get install wrk`")
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        peers, rows, right = prepare(root, given.peers.absolute() / "bin" / "python")
+        pythons = [folder.absolute() / "bin" / "python" for folder in (given.peers, given.served)]
+        peers, rows, right = prepare(root, *pythons)
         peers = [peer for peer in peers if not given.only or peer.name in given.only]
         arrow = script(root, "arrow", streamed(rows), ARROW)
         single: dict[str, list[dict[str, float]]] = {peer.name: [] for peer in peers}
