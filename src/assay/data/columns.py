@@ -22,7 +22,7 @@ MANY = 500
 class Asked(dict[str, np.ndarray]):
     """Columns of a request, which keep the codes of their categories: the model asks for them, and so does the log."""
 
-    def __init__(self, columns: Columns) -> None:
+    def __init__(self, columns: Columns | Iterable[tuple[str, np.ndarray]]) -> None:
         """Begin without codes."""
         super().__init__(columns)
         self.codes: dict[str, np.ndarray] = {}
@@ -34,10 +34,11 @@ def codes(data: Columns, name: str, column: Category) -> np.ndarray:
     It is the number of values where there is none, and -1 for one that the contract does not know.
     """
     kept = data.codes if isinstance(data, Asked) else {}
-    if name not in kept:
+    found = kept.get(name)
+    if found is None:
         values = data[name].tolist()
-        kept[name] = np.fromiter(map(_places(column.values).__getitem__, values), np.float64, len(values))
-    return kept[name]
+        found = kept[name] = np.array([*map(_places(column.values).__getitem__, values)], np.float64)
+    return found
 
 
 class _Places(dict[str | None, float]):

@@ -60,7 +60,8 @@ class Told:
             if self.best is None or self.decided is None:
                 self._rows = list(map(Answer, self.scores.tolist(), ids))
             else:
-                best, decided = self.labels[self.best].tolist(), self.labels[self.decided].tolist()
+                best = self.labels[self.best].tolist()
+                decided = best if self.decided is self.best else self.labels[self.decided].tolist()
                 self._rows = list(map(Answer, best, ids, map(self.labelled, *self.scores.T.tolist()), decided))
             for row, said in self.warnings.items():
                 self._rows[row].warnings = said

@@ -178,9 +178,6 @@ class PredictionLog:
         if self._is_default:
             options = dict(BentoMLContainer.config.monitoring.options.get() or {})
             self._options = {"monitor_class": Files, "monitor_options": options}
-            # What makes tables, loaded before there are requests: beside many it would take seconds.
-            with suppress(ImportError):
-                import_module(TABLES)
         self._thread = threading.Thread(target=self._run, name="prediction log", daemon=True)
         self._thread.start()
 

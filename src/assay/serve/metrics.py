@@ -5,12 +5,14 @@ process first, and written when the event loop has answered what it had: before 
 """
 
 import threading
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from assay.data.columns import MANY
 from assay.serve.answering import Told
 
 BUCKETS = [number / 20 for number in range(1, 20)]
@@ -19,9 +21,12 @@ BUCKETS = [number / 20 for number in range(1, 20)]
 def observe_all(histogram: Any, values: list[float]) -> None:
     """Observe many values at once, as `histogram.observe` would one by one: every number in shared memory costs."""
     histogram._sum.inc(sum(values))
-    found = np.bincount(np.searchsorted(histogram._upper_bounds, values))
-    for bucket in np.flatnonzero(found).tolist():
-        histogram._buckets[bucket].inc(int(found[bucket]))
+    bounds = histogram._upper_bounds
+    # For a few a call of numpy costs more than its work.
+    few = len(values) < MANY
+    places = (bisect_left(bounds, value) for value in values) if few else np.searchsorted(bounds, values).tolist()
+    for bucket, number in Counter(places).items():
+        histogram._buckets[bucket].inc(number)
 
 
 class Metrics:

@@ -79,7 +79,7 @@ class Rows:
         # None becomes NaN. Of few rows all columns at once, for a call costs more than its work; of many rows one by
         # one, for numpy reads a nested sequence twice.
         numbers = np.array(values, np.float64) if len(rows) < MANY else [np.array(one, np.float64) for one in values]
-        data = Asked(dict(zip(self._names, numbers, strict=True)))
+        data = Asked(zip(self._names, numbers, strict=True))
         for name, place, kind in self._others:
             data[name] = np.array(columns[place], dtype=kind)
         return data

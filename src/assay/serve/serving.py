@@ -3,8 +3,10 @@
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib import import_module
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +23,7 @@ from assay.params import PARAMS, Params, load_params
 from assay.serve import shapes
 from assay.serve.answering import Told
 from assay.serve.explaining import contributions
-from assay.serve.log import PredictionLog
+from assay.serve.log import TABLES, PredictionLog
 from assay.serve.metrics import Metrics
 from assay.serve.package import Package, load_package
 from assay.serve.refusal import Refused
@@ -73,6 +75,9 @@ class Serving:
         self.router = Router(package, root, params.export.tolerance, metrics)
         self.router.refresh()
         self.router.watch()
+        # What reads and writes tables, loaded before there are requests: beside many it would take seconds.
+        with suppress(ImportError):
+            import_module(TABLES)
         self._log: PredictionLog | None = None
         if params.serve.log:
             self._log = PredictionLog(
