@@ -1,4 +1,4 @@
-"""Big batches: tables in Arrow's stream format or as Parquet, in and out. The service starts without pyarrow."""
+"""Big batches: tables in Arrow's stream format or as Parquet, in and out. pyarrow may be missing until one comes."""
 
 from collections.abc import Sequence
 from datetime import datetime
