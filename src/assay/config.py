@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from assay.errors import InputError
+from assay.yaml12 import parse_yaml
 
 
 class Frozen(BaseModel):
     """A typed value that cannot be changed and knows no keys but its own."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    # Built when first needed: a service has many that are not.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -29,22 +29,22 @@ def read_config(path: Path, model: type[Model]) -> Model:
     known one), a wrong type or a value that `model` refuses.
     """
     try:
-        content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text (byte {error.start})") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    except YAMLError as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected keys and values, found {type(content).__name__}")
     try:
         # Through JSON, so that strict typing still takes a YAML list for a tuple and a YAML date for a time.
         text = json.dumps(content, default=str)
     except (TypeError, ValueError):
-        raise InputError(f"{path}: a key is a date or a list, or an anchor holds itself; put keys in quotes") from None
+        raise InputError(f"{path}: an anchor holds itself, or a key is no text; put keys in quotes") from None
     try:
         return model.model_validate_json(text)
     except ValidationError as error:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
+from assay.yaml12 import parse_yaml
 
 ROOMS = ("assay", "model")
 
@@ -44,12 +44,12 @@ class Imports:
 @lru_cache(maxsize=4)
 def locked_stages(text: str) -> Mapping[str, Any]:
     """Return what a dvc.lock says of each stage; the same text is parsed once, which takes as long as a whole gate."""
-    return (YAML(typ="safe").load(text) or {}).get("stages") or {}
+    return (parse_yaml(text) or {}).get("stages") or {}
 
 
 def undeclared(pipeline: Path, source: Path) -> dict[str, list[str]]:
     """Return for each stage of a dvc.yaml the local modules that it imports and does not list under deps."""
-    stages = YAML(typ="safe").load(pipeline.read_text())["stages"]
+    stages = parse_yaml(pipeline.read_text())["stages"]
     imports = Imports(source)
     missing: dict[str, list[str]] = {}
     for name, stage in stages.items():

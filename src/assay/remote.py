@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from assay.errors import InputError
+from assay.yaml12 import parse_yaml
 
 EMBEDDED = Path(".dvc/embedded")
 SCHEMES = ("s3", "gs", "azure", "ssh")
@@ -59,13 +58,12 @@ def use(url: str) -> str:
 
 def _tracked(root: Path) -> Iterator[dict[str, Any]]:
     """Yield the outputs that DVC stores: those of .dvc files and of the stages in dvc.lock."""
-    yaml = YAML(typ="safe")
     for path in sorted(root.glob("*.dvc")):
         if path.is_file():
-            yield from yaml.load(path.read_text())["outs"]
+            yield from parse_yaml(path.read_text())["outs"]
     lock = root / "dvc.lock"
     if lock.exists():
-        for stage in yaml.load(lock.read_text())["stages"].values():
+        for stage in parse_yaml(lock.read_text())["stages"].values():
             # metrics.json is kept in git; DVC stores no copy of what has no cache.
             yield from (out for out in stage.get("outs", []) if out["path"] != "metrics.json")
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from assay.params import PARAMS, load_params
 from assay.serve.serving import Serving, load_serving
 from served import served_project
 
@@ -51,7 +52,7 @@ def servings(projects: Callable[..., Path]) -> Callable[..., Serving]:
     def make(*kind: str) -> Serving:
         root = projects(*kind)
         if root not in made:
-            made[root] = load_serving(root, root / "models", client())
+            made[root] = load_serving(root, root / "models", load_params(root / PARAMS), client())
         return made[root]
 
     return make

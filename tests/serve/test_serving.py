@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from assay.contract.request import as_json
 from assay.contract.strategies import breaches, feature_rows
 from assay.data.columns import from_rows, length
-from assay.params import load_params
+from assay.params import PARAMS, load_params
 from assay.serve.metrics import Metrics
 from assay.serve.refusal import Refused
 from assay.serve.serving import MOST_EXPLAINED, TOLD, Call, Serving, load_serving
@@ -111,7 +111,7 @@ def test_a_row_without_an_answer_is_refused_also_where_a_challenger_has_a_share(
     shutil.copytree(projects("binary"), root)
     shutil.copytree(root / "models", root / "models-b")
     (root / "traffic.yaml").write_text("challengers:\n  - {name: b, models: models-b, share: 0.5}\n")
-    serving = load_serving(root, root / "models", client())
+    serving = load_serving(root, root / "models", load_params(root / PARAMS), client())
 
     def nothing(data: Any) -> np.ndarray:
         return np.full((length(data), 2), np.nan)
@@ -125,7 +125,7 @@ def test_a_row_without_an_answer_is_refused_also_where_a_challenger_has_a_share(
 
 def test_requests_of_several_threads_are_each_answered_and_counted_once(projects: Callable[..., Any]) -> None:
     root = projects()
-    serving = load_serving(root, root / "models", client())
+    serving = load_serving(root, root / "models", load_params(root / PARAMS), client())
     rows = serving.package.examples[:10] * 30
     before, switch = counted_predictions(serving), sys.getswitchinterval()
     sys.setswitchinterval(1e-6)

@@ -22,7 +22,7 @@ from assay.config import did_you_mean
 from assay.contract import rules
 from assay.contract.spec import Boolean, Category, Contract, Feature, Integer, Number, Text, Time, parse_time
 
-_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
 
 def request_model(contract: Contract, max_rows: int, name: str = "Request") -> type[BaseModel]:

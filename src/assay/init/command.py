@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 import pyarrow as pa
-from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
 from assay.artifacts import ANALYSIS, METRICS, PIPELINE, read_split
@@ -39,6 +38,7 @@ from assay.init.write import (
 )
 from assay.params import PARAMS
 from assay.progress import say
+from assay.yaml12 import parse_yaml
 
 README = Path("README.md")
 EXPECTATIONS = Path("src/model/expectations.py")
@@ -222,7 +222,7 @@ def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
     tune()
     reproduce()
     params = PARAMS.read_text(encoding="utf-8")
-    gates = YAML(typ="safe").load(params)["gates"]
+    gates = parse_yaml(params)["gates"]
     settings, findings = limits(read_json(METRICS), read_json(ANALYSIS), gates, plan.contract["task"])
     write_text(PARAMS, params_text(params, settings))
     if EXPECTATIONS.exists():

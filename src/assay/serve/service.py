@@ -112,7 +112,7 @@ class Assay:
         """Load the model, and answer the rows that came with it."""
         from assay.serve.serving import load_serving
 
-        self.serving = load_serving(ROOT, ROOT / MODELS, BentoMLContainer.metrics_client.get())
+        self.serving = load_serving(ROOT, ROOT / MODELS, params, BentoMLContainer.metrics_client.get())
         Model.current = self.serving
         with suppress(RuntimeError):
             # There is no loop where the service is called without a server.
@@ -121,7 +121,6 @@ class Assay:
         sys.setswitchinterval(0.0005)
         # A full garbage collection over the objects of the framework takes up to 200 ms, and what answers a request is
         # no garbage that has to be looked for.
-        gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
 

@@ -1,5 +1,6 @@
 """What the service answers, endpoint by endpoint, apart from HTTP itself."""
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,7 +20,7 @@ from assay.contract.request import explain, request_model
 from assay.contract.spec import Category
 from assay.data.columns import Columns, length
 from assay.evaluation.metrics import significant
-from assay.params import PARAMS, Params, load_params
+from assay.params import Params
 from assay.serve import shapes
 from assay.serve.answering import Told
 from assay.serve.explaining import contributions
@@ -42,6 +43,8 @@ HTML = b"text/html; charset=utf-8"
 # So many problems of a request are told.
 TOLD = 100
 WARM_UP = 20
+# So long after a start, in seconds, a service is ready.
+SOON = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +78,11 @@ class Serving:
         self.router = Router(package, root, params.export.tolerance, metrics)
         self.router.refresh()
         self.router.watch()
-        # What reads and writes tables, loaded before there are requests: beside many it would take seconds.
-        with suppress(ImportError):
-            import_module(TABLES)
+        # What reads and writes tables is loaded when the service is ready, and before many ask: beside them it would
+        # take seconds.
+        self._tables = threading.Timer(SOON, _load_tables)
+        self._tables.daemon = True
+        self._tables.start()
         self._log: PredictionLog | None = None
         if params.serve.log:
             self._log = PredictionLog(
@@ -90,6 +95,7 @@ class Serving:
     def close(self) -> None:
         """Write what is waiting to be written."""
         self.router.close()
+        self._tables.cancel()
         if self._log:
             self._log.close()
 
@@ -301,9 +307,13 @@ def _kind(call: Call) -> bytes:
     return kind
 
 
-def load_serving(root: Path, models: Path, client: Any) -> Serving:
+def _load_tables() -> None:
+    with suppress(ImportError):
+        import_module(TABLES)
+
+
+def load_serving(root: Path, models: Path, params: Params, client: Any) -> Serving:
     """Load what is served; raises InputError for a package whose parts do not belong together."""
-    params = load_params(root / PARAMS)
     return Serving(load_package(models, root, params.export.tolerance), root, params, Metrics(client))
 
 

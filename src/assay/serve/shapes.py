@@ -11,7 +11,7 @@ MOST_EXPLAINED = 10
 
 
 class _Shape(BaseModel):
-    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", protected_namespaces=(), defer_build=True)
 
 
 class Nothing(_Shape):
@@ -79,7 +79,7 @@ class About(_Shape):
 
 def outcomes_model(contract: Contract) -> type[BaseModel]:
     """Return the model of `{"outcomes": [{"prediction_id": ..., "outcome": ...}, ...]}`, outcomes now known."""
-    strict = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    strict = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
     kind: Any = Literal[contract.classes] if contract.classes else float
     name = (str, Field(min_length=1, max_length=100, description="as it was given with the prediction"))
     outcome = create_model("Outcome", __config__=strict, prediction_id=name, outcome=(kind, ...))
