@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 # `dvc` and `assay` of this project, for the commands that the stages of dvc.yaml run.
 export PATH := $(abspath $(BIN)):$(PATH)
+# Some images set it. Each command would compile all that it imports, and start in three times the time.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help repro tune pr serve bento image loadtest test lint audit format bench bench-serve gate-bench load-bench push-bench lock clean

@@ -1,5 +1,6 @@
 """What `bentoml serve` serves: the model in models/, as src/assay/serve/ answers it."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -9,6 +10,11 @@ for name, value in {"OMP_NUM_THREADS": "1", "BENTOML_DO_NOT_TRACK": "True", "ORT
     os.environ.setdefault(name, value)
 sys.path.insert(0, str(Path(__file__).parent / "src"))
 
+# What is imported stays. To look for garbage in it meanwhile would take a twentieth of the start.
+gc.disable()
 from assay.serve.service import Assay  # noqa: E402
+
+gc.freeze()
+gc.enable()
 
 __all__ = ["Assay"]

@@ -220,6 +220,21 @@ def test_a_table_is_read_without_what_was_removed(machine: Machine, examples: di
     assert pq.read_table(pa.BufferReader(told.content)).num_rows == len(examples["rows"])
 
 
+def test_what_the_service_loads_is_compiled(made: tuple[Project, str]) -> None:
+    script = """
+import sys
+from pathlib import Path
+sys.path[:0] = ["src", "src/src"]
+import service, assay.serve.front
+modules = [module for name, module in sys.modules.items() if name != "service" and getattr(module, "__cached__", None)]
+print(len(modules), *(module.__file__ for module in modules if not Path(module.__cached__).exists()))
+"""
+    printed = podman("run", "--rm", "--read-only", "--pull=never", "--entrypoint=python", made[1], "-c", script)
+    loaded, *not_compiled = printed.split()
+    assert int(loaded) > 500
+    assert not_compiled == []
+
+
 def test_what_is_in_it_is_listed(made: tuple[Project, str]) -> None:
     project, image = made
     script = "import importlib.metadata as m; print(*(f'{d.name}=={d.version}' for d in m.distributions()))"

@@ -19,7 +19,8 @@ from assay.contract.spec import Contract
 from assay.data.columns import Columns, take
 from assay.serve import log
 from assay.serve.answering import Told, record
-from assay.serve.log import MANY, Files, PredictionLog
+from assay.serve.log import MANY, PredictionLog
+from assay.serve.monitor import Files
 from assay.serve.rows import Rows
 from patients import contract, patients
 from servers import until
@@ -175,43 +176,6 @@ def test_numbers_that_are_answered_are_a_table_too(where: Path) -> None:
     (line, *_) = lines(where / "predictions/data/data.0.log")
     assert set(line) - set(table.column_names) == {"probabilities", "decision"}
     assert table["prediction"].to_pylist() == [row / 2 for row in range(MANY)]
-
-
-def test_tables_have_a_file_for_each_day(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = pa.table({"a": [1]}).to_batches()[0]
-    schema, rows = made.schema.serialize(), made.serialize()
-    files = Files("predictions", str(where))
-    days = iter([20, 20, 21])
-
-    class Clock(datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> "Clock":
-            return cls(2026, 11, next(days), tzinfo=tz)
-
-    monkeypatch.setattr(log, "datetime", Clock)
-    for _ in range(3):
-        files.write_tables(schema, [rows, rows])
-    files.close()
-    assert [table.num_rows for table in tables(where)] == [4, 2]
-
-
-def test_after_half_a_table_a_new_file_begins(where: Path) -> None:
-    made = pa.table({"a": [1]}).to_batches()[0]
-    schema, rows = made.schema.serialize(), made.serialize()
-    files = Files("predictions", str(where))
-
-    def full_disk() -> Iterator[bytes]:
-        yield rows.to_pybytes()[:20]
-        raise OSError(28, "No space left on device")
-
-    files.write_tables(schema, [rows])
-    with pytest.raises(OSError, match="No space"):
-        files.write_tables(schema, full_disk())
-    files.write_tables(schema, [rows])
-    files.close()
-    first, second = sorted(where.glob("predictions/data/*.arrows"))
-    assert pa.ipc.open_stream(first).read_next_batch().num_rows == 1
-    assert pa.ipc.open_stream(second).read_all().num_rows == 1
 
 
 def test_outcomes_have_a_log_of_their_own(where: Path) -> None:

@@ -25,9 +25,15 @@ UV = (
 )
 SCRIPT = join(["printf", r"%s\n", *UV])
 
+# By hash, for with another time a file would be compiled again.
+COMPILE = "python -m compileall -q --invalidation-mode checked-hash src/src"
+
 
 def image(requirements: str) -> Image:
     """Return the image for requirements; without them where there is no such file, as in a Bento, built already."""
     made = Image(base_image=BASE, distro="", lock_python_packages=False)
     made.run(f"{SCRIPT} > /usr/local/bin/uv && chmod +x /usr/local/bin/uv")
-    return made.requirements_file(requirements) if Path(requirements).exists() else made
+    if Path(requirements).exists():
+        # Where nothing can be written, each start would compile the code anew.
+        made.requirements_file(requirements).build_include("src").run(COMPILE)
+    return made

@@ -2,29 +2,24 @@
 
 A request of a few rows makes a line of each, some microseconds a row, and a thread writes them. That thread has to do
 next to nothing in Python: whenever the event loop waits for a socket the thread would get the interpreter, and keep it
-for long. BentoML's default monitor spends some 70 us a row there; `Files` writes what it would write, in the same
-places. Of requests of many rows the thread makes tables, of all at once that have come since the last time: lines, or a
-table for each request, would take a quarter of the time that the answers take. A monitor of another kind, set in
+for long. BentoML's default monitor spends some 70 us a row there; `monitor.Files` writes what it would write, in the
+same places. Of requests of many rows the thread makes tables, of all at once that have come since the last time: lines,
+or a table for each request, would take a quarter of the time that the answers take. A monitor of another kind, set in
 BentoML's configuration, is used as it is.
 """
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import import_module
 from itertools import chain
-from logging.handlers import TimedRotatingFileHandler
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import bentoml
 import msgspec
 from bentoml._internal.configuration.containers import BentoMLContainer
-from bentoml._internal.context import server_context
-from bentoml.monitoring import MonitorBase
 
 from assay.contract.spec import Contract, Integer, Number
 from assay.data.columns import Columns
@@ -32,8 +27,6 @@ from assay.serve.answering import Answer, Told, record
 from assay.serve.rows import Values
 
 if TYPE_CHECKING:
-    from io import BufferedWriter, TextIOWrapper
-
     import pyarrow as pa
 
 logger = logging.getLogger("bentoml.assay")
@@ -55,73 +48,6 @@ OWN = {
     "warnings": "warnings",
     **{name: name for name in ("model_version", "role", "timestamp")},
 }
-
-
-class Files(MonitorBase[Any]):
-    """A monitor as BentoML's default one, for many rows at once, with files for each worker.
-
-    JSON lines in rotating files, and tables in streams of Arrow, a new one each day.
-    """
-
-    def __init__(self, name: str, log_path: str, **_: Any) -> None:
-        """Write below a folder."""
-        super().__init__(name)
-        self._folder = Path(log_path, name)
-        self._worker = server_context.worker_index or 0
-        self._lines: TimedRotatingFileHandler | None = None
-        self._tables: BufferedWriter | None = None
-        self._day = ""
-
-    def start_record(self) -> None:
-        """Do nothing: what is written is whole already."""
-
-    def stop_record(self) -> None:
-        """Do nothing."""
-
-    def write_lines(self, lines: Iterable[bytes], roles: dict[str, tuple[str, str]]) -> None:
-        """Write lines, and before the first of them what their columns are."""
-        if self._lines is None:
-            for part in ("schema", "data"):
-                (self._folder / part).mkdir(parents=True, exist_ok=True)
-            columns = [{"name": name, "role": role, "type": kind} for name, (role, kind) in roles.items()]
-            schema = msgspec.json.encode({"columns": columns}) + b"\n"
-            (self._folder / "schema" / f"schema.{self._worker}.log").write_bytes(schema)
-            path = self._folder / "data" / f"data.{self._worker}.log"
-            self._lines = TimedRotatingFileHandler(path, when="D", utc=True)
-        # As the handler does with a record, but for making a text of bytes, and bytes of that again.
-        if self._lines.shouldRollover(logging.makeLogRecord({})):
-            self._lines.doRollover()
-        cast("TextIOWrapper[BufferedWriter]", self._lines.stream).buffer.writelines(lines)
-        self._lines.flush()
-
-    def write_tables(self, schema: "pa.Buffer", tables: "Iterable[pa.Buffer]") -> None:
-        """Write tables of one schema, all as messages of Arrow."""
-        now = f"{datetime.now(UTC):%Y-%m-%dT%H%M%S.%f}"
-        if self._tables is None or now[:10] != self._day:
-            self._end_tables()
-            (self._folder / "data").mkdir(parents=True, exist_ok=True)
-            self._tables = (self._folder / "data" / f"data.{self._worker}.{now}.arrows").open("xb")
-            self._day = now[:10]
-            self._tables.write(schema)
-        try:
-            self._tables.writelines(tables)
-            self._tables.flush()
-        except OSError:
-            # Nobody could read what came after half of a table.
-            self._end_tables()
-            raise
-
-    def _end_tables(self) -> None:
-        tables, self._tables = self._tables, None
-        if tables:
-            with suppress(OSError):
-                tables.close()
-
-    def close(self) -> None:
-        """Close the files."""
-        self._end_tables()
-        if self._lines:
-            self._lines.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +100,6 @@ class PredictionLog:
         self._ended = threading.Event()
         kind = BentoMLContainer.config.monitoring.type.get()
         self._is_default = kind in (None, "default")
-        self._options: dict[str, Any] = {}
-        if self._is_default:
-            options = dict(BentoMLContainer.config.monitoring.options.get() or {})
-            self._options = {"monitor_class": Files, "monitor_options": options}
         self._thread = threading.Thread(target=self._run, name="prediction log", daemon=True)
         self._thread.start()
 
@@ -264,8 +186,8 @@ class PredictionLog:
             return
         roles = self._roles[name]
         if self._is_default:
-            with bentoml.monitor(name, **self._options) as monitor:
-                monitor.write_lines(waiting, roles)
+            with _files(name) as files:
+                files.write_lines(waiting, roles)
             return
         for row in chain.from_iterable(waiting):
             with bentoml.monitor(name) as monitor:
@@ -282,8 +204,18 @@ class PredictionLog:
                 self._write("predictions", [self._encoder.encode_lines(lines)])
             return
         made = list(logged.tables(requests, self._contract, self._names))
-        with bentoml.monitor("predictions", **self._options) as monitor:
-            monitor.write_tables(made[0].schema.serialize(), [table.serialize() for table in made])
+        with _files("predictions") as files:
+            files.write_tables(made[0].schema.serialize(), [table.serialize() for table in made])
+
+
+def _files(name: str) -> Any:
+    """Return the context in which what is called `name` is written to files."""
+    # Imported by the thread: with it BentoML loads OpenTelemetry's logs, and a service is to be ready soon.
+    from assay.serve.monitor import Files
+
+    files: Any = Files
+    options = dict(BentoMLContainer.config.monitoring.options.get() or {})
+    return bentoml.monitor(name, monitor_class=files, monitor_options=options)
 
 
 def _apart(name: str, features: Collection[str]) -> str:

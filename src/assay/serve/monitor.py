@@ -1,0 +1,85 @@
+"""Where the prediction log goes, if nobody says otherwise: files, as BentoML's default monitor writes them."""
+
+import logging
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+from logging.handlers import TimedRotatingFileHandler
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+from bentoml._internal.context import server_context
+from bentoml.monitoring import MonitorBase
+
+if TYPE_CHECKING:
+    from io import BufferedWriter, TextIOWrapper
+
+    import pyarrow as pa
+
+
+class Files(MonitorBase[Any]):
+    """A monitor as BentoML's default one, for many rows at once, with files for each worker.
+
+    JSON lines in rotating files, and tables in streams of Arrow, a new one each day.
+    """
+
+    def __init__(self, name: str, log_path: str, **_: Any) -> None:
+        """Write below a folder."""
+        super().__init__(name)
+        self._folder = Path(log_path, name)
+        self._worker = server_context.worker_index or 0
+        self._lines: TimedRotatingFileHandler | None = None
+        self._tables: BufferedWriter | None = None
+        self._day = ""
+
+    def start_record(self) -> None:
+        """Do nothing: what is written is whole already."""
+
+    def stop_record(self) -> None:
+        """Do nothing."""
+
+    def write_lines(self, lines: Iterable[bytes], roles: dict[str, tuple[str, str]]) -> None:
+        """Write lines, and before the first of them what their columns are."""
+        if self._lines is None:
+            for part in ("schema", "data"):
+                (self._folder / part).mkdir(parents=True, exist_ok=True)
+            columns = [{"name": name, "role": role, "type": kind} for name, (role, kind) in roles.items()]
+            schema = msgspec.json.encode({"columns": columns}) + b"\n"
+            (self._folder / "schema" / f"schema.{self._worker}.log").write_bytes(schema)
+            path = self._folder / "data" / f"data.{self._worker}.log"
+            self._lines = TimedRotatingFileHandler(path, when="D", utc=True)
+        # As the handler does with a record, but for making a text of bytes, and bytes of that again.
+        if self._lines.shouldRollover(logging.makeLogRecord({})):
+            self._lines.doRollover()
+        cast("TextIOWrapper[BufferedWriter]", self._lines.stream).buffer.writelines(lines)
+        self._lines.flush()
+
+    def write_tables(self, schema: "pa.Buffer", tables: "Iterable[pa.Buffer]") -> None:
+        """Write tables of one schema, all as messages of Arrow."""
+        now = f"{datetime.now(UTC):%Y-%m-%dT%H%M%S.%f}"
+        if self._tables is None or now[:10] != self._day:
+            self._end_tables()
+            (self._folder / "data").mkdir(parents=True, exist_ok=True)
+            self._tables = (self._folder / "data" / f"data.{self._worker}.{now}.arrows").open("xb")
+            self._day = now[:10]
+            self._tables.write(schema)
+        try:
+            self._tables.writelines(tables)
+            self._tables.flush()
+        except OSError:
+            # Nobody could read what came after half of a table.
+            self._end_tables()
+            raise
+
+    def _end_tables(self) -> None:
+        tables, self._tables = self._tables, None
+        if tables:
+            with suppress(OSError):
+                tables.close()
+
+    def close(self) -> None:
+        """Close the files."""
+        self._end_tables()
+        if self._lines:
+            self._lines.close()
