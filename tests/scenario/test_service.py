@@ -7,14 +7,17 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import bentoml
 import httpx
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -337,7 +340,39 @@ def test_the_bento_is_served_by_two_workers_of_which_one_may_die(
                 one.result()
         assert set(statuses) == {200}
         assert len(failed) <= 8
-        until(lambda: len([one for one in server.workers() if one.pid != killed.pid]) == 2, "another takes its place")
+        with staying(server.port, 4):
+            until(lambda: len([one for one in server.workers() if one.pid != killed.pid]) == 2, "another takes over")
+            until(
+                lambda: all(has_clients(worker, server.port) for worker in server.workers()),
+                "it gets clients, though all had a connection",
+            )
+
+
+@contextmanager
+def staying(port: int, number: int) -> Iterator[None]:
+    """Have some clients ask without a pause, who keep their connections for as long as they may."""
+    ended = threading.Event()
+
+    def ask() -> None:
+        connection = HTTPConnection("127.0.0.1", port, timeout=20)
+        while not ended.is_set():
+            connection.request("GET", "/model")
+            connection.getresponse().read()
+        connection.close()
+
+    with ThreadPoolExecutor(number) as pool:
+        asking = [pool.submit(ask) for _ in range(number)]
+        try:
+            yield
+        finally:
+            ended.set()
+            for one in asking:
+                one.result()
+
+
+def has_clients(worker: psutil.Process, port: int) -> bool:
+    connections = [one for one in worker.net_connections("tcp4") if one.laddr.port == port]
+    return any(one.status == psutil.CONN_ESTABLISHED for one in connections)
 
 
 def test_what_was_accepted_is_answered_before_the_service_ends(trained: Project, rows: list[dict[str, Any]]) -> None:

@@ -8,12 +8,13 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.export.scorer import Scorer
-from assay.serve.front import ASIDE, ASIDE_SECONDS, HUGE, LARGE, Aside, Front, Turns, header, read_body
+from assay.serve.front import ANEW, ASIDE, ASIDE_SECONDS, HUGE, LARGE, Aside, Front, Spread, Turns, header, read_body
 from assay.serve.refusal import Refused
 from assay.serve.steps import beside
 
@@ -70,6 +71,32 @@ def test_a_body_that_stops_coming_is_refused() -> None:
     with pytest.raises(Refused) as refused:
         asyncio.run(read_body({"headers": []}, receive, LIMIT, 0.01))
     assert refused.value.status == 408
+
+
+@given(st.randoms(use_true_random=False), st.integers(1, 40))
+def test_one_in_so_many_clients_is_asked_to_connect_anew_and_none_that_has_just_come(random: Any, most: int) -> None:
+    spread, left, came = Spread(), [], {}
+    for time in range(5 * ANEW):
+        client = random.randrange(most)
+        came.setdefault(client, time)
+        if spread.is_to_leave(client):
+            left.append(time)
+            assert time - came.pop(client) >= ANEW
+    apart = np.diff([0, *left])
+    assert (apart >= ANEW).all()
+
+
+def test_of_clients_that_stay_each_is_asked_in_turn() -> None:
+    spread = Spread()
+    left = [client for client in list(range(16)) * 1000 if spread.is_to_leave(client)]
+    assert len(left) == pytest.approx(16_000 / ANEW, rel=0.1)
+    assert len(set(left)) > 8
+
+
+def test_a_client_that_went_by_itself_holds_nobody() -> None:
+    spread = Spread()
+    left = [client for client in ["gone", *["stays"] * 4 * ANEW] if spread.is_to_leave(client)]
+    assert "stays" in left
 
 
 def test_a_header_is_found_by_its_name() -> None:

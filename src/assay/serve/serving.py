@@ -71,6 +71,7 @@ class Serving:
         self.package = package
         self.contract = package.contract
         self.metrics = metrics
+        self.workers = params.serve.workers
         self.wait = params.serve.wait_ms / 1000
         self.max_body = int(params.serve.max_body_mb * 1e6)
         self.max_rows = params.serve.max_rows
