@@ -22,14 +22,10 @@ class Frozen(BaseModel):
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def read_config(path: Path, model: type[Model]) -> Model:
-    """Read a YAML file into `model`.
-
-    Raises InputError, in one line, for a file that is missing or no YAML, an unknown key (with the nearest
-    known one), a wrong type or a value that `model` refuses.
-    """
+def read_yaml(path: Path) -> Any:
+    """Return what a YAML file says; raises InputError, in one line, for one that is missing or no YAML."""
     try:
-        content = parse_yaml(path.read_text(encoding="utf-8"))
+        return parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
     except UnicodeDecodeError as error:
@@ -38,13 +34,22 @@ def read_config(path: Path, model: type[Model]) -> Model:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise InputError(f"{path}: not valid YAML: {error}") from None
+
+
+def read_config(path: Path, model: type[Model]) -> Model:
+    """Read a YAML file into `model`.
+
+    Raises InputError, in one line, for a file that is missing or no YAML, an unknown key (with the nearest
+    known one), a wrong type or a value that `model` refuses.
+    """
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected keys and values, found {type(content).__name__}")
     try:
-        # Through JSON, so that strict typing still takes a YAML list for a tuple and a YAML date for a time.
-        text = json.dumps(content, default=str)
+        # Through JSON, so that strict typing still takes a list for a tuple and a text for a time.
+        text = json.dumps(content)
     except (TypeError, ValueError):
-        raise InputError(f"{path}: an anchor holds itself, or a key is no text; put keys in quotes") from None
+        raise InputError(f"{path}: an anchor holds itself, or a tag makes what is no text, number or list") from None
     try:
         return model.model_validate_json(text)
     except ValidationError as error:

@@ -2,10 +2,11 @@
 
 import ast
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from assay.config import read_yaml
+from assay.errors import InputError
 from assay.yaml12 import parse_yaml
 
 ROOMS = ("assay", "model")
@@ -41,15 +42,17 @@ class Imports:
         return self._parsed[module]
 
 
-@lru_cache(maxsize=4)
 def locked_stages(text: str) -> Mapping[str, Any]:
-    """Return what a dvc.lock says of each stage; the same text is parsed once, which takes as long as a whole gate."""
-    return (parse_yaml(text) or {}).get("stages") or {}
+    """Return what a dvc.lock says of each stage; raises InputError for one that is no YAML, such as after a merge."""
+    try:
+        return (parse_yaml(text) or {}).get("stages") or {}
+    except ValueError as error:
+        raise InputError(f"dvc.lock: not valid YAML: {error}") from None
 
 
 def undeclared(pipeline: Path, source: Path) -> dict[str, list[str]]:
     """Return for each stage of a dvc.yaml the local modules that it imports and does not list under deps."""
-    stages = parse_yaml(pipeline.read_text())["stages"]
+    stages = read_yaml(pipeline)["stages"]
     imports = Imports(source)
     missing: dict[str, list[str]] = {}
     for name, stage in stages.items():

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from assay.config import read_yaml
 from assay.errors import InputError
-from assay.yaml12 import parse_yaml
 
 EMBEDDED = Path(".dvc/embedded")
 SCHEMES = ("s3", "gs", "azure", "ssh")
@@ -60,10 +60,10 @@ def _tracked(root: Path) -> Iterator[dict[str, Any]]:
     """Yield the outputs that DVC stores: those of .dvc files and of the stages in dvc.lock."""
     for path in sorted(root.glob("*.dvc")):
         if path.is_file():
-            yield from parse_yaml(path.read_text())["outs"]
+            yield from read_yaml(path)["outs"]
     lock = root / "dvc.lock"
     if lock.exists():
-        for stage in parse_yaml(lock.read_text())["stages"].values():
+        for stage in read_yaml(lock)["stages"].values():
             # metrics.json is kept in git; DVC stores no copy of what has no cache.
             yield from (out for out in stage.get("outs", []) if out["path"] != "metrics.json")
 

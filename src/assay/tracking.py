@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from assay.artifacts import ANALYSIS, CHECKS, METRICS, MODELS, PARITY
+from assay.config import read_yaml
 from assay.contract.spec import load_contract
 from assay.errors import InputError
 from assay.files import read_json
 from assay.params import load_params
 from assay.progress import say
-from assay.yaml12 import parse_yaml
 
 SERVER = "MLFLOW_TRACKING_URI"
 REPORTS = (CHECKS, ANALYSIS, PARITY)
@@ -38,7 +38,7 @@ def track() -> None:
     if not os.environ.get(SERVER):
         raise InputError(f"{SERVER} is not set; it names the MLflow server, such as http://127.0.0.1:5000")
     contract, about = load_contract(), read_json(MODELS / "model.json")
-    lock = parse_yaml(Path("dvc.lock").read_text(encoding="utf-8"))
+    lock = read_yaml(Path("dvc.lock"))
     parameters = parameters_of(load_params().model_dump(by_alias=True), about["choice"])
     tags = {**commit(), **versions_of(about, data_md5(lock, contract.data))}
     name = log_run(contract.name, parameters, numbers(read_json(METRICS)), tags)

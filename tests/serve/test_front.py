@@ -8,13 +8,12 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.export.scorer import Scorer
-from assay.serve.front import ANEW, ASIDE, ASIDE_SECONDS, HUGE, LARGE, Aside, Front, Spread, Turns, header, read_body
+from assay.serve.front import ANEW, ASIDE, ASIDE_SECONDS, HUGE, LARGE, Aside, Front, Turns, header, read_body
 from assay.serve.refusal import Refused
 from assay.serve.steps import beside
 
@@ -73,32 +72,6 @@ def test_a_body_that_stops_coming_is_refused() -> None:
     assert refused.value.status == 408
 
 
-@given(st.randoms(use_true_random=False), st.integers(1, 40))
-def test_one_in_so_many_clients_is_asked_to_connect_anew_and_none_that_has_just_come(random: Any, most: int) -> None:
-    spread, left, came = Spread(), [], {}
-    for time in range(5 * ANEW):
-        client = random.randrange(most)
-        came.setdefault(client, time)
-        if spread.is_to_leave(client):
-            left.append(time)
-            assert time - came.pop(client) >= ANEW
-    apart = np.diff([0, *left])
-    assert (apart >= ANEW).all()
-
-
-def test_of_clients_that_stay_each_is_asked_in_turn() -> None:
-    spread = Spread()
-    left = [client for client in list(range(16)) * 1000 if spread.is_to_leave(client)]
-    assert len(left) == pytest.approx(16_000 / ANEW, rel=0.1)
-    assert len(set(left)) > 8
-
-
-def test_a_client_that_went_by_itself_holds_nobody() -> None:
-    spread = Spread()
-    left = [client for client in ["gone", *["stays"] * 4 * ANEW] if spread.is_to_leave(client)]
-    assert "stays" in left
-
-
 def test_a_header_is_found_by_its_name() -> None:
     scope = {"headers": [(b"a", b"1"), (b"b", b"2")]}
     assert (header(scope, b"b"), header(scope, b"c")) == (b"2", b"")
@@ -151,8 +124,13 @@ def test_what_fails_aside_waits_no_longer() -> None:
     assert asyncio.run(ask()) == 0
 
 
-def posted(front: Front, body: bytes) -> dict[str, Any]:
-    """Return what is answered to a body that is posted to /predict."""
+def fronted(serving: Any, *, is_one_of_several: bool = False) -> Front:
+    counting: Any = SimpleNamespace(add=lambda *_: None, flush=lambda: None)
+    return Front(None, lambda: serving, counting, is_one_of_several=is_one_of_several)  # type: ignore[arg-type]
+
+
+def posted(front: Front, body: bytes) -> tuple[dict[bytes, bytes], Any]:
+    """Return the headers and what is answered to a body that is posted to /predict."""
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:
@@ -164,7 +142,7 @@ def posted(front: Front, body: bytes) -> dict[str, Any]:
     scope = {"type": "http", "path": "/predict", "method": "POST", "headers": []}
     asyncio.run(front(scope, receive, send))
     assert sent[0]["status"] == 200
-    return dict(json.loads(sent[1]["body"]))
+    return dict(sent[0]["headers"]), json.loads(sent[1]["body"])
 
 
 @pytest.mark.parametrize(
@@ -187,9 +165,19 @@ def test_a_body_is_answered_alike_whatever_its_size_and_what_takes_long_is_done_
     monkeypatch.setattr(serving.rows, "read", told("read", read))
     spied = replace(serving.package, score=Scorer(score.prepare, told("score", score.run)))
     monkeypatch.setattr(serving.router.champion.answers, "package", spied)
-    front = Front(None, lambda: serving, SimpleNamespace(add=lambda *_: None, flush=lambda: None))  # type: ignore[arg-type]
     body = json.dumps({"rows": serving.package.examples}).encode()
-    found = posted(front, body.ljust(size))["predictions"]
+    found = posted(fronted(serving), body.ljust(size))[1]["predictions"]
     assert seen == [("read", read_by), ("score", scored_by)]
     wanted = score(serving.rows.columns(read(body)))
     assert [one["probabilities"]["sick"] for one in found] == wanted[:, 1].tolist()
+
+
+@pytest.mark.parametrize(("is_one_of_several", "asked"), [(True, [ANEW, 2 * ANEW]), (False, [])])
+def test_of_several_workers_each_asks_a_client_to_connect_anew_now_and_then(
+    servings: Callable[..., Any], is_one_of_several: bool, asked: list[int]
+) -> None:
+    serving = servings()
+    front = fronted(serving, is_one_of_several=is_one_of_several)
+    body = json.dumps({"rows": serving.package.examples[:1]}).encode()
+    told = [posted(front, body)[0] for _ in range(2 * ANEW)]
+    assert [number for number, headers in enumerate(told, 1) if headers.get(b"connection") == b"close"] == asked

@@ -42,8 +42,10 @@ BODY_SECONDS = 10.0
 ASIDE = 2
 # How long a large request may wait for others.
 ASIDE_SECONDS = 2.0
-# After so many answers one client is asked to connect anew.
-ANEW = 500
+# With every so many answers one of several workers asks a client to connect anew: the worker that is awake first takes
+# all connections that are there, with all that they will ever ask, and one that was started again gets none. But a new
+# one is mostly taken by who has less to do. A prime number, so that it is another client each time.
+ANEW = 499
 
 
 class Turns:
@@ -66,30 +68,6 @@ class Turns:
     def _end(self) -> None:
         self._started = 0.0
         self._after()
-
-
-class Spread:
-    """Who is to connect anew, so that connections come to lie evenly on workers.
-
-    The worker that is awake first takes all connections that are there, and with them what they will ever ask; one that
-    was started again gets none. But a new connection is mostly taken by a worker that has less to do.
-    """
-
-    def __init__(self) -> None:
-        """Begin to count."""
-        self._first: Any = None
-        self._answered = 0
-
-    def is_to_leave(self, client: Any) -> bool:
-        """Count an answer, and say whether its client is to go: one in `ANEW`, and nobody who has come just now."""
-        self._answered += 1
-        if self._answered > ANEW and client == self._first:
-            self._answered = 0
-            return True
-        # The one before may have gone by itself.
-        if self._answered == 1 or self._answered > 2 * ANEW:
-            self._first, self._answered = client, 1
-        return False
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int, seconds: float) -> bytes:
@@ -141,14 +119,17 @@ async def send_answer(send: Send, status: int, body: bytes, kind: bytes = JSON, 
 class Front:
     """An ASGI application that answers the endpoints of the model, and hands everything else on."""
 
-    def __init__(self, app: App, serving: Callable[[], Serving], requests: Requests) -> None:
+    def __init__(
+        self, app: App, serving: Callable[[], Serving], requests: Requests, *, is_one_of_several: bool
+    ) -> None:
         """Take what everything else goes to, the model once it is loaded, and what counts requests."""
+        self._is_one_of_several = is_one_of_several
         self._app = app
         self._serving = serving
         self._requests = requests
         self._turns = Turns(self._flush)
         self._aside = Aside()
-        self._spread = Spread()
+        self._answered = 0
         key = os.environ.get("ASSAY_API_KEY", "")
         self._key = key.encode()
 
@@ -176,7 +157,8 @@ class Front:
         except Exception:
             logger.exception("%s failed", path)
             status, answer = 500, _error("an unexpected error, which the log of the service tells about")
-        if serving.is_ending or (serving.workers > 1 and self._spread.is_to_leave(scope.get("client"))):
+        self._answered += 1
+        if serving.is_ending or (self._is_one_of_several and self._answered % ANEW == 0):
             more = [*more, (b"connection", b"close")]
         await send_answer(send, status, answer, kind, more=more)
         self._requests.add(path, status, time.perf_counter() - started)

@@ -37,6 +37,8 @@ SECONDS = 0.25
 # So many rows at once are a table.
 MANY = 200
 
+# Loaded by the thread, or when the service is ready, which they would keep it from for long.
+MONITOR = "assay.serve.monitor"
 TABLES = "assay.serve.logged"
 
 KINDS = {True: "numerical", False: "categorical"}
@@ -210,12 +212,8 @@ class PredictionLog:
 
 def _files(name: str) -> Any:
     """Return the context in which what is called `name` is written to files."""
-    # Imported by the thread: with it BentoML loads OpenTelemetry's logs, and a service is to be ready soon.
-    from assay.serve.monitor import Files
-
-    files: Any = Files
     options = dict(BentoMLContainer.config.monitoring.options.get() or {})
-    return bentoml.monitor(name, monitor_class=files, monitor_options=options)
+    return bentoml.monitor(name, monitor_class=import_module(MONITOR).Files, monitor_options=options)
 
 
 def _apart(name: str, features: Collection[str]) -> str:

@@ -72,7 +72,8 @@ class Fronted(bentoml.Service):  # type: ignore[misc]
             "service_version": str(server_context.bento_version),
             "runner_name": str(server_context.service_name),
         }
-        return Front(app, lambda: Model.current, Requests(counting, labels))
+        workers = BentoMLContainer.config.services[self.name].workers.get()
+        return Front(app, lambda: Model.current, Requests(counting, labels), is_one_of_several=workers != 1)
 
 
 class Model:

@@ -24,7 +24,7 @@ from assay.params import Params
 from assay.serve import shapes
 from assay.serve.answering import Told
 from assay.serve.explaining import contributions
-from assay.serve.log import TABLES, PredictionLog
+from assay.serve.log import MONITOR, TABLES, PredictionLog
 from assay.serve.metrics import Metrics
 from assay.serve.package import Package, load_package
 from assay.serve.refusal import Refused
@@ -43,7 +43,7 @@ HTML = b"text/html; charset=utf-8"
 # So many problems of a request are told.
 TOLD = 100
 WARM_UP = 20
-# So long after a start, in seconds, a service is ready.
+# So many seconds after the model is loaded.
 SOON = 1.0
 
 
@@ -71,7 +71,6 @@ class Serving:
         self.package = package
         self.contract = package.contract
         self.metrics = metrics
-        self.workers = params.serve.workers
         self.wait = params.serve.wait_ms / 1000
         self.max_body = int(params.serve.max_body_mb * 1e6)
         self.max_rows = params.serve.max_rows
@@ -79,11 +78,6 @@ class Serving:
         self.router = Router(package, root, params.export.tolerance, metrics)
         self.router.refresh()
         self.router.watch()
-        # What reads and writes tables is loaded when the service is ready, and before many ask: beside them it would
-        # take seconds.
-        self._tables = threading.Timer(SOON, _load_tables)
-        self._tables.daemon = True
-        self._tables.start()
         self._log: PredictionLog | None = None
         if params.serve.log:
             self._log = PredictionLog(
@@ -92,11 +86,16 @@ class Serving:
         self._together: Together[Contender, Values] = Together(lambda by, asked: at_once(self._answer(by, asked)))
         self._outcomes = TypeAdapter(shapes.outcomes_model(package.contract))
         self.row_ms = self._time_a_row()
+        # The rest is loaded when the service is ready, and before many ask: beside them it would take seconds.
+        self._rest = threading.Timer(SOON, _load_rest)
+        self._rest.daemon = True
+        self._rest.start()
 
     def close(self) -> None:
         """Write what is waiting to be written."""
         self.router.close()
-        self._tables.cancel()
+        self._rest.cancel()
+        self._rest.join()
         if self._log:
             self._log.close()
 
@@ -308,7 +307,9 @@ def _kind(call: Call) -> bytes:
     return kind
 
 
-def _load_tables() -> None:
+def _load_rest() -> None:
+    """Load what reads tables, and what writes the log."""
+    import_module(MONITOR)
     with suppress(ImportError):
         import_module(TABLES)
 
