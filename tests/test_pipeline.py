@@ -10,8 +10,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from assay.cli import STAGES
+from assay.errors import InputError
 from assay.params import Params
-from assay.pipeline import Imports, undeclared
+from assay.pipeline import Imports, locked_stages, undeclared
 
 ROOT = Path(__file__).parents[1]
 SECTIONS = {name: field.alias or name for name, field in Params.model_fields.items()}
@@ -144,3 +145,8 @@ def _advice(where: str, missing: dict[str, list[str]]) -> str:
         f"{stage}: {where}: add\n" + "\n".join(f"      - {name}" for name in names) for stage, names in missing.items()
     ]
     return "dvc.yaml: " + "\n".join(lines)
+
+
+def test_a_lock_that_a_merge_left_in_conflict_is_told_of_in_one_line() -> None:
+    with pytest.raises(InputError, match=r"^dvc\.lock: not valid YAML: .* in line 2, column 1"):
+        locked_stages("schema: '2.0'\n<<<<<<< HEAD\nstages: {}\n=======\nstages:\n>>>>>>> main\n")
