@@ -13,7 +13,6 @@ import pyarrow as pa
 from ruamel.yaml.comments import CommentedMap
 
 from assay.artifacts import ANALYSIS, METRICS, PIPELINE, read_split
-from assay.config import read_yaml
 from assay.contract.spec import CONTRACT, Contract, Task, load_contract
 from assay.data.check import check
 from assay.data.columns import columns, target
@@ -39,6 +38,7 @@ from assay.init.write import (
 )
 from assay.params import PARAMS
 from assay.progress import say
+from assay.yaml12 import parse_yaml
 
 README = Path("README.md")
 EXPECTATIONS = Path("src/model/expectations.py")
@@ -222,7 +222,7 @@ def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
     tune()
     reproduce()
     params = PARAMS.read_text(encoding="utf-8")
-    gates = read_yaml(PARAMS)["gates"]
+    gates = parse_yaml(params)["gates"]
     settings, findings = limits(read_json(METRICS), read_json(ANALYSIS), gates, plan.contract["task"])
     write_text(PARAMS, params_text(params, settings))
     if EXPECTATIONS.exists():
