@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -36,6 +35,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from assay.contract.spec import load_contract
 from assay.data.columns import take
+from assay.load.bento import free_port
 from assay.params import ModelChoice
 from assay.training.fitting import build, fit, scores
 from model.features import encode
@@ -192,9 +192,7 @@ def prepare(root: Path, python: Path, served: Path) -> tuple[list[Peer], list[di
         ),
     ]
     for peer in made:
-        with socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            peer.port = sock.getsockname()[1]
+        peer.port = free_port()
         peer.command = [part.format(port=peer.port) for part in peer.command]
         path = f"{Path(peer.command[0]).parent}{os.pathsep}{os.environ['PATH']}"
         home = {"PATH": path, "BENTOML_HOST": "127.0.0.1", "BENTOML_HOME": str(root / "bentoml")}

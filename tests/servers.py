@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 import httpx
 import psutil
 
+from assay.load.bento import free_port
 from scenario.project import Project
 
 SECONDS = 60
@@ -59,12 +59,6 @@ def _command(process: psutil.Process) -> str:
     except psutil.Error:
         # It has ended in the meantime.
         return ""
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def until(happens: Any, what: str) -> None:

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ import psutil
 import pytest
 
 from assay.gates.service import judge
-from assay.load.bento import HOST, _uninterrupted, build, served
+from assay.load.bento import HOST, _uninterrupted, build, free_port, served
 from assay.load.run import load, model
 from assay.outcomes import Outcome
 from assay.serve.package import load_package
@@ -86,9 +85,7 @@ def test_one_that_does_not_start_says_why(bento: Path, tmp_path: Path):
 def test_locust_runs_the_script_by_itself_and_on_several_machines(first_run, bento: Path, tmp_path: Path):
     script = first_run[0].root / "loadtests/locustfile.py"
     locust = [sys.executable, "-m", "locust", "-f", str(script), "--headless"]
-    with socket.socket() as free:
-        free.bind((HOST, 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with served(bento) as service:
         master = subprocess.Popen(
             [

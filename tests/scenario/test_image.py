@@ -28,9 +28,10 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from assay.deploy import NGINX
+from assay.load.bento import free_port
 from assay.serve.image import BASE
 from scenario.project import Done, Project, make_environment
-from servers import free_port, until
+from servers import until
 
 KEY = "open sesame"
 AUTHORISED = {"authorization": f"Bearer {KEY}"}

@@ -14,10 +14,11 @@ import pytest
 
 from assay.errors import InputError
 from assay.github.comment import MARKER
+from assay.load.bento import free_port
 from assay.serve.smoke import smoke
 from npm import NotHereError
 from scenario.project import Project, stages_run
-from servers import Server, free_port, serving
+from servers import Server, serving
 from workflows.github import BOT, REPOSITORY, archive, running
 from workflows.harness import Environment, Ran, Trigger
 from workflows.language import Language, language

@@ -1,6 +1,7 @@
 """Bentos: built into a store of their own, and served on loopback for as long as a block lasts."""
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -21,6 +22,9 @@ from assay.errors import InputError
 HOST = "127.0.0.1"
 READY_SECONDS = 120.0
 STOP_SECONDS = 15.0
+# Below those that Linux, macOS and Windows give to outgoing connections: a load test makes thousands, and one of them
+# may otherwise have the port before the service does.
+PORTS = range(10_000, 30_000)
 # Settings of whoever runs this, that the service would take for its own.
 OTHERS = ("PYTHONPATH", "ASSAY_API_KEY", "BENTOML_CONFIG", "BENTOML_CONFIG_OPTIONS", "BENTOML_PORT", "BENTOML_HOST")
 
@@ -35,6 +39,15 @@ class Served:
     port: int
     pid: int
     start_seconds: float
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on. Raises InputError if there is none."""
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket() as found, suppress(OSError):
+            found.bind((HOST, port))
+            return port
+    raise InputError(f"no port from {PORTS[0]} to {PORTS[-1]} is free on {HOST}: end what listens on them")
 
 
 def build(project: Path, store: Path) -> Path:
@@ -64,9 +77,7 @@ def served(bento: Path) -> Iterator[Served]:
 
     Raises InputError, with what it said last, if it does not get ready.
     """
-    with socket.socket() as free:
-        free.bind((HOST, 0))
-        port = free.getsockname()[1]
+    port = free_port()
     store = bento.parents[2]
     log = store / "log.txt"
     began = time.monotonic()
