@@ -1,7 +1,6 @@
 """Specification of the ports that are given to services."""
 
 import socket
-from pathlib import Path
 
 import pytest
 
@@ -19,10 +18,3 @@ def test_one_port_of_those_that_nobody_listens_on_is_given(monkeypatch: pytest.M
         with pytest.raises(InputError, match=f"no port from {taken} to {taken} is free"):
             free_port()
     assert free_port() == taken
-
-
-def test_no_outgoing_connection_has_one_of_them():
-    lowest = Path("/proc/sys/net/ipv4/ip_local_port_range")
-    if not lowest.is_file():
-        pytest.skip("only Linux says which ports outgoing connections have")
-    assert int(lowest.read_text().split()[0]) > max(PORTS)
