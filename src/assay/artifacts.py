@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.files import read_json
-from assay.params import ModelChoice
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from assay.params import ModelChoice
 
 SPLIT = Path("build/split")
 CHOICE = Path("build/choice.json")
@@ -34,6 +35,8 @@ def read_split(side: str) -> "pa.Table":
     return pq.read_table(SPLIT / f"{side}.parquet")
 
 
-def read_choice() -> ModelChoice:
+def read_choice() -> "ModelChoice":
     """Read the model family and parameters that were chosen."""
+    from assay.params import ModelChoice
+
     return ModelChoice(**read_json(CHOICE))

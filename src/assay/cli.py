@@ -357,7 +357,7 @@ def freeze() -> None:
     """Write the model that the last search found into params.yaml, and switch the search off."""
     from assay.artifacts import CHOICE, read_choice
     from assay.freeze import adopt
-    from assay.params import PARAMS
+    from assay.settings import PARAMS
 
     if not CHOICE.exists():
         raise InputError(f"{CHOICE}: nothing was chosen yet; run `assay tune` first")

@@ -9,7 +9,8 @@ from ruamel.yaml.comments import CommentedMap
 
 from assay.artifacts import EVIDENCE, TRIALS
 from assay.files import write_text
-from assay.params import PARAMS, ModelChoice
+from assay.params import ModelChoice
+from assay.settings import PARAMS
 
 
 def adopt(choice: ModelChoice, params: str) -> None:

@@ -6,8 +6,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from assay.config import Frozen, read_config
-
-PARAMS = Path("params.yaml")
+from assay.settings import PARAMS, Export, Serve
 
 
 class Validate(Frozen):
@@ -72,13 +71,6 @@ class Analyse(Frozen):
     slice_false_discovery_rate: float = Field(gt=0, lt=1)
     noise: float = Field(gt=0, le=1)
     max_rows: int = Field(ge=50)
-
-
-class Export(Frozen):
-    """How far the exported model may be from the scikit-learn pipeline."""
-
-    tolerance: float = Field(gt=0)
-    parity_rows: int = Field(ge=10)
 
 
 class Gate(Frozen):
@@ -212,16 +204,6 @@ class Gates(Frozen):
     expectations: ExamplesGate = ExamplesGate()
     parity: ExamplesGate = ExamplesGate()
     service: ServiceGate = ServiceGate()
-
-
-class Serve(Frozen):
-    """The service: how much a request may hold, how long one may wait for others, and whether it logs predictions."""
-
-    workers: int = Field(ge=1)
-    max_rows: int = Field(ge=1, le=1_000_000)
-    max_body_mb: float = Field(gt=0)
-    wait_ms: float = Field(gt=0)
-    log: bool
 
 
 class Remote(Frozen):

@@ -16,9 +16,10 @@ from assay.gates.untouched import outcomes, untouched
 from assay.history import base_commit, head
 from assay.identity import LOCK, identity
 from assay.load.data import LOADTEST, LOCUSTFILE, PACKED, is_same_service, read_loadtest, unfit
-from assay.params import PARAMS, load_params
+from assay.params import load_params
 from assay.progress import say
 from assay.repro import reproduce
+from assay.settings import PARAMS
 
 TEMPLATE = Path("src/model/report.md.j2")
 KEY = Path(".assay/verdict_of.txt")

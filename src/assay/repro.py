@@ -17,8 +17,9 @@ from assay.contract.spec import Contract, load_contract
 from assay.errors import InputError
 from assay.files import write_text
 from assay.freeze import adopt, with_search
-from assay.params import PARAMS, ModelChoice, load_params
+from assay.params import ModelChoice, load_params
 from assay.progress import say
+from assay.settings import PARAMS
 
 
 def stale_stages() -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 
 from assay.errors import InputError
 from assay.load import bento
-from assay.load.bento import HOST, PORTS, free_port
+from assay.load.bento import HOST, free_port
 
 
 def test_one_port_of_those_that_nobody_listens_on_is_given(monkeypatch: pytest.MonkeyPatch):

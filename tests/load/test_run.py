@@ -12,11 +12,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from assay.contract.spec import CONTRACT, load_contract
 from assay.gates.service import judge
 from assay.load.bento import HOST, _uninterrupted, build, free_port, served
 from assay.load.run import load, model
 from assay.outcomes import Outcome
 from assay.serve.package import load_package
+from assay.serve.rows import Rows
 from judged import params
 from load.faults import FAULTS, around
 from loads import loadtest
@@ -71,7 +73,8 @@ def test_a_larger_model_is_seen_in_its_bento(bento: Path, tmp_path: Path):
     FAULTS["larger model"].plant(larger / "src")
     assert model(larger).stat().st_size > 10 * model(bento).stat().st_size
     # It is one that would be served all the same.
-    load_package(larger / "src/models", larger / "src", tolerance=1e-5)
+    reader = Rows(load_contract(larger / "src" / CONTRACT), 1000)
+    load_package(larger / "src/models", larger / "src", reader, tolerance=1e-5)
 
 
 def test_one_that_does_not_start_says_why(bento: Path, tmp_path: Path):

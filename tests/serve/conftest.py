@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from assay.params import PARAMS, load_params
+from assay.contract.spec import CONTRACT, load_contract
 from assay.serve.serving import Serving, load_serving
+from assay.settings import PARAMS, load_settings
 from served import served_project
 
 
@@ -20,6 +21,11 @@ def client() -> Any:
     return SimpleNamespace(
         registry=registry, Counter=partial(Counter, registry=registry), Histogram=partial(Histogram, registry=registry)
     )
+
+
+def load_project(root: Path) -> Serving:
+    """Load what a project serves."""
+    return load_serving(root, load_contract(root / CONTRACT), load_settings(root / PARAMS), client())
 
 
 def counted(serving: Serving, name: str, **labels: str) -> float:
@@ -52,7 +58,7 @@ def servings(projects: Callable[..., Path]) -> Callable[..., Serving]:
     def make(*kind: str) -> Serving:
         root = projects(*kind)
         if root not in made:
-            made[root] = load_serving(root, root / "models", load_params(root / PARAMS), client())
+            made[root] = load_project(root)
         return made[root]
 
     return make

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from assay.contract.spec import CONTRACT, load_contract
 from assay.errors import InputError
 from assay.files import write_json
-from assay.serve.package import load_package
+from assay.serve.package import Package, load_package
+from assay.serve.rows import Rows
 
 TOLERANCE = 1e-5
 Projects = Callable[..., Path]
@@ -28,15 +30,19 @@ def about(project: Path, **changes: Any) -> None:
     write_json(path, json.loads(path.read_text()) | changes)
 
 
+def load(project: Path, max_rows: int = 1000) -> Package:
+    return load_package(project / "models", project, Rows(load_contract(project / CONTRACT), max_rows), TOLERANCE)
+
+
 def refusal(project: Path) -> str:
     with pytest.raises(InputError) as raised:
-        load_package(project / "models", project, TOLERANCE)
+        load(project)
     assert "\n" not in str(raised.value)
     return str(raised.value)
 
 
 def test_a_whole_package_is_loaded_with_a_version_of_its_own(projects: Projects) -> None:
-    versions = {load_package(root / "models", root, TOLERANCE).version for root in (projects(), projects(seed=1))}
+    versions = {load(root).version for root in (projects(), projects(seed=1))}
     assert len(versions) == 2
 
 
@@ -87,4 +93,4 @@ def test_a_model_that_answers_otherwise_than_it_did_is_refused(project: Path) ->
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_every_task_is_served_in_both_forms(projects: Projects, task: str, form: str) -> None:
     root = projects(task, "linear", form)
-    assert load_package(root / "models", root, TOLERANCE).about["served"] == form
+    assert load(root).about["served"] == form

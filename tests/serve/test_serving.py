@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from assay.contract.request import as_json
 from assay.contract.strategies import breaches, feature_rows
 from assay.data.columns import from_rows, length
-from assay.params import PARAMS, load_params
 from assay.serve.metrics import Metrics
 from assay.serve.refusal import Refused
-from assay.serve.serving import MOST_EXPLAINED, TOLD, Call, Serving, load_serving
+from assay.serve.serving import MOST_EXPLAINED, TOLD, Call, Serving
+from assay.settings import load_settings
 from assay.training.fitting import decide, scores
 from assay.training.store import load_pipeline
 from patients import contract
-from serve.conftest import client, counted
+from serve.conftest import client, counted, load_project
 
 TASKS = ("binary", "multiclass", "regression")
 WARD = contract()
@@ -111,7 +111,7 @@ def test_a_row_without_an_answer_is_refused_also_where_a_challenger_has_a_share(
     shutil.copytree(projects("binary"), root)
     shutil.copytree(root / "models", root / "models-b")
     (root / "traffic.yaml").write_text("challengers:\n  - {name: b, models: models-b, share: 0.5}\n")
-    serving = load_serving(root, root / "models", load_params(root / PARAMS), client())
+    serving = load_project(root)
 
     def nothing(data: Any) -> np.ndarray:
         return np.full((length(data), 2), np.nan)
@@ -125,7 +125,7 @@ def test_a_row_without_an_answer_is_refused_also_where_a_challenger_has_a_share(
 
 def test_requests_of_several_threads_are_each_answered_and_counted_once(projects: Callable[..., Any]) -> None:
     root = projects()
-    serving = load_serving(root, root / "models", load_params(root / PARAMS), client())
+    serving = load_project(root)
     rows = serving.package.examples[:10] * 30
     before, switch = counted_predictions(serving), sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
@@ -214,7 +214,7 @@ def test_more_rows_than_are_taken_are_too_large(servings: Servings) -> None:
 def test_values_so_extreme_that_the_model_has_no_answer_are_refused(servings: Servings) -> None:
     package = servings().package
     blind = replace(package, score=lambda rows: package.score(rows) * np.array([[1.0], [np.nan]])[: length(rows)])
-    refused = refusal(Serving(blind, Path(), load_params(), Metrics(client())), package.examples[:2])
+    refused = refusal(Serving(blind, Path(), servings().rows, load_settings(), Metrics(client())), package.examples[:2])
     assert (refused.status, refused.error) == (422, "row 1: values so extreme that the model has no answer")
 
 

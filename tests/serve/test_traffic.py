@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assay.contract.spec import CONTRACT, load_contract
 from assay.data.columns import Columns, length, take
 from assay.serve.metrics import Metrics
 from assay.serve.package import Package, load_package
+from assay.serve.rows import Rows
 from assay.serve.steps import at_once
 from assay.serve.traffic import MOST_FAILURES, MUCH_SLOWER, WARM_UP, Router
 from serve.conftest import client
@@ -33,7 +35,8 @@ def project(projects: Projects, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def router(project: Path) -> Router:
-    return Router(load_package(project / "models", project, 1e-5), project, 1e-5, Metrics(client()))
+    reader = Rows(load_contract(project / CONTRACT), 1000)
+    return Router(load_package(project / "models", project, reader, 1e-5), project, reader, 1e-5, Metrics(client()))
 
 
 def say(project: Path, text: str) -> None:

@@ -31,6 +31,11 @@ def request_model(contract: Contract, max_rows: int, name: str = "Request") -> t
     Takes nothing for something else: no text for a number, no key that is not a feature. A whole number may be
     written 3 or 3.0, as in JSON Schema. The model reads JSON text and plain Python values alike.
     """
+    return request_models(contract, {name: max_rows})[0]
+
+
+def request_models(contract: Contract, max_rows: Mapping[str, int]) -> list[type[BaseModel]]:
+    """Return models as `request_model` does, with names and numbers of rows as given, that have the row in common."""
     # A column may have any name, and a field may not: so fields are numbered, and the name is the alias.
     fields: dict[str, Any] = {
         _field(number): (_annotation(column, contract.missing_markers), _described(name, column))
@@ -38,8 +43,11 @@ def request_model(contract: Contract, max_rows: int, name: str = "Request") -> t
     }
     row = create_model("Row", __config__=_STRICT, **fields)
     # Not beyond the first row that is wrong: to tell of ten thousand would take seconds.
-    rows = Annotated[list[row], Field(min_length=1, max_length=max_rows), FailFast()]  # type: ignore[valid-type]
-    return create_model(name, __config__=_STRICT, rows=(rows, ...))
+    rows = Annotated[list[row], FailFast()]  # type: ignore[valid-type]
+    return [
+        create_model(name, __config__=_STRICT, rows=(Annotated[rows, Field(min_length=1, max_length=most)], ...))
+        for name, most in max_rows.items()
+    ]
 
 
 def field_names(contract: Contract) -> dict[str, str]:

@@ -7,7 +7,8 @@ import numpy as np
 
 from assay.contract.spec import Boolean, Category, Contract, Integer, Text, Time
 from assay.data.columns import Columns
-from assay.evaluation.metrics import Rows, significant
+from assay.evaluation.metrics import Rows
+from assay.rounding import significant
 
 SMALLEST_GROUP = 30
 

@@ -7,7 +7,8 @@ import numpy as np
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from assay.contract.spec import Contract
-from assay.evaluation.metrics import Rows, calibration_bins, confidence_and_truth, significant
+from assay.evaluation.metrics import Rows, calibration_bins, confidence_and_truth
+from assay.rounding import significant
 
 POINTS = 200
 SHOWN_ROWS = 5000

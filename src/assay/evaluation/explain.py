@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 
 from assay.contract.spec import Contract
 from assay.data.columns import Columns, length
-from assay.evaluation.metrics import significant
+from assay.rounding import significant
 from assay.training.fitting import inputs, uncalibrated
 from model.features import sources
 

@@ -307,8 +307,3 @@ def calibration_bins(confidence: np.ndarray) -> np.ndarray:
     """Return the bin of each row: ten bins of about equally many rows, by probability; equal ones in one bin."""
     rank = np.searchsorted(np.sort(confidence), confidence, side="left")
     return np.asarray(rank * CALIBRATION_BINS // len(confidence))
-
-
-def significant(value: float, digits: int = 6) -> float:
-    """Round to so many significant digits: what lies below six differs from machine to machine."""
-    return float(f"{value:.{digits}g}")

@@ -11,7 +11,7 @@ from scipy.stats import false_discovery_control, ttest_ind
 
 from assay.contract.spec import Boolean, Contract
 from assay.data.columns import Columns
-from assay.evaluation.metrics import significant
+from assay.rounding import significant
 
 PARTS = 3
 FOUND = 10

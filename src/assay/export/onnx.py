@@ -20,9 +20,9 @@ from sklearn.preprocessing import OneHotEncoder
 
 from assay.contract.spec import Boolean, Category, Contract, Integer, Number, Text, Time
 from assay.data.columns import Columns, length, take
-from assay.evaluation.metrics import significant
 from assay.export.scorer import NUMBERS, Score
-from assay.params import Export
+from assay.rounding import significant
+from assay.settings import Export
 from assay.training.fitting import decide, uncalibrated
 from model.estimators import LogBoosting
 from model.features import encode, time_input

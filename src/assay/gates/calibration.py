@@ -3,10 +3,11 @@
 import numpy as np
 from scipy.stats import spearmanr
 
-from assay.evaluation.metrics import CLASSES, Metric, Rows, Weights, compare, estimate, significant
+from assay.evaluation.metrics import CLASSES, Metric, Rows, Weights, compare, estimate
 from assay.gates.comparing import against, beyond, how, rounded, uncompared
 from assay.gates.evidence import Answers, Evidence
 from assay.outcomes import Outcome, combined
+from assay.rounding import significant
 
 NOMINAL = 0.9
 BRIER, ERROR, LOSS = (

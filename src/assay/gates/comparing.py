@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from assay.evaluation.metrics import Estimate, Metric, compare, significant
+from assay.evaluation.metrics import Estimate, Metric, compare
 from assay.gates.evidence import Evidence
 from assay.outcomes import Outcome, Verdict
+from assay.rounding import significant
 
 
 def how(evidence: Evidence) -> dict[str, Any]:

@@ -9,9 +9,9 @@ import pyarrow as pa
 from assay.config import flat
 from assay.contract.spec import Contract
 from assay.data.versions import Changes, Shift, Version, changes, class_shares, new_rows, shifts
-from assay.evaluation.metrics import significant
 from assay.outcomes import Outcome, Verdict, combined
 from assay.params import ContractGate
+from assay.rounding import significant
 
 NAMED = 3
 LISTED = 50

@@ -18,10 +18,10 @@ from assay.contract.strategies import cells, feature_cells, together
 from assay.counterexample import Failure, counterexample, decisive
 from assay.data.columns import Columns, from_rows
 from assay.errors import InputError
-from assay.evaluation.metrics import significant
 from assay.expectations import Answer, Change, Effect, Expectation, Row, Where, few, listed, shown
 from assay.gates.evidence import Evidence
 from assay.outcomes import Outcome, Verdict
+from assay.rounding import significant
 
 PLACE = "src/model/expectations.py"
 # A feature is tried at so many values from one end of its range to the other; where a side is open, at powers of ten.

@@ -16,12 +16,12 @@ from assay.contract.spec import CONTRACT, Contract, Feature, Integer, Number, Ti
 from assay.contract.strategies import Row, feature_cells, together
 from assay.counterexample import Failure, counterexample, decisive, draw
 from assay.data.columns import Columns, columns, from_rows
-from assay.evaluation.metrics import significant
 from assay.expectations import listed
 from assay.export.scorer import Score, scorer
 from assay.files import read_json, sha256
 from assay.gates.evidence import Evidence
 from assay.outcomes import Outcome, combined
+from assay.rounding import significant
 from assay.training.fitting import scores
 from assay.training.store import load_pipeline
 

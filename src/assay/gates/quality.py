@@ -1,9 +1,10 @@
 """Quality: no worse than the champion on the same rows, above the floor, and above a model that looks at nothing."""
 
-from assay.evaluation.metrics import Estimate, Metric, estimate, metrics_for, significant
+from assay.evaluation.metrics import Estimate, Metric, estimate, metrics_for
 from assay.gates.comparing import against, beyond, difference, how, rounded, uncompared
 from assay.gates.evidence import Evidence
 from assay.outcomes import Outcome, Verdict, combined
+from assay.rounding import significant
 
 # Machines differ in the last digits, and so may two rows be ranked the other way round.
 SAME = 1e-3

@@ -3,9 +3,10 @@
 import numpy as np
 
 from assay.data.columns import columns
-from assay.evaluation.metrics import Rows, measure, metrics_for, significant
+from assay.evaluation.metrics import Rows, measure, metrics_for
 from assay.gates.evidence import Evidence
 from assay.outcomes import Outcome
+from assay.rounding import significant
 from assay.training.fitting import decide, scores
 
 # Machines differ in the last digits.

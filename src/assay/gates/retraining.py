@@ -18,7 +18,8 @@ from assay.champion import run_python
 from assay.contract.spec import CONTRACT
 from assay.errors import InputError
 from assay.files import read_json, write_json
-from assay.params import PARAMS, load_params
+from assay.params import load_params
+from assay.settings import PARAMS
 from assay.stages import train
 from assay.training.store import load_pipeline
 

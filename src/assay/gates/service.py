@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest, norm, theilslopes
 
-from assay.evaluation.metrics import significant
 from assay.load.data import LoadTest, Round, Side
 from assay.outcomes import Outcome, Verdict, combined
 from assay.params import ServiceGate
+from assay.rounding import significant
 
 MB = 1e6
 # Wilcoxon's interval says nothing at 95 % with fewer.

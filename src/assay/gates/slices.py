@@ -6,11 +6,12 @@ import numpy as np
 from scipy.stats import false_discovery_control, ttest_1samp
 
 from assay.data.columns import columns
-from assay.evaluation.metrics import row_losses, significant
+from assay.evaluation.metrics import row_losses
 from assay.evaluation.slices import declared, discover, holds, part_columns, readable
 from assay.gates.comparing import uncompared
 from assay.gates.evidence import Answers, Evidence
 from assay.outcomes import Outcome
+from assay.rounding import significant
 
 FEWEST_UNITS = 5
 SHOWN = 50

@@ -38,10 +38,11 @@ from assay.history import base_commit, dirty_files, file_at, head
 from assay.identity import LOCK, identity
 from assay.load.data import LOADTEST, is_same_service, read_loadtest, unfit
 from assay.outcomes import Outcome, overall
-from assay.params import PARAMS, Params, load_params
+from assay.params import Params, load_params
 from assay.pipeline import locked_stages
 from assay.progress import say
 from assay.repro import stale_stages
+from assay.settings import PARAMS
 
 # The part of the code that is about the problem.
 PROBLEM = Path("src/model")

@@ -36,8 +36,8 @@ from assay.init.write import (
     readme_text,
     review_text,
 )
-from assay.params import PARAMS
 from assay.progress import say
+from assay.settings import PARAMS
 from assay.yaml12 import parse_yaml
 
 README = Path("README.md")

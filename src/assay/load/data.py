@@ -14,8 +14,9 @@ from assay.config import Frozen
 from assay.contract.spec import CONTRACT
 from assay.errors import InputError
 from assay.files import read_json
-from assay.params import PARAMS, ServiceGate
+from assay.params import ServiceGate
 from assay.pipeline import Imports
+from assay.settings import PARAMS
 
 LOADTEST = Path("reports/loadtest.json")
 SERVICE = Path("service.py")

@@ -15,7 +15,8 @@ from assay.contract.spec import CONTRACT, load_contract
 from assay.contract.strategies import feature_rows
 from assay.counterexample import draw
 from assay.files import read_json
-from assay.params import PARAMS, load_params
+from assay.params import load_params
+from assay.settings import PARAMS
 
 # Rows in a request, and how many requests of that size come for one of the largest.
 SIZES = {1: 189, 10: 10, 100: 1}

@@ -16,7 +16,8 @@ from assay.evaluation.metrics import metrics_for
 from assay.files import read_json
 from assay.gates.overrides import NEVER, OVERRIDES
 from assay.history import changed_lines, dirty_files, file_at, subjects
-from assay.params import PARAMS, load_params
+from assay.params import load_params
+from assay.settings import PARAMS
 from assay.times import stage_times
 
 REQUIREMENTS = Path("requirements/train.txt")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from assay.data.columns import Columns, length, take
-from assay.evaluation.metrics import significant
+from assay.rounding import significant
 from assay.serve.package import Package
 
 

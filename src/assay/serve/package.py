@@ -1,15 +1,15 @@
 """The package that is served: models/ as the pipeline left it, whose parts have to belong together."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from assay.contract.spec import CONTRACT, Contract, load_contract
+from assay.contract.spec import CONTRACT, Contract
 from assay.data.columns import Columns, length, take
 from assay.errors import InputError
 from assay.export.scorer import Score, Scorer, scorer
@@ -49,15 +49,15 @@ class Package:
         return None if value is None else float(value)
 
 
-def load_package(models: Path, root: Path, tolerance: float) -> Package:
-    """Load the model in a folder, for the project in another.
+def load_package(models: Path, root: Path, reader: Rows, tolerance: float) -> Package:
+    """Load the model in a folder, for the project in another, whose rows `reader` reads.
 
     Raises InputError where its files, the contract or the libraries here are not those it was made with, or where it
     does not answer the examples that came with it as the scikit-learn pipeline did, within `tolerance` (of the spread
     of the answers, for numbers).
     """
     about = read_json(models / "model.json")
-    contract = load_contract(root / CONTRACT)
+    contract = reader.contract
     if about["contract_sha256"] != sha256(root / CONTRACT):
         raise InputError(f"{CONTRACT}: is not the contract that {models} was made for; run `dvc repro`")
     for name, digest in about["files_sha256"].items():
@@ -76,9 +76,9 @@ def load_package(models: Path, root: Path, tolerance: float) -> Package:
         contract=contract,
         score=_score(form, models, contract),
         examples=examples["rows"],
-        background=_columns(examples["background"], contract),
+        background=_columns(examples["background"], reader),
     )
-    _check_answers(package, np.array(examples["scores"]), tolerance)
+    _check_answers(package, _columns(package.examples, reader), np.array(examples["scores"]), tolerance)
     return package
 
 
@@ -104,9 +104,8 @@ def _check_libraries(form: str, made_with: Mapping[str, str]) -> None:
             )
 
 
-def _check_answers(package: Package, wanted: np.ndarray, tolerance: float) -> None:
+def _check_answers(package: Package, data: Columns, wanted: np.ndarray, tolerance: float) -> None:
     """Compare the answers to the examples, together and one by one, with those of the pipeline."""
-    data = _columns(package.examples, package.contract)
     together = package.score(data)
     alone = np.concatenate([package.score(take(data, np.array([row]))) for row in range(length(data))])
     scale = (float(wanted.std()) or 1.0) if package.contract.task == "regression" else 1.0
@@ -119,6 +118,6 @@ def _check_answers(package: Package, wanted: np.ndarray, tolerance: float) -> No
         )
 
 
-def _columns(rows: list[dict[str, Any]], contract: Contract) -> Columns:
-    reader = Rows(contract, len(rows))
-    return reader.columns(reader.read(json.dumps({"rows": rows}).encode()))
+def _columns(rows: list[dict[str, Any]], reader: Rows) -> Columns:
+    # One by one, for a request may hold fewer.
+    return reader.columns([reader.read(msgspec.json.encode({"rows": [row]}))[0] for row in rows])

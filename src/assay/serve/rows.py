@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -10,6 +11,9 @@ import numpy as np
 from assay.contract.request import moment, request_model
 from assay.contract.spec import Boolean, Category, Contract, Feature, Integer, Number, Text, Time
 from assay.data.columns import MANY, Asked, Columns
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 LARGEST = sys.float_info.max
 
@@ -33,7 +37,8 @@ class Rows:
 
     def __init__(self, contract: Contract, max_rows: int) -> None:
         """Prepare to read; all that can be known before the first request is looked up here."""
-        self._model = request_model(contract, max_rows)
+        self.contract = contract
+        self.max_rows = max_rows
         self._decoder = _decoder(contract, max_rows)
         kinds = list(contract.features.items())
         self._later = [
@@ -50,6 +55,11 @@ class Rows:
             if place not in self._places
         ]
 
+    @cached_property
+    def _model(self) -> "type[BaseModel]":
+        # Made for the first body that it has to judge: a service is to be ready soon.
+        return request_model(self.contract, self.max_rows)
+
     def read(self, body: bytes) -> list[Values]:
         """Return the values of the rows of a body, in the order of columns.
 
@@ -57,7 +67,7 @@ class Rows:
         """
         rows = self._read_quickly(body)
         if rows is None:
-            request: Any = self._model.__pydantic_validator__.validate_json(body)
+            request: Any = self._model.model_validate_json(body)
             # The fields of a row are those of the contract, in its order.
             rows = [tuple(row.__dict__.values()) for row in request.rows]
         return rows

@@ -17,13 +17,13 @@ from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddle
 from starlette.middleware import Middleware
 
 from assay.artifacts import MODELS
-from assay.contract.request import request_model
+from assay.contract.request import request_models
 from assay.contract.spec import CONTRACT, load_contract
 from assay.files import read_json
-from assay.params import PARAMS, load_params
 from assay.serve import shapes
 from assay.serve.image import LOCKS, image
 from assay.serve.shapes import MOST_EXPLAINED
+from assay.settings import PARAMS, load_settings
 
 if TYPE_CHECKING:
     # BentoML's supervisor reads this module too, and answers nobody: what the worker needs is imported by the worker.
@@ -34,9 +34,8 @@ ENDING_SECONDS = 1.0
 ROOT = Path(__file__).resolve().parents[3]
 
 contract = load_contract(ROOT / CONTRACT)
-params = load_params(ROOT / PARAMS)
-Rows = request_model(contract, params.serve.max_rows, "Rows")
-FewRows = request_model(contract, MOST_EXPLAINED, "FewRows")
+settings = load_settings(ROOT / PARAMS)
+Rows, FewRows = request_models(contract, {"Rows": settings.serve.max_rows, "FewRows": MOST_EXPLAINED})
 Outcomes = shapes.outcomes_model(contract)
 
 
@@ -101,7 +100,7 @@ def _end_slowly() -> None:
     name=re.sub(r"[^a-z0-9_-]+", "-", contract.name.lower()).strip("-_") or "model",
     service_class=Fronted,
     image=image(_requirements()),
-    workers=params.serve.workers,
+    workers=settings.serve.workers,
     logging={"access": {"enabled": False}},
     tracing={"excluded_urls": ".*"},
     metrics={"namespace": "bentoml_service"},
@@ -113,17 +112,15 @@ class Assay:
         """Load the model, and answer the rows that came with it."""
         from assay.serve.serving import load_serving
 
-        self.serving = load_serving(ROOT, ROOT / MODELS, params, BentoMLContainer.metrics_client.get())
+        self.serving = load_serving(ROOT, contract, settings, BentoMLContainer.metrics_client.get())
         Model.current = self.serving
         with suppress(RuntimeError):
             # There is no loop where the service is called without a server.
             _end_slowly()
         # A thread that works may keep the event loop waiting for so long; 5 ms is Python's own.
         sys.setswitchinterval(0.0005)
-        # A full garbage collection over the objects of the framework takes up to 200 ms, and what answers a request is
-        # no garbage that has to be looked for.
+        # Nor is what is here by now ever looked through: that takes up to 200 ms.
         gc.freeze()
-        gc.set_threshold(50_000, 20, 50)
 
     def __is_ready__(self) -> bool:
         """Say whether an example is answered."""

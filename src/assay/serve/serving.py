@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from assay.contract.request import explain, request_model
-from assay.contract.spec import Category
+from assay.artifacts import MODELS
+from assay.contract.request import explain, request_models
+from assay.contract.spec import Category, Contract
 from assay.data.columns import Columns, length
-from assay.evaluation.metrics import significant
-from assay.params import Params
+from assay.rounding import significant
 from assay.serve import shapes
 from assay.serve.answering import Told
 from assay.serve.explaining import contributions
@@ -34,9 +34,11 @@ from assay.serve.steps import Steps, at_once
 from assay.serve.tables import ARROW, write_table
 from assay.serve.together import Together
 from assay.serve.traffic import Contender, Router
+from assay.settings import Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pydantic import BaseModel
 
 JSON = b"application/json"
 HTML = b"text/html; charset=utf-8"
@@ -65,26 +67,24 @@ class Call:
 class Serving:
     """The loaded model and all that is around it."""
 
-    def __init__(self, package: Package, root: Path, params: Params, metrics: Metrics) -> None:
-        """Take a package that was found to be whole."""
+    def __init__(self, package: Package, root: Path, reader: Rows, settings: Settings, metrics: Metrics) -> None:
+        """Take a package that was found to be whole, and what reads the rows of its requests."""
         self.is_ending = False
         self.package = package
         self.contract = package.contract
         self.metrics = metrics
-        self.wait = params.serve.wait_ms / 1000
-        self.max_body = int(params.serve.max_body_mb * 1e6)
-        self.max_rows = params.serve.max_rows
-        self.rows = Rows(package.contract, params.serve.max_rows)
-        self.router = Router(package, root, params.export.tolerance, metrics)
+        self.wait = settings.serve.wait_ms / 1000
+        self.max_body = int(settings.serve.max_body_mb * 1e6)
+        self.rows = reader
+        self.router = Router(package, root, reader, settings.export.tolerance, metrics)
         self.router.refresh()
         self.router.watch()
         self._log: PredictionLog | None = None
-        if params.serve.log:
+        if settings.serve.log:
             self._log = PredictionLog(
                 package.contract, self.rows.values, lambda rows: metrics.add("dropped", number=rows)
             )
         self._together: Together[Contender, Values] = Together(lambda by, asked: at_once(self._answer(by, asked)))
-        self._outcomes = TypeAdapter(shapes.outcomes_model(package.contract))
         self.row_ms = self._time_a_row()
         # The rest is loaded when the service is ready, and before many ask: beside them it would take seconds.
         self._rest = threading.Timer(SOON, _load_rest)
@@ -174,10 +174,14 @@ class Serving:
         found = contributions(self.package, data)
         return JSON, msgspec.json.encode({"explanations": found, "model_version": self.package.version})
 
+    @cached_property
+    def _outcomes(self) -> "type[BaseModel]":
+        return shapes.outcomes_model(self.contract)
+
     def feedback(self, call: Call) -> tuple[bytes, bytes]:
         """Take down what turned out to be true."""
         try:
-            outcomes = self._outcomes.validate_json(call.body).model_dump()["outcomes"]
+            outcomes = self._outcomes.model_validate_json(call.body).model_dump()["outcomes"]
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in problem["loc"]) or "the body"
@@ -231,8 +235,7 @@ class Serving:
     def _document(self) -> bytes:
         from assay.serve.openapi import document
 
-        rows = request_model(self.contract, self.max_rows, "Rows")
-        few = request_model(self.contract, MOST_EXPLAINED, "FewRows")
+        rows, few = request_models(self.contract, {"Rows": self.rows.max_rows, "FewRows": MOST_EXPLAINED})
         return msgspec.json.encode(document(self.contract, self.package.version, predict=rows, explain=few))
 
     def is_ready(self) -> bool:
@@ -269,7 +272,7 @@ class Serving:
     def _read_table(self, body: bytes, kind: bytes) -> "tuple[Columns, pa.Table]":
         from assay.serve.tables import read_table
 
-        data, table, violations = read_table(body, kind, self.contract, self.max_rows)
+        data, table, violations = read_table(body, kind, self.contract, self.rows.max_rows)
         if violations:
             self.metrics.add_all("violations", [violation.column for violation in violations])
             said = [str(violation) for violation in violations]
@@ -314,9 +317,11 @@ def _load_rest() -> None:
         import_module(TABLES)
 
 
-def load_serving(root: Path, models: Path, params: Params, client: Any) -> Serving:
+def load_serving(root: Path, contract: Contract, settings: Settings, client: Any) -> Serving:
     """Load what is served; raises InputError for a package whose parts do not belong together."""
-    return Serving(load_package(models, root, params.export.tolerance), root, params, Metrics(client))
+    reader = Rows(contract, settings.serve.max_rows)
+    package = load_package(root / MODELS, root, reader, settings.export.tolerance)
+    return Serving(package, root, reader, settings, Metrics(client))
 
 
 @dataclass(frozen=True)

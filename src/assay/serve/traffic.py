@@ -23,6 +23,7 @@ from assay.errors import InputError
 from assay.serve.answering import Answers
 from assay.serve.metrics import Metrics
 from assay.serve.package import Package, load_package
+from assay.serve.rows import Rows
 from assay.serve.steps import Steps
 
 logger = logging.getLogger("bentoml.assay")
@@ -121,10 +122,11 @@ class Contender:
 class Router:
     """Chooses who answers, as traffic.yaml says at the moment; looks at it every second once `watch` was called."""
 
-    def __init__(self, champion: Package, root: Path, tolerance: float, metrics: Metrics) -> None:
+    def __init__(self, champion: Package, root: Path, reader: Rows, tolerance: float, metrics: Metrics) -> None:
         """Begin with the champion alone; `refresh` reads the file."""
         self.champion = Contender("champion", champion)
         self._root = root
+        self._reader = reader
         self._tolerance = tolerance
         self._metrics = metrics
         self._stamp: tuple[int, int] | None = None
@@ -181,7 +183,7 @@ class Router:
         models = self._root / entry.models
         if not models.is_dir():
             raise InputError(f"{TRAFFIC}: challenger {entry.name!r}: {entry.models} is not a folder")
-        return Contender(entry.name, load_package(models, self._root, self._tolerance))
+        return Contender(entry.name, load_package(models, self._root, self._reader, self._tolerance))
 
     def choose(self, key: bytes) -> Contender:
         """Return who answers a request: always the same for the same key, drawn where there is none."""

@@ -15,10 +15,11 @@ from assay.data.sample import sample
 from assay.data.split import SIDES, identity, row_keys
 from assay.errors import InputError
 from assay.evaluation.curves import HEADERS, Table, curves, learning_curve, learning_sizes
-from assay.evaluation.metrics import Rows, estimate, measure, metrics_for, row_losses, significant
+from assay.evaluation.metrics import Rows, estimate, measure, metrics_for, row_losses
 from assay.files import read_json, write_json, write_text
 from assay.params import Params, load_params
 from assay.progress import say, track
+from assay.rounding import significant
 from assay.training.fitting import build, build_dummy, decide, fit, scores, set_threshold
 from assay.training.store import load_pipeline
 

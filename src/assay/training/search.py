@@ -15,9 +15,10 @@ from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, Str
 from assay.contract.spec import Contract
 from assay.data.columns import Columns, take
 from assay.errors import InputError
-from assay.evaluation.metrics import row_losses, significant
+from assay.evaluation.metrics import row_losses
 from assay.params import ModelChoice, Tune
 from assay.progress import say, track
+from assay.rounding import significant
 from assay.training.fitting import build, build_dummy, fit, scores
 from model.estimators import FAMILIES, families
 
