@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import bentoml
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.context import server_context
-from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
 from starlette.middleware import Middleware
 
 from assay.artifacts import MODELS
@@ -50,6 +49,8 @@ class Fronted(bentoml.Service):  # type: ignore[misc]
 
     def to_asgi(self, is_main: bool = True) -> "App":
         """Return the application that the server runs."""
+        from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
+
         from assay.serve.front import Front
         from assay.serve.metrics import Requests
 
@@ -122,7 +123,7 @@ class Assay:
         # Nor is what is here by now ever looked through: that takes up to 200 ms.
         gc.freeze()
 
-    def __is_ready__(self) -> bool:
+    async def __is_ready__(self) -> bool:
         """Say whether an example is answered."""
         return self.serving.is_ready()
 
