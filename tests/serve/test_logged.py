@@ -12,32 +12,31 @@ from assay.contract.strategies import as_table, rows
 from assay.data.columns import Asked, columns
 from assay.serve.answering import Told, record
 from assay.serve.log import Request
-from assay.serve.logged import TOGETHER, features, tables
+from assay.serve.logged import TOGETHER, Tables
 from examples import contract
 
 WARD = contract()
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 SOME = st.lists(rows(WARD), min_size=1, max_size=5)
+TABLES = Tables(WARD, {name: name for name in WARD.features})
 
 
 @given(parts=st.lists(SOME, min_size=1, max_size=3))
 def test_columns_of_requests_become_the_table_that_they_come_from(parts: list[list[dict[str, Any]]]) -> None:
     came = [as_table(part, WARD).select(list(WARD.features)) for part in parts]
-    made = features([Asked(columns(table, WARD)) for table in came], WARD)
-    assert pa.table(made) == pa.concat_tables(came)
+    made = TABLES.features([Asked(columns(table, WARD)) for table in came])
+    found = pa.table(dict(zip(WARD.features, made, strict=True)))
+    found.validate(full=True)
+    whole = pa.concat_tables(came)
+    assert found.cast(whole.schema) == whole
 
 
-def request(name: str, values: list[float | None], *, came_as_table: bool, version: str = "v1") -> Request:
+def request(name: str, values: list[float | None], version: str = "v1") -> Request:
     labels, rows = np.array(["no", "yes"], dtype=object), len(values)
     scores = np.tile([0.25, 0.75], (rows, 1))
     told = Told(name, scores, {rows - 1: [name]}, labels, record(labels), np.ones(rows, int), np.zeros(rows, int))
     data = {"a": np.array(values, dtype=float), "b": np.array(["x"] * rows, dtype=object)}
-    # A table of two pieces.
-    pieces = [
-        pa.table({"b": data["b"][part], "a": pa.array(values[part], pa.float64())})
-        for part in (slice(0, 1), slice(1, None))
-    ]
-    return Request(told, data, pa.concat_tables(pieces) if came_as_table else None, version, "champion", NOW)
+    return Request(told, data, version, "champion", NOW)
 
 
 TWO = contract(
@@ -47,45 +46,40 @@ TWO = contract(
 
 
 def made(requests: list[Request]) -> list[list[dict[str, Any]]]:
-    return [table.to_pylist() for table in tables(requests, TWO, {"a": "a", "b": "B"})]
+    """Return what is read of the tables that are made of requests."""
+    tables = Tables(TWO, {"a": "a", "b": "B"})
+    messages = [table.serialize().to_pybytes() for table in tables.of(requests)]
+    empty, *found = pa.ipc.open_stream(tables.beginning.to_pybytes() + b"".join(messages))
+    assert empty.num_rows == 0
+    return [table.to_pylist() for table in found]
 
 
 def test_requests_that_wait_together_are_one_table_row_by_row_in_their_order() -> None:
-    for came_as_table in (False, True):
-        asked = [
-            request("p", [1.0, None], came_as_table=came_as_table),
-            request("q", [3.0, 4.0], came_as_table=came_as_table),
-        ]
-        (found,) = made(asked)
-        assert [row["a"] for row in found] == [1.0, None, 3.0, 4.0]
-        assert [row["prediction_id"] for row in found] == ["p-0", "p-1", "q-0", "q-1"]
-        assert [row["warnings"] for row in found] == [[], ["p"], [], ["q"]]
-        assert found[1] == {
-            "a": None,
-            "B": "x",
-            "prediction": "yes",
-            "prediction_id": "p-1",
-            "probabilities": {"no": 0.25, "yes": 0.75},
-            "decision": "no",
-            "warnings": ["p"],
-            "model_version": "v1",
-            "role": "champion",
-            "timestamp": NOW,
-        }
+    (found,) = made([request("p", [1.0, None]), request("q", [3.0, 4.0])])
+    assert [row["a"] for row in found] == [1.0, None, 3.0, 4.0]
+    assert [row["prediction_id"] for row in found] == ["p-0", "p-1", "q-0", "q-1"]
+    assert [row["warnings"] for row in found] == [[], ["p"], [], ["q"]]
+    assert found[1] == {
+        "a": None,
+        "B": "x",
+        "prediction": "yes",
+        "prediction_id": "p-1",
+        "probabilities": {"no": 0.25, "yes": 0.75},
+        "decision": "no",
+        "warnings": ["p"],
+        "model_version": "v1",
+        "role": "champion",
+        "timestamp": NOW,
+    }
 
 
-def test_what_has_another_version_or_came_otherwise_is_another_table_of_the_same_schema() -> None:
-    asked = [
-        request("p", [1.0, 2.0], came_as_table=False),
-        request("q", [1.0, 2.0], came_as_table=True),
-        request("r", [1.0, 2.0], came_as_table=True, version="v2"),
-    ]
-    assert [{row["model_version"] for row in table} for table in made(asked)] == [{"v1"}, {"v1"}, {"v2"}]
-    assert len({str(table.schema) for table in tables(asked, TWO, {"a": "a", "b": "B"})}) == 1
+def test_what_another_version_answered_is_another_table() -> None:
+    asked = [request("p", [1.0, 2.0]), request("q", [1.0, 2.0]), request("r", [1.0, 2.0], version="v2")]
+    assert [{row["model_version"] for row in table} for table in made(asked)] == [{"v1"}, {"v2"}]
 
 
 def test_no_request_is_lost_or_written_twice_where_many_wait() -> None:
-    asked = [request(f"p{number}", [1.0, 2.0], came_as_table=False) for number in range(2 * TOGETHER + 1)]
+    asked = [request(f"p{number}", [1.0, 2.0]) for number in range(2 * TOGETHER + 1)]
     found = made(asked)
     assert len(found) == 3
     assert [row["prediction_id"] for table in found for row in table] == [

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import import_module
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import bentoml
 import msgspec
@@ -25,9 +25,6 @@ from assay.contract.spec import Contract, Integer, Number
 from assay.data.columns import Columns
 from assay.serve.answering import Answer, Told, record
 from assay.serve.rows import Values
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 logger = logging.getLogger("bentoml.assay")
 
@@ -54,11 +51,10 @@ OWN = {
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request of many rows: what was asked, also as the table that it came as, and what was told by whom and when."""
+    """A request of many rows: what was asked, and what was told by whom and when."""
 
     told: Told
     data: Columns
-    table: "pa.Table | None"
     version: str
     role: str
     time: datetime
@@ -98,6 +94,7 @@ class PredictionLog:
         self._counting = threading.Lock()
         self._waiting: dict[str, list[tuple[int, Any]]] = {"predictions": [], "requests": [], "outcomes": []}
         self._rows = 0
+        self._tables: Any = None
         self._said = False
         self._ended = threading.Event()
         kind = BentoMLContainer.config.monitoring.type.get()
@@ -113,16 +110,15 @@ class PredictionLog:
         data: Columns,
         *,
         rows: list[Values] | None = None,
-        table: "pa.Table | None" = None,
     ) -> None:
-        """Take down answers to columns, also given as rows or as a table where they came as such.
+        """Take down answers to columns, also given as rows where they came as such.
 
         `role` is champion, or the name of a challenger.
         """
         now = datetime.now(UTC)
         if self._is_default and len(told.scores) >= MANY:
             # A copy of it, without the rows that are made of it for the answer.
-            self._put("requests", len(told.scores), Request(replace(told), data, table, version, role, now))
+            self._put("requests", len(told.scores), Request(replace(told), data, version, role, now))
             return
         self._put_rows(
             "predictions", self._lines(version, role, now, told, self._values(data) if rows is None else rows)
@@ -205,9 +201,11 @@ class PredictionLog:
                 lines = self._lines(one.version, one.role, one.time, one.told, self._values(one.data))
                 self._write("predictions", [self._encoder.encode_lines(lines)])
             return
-        made = list(logged.tables(requests, self._contract, self._names))
+        if self._tables is None:
+            self._tables = logged.Tables(self._contract, self._names)
+        made = [table.serialize() for table in self._tables.of(requests)]
         with _files("predictions") as files:
-            files.write_tables(made[0].schema.serialize(), [table.serialize() for table in made])
+            files.write_tables(self._tables.beginning, made)
 
 
 def _files(name: str) -> Any:

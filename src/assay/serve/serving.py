@@ -37,7 +37,6 @@ from assay.serve.traffic import Contender, Router
 from assay.settings import Settings
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pydantic import BaseModel
 
 JSON = b"application/json"
@@ -109,8 +108,8 @@ class Serving:
         if kind == JSON:
             answers = yield from self._answer(self._contender(call), [self._read(call)])
             return JSON, answers[0]
-        data, table = self._read_table(call.body, kind)
-        told, version = yield from self._tell(self._contender(call), data, alone=True, table=table)
+        data = self._read_table(call.body, kind)
+        told, version = yield from self._tell(self._contender(call), data, alone=True)
         return kind, write_table(told, self.contract.classes, version, kind)
 
     async def predict_soon(self, call: Call) -> tuple[bytes, bytes]:
@@ -137,7 +136,6 @@ class Serving:
         *,
         alone: bool,
         rows: list[Values] | None = None,
-        table: "pa.Table | None" = None,
     ) -> Steps[tuple[Told, str]]:
         """Return what is answered, and the version that did; take it down."""
         router = self.router
@@ -152,7 +150,7 @@ class Serving:
         if columns:
             self.metrics.add_all("warnings", columns)
         if self._log:
-            self._log.predictions(answers.version, contender.name, told, data, rows=rows, table=table)
+            self._log.predictions(answers.version, contender.name, told, data, rows=rows)
         if router.shadows:
             router.show(data, lambda shadow, found: self._seen_in_shadow(shadow, told, data, found))
         return told, answers.version
@@ -164,7 +162,7 @@ class Serving:
     def explain(self, call: Call) -> tuple[bytes, bytes]:
         """Answer a few rows with what each column contributes to the score."""
         kind = _kind(call)
-        data = self.rows.columns(self._read(call)) if kind == JSON else self._read_table(call.body, kind)[0]
+        data = self.rows.columns(self._read(call)) if kind == JSON else self._read_table(call.body, kind)
         if length(data) > MOST_EXPLAINED:
             raise Refused(
                 422,
@@ -269,15 +267,15 @@ class Serving:
         except ValidationError as error:
             raise self._refusal(error) from None
 
-    def _read_table(self, body: bytes, kind: bytes) -> "tuple[Columns, pa.Table]":
+    def _read_table(self, body: bytes, kind: bytes) -> Columns:
         from assay.serve.tables import read_table
 
-        data, table, violations = read_table(body, kind, self.contract, self.rows.max_rows)
+        data, violations = read_table(body, kind, self.contract, self.rows.max_rows)
         if violations:
             self.metrics.add_all("violations", [violation.column for violation in violations])
             said = [str(violation) for violation in violations]
             raise Refused(422, said[0], said[:TOLD], reason="contract")
-        return data, table
+        return data
 
     def _refusal(self, error: ValidationError) -> Refused:
         problems = error.errors(include_url=False)

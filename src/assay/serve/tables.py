@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from assay.contract import rules
 from assay.contract.spec import Category, Contract, Feature, Text, Time
-from assay.data.columns import Columns, columns
+from assay.data.columns import Asked, Columns, columns
 from assay.serve.answering import Told
 from assay.serve.refusal import Refused
 from assay.serve.rows import finite_limits
@@ -23,10 +24,8 @@ STREAM, PARQUET = b"application/vnd.apache.arrow.stream", b"application/vnd.apac
 ARROW = (STREAM, PARQUET)
 
 
-def read_table(
-    body: bytes, kind: bytes, contract: Contract, max_rows: int
-) -> "tuple[Columns, pa.Table, list[Violation]]":
-    """Return the features of a table, as columns and in the types of the contract, and what in it breaks the contract.
+def read_table(body: bytes, kind: bytes, contract: Contract, max_rows: int) -> "tuple[Columns, list[Violation]]":
+    """Return the features of a table, and what in it breaks the contract.
 
     Raises Refused for what is no table.
     """
@@ -57,10 +56,10 @@ def read_table(
     asked = table.select([name for name in table.column_names if name not in unused])
     # Mostly nothing is wrong, and that is seen in a fifth of the time that it takes to find all that is.
     if (data := _right(asked, features)) is not None:
-        return data, asked, []
+        return data, []
     made, violations = typed(asked, features)
     violations = [found for found in (*violations, *check(made, features)) if not _is_no_matter(found, features)]
-    return ({} if violations else columns(made, features)), made, violations
+    return ({} if violations else Asked(columns(made, features))), violations
 
 
 def _right(table: "pa.Table", contract: Contract) -> Columns | None:
@@ -73,7 +72,7 @@ def _right(table: "pa.Table", contract: Contract) -> Columns | None:
     if any(table.schema.field(name).type != arrow_type(column) for name, column in wanted.items()):
         return None
     try:
-        data = columns(table, contract)
+        data = Asked(columns(table, contract))
     except ValueError:
         # A whole number that is not exact as a float.
         return None
@@ -116,7 +115,13 @@ def write_table(told: Told, classes: Sequence[str], version: str, kind: bytes) -
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    made: dict[str, Any] = answered([told])
+    made: dict[str, Any] = {}
+    if told.best is None or told.decided is None:
+        made["prediction"] = told.scores
+    else:
+        labels = pa.array(told.labels, pa.string())
+        made |= {"prediction": labels.take(pa.array(told.best)), "decision": labels.take(pa.array(told.decided))}
+    made |= {"prediction_id": prediction_ids([told]), "warnings": warned([told])}
     made |= {f"probability {label}": told.scores[:, number] for number, label in enumerate(classes)}
     table = pa.table(made).replace_schema_metadata({"model_version": version})
     sink = pa.BufferOutputStream()
@@ -128,23 +133,30 @@ def write_table(told: Told, classes: Sequence[str], version: str, kind: bytes) -
     return bytes(sink.getvalue().to_pybytes())
 
 
-def answered(told: Sequence[Told]) -> "dict[str, pa.Array]":
-    """Return as columns what is answered to the rows of some requests, besides probabilities."""
+def prediction_ids(told: Sequence[Told]) -> "pa.StringArray":
+    """Return as a column what the predictions of some requests are called."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    labels, made = pa.array(told[0].labels, pa.string()), {}
-    if any(one.best is None for one in told):
-        made["prediction"] = pa.array(np.concatenate([one.scores for one in told]))
-    else:
-        made["prediction"] = labels.take(pa.array(np.concatenate([one.best for one in told])))
-        made["decision"] = labels.take(pa.array(np.concatenate([one.decided for one in told])))
-    numbers = pa.array(np.arange(max(len(one.scores) for one in told))).cast(pa.string())
-    ids = [pc.binary_join_element_wise(one.name, numbers.slice(0, len(one.scores)), "-") for one in told]
-    return made | {"prediction_id": pa.concat_arrays(ids), "warnings": _warned(told)}
+    # Made as one text, in a tenth of the time that pyarrow takes to join them one by one.
+    text, lengths = "", []
+    for one in told:
+        rows = len(one.scores)
+        numbers, digits = _numbers(rows.bit_length())
+        text += f"{one.name}-".join(("", *numbers[:rows]))
+        lengths.append(digits[:rows] + len(one.name) + 1)
+    ends = np.cumsum(np.concatenate([[0], *lengths]), dtype=np.int32)
+    return pa.StringArray.from_buffers(len(ends) - 1, pa.py_buffer(ends), pa.py_buffer(text.encode()))
 
 
-def _warned(told: Sequence[Told]) -> "pa.ListArray":
+@cache
+def _numbers(bits: int) -> tuple[list[str], np.ndarray]:
+    """Return the numbers below a power of two as texts, and how long each is."""
+    numbers = list(map(str, range(1 << bits)))
+    return numbers, np.array(list(map(len, numbers)))
+
+
+def warned(told: Sequence[Told]) -> "pa.ListArray":
+    """Return as a column the warnings of some requests."""
     import pyarrow as pa
 
     # Mostly there are none, and a list for each row would cost more than all the rest of a table.
