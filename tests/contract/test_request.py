@@ -29,7 +29,7 @@ def answers(body: Any, made: Contract = WARD, max_rows: int = 3) -> list[str]:
             validate(json.dumps(body))
             told.append([])
         except ValidationError as error:
-            told.append(explain(error, made))
+            told.append(explain(error.errors(), made))
     assert told[0] == told[1]
     assert all(line.isprintable() for line in told[0])
     return told[0]
@@ -219,18 +219,10 @@ def test_a_body_of_another_shape_is_refused(body: Any, message: str) -> None:
 def test_what_is_no_json_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(ValidationError) as caught:
         MODEL.model_validate_json(text.encode("utf-8", "surrogatepass"))
-    told = explain(caught.value, WARD)
+    told = explain(caught.value.errors(), WARD)
     assert len(told) == 1
     assert told[0].startswith("the body is not JSON: ")
     assert "\n" not in told[0]
-
-
-def test_no_more_lines_are_made_than_are_wanted() -> None:
-    with pytest.raises(ValidationError) as caught:
-        MODEL.model_validate({"rows": [as_json(row(), WARD) | {f"unknown {number}": 1 for number in range(50)}]})
-    told = explain(caught.value, WARD)
-    assert len(told) == 50
-    assert explain(caught.value, WARD, 3) == told[:3]
 
 
 def test_all_that_is_wrong_with_the_first_wrong_row_is_told_at_once() -> None:

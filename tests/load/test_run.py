@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from assay.contract.spec import CONTRACT, load_contract
+from assay.files import sha256
 from assay.gates.service import judge
 from assay.load.bento import HOST, _uninterrupted, build, free_port, served
 from assay.load.run import load, model
@@ -74,7 +75,7 @@ def test_a_larger_model_is_seen_in_its_bento(bento: Path, tmp_path: Path):
     assert model(larger).stat().st_size > 10 * model(bento).stat().st_size
     # It is one that would be served all the same.
     reader = Rows(load_contract(larger / "src" / CONTRACT), 1000)
-    load_package(larger / "src/models", larger / "src", reader, tolerance=1e-5)
+    load_package(larger / "src/models", larger / "src", reader, sha256(larger / "src" / CONTRACT), tolerance=1e-5)
 
 
 def test_one_that_does_not_start_says_why(bento: Path, tmp_path: Path):

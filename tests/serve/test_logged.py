@@ -1,5 +1,6 @@
 """Answers to many rows, as tables of the prediction log."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -85,3 +86,21 @@ def test_no_request_is_lost_or_written_twice_where_many_wait() -> None:
     assert [row["prediction_id"] for table in found for row in table] == [
         f"p{number}-{row}" for number in range(len(asked)) for row in (0, 1)
     ]
+
+
+def test_what_one_model_answered_is_together_also_where_another_answered_in_between() -> None:
+    asked = [request(f"p{number}", [1.0], version=f"v{number % 2}") for number in range(6)]
+    found = [[(row["model_version"], row["prediction_id"]) for row in table] for table in made(asked)]
+    assert found == [[("v0", "p0-0"), ("v0", "p2-0"), ("v0", "p4-0")], [("v1", "p1-0"), ("v1", "p3-0"), ("v1", "p5-0")]]
+
+
+def test_lists_stay_apart_whatever_columns_are_called() -> None:
+    lists = {"timestamp": ["a", "b"], "": ["c"], "\x00": ["no", "d"], 'a "b"': ["b", "a"]}
+    odd = contract(columns={name: {"kind": "category", "values": values} for name, values in lists.items()})
+    tables = Tables(odd, {name: f"feature {name}" for name in lists})
+    data = {name: np.array(values[-1:] * 2, dtype=object) for name, values in lists.items()}
+    (table,) = tables.of([replace(request("p", [1.0, 2.0]), data=data)])
+    read = pa.ipc.open_stream(tables.beginning.to_pybytes() + table.serialize().to_pybytes()).read_all()
+    for row in read.to_pylist():
+        assert [row[f"feature {name}"] for name in lists] == [values[-1] for values in lists.values()]
+        assert (row["prediction"], row["decision"]) == tuple(odd.classes[place] for place in (1, 0))

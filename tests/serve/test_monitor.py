@@ -49,3 +49,23 @@ def test_after_half_a_table_a_new_file_begins(tmp_path: Path) -> None:
     first, second = _tables(tmp_path)
     assert pa.ipc.open_stream(first).read_next_batch().num_rows == 1
     assert pa.ipc.open_stream(second).read_all().num_rows == 1
+
+
+def test_after_half_a_beginning_a_new_file_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = pa.table({"a": [1]}).to_batches()[0]
+    beginning, rows = made.schema.serialize(), made.serialize()
+    files = Files("predictions", str(tmp_path))
+    begin = Path.open
+
+    def full_disk(path: Path, mode: str) -> Any:
+        with begin(path, mode) as file:
+            file.write(beginning.to_pybytes()[:20])
+        monkeypatch.setattr(Path, "open", begin)
+        return begin(Path("/dev/full"), "wb", buffering=0)
+
+    monkeypatch.setattr(Path, "open", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        files.write_tables(beginning, [rows])
+    files.write_tables(beginning, [rows])
+    files.close()
+    assert pa.ipc.open_stream(_tables(tmp_path)[-1]).read_all().num_rows == 1

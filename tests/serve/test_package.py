@@ -10,7 +10,7 @@ import pytest
 
 from assay.contract.spec import CONTRACT, load_contract
 from assay.errors import InputError
-from assay.files import write_json
+from assay.files import sha256, write_json
 from assay.serve.package import Package, load_package
 from assay.serve.rows import Rows
 
@@ -31,7 +31,8 @@ def about(project: Path, **changes: Any) -> None:
 
 
 def load(project: Path, max_rows: int = 1000) -> Package:
-    return load_package(project / "models", project, Rows(load_contract(project / CONTRACT), max_rows), TOLERANCE)
+    reader = Rows(load_contract(project / CONTRACT), max_rows)
+    return load_package(project / "models", project, reader, sha256(project / CONTRACT), TOLERANCE)
 
 
 def refusal(project: Path) -> str:
@@ -44,6 +45,18 @@ def refusal(project: Path) -> str:
 def test_a_whole_package_is_loaded_with_a_version_of_its_own(projects: Projects) -> None:
     versions = {load(root).version for root in (projects(), projects(seed=1))}
     assert len(versions) == 2
+
+
+def test_a_package_is_loaded_where_a_request_may_hold_fewer_rows_than_its_examples(projects: Projects) -> None:
+    assert len(load(projects(), max_rows=1).examples) > 1
+
+
+def test_examples_that_do_not_keep_to_the_contract_are_refused(project: Path) -> None:
+    path = project / "models/examples.json"
+    examples = json.loads(path.read_text())
+    del examples["background"][0]["age"]
+    write_json(path, examples)
+    assert refusal(project) == f"{path}: its rows do not keep to the contract; run `dvc repro`"
 
 
 def test_another_contract_is_refused(project: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 # BentoML's supervisor imports the service too, and answers nobody: what takes long is for the worker to load.
-LONG = {"assay.serve.serving", "numpy", "onnxruntime", "pyarrow", "ruamel.yaml", "sklearn"}
+LONG = {"assay.params", "assay.serve.serving", "numpy", "onnxruntime", "pyarrow", "ruamel.yaml", "sklearn"}
 
 
 def test_to_import_the_service_loads_nothing_that_takes_long() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from assay.contract.spec import CONTRACT, load_contract
 from assay.data.columns import Columns, length, take
+from assay.files import read_json, sha256, write_json
 from assay.serve.metrics import Metrics
 from assay.serve.package import Package, load_package
 from assay.serve.rows import Rows
@@ -36,7 +37,8 @@ def project(projects: Projects, tmp_path: Path) -> Path:
 @pytest.fixture
 def router(project: Path) -> Router:
     reader = Rows(load_contract(project / CONTRACT), 1000)
-    return Router(load_package(project / "models", project, reader, 1e-5), project, reader, 1e-5, Metrics(client()))
+    package = load_package(project / "models", project, reader, sha256(project / CONTRACT), 1e-5)
+    return Router(package, project, reader, 1e-5, Metrics(client()))
 
 
 def say(project: Path, text: str) -> None:
@@ -58,6 +60,30 @@ def test_a_challenger_gets_its_share(project: Path, router: Router, share: float
     for keys in ([b""] * 4000, [str(number).encode() for number in range(4000)]):
         answered = sum(router.choose(key).name == "b" for key in keys) / len(keys)
         assert answered == pytest.approx(share, abs=0.05)
+
+
+def test_a_challenger_of_the_contract_that_is_served_answers_also_when_the_file_has_changed(
+    project: Path, router: Router
+) -> None:
+    with (project / CONTRACT).open("a") as file:
+        file.write("# changed\n")
+    say(project, SHARE.format(share=1))
+    router.refresh()
+    assert router.choose(b"").name == "b"
+
+
+def test_a_challenger_that_no_library_can_load_changes_nothing(
+    project: Path, router: Router, caplog: pytest.LogCaptureFixture
+) -> None:
+    models = project / "models-b"
+    (models / "model.onnx").write_bytes(b"no graph")
+    about = read_json(models / "model.json")
+    about["files_sha256"]["model.onnx"] = sha256(models / "model.onnx")
+    write_json(models / "model.json", about)
+    say(project, SHARE.format(share=1))
+    router.refresh()
+    assert router.choose(b"").name == "champion"
+    assert "the traffic stays as it was" in caplog.text
 
 
 def test_the_same_client_stays_with_the_same_model_also_when_the_share_grows(project: Path, router: Router) -> None:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from itertools import islice
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
@@ -13,10 +12,10 @@ from pydantic import (
     ConfigDict,
     FailFast,
     Field,
-    ValidationError,
     create_model,
 )
 from pydantic.config import JsonDict
+from pydantic_core import ErrorDetails
 
 from assay.config import did_you_mean
 from assay.contract import rules
@@ -65,14 +64,14 @@ def as_json(row: Mapping[str, Any], contract: Contract) -> dict[str, Any]:
     return {name: json_value(row[name], column) for name, column in contract.features.items()}
 
 
-def explain(error: ValidationError, contract: Contract, most: int | None = None) -> list[str]:
+def explain(problems: Iterable[ErrorDetails], contract: Contract) -> list[str]:
     """Return what is wrong with a request: one line each, with row (counted from 0), column and what was expected.
 
-    No more than `most` lines, for a request may have any number of keys that nobody knows, and each takes a while.
+    `problems` are the errors of pydantic's ValidationError.
     """
     return [
         _explain(problem["loc"], problem["type"], problem["input"], contract, problem.get("ctx", {}))
-        for problem in islice(error.errors(include_url=False), most)
+        for problem in problems
     ]
 
 

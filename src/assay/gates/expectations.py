@@ -209,7 +209,7 @@ def _violation(row: Where, contract: Contract, model: type[BaseModel]) -> str:
     try:
         model.model_validate({"rows": [as_json(row, contract)]})
     except ValidationError as error:
-        return explain(error, contract)[0].removeprefix("row 0: ")
+        return explain(error.errors(include_url=False), contract)[0].removeprefix("row 0: ")
     return ""
 
 

@@ -22,8 +22,8 @@ from assay.errors import InputError
 HOST = "127.0.0.1"
 READY_SECONDS = 120.0
 STOP_SECONDS = 15.0
-# Below those that Linux, macOS and Windows give to outgoing connections: a load test makes thousands, and one of them
-# may otherwise have the port before the service does.
+# Below those that Linux, macOS and Windows give to outgoing connections, unless told otherwise: a load test makes
+# thousands, and one of them might have the port before the service does.
 PORTS = range(10_000, 30_000)
 # Settings of whoever runs this, that the service would take for its own.
 OTHERS = ("PYTHONPATH", "ASSAY_API_KEY", "BENTOML_CONFIG", "BENTOML_CONFIG_OPTIONS", "BENTOML_PORT", "BENTOML_HOST")

@@ -31,7 +31,7 @@ class Tables:
 
     def __init__(self, contract: Contract, names: Mapping[str, str]) -> None:
         """Look up all that is the same for every table; features have other `names`."""
-        self._contract = contract
+        self._contract, self._names = contract, names
         self._lists = {
             name: pa.array(column.values, pa.string())
             for name, column in contract.features.items()
@@ -51,19 +51,19 @@ class Tables:
             names[name]: LISTED if name in self._lists else arrow_type(column)
             for name, column in contract.features.items()
         }
-        kinds |= {name: kind for name in Answer.__struct_fields__ if (kind := own[name])}
+        kinds |= {name: kind for name in Answer.__struct_fields__ if (kind := own[name]) is not None}
         self._schema = pa.schema([*kinds.items(), *((name, pa.string()) for name in SAME), ("timestamp", TIME)])
         by_kind: dict[tuple[str, pa.DataType], list[str]] = {}
         for name, column in contract.features.items():
             by_kind.setdefault((column.kind, arrow_type(column)), []).append(name)
-        self._by_kind = [(names, kind) for (_, kind), names in by_kind.items()]
+        self._by_kind = [(alike, kind) for (_, kind), alike in by_kind.items()]
 
     @cached_property
     def beginning(self) -> pa.Buffer:
         """What a stream of Arrow begins with, before the messages that tables are: its schema, and the lists."""
-        lists = [*self._lists.values(), *[self._labels] * 2]
+        lists = {self._names[name]: values for name, values in self._lists.items()}
         nothing = [
-            pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), lists.pop(0))
+            pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), lists.get(field.name, self._labels))
             if field.type == LISTED
             else pa.array([], field.type)
             for field in self._schema
@@ -74,7 +74,8 @@ class Tables:
 
     def of(self, requests: Iterable[Request]) -> Iterator[pa.RecordBatch]:
         """Yield what was asked and told, some requests at a time."""
-        for _, alike in groupby(requests, lambda one: (one.version, one.role)):
+        # In their order, but for those that others answered in between.
+        for _, alike in groupby(sorted(requests, key=_by_whom), _by_whom):
             # A table costs more than the rows of a request.
             while together := list(islice(alike, TOGETHER)):
                 yield self._table(together)
@@ -132,13 +133,17 @@ class Tables:
         return pa.DictionaryArray.from_arrays(pa.array(found), self._labels, safe=False)
 
 
+def _by_whom(request: Request) -> tuple[str, str]:
+    return request.version, request.role
+
+
 def _nullable(values: np.ndarray) -> pa.Array:
     """Return numbers, or times, with null for what is NaN, or NaT."""
     if values.dtype != np.float64:
         return pa.array(values, from_pandas=True)
     # As pyarrow does, in a tenth of the time.
     bits = np.packbits(~np.isnan(values), bitorder="little")
-    return pa.FloatArray.from_buffers(pa.float64(), len(values), [pa.py_buffer(bits), pa.py_buffer(values)])
+    return pa.Array.from_buffers(pa.float64(), len(values), [pa.py_buffer(bits), pa.py_buffer(values)])
 
 
 def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:

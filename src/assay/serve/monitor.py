@@ -58,17 +58,17 @@ class Files(MonitorBase[Any]):
     def write_tables(self, beginning: "pa.Buffer", tables: "Iterable[pa.Buffer]") -> None:
         """Write tables as messages of Arrow, and before the first of them what the stream begins with."""
         now = f"{datetime.now(UTC):%Y-%m-%dT%H%M%S.%f}"
-        if self._tables is None or now[:10] != self._day:
-            self._end_tables()
-            (self._folder / "data").mkdir(parents=True, exist_ok=True)
-            self._tables = (self._folder / "data" / f"data.{self._worker}.{now}.arrows").open("xb")
-            self._day = now[:10]
-            self._tables.write(beginning)
         try:
+            if self._tables is None or now[:10] != self._day:
+                self._end_tables()
+                (self._folder / "data").mkdir(parents=True, exist_ok=True)
+                self._tables = (self._folder / "data" / f"data.{self._worker}.{now}.arrows").open("xb")
+                self._day = now[:10]
+                self._tables.write(beginning)
             self._tables.writelines(tables)
             self._tables.flush()
         except OSError:
-            # Nobody could read what came after half of a table.
+            # Nobody could read what came after half of a table, or half of a beginning.
             self._end_tables()
             raise
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from pydantic import ValidationError
 
 from assay.contract.spec import CONTRACT, Contract
 from assay.data.columns import Columns, length, take
@@ -49,16 +50,16 @@ class Package:
         return None if value is None else float(value)
 
 
-def load_package(models: Path, root: Path, reader: Rows, tolerance: float) -> Package:
-    """Load the model in a folder, for the project in another, whose rows `reader` reads.
+def load_package(models: Path, root: Path, reader: Rows, contract_sha256: str, tolerance: float) -> Package:
+    """Load the model in a folder, for the project in another.
 
-    Raises InputError where its files, the contract or the libraries here are not those it was made with, or where it
-    does not answer the examples that came with it as the scikit-learn pipeline did, within `tolerance` (of the spread
-    of the answers, for numbers).
+    `reader` reads rows by the contract whose file has the digest given. Raises InputError where the model's files, the
+    contract or the libraries here are not those it was made with, or where it does not answer the examples that came
+    with it as the scikit-learn pipeline did, within `tolerance` (of the spread of the answers, for numbers).
     """
     about = read_json(models / "model.json")
     contract = reader.contract
-    if about["contract_sha256"] != sha256(root / CONTRACT):
+    if about["contract_sha256"] != contract_sha256:
         raise InputError(f"{CONTRACT}: is not the contract that {models} was made for; run `dvc repro`")
     for name, digest in about["files_sha256"].items():
         if not (models / name).exists():
@@ -68,6 +69,10 @@ def load_package(models: Path, root: Path, reader: Rows, tolerance: float) -> Pa
     form = about["served"]
     _check_libraries(form, about["versions"])
     examples = read_json(models / "examples.json")
+    try:
+        data, background = (_columns(examples[part], reader) for part in ("rows", "background"))
+    except ValidationError:
+        raise InputError(f"{models / 'examples.json'}: its rows do not keep to the contract; run `dvc repro`") from None
     package = Package(
         version=about["files_sha256"][f"model.{form}"][:12],
         about=about,
@@ -76,9 +81,9 @@ def load_package(models: Path, root: Path, reader: Rows, tolerance: float) -> Pa
         contract=contract,
         score=_score(form, models, contract),
         examples=examples["rows"],
-        background=_columns(examples["background"], reader),
+        background=background,
     )
-    _check_answers(package, _columns(package.examples, reader), np.array(examples["scores"]), tolerance)
+    _check_answers(package, data, np.array(examples["scores"]), tolerance)
     return package
 
 

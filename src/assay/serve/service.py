@@ -120,9 +120,10 @@ class Assay:
             _end_slowly()
         # A thread that works may keep the event loop waiting for so long; 5 ms is Python's own.
         sys.setswitchinterval(0.0005)
-        # Nor is what is here by now ever looked through: that takes up to 200 ms.
+        # To look for garbage in what is here by now would take up to 200 ms.
         gc.freeze()
 
+    # As a coroutine, for BentoML would give a function a thread.
     async def __is_ready__(self) -> bool:
         """Say whether an example is answered."""
         return self.serving.is_ready()

@@ -18,8 +18,9 @@ from pydantic import ValidationError
 
 from assay.artifacts import MODELS
 from assay.contract.request import explain, request_models
-from assay.contract.spec import Category, Contract
+from assay.contract.spec import CONTRACT, Category, Contract
 from assay.data.columns import Columns, length
+from assay.files import sha256
 from assay.rounding import significant
 from assay.serve import shapes
 from assay.serve.answering import Told
@@ -288,7 +289,8 @@ class Serving:
                 broken["unknown", str(place[2])] += 1
         for (name, column_name), number in broken.items():
             self.metrics.add(name, column_name, number=number)
-        said = explain(error, self.contract, TOLD)
+        # Each takes a while to explain, and there may be any number of keys that nobody knows.
+        said = explain(problems[:TOLD], self.contract)
         kind = problems[0]["type"]
         status = {"json_invalid": 400, "too_long": 413}.get(kind, 422) if len(problems[0]["loc"]) < 2 else 422
         more = [] if len(problems) <= TOLD else [f"and {len(problems) - TOLD} more"]
@@ -318,7 +320,7 @@ def _load_rest() -> None:
 def load_serving(root: Path, contract: Contract, settings: Settings, client: Any) -> Serving:
     """Load what is served; raises InputError for a package whose parts do not belong together."""
     reader = Rows(contract, settings.serve.max_rows)
-    package = load_package(root / MODELS, root, reader, settings.export.tolerance)
+    package = load_package(root / MODELS, root, reader, sha256(root / CONTRACT), settings.export.tolerance)
     return Serving(package, root, reader, settings, Metrics(client))
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 STREAM, PARQUET = b"application/vnd.apache.arrow.stream", b"application/vnd.apache.parquet"
 ARROW = (STREAM, PARQUET)
+# Numbers of so many rows are kept as texts.
+KEPT = 2**14
 
 
 def read_table(body: bytes, kind: bytes, contract: Contract, max_rows: int) -> "tuple[Columns, list[Violation]]":
@@ -141,7 +143,8 @@ def prediction_ids(told: Sequence[Told]) -> "pa.StringArray":
     text, lengths = "", []
     for one in told:
         rows = len(one.scores)
-        numbers, digits = _numbers(rows.bit_length())
+        # What only the largest tables need is not kept.
+        numbers, digits = (_numbers if rows < KEPT else _numbers.__wrapped__)(rows.bit_length())
         text += f"{one.name}-".join(("", *numbers[:rows]))
         lengths.append(digits[:rows] + len(one.name) + 1)
     ends = np.cumsum(np.concatenate([[0], *lengths]), dtype=np.int32)

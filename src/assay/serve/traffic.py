@@ -163,7 +163,8 @@ class Router:
         try:
             traffic = read_config(path, Traffic) if stamp else Traffic()
             found = [(entry, self._contender(entry)) for entry in traffic.challengers]
-        except InputError as error:
+        # A library may say otherwise what is wrong with a model, and the file has to be looked at again.
+        except Exception as error:
             logger.warning("%s; the traffic stays as it was", error)
             self._metrics.add("traffic_errors")
             return
@@ -183,7 +184,9 @@ class Router:
         models = self._root / entry.models
         if not models.is_dir():
             raise InputError(f"{TRAFFIC}: challenger {entry.name!r}: {entry.models} is not a folder")
-        return Contender(entry.name, load_package(models, self._root, self._reader, self._tolerance))
+        # That of the champion, whatever stands in contract.yaml by now.
+        contract = self.champion.answers.package.about["contract_sha256"]
+        return Contender(entry.name, load_package(models, self._root, self._reader, contract, self._tolerance))
 
     def choose(self, key: bytes) -> Contender:
         """Return who answers a request: always the same for the same key, drawn where there is none."""
