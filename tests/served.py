@@ -11,12 +11,14 @@ import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 
 from assay.contract.request import as_json
-from assay.contract.spec import Contract
+from assay.contract.spec import CONTRACT, Contract, load_contract
 from assay.data.columns import Columns, length, take
 from assay.data.seen import seen
 from assay.export.onnx import convert
 from assay.files import sha256, write_json
 from assay.params import ModelChoice
+from assay.serve.package import Package, load_package
+from assay.serve.rows import Rows
 from assay.serve.tables import PARQUET
 from assay.training.fitting import build, fit, scores
 from assay.training.store import save_pipeline
@@ -40,6 +42,12 @@ def served_project(
     YAML().dump(params, root / "params.yaml")
     write_models(root, made, data, pipeline, form)
     return made
+
+
+def load(project: Path, max_rows: int = 1000) -> Package:
+    """Load the models of a project, for requests of so many rows."""
+    reader = Rows(load_contract(project / CONTRACT), max_rows)
+    return load_package(project / "models", project, reader, sha256(project / CONTRACT), tolerance=1e-5)
 
 
 def write_models(root: Path, made: Contract, data: Columns, pipeline: object, form: str) -> None:

@@ -12,18 +12,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from assay.contract.spec import CONTRACT, load_contract
-from assay.files import sha256
 from assay.gates.service import judge
 from assay.load.bento import HOST, _uninterrupted, build, free_port, served
 from assay.load.run import load, model
 from assay.outcomes import Outcome
-from assay.serve.package import load_package
-from assay.serve.rows import Rows
 from judged import params
 from load.faults import FAULTS, around
 from loads import loadtest
 from scenario.project import SOURCE, Done, Project
+from served import load as load_project
 
 # Rounds so short say little of what differs by little.
 SHORT = {"users": 4, "rounds": 6, "seconds": 0.4, "requests": 200, "slower": 1.0, "tail": 9.0, "errors": 0.003}
@@ -74,8 +71,7 @@ def test_a_larger_model_is_seen_in_its_bento(bento: Path, tmp_path: Path):
     FAULTS["larger model"].plant(larger / "src")
     assert model(larger).stat().st_size > 10 * model(bento).stat().st_size
     # It is one that would be served all the same.
-    reader = Rows(load_contract(larger / "src" / CONTRACT), 1000)
-    load_package(larger / "src/models", larger / "src", reader, sha256(larger / "src" / CONTRACT), tolerance=1e-5)
+    load_project(larger / "src")
 
 
 def test_one_that_does_not_start_says_why(bento: Path, tmp_path: Path):

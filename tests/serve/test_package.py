@@ -8,13 +8,10 @@ from typing import Any
 
 import pytest
 
-from assay.contract.spec import CONTRACT, load_contract
 from assay.errors import InputError
-from assay.files import sha256, write_json
-from assay.serve.package import Package, load_package
-from assay.serve.rows import Rows
+from assay.files import write_json
+from served import load
 
-TOLERANCE = 1e-5
 Projects = Callable[..., Path]
 
 
@@ -28,11 +25,6 @@ def project(projects: Projects, tmp_path: Path) -> Path:
 def about(project: Path, **changes: Any) -> None:
     path = project / "models/model.json"
     write_json(path, json.loads(path.read_text()) | changes)
-
-
-def load(project: Path, max_rows: int = 1000) -> Package:
-    reader = Rows(load_contract(project / CONTRACT), max_rows)
-    return load_package(project / "models", project, reader, sha256(project / CONTRACT), TOLERANCE)
 
 
 def refusal(project: Path) -> str:

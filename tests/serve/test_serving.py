@@ -214,7 +214,7 @@ def test_more_rows_than_are_taken_are_too_large(servings: Servings) -> None:
 def test_values_so_extreme_that_the_model_has_no_answer_are_refused(servings: Servings) -> None:
     package = servings().package
     blind = replace(package, score=lambda rows: package.score(rows) * np.array([[1.0], [np.nan]])[: length(rows)])
-    refused = refusal(Serving(blind, Path(), servings().rows, load_settings(), Metrics(client())), package.examples[:2])
+    refused = refusal(Serving(blind, Path(), load_settings(), Metrics(client())), package.examples[:2])
     assert (refused.status, refused.error) == (422, "row 1: values so extreme that the model has no answer")
 
 

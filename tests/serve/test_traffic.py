@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.contract.spec import CONTRACT, load_contract
+from assay.contract.spec import CONTRACT
 from assay.data.columns import Columns, length, take
 from assay.files import read_json, sha256, write_json
 from assay.serve.metrics import Metrics
-from assay.serve.package import Package, load_package
-from assay.serve.rows import Rows
+from assay.serve.package import Package
 from assay.serve.steps import at_once
 from assay.serve.traffic import MOST_FAILURES, MUCH_SLOWER, WARM_UP, Router
 from serve.conftest import client
+from served import load
 
 Projects = Callable[..., Path]
 
@@ -36,9 +36,7 @@ def project(projects: Projects, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def router(project: Path) -> Router:
-    reader = Rows(load_contract(project / CONTRACT), 1000)
-    package = load_package(project / "models", project, reader, sha256(project / CONTRACT), 1e-5)
-    return Router(package, project, reader, 1e-5, Metrics(client()))
+    return Router(load(project), project, 1e-5, Metrics(client()))
 
 
 def say(project: Path, text: str) -> None:

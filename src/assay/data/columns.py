@@ -97,9 +97,18 @@ def stacked(columns: Sequence[np.ndarray]) -> np.ndarray:
     if len(columns[0]) < MANY or columns[0].dtype.kind != "f":
         # Much faster than np.stack for a single row, which is what a service mostly has.
         return np.concatenate(columns).reshape(len(columns), -1)
-    # numpy would give the interpreter away with each column, and ask for it again.
-    numbers = b"".join(np.ascontiguousarray(column, np.float64).data for column in columns)
-    return np.frombuffer(numbers, np.float64).reshape(len(columns), -1)
+    return joined([np.asarray(column, np.float64) for column in columns]).reshape(len(columns), -1)
+
+
+def joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Return arrays of one type, one after the other, as `np.concatenate` does, and read-only.
+
+    That would give the interpreter away with each array, and ask for it again.
+    """
+    first = arrays[0]
+    # A buffer has no type for times.
+    data = b"".join(np.ascontiguousarray(array).view(np.uint8).data for array in arrays)
+    return np.frombuffer(data, first.dtype).reshape(-1, *first.shape[1:])
 
 
 def single(numbers: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from assay.contract.spec import Category, Contract
-from assay.data.columns import Columns, codes
+from assay.data.columns import Columns, codes, joined
 from assay.data.reading import arrow_type
 from assay.serve.answering import Answer
 from assay.serve.log import Request
@@ -32,26 +32,18 @@ class Tables:
     def __init__(self, contract: Contract, names: Mapping[str, str]) -> None:
         """Look up all that is the same for every table; features have other `names`."""
         self._contract, self._names = contract, names
-        self._lists = {
-            name: pa.array(column.values, pa.string())
-            for name, column in contract.features.items()
-            if isinstance(column, Category)
-        }
+        self._categories = {name: column for name, column in contract.features.items() if isinstance(column, Category)}
+        self._lists = {name: pa.array(column.values, pa.string()) for name, column in self._categories.items()}
         self._labels = pa.array(contract.classes, pa.string())
-        label = LISTED if contract.classes else pa.float64()
-        scores = pa.struct([(name, pa.float64()) for name in contract.classes])
-        own = {
-            "prediction": label,
-            "prediction_id": pa.string(),
-            "probabilities": scores if contract.classes else None,
-            "decision": label if contract.classes else None,
-            "warnings": pa.list_(pa.string()),
-        }
+        own = {"prediction": pa.float64(), "prediction_id": pa.string(), "warnings": pa.list_(pa.string())}
+        if contract.classes:
+            scores = pa.struct([(name, pa.float64()) for name in contract.classes])
+            own |= {"prediction": LISTED, "decision": LISTED, "probabilities": scores}
         kinds = {
             names[name]: LISTED if name in self._lists else arrow_type(column)
             for name, column in contract.features.items()
         }
-        kinds |= {name: kind for name in Answer.__struct_fields__ if (kind := own[name]) is not None}
+        kinds |= {name: own[name] for name in Answer.__struct_fields__ if name in own}
         self._schema = pa.schema([*kinds.items(), *((name, pa.string()) for name in SAME), ("timestamp", TIME)])
         by_kind: dict[tuple[str, pa.DataType], list[str]] = {}
         for name, column in contract.features.items():
@@ -82,21 +74,21 @@ class Tables:
 
     def _table(self, requests: Sequence[Request]) -> pa.RecordBatch:
         told = [one.told for one in requests]
-        sizes = [len(one.scores) for one in told]
-        scores = _joined([one.scores for one in told])
-        made: list[Any] = self.features([one.data for one in requests])
+        scores = joined([one.scores for one in told])
+        features = self.features([one.data for one in requests])
+        made: dict[str, Any] = dict(zip(self._names.values(), features, strict=True))
+        made |= {"prediction_id": prediction_ids(told), "warnings": warned(told)}
         if self._contract.classes:
-            best = self._listed([one.best for one in told])
-            decided = self._listed([one.decided for one in told])
             parts = list(map(pa.array, scores.T.copy()))
-            probabilities = pa.StructArray.from_arrays(parts, self._contract.classes)
-            made += [best, prediction_ids(told), probabilities, decided]
+            made["probabilities"] = pa.StructArray.from_arrays(parts, self._contract.classes)
+            made["prediction"] = self._listed([one.best for one in told])
+            made["decision"] = self._listed([one.decided for one in told])
         else:
-            made += [pa.array(scores), prediction_ids(told)]
+            made["prediction"] = pa.array(scores)
+        made |= {name: pa.repeat(getattr(requests[0], of), len(scores)) for name, of in SAME.items()}
         times = np.array([one.time.replace(tzinfo=None) for one in requests], dtype="datetime64[us]")
-        made += [warned(told), *(pa.repeat(getattr(requests[0], of), len(scores)) for of in SAME.values())]
-        made.append(pa.array(np.repeat(times, sizes), TIME))
-        return pa.RecordBatch.from_arrays(made, schema=self._schema)
+        made["timestamp"] = pa.array(np.repeat(times, [len(one.scores) for one in told]), TIME)
+        return pa.RecordBatch.from_arrays([made[name] for name in self._schema.names], schema=self._schema)
 
     def features(self, data: Sequence[Columns]) -> list[pa.Array]:
         """Return the columns of some requests, one after the other, in the types of the schema."""
@@ -115,21 +107,19 @@ class Tables:
 
     def _array(self, data: Sequence[Columns], names: Sequence[str], kind: pa.DataType) -> pa.Array:
         """Return some columns of a kind, one after the other; of categories the places."""
-        columns = [(name, self._contract.features[name]) for name in names]
-        categories = [(name, column) for name, column in columns if isinstance(column, Category)]
-        if categories:
+        if names[0] in self._categories:
             # The model needed the codes too.
-            places = _joined([codes(one, name, column) for name, column in categories for one in data])
-            missing = places == np.repeat([len(column.values) for _, column in categories], len(places) // len(names))
+            places = joined([codes(one, name, self._categories[name]) for name in names for one in data])
+            missing = places == np.repeat([len(self._lists[name]) for name in names], len(places) // len(names))
             return pa.array(places.astype(np.int32), mask=missing if missing.any() else None)
         values = [one[name] for name in names for one in data]
         if values[0].dtype == object:
             return pa.array(list(chain.from_iterable(map(np.ndarray.tolist, values))), kind)
-        return _nullable(_joined(values)).cast(kind)
+        return _nullable(joined(values)).cast(kind)
 
     def _listed(self, places: Sequence[np.ndarray | None]) -> pa.DictionaryArray:
         """Return places of labels, that of several requests, as labels."""
-        found = _joined([one for one in places if one is not None]).astype(np.int32)
+        found = joined([one for one in places if one is not None]).astype(np.int32)
         return pa.DictionaryArray.from_arrays(pa.array(found), self._labels, safe=False)
 
 
@@ -144,11 +134,3 @@ def _nullable(values: np.ndarray) -> pa.Array:
     # As pyarrow does, in a tenth of the time.
     bits = np.packbits(~np.isnan(values), bitorder="little")
     return pa.Array.from_buffers(pa.float64(), len(values), [pa.py_buffer(bits), pa.py_buffer(values)])
-
-
-def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Return arrays of one type, one after the other, as `np.concatenate` does: that lets others in with each array."""
-    first = arrays[0]
-    # A buffer has no type for times.
-    data = b"".join(np.ascontiguousarray(array).view(np.uint8).data for array in arrays)
-    return np.frombuffer(data, first.dtype).reshape(-1, *first.shape[1:])

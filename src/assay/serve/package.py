@@ -30,7 +30,7 @@ class Package:
     about: Mapping[str, Any]
     card: str
     metrics: Mapping[str, Any]
-    contract: Contract
+    reader: Rows
     score: Score
     examples: list[dict[str, Any]]
     background: Columns
@@ -42,6 +42,11 @@ class Package:
             return lambda: score(data)
         packed = score.prepare(data)
         return lambda: score.run(packed)
+
+    @property
+    def contract(self) -> Contract:
+        """What its rows keep to."""
+        return self.reader.contract
 
     @property
     def threshold(self) -> float | None:
@@ -58,7 +63,6 @@ def load_package(models: Path, root: Path, reader: Rows, contract_sha256: str, t
     with it as the scikit-learn pipeline did, within `tolerance` (of the spread of the answers, for numbers).
     """
     about = read_json(models / "model.json")
-    contract = reader.contract
     if about["contract_sha256"] != contract_sha256:
         raise InputError(f"{CONTRACT}: is not the contract that {models} was made for; run `dvc repro`")
     for name, digest in about["files_sha256"].items():
@@ -78,8 +82,8 @@ def load_package(models: Path, root: Path, reader: Rows, contract_sha256: str, t
         about=about,
         card=(models / "card.md").read_text(encoding="utf-8"),
         metrics=read_json(root / "metrics.json")["test"] if (root / "metrics.json").exists() else {},
-        contract=contract,
-        score=_score(form, models, contract),
+        reader=reader,
+        score=_score(form, models, reader.contract),
         examples=examples["rows"],
         background=background,
     )

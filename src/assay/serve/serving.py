@@ -67,16 +67,16 @@ class Call:
 class Serving:
     """The loaded model and all that is around it."""
 
-    def __init__(self, package: Package, root: Path, reader: Rows, settings: Settings, metrics: Metrics) -> None:
-        """Take a package that was found to be whole, and what reads the rows of its requests."""
+    def __init__(self, package: Package, root: Path, settings: Settings, metrics: Metrics) -> None:
+        """Take a package that was found to be whole."""
         self.is_ending = False
         self.package = package
         self.contract = package.contract
         self.metrics = metrics
         self.wait = settings.serve.wait_ms / 1000
         self.max_body = int(settings.serve.max_body_mb * 1e6)
-        self.rows = reader
-        self.router = Router(package, root, reader, settings.export.tolerance, metrics)
+        self.rows = package.reader
+        self.router = Router(package, root, settings.export.tolerance, metrics)
         self.router.refresh()
         self.router.watch()
         self._log: PredictionLog | None = None
@@ -321,7 +321,7 @@ def load_serving(root: Path, contract: Contract, settings: Settings, client: Any
     """Load what is served; raises InputError for a package whose parts do not belong together."""
     reader = Rows(contract, settings.serve.max_rows)
     package = load_package(root / MODELS, root, reader, sha256(root / CONTRACT), settings.export.tolerance)
-    return Serving(package, root, reader, settings, Metrics(client))
+    return Serving(package, root, settings, Metrics(client))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ from assay.errors import InputError
 from assay.serve.answering import Answers
 from assay.serve.metrics import Metrics
 from assay.serve.package import Package, load_package
-from assay.serve.rows import Rows
 from assay.serve.steps import Steps
 
 logger = logging.getLogger("bentoml.assay")
@@ -122,11 +121,10 @@ class Contender:
 class Router:
     """Chooses who answers, as traffic.yaml says at the moment; looks at it every second once `watch` was called."""
 
-    def __init__(self, champion: Package, root: Path, reader: Rows, tolerance: float, metrics: Metrics) -> None:
+    def __init__(self, champion: Package, root: Path, tolerance: float, metrics: Metrics) -> None:
         """Begin with the champion alone; `refresh` reads the file."""
         self.champion = Contender("champion", champion)
         self._root = root
-        self._reader = reader
         self._tolerance = tolerance
         self._metrics = metrics
         self._stamp: tuple[int, int] | None = None
@@ -184,9 +182,10 @@ class Router:
         models = self._root / entry.models
         if not models.is_dir():
             raise InputError(f"{TRAFFIC}: challenger {entry.name!r}: {entry.models} is not a folder")
-        # That of the champion, whatever stands in contract.yaml by now.
-        contract = self.champion.answers.package.about["contract_sha256"]
-        return Contender(entry.name, load_package(models, self._root, self._reader, contract, self._tolerance))
+        champion = self.champion.answers.package
+        # By its contract, whatever stands in contract.yaml by now.
+        contract = champion.about["contract_sha256"]
+        return Contender(entry.name, load_package(models, self._root, champion.reader, contract, self._tolerance))
 
     def choose(self, key: bytes) -> Contender:
         """Return who answers a request: always the same for the same key, drawn where there is none."""
