@@ -10,9 +10,8 @@ for name, value in {"OMP_NUM_THREADS": "1", "BENTOML_DO_NOT_TRACK": "True", "ORT
     os.environ.setdefault(name, value)
 sys.path.insert(0, str(Path(__file__).parent / "src"))
 
-# What is imported stays, and a request leaves next to no garbage that has to be looked for. To look as often as Python
-# does would take a twentieth of the start.
-gc.set_threshold(50_000, 20, 50)
+# What is imported stays: to look for garbage in it as often as Python does would take a twentieth of the start.
+gc.set_threshold(1_000_000)
 from assay.serve.service import Assay  # noqa: E402
 
 __all__ = ["Assay"]

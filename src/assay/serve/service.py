@@ -5,8 +5,10 @@ import gc
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +51,8 @@ class Fronted(bentoml.Service):  # type: ignore[misc]
 
     def to_asgi(self, is_main: bool = True) -> "App":
         """Return the application that the server runs."""
+        # BentoML imports it as well, and it reads the certificates of the machine: for that it needs no interpreter.
+        threading.Thread(target=import_module, args=("aiohttp",), name="aiohttp").start()
         from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
 
         from assay.serve.front import Front
@@ -120,8 +124,9 @@ class Assay:
             _end_slowly()
         # A thread that works may keep the event loop waiting for so long; 5 ms is Python's own.
         sys.setswitchinterval(0.0005)
-        # To look for garbage in what is here by now would take up to 200 ms.
+        # To look for garbage in what is here by now would take up to 200 ms; from now on it is looked for now and then.
         gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
 
     # As a coroutine, for BentoML would give a function a thread.
     async def __is_ready__(self) -> bool:
