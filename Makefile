@@ -42,9 +42,9 @@ image: $(VENV)/.dev  ## pack the Bento as an image, and list what is in it in bu
 		grep -v '^bentoml==[^ ]*$$' "$$folder/env/python/requirements.txt" > build/requirements.txt && \
 		cyclonedx-py requirements --output-reproducible --output-file build/sbom.json build/requirements.txt
 
-loadtest: $(VENV)/.train  ## load the built service beside the champion's, and write reports/loadtest.html
+loadtest: $(VENV)/.train  ## load the built service beside the champion's, and write reports/loadtest.html; LONG=--long takes ten minutes
 	@assay repro > /dev/null
-	@assay loadtest
+	@assay loadtest $(LONG)
 
 test: $(VENV)/.dev  ## all tests
 	@pytest --numprocesses auto

@@ -11,7 +11,7 @@ for name, value in {"OMP_NUM_THREADS": "1", "BENTOML_DO_NOT_TRACK": "True", "ORT
 sys.path.insert(0, str(Path(__file__).parent / "src"))
 
 # What is imported stays: to look for garbage in it as often as Python does would take a twentieth of the start.
-gc.set_threshold(1_000_000)
+gc.set_threshold(200_000)
 from assay.serve.service import Assay  # noqa: E402
 
 __all__ = ["Assay"]

@@ -70,6 +70,8 @@ def main() -> None:
             caught += found
             told(f"{name} ({'caught for its reason' if found else 'NOT CAUGHT'})", outcome, began)
     print(f"the same Bento: {dict(counts)} of {chosen.runs}; faults caught: {caught} of {len(chosen.faults)}")
+    if counts["PROMOTE"] < chosen.runs or caught < len(chosen.faults):
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ TOGETHER = {
     "tests/scenario/test_image.py",
     "tests/scenario/test_service.py",
     "tests/scenario/test_workflows.py",
+    "tests/serve/test_browser.py",
     "tests/test_tracking.py",
     "tests/workflows/test_lint.py",
 }

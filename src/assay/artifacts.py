@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.files import read_json
+from assay.files import read_json, sha256
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,6 +25,11 @@ PARITY = Path("reports/parity.json")
 MODELS = Path("models")
 VERDICT = Path("reports/verdict.json")
 REPORT = Path("reports/report.json")
+
+
+def model_version(models: Path = MODELS) -> str:
+    """Return what tells a model from others: of its files, threshold and contract, which model.json has digests of."""
+    return sha256(models / "model.json")[:12]
 
 
 def read_split(side: str) -> "pa.Table":

@@ -8,22 +8,22 @@ from typing import Any
 
 from assay.artifacts import REPORT, VERDICT
 from assay.champion import champion_commit, restore
-from assay.contract.spec import CONTRACT, load_contract
+from assay.contract.spec import load_contract
 from assay.errors import InputError
 from assay.files import read_json, write_json, write_text
 from assay.gates.overrides import OVERRIDES
 from assay.gates.untouched import outcomes, untouched
 from assay.history import base_commit, head
 from assay.identity import LOCK, identity
-from assay.load.data import LOADTEST, LOCUSTFILE, PACKED, is_same_service, read_loadtest, unfit
+from assay.load.data import LOADTEST, is_same_service, packed, read_loadtest, unfit
 from assay.params import load_params
 from assay.progress import say
 from assay.repro import reproduce
-from assay.settings import PARAMS
 
 TEMPLATE = Path("src/model/report.md.j2")
 KEY = Path(".assay/verdict_of.txt")
-READ = (LOCK, Path("dvc.yaml"), PARAMS, CONTRACT, OVERRIDES, TEMPLATE, LOADTEST, *PACKED, LOCUSTFILE)
+# What a verdict depends on, beside what is packed.
+READ = (LOCK, Path("dvc.yaml"), OVERRIDES, LOADTEST)
 
 
 def run(base: str | None) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def _write(
 def _key(base: str | None) -> str:
     """Return what a verdict depends on, as a hash: commits, configuration, code, and by dvc.lock data and model."""
     made = hashlib.sha256(f"{head()} {base_commit(base)}".encode())
-    for path in [*READ, *sorted(Path("src").rglob("*.py"))]:
+    for path in [*READ, *sorted(packed(Path()))]:
         made.update(f"\0{path}\0".encode())
         made.update(path.read_bytes() if path.exists() else b"")
     return made.hexdigest()

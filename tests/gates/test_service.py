@@ -13,6 +13,12 @@ def judged(candidate, champion=None, **changes) -> Outcome:
     return judge(loadtest(candidate, champion, **changes), LIMITS)
 
 
+def without_answers(made, rounds):
+    """Return figures of a service that answered nothing in these rounds, by their place."""
+    nothing = {"requests": 0, "errors": 0, "p50": None, "p95": None, "p99": None}
+    return made | {"rounds": [one | nothing if i in rounds else one for i, one in enumerate(made["rounds"])]}
+
+
 def stopped(outcome: Outcome) -> dict[str, str]:
     return {name: c["verdict"] for name, c in outcome.measured.items() if c["verdict"] in ("HOLD", "REJECT")}
 
@@ -69,7 +75,8 @@ def test_quick_refusals_are_no_throughput():
     outcome = judged(made, side(seed=1))
     assert outcome.verdict == "REJECT"
     assert "answers were wrong or missing (100.00%" in outcome.reason
-    assert stopped(outcome)["throughput"] == "HOLD"
+    assert stopped(outcome)["throughput"] == "REJECT"
+    assert "throughput is 0.00 of the champion's" in outcome.reason
 
 
 def test_no_answer_at_all_is_rejected():
@@ -77,6 +84,75 @@ def test_no_answer_at_all_is_rejected():
     for one in made["rounds"]:
         one |= {"requests": 0, "p50": None, "p95": None, "p99": None}
     assert "nothing was answered under load" in judged(made, side(seed=1)).reason
+
+
+@pytest.mark.parametrize("silent", [3, 7, 10, 14])
+def test_a_service_that_stops_answering_for_several_rounds_is_rejected_and_it_says_for_how_many(silent: int):
+    for champion in (side(seed=1), None):
+        outcome = judged(without_answers(side(), range(2, 2 + silent)), champion)
+        assert outcome.verdict == "REJECT"
+        assert f"no right answer came in {silent} of 20 rounds" in outcome.reason
+
+
+def test_a_round_without_an_answer_has_no_throughput():
+    outcome = judged(without_answers(side(), range(14)), side(seed=1))
+    assert "throughput is 0.00 of the champion's (0.00 to " in outcome.reason
+    assert outcome.measured["throughput"]["candidate"] == 0
+
+
+def test_one_round_without_an_answer_may_be_bad_luck_and_is_held():
+    outcome = judged(without_answers(side(), [7]), side(seed=1))
+    assert stopped(outcome) == {"silence": "HOLD"}
+    assert outcome.reason == "no right answer came in 1 of 20 rounds in which the champion answered"
+
+
+def test_a_round_in_which_the_champion_did_not_answer_says_nothing():
+    champion = without_answers(side(seed=1), range(5))
+    assert judged(side(), champion).verdict == "PROMOTE"
+    assert judged(without_answers(side(), range(5)), champion).verdict == "PROMOTE"
+    assert judged(side(slower=1.8), champion).verdict == "REJECT"
+    assert "in 3 of 15 rounds" in judged(without_answers(side(), range(2, 8)), champion).reason
+
+
+def test_where_the_champion_never_answered_nothing_is_said_of_the_candidate():
+    outcome = judged(side(), without_answers(side(seed=1), range(20)))
+    assert outcome.verdict == "HOLD"
+    assert "throughput cannot be compared: 0 pairs of rounds" in outcome.reason
+
+
+def with_waiting(made, rounds, callers: int = 1):
+    """Return figures of a service that let callers wait in these rounds, by their place."""
+    return made | {
+        "rounds": [one | {"waiting": callers * (i in rounds)} for i, one in enumerate(made["rounds"])],
+    }
+
+
+def test_callers_who_wait_half_a_round_are_rejected_though_the_others_are_served_the_faster():
+    outcome = judged(with_waiting(side(slower=0.8), range(20)), side(seed=1))
+    assert stopped(outcome) == {"waiting": "REJECT"}
+    assert outcome.reason.startswith(
+        "in 20 of 20 rounds more callers than the champion's got no answer for half a round"
+    )
+
+
+def test_where_as_many_wait_for_the_champion_the_candidate_passes():
+    assert judged(with_waiting(side(), range(12)), with_waiting(side(seed=1), range(8, 20))).verdict == "PROMOTE"
+    assert judged(with_waiting(side(), range(20)), with_waiting(side(seed=1), range(20))).verdict == "PROMOTE"
+    assert judged(with_waiting(side(), [3, 4]), side(seed=1)).verdict == "PROMOTE"
+
+
+def test_callers_who_wait_for_a_first_service_need_a_person():
+    outcome = judged(with_waiting(side(), range(20)))
+    assert stopped(outcome) == {"waiting": "HOLD"}
+    assert outcome.reason == "in 20 of 20 rounds callers got no answer for half a round"
+
+
+def test_wrong_answers_while_it_warms_up_count():
+    made = side()
+    made["warm_up"] = made["rounds"][0] | {"requests": 1000, "errors": 300}
+    outcome = judged(made | {"errors": {"status 500": 300}}, side(seed=1))
+    assert stopped(outcome) == {"answers": "REJECT"}
+    assert "300 of " in outcome.reason
 
 
 def test_a_leak_of_a_kilobyte_a_request_is_rejected_with_its_size():

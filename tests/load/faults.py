@@ -14,6 +14,7 @@ from assay.files import sha256
 # What is put around the answer to /predict.
 AROUND = """
 
+import asyncio
 import fcntl
 import itertools
 import os
@@ -134,6 +135,12 @@ FAULTS = {
     "hungry": Fault(at_start("_ballast = bytearray(b'x') * 300_000_000"), "memory", "above it"),
     "does not start": Fault(at_start('raise OSError("no licence")'), "answers", "no licence"),
     "all fail": Fault(around('raise OSError("no")'), "answers", "status 500"),
+    "forgets": Fault(
+        around("if number % 500 == 0: await asyncio.sleep(2)", "return await answer()"), "waiting", "got no answer"
+    ),
+    "falls silent": Fault(
+        around("time.sleep(max(0, 4 - time.monotonic() % 16))", "return await answer()"), "silence", "no right answer"
+    ),
     # What takes longer than a round is not among its answers; that there are few is.
     "hangs": Fault(
         around("if number % 500 == 0: time.sleep(1)", "return await answer()"), "throughput", "of the champion's"

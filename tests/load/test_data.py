@@ -18,11 +18,19 @@ FILES = {
     "models/model.json": "{}",
     "models/model.onnx": "x",
     "requirements/serve.txt": "bentoml\n",
-    "src/assay/serve/service.py": "from assay import used\n",
-    "src/assay/used.py": "A = 1\n",
-    "src/assay/report.py": "B = 1\n",
+    "src/assay/serve/service.py": "from importlib import import_module\nimport_module('assay.serve.monitor')\n",
+    "src/assay/serve/monitor.py": "A = 1\n",
+    "src/assay/serve/page.html": "<html>\n",
+    "src/assay/serve/page.js": "let a\n",
+    "models/extra/words.bin": "{}",
+    "metrics.json": "{}",
+    "requirements/serve-sklearn.txt": "scikit-learn\n",
+    "loadtests/locustfile.py": "B = 1\n",
     "docs/page.md": "# Page\n",
 }
+PACKED = [name for name in FILES if name != "docs/page.md"]
+# What other programs leave in the folder of the code.
+STRAY = ("src/assay.egg-info/PKG-INFO", "src/assay/__pycache__/used.pyc")
 
 
 @pytest.fixture
@@ -35,32 +43,29 @@ def project(tmp_path: Path, monkeypatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name not in ("src/assay/report.py", "docs/page.md")])
-def test_all_that_is_served_makes_the_identity(project: Path, name: str):
+@pytest.mark.parametrize("name", PACKED)
+def test_all_that_is_packed_makes_the_identity(project: Path, name: str):
     before = identity(project)
     (project / name).write_text(FILES[name] + "# More\n")
     assert identity(project) != before
+    (project / name).unlink()
+    assert identity(project) != before
 
 
-@pytest.mark.parametrize("name", ["src/assay/report.py", "docs/page.md"])
-def test_what_is_not_served_does_not(project: Path, name: str):
+@pytest.mark.parametrize("name", ["docs/page.md", *STRAY])
+def test_what_is_not_packed_does_not(project: Path, name: str):
     before = identity(project)
+    (project / name).parent.mkdir(parents=True, exist_ok=True)
     (project / name).write_text("C = 1\n")
     assert identity(project) == before
     assert identity(Path()) == before
 
 
-PACKED_TOO = ("src/assay/serve/page.html", "models/extra/words.bin", "metrics.json", "requirements/serve-sklearn.txt")
-
-
-@pytest.mark.parametrize("name", [*(name for name in FILES if name != "docs/page.md"), *PACKED_TOO])
+@pytest.mark.parametrize("name", PACKED)
 @pytest.mark.parametrize("change", ["# More\n", None])
 def test_a_service_is_the_same_only_where_all_that_is_packed_is(
     project: Path, tmp_path_factory: pytest.TempPathFactory, name: str, change: str | None
 ):
-    for one in PACKED_TOO:
-        (project / one).parent.mkdir(parents=True, exist_ok=True)
-        (project / one).write_text("{}")
     champion = shutil.copytree(project, tmp_path_factory.mktemp("champion") / "folder")
     (project / "docs/page.md").write_text("# Another\n")
     assert is_same_service(champion)

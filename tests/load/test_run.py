@@ -29,6 +29,9 @@ LOADED = ("sleep", "leak", "errors", "dies")
 # Of so few requests a kilobyte each would be lost in the noise.
 LEAK = around("_kept.append(bytearray(32 * 1024))", "return await answer()")
 
+# So often that soon all callers wait in each round.
+FORGETS = around("if number % 50 == 0: await asyncio.sleep(2)", "return await answer()")
+
 
 @pytest.fixture(scope="module")
 def bento(first_run: tuple[Project, Done], tmp_path_factory) -> Path:
@@ -40,11 +43,12 @@ def judgements(bento: Path, tmp_path_factory) -> dict[str, Outcome]:
     """What the gate says of the same service and of each fault, all loaded in turns with the champion."""
     folder = tmp_path_factory.mktemp("faults")
     bentos = {"champion": bento}
-    for name in ("same", *LOADED):
+    plants = {name: FAULTS[name].plant for name in LOADED} | {"leak": LEAK, "forgets": FORGETS}
+    for name in ("same", *plants):
         store = shutil.copytree(bento.parents[2], folder / name)
         bentos[name] = store / bento.relative_to(bento.parents[2])
         if name != "same":
-            (LEAK if name == "leak" else FAULTS[name].plant)(bentos[name] / "src")
+            plants[name](bentos[name] / "src")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(SOURCE)
         sides = load(bentos, LIMITS, long=False)
@@ -64,6 +68,10 @@ def test_a_fault_is_caught_for_its_reason(judgements: dict[str, Outcome], name: 
     found = outcome.measured[fault.check]
     assert found["verdict"] in ("HOLD", "REJECT"), outcome.reason
     assert fault.reason in found["reason"]
+
+
+def test_callers_who_are_left_without_an_answer_are_counted(judgements: dict[str, Outcome]):
+    assert judgements["forgets"].measured["waiting"]["worse"] >= 3
 
 
 def test_a_larger_model_is_seen_in_its_bento(bento: Path, tmp_path: Path):

@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 import pytest
 from packaging.utils import canonicalize_name
 
+from assay.artifacts import model_version
 from assay.deploy import NGINX
 from assay.load.bento import free_port
 from assay.serve.image import BASE
@@ -269,9 +270,9 @@ class Version:
 
 
 def version_of(image: str, project: Project) -> Version:
-    about, examples = (json.loads((project.root / f"models/{one}.json").read_text()) for one in ("model", "examples"))
+    examples = json.loads((project.root / "models/examples.json").read_text())
     scores = [row[1] for row in examples["scores"][:2]]
-    return Version(image, about["files_sha256"]["model.onnx"][:12], examples["rows"][:2], scores)
+    return Version(image, model_version(project.root / "models"), examples["rows"][:2], scores)
 
 
 @pytest.fixture(scope="module")

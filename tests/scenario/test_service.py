@@ -189,12 +189,19 @@ def test_a_thousand_idle_connections_and_slow_senders_starve_nobody(server: Serv
     assert is_ready(server)
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(server: Server) -> None:
+@pytest.mark.parametrize("begun", [b"", b"{"])
+def test_a_body_that_does_not_come_is_not_waited_for(server: Server, begun: bytes) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as sock:
         sock.sendall(
-            b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
+            b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+            + begun
         )
         assert b" 408 " in sock.recv(100)
+
+
+@pytest.mark.parametrize("path", ["/predict%0A", "/model%0A", "/predict/", "//predict"])
+def test_no_way_leads_around_what_bounds_requests(server: Server, rows: list[dict[str, Any]], path: str) -> None:
+    assert server.post(path, {"rows": rows[:1]}).status_code in (307, 404)
 
 
 def test_the_page_needs_nothing_from_elsewhere(server: Server) -> None:

@@ -1,6 +1,6 @@
 """Loaded models to ask, without HTTP."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from assay.contract.spec import CONTRACT, load_contract
+from assay.serve.monitor import Files
 from assay.serve.serving import Serving, load_serving
 from assay.settings import PARAMS, load_settings
 from served import served_project
@@ -32,6 +33,17 @@ def counted(serving: Serving, name: str, **labels: str) -> float:
     """Return what Prometheus would be told."""
     serving.metrics.flush()
     return serving.metrics.client.registry.get_sample_value(name, labels) or 0.0
+
+
+@pytest.fixture
+def where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where the log of this test is written, and of no other."""
+    monitors: dict[str, Files] = {}
+    monkeypatch.setattr("bentoml._internal.monitoring.api._MONITOR_INSTANCES", monitors)
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path / "monitoring"
+    for monitor in monitors.values():
+        monitor.close()
 
 
 @pytest.fixture(scope="session")

@@ -13,14 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.export.scorer import Scorer
-from assay.serve.front import ANEW, ASIDE, ASIDE_SECONDS, HUGE, LARGE, Aside, Front, Turns, header, read_body
+from assay.serve.front import ANEW, ASIDE, ASIDE_SECONDS, HUGE, LARGE, Arriving, Aside, Front, Turns, header, read_body
 from assay.serve.refusal import Refused
 from assay.serve.steps import beside
 
 LIMIT = 20
 
 
-def body_of(parts: list[bytes], *, last: dict[str, Any] | None = None, headers: Any = ()) -> bytes:
+def body_of(
+    parts: list[bytes], *, last: dict[str, Any] | None = None, headers: Any = (), arriving: Arriving | None = None
+) -> bytes:
     """Return what is read of a body that comes in parts; `last` comes after them, or nothing does."""
     waiting: Iterator[dict[str, Any]] = iter(
         [
@@ -33,7 +35,7 @@ def body_of(parts: list[bytes], *, last: dict[str, Any] | None = None, headers: 
     async def receive() -> dict[str, Any]:
         return next(waiting)
 
-    return asyncio.run(read_body({"headers": headers}, receive, LIMIT, 5.0))
+    return asyncio.run(read_body({"headers": headers}, receive, LIMIT, 5.0, arriving or Arriving(1000)))
 
 
 @given(parts=st.lists(st.binary(max_size=12), min_size=1, max_size=6))
@@ -59,17 +61,36 @@ def test_a_client_that_goes_away_is_no_error_of_the_service() -> None:
     assert refused.value.status == 400
 
 
-def test_a_body_that_stops_coming_is_refused() -> None:
+def test_a_client_that_goes_away_before_its_body_comes_sent_no_empty_one() -> None:
+    with pytest.raises(Refused) as refused:
+        body_of([], last={"type": "http.disconnect"})
+    assert refused.value.status == 400
+
+
+@pytest.mark.parametrize("parts", [0, 1])
+def test_a_body_that_does_not_come_or_stops_coming_is_refused(parts: int) -> None:
     async def receive() -> dict[str, Any]:
-        if asked:
+        if len(asked) == parts:
             await asyncio.Event().wait()
         asked.append(1)
         return {"type": "http.request", "body": b"x", "more_body": True}
 
     asked: list[int] = []
     with pytest.raises(Refused) as refused:
-        asyncio.run(read_body({"headers": []}, receive, LIMIT, 0.01))
+        asyncio.run(read_body({"headers": []}, receive, LIMIT, 0.01, Arriving(1000)))
     assert refused.value.status == 408
+
+
+@given(st.lists(st.binary(min_size=1, max_size=5), min_size=2, max_size=4), st.integers(0, 20))
+def test_bodies_that_come_in_parts_are_held_up_to_a_bound_and_then_no_more(parts: list[bytes], most: int) -> None:
+    arriving = Arriving(most)
+    if sum(map(len, parts)) <= min(most, LIMIT):
+        assert body_of(parts, arriving=arriving) == b"".join(parts)
+    else:
+        with pytest.raises(Refused) as refused:
+            body_of(parts, arriving=arriving)
+        assert refused.value.status in (413, 503)
+    assert arriving.held == 0
 
 
 def test_a_header_is_found_by_its_name() -> None:
@@ -114,14 +135,15 @@ def test_a_few_large_requests_are_done_at_a_time_and_those_that_would_wait_for_l
     asyncio.run(ask())
 
 
-def test_what_fails_aside_waits_no_longer() -> None:
-    async def ask() -> int:
+def test_what_fails_aside_waits_no_longer_and_says_nothing_of_the_speed() -> None:
+    async def ask() -> tuple[int, bool]:
         made = Aside()
+        speed = made._bytes_per_second
         with pytest.raises(ZeroDivisionError):
-            await made.run(beside(lambda: 1 // 0), 1)
-        return made._waiting
+            await made.run(beside(lambda: 1 // 0), 10**9)
+        return made._waiting, made._bytes_per_second == speed
 
-    assert asyncio.run(ask()) == 0
+    assert asyncio.run(ask()) == (0, True)
 
 
 def fronted(serving: Any, *, is_one_of_several: bool = False) -> Front:
@@ -153,7 +175,7 @@ def test_a_body_is_answered_alike_whatever_its_size_and_what_takes_long_is_done_
     servings: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, size: int, read_by: str, scored_by: str
 ) -> None:
     serving = servings()
-    read, score, seen = serving.rows.read, serving.package.score, list[tuple[str, str]]()
+    read, score, seen = serving.rows.read_quickly, serving.package.score, list[tuple[str, str]]()
 
     def told(name: str, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
         def tell(given: Any) -> Any:
@@ -162,7 +184,7 @@ def test_a_body_is_answered_alike_whatever_its_size_and_what_takes_long_is_done_
 
         return tell
 
-    monkeypatch.setattr(serving.rows, "read", told("read", read))
+    monkeypatch.setattr(serving.rows, "read_quickly", told("read", read))
     spied = replace(serving.package, score=Scorer(score.prepare, told("score", score.run)))
     monkeypatch.setattr(serving.router.champion.answers, "package", spied)
     body = json.dumps({"rows": serving.package.examples}).encode()

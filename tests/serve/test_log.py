@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
@@ -20,22 +20,11 @@ from assay.data.columns import Columns, take
 from assay.serve import log
 from assay.serve.answering import Told, record
 from assay.serve.log import MANY, PredictionLog
-from assay.serve.monitor import Files
 from assay.serve.rows import Rows
 from patients import contract, patients
 from servers import until
 
 WARD = contract()
-
-
-@pytest.fixture
-def where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monitors: dict[str, Files] = {}
-    monkeypatch.setattr("bentoml._internal.monitoring.api._MONITOR_INSTANCES", monitors)
-    monkeypatch.chdir(tmp_path)
-    yield tmp_path / "monitoring"
-    for monitor in monitors.values():
-        monitor.close()
 
 
 def told(rows: int) -> Told:
@@ -181,8 +170,8 @@ def test_numbers_that_are_answered_are_a_table_too(where: Path) -> None:
 def test_outcomes_have_a_log_of_their_own(where: Path) -> None:
     kept = logging()
     kept.outcomes([{"prediction_id": "p1", "outcome": "sick"}])
-    kept.close()
     (line,) = lines(where / "outcomes/data/data.0.log")
+    kept.close()
     assert (line["prediction_id"], line["outcome"]) == ("p1", "sick")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from assay.errors import InputError
-from assay.files import write_json
+from assay.files import read_json, write_json
 from served import load
 
 Projects = Callable[..., Path]
@@ -37,6 +37,13 @@ def refusal(project: Path) -> str:
 def test_a_whole_package_is_loaded_with_a_version_of_its_own(projects: Projects) -> None:
     versions = {load(root).version for root in (projects(), projects(seed=1))}
     assert len(versions) == 2
+
+
+def test_a_model_that_decides_otherwise_has_another_version(project: Path) -> None:
+    version = load(project).version
+    about = read_json(project / "models/model.json")
+    write_json(project / "models/model.json", about | {"threshold": 0.9})
+    assert load(project).version != version
 
 
 def test_a_package_is_loaded_where_a_request_may_hold_fewer_rows_than_its_examples(projects: Projects) -> None:

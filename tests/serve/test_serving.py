@@ -3,13 +3,14 @@
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from assay.contract.request import as_json
 from assay.contract.strategies import breaches, feature_rows
 from assay.data.columns import from_rows, length
+from assay.serve.log import PredictionLog
 from assay.serve.metrics import Metrics
 from assay.serve.refusal import Refused
 from assay.serve.serving import MOST_EXPLAINED, TOLD, Call, Serving
@@ -28,6 +30,7 @@ from serve.conftest import client, counted, load_project
 
 TASKS = ("binary", "multiclass", "regression")
 WARD = contract()
+ARROW_STREAM = b"application/vnd.apache.arrow.stream"
 
 Servings = Callable[..., Serving]
 
@@ -294,6 +297,70 @@ def test_an_outcome_that_cannot_be_is_refused(servings: Servings, body: Any, sta
     assert words in refused.error
 
 
-def test_outcomes_are_taken_down(servings: Servings) -> None:
-    body = json.dumps({"outcomes": [{"prediction_id": "x", "outcome": "sick"}]}).encode()
-    assert ask(servings(), body, Serving.feedback) == {"received": 1}
+OUTCOME = json.dumps({"outcomes": [{"prediction_id": "x", "outcome": "sick"}]}).encode()
+
+
+@pytest.fixture
+def logged(servings: Servings, where: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
+    """A service whose log is on."""
+    serving = servings()
+    kept = PredictionLog(WARD, serving.rows.values, lambda rows: None)
+    monkeypatch.setattr(serving, "_log", kept)
+    yield serving
+    kept.close()
+
+
+def test_outcomes_are_written_when_they_are_said_to_be_received(logged: Serving, where: Path) -> None:
+    assert ask(logged, OUTCOME, Serving.feedback) == {"received": 1}
+    assert json.loads((where / "outcomes/data/data.0.log").read_bytes())["outcome"] == "sick"
+
+
+def test_outcomes_that_cannot_be_written_are_not_said_to_be_received(
+    servings: Servings, logged: Serving, where: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where.write_text("where a folder should be")
+    refused = refusal(logged, OUTCOME, Serving.feedback)
+    assert (refused.status, str(where) in refused.error) == (503, False)
+    monkeypatch.setattr(logged, "_log", None)
+    assert refusal(servings(), OUTCOME, Serving.feedback).status == 501
+
+
+@pytest.mark.parametrize("endpoint", [Serving.predict, Serving.explain, Serving.feedback, Serving.about])
+def test_pickles_are_refused_by_every_endpoint(servings: Servings, endpoint: Any) -> None:
+    headers = {"headers": [(b"content-type", b"application/vnd.bentoml+pickle")]}
+    with pytest.raises(Refused) as refused:
+        endpoint(servings(), Call(b"{}", headers))
+    assert refused.value.status == 415
+
+
+def test_what_a_table_breaks_is_counted_by_the_columns_of_the_contract(servings: Servings) -> None:
+    serving = servings()
+    rows = [row | {"ward": "attic"} for row in serving.package.examples[:3]]
+    table, sink = pa.Table.from_pylist([row | {"made up": 1} for row in rows]), pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    call = Call(sink.getvalue().to_pybytes(), {"headers": [(b"content-type", ARROW_STREAM)]})
+
+    def found() -> list[float]:
+        violations, unknown = "assay_contract_violations_total", "assay_unknown_categories_total"
+        told = [counted(serving, violations, column=column) for column in ("", "ward", "made up")]
+        return [*told, counted(serving, unknown, column="ward")]
+
+    before = found()
+    with pytest.raises(Refused):
+        serving.predict(call)
+    assert np.subtract(found(), before).tolist() == [3, 3, 0, 3]
+
+
+def test_a_service_is_ready_while_it_answers_an_example_rightly_and_is_not_ending(
+    servings: Servings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving = servings()
+    assert serving.is_ready()
+    with monkeypatch.context() as ending:
+        ending.setattr(serving, "is_ending", True)
+        assert not serving.is_ready()
+    score = serving.package.score
+    for wrong in (lambda data: score(data) + 0.01, lambda data: score(data) * np.nan):
+        monkeypatch.setattr(serving, "package", replace(serving.package, score=wrong))
+        assert not serving.is_ready()

@@ -21,6 +21,7 @@ from assay.serve.steps import at_once
 from assay.serve.traffic import MOST_FAILURES, MUCH_SLOWER, WARM_UP, Router
 from serve.conftest import client
 from served import load
+from servers import until
 
 Projects = Callable[..., Path]
 
@@ -177,6 +178,37 @@ def test_a_challenger_that_is_much_slower_is_left_out(project: Path, router: Rou
         at_once(router.scores(router.champion, data))
         at_once(router.scores(router.shares[0][1], data))
     assert not router.shares[0][1].healthy
+
+
+@pytest.mark.parametrize("share", ["share: 1.0", "shadow: true"])
+def test_a_challenger_that_becomes_much_slower_is_left_out_also_where_the_champion_answers_nobody_beside_it(
+    project: Path, router: Router, share: str
+) -> None:
+    say(project, SHARE.replace("share: {share}", share))
+    router.refresh()
+    data = take(router.champion.answers.package.background, np.array([0]))
+    (challenger,) = [contender for _, contender in router.shares] + router.shadows
+    package = challenger.answers.package
+    challenger.answers.package = replace(
+        package, score=lambda rows: np.mean([package.score(rows) for _ in range(300)], axis=0)
+    )
+    for _ in range(WARM_UP):
+        if router.shadows:
+            router.show(data, lambda *_: None)
+        else:
+            at_once(router.scores(challenger, data))
+    until(lambda: not challenger.healthy, "it is left out")
+
+
+def test_a_challenger_that_is_much_slower_from_the_start_is_not_taken(
+    project: Path, router: Router, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    seconds = iter([2 * MUCH_SLOWER, 1.0])
+    monkeypatch.setattr(Package, "row_seconds", lambda _: next(seconds))
+    say(project, SHARE.format(share=1.0))
+    router.refresh()
+    assert router.choose(b"").name == "champion"
+    assert "challenger 'b' takes 10.0 times as long as the champion for a row" in caplog.text
 
 
 def test_a_challenger_that_is_as_fast_stays_though_the_champion_gets_more_rows_at_a_time(

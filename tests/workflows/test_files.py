@@ -28,6 +28,7 @@ RIGHTS: dict[tuple[str, str], dict[str, str]] = {
     ("deploy", "production"): {"contents": "read", "packages": "read"},
     ("nightly", "properties"): READ,
     ("nightly", "gates"): READ,
+    ("nightly", "load"): READ,
     ("nightly", "fresh"): READ,
     ("nightly", "audit"): READ,
     ("nightly", "alarm"): {"contents": "read", "issues": "write"},

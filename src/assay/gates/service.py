@@ -42,7 +42,8 @@ def judge(found: LoadTest, limits: ServiceGate) -> Outcome:
         compared = [Outcome("champion", "HOLD", reason, _figures(mine))]
     else:
         compared = _compared(mine, theirs, limits)
-    checks = [answers, _deaths(mine), *compared[:3], _latency(mine, limits), *compared[3:]]
+    silence = [_silence(mine, theirs, limits), _waiting(mine, theirs, limits)]
+    checks = [answers, _deaths(mine), *silence, *compared[:3], _latency(mine, limits), *compared[3:]]
     rest = [
         *_leaks(mine, limits),
         _memory(mine, theirs, limits),
@@ -56,7 +57,9 @@ def judge(found: LoadTest, limits: ServiceGate) -> Outcome:
 
 
 def _answers(mine: Side, limits: ServiceGate) -> Outcome:
-    asked, wrong = sum(one.requests for one in mine.rounds), sum(one.errors for one in mine.rounds)
+    # What is answered while it warms up has to be right too.
+    rounds = [*([mine.warm_up] if mine.warm_up else []), *mine.rounds]
+    asked, wrong = sum(one.requests for one in rounds), sum(one.errors for one in rounds)
     limit = {"requests": limits.requests, "errors": limits.errors}
     measured = {"requests": asked, "errors": wrong, "said": dict(mine.errors)}
     most = limits.errors or 0.0
@@ -82,8 +85,47 @@ def _deaths(mine: Side) -> Outcome:
     return Outcome("deaths", "PROMOTE", "no process of the service died", measured)
 
 
-def _throughput(one: Round) -> float | None:
-    return (one.requests - one.errors) / one.seconds if one.requests - one.errors else None
+def _silence(mine: Side, theirs: Side | None, limits: ServiceGate) -> Outcome:
+    """Judge the rounds in which nothing was answered rightly, though the champion answered beside them."""
+    rounds, beside = list(mine.rounds), ""
+    if theirs and theirs.rounds:
+        rounds, beside = [one for one, _ in _pairs(mine, theirs)], " in which the champion answered"
+    silent = sum(not _throughput(one) for one in rounds)
+    measured, limit = {"rounds": len(rounds), "silent": silent}, {"errors": limits.errors}
+    if not rounds:
+        return Outcome("silence", "SKIP", f"there are no rounds{beside}", measured, limit)
+    # The ratios are ranked, and a few rounds weigh little among them however bad they are.
+    most = limits.errors or 0.0
+    interval = binomtest(silent, len(rounds)).proportion_ci(limits.confidence or 0.99, method="exact")
+    verdict: Verdict = "REJECT" if interval.low > most else "HOLD" if silent / len(rounds) > most else "PROMOTE"
+    reason = f"no right answer came in {silent} of {len(rounds)} rounds{beside}"
+    return Outcome("silence", verdict, reason, measured, limit)
+
+
+def _waiting(mine: Side, theirs: Side | None, limits: ServiceGate) -> Outcome:
+    """Judge by the sign test whether there are more rounds in which callers got no answer than with the champion."""
+    sure: Verdict = "HOLD"
+    pairs, who = [(one.waiting, 0) for one in mine.rounds], "callers"
+    if theirs and theirs.rounds:
+        pairs = [(a.waiting, b.waiting) for a, b in _pairs(mine, theirs)]
+        who, sure = "more callers than the champion's", "REJECT"
+    worse, better = sum(a > b for a, b in pairs), sum(a < b for a, b in pairs)
+    reason = f"in {worse} of {len(pairs)} rounds {who} got no answer for half a round"
+    if better:
+        reason += f", in {better} fewer"
+    # Who waits has no latency, and leaves the service to the others: it seems the faster for it.
+    chance = binomtest(worse, worse + better, alternative="greater").pvalue if worse else 1.0
+    verdict: Verdict = sure if chance <= 1 - (limits.confidence or 0.99) else "PROMOTE"
+    return Outcome("waiting", verdict, reason, {"worse": worse, "better": better})
+
+
+def _pairs(mine: Side, theirs: Side) -> list[tuple[Round, Round]]:
+    """Return the rounds beside each other in which the champion answered; one in which it did not says nothing."""
+    return [(a, b) for a, b in zip(mine.rounds, theirs.rounds, strict=False) if _throughput(b)]
+
+
+def _throughput(one: Round) -> float:
+    return (one.requests - one.errors) / one.seconds
 
 
 def _cpu_ms(one: Round) -> float | None:
@@ -109,7 +151,7 @@ def _compared(mine: Side, theirs: Side, limits: ServiceGate) -> list[Outcome]:
     for name, words, unit, take, higher_is_better in COMPARED:
         limit = (limits.tail if name in ("p95", "p99") else limits.slower) or 0.0
         ours, others = [take(one) for one in mine.rounds], [take(one) for one in theirs.rounds]
-        pairs = [(a, b) for a, b in zip(ours, others, strict=False) if a and b]
+        pairs = [(a, b) for a, b in zip(ours, others, strict=False) if a is not None and b]
         measured: dict[str, Any] = {"candidate": _middle(ours), "champion": _middle(others)}
         if len(pairs) < FEWEST_ROUNDS:
             reason = (
@@ -117,7 +159,9 @@ def _compared(mine: Side, theirs: Side, limits: ServiceGate) -> list[Outcome]:
             )
             found.append(Outcome(name, "HOLD", reason, measured, {name: limit}))
             continue
-        logs = np.log([b / a if higher_is_better else a / b for a, b in pairs])
+        # A throughput of zero is infinitely many times worse.
+        with np.errstate(divide="ignore"):
+            logs = np.diff(np.log(pairs))[:, 0] * (1 if higher_is_better else -1)
         # Above 1 is worse, whichever way the figure goes; it is shown as candidate by champion.
         value, low, high = np.exp(paired(logs, limits.confidence or 0.99)).tolist()
         verdict: Verdict = "REJECT" if low > 1 + limit else "HOLD" if value > 1 + limit else "PROMOTE"

@@ -13,16 +13,17 @@ from assay.artifacts import METRICS, MODELS
 from assay.config import Frozen
 from assay.contract.spec import CONTRACT
 from assay.errors import InputError
-from assay.files import read_json
+from assay.files import read_json, sha256
 from assay.params import ServiceGate
-from assay.pipeline import Imports
 from assay.settings import PARAMS
 
 LOADTEST = Path("reports/loadtest.json")
 SERVICE = Path("service.py")
 LOCUSTFILE = Path("loadtests/locustfile.py")
-# What a Bento is made of, beside the modules that the service imports.
+# What a Bento is made of, beside code, models and the other locks.
 PACKED = (SERVICE, Path("bentofile.yaml"), CONTRACT, PARAMS, Path("requirements/serve.txt"))
+# As bentofile.yaml has it.
+LEFT_OUT = ("__pycache__", ".egg-info")
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
@@ -31,12 +32,14 @@ Count = Annotated[int, Field(ge=0)]
 class Round(Frozen):
     """One side under load for some seconds; latencies in milliseconds, of the right answers, None where none came.
 
-    `cpu` are the seconds of all processes of the service, `memory` what they hold at the end, in bytes, `handles` their
-    open files and threads, `total` the requests since the service was started.
+    `waiting` are the callers who got no answer in the second half of it. `cpu` are the seconds of all processes of the
+    service, `memory` what they hold at the end, in bytes, `handles` their open files and threads, `total` the requests
+    since the service was started.
     """
 
     requests: Count
     errors: Count
+    waiting: Count = 0
     seconds: Amount
     cpu: Amount
     memory: Count
@@ -80,27 +83,24 @@ class LoadTest(Frozen):
 
 
 def identity(folder: Path) -> str:
-    """Return a hash of all that is served from a folder: model, contract, parameters, requirements and code."""
-    paths = {folder / path for path in PACKED} | set((folder / MODELS).glob("*"))
-    if (folder / SERVICE).exists():
-        paths |= Imports(folder / "src").of(folder / "src/assay/serve/service.py")
+    """Return a hash of all that is packed from a folder, and of what loads it."""
     made = hashlib.sha256()
-    for path in sorted(path for path in paths if path.is_file()):
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        made.update(f"{path.relative_to(folder).as_posix()} {digest}\n".encode())
+    for path in sorted(packed(folder)):
+        made.update(f"{path.as_posix()} {sha256(folder / path)}\n".encode())
     return made.hexdigest()
 
 
 def is_same_service(champion: Path) -> bool:
     """Say whether what is packed here, and what loads it, is what the champion's folder holds, to the last byte."""
-    here, there = _packed(Path()), _packed(champion)
+    here, there = packed(Path()), packed(champion)
     return here == there and not any(filecmp.cmpfiles("", champion, here, shallow=False)[1:])
 
 
-def _packed(folder: Path) -> set[Path]:
+def packed(folder: Path) -> set[Path]:
     """Return the files of a folder that bentofile.yaml packs, and those that load what is packed."""
     trees = [path for tree in (Path("src"), MODELS) for path in (folder / tree).rglob("*") if path.is_file()]
-    made = {path.relative_to(folder) for path in trees if "__pycache__" not in path.parts}
+    made = {path.relative_to(folder) for path in trees}
+    made = {path for path in made if not any(part.endswith(LEFT_OUT) for part in path.parts)}
     locks = {path.relative_to(folder) for path in folder.glob("requirements/serve*.txt")}
     return made | locks | {path for path in (*PACKED, LOCUSTFILE, METRICS) if (folder / path).exists()}
 

@@ -37,30 +37,34 @@ class Side:
         self.errors: Counter[str] = Counter()
         self.latencies: list[float] = []
         self.failures = 0
+        self.answered: set[Any] = set()
         self.is_measured = False
         self.deaths = 0
         self._alive: set[psutil.Process] = set()
         # One that waits for what it sends to be answered would make a round as long as its slowest answer.
-        user: Any = type(name.capitalize(), (caller,), {"project": project, "host": host})
+        more = {"project": project, "host": host, "context": lambda user: {"caller": user}}
+        user: Any = type(name.capitalize(), (caller,), more)
         user.prepare()
         self.environment = Environment(user_classes=[user], stop_timeout=None)
         self.environment.events.request.add_listener(self._seen)  # type: ignore[no-untyped-call]
         self.environment.events.user_error.add_listener(self._failed)  # type: ignore[no-untyped-call]
         self.runner = self.environment.create_local_runner()
 
-    def _seen(self, response_time: float, exception: Exception | None, **_: Any) -> None:
+    def _seen(self, response_time: float, exception: Exception | None, context: dict[str, Any], **_: Any) -> None:
         self.total += 1
         if exception is not None:
             self.errors[" ".join(str(exception).split())[:200]] += 1
         if self.is_measured:
+            self.answered.add(context["caller"])
             if exception is None:
                 self.latencies.append(response_time)
             else:
                 self.failures += 1
 
-    def _failed(self, exception: Exception, **_: Any) -> None:
+    def _failed(self, user_instance: locust.User, exception: Exception, **_: Any) -> None:
         """Count what went wrong in a caller itself, which has looked at no answer then."""
-        self._seen(0.0, RuntimeError(f"the caller failed: {type(exception).__name__}: {exception}"))
+        error = RuntimeError(f"the caller failed: {type(exception).__name__}: {exception}")
+        self._seen(0.0, error, user_instance.context())
 
     def load(self, users: int, seconds: float) -> dict[str, Any]:
         """Have so many callers ask for some seconds; return what came of it."""
@@ -70,7 +74,9 @@ class Side:
         gevent.sleep(LEAD_SECONDS)
         began, cpu = _now(), self._cpu()
         self.is_measured = True
-        gevent.sleep(seconds)
+        gevent.sleep(seconds / 2)
+        self.answered = set()
+        gevent.sleep(seconds / 2)
         self.is_measured = False
         took, spent = _now() - began, self._cpu() - cpu
         self.runner.stop()
@@ -79,6 +85,7 @@ class Side:
         return {
             "requests": len(ordered) + self.failures,
             "errors": self.failures,
+            "waiting": users - len(self.answered),
             "seconds": took,
             "cpu": max(0.0, spent),
             "memory": sum(_of(process, lambda p: p.memory_info().rss) for process in self.processes()),

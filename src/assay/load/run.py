@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 import msgspec
 
-from assay.artifacts import MODELS
+from assay.artifacts import MODELS, model_version
 from assay.champion import champion_commit, restore
 from assay.contract.spec import load_contract
 from assay.errors import InputError
@@ -183,8 +183,7 @@ def _champion(base: str | None) -> tuple[str | None, Path | None, str]:
 
 def _ask_once(service: Served, bento: Path) -> None:
     """Ask for the model; raises InputError where another one is served than was packed."""
-    file = model(bento)
-    wanted = read_json(file.with_name("model.json"))["files_sha256"][file.name][:12]
+    wanted = model_version(model(bento).parent)
     try:
         with urlopen(f"http://{HOST}:{service.port}/model", timeout=30) as answer:
             given = msgspec.json.decode(answer.read())["model_version"]

@@ -14,9 +14,9 @@ import hmac
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -38,6 +38,8 @@ LARGE = 64 * 1024
 # One larger than this would stop the loop for too long, and is worked on beside it altogether.
 HUGE = 1024 * 1024
 BODY_SECONDS = 10.0
+# So many bytes of bodies that come slowly are held at a time.
+MOST_ARRIVING = 256 * 1024 * 1024
 # So many such are worked on at a time: while the model answers one, without the interpreter, another is read.
 ASIDE = 2
 # How long a large request may wait for others.
@@ -70,31 +72,57 @@ class Turns:
         self._after()
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int, seconds: float) -> bytes:
-    """Return the body of a request; raises Refused for one that is too large, or too slow to come."""
+class Arriving:
+    """How many bytes of bodies that are not whole yet are held."""
+
+    def __init__(self, most: int) -> None:
+        """Begin with none; no more than `most` are held at a time."""
+        self.most = most
+        self.held = 0
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int, seconds: float, arriving: Arriving) -> bytes:
+    """Return the body of a request; raises Refused for one that is too large, too slow, or one too many."""
     for name, value in scope["headers"]:
         if name == b"content-length" and int(value) > limit:
             raise _too_large(limit)
-    message = await receive()
-    body = bytes(message.get("body", b""))
-    if not message.get("more_body"):
-        return body
-    parts, size = [body], len(body)
+    message = _at_hand(receive)
+    if message and message["type"] == "http.request" and not message.get("more_body"):
+        return bytes(message.get("body", b""))
+    parts: list[bytes] = []
+    size = 0
     try:
         async with asyncio.timeout(seconds):
-            while message.get("more_body"):
-                if size > limit:
-                    raise _too_large(limit)
-                message = await receive()
+            while True:
+                message = message or await receive()
                 if message["type"] == "http.disconnect":
                     raise Refused(400, "the client went away", reason="disconnected")
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
+                arriving.held += len(parts[-1])
+                if size > limit:
+                    raise _too_large(limit)
+                if arriving.held > arriving.most:
+                    raise Refused(503, "too many large requests at once", reason="overload")
+                if not message.get("more_body"):
+                    return b"".join(parts)
+                message = None
     except TimeoutError:
         raise Refused(408, f"the body did not arrive within {seconds:g} seconds", reason="slow") from None
-    if size > limit:
-        raise _too_large(limit)
-    return b"".join(parts)
+    finally:
+        arriving.held -= size
+
+
+def _at_hand(receive: Receive) -> MutableMapping[str, Any] | None:
+    """Return what has arrived of a request, None if that is nothing."""
+    # Mostly all of it has, and to set a time limit for each request would take a twentieth of its time.
+    waiting = cast("Coroutine[Any, Any, MutableMapping[str, Any]]", receive())
+    try:
+        waiting.send(None)
+    except StopIteration as arrived:
+        return cast("MutableMapping[str, Any]", arrived.value)
+    waiting.close()
+    return None
 
 
 def _too_large(limit: int) -> Refused:
@@ -129,6 +157,7 @@ class Front:
         self._requests = requests
         self._turns = Turns(self._flush)
         self._aside = Aside()
+        self._arriving = Arriving(MOST_ARRIVING)
         self._answered = 0
         key = os.environ.get("ASSAY_API_KEY", "")
         self._key = key.encode()
@@ -172,7 +201,9 @@ class Front:
         method = scope["method"]
         if method not in endpoint.methods:
             raise Refused(405, f"{scope['path']} takes {' or '.join(endpoint.methods)}", reason="method")
-        body = b"" if method != "POST" else await read_body(scope, receive, serving.max_body, BODY_SECONDS)
+        body = b""
+        if method == "POST":
+            body = await read_body(scope, receive, serving.max_body, BODY_SECONDS, self._arriving)
         if self._turns.lasted() > serving.wait:
             raise Refused(503, "too many requests at once", reason="overload")
         call = Call(body, scope)
@@ -220,11 +251,11 @@ class Aside:
         try:
             async with self._turns:
                 started = time.perf_counter()
-                try:
-                    return await with_others(steps, self._threads)
-                finally:
-                    speed = size / (time.perf_counter() - started)
-                    self._bytes_per_second += 0.2 * (speed - self._bytes_per_second)
+                result = await with_others(steps, self._threads)
+                # One that is refused says nothing about how long the others will take.
+                speed = size / (time.perf_counter() - started)
+                self._bytes_per_second += 0.2 * (speed - self._bytes_per_second)
+                return result
         finally:
             self._waiting -= size
 

@@ -92,7 +92,8 @@ class PredictionLog:
         }
         self._dropped = dropped
         self._counting = threading.Lock()
-        self._waiting: dict[str, list[tuple[int, Any]]] = {"predictions": [], "requests": [], "outcomes": []}
+        self._waiting: dict[str, list[tuple[int, Any]]] = {"predictions": [], "requests": []}
+        self._writing = threading.Lock()
         self._rows = 0
         self._tables: Any = None
         self._said = False
@@ -120,9 +121,8 @@ class PredictionLog:
             # A copy of it, without the rows that are made of it for the answer.
             self._put("requests", len(told.scores), Request(replace(told), data, version, role, now))
             return
-        self._put_rows(
-            "predictions", self._lines(version, role, now, told, self._values(data) if rows is None else rows)
-        )
+        made = self._lines(version, role, now, told, self._values(data) if rows is None else rows)
+        self._put("predictions", len(made), self._encoder.encode_lines(made) if self._is_default else made)
 
     def _lines(self, version: str, role: str, now: datetime, told: Told, rows: list[Values]) -> list[Any]:
         line, rest = self._line, (version, role, now.isoformat())
@@ -131,17 +131,16 @@ class PredictionLog:
         ]
 
     def outcomes(self, outcomes: list[dict[str, Any]]) -> None:
-        """Take down what turned out to be true."""
+        """Write what turned out to be true, at once: nobody else may have it; raises what keeps that from being done."""
         now = datetime.now(UTC).isoformat()
-        self._put_rows("outcomes", [{**outcome, "timestamp": now} for outcome in outcomes])
+        made = [{**outcome, "timestamp": now} for outcome in outcomes]
+        with self._writing:
+            self._write("outcomes", [self._encoder.encode_lines(made) if self._is_default else made])
 
     def close(self) -> None:
         """Write what is waiting, and end."""
         self._ended.set()
         self._thread.join(timeout=5)
-
-    def _put_rows(self, name: str, rows: list[Any]) -> None:
-        self._put(name, len(rows), self._encoder.encode_lines(rows) if self._is_default else rows)
 
     def _put(self, name: str, rows: int, made: Any) -> None:
         with self._counting:

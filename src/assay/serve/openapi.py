@@ -18,7 +18,7 @@ REFUSALS = {
     413: "too large, or too many rows",
     415: "another content type",
     422: "does not keep to the contract; names row, column and what was expected",
-    503: "too many requests at once; try again after the seconds that Retry-After says",
+    503: "too many requests at once, or outcomes cannot be written; try again after the seconds that Retry-After says",
 }
 OF_GET = (401, 405, 503)
 
@@ -54,6 +54,8 @@ def document(contract: Contract, version: str, *, predict: type[BaseModel], expl
                 "responses": _responses(told.__name__, REFUSALS),
             }
         }
+    off = {"description": "outcomes are not taken down: the log is off", "content": _json("Error")}
+    paths["/feedback"]["post"]["responses"]["501"] = off
     paths["/model"]["get"] = {
         "operationId": "about",
         "summary": paths["/model"]["post"]["summary"],

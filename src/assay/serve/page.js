@@ -6,7 +6,9 @@ const make = (tag, props = {}, ...inside) => {
   made.append(...inside);
   return made;
 };
+const isNumeric = column => column.kind === "number" || column.kind === "integer";
 let example = 0;
+let asking = new AbortController();
 
 function control(column, number) {
   const id = "f" + number;
@@ -15,8 +17,24 @@ function control(column, number) {
     return make("select", { id }, make("option", { value: "", textContent: "–" }), ...values.map(value => make("option", { value: "=" + value, textContent: value })));
   }
   if (column.kind === "text") return make("textarea", { id, rows: 2, maxLength: column.max_length });
-  const numeric = column.kind === "number" || column.kind === "integer";
-  return make("input", { id, type: "text", inputMode: numeric ? "decimal" : "text", autocomplete: "off" });
+  return make("input", { id, type: "text", inputMode: isNumeric(column) ? "decimal" : "text", autocomplete: "off" });
+}
+
+// 1234 to some, 1.234 to others.
+const isEither = text => /^[+-]?[1-9]\d{0,2},\d{3}(e|$)/i.test(text);
+
+function parsed(text) {
+  if (isEither(text) || !/^[+-]?(\d+\.?|\d*[.,]\d+)(e[+-]?\d+)?$/i.test(text)) return undefined;
+  const read = Number(text.replace(",", "."));
+  // JSON has no infinity: it would be sent as null, which is a missing value.
+  return Number.isFinite(read) ? read : undefined;
+}
+
+function advice(column, given) {
+  const text = given.trim();
+  if (!isNumeric(column) || !text.includes(",") || parsed(text) !== undefined) return "";
+  if (isEither(text)) return `: write ${text.replace(",", "")} or ${text.replace(",", ".")}`;
+  return ": write it with a point before the decimals, and nothing between the other digits";
 }
 
 function value(column, given) {
@@ -26,11 +44,8 @@ function value(column, given) {
   }
   if (column.kind === "text") return given;
   if (given.trim() === "") return undefined;
-  if (column.kind === "number" || column.kind === "integer") {
-    const number = Number(given.trim().replace(",", "."));
-    return Number.isNaN(number) ? given : number;
-  }
-  return given.trim();
+  // What is no number goes as it is: the service refuses it, together with whatever else is wrong with the row.
+  return (isNumeric(column) ? parsed(given.trim()) : undefined) ?? given.trim();
 }
 
 function fill() {
@@ -45,17 +60,17 @@ function fill() {
 data.columns.forEach((column, number) => {
   const small = make("small", { id: "d" + number, textContent: [column.description, column.expected].filter(Boolean).join("; ") });
   const field = control(column, number);
-  field.setAttribute("aria-describedby", "d" + number);
+  field.setAttribute("aria-describedby", `d${number} m${number}`);
   const label = make("label", { htmlFor: field.id, textContent: column.name });
   label.append(small);
-  byId("fields").append(make("div", {}, label, field));
+  byId("fields").append(make("div", {}, label, make("small", { id: "m" + number, className: "wrong" }), field));
 });
 fill();
 
-async function ask(path, row) {
+async function ask(path, row, signal) {
   const headers = { "content-type": "application/json" };
   if (byId("key").value) headers.authorization = "Bearer " + byId("key").value;
-  const response = await fetch(path, { method: "POST", headers, body: JSON.stringify({ rows: [row] }) });
+  const response = await fetch(path, { method: "POST", headers, body: JSON.stringify({ rows: [row] }), signal });
   if (response.status === 401) byId("key-field").hidden = false;
   const said = await response.json();
   if (!response.ok) throw Object.assign(new Error(said.error), said);
@@ -70,7 +85,7 @@ function table(caption, rows) {
   return make("div", { className: "wide" }, make("table", {}, make("caption", { className: "quiet", textContent: caption }), body));
 }
 
-function show(predicted, explained) {
+function show(predicted) {
   const one = predicted.predictions[0];
   const parts = [];
   if (one.probabilities) {
@@ -83,25 +98,42 @@ function show(predicted, explained) {
     parts.push(make("p", {}, `${data.target}: `, make("strong", { textContent: short(one.prediction) }), ` ${data.unit}`));
   }
   if (one.warnings) parts.push(make("div", { className: "warn" }, make("p", { textContent: "Unlike anything that the model was trained on:" }), make("ul", {}, ...one.warnings.map(text => make("li", { textContent: text })))));
-  if (explained) {
-    const why = explained.explanations[0];
-    const largest = Math.max(...why.contributions.map(part => Math.abs(part.contribution))) || 1;
-    const rows = why.contributions.slice(0, 12).map(part => {
-      const bar = make("div", { className: part.contribution < 0 ? "bar down" : "bar", style: `width:${100 * Math.abs(part.contribution) / largest}%` });
-      return make("tr", {}, make("th", { scope: "row", textContent: part.column }), make("td", { className: "half" }, part.contribution < 0 ? bar : ""),
-        make("td", { className: "half" }, part.contribution < 0 ? "" : bar), make("td", { className: "number", textContent: (part.contribution > 0 ? "+" : "") + short(part.contribution) }));
-    });
-    parts.push(make("h2", { textContent: `What moved it from ${short(why.background)}, the mean, to ${short(why.score)}` }),
-      table(data.classes.length ? `Shares of the probability of ${why.explains}` : `Shares of ${why.explains}`, rows));
-  }
-  parts.push(make("p", { className: "quiet", textContent: `Prediction ${one.prediction_id} of model ${predicted.model_version}` }));
+  parts.push(make("div", { id: "why" }), make("p", { className: "quiet", textContent: `Prediction ${one.prediction_id} of model ${predicted.model_version}` }));
   byId("answer").replaceChildren(make("div", { className: "answer" }, ...parts));
+}
+
+function explain(explained) {
+  const why = explained.explanations[0];
+  const largest = Math.max(...why.contributions.map(part => Math.abs(part.contribution))) || 1;
+  const rows = why.contributions.slice(0, 12).map(part => {
+    const bar = make("div", { className: part.contribution < 0 ? "bar down" : "bar", style: `width:${100 * Math.abs(part.contribution) / largest}%` });
+    return make("tr", {}, make("th", { scope: "row", textContent: part.column }), make("td", { className: "half" }, part.contribution < 0 ? bar : ""),
+      make("td", { className: "half" }, part.contribution < 0 ? "" : bar), make("td", { className: "number", textContent: (part.contribution > 0 ? "+" : "") + short(part.contribution) }));
+  });
+  byId("why").replaceChildren(make("h2", { textContent: `What moved it from ${short(why.background)}, the mean, to ${short(why.score)}` }),
+    table(data.classes.length ? `Shares of the probability of ${why.explains}` : `Shares of ${why.explains}`, rows));
+}
+
+function mark(number, problem) {
+  byId("f" + number).setAttribute("aria-invalid", problem !== "");
+  byId("m" + number).textContent = problem;
+}
+
+function clear() {
+  asking.abort();
+  asking = new AbortController();
+  data.columns.forEach((column, number) => mark(number, ""));
+  byId("answer").replaceChildren();
 }
 
 function complain(error) {
   const problems = error.problems && error.problems.length ? error.problems : [error.message];
-  const said = problems.map(text => text.replace(/^row 0: /, ""));
-  data.columns.forEach((column, number) => byId("f" + number).setAttribute("aria-invalid", said.some(text => text.startsWith(column.name + ":"))));
+  let said = problems.map(text => text.replace(/^row 0: /, ""));
+  data.columns.forEach((column, number) => {
+    const start = column.name + ": ", more = advice(column, byId("f" + number).value);
+    said = said.map(text => text.startsWith(start) ? text + more : text);
+    mark(number, said.filter(text => text.startsWith(start)).map(text => text.slice(start.length)).join("; "));
+  });
   byId("answer").replaceChildren(make("div", { className: "answer wrong", role: "alert" }, make("p", { textContent: "No answer:" }), make("ul", {}, ...said.map(text => make("li", { textContent: text })))));
 }
 
@@ -112,14 +144,23 @@ byId("form").addEventListener("submit", async event => {
     const given = value(column, byId("f" + number).value);
     if (given !== undefined) row[column.name] = given;
   });
+  clear();
+  const { signal } = asking;
+  let predicted = null;
   try {
-    const predicted = await ask("predict", row);
-    complain({ problems: [], message: "" });
-    show(predicted, await ask("explain", row).catch(() => null));
+    predicted = await ask("predict", row, signal);
   } catch (error) {
+    if (signal.aborted) return;
     complain(error instanceof TypeError ? { message: "The service cannot be reached." } : error);
   }
+  if (predicted) show(predicted);
   byId("answer").focus({ preventScroll: true });
   byId("answer").scrollIntoView({ block: "nearest" });
+  // The answer does not wait for its explanation, which may take long or fail.
+  const explained = predicted && await ask("explain", row, signal).catch(() => null);
+  if (explained && !signal.aborted) explain(explained);
 });
-byId("another").addEventListener("click", fill);
+byId("another").addEventListener("click", () => {
+  clear();
+  fill();
+});

@@ -59,6 +59,9 @@ class Fronted(bentoml.Service):  # type: ignore[misc]
         from assay.serve.metrics import Requests
 
         app = super().to_asgi(is_main)
+        # BentoML's own way to the endpoints has none of the limits, and "/predict\n" would lead there.
+        ours = {api.route for api in self.apis.values()}
+        app.router.routes = [route for route in app.router.routes if getattr(route, "path", None) not in ours]
         # One that both sides count with, for a metric can be made only once.
         counting = RunnerTrafficMetricsMiddleware(app, namespace="bentoml_service")
         counting._setup()

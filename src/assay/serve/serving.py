@@ -1,9 +1,9 @@
 """What the service answers, endpoint by endpoint, apart from HTTP itself."""
 
+import logging
 import threading
-import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from assay.artifacts import MODELS
+from assay.contract import rules
 from assay.contract.request import explain, request_models
 from assay.contract.spec import CONTRACT, Category, Contract
 from assay.data.columns import Columns, length
@@ -37,6 +38,8 @@ from assay.serve.together import Together
 from assay.serve.traffic import Contender, Router
 from assay.settings import Settings
 
+logger = logging.getLogger("bentoml.assay")
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -44,7 +47,6 @@ JSON = b"application/json"
 HTML = b"text/html; charset=utf-8"
 # So many problems of a request are told.
 TOLD = 100
-WARM_UP = 20
 # So many seconds after the model is loaded.
 SOON = 1.0
 
@@ -85,7 +87,7 @@ class Serving:
                 package.contract, self.rows.values, lambda rows: metrics.add("dropped", number=rows)
             )
         self._together: Together[Contender, Values] = Together(lambda by, asked: at_once(self._answer(by, asked)))
-        self.row_ms = self._time_a_row()
+        self.row_ms = significant(1000 * self.router.champion.seconds[1], 3)
         # The rest is loaded when the service is ready, and before many ask: beside them it would take seconds.
         self._rest = threading.Timer(SOON, _load_rest)
         self._rest.daemon = True
@@ -107,7 +109,9 @@ class Serving:
         """Answer as `predict` does; what is yielded needs no interpreter, and may be run beside other requests."""
         kind = _kind(call)
         if kind == JSON:
-            answers = yield from self._answer(self._contender(call), [self._read(call)])
+            # One that does not keep to the contract may take long to judge.
+            rows = self.rows.read_quickly(call.body) or (yield lambda: self._judged(call))
+            answers = yield from self._answer(self._contender(call), [rows])
             return JSON, answers[0]
         data = self._read_table(call.body, kind)
         told, version = yield from self._tell(self._contender(call), data, alone=True)
@@ -179,6 +183,7 @@ class Serving:
 
     def feedback(self, call: Call) -> tuple[bytes, bytes]:
         """Take down what turned out to be true."""
+        _kind(call, [JSON])
         try:
             outcomes = self._outcomes.model_validate_json(call.body).model_dump()["outcomes"]
         except ValidationError as error:
@@ -186,12 +191,19 @@ class Serving:
             where = ".".join(str(part) for part in problem["loc"]) or "the body"
             status = 400 if problem["type"] == "json_invalid" else 422
             raise Refused(status, f"{where}: {problem['msg']}", reason="contract") from None
-        if self._log:
+        if not self._log:
+            raise Refused(501, "nothing is taken down: `serve.log` is off in params.yaml", reason="log")
+        try:
             self._log.outcomes(outcomes)
+        # Whatever kind of log it is.
+        except Exception:
+            logger.exception("outcomes cannot be written")
+            raise Refused(503, "the log, in which to take them down, cannot be written", reason="log") from None
         return JSON, msgspec.json.encode({"received": len(outcomes)})
 
     def about(self, call: Call) -> tuple[bytes, bytes]:
         """Answer what the model is."""
+        _kind(call, [JSON])
         if call.body.strip() not in (b"", b"{}"):
             raise Refused(422, "the body: expected nothing, or {}", reason="contract")
         return JSON, self._about
@@ -238,21 +250,8 @@ class Serving:
         return msgspec.json.encode(document(self.contract, self.package.version, predict=rows, explain=few))
 
     def is_ready(self) -> bool:
-        """Answer an example, and say whether that went well."""
-        scores = self.package.score(self.rows.columns(self.rows.read(self._example())))
-        return bool(np.isfinite(scores).all())
-
-    def _example(self) -> bytes:
-        return msgspec.json.encode({"rows": self.package.examples[:1]})
-
-    def _time_a_row(self) -> float:
-        """Return what one row takes, in milliseconds, the median of some."""
-        took = []
-        for _ in range(WARM_UP):
-            started = time.perf_counter()
-            self.is_ready()
-            took.append(time.perf_counter() - started)
-        return significant(sorted(took)[WARM_UP // 2] * 1000, 3)
+        """Answer an example, and say whether that is right; no more once the service is ending."""
+        return not self.is_ending and self.package.apart(self.package.answer_example()) <= self.package.tolerance
 
     def _seen_in_shadow(self, shadow: Contender, told: Told, data: Columns, scores: np.ndarray) -> None:
         """Take down what a shadow would have answered, under the names of the predictions that were given."""
@@ -263,8 +262,11 @@ class Serving:
             self._log.predictions(answers.version, shadow.name, given, data)
 
     def _read(self, call: Call) -> list[Values]:
+        return self.rows.read_quickly(call.body) or self._judged(call)
+
+    def _judged(self, call: Call) -> list[Values]:
         try:
-            return self.rows.read(call.body)
+            return self.rows.judge(call.body)
         except ValidationError as error:
             raise self._refusal(error) from None
 
@@ -273,7 +275,12 @@ class Serving:
 
         data, violations = read_table(body, kind, self.contract, self.rows.max_rows)
         if violations:
-            self.metrics.add_all("violations", [violation.column for violation in violations])
+            for one in violations:
+                column = self.contract.features.get(one.column)
+                # What a column is called that is not in the contract is up to who asks.
+                self.metrics.add("violations", "" if column is None else one.column, number=one.count)
+                if isinstance(column, Category) and one.rule == rules.unknown_value(column.values):
+                    self.metrics.add("unknown", one.column, number=one.count)
             said = [str(violation) for violation in violations]
             raise Refused(422, said[0], said[:TOLD], reason="contract")
         return data
@@ -297,11 +304,11 @@ class Serving:
         return Refused(status, said[0], said + more, reason="contract")
 
 
-def _kind(call: Call) -> bytes:
+def _kind(call: Call, wanted: Collection[bytes] = (JSON, *ARROW)) -> bytes:
     """Return the content type, JSON where none is given; raises Refused for one that is not taken."""
     kind = call.header(b"content-type").partition(b";")[0].strip().lower() or JSON
-    if kind != JSON and kind not in ARROW:
-        taken = ", ".join(one.decode() for one in (JSON, *ARROW))
+    if kind not in wanted:
+        taken = ", ".join(one.decode() for one in wanted)
         raise Refused(
             415,
             f"the body has the type {kind.decode(errors='replace')!r}; taken are {taken}",

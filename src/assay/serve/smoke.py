@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from assay.artifacts import MODELS
+from assay.artifacts import MODELS, model_version
 from assay.errors import InputError
 from assay.files import read_json
 
@@ -21,8 +21,7 @@ def smoke(url: str, seconds: float, models: Path = MODELS) -> str:
     It is asked with the key in ASSAY_API_KEY, where there is one. Returns what was seen; raises InputError if it does
     not get ready in time, or answers otherwise.
     """
-    about, examples = read_json(models / "model.json"), read_json(models / "examples.json")
-    wanted = about["files_sha256"][f"model.{about['served']}"][:12]
+    wanted, examples = model_version(models), read_json(models / "examples.json")
     key = os.environ.get("ASSAY_API_KEY")
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     with httpx.Client(base_url=url, headers=headers, timeout=10) as client:

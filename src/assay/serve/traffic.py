@@ -78,8 +78,8 @@ class Contender:
         self.healthy = True
         self._failures = 0
         self._requests = 0
-        # What a call takes, and what a row of it.
-        self.seconds = np.zeros(2)
+        # What a call takes, and what a row of it: at first of a single row.
+        self.seconds = np.full(2, package.row_seconds())
 
     def scoring(self, data: Columns) -> Callable[[], np.ndarray]:
         """Return what gives scores, and takes down how long that took; raises for a model that gives no numbers."""
@@ -108,8 +108,7 @@ class Contender:
 
     def compare(self, champion: "Contender") -> None:
         """Leave this one out if it is much slower, by call and by row: who is asked more often has more rows a call."""
-        known = min(self._requests, champion._requests) >= WARM_UP
-        if known and (self.seconds > MUCH_SLOWER * champion.seconds).all():
+        if self._requests >= WARM_UP and (self.seconds > MUCH_SLOWER * champion.seconds).all():
             self._leave_out("is much slower than the champion")
 
     def _leave_out(self, reason: str) -> None:
@@ -144,8 +143,9 @@ class Router:
             self.refresh()
 
     def close(self) -> None:
-        """Look no more."""
+        """Look no more, and let no shadow answer after this."""
         self._closed.set()
+        self._shadow.shutdown(cancel_futures=True)
 
     def refresh(self) -> None:
         """Read traffic.yaml if it has changed; one that is wrong changes nothing, and is told of in the log."""
@@ -185,7 +185,15 @@ class Router:
         champion = self.champion.answers.package
         # By its contract, whatever stands in contract.yaml by now.
         contract = champion.about["contract_sha256"]
-        return Contender(entry.name, load_package(models, self._root, champion.reader, contract, self._tolerance))
+        made = Contender(entry.name, load_package(models, self._root, champion.reader, contract, self._tolerance))
+        # Timed beside it, for the machine may have had more to do, or less, when the champion was.
+        slower = made.seconds[1] / champion.row_seconds()
+        if slower > MUCH_SLOWER:
+            raise InputError(
+                f"{TRAFFIC}: challenger {entry.name!r} takes {slower:.1f} times as long as the champion for a row, and "
+                f"at most {MUCH_SLOWER:g} times are allowed"
+            )
+        return made
 
     def choose(self, key: bytes) -> Contender:
         """Return who answers a request: always the same for the same key, drawn where there is none."""
@@ -227,6 +235,7 @@ class Router:
     def _answer(self, contender: Contender, data: Columns, done: Any) -> None:
         try:
             done(contender, contender.scoring(data)())
+            contender.compare(self.champion)
         except Exception as error:
             self._failed(contender, error)
         finally:
