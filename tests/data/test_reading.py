@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from assay.contract import rules
 from assay.contract.strategies import as_table, rows
 from assay.data.check import check
-from assay.data.reading import read_table, typed
+from assay.data.reading import EXPLAINED, read_table, typed
 from assay.data.violations import Violation
 from assay.errors import InputError
 from examples import contract, row, small
@@ -220,6 +220,25 @@ def test_a_misspelt_column_is_named_on_both_sides(path: Path) -> None:
         "column 'Age': unknown column: not in the contract; did you mean 'age'?; 1 row",
         "column 'age': missing column: not in the data; did you mean 'Age'?; 1 row",
     ]
+
+
+def test_each_of_many_unknown_columns_is_a_violation_and_the_first_are_explained() -> None:
+    table = pa.table({**{f"age{number}": [1] for number in range(1, 300)}, "note": ["a"], "sick": ["no"]})
+    _, violations = typed(table, AGES)
+    unknown = [one for one in violations if one.rule == rules.UNKNOWN_COLUMN]
+    assert [one.column for one in unknown] == [f"age{number}" for number in range(1, 300)]
+    hinted = [one.column for one in unknown if "did you mean 'age'?" in one.examples[0]]
+    assert hinted == [f"age{number}" for number in range(1, EXPLAINED + 1)]
+    (missing,) = [one for one in violations if one.rule == rules.MISSING_COLUMN]
+    assert "did you mean 'age" in missing.examples[0]
+
+
+def test_a_column_of_a_type_that_holds_no_such_values_is_a_violation() -> None:
+    lists = pa.DictionaryArray.from_arrays(pa.array([0]), pa.array([[1]]))
+    for values in (pa.RunEndEncodedArray.from_arrays([1], ["1"]), lists):
+        made, violations = typed(pa.table({"age": values, "note": ["a"], "sick": ["no"]}), AGES)
+        assert made["age"].to_pylist() == [None]
+        assert violations == [Violation("age", "not a whole number", 1, (str(values.type)[:60],), 0)]
 
 
 def test_a_missing_target_is_a_violation(path: Path) -> None:

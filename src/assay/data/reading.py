@@ -1,7 +1,8 @@
 """Reading a data file into a typed table, as the contract says; what does not fit becomes a violation."""
 
 import csv
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,10 @@ from assay.errors import InputError
 TRUE_WORDS = ["true", "True", "TRUE", "yes", "Yes", "1"]
 FALSE_WORDS = ["false", "False", "FALSE", "no", "No", "0"]
 EPOCH = datetime(1970, 1, 1)
+# No name that is longer is meant to be another.
+LONGEST = 200
+# So many unknown columns are explained: what a name was meant to be takes a while to find, and there may be any number.
+EXPLAINED = 100
 EARLIEST, LATEST = ((moment - EPOCH) // timedelta(microseconds=1) for moment in (datetime.min, datetime.max))
 
 
@@ -89,18 +94,29 @@ def typed(table: pa.Table, contract: Contract) -> tuple[pa.Table, list[Violation
 
     Returns the table and its violations: columns missing or unknown, cells that are missing where that is refused or
     in all rows, and cells that are not of their type (these are null in the table). A null, a NaN, and a text among
-    `missing_markers` are missing.
+    `missing_markers` are missing. No two columns have one name.
     """
     wanted: dict[str, Column] = {**contract.columns, contract.target.name: contract.target_column}
     there = set(table.column_names)
+    unknown = [name for name in table.column_names if name not in wanted]
+    explained = frozenset(name for name in unknown[:EXPLAINED] if len(name) <= LONGEST)
     violations = [
-        violation(name, rules.UNKNOWN_COLUMN, table.num_rows, [f"not in the contract{did_you_mean(name, wanted)}"])
-        for name in table.column_names
-        if name not in wanted
+        violation(
+            name,
+            rules.UNKNOWN_COLUMN,
+            table.num_rows,
+            [f"not in the contract{did_you_mean(name, wanted) if name in explained else ''}"],
+        )
+        for name in unknown
     ]
     arrays: dict[str, pa.ChunkedArray] = {}
     for name, column in wanted.items():
-        if name in there:
+        if name in there and not is_readable(table.field(name).type):
+            arrays[name] = pa.chunked_array([pa.nulls(table.num_rows, arrow_type(column))])
+            if table.num_rows and not isinstance(column, Ignored):
+                kind = str(table.field(name).type)
+                violations.append(violation(name, rules.wrong_type(column), table.num_rows, [kind], 0))
+        elif name in there:
             raw = _with_nulls(table[name], contract.missing_markers)
             values = _cast(raw, column)
             if isinstance(column, Number) and pc.any(nan := pc.fill_null(pc.is_nan(values), False)).as_py():
@@ -108,7 +124,7 @@ def typed(table: pa.Table, contract: Contract) -> tuple[pa.Table, list[Violation
             arrays[name] = values
             violations += _misfits(name, raw, values, column)
         else:
-            near = did_you_mean(name, there - set(wanted))
+            near = did_you_mean(name, explained)
             violations.append(violation(name, rules.MISSING_COLUMN, table.num_rows, [f"not in the data{near}"]))
     return pa.table(arrays), violations
 
@@ -129,11 +145,41 @@ def _misfits(name: str, raw: pa.ChunkedArray, values: pa.ChunkedArray, column: C
         yield violation(name, rules.wrong_type(column), pc.sum(bad).as_py(), examples, pc.index(bad, True).as_py())
 
 
+def is_readable(kind: pa.DataType) -> bool:
+    """Say whether a type is one whose values Arrow can look at, filter and cast."""
+    types = pa.types
+    if types.is_dictionary(kind):
+        return not types.is_dictionary(kind.value_type) and is_readable(kind.value_type)
+    if types.is_decimal(kind):
+        # Arrow looks up powers of ten by the scale, without a look at whether it has so many.
+        return bool(0 <= kind.scale <= kind.precision)
+    is_number = types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_null(kind)
+    is_text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+    is_binary = types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind)
+    is_moment = types.is_date(kind) or types.is_time(kind) or types.is_timestamp(kind) or types.is_duration(kind)
+    return bool(is_number or is_text or is_binary or types.is_fixed_size_binary(kind) or is_moment)
+
+
+def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the values of a readable type, in one that has neither dictionaries nor views."""
+    if not pa.types.is_dictionary(values.type):
+        return _without_views(values)
+    # Arrow's cast has no dictionaries of views.
+    kind = _without_views(pa.nulls(0, values.type.value_type)).type
+    return pa.chunked_array([_without_views(one.dictionary).take(one.indices) for one in values.chunks], kind)
+
+
+def _without_views(values: Any) -> Any:
+    """Return an array, chunked or not, with texts and bytes one after the other."""
+    if pa.types.is_string_view(values.type):
+        return values.cast(pa.string())
+    return values.cast(pa.binary()) if pa.types.is_binary_view(values.type) else values
+
+
 def _with_nulls(values: pa.ChunkedArray, markers: tuple[str, ...]) -> pa.ChunkedArray:
     """Return the values in a plain type, with null for all that stands for missing."""
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
-    if pa.types.is_large_string(values.type) or pa.types.is_string_view(values.type):
+    values = plain(values)
+    if pa.types.is_large_string(values.type):
         values = values.cast(pa.string())
     if pa.types.is_string(values.type):
         missing = pc.is_in(values, pa.array(markers, pa.string()))
@@ -266,10 +312,14 @@ def _header(path: Path) -> list[str]:
     return names
 
 
-def _refuse_twice(path: Path, names: list[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(f"{path}: column {twice[0]!r} is there twice")
+def first_twice(names: Sequence[str]) -> str | None:
+    """Return the first name, in the order of the alphabet, of those that are there more than once."""
+    return min((name for name, number in Counter(names).items() if number > 1), default=None)
+
+
+def _refuse_twice(path: Path, names: Sequence[str]) -> None:
+    if (twice := first_twice(names)) is not None:
+        raise InputError(f"{path}: column {twice!r} is there twice")
 
 
 def _ends_inside_quotes(path: Path) -> bool:

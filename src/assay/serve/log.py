@@ -131,7 +131,7 @@ class PredictionLog:
         ]
 
     def outcomes(self, outcomes: list[dict[str, Any]]) -> None:
-        """Write what turned out to be true, at once: nobody else may have it; raises what keeps that from being done."""
+        """Write what turned out to be true, at once, for nobody else may have it; raises what prevents that."""
         now = datetime.now(UTC).isoformat()
         made = [{**outcome, "timestamp": now} for outcome in outcomes]
         with self._writing:

@@ -281,8 +281,9 @@ class Serving:
                 self.metrics.add("violations", "" if column is None else one.column, number=one.count)
                 if isinstance(column, Category) and one.rule == rules.unknown_value(column.values):
                     self.metrics.add("unknown", one.column, number=one.count)
-            said = [str(violation) for violation in violations]
-            raise Refused(422, said[0], said[:TOLD], reason="contract")
+            said = list(map(str, violations[:TOLD]))
+            more = [] if len(violations) <= TOLD else [f"and {len(violations) - TOLD} more"]
+            raise Refused(422, said[0], said + more, reason="contract")
         return data
 
     def _refusal(self, error: ValidationError) -> Refused:

@@ -1,5 +1,6 @@
 """Big batches: tables in Arrow's stream format or as Parquet, in and out. pyarrow may be missing until one comes."""
 
+import struct
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
@@ -14,6 +15,16 @@ from assay.data.columns import Asked, Columns, columns
 from assay.serve.answering import Told
 from assay.serve.refusal import Refused
 from assay.serve.rows import finite_limits
+from assay.serve.unpacking import (
+    flat_columns,
+    is_words,
+    most_unpacked,
+    plain_bytes,
+    read_parquet,
+    rows_of_stream,
+    too_large,
+    too_many,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,33 +40,60 @@ KEPT = 2**14
 def read_table(body: bytes, kind: bytes, contract: Contract, max_rows: int) -> "tuple[Columns, list[Violation]]":
     """Return the features of a table, and what in it breaks the contract.
 
-    Raises Refused for what is no table.
+    Raises Refused for what is no table, and for one without rows, with too many, with a column twice, or that unpacks
+    to much more than a request may hold.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from assay.data.check import check
-    from assay.data.reading import typed
+    from assay.data.reading import first_twice, is_readable, plain, typed
+    from assay.data.violations import violation
 
-    try:
-        if kind == STREAM:
-            table = pa.ipc.open_stream(body).read_all()
-        else:
-            file = pq.ParquetFile(pa.BufferReader(body))
-            if file.metadata.num_rows > max_rows:
-                raise _too_many(file.metadata.num_rows, max_rows)
-            table = file.read()
-        table.validate(full=True)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise Refused(
-            400, f"the body is no whole table: {' '.join(str(error).split())[:200]}", reason="contract"
-        ) from None
-    if table.num_rows > max_rows:
-        raise _too_many(table.num_rows, max_rows)
+    most = most_unpacked(body, max_rows, len(contract.columns))
     features, target = contract.model_copy(update={"columns": contract.features}), contract.target.name
     # Columns that the contract knows and the model does not use may be there; others are for somebody to look at.
     unused = (set(contract.columns) | {target}) - set(contract.features)
-    asked = table.select([name for name in table.column_names if name not in unused])
+    try:
+        if kind == STREAM:
+            rows, schema = rows_of_stream(body, max_rows, most), pa.ipc.open_stream(body).schema
+        else:
+            file = pq.ParquetFile(pa.BufferReader(body))
+            rows, schema = file.metadata.num_rows, file.schema_arrow
+        if rows > max_rows:
+            raise too_many(rows, max_rows)
+        if rows < 1:
+            raise Refused(422, "rows: expected at least 1 row, got none", reason="contract")
+        if (twice := first_twice(schema.names)) is not None:
+            raise Refused(422, f"column {twice!r} is there twice", reason="contract")
+        wanted = {name: schema.field(name).type for name in schema.names if name in features.columns}
+        flat = dict.fromkeys(wanted, 0) if kind == STREAM else flat_columns(file, wanted)
+        # What has another form is not even read: Arrow does not have all that it needs for every type.
+        if odd := [name for name, given in wanted.items() if name not in flat or not is_readable(given)]:
+            return {}, [
+                violation(name, rules.wrong_type(features.columns[name]), rows, [wanted[name]], 0) for name in odd
+            ]
+        if kind == STREAM:
+            # With no fields all are read.
+            places = [place for place, name in enumerate(schema.names) if name in wanted]
+            options = pa.ipc.IpcReadOptions(included_fields=places)
+            table = pa.ipc.open_stream(body, options=options).read_all().select(list(wanted))
+        else:
+            table = read_parquet(body, file, flat, max_rows, most)
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError, LookupError, struct.error) as error:
+        raise Refused(
+            400, f"the body is no whole table: {' '.join(str(error).split())[:200]}", reason="contract"
+        ) from None
+    if wanted and table.num_rows != rows:
+        raise Refused(400, f"the body is no whole table: {table.num_rows} rows instead of {rows}", reason="contract")
+    if sum(map(plain_bytes, table.columns)) > most:
+        raise too_large(most)
+    others = {name: pa.nulls(rows) for name in schema.names if name not in unused and name not in wanted}
+    asked = table
+    if others or any(map(is_words, wanted.values())):
+        values = {name: plain(table[name]) if is_words(table[name].type) else table[name] for name in wanted}
+        asked = pa.table(values | others)
     # Mostly nothing is wrong, and that is seen in a fifth of the time that it takes to find all that is.
     if (data := _right(asked, features)) is not None:
         return data, []
@@ -170,7 +208,3 @@ def warned(told: Sequence[Told]) -> "pa.ListArray":
     texts = list(chain.from_iterable(one.warnings[row] for one in told for row in sorted(one.warnings)))
     ends = np.cumsum(np.concatenate([[0], *found]), dtype=np.int32)
     return pa.ListArray.from_arrays(ends, pa.array(texts, pa.string()))
-
-
-def _too_many(rows: int, most: int) -> Refused:
-    return Refused(413, f"at most {most} rows are answered at once, got {rows}", reason="too large")
