@@ -97,8 +97,8 @@ def test_the_second_time_the_verdict_stands(judged_once: Project, tmp_path: Path
 
 def test_a_load_test_counts_for_what_was_loaded_alone(judged_once: Project, tmp_path: Path):
     project = judged_once.copy(tmp_path / "project")
-    # What judges may change, and the load test is still of what is served.
-    project.append("src/assay/gates/quality.py", "\n# A comment.\n")
+    # What is not packed may change, and the load test is still of what is served.
+    project.append("docs/service.md", "\nMore.\n")
     judged(project, PASSED)
     project.append("service.py", "\n# Another.\n")
     found = outcome(judged(project, HELD), "service")
