@@ -126,7 +126,7 @@ def test_a_verdict_does_not_stand_when_a_gate_has_changed(judged_once: Project, 
     project.edit(
         "src/assay/gates/quality.py", "    name = evidence", '    raise KeyError("no such thing")\n    name = evidence'
     )
-    done = project.run("assay", "pr", "--json")
+    done = project.cold.run("assay", "pr", "--json")
     assert done.returncode == HELD
     verdict = json.loads(done.stdout)["verdict"]
     # The gate that raises is held with the error as its reason; the others have judged.
