@@ -6,10 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from assay.data.columns import length
 from assay.errors import InputError
 from assay.files import read_json, write_json
+from assay.serve import package
 from served import load
 
 Projects = Callable[..., Path]
@@ -99,6 +102,17 @@ def test_a_model_that_answers_otherwise_than_it_did_is_refused(project: Path) ->
     examples["scores"][3] = [score + 0.01 for score in examples["scores"][3]]
     write_json(path, examples)
     assert "otherwise than the pipeline did: by 0.01, where 1e-05 is tolerated" in refusal(project)
+
+
+def test_a_model_that_has_no_answer_to_a_row_alone_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = package._score
+
+    def broken(*given: Any) -> Any:
+        score = made(*given)
+        return lambda data: score(data) * (np.nan if length(data) == 1 else 1.0)
+
+    monkeypatch.setattr(package, "_score", broken)
+    assert "otherwise than the pipeline did: by nan" in refusal(project)
 
 
 @pytest.mark.parametrize("form", ["onnx", "skops"])

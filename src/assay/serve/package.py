@@ -144,8 +144,8 @@ def _check_answers(package: Package, data: Columns) -> None:
     """Compare the answers to the examples, together and one by one, with those of the pipeline."""
     together = package.score(data)
     alone = np.concatenate([package.score(take(data, np.array([row]))) for row in range(length(data))])
-    apart = max(package.apart(together), package.apart(alone))
     # Written so that NaN fails too.
+    apart = np.max([package.apart(together), package.apart(alone)])
     if not apart <= package.tolerance:
         raise InputError(
             f"the model answers the rows of examples.json otherwise than the pipeline did: by {apart:.3g}, where "
