@@ -15,7 +15,8 @@ from assay.gates.overrides import OVERRIDES
 from assay.gates.untouched import outcomes, untouched
 from assay.history import base_commit, head
 from assay.identity import LOCK, identity
-from assay.load.data import LOADTEST, is_same_service, packed, read_loadtest, unfit
+from assay.load.data import LOADTEST, is_same_service, read_loadtest, unfit
+from assay.load.data import identity as packed_identity
 from assay.params import load_params
 from assay.progress import say
 from assay.repro import reproduce
@@ -127,8 +128,8 @@ def _write(
 
 def _key(base: str | None) -> str:
     """Return what a verdict depends on, as a hash: commits, configuration, code, and by dvc.lock data and model."""
-    made = hashlib.sha256(f"{head()} {base_commit(base)}".encode())
-    for path in [*READ, *sorted(packed(Path()))]:
+    made = hashlib.sha256(f"{head()} {base_commit(base)} {packed_identity(Path())}".encode())
+    for path in READ:
         made.update(f"\0{path}\0".encode())
         made.update(path.read_bytes() if path.exists() else b"")
     return made.hexdigest()

@@ -22,15 +22,16 @@ from assay.serve.log import PredictionLog
 from assay.serve.metrics import Metrics
 from assay.serve.refusal import Refused
 from assay.serve.serving import MOST_EXPLAINED, TOLD, Call, Serving
+from assay.serve.tables import STREAM
 from assay.settings import load_settings
 from assay.training.fitting import decide, scores
 from assay.training.store import load_pipeline
 from patients import contract
 from serve.conftest import client, counted, load_project
+from served import sent_as
 
 TASKS = ("binary", "multiclass", "regression")
 WARD = contract()
-ARROW_STREAM = b"application/vnd.apache.arrow.stream"
 
 Servings = Callable[..., Serving]
 
@@ -336,10 +337,8 @@ def test_pickles_are_refused_by_every_endpoint(servings: Servings, endpoint: Any
 def test_what_a_table_breaks_is_counted_by_the_columns_of_the_contract(servings: Servings) -> None:
     serving = servings()
     rows = [row | {"ward": "attic"} for row in serving.package.examples[:3]]
-    table, sink = pa.Table.from_pylist([row | {"made up": 1} for row in rows]), pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    call = Call(sink.getvalue().to_pybytes(), {"headers": [(b"content-type", ARROW_STREAM)]})
+    body = sent_as(STREAM.decode(), pa.Table.from_pylist([row | {"made up": 1} for row in rows]))
+    call = Call(body, {"headers": [(b"content-type", STREAM)]})
 
     def found() -> list[float]:
         violations, unknown = "assay_contract_violations_total", "assay_unknown_categories_total"

@@ -20,8 +20,8 @@ from assay.settings import PARAMS
 LOADTEST = Path("reports/loadtest.json")
 SERVICE = Path("service.py")
 LOCUSTFILE = Path("loadtests/locustfile.py")
-# What a Bento is made of, beside code, models and the other locks.
-PACKED = (SERVICE, Path("bentofile.yaml"), CONTRACT, PARAMS, Path("requirements/serve.txt"))
+# What a Bento is made of, beside code, models and locks.
+PACKED = (SERVICE, Path("bentofile.yaml"), CONTRACT, PARAMS)
 # As bentofile.yaml has it.
 LEFT_OUT = ("__pycache__", ".egg-info")
 
@@ -85,18 +85,18 @@ class LoadTest(Frozen):
 def identity(folder: Path) -> str:
     """Return a hash of all that is packed from a folder, and of what loads it."""
     made = hashlib.sha256()
-    for path in sorted(packed(folder)):
+    for path in sorted(_packed(folder)):
         made.update(f"{path.as_posix()} {sha256(folder / path)}\n".encode())
     return made.hexdigest()
 
 
 def is_same_service(champion: Path) -> bool:
     """Say whether what is packed here, and what loads it, is what the champion's folder holds, to the last byte."""
-    here, there = packed(Path()), packed(champion)
+    here, there = _packed(Path()), _packed(champion)
     return here == there and not any(filecmp.cmpfiles("", champion, here, shallow=False)[1:])
 
 
-def packed(folder: Path) -> set[Path]:
+def _packed(folder: Path) -> set[Path]:
     """Return the files of a folder that bentofile.yaml packs, and those that load what is packed."""
     trees = [path for tree in (Path("src"), MODELS) for path in (folder / tree).rglob("*") if path.is_file()]
     made = {path.relative_to(folder) for path in trees}

@@ -183,7 +183,7 @@ def _champion(base: str | None) -> tuple[str | None, Path | None, str]:
 
 def _ask_once(service: Served, bento: Path) -> None:
     """Ask for the model; raises InputError where another one is served than was packed."""
-    wanted = model_version(model(bento).parent)
+    wanted = model_version(bento / "src" / MODELS)
     try:
         with urlopen(f"http://{HOST}:{service.port}/model", timeout=30) as answer:
             given = msgspec.json.decode(answer.read())["model_version"]

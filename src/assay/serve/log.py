@@ -122,7 +122,7 @@ class PredictionLog:
             self._put("requests", len(told.scores), Request(replace(told), data, version, role, now))
             return
         made = self._lines(version, role, now, told, self._values(data) if rows is None else rows)
-        self._put("predictions", len(made), self._encoder.encode_lines(made) if self._is_default else made)
+        self._put("predictions", len(made), self._as_written(made))
 
     def _lines(self, version: str, role: str, now: datetime, told: Told, rows: list[Values]) -> list[Any]:
         line, rest = self._line, (version, role, now.isoformat())
@@ -135,12 +135,15 @@ class PredictionLog:
         now = datetime.now(UTC).isoformat()
         made = [{**outcome, "timestamp": now} for outcome in outcomes]
         with self._writing:
-            self._write("outcomes", [self._encoder.encode_lines(made) if self._is_default else made])
+            self._write("outcomes", [self._as_written(made)])
 
     def close(self) -> None:
         """Write what is waiting, and end."""
         self._ended.set()
         self._thread.join(timeout=5)
+
+    def _as_written(self, lines: list[Any]) -> Any:
+        return self._encoder.encode_lines(lines) if self._is_default else lines
 
     def _put(self, name: str, rows: int, made: Any) -> None:
         with self._counting:

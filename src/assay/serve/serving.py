@@ -38,10 +38,10 @@ from assay.serve.together import Together
 from assay.serve.traffic import Contender, Router
 from assay.settings import Settings
 
-logger = logging.getLogger("bentoml.assay")
-
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+logger = logging.getLogger("bentoml.assay")
 
 JSON = b"application/json"
 HTML = b"text/html; charset=utf-8"
@@ -281,9 +281,7 @@ class Serving:
                 self.metrics.add("violations", "" if column is None else one.column, number=one.count)
                 if isinstance(column, Category) and one.rule == rules.unknown_value(column.values):
                     self.metrics.add("unknown", one.column, number=one.count)
-            said = list(map(str, violations[:TOLD]))
-            more = [] if len(violations) <= TOLD else [f"and {len(violations) - TOLD} more"]
-            raise Refused(422, said[0], said + more, reason="contract")
+            raise _broken(422, list(map(str, violations[:TOLD])), len(violations))
         return data
 
     def _refusal(self, error: ValidationError) -> Refused:
@@ -301,8 +299,13 @@ class Serving:
         said = explain(problems[:TOLD], self.contract)
         kind = problems[0]["type"]
         status = {"json_invalid": 400, "too_long": 413}.get(kind, 422) if len(problems[0]["loc"]) < 2 else 422
-        more = [] if len(problems) <= TOLD else [f"and {len(problems) - TOLD} more"]
-        return Refused(status, said[0], said + more, reason="contract")
+        return _broken(status, said, len(problems))
+
+
+def _broken(status: int, said: list[str], number: int) -> Refused:
+    """Return the refusal of what breaks the contract, of which the first TOLD problems are said."""
+    more = [] if number <= TOLD else [f"and {number - TOLD} more"]
+    return Refused(status, said[0], said + more, reason="contract")
 
 
 def _kind(call: Call, wanted: Collection[bytes] = (JSON, *ARROW)) -> bytes:
