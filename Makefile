@@ -55,7 +55,7 @@ lint: $(VENV)/.dev  ## formatting, lint, types, workflows, and the size of the e
 	@mypy
 	@pre-commit validate-config
 	@assay remote check
-	@python tests/workflows/lint.py
+	@python packages/assay/tests/workflows/lint.py
 
 audit: $(VENV)/.dev  ## known weaknesses of the packages that are installed
 	@pip-audit --require-hashes --disable-pip --progress-spinner off -r requirements/train.txt -r requirements/setup.txt
@@ -65,26 +65,26 @@ format: $(VENV)/.dev  ## put the code into the one format
 	@ruff check --fix
 
 bench: $(VENV)/.dev  ## what the pipeline costs, as ratios; takes some ten minutes
-	@python bench/bench.py
+	@python packages/assay/bench/bench.py
 
 bench-serve: $(VENV)/.dev  ## how fast the service is beside others of the same model; needs wrk, takes some ten minutes
 	@test -d $(VENV)-peers || $(UV) venv --quiet $(VENV)-peers
 	@$(UV) pip install --quiet --python $(VENV)-peers/bin/python --requirement bench/peers/requirements.in
 	@test -d $(VENV)-served || $(UV) venv --quiet $(VENV)-served
 	@$(UV) pip install --quiet --python $(VENV)-served/bin/python --require-hashes --requirement requirements/serve.txt
-	@python bench/serve.py --peers $(VENV)-peers --served $(VENV)-served
+	@python packages/assay/bench/serve.py --peers $(VENV)-peers --served $(VENV)-served
 
 SEEDS ?= 20
 
 gate-bench: $(VENV)/.dev  ## how surely bad changes are caught and harmless ones pass, over SEEDS=20; takes hours
-	@python bench/gates.py --seeds $(SEEDS)
+	@python packages/assay/bench/gates.py --seeds $(SEEDS)
 
 load-bench: $(VENV)/.dev  ## how surely faults in the service are caught, and that the same passes; takes an hour
 	@assay repro > /dev/null
-	@python bench/load.py
+	@python packages/assay/bench/load.py
 
 push-bench: $(VENV)/.dev  ## what lies between a push and its comment, step by step; takes some ten minutes
-	@python bench/pushes.py
+	@python packages/assay/bench/pushes.py
 
 lock: $(VENV)/.setup  ## resolve the requirements anew, to the newest releases that go together
 	@rm -f requirements/dev.txt requirements/mlflow-server.txt
@@ -109,6 +109,15 @@ $(UV) pip install --quiet --python $(VENV) --require-hashes -r $(1) \
 	|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
 endef
 
+# Assay itself: its source where that is part of this repository, else the wheel that requirements/assay.txt names by hash.
+define install_assay
+if [ -d packages/assay ]; then \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e packages/assay; \
+else \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-index --require-hashes -r requirements/assay.txt; \
+fi
+endef
+
 # An environment is complete when its stamp is there.
 $(VENV)/.setup: requirements/setup.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Assay needs Python 3.11 or newer")'
@@ -120,5 +129,5 @@ $(VENV)/.train $(VENV)/.dev: $(VENV)/.%: requirements/%.txt pyproject.toml .dvc/
 	@echo "set-up: installing requirements/$*.txt into $(VENV)" >&2
 	@$(call install,$<)
 	@if grep -q '://' .dvc/config; then $(call install,requirements/remotes.txt); fi
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(call install_assay)
 	@touch $@

@@ -8,11 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from assay.load.payloads import Payload, payloads, problem
 from locust import FastHttpUser, events, task
 from locust.env import Environment
 from locust.runners import MasterRunner
-
-from assay.load.payloads import Payload, payloads, problem
 
 HEADERS = {"content-type": "application/json"}
 if key := os.environ.get("ASSAY_API_KEY"):

@@ -1,1 +1,1 @@
-"""The problem: features and estimators. This is the room to rewrite for another problem."""
+"""Yours: what is true of this problem and no other. All of it is optional."""

@@ -3,7 +3,7 @@
 Hypothesis looks for a row that proves a line wrong; docs/expectations.md says how, and explains the words.
 """
 
-from assay.expectations import Change, Expectation, Row, answers, rises, rises_when, same_when
+from assay.properties.expectations import Change, Expectation, Row, answers, rises, rises_when, same_when
 
 # The medians of the data, by diagnosis.
 BENIGN_AND_MALIGNANT = {

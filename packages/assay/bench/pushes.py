@@ -1,0 +1,75 @@
+"""The work between a push and the comment, step by step, as the harness of the tests runs the workflows.
+
+    python bench/pushes.py [pages] [nothing] [params]
+
+by default for all three changes of the default project: of a page, of nothing, of a parameter. Caches are warm, and
+what GitHub itself takes (starting machines, fetching caches) is not in it.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+SOURCE = Path(__file__).parents[3]
+sys.path.insert(0, str(SOURCE / "tests"))
+
+from scenario.project import Project, clone, make_template  # noqa: E402
+from workflows.github import running  # noqa: E402
+from workflows.language import Language, language  # noqa: E402
+from workflows.site import Site, make_site  # noqa: E402
+
+# The seconds that each may take.
+CHANGES = {"pages": 30, "nothing": 45, "params": 150}
+
+
+def change(site: Site, kind: str) -> None:
+    """Change something in the clone."""
+    match kind:
+        case "pages":
+            site.work.append("docs/data.md", "\nOne more line.\n")
+        case "params":
+            site.work.set_params(model__parameters__C=0.5)
+
+
+def measure(project: Project, folder: Path, kind: str, asked: Language) -> float:
+    """Print what each step took; return the sum."""
+    site = make_site(project, folder, asked)
+    with running(site.hub):
+        change(site, kind)
+        head = site.push()
+        train = site.train(head)
+        told = site.tell(train.number, head)
+    if not site.hub.reports(4):
+        raise SystemExit(train.log() + told.log())
+    total = 0.0
+    for workflow, ran in (("train", train), ("report", told)):
+        for job, about in ran.jobs.items():
+            for step in about.steps:
+                # Actions are stood in for; what takes time is what is run.
+                if step.seconds >= 0.05:
+                    print(f"  {workflow:7} {job:7} {step.seconds:7.1f} s  {step.name}")
+                total += step.seconds
+    print(f"{kind}: {total:.1f} s of {CHANGES[kind]} s; status {site.hub.state(head)}\n", flush=True)
+    return total
+
+
+def main() -> None:
+    """Measure the changes that are named."""
+    kinds = sys.argv[1:] or list(CHANGES)
+    with tempfile.TemporaryDirectory() as folder, language() as asked:
+        root = Path(folder)
+        (root / "home").mkdir()
+        template = Project(root / "template", root / "home")
+        make_template(template)
+        project = clone(template, root / "project")
+        if kinds == ["pages"]:
+            (project.root / ".dvc/cache").mkdir()
+        else:
+            project.ok("assay", "repro")
+        for kind in kinds:
+            (root / kind).mkdir()
+            measure(project, root / kind, kind, asked)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""Reading a YAML file into a frozen, typed object, with errors that name the key."""
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from assay.base.errors import InputError
+from assay.base.yaml12 import parse_yaml as parse_yaml
+
+
+class Frozen(BaseModel):
+    """A typed value that cannot be changed and knows no keys but its own."""
+
+    # Built when first needed: a service has many that are not.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_yaml(path: Path) -> Any:
+    """Return what a YAML file says; raises InputError, in one line, for one that is missing or no YAML."""
+    try:
+        return parse_yaml(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not valid YAML: {error}") from None
+
+
+def read_config(path: Path, model: type[Model]) -> Model:
+    """Read a YAML file into `model`.
+
+    Raises InputError, in one line, for a file that is missing or no YAML, an unknown key (with the nearest
+    known one), a wrong type or a value that `model` refuses.
+    """
+    content = read_yaml(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected keys and values, found {type(content).__name__}")
+    try:
+        # Through JSON, so that strict typing still takes a list for a tuple and a text for a time.
+        text = json.dumps(content)
+    except (TypeError, ValueError):
+        raise InputError(f"{path}: an anchor holds itself, or a tag makes what is no text, number or list") from None
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        raise InputError(f"{path}: {_describe(error, model)}") from None
+
+
+def _describe(error: ValidationError, model: type[BaseModel]) -> str:
+    problems = error.errors(include_url=False)
+    # A misspelt key is also a missing one; of the two, the misspelling says what to do.
+    first = next((problem for problem in problems if problem["type"] == "extra_forbidden"), problems[0])
+    keys, known = _place(model, first["loc"], first["type"])
+    # The members of a union each complain of the same value: that is one problem.
+    same = [one for one in problems if one["loc"] == first["loc"] or _place(model, one["loc"], one["type"])[0] == keys]
+    where = ".".join(keys)
+    match first["type"]:
+        case "extra_forbidden":
+            message = f"unknown key {where!r}{did_you_mean(keys[-1], known)}"
+        case "missing":
+            message = f"{where} is missing"
+        case "union_tag_not_found":
+            message = f"{where}.kind is missing"
+        case "union_tag_invalid":
+            tag, tags = first["ctx"]["tag"], first["ctx"]["expected_tags"].replace("'", "")
+            message = f"{where}.kind: {tag!r} is not one of {tags}{did_you_mean(tag, tags.split(', '))}"
+        case "value_error":
+            message = f"{where}: " * bool(where) + str(first["ctx"]["error"])
+        case _:
+            wanted = " or ".join(dict.fromkeys(one["msg"].removeprefix("Input should be ") for one in same))
+            message = f"{where}: should be {wanted}, found {repr(first['input'])[:80]}"
+            if wanted == "a valid string" and isinstance(first["input"], int | float):
+                message += "; put it in quotes"
+    others = len(problems) - len(same)
+    return message + (f" (and {others} more)" if others else "")
+
+
+def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested keys as one level: `model: {family: linear}` as `model.family: linear`."""
+    found: dict[str, Any] = {}
+    for name, value in content.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return found
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the end of a message that offers the nearest known name, or nothing where none is near."""
+    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _place(model: type[BaseModel], loc: tuple[int | str, ...], problem: str) -> tuple[list[str], set[str]]:
+    """Return the keys of a location, without pydantic's names of the members of a union, and the keys known there."""
+    kind: Any = model
+    keys: list[str] = []
+    known: set[str] = set()
+    for number, part in enumerate(loc):
+        known = set(_fields(kind))
+        kind, is_key = _below(kind, part)
+        if is_key or (number == len(loc) - 1 and problem == "extra_forbidden"):
+            keys.append(str(part))
+    return keys, known
+
+
+def _below(kind: Any, part: int | str) -> tuple[Any, bool]:
+    """Return the type that lies under `part` of a type, and whether `part` is a key and not a member of a union."""
+    if part in _fields(kind):
+        return _fields(kind)[str(part)], True
+    if get_origin(kind) in (dict, tuple, list):
+        return next(one for one in reversed(get_args(kind)) if one is not ...), True
+    for member in get_args(kind):
+        tag = _fields(member).get("kind")
+        if tag is not None and part in get_args(tag):
+            return member, False
+        found, is_key = _below(member, part)
+        if found is not None:
+            return found, is_key
+    return None, False
+
+
+def _fields(kind: Any) -> dict[str, Any]:
+    """Return the keys of a model and their types; no key for any other type."""
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return {}
+    return {field.alias or name: field.annotation for name, field in kind.model_fields.items()}

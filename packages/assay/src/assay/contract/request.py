@@ -1,0 +1,194 @@
+"""The request model of the service, made from the contract. Needs pydantic and nothing of the pipeline."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    create_model,
+)
+from pydantic.config import JsonDict
+from pydantic_core import ErrorDetails
+
+from assay.base.config import did_you_mean
+from assay.contract import rules
+from assay.contract.spec import Boolean, Category, Contract, Feature, Integer, Number, Text, Time, parse_time
+
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
+
+
+def request_model(contract: Contract, max_rows: int, name: str = "Request") -> type[BaseModel]:
+    """Return the model of `{"rows": [{...}, ...]}`, with 1 to `max_rows` rows of the contract's features.
+
+    Takes nothing for something else: no text for a number, no key that is not a feature. A whole number may be
+    written 3 or 3.0, as in JSON Schema. The model reads JSON text and plain Python values alike.
+    """
+    return request_models(contract, {name: max_rows})[0]
+
+
+def request_models(contract: Contract, max_rows: Mapping[str, int]) -> list[type[BaseModel]]:
+    """Return models as `request_model` does, with names and numbers of rows as given, that have the row in common."""
+    # A column may have any name, and a field may not: so fields are numbered, and the name is the alias.
+    fields: dict[str, Any] = {
+        _field(number): (_annotation(column, contract.missing_markers), _described(name, column))
+        for number, (name, column) in enumerate(contract.features.items())
+    }
+    row = create_model("Row", __config__=_STRICT, **fields)
+    # Not beyond the first row that is wrong: to tell of ten thousand would take seconds.
+    rows = Annotated[list[row], FailFast()]  # type: ignore[valid-type]
+    return [
+        create_model(name, __config__=_STRICT, rows=(Annotated[rows, Field(min_length=1, max_length=most)], ...))
+        for name, most in max_rows.items()
+    ]
+
+
+def field_names(contract: Contract) -> dict[str, str]:
+    """Return for each feature the attribute of a row of the request model that holds it."""
+    return {name: _field(number) for number, name in enumerate(contract.features)}
+
+
+def row_values(row: BaseModel, contract: Contract) -> dict[str, Any]:
+    """Return a row of a request as `assay.data.columns.from_rows` takes it: a value or None for every feature."""
+    return {name: getattr(row, _field(number)) for number, name in enumerate(contract.features)}
+
+
+def as_json(row: Mapping[str, Any], contract: Contract) -> dict[str, Any]:
+    """Return the features of a row, Python values or None, as JSON values that a request may hold."""
+    return {name: json_value(row[name], column) for name, column in contract.features.items()}
+
+
+def explain(problems: Iterable[ErrorDetails], contract: Contract) -> list[str]:
+    """Return what is wrong with a request: one line each, with row (counted from 0), column and what was expected.
+
+    `problems` are the errors of pydantic's ValidationError.
+    """
+    return [
+        _explain(problem["loc"], problem["type"], problem["input"], contract, problem.get("ctx", {}))
+        for problem in problems
+    ]
+
+
+def _explain(place: tuple[int | str, ...], kind: str, given: Any, contract: Contract, ctx: Mapping[str, Any]) -> str:
+    if len(place) < 3:
+        return _explain_shape(place, kind, given, ctx)
+    row, name = f"row {place[1]}", str(place[2])
+    column = contract.features.get(name)
+    if column is None:
+        return f"{row}: unknown column {_quoted(name)}{did_you_mean(name, contract.features)}"
+    got = "nothing" if kind == "missing" else _shown(given)
+    return f"{row}: {_plain(name)}: expected {rules.expected(column)}, got {got}"
+
+
+def _explain_shape(place: tuple[int | str, ...], kind: str, given: Any, ctx: Mapping[str, Any]) -> str:
+    """Say what is wrong around the rows: with the body, its keys, the list, or something in it that is no row."""
+    if kind == "json_invalid":
+        return f"the body is not JSON: {' '.join(str(ctx['error']).split())}"
+    if kind == "extra_forbidden":
+        return f'unknown key {_quoted(str(place[-1]))}; the body is {{"rows": [{{...}}, ...]}}'
+    if kind == "too_short":
+        return "rows: expected at least 1 row, got none"
+    if kind == "too_long":
+        return f"rows: expected at most {ctx['max_length']} rows, got {len(given)}"
+    if len(place) == 2:
+        return f"row {place[1]}: expected an object with a value for each column, got {_shown(given)}"
+    if len(place) == 1:
+        return f"rows: expected a list of rows, got {'nothing' if kind == 'missing' else _shown(given)}"
+    return f'the body: expected {{"rows": [{{...}}, ...]}}, got {_shown(given)}'
+
+
+def _field(number: int) -> str:
+    return f"c{number}"
+
+
+def _described(name: str, column: Feature) -> Any:
+    unit = column.unit if isinstance(column, Number | Integer) else None
+    form = rules.expected(column) if isinstance(column, Time) else None
+    text = "; ".join(part for part in (column.description, unit and f"in {unit}", form) if part)
+    missing = ... if column.missing == "refuse" else None
+    return Field(default=missing, alias=name, title=name, description=text or None)
+
+
+def _annotation(column: Feature, markers: Iterable[str]) -> Any:
+    kind = _value(column)
+    may_be_missing = column.missing == "allow"
+    if may_be_missing:
+        kind = kind | None
+    if isinstance(column, Category) and may_be_missing:
+        return Annotated[kind, BeforeValidator(_without(markers))]
+    if isinstance(column, Text):
+        # What stands for a missing value in a file does so here.
+        schema: JsonDict = {} if may_be_missing else {"not": {"enum": [*markers]}}
+        return Annotated[kind, BeforeValidator(_without(markers)), Field(json_schema_extra=schema)]
+    return kind
+
+
+def _value(column: Feature) -> Any:
+    match column:
+        case Number():
+            low, high = column.range or (-math.inf, math.inf)
+            bounds = Field(ge=None if low == -math.inf else low, le=None if high == math.inf else high)
+            return Annotated[float, bounds]
+        case Integer():
+            low, high = column.limits
+            return Annotated[int, Field(ge=low, le=high), BeforeValidator(_whole)]
+        case Boolean():
+            return bool
+        case Category():
+            return cast(Any, Literal)[column.values]
+        case Text():
+            return Annotated[str, Field(max_length=column.max_length)]
+        case Time():
+            return Annotated[str, AfterValidator(moment(column))]
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _without(markers: Iterable[str]) -> Callable[[Any], Any]:
+    missing = frozenset(markers)
+    return lambda value: None if isinstance(value, str) and value in missing else value
+
+
+def moment(column: Time) -> Callable[[str], datetime]:
+    """Return what reads a time of the column as it is written; it raises ValueError for one that cannot be."""
+    low, high = column.range or (datetime.min, datetime.max)
+
+    def read(text: str) -> datetime:
+        moment = parse_time(text, column.format)
+        if not low <= moment <= high:
+            raise ValueError("outside the range")
+        return moment
+
+    return read
+
+
+def json_value(value: Any, column: Feature) -> Any:
+    """Return a value of a column, or None, as a JSON value that a request may hold."""
+    if isinstance(value, datetime) and isinstance(column, Time):
+        return value.strftime(column.format) if column.format else value.isoformat()
+    return value
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "null"
+    if value is True or value is False:
+        return str(value).lower()
+    text = _quoted(value) if isinstance(value, str) else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _quoted(text: str) -> str:
+    return repr(text[:100])
+
+
+def _plain(name: str) -> str:
+    return name if name.isprintable() else repr(name)

@@ -1,0 +1,298 @@
+"""The contract: what the data is. Everything that needs to know imports it from here."""
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from assay.base.config import Frozen, read_config
+
+Task = Literal["binary", "multiclass", "regression"]
+CONTRACT = Path("contract.yaml")
+# Past this a float, and so JSON and a feature array, no longer holds every whole number.
+MAX_INTEGER = 2**53 - 1
+
+
+def parse_time(text: str, form: str | None = None) -> datetime:
+    """Return the moment that a text names: ISO 8601, or `form` as in strptime; ValueError for another or a zone."""
+    moment = datetime.strptime(text, form) if form else datetime.fromisoformat(text)
+    if moment.tzinfo is not None:
+        raise ValueError(f"{text!r} has a time zone, and times have none here")
+    return moment
+
+
+Moment = Annotated[datetime, BeforeValidator(lambda value: parse_time(value) if isinstance(value, str) else value)]
+
+
+class _Column(Frozen):
+    description: str = ""
+    missing: Literal["refuse", "allow"] = "refuse"
+
+
+class Number(_Column):
+    """A measured quantity; `range` is inclusive, in `unit`; `.inf` leaves a side open."""
+
+    kind: Literal["number"]
+    unit: str | None = None
+    range: tuple[float, float] | None = None
+
+    @model_validator(mode="after")
+    def _range_is_ordered(self) -> Self:
+        _check_range(self.range)
+        return self
+
+
+class Integer(_Column):
+    """A whole number of less than 2**53, a count for instance; `range` is inclusive."""
+
+    kind: Literal["integer"]
+    unit: str | None = None
+    range: tuple[int, int] | None = None
+
+    @model_validator(mode="after")
+    def _range_is_ordered(self) -> Self:
+        _check_range(self.range)
+        if self.range and max(map(abs, self.range)) > MAX_INTEGER:
+            raise ValueError(f"range {list(self.range)}: whole numbers are exact only up to {MAX_INTEGER} (2**53 - 1)")
+        return self
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """The range, or that of all whole numbers that are exact."""
+        return self.range or (-MAX_INTEGER, MAX_INTEGER)
+
+
+class Boolean(_Column):
+    """True or false."""
+
+    kind: Literal["boolean"]
+
+
+class Category(_Column):
+    """One of a known list of values."""
+
+    kind: Literal["category"]
+    values: tuple[str, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _values_are_distinct(self) -> Self:
+        _check_distinct(self.values)
+        return self
+
+
+class Text(_Column):
+    """Free text."""
+
+    kind: Literal["text"]
+    max_length: int = Field(default=10_000, ge=1)
+
+
+class Time(_Column):
+    """A date or a moment, without a time zone; `range` is inclusive; `format` as in strptime, ISO 8601 if absent."""
+
+    kind: Literal["time"]
+    range: tuple[Moment, Moment] | None = None
+    format: str | None = None
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        _check_range(self.range)
+        if self.format:
+            try:
+                parse_time(datetime(2001, 12, 31, 23, 59, 58).strftime(self.format), self.format)
+            except ValueError:
+                raise ValueError(f"format {self.format!r} is not one that strptime reads, without a zone") from None
+        return self
+
+
+class Id(_Column):
+    """Tells rows apart and says nothing of the target: never a feature."""
+
+    kind: Literal["id"]
+
+
+class Ignored(_Column):
+    """A column that is in the file and deliberately not used."""
+
+    kind: Literal["ignored"]
+    reason: str = Field(min_length=1)
+
+
+Column = Annotated[Number | Integer | Boolean | Category | Text | Time | Id | Ignored, Field(discriminator="kind")]
+NO_FEATURES = ("id", "ignored")
+Feature = Number | Integer | Boolean | Category | Text | Time
+
+
+class Target(Frozen):
+    """What is predicted: `classes` for classification, with the `positive` one for two; `range` for regression."""
+
+    name: str
+    description: str = ""
+    classes: tuple[str, ...] = ()
+    positive: str | None = None
+    unit: str | None = None
+    range: tuple[float, float] | None = None
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        _check_distinct(self.classes)
+        _check_range(self.range)
+        return self
+
+
+class Costs(Frozen):
+    """What the two errors of a binary decision cost, in the same `unit`."""
+
+    false_positive: float = Field(gt=0)
+    false_negative: float = Field(gt=0)
+    unit: str = "cost"
+
+
+class Split(Frozen):
+    """How rows are assigned to train, validation and test: by a keyed hash of the row, by group, or by time."""
+
+    by: Literal["hash", "group", "time"] = "hash"
+    column: str | None = None
+
+
+class Slice(Frozen):
+    """A column whose values, or intervals between `edges`, are judged apart."""
+
+    column: str
+    edges: tuple[Annotated[float, Field(allow_inf_nan=False)], ...] = ()
+
+
+class About(Frozen):
+    """What the model card says of the data and of the model's use."""
+
+    source: str = ""
+    licence: str = ""
+    intended_use: str = ""
+    limits: tuple[str, ...] = ()
+
+
+class Contract(Frozen):
+    """What the data is: where it lies, its columns, its target and what must be held about them."""
+
+    name: str
+    description: str = ""
+    about: About = About()
+    data: Path
+    task: Task
+    target: Target
+    costs: Costs | None = None
+    split: Split = Split()
+    sensitive: tuple[str, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    missing_markers: tuple[str, ...] = ("",)
+    columns: dict[str, Column] = Field(min_length=1)
+
+    @cached_property
+    def features(self) -> dict[str, Feature]:
+        """The columns a model may use, in the order of the file."""
+        # By their kind, for asking pydantic for the type takes ten times as long.
+        columns: dict[str, Any] = self.columns
+        return {name: column for name, column in columns.items() if column.kind not in NO_FEATURES}
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with some fields changed, and with what is derived from them derived anew."""
+        made = super().model_copy(update=update, deep=deep)
+        made.__dict__.pop("features", None)
+        return made
+
+    @property
+    def target_column(self) -> Number | Category:
+        """The target as a column: a number for regression, else a category."""
+        if self.task == "regression":
+            return Number(kind="number", unit=self.target.unit, range=self.target.range)
+        return Category(kind="category", values=self.target.classes)
+
+    @property
+    def ids(self) -> list[str]:
+        """The columns that tell rows apart."""
+        return [name for name, column in self.columns.items() if isinstance(column, Id)]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels in the order of the model's scores; for a binary task the positive one is last."""
+        if self.task != "binary":
+            return self.target.classes
+        return tuple(sorted(self.target.classes, key=lambda label: label == self.target.positive))
+
+    @model_validator(mode="after")
+    def _does_not_contradict_itself(self) -> Self:
+        target = self.target
+        if self.data.parts[:1] != ("data",) or ".." in self.data.parts:
+            raise ValueError(f"data: {str(self.data)!r} is not below data/, whose changes DVC notices")
+        if target.name in self.columns:
+            raise ValueError(f"{target.name!r} is the target and also listed under columns: remove it there")
+        if not self.features:
+            raise ValueError("no column is a feature: every one is an id or ignored")
+        if self.task == "regression" and (target.classes or target.positive):
+            raise ValueError("a regression target has neither classes nor a positive class")
+        if self.task != "regression" and target.range:
+            raise ValueError("a target with classes has no range")
+        if self.task == "binary" and len(target.classes) != 2:
+            raise ValueError(f"a binary task needs two target.classes, found {len(target.classes)}")
+        if self.task == "multiclass" and len(target.classes) < 3:
+            raise ValueError(f"a multiclass task needs at least three target.classes, found {len(target.classes)}")
+        if self.task == "binary" and target.positive not in target.classes:
+            raise ValueError(f"target.positive {target.positive!r} is not one of {list(target.classes)}")
+        if self.task != "binary" and target.positive:
+            raise ValueError("only a binary task has a positive class")
+        if self.task != "binary" and self.costs:
+            raise ValueError("costs of two errors belong to a binary task")
+        for name, values in self._lists_of_values():
+            for marker in self.missing_markers:
+                if marker in values:
+                    raise ValueError(f"{marker!r} is a value of {name!r} and also one of missing_markers")
+        for name in self.sensitive:
+            self._must_have("sensitive", name)
+        for part in self.slices:
+            self._must_have("slices", part.column)
+            if part.edges and not isinstance(self.columns[part.column], Number | Integer):
+                raise ValueError(f"slices: {part.column!r} has edges but is not a number")
+            if not part.edges and isinstance(self.columns[part.column], Number | Integer | Time):
+                raise ValueError(f"slices: {part.column!r} is not cut into parts; give it edges")
+            if list(part.edges) != sorted(set(part.edges)):
+                raise ValueError(f"slices: the edges of {part.column!r} do not rise")
+        if (self.split.by == "hash") != (self.split.column is None):
+            raise ValueError("split.column goes with by: group or by: time, and only with them")
+        if self.split.column is not None:
+            self._must_have("split", self.split.column)
+            column = self.columns[self.split.column]
+            if self.split.by == "time" and not isinstance(column, Time | Integer | Number):
+                raise ValueError(f"split: {self.split.column!r} is a {column.kind}, and time has to be ordered")
+            if isinstance(column, Ignored):
+                raise ValueError(f"split: {self.split.column!r} is ignored, and so never checked; make it an id")
+            if column.missing == "allow":
+                raise ValueError(f"split: {self.split.column!r} may be missing, and each row has to fall on one side")
+        return self
+
+    def _lists_of_values(self) -> list[tuple[str, tuple[str, ...]]]:
+        categories = [(name, column.values) for name, column in self.columns.items() if isinstance(column, Category)]
+        return [*categories, (self.target.name, self.target.classes)]
+
+    def _must_have(self, where: str, name: str) -> None:
+        if name not in self.columns:
+            raise ValueError(f"{where}: there is no column {name!r}")
+
+
+def load_contract(path: Path = CONTRACT) -> Contract:
+    """Read the contract; raises InputError when it is missing, misspelt or contradicts itself."""
+    return read_config(path, Contract)
+
+
+def _check_range(limits: tuple[float, float] | tuple[datetime, datetime] | None) -> None:
+    if limits is not None and (not limits[0] <= limits[1] or limits[0] == math.inf or limits[1] == -math.inf):  # type: ignore[operator]
+        raise ValueError(f"range [{limits[0]}, {limits[1]}]: no value is at least the first and at most the second")
+
+
+def _check_distinct(values: tuple[str, ...]) -> None:
+    twice = sorted({value for value in values if values.count(value) > 1})
+    if twice:
+        raise ValueError(f"{twice[0]!r} stands twice in the list")

@@ -1,0 +1,345 @@
+"""Reading a data file into a typed table, as the contract says; what does not fit becomes a violation."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from assay.base.config import did_you_mean
+from assay.base.errors import InputError
+from assay.contract import rules
+from assay.contract.spec import (
+    Boolean,
+    Category,
+    Column,
+    Contract,
+    Id,
+    Ignored,
+    Integer,
+    Number,
+    Text,
+    Time,
+    parse_time,
+)
+from assay.data.violations import Violation, violation
+
+TRUE_WORDS = ["true", "True", "TRUE", "yes", "Yes", "1"]
+FALSE_WORDS = ["false", "False", "FALSE", "no", "No", "0"]
+EPOCH = datetime(1970, 1, 1)
+# No name that is longer is meant to be another.
+LONGEST = 200
+# So many unknown columns are explained: what a name was meant to be takes a while to find, and there may be any number.
+EXPLAINED = 100
+EARLIEST, LATEST = ((moment - EPOCH) // timedelta(microseconds=1) for moment in (datetime.min, datetime.max))
+
+
+def arrow_type(column: Column) -> pa.DataType:
+    """Return the Arrow type that holds a column of the contract."""
+    match column:
+        case Number():
+            return pa.float64()
+        case Integer():
+            return pa.int64()
+        case Boolean():
+            return pa.bool_()
+        case Time():
+            return pa.timestamp("us")
+        case Category() | Text() | Id() | Ignored():
+            return pa.string()
+
+
+def read_table(path: Path, contract: Contract) -> tuple[pa.Table, list[Violation]]:
+    """Read a CSV or Parquet file into the types of the contract.
+
+    Returns what `typed` returns. Raises InputError for a file that is missing, empty, truncated, not UTF-8, ragged,
+    or with a column named twice.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a .csv or .parquet file in it")
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty")
+    if path.suffix.lower() == ".parquet":
+        return typed(_read_parquet(path), contract)
+    if path.suffix.lower() != ".csv":
+        raise InputError(f"{path}: expected a .csv or .parquet file")
+    names = _header(path)
+    text = dict.fromkeys(names, pa.string())
+    types = {name: arrow_type(column) for name, column in contract.columns.items() if not isinstance(column, Time)}
+    types[contract.target.name] = arrow_type(contract.target_column)
+    try:
+        try:
+            table = _read_csv(path, {name: types.get(name, pa.string()) for name in names}, contract)
+        except pa.ArrowInvalid:
+            # Some cell is not of its type, or the file is broken: the slow way tells which, and finds all.
+            table = _read_csv(path, text, contract)
+    except pa.ArrowInvalid as error:
+        hint = "; save it as UTF-8" if "UTF8" in str(error) else ""
+        raise InputError(f"{path}: {_one_line(error)}{hint}") from None
+    if _ends_inside_quotes(path):
+        raise InputError(f"{path}: the file ends inside a quoted cell, so a part of it is lost")
+    return typed(table, contract)
+
+
+def typed(table: pa.Table, contract: Contract) -> tuple[pa.Table, list[Violation]]:
+    """Give a table the columns and types of the contract, in its order and the target last.
+
+    Returns the table and its violations: columns missing or unknown, cells that are missing where that is refused or
+    in all rows, and cells that are not of their type (these are null in the table). A null, a NaN, and a text among
+    `missing_markers` are missing. No two columns have one name.
+    """
+    wanted: dict[str, Column] = {**contract.columns, contract.target.name: contract.target_column}
+    there = set(table.column_names)
+    unknown = [name for name in table.column_names if name not in wanted]
+    explained = frozenset(name for name in unknown[:EXPLAINED] if len(name) <= LONGEST)
+    violations = [
+        violation(
+            name,
+            rules.UNKNOWN_COLUMN,
+            table.num_rows,
+            [f"not in the contract{did_you_mean(name, wanted) if name in explained else ''}"],
+        )
+        for name in unknown
+    ]
+    arrays: dict[str, pa.ChunkedArray] = {}
+    for name, column in wanted.items():
+        if name in there and not is_readable(table.field(name).type):
+            arrays[name] = pa.chunked_array([pa.nulls(table.num_rows, arrow_type(column))])
+            if table.num_rows and not isinstance(column, Ignored):
+                kind = str(table.field(name).type)
+                violations.append(violation(name, rules.wrong_type(column), table.num_rows, [kind], 0))
+        elif name in there:
+            raw = _with_nulls(table[name], contract.missing_markers)
+            values = _cast(raw, column)
+            if isinstance(column, Number) and pc.any(nan := pc.fill_null(pc.is_nan(values), False)).as_py():
+                raw, values = (pc.if_else(nan, None, cells) for cells in (raw, values))
+            arrays[name] = values
+            violations += _misfits(name, raw, values, column)
+        else:
+            near = did_you_mean(name, explained)
+            violations.append(violation(name, rules.MISSING_COLUMN, table.num_rows, [f"not in the data{near}"]))
+    return pa.table(arrays), violations
+
+
+def _misfits(name: str, raw: pa.ChunkedArray, values: pa.ChunkedArray, column: Column) -> Iterator[Violation]:
+    """Yield what is wrong with cells that have no value: none was given, or one of another type."""
+    if isinstance(column, Ignored):
+        return
+    if raw.null_count == len(raw):
+        if len(raw):
+            yield violation(name, rules.ALL_MISSING, len(raw), ["no value"])
+    elif column.missing == "refuse" and raw.null_count:
+        first = pc.index(pc.is_null(raw), True).as_py()
+        yield violation(name, rules.MISSING, raw.null_count, ["no value"], first)
+    if values.null_count > raw.null_count:
+        bad = pc.and_(pc.is_null(values), pc.is_valid(raw))
+        examples = _texts(raw.filter(bad).slice(0, 3))
+        yield violation(name, rules.wrong_type(column), pc.sum(bad).as_py(), examples, pc.index(bad, True).as_py())
+
+
+def is_readable(kind: pa.DataType) -> bool:
+    """Say whether a type is one whose values Arrow can look at, filter and cast."""
+    types = pa.types
+    if types.is_dictionary(kind):
+        return not types.is_dictionary(kind.value_type) and is_readable(kind.value_type)
+    if types.is_decimal(kind):
+        # Arrow looks up powers of ten by the scale, without a look at whether it has so many.
+        return bool(0 <= kind.scale <= kind.precision)
+    is_number = types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_null(kind)
+    is_text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+    is_binary = types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind)
+    is_moment = types.is_date(kind) or types.is_time(kind) or types.is_timestamp(kind) or types.is_duration(kind)
+    return bool(is_number or is_text or is_binary or types.is_fixed_size_binary(kind) or is_moment)
+
+
+def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the values of a readable type, in one that has neither dictionaries nor views."""
+    if not pa.types.is_dictionary(values.type):
+        return _without_views(values)
+    # Arrow's cast has no dictionaries of views.
+    kind = _without_views(pa.nulls(0, values.type.value_type)).type
+    return pa.chunked_array([_without_views(one.dictionary).take(one.indices) for one in values.chunks], kind)
+
+
+def _without_views(values: Any) -> Any:
+    """Return an array, chunked or not, with texts and bytes one after the other."""
+    if pa.types.is_string_view(values.type):
+        return values.cast(pa.string())
+    return values.cast(pa.binary()) if pa.types.is_binary_view(values.type) else values
+
+
+def _with_nulls(values: pa.ChunkedArray, markers: tuple[str, ...]) -> pa.ChunkedArray:
+    """Return the values in a plain type, with null for all that stands for missing."""
+    values = plain(values)
+    if pa.types.is_large_string(values.type):
+        values = values.cast(pa.string())
+    if pa.types.is_string(values.type):
+        missing = pc.is_in(values, pa.array(markers, pa.string()))
+    elif pa.types.is_floating(values.type):
+        missing = pc.is_nan(values)
+    else:
+        return values
+    return pc.if_else(missing, None, values) if pc.any(missing).as_py() else values
+
+
+def _cast(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
+    """Return the values in the type of the column, null where they do not fit."""
+    wanted = arrow_type(column)
+    if values.type == wanted and not isinstance(column, Time):
+        return values
+    if _is_safe(values.type, column):
+        try:
+            cast = values.cast(wanted)
+            return _within_calendar(cast) if isinstance(column, Time) else cast
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            pass
+    try:
+        text = values.cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return pa.chunked_array([pa.nulls(len(values), wanted)])
+    unique = text.unique()
+    parsed = pa.array([None if cell is None else _parse(cell.strip(), column) for cell in unique.to_pylist()], wanted)
+    return pa.chunked_array([parsed.take(pc.index_in(text.combine_chunks(), unique))])
+
+
+def _is_safe(given: pa.DataType, column: Column) -> bool:
+    """Say whether Arrow's cast gives what the contract means, and no zone, unit or truth value of its own making."""
+    is_number = pa.types.is_integer(given) or pa.types.is_floating(given) or pa.types.is_decimal(given)
+    match column:
+        case Number() | Integer():
+            return bool(is_number or pa.types.is_string(given) or pa.types.is_null(given))
+        case Boolean():
+            return bool(pa.types.is_boolean(given) or pa.types.is_null(given))
+        case Time():
+            if pa.types.is_string(given):
+                return column.format is None
+            is_moment = pa.types.is_timestamp(given) and given.tz is None
+            return bool(is_moment or pa.types.is_date(given) or pa.types.is_null(given))
+        case _:
+            return True
+
+
+def _within_calendar(moments: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the moments, null where Python has no such year."""
+    ticks = moments.cast(pa.int64())
+    extremes = pc.min_max(ticks).as_py()
+    if extremes["min"] is None or (extremes["min"] >= EARLIEST and extremes["max"] <= LATEST):
+        return moments
+    return pc.if_else(pc.or_(pc.less(ticks, EARLIEST), pc.greater(ticks, LATEST)), None, moments)
+
+
+def _parse(cell: str, column: Column) -> Any:
+    """Return the value that a text stands for, or None if it stands for none."""
+    try:
+        match column:
+            case Number():
+                return _number(cell)
+            case Integer():
+                number = _number(cell)
+                # Digits alone are exact where a float is not; whether they are in range is for the check to say.
+                whole = int(cell) if cell.lstrip("+-").isdigit() else int(number)
+                return whole if number == int(number) and -(2**63) <= whole < 2**63 else None
+            case Boolean():
+                return True if cell in TRUE_WORDS else False if cell in FALSE_WORDS else None
+            case Time():
+                return parse_time(cell, column.format)
+    except (ValueError, OverflowError):
+        return None
+    return None
+
+
+def _number(cell: str) -> float:
+    # Python takes 1_000 and the digits of every script; other readers of the file do not.
+    if "_" in cell or not cell.isascii():
+        raise ValueError(cell)
+    return float(cell)
+
+
+def _texts(values: pa.ChunkedArray) -> list[str]:
+    try:
+        return list(values.cast(pa.string()).to_pylist())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return [str(values.type)]
+
+
+def _read_csv(path: Path, types: dict[str, pa.DataType], contract: Contract) -> pa.Table:
+    return pacsv.read_csv(
+        path,
+        convert_options=pacsv.ConvertOptions(
+            column_types=types,
+            null_values=list(contract.missing_markers),
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=True,
+            true_values=TRUE_WORDS,
+            false_values=FALSE_WORDS,
+        ),
+        parse_options=pacsv.ParseOptions(newlines_in_values=_has_text(contract)),
+    )
+
+
+def _has_text(contract: Contract) -> bool:
+    return any(isinstance(column, Text | Ignored) for column in contract.columns.values())
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    try:
+        names = pq.read_schema(path).names
+        _refuse_twice(path, names)
+        return pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: not a whole Parquet file: {_one_line(error)}") from None
+
+
+def _header(path: Path) -> list[str]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            names = next(csv.reader(file), [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: not UTF-8 text: {_one_line(error)}; save it as UTF-8") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    if any("\0" in name for name in names):
+        raise InputError(f"{path}: not UTF-8 text: the header holds zero bytes; save it as UTF-8")
+    _refuse_twice(path, names)
+    return names
+
+
+def first_twice(names: Sequence[str]) -> str | None:
+    """Return the first name, in the order of the alphabet, of those that are there more than once."""
+    return min((name for name, number in Counter(names).items() if number > 1), default=None)
+
+
+def _refuse_twice(path: Path, names: Sequence[str]) -> None:
+    if (twice := first_twice(names)) is not None:
+        raise InputError(f"{path}: column {twice!r} is there twice")
+
+
+def _ends_inside_quotes(path: Path) -> bool:
+    """Say whether the last quote is never closed; Arrow takes the rest of the file for a cell without a word."""
+    with path.open("rb") as file:
+        # Arrow takes no cell longer than a block of 1 MiB, so the quote that opens the last one is not further away.
+        file.seek(max(0, path.stat().st_size - (1 << 21)))
+        before, quote, after = file.read().rpartition(b'"')
+    closes = after[:1] in b",\r\n" and before[-1:] not in (b"", b",", b"\r", b"\n")
+    if not quote or closes:
+        return False
+    # It may still be right: a quote inside a bare cell, or the end of a cell that ends in a comma.
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        try:
+            for _ in csv.reader(file, strict=True):
+                pass
+        except csv.Error as error:
+            return "end of data" in str(error)
+    return False
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

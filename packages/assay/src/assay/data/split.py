@@ -1,0 +1,96 @@
+"""The split that never leaks: which side a row is on depends on the row alone, or on its group, or on its time."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assay.contract.spec import Contract, Ignored
+from assay.project.params import Prepare
+
+SIDES = ("train", "validation", "test")
+
+
+def assign(table: pa.Table, contract: Contract, shares: Prepare) -> np.ndarray:
+    """Return the side of each row: 0 train, 1 validation, 2 test.
+
+    By hash: from the id columns, or the content of the features where there are none. By group: from the group
+    column. By time: the latest rows are the test rows, those before them the validation rows; rows of one moment
+    stay together. By hash and by group a row keeps its side whatever is added, removed or reordered.
+    """
+    if contract.split.by == "time":
+        return _by_time(table[str(contract.split.column)], shares)
+    keys = row_keys(table, identity(contract), shares.salt)
+    unit = keys.astype(np.float64) / 2.0**64
+    return np.where(unit < shares.test, 2, np.where(unit < shares.test + shares.validation, 1, 0)).astype(np.int8)
+
+
+def parts(table: pa.Table, contract: Contract, shares: Prepare) -> dict[str, pa.Table]:
+    """Return the rows of each side."""
+    sides = assign(table, contract, shares)
+    return {name: table.filter(pa.array(sides == number)) for number, name in enumerate(SIDES)}
+
+
+def identity(contract: Contract) -> list[str]:
+    """Return the columns that make a row the row it is."""
+    if contract.split.by == "group":
+        return [str(contract.split.column)]
+    if contract.ids:
+        return contract.ids
+    return [name for name, column in contract.columns.items() if not isinstance(column, Ignored)]
+
+
+def row_keys(table: pa.Table, names: Sequence[str], salt: str) -> np.ndarray:
+    """Return a 64-bit key for each row, from the values of the named columns and a salt.
+
+    The order of rows and of columns does not matter. Numbers are mixed by the finaliser of splitmix64 (Steele, Lea,
+    Flood 2014), strings hashed by BLAKE2b once for each distinct value.
+    """
+    keys = np.zeros(table.num_rows, dtype=np.uint64)
+    for name in sorted(names):
+        keys = _mix(keys ^ cell_keys(table, name, salt))
+    return keys
+
+
+def cell_keys(table: pa.Table, name: str, salt: str) -> np.ndarray:
+    """Return a 64-bit key for each value of a column: equal values have equal keys, and so have missing ones."""
+    return _mix(_bits(table[name]) ^ np.uint64(_digest(f"{salt}\0{name}")))
+
+
+def _by_time(moments: pa.ChunkedArray, shares: Prepare) -> np.ndarray:
+    values = moments.to_numpy()
+    ordered = np.sort(values)
+    n = len(ordered)
+    test_from = ordered[min(n - 1, round(n * (1 - shares.test)))]
+    validation_from = ordered[min(n - 1, round(n * (1 - shares.test - shares.validation)))]
+    return np.where(values >= test_from, 2, np.where(values >= validation_from, 1, 0)).astype(np.int8)
+
+
+def _bits(values: pa.ChunkedArray) -> np.ndarray:
+    """Return 64 bits for each value: equal values give equal bits, and missing ones the same."""
+    if pa.types.is_string(values.type):
+        unique = values.unique()
+        hashed = np.array([0 if value is None else _digest(value) for value in unique.to_pylist()], dtype=np.uint64)
+        return np.take(hashed, np.asarray(pc.index_in(values.combine_chunks(), unique)))
+    if pa.types.is_timestamp(values.type):
+        return np.asarray(pc.fill_null(values.cast(pa.int64()), np.iinfo(np.int64).min)).view(np.uint64)
+    # Adding zero makes -0.0 and 0.0 the same; NaN stands for missing and becomes one bit pattern.
+    numbers = np.asarray(values.cast(pa.float64(), safe=False), dtype=np.float64) + 0.0
+    bits = numbers.view(np.uint64).copy()
+    bits[np.isnan(numbers)] = 0x7FF8000000000000
+    return bits
+
+
+def _digest(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def _mix(bits: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        bits = bits + np.uint64(0x9E3779B97F4A7C15)
+        bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        mixed: np.ndarray = bits ^ (bits >> np.uint64(31))
+    return mixed

@@ -1,0 +1,66 @@
+"""What drives a model: permutation importance on its loss, and SHAP values of its scores."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import shap
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import Pipeline
+
+from assay.base.rounding import significant
+from assay.contract.spec import Contract
+from assay.data.columns import Columns, length
+from assay.modelling.features import sources
+from assay.modelling.fitting import inputs, uncalibrated
+from assay.project.room import NO_ROOM, Room
+
+REPEATS = 5
+
+
+def permutation_importance(data: Columns, losses: Callable[[Columns], np.ndarray], seed: int) -> dict[str, float]:
+    """Return how much the loss rises when a feature is shuffled, mean of five shuffles (Breiman 2001); most first.
+
+    `losses` returns the loss of each row; it is given the rows five times over, once for each shuffle.
+    """
+    rng = np.random.default_rng(seed)
+    n = length(data)
+    base = float(losses(data).mean())
+    shuffles = np.concatenate([rng.permutation(n) for _ in range(REPEATS)])
+    repeated = {name: np.tile(values, REPEATS) for name, values in data.items()}
+    rises = {name: float(losses({**repeated, name: values[shuffles]}).mean()) - base for name, values in data.items()}
+    return _ordered(rises)
+
+
+def shap_importance(
+    pipeline: Pipeline, data: Columns, contract: Contract, room: Room = NO_ROOM
+) -> dict[str, float] | None:
+    """Return the mean absolute SHAP value of each feature (Lundberg, Lee 2017), most first.
+
+    None if there is no fast explainer for the estimator. The values are of its raw score (log-odds, or the predicted
+    number), before calibration; those of all columns that come from one feature are added up before the absolute
+    value is taken.
+    """
+    transformed = pipeline[0].transform(inputs(data, contract, room))
+    values = _shap_values(uncalibrated(pipeline[-1]), transformed)
+    if values is None:
+        return None
+    names = sources(pipeline[0], contract, room)
+    wholes = {name: values[:, [source == name for source in names]].sum(axis=1) for name in contract.features}
+    return _ordered({name: float(np.abs(whole).mean()) for name, whole in wholes.items()})
+
+
+def _shap_values(estimator: Any, transformed: np.ndarray) -> np.ndarray | None:
+    """Return SHAP values of shape (rows, columns) or (rows, columns, classes)."""
+    if isinstance(estimator, LogisticRegression | Ridge):
+        return np.asarray(shap.LinearExplainer(estimator, transformed).shap_values(transformed))
+    try:
+        return np.asarray(shap.TreeExplainer(estimator).shap_values(transformed))
+    except shap.utils._exceptions.InvalidModelError:
+        return None
+
+
+def _ordered(importance: dict[str, float]) -> dict[str, float]:
+    return {
+        name: significant(value) for name, value in sorted(importance.items(), key=lambda item: (-item[1], item[0]))
+    }

@@ -1,0 +1,175 @@
+"""Parts of the data on which a model may be worse than on the whole: declared ones, and ones that are looked for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import false_discovery_control, ttest_ind
+
+from assay.base.rounding import significant
+from assay.contract.spec import Boolean, Contract
+from assay.data.columns import Columns
+
+PARTS = 3
+FOUND = 10
+FEWEST = 5
+MISSING = "missing"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A column has this value, or a number above `low` and up to `high`."""
+
+    column: str
+    value: str | None = None
+    low: float = -np.inf
+    high: float = np.inf
+
+    def __str__(self) -> str:
+        """Return the condition as a person would write it."""
+        if self.value is not None:
+            return f"{self.column} is {self.value}"
+        if self.low == -np.inf:
+            return f"{self.column} up to {self.high:g}"
+        if self.high == np.inf:
+            return f"{self.column} above {self.low:g}"
+        return f"{self.column} in ({self.low:g}, {self.high:g}]"
+
+    def holds(self, data: Columns) -> np.ndarray:
+        """Return which rows it holds for."""
+        values = data[self.column]
+        if self.value == MISSING and values.dtype == np.float64:
+            return np.asarray(np.isnan(values))
+        if self.value is not None:
+            return np.asarray(values == self.value, dtype=bool)
+        return np.asarray((values > self.low) & (values <= self.high))
+
+
+Slice = tuple[Condition, ...]
+
+
+def readable(data: Columns, contract: Contract) -> dict[str, np.ndarray]:
+    """Return the columns with words where slices name values: true, false, and missing."""
+    return {
+        name: _words(values, isinstance(contract.columns[name], Boolean))
+        if values.dtype == object or isinstance(contract.columns[name], Boolean)
+        else values
+        for name, values in data.items()
+    }
+
+
+def _words(values: np.ndarray, is_boolean: bool) -> np.ndarray:
+    known = np.where(values == 1, "true", "false") if is_boolean else values
+    return np.where(pd.isna(values), MISSING, known).astype(object)
+
+
+def holds(part: Slice, data: Columns) -> np.ndarray:
+    """Return which rows a slice has: those that all its conditions hold for."""
+    return np.asarray(np.logical_and.reduce([condition.holds(data) for condition in part]))
+
+
+def declared(contract: Contract, data: Columns) -> list[Slice]:
+    """Return the slices that the contract names: each interval between edges, or each value that occurs."""
+    parts: list[Slice] = []
+    for entry in contract.slices:
+        if entry.edges:
+            parts += [(condition,) for condition in _intervals(entry.column, entry.edges, data[entry.column])]
+        else:
+            values = sorted(set(data[entry.column]))
+            parts += [(Condition(entry.column, value=value),) for value in values]
+    return parts
+
+
+def discover(data: Columns, losses: np.ndarray, *, min_rows: int) -> list[Slice]:
+    """Return up to ten slices, of one or two conditions, on which the losses are highest (SliceLine, Sagadeeva 2021).
+
+    Numbers are cut into thirds. What comes out is a suspicion: `judge` it on other rows.
+    """
+    choices = {name: _conditions(name, values) for name, values in data.items()}
+    choices = {name: conditions for name, conditions in choices.items() if len(conditions) > 1}
+    if not choices or losses.max() <= 0:
+        return []
+    codes = np.zeros((len(losses), len(choices)), dtype=np.int64)
+    for j, conditions in enumerate(choices.values()):
+        for code, condition in enumerate(conditions, start=1):
+            codes[condition.holds(data), j] = code
+    # Imported here, since it compiles, and not all who judge slices look for some.
+    from sliceline.slicefinder import Slicefinder
+
+    finder = Slicefinder(alpha=0.9, k=FOUND, max_l=2, min_sup=max(FEWEST, min_rows), verbose=False)
+    finder.fit(codes, losses)
+    conditions_of = list(choices.values())
+    found = [[(j, int(code)) for j, code in enumerate(row) if code is not None] for row in finder.top_slices_[:FOUND]]
+    # Code 0 is a value too rare to have a condition; a slice of such values cannot be named.
+    return [tuple(conditions_of[j][code - 1] for j, code in part) for part in found if all(code for _, code in part)]
+
+
+def judge(
+    parts: Sequence[Slice], data: Columns, losses: np.ndarray, *, min_rows: int, false_discovery_rate: float
+) -> list[dict[str, Any]]:
+    """Hold the mean loss of each slice against the rest of the rows.
+
+    A slice is `worse` when Welch's one-sided test says so after correction for looking many times (Benjamini and
+    Hochberg 1995). Slices with fewer than `min_rows` rows, or with nearly all of them, are left out. The most harmful
+    comes first.
+    """
+    rows: list[dict[str, Any]] = []
+    for part in parts:
+        inside = holds(part, data)
+        if inside.sum() < min_rows or (~inside).sum() < FEWEST:
+            continue
+        within, outside = losses[inside], losses[~inside]
+        p = 1.0 if np.ptp(losses) == 0 else float(ttest_ind(within, outside, equal_var=False, alternative="greater")[1])
+        rows.append(
+            {
+                "slice": " and ".join(str(condition) for condition in part),
+                "rows": int(inside.sum()),
+                "loss": significant(within.mean()),
+                "loss_elsewhere": significant(outside.mean()),
+                "p": 1.0 if np.isnan(p) else p,
+            }
+        )
+    if rows:
+        corrected = false_discovery_control([row["p"] for row in rows])
+        for row, q in zip(rows, corrected, strict=True):
+            row |= {"p": significant(row["p"]), "q": significant(q), "worse": bool(q <= false_discovery_rate)}
+    return sorted(rows, key=lambda row: (row["q"], row["loss_elsewhere"] - row["loss"], row["slice"]))
+
+
+def _conditions(name: str, values: np.ndarray) -> list[Condition]:
+    if values.dtype == object:
+        kinds, counts = np.unique(values, return_counts=True)
+        common = kinds[np.argsort(-counts, kind="stable")][:20]
+        return [Condition(name, value=str(value)) for value in common]
+    if values.dtype != np.float64 or not len(known := values[~np.isnan(values)]):
+        return []
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, PARTS + 1)[1:-1]))
+    return _intervals(name, [significant(edge, 3) for edge in edges if known.min() <= edge < known.max()], values)
+
+
+def _intervals(name: str, edges: Sequence[float], values: np.ndarray) -> list[Condition]:
+    bounds = [-np.inf, *sorted(set(edges)), np.inf]
+    gap = [Condition(name, value=MISSING)] if np.isnan(values).any() else []
+    return [*(Condition(name, low=low, high=high) for low, high in pairwise(bounds)), *gap]
+
+
+def groups(values: np.ndarray, name: str, contract: Contract) -> np.ndarray:
+    """Return the group of each row as words: its value, or the part of a number that the slices or thirds cut."""
+    if values.dtype == object:
+        return values
+    edges = next((part.edges for part in contract.slices if part.column == name), ())
+    conditions = _intervals(name, edges, values) if edges else _conditions(name, values)
+    found = np.full(len(values), "all", dtype=object)
+    for condition in conditions:
+        found[condition.holds({name: values})] = str(condition)
+    return found
+
+
+def part_columns(contract: Contract) -> list[str]:
+    """Return the columns that slices and groups are made from: all but ids, texts and times."""
+    kinds = {name: column.kind for name, column in contract.columns.items()}
+    wanted = {part.column for part in contract.slices} | set(contract.sensitive)
+    return [name for name in kinds if name in wanted or kinds[name] in ("number", "integer", "boolean", "category")]

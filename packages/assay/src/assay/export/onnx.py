@@ -1,0 +1,258 @@
+"""The exported model: an ONNX graph of the whole pipeline, and proof that it answers as the pipeline does."""
+
+import copy
+from typing import Any
+
+import numpy as np
+import onnx
+from skl2onnx import to_onnx, update_registered_converter
+from skl2onnx.common.data_types import FloatTensorType
+from skl2onnx.operator_converters.one_hot_encoder import convert_sklearn_one_hot_encoder
+from skl2onnx.shape_calculators.one_hot_encoder import calculate_sklearn_one_hot_encoder_output_shapes
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from assay.base.rounding import significant
+from assay.contract.spec import Boolean, Category, Contract, Integer, Number, Text, Time
+from assay.data.columns import Columns, length, take
+from assay.inference.scorer import NUMBERS, Score
+from assay.modelling.estimators import LogBoosting
+from assay.modelling.features import encode, time_input
+from assay.modelling.fitting import decide, uncalibrated
+from assay.project.room import NO_ROOM, Room
+from assay.project.settings import Export
+
+OPSET = {"": 21, "ai.onnx.ml": 3}
+UNSEEN = "a value that was never seen"
+
+
+def convert(pipeline: Pipeline, example: Columns, contract: Contract, room: Room = NO_ROOM) -> bytes:
+    """Return the pipeline as an ONNX model that takes `assay.inference.scorer.matrix`.
+
+    Raises ValueError for one that reads texts, and whatever the converter raises for one that it cannot convert.
+    """
+    inputs = encode(example, contract, room)
+    for name, values in inputs.items():
+        if values.dtype == object:
+            # What is a word depends on the locale of the machine there, which the runtime may not even find.
+            raise ValueError(f"the input {name!r} is a text, whose words ONNX takes otherwise")
+    kinds = [(name, FloatTensorType([None, 1])) for name in inputs]
+    pipeline = _in_single_precision(pipeline)
+    last = pipeline[-1]
+    if isinstance(last, LogBoosting):
+        pipeline.steps[-1] = ("estimator", last.boosting_)
+    options = {} if contract.task == "regression" else {id(pipeline): {"zipmap": False}}
+    model = to_onnx(pipeline, initial_types=kinds, options=options, target_opset=OPSET, name=contract.name)
+    if isinstance(last, LogBoosting):
+        first = time_input(contract)
+        place = list(inputs).index(first) if first else 0
+        _append_growth(model.graph, last, model.graph.input[place].name)
+    _pack_inputs(model.graph)
+    # The converter keeps the domains in a set, and so in the order of hashes, which differ from process to process.
+    domains = sorted(model.opset_import, key=lambda entry: entry.domain)
+    del model.opset_import[:]
+    model.opset_import.extend(domains)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _convert_one_hot(scope: Any, operator: Any, container: Any) -> None:
+    """Encode all columns at once: each is repeated for its values and compared with them.
+
+    The library makes three nodes of each column, which take longer than a tree model itself for a row. No column may
+    hold NaN, which would be in all of the row.
+    """
+    encoder: OneHotEncoder = operator.raw_operator
+    kinds = {values.dtype.kind for values in encoder.categories_}
+    others = (encoder.drop, encoder.min_frequency, encoder.max_categories)
+    if kinds != {"f"} or encoder.handle_unknown != "ignore" or others != (None, None, None):
+        convert_sklearn_one_hot_encoder(scope, operator, container)
+        return
+    columns, values, repeat, repeated, equal = map(
+        scope.get_unique_variable_name, ("columns", "values", "repeat", "repeated", "equal")
+    )
+    sizes = [len(known) for known in encoder.categories_]
+    container.add_initializer(values, onnx.TensorProto.FLOAT, [sum(sizes)], np.concatenate(encoder.categories_))
+    places = np.repeat(np.eye(len(sizes)), sizes, axis=1)
+    container.add_initializer(repeat, onnx.TensorProto.FLOAT, places.shape, places.ravel())
+    steps: list[tuple[str, list[str], str, dict[str, int]]] = [
+        ("Concat", [column.full_name for column in operator.inputs], columns, {"axis": 1}),
+        ("MatMul", [columns, repeat], repeated, {}),
+        ("Equal", [repeated, values], equal, {}),
+        ("Cast", [equal], operator.outputs[0].full_name, {"to": onnx.TensorProto.FLOAT}),
+    ]
+    for kind, given, made, how in steps:
+        container.add_node(kind, given, made, name=scope.get_unique_operator_name(kind), **how)
+
+
+update_registered_converter(
+    OneHotEncoder,
+    "SklearnOneHotEncoder",
+    calculate_sklearn_one_hot_encoder_output_shapes,
+    _convert_one_hot,
+    overwrite=True,
+)
+
+
+def _pack_inputs(graph: onnx.GraphProto) -> None:
+    """Let a graph take its columns as one matrix: a request is then one Python object.
+
+    Where columns are put together, they are taken together.
+    """
+    columns = [column.name for column in graph.input]
+    del graph.input[:]
+    graph.input.append(onnx.helper.make_tensor_value_info(NUMBERS, onnx.TensorProto.FLOAT, [None, len(columns)]))
+    joining = [node for node in graph.node if node.op_type == "Concat" and set(node.input) <= set(columns)]
+    for node in joining:
+        places = [columns.index(name) for name in node.input]
+        kind: str
+        how: dict[str, Any]
+        if places == list(range(places[0], places[-1] + 1)):
+            # Much faster than to gather them one by one.
+            kind, given, how = "Slice", [[places[0]], [places[-1] + 1], [1]], {}
+        else:
+            kind, given, how = "Gather", [places], {"axis": 1}
+        numbers = {f"{node.output[0]} {number}": np.array(one) for number, one in enumerate(given)}
+        graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in numbers.items())
+        node.CopyFrom(onnx.helper.make_node(kind, [NUMBERS, *numbers], node.output, name=node.name, **how))
+    if any(name in columns for node in graph.node for name in node.input):
+        split = onnx.helper.make_node("Split", [NUMBERS], columns, name="Split", axis=1, num_outputs=len(columns))
+        graph.node.insert(0, split)
+
+
+def _append_growth(graph: onnx.GraphProto, estimator: LogBoosting, time: str) -> None:
+    """Let a graph of the trees answer as the estimator does: the exponential of their sum and of the growth."""
+    answer = graph.output[0].name
+    for node in graph.node:
+        node.output[:] = ["trees" if name == answer else name for name in node.output]
+    number = {"end": estimator.end_, "start": estimator.start_, "slope": estimator.slope_}
+    graph.initializer.extend(
+        onnx.numpy_helper.from_array(np.array(value, dtype=np.float32), f"growth_{name}")
+        for name, value in number.items()
+    )
+    steps = [("Min", [time, "growth_end"], "growth_until"), ("Sub", ["growth_until", "growth_start"], "growth_time")]
+    steps += [("Mul", ["growth_time", "growth_slope"], "growth"), ("Add", ["trees", "growth"], "logarithm")]
+    if not estimator.slope_:
+        steps = [("Identity", ["trees"], "logarithm")]
+    steps.append(("Exp", ["logarithm"], answer))
+    graph.node.extend(onnx.helper.make_node(kind, given, [made], name=f"{kind}_{made}") for kind, given, made in steps)
+
+
+def _in_single_precision(pipeline: Pipeline) -> Pipeline:
+    """Return a copy whose trees compare with thresholds that single precision can hold.
+
+    A single-precision x is at most t exactly when it is at most the largest single-precision number not above t. The
+    converter rounds t to the nearest instead, which may be above t and equal to x.
+    """
+    copied = copy.deepcopy(pipeline)
+    estimator = uncalibrated(copied[-1])
+    if isinstance(estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
+        for trees in estimator._predictors:
+            for tree in trees:
+                tree.nodes["num_threshold"] = _round_down(tree.nodes["num_threshold"])
+    elif isinstance(estimator, RandomForestClassifier | RandomForestRegressor):
+        for member in estimator.estimators_:
+            member.tree_.threshold[:] = _round_down(member.tree_.threshold)
+    return copied
+
+
+def _round_down(values: np.ndarray) -> np.ndarray:
+    nearest = values.astype(np.float32)
+    return np.where(nearest > values, np.nextafter(nearest, np.float32(-np.inf)), nearest).astype(np.float64)
+
+
+def parity(
+    reference: Score, exported: Score, data: Columns, contract: Contract, *, threshold: float | None, limits: Export
+) -> dict[str, Any]:
+    """Compare two ways to score the same rows, all at once and one by one.
+
+    Differences are absolute for probabilities, and relative to the spread of the answers for numbers. An answer
+    counts as another one when the decision differs, unless the row stands on the edge between two: where the
+    difference that is tolerated anyway would change it.
+    """
+    expected, together = reference(data), exported(data)
+    alone_index = np.unique(np.linspace(0, length(data) - 1, min(limits.parity_rows, length(data))).astype(int))
+    alone = np.concatenate([exported(take(data, np.array([i]))) for i in alone_index])
+    scale = 1.0 if contract.task != "regression" else float(expected.std()) or 1.0
+
+    def compare(given: np.ndarray, wanted: np.ndarray) -> dict[str, Any]:
+        found = {
+            "rows": len(wanted),
+            "largest_difference": significant(np.max(np.abs(given - wanted)) / scale, 3),
+            "other_answers": 0,
+        }
+        if contract.task != "regression":
+            other = decide(given, contract, threshold) != decide(wanted, contract, threshold)
+            found["other_answers"] = int((other & ~_on_edge(wanted, threshold, limits.tolerance)).sum())
+        return found
+
+    return {"batch": compare(together, expected), "single": compare(alone, expected[alone_index])}
+
+
+def _on_edge(scores: np.ndarray, threshold: float | None, tolerance: float) -> np.ndarray:
+    if threshold is not None:
+        return np.asarray(np.abs(scores[:, 1] - threshold) <= tolerance)
+    highest = np.sort(scores, axis=1)[:, -2:]
+    return np.asarray(highest[:, 1] - highest[:, 0] <= 2 * tolerance)
+
+
+def agrees(found: dict[str, Any], tolerance: float) -> bool:
+    """Say whether a parity report is good enough to serve the exported model."""
+    return all(part["largest_difference"] <= tolerance and not part["other_answers"] for part in found.values())
+
+
+def hard_rows(data: Columns, contract: Contract, seed: int) -> dict[str, np.ndarray]:
+    """Return the rows, and as many again in which features are replaced by what the contract also allows.
+
+    In half of the cells of the second part stands a value from the whole declared range or its ends, another
+    category, a category never seen, or a missing value where it may be missing.
+    """
+    rng = np.random.default_rng(seed)
+    return {
+        name: np.concatenate(
+            [values, np.where(rng.random(len(values)) < 0.5, _other(values, contract, name, rng), values)]
+        )
+        for name, values in data.items()
+    }
+
+
+def _other(values: np.ndarray, contract: Contract, name: str, rng: np.random.Generator) -> np.ndarray:
+    column, n = contract.features[name], len(values)
+    gap: Any
+    match column:
+        case Category():
+            choices = np.array([*column.values, UNSEEN], dtype=object)
+            other, gap = choices[rng.integers(0, len(choices), n)], None
+        case Text():
+            other, gap = rng.permutation(values), None
+            other[rng.random(n) < 0.2] = UNSEEN
+        case Boolean():
+            other, gap = rng.integers(0, 2, n).astype(np.float64), np.nan
+        case Time():
+            known = values[~np.isnat(values)]
+            low, high = column.range or ((known.min(), known.max()) if len(known) else ("1970", "1970"))
+            start, end = (float(np.datetime64(moment, "us").astype(np.int64)) for moment in (low, high))
+            other, gap = _between(start, end, n, rng).astype("datetime64[us]"), np.datetime64("NaT")
+        case Number() | Integer():
+            known = values[~np.isnan(values)]
+            seen = (known.min(), known.max()) if len(known) else (0.0, 1.0)
+            low, high = (
+                limit if np.isfinite(limit) else beyond
+                for limit, beyond in zip(column.range or seen, seen, strict=True)
+            )
+            other, gap = _between(low, high, n, rng), np.nan
+            other = np.round(other) if isinstance(column, Integer) else other
+    if column.missing == "allow":
+        other = np.where(rng.random(n) < 0.2, gap, other)
+    return other
+
+
+def _between(low: float, high: float, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Return numbers from low to high, one in ten of them at either end."""
+    ends = rng.random(n)
+    return np.asarray(np.where(ends < 0.1, low, np.where(ends > 0.9, high, low + rng.random(n) * (high - low))))

@@ -1,0 +1,271 @@
+"""The contract gate: the data keeps to contract.yaml, and is like the version that the champion was trained on."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from assay.base.config import flat
+from assay.base.outcomes import Outcome, Verdict, combined
+from assay.base.rounding import significant
+from assay.contract.spec import Contract
+from assay.data.versions import Changes, Shift, Version, changes, class_shares, new_rows, shifts
+from assay.project.params import ContractGate
+
+NAMED = 3
+LISTED = 50
+# What people read, and where the file lies; columns are compared one by one.
+NOT_OF_THE_DATA: Any = {
+    **dict.fromkeys(("name", "description", "about", "data", "columns"), True),
+    "target": {"description"},
+}
+OTHER_PROBLEM = Outcome(
+    "contract changes",
+    "HOLD",
+    "contract.yaml is about another problem, of another target and other columns, and this is its first model; whoever "
+    "owns the project has to accept it",
+)
+
+
+class Shares(NamedTuple):
+    """The share of a class among all rows before, all rows now, and the new rows."""
+
+    before: float
+    now: float
+    new: float
+
+
+def judge(checks: Sequence[Outcome], before: Version | None, now: Version, limits: ContractGate) -> Outcome:
+    """Return the outcome of the gate.
+
+    `checks` are the outcomes of the data by itself (violations, duplicates, class shares), taken as they are. `before`
+    is the version that the champion was trained on, None where there is no champion. What was measured stands under
+    "previous version": numbers of rows, rewritten values, drift by column (the worst first) and class shares.
+    """
+    given = list(checks) or [Outcome("contract", "HOLD", "the checks of the data left no outcome")]
+    if before is None:
+        nothing = Outcome("previous version", "SKIP", "there is no previous version of the data to compare with")
+        return combined("contract", [*given, nothing])
+    limit: dict[str, float] = dict(limits)
+    unset = [name for name, value in limit.items() if value is None]
+    if unset:
+        unknown = Outcome("previous version", "HOLD", f"gates.contract.{unset[0]} is not set in params.yaml")
+        return combined("contract", [*given, unknown])
+    found = changes(before, now)
+    new = new_rows(found)
+    moved = shifts(before, now, new)
+    # Rows that were added are a sample, and may differ by chance; what was changed by hand does not.
+    chance = bool(found.added.any())
+    who = _counted(len(new), "rows now") if new.all() else _counted(int(new.sum()), "added rows")
+    drift = _drift_table(moved, now.contract, limit)
+    classes = _class_table(before, now, new)
+    q_of_target = next((shift.q for shift in moved if shift.column == now.contract.target.name), 1.0)
+    return combined(
+        "contract",
+        [
+            *given,
+            _previous_version(found, drift, classes),
+            _contract_changes(before.contract, now.contract),
+            _rewritten(found, before.contract, now.contract, limit["rewritten"]),
+            _removed(found, limit["removed"]),
+            _drift(drift, who, limit),
+            _classes(classes, q_of_target, who, limit, chance=chance),
+            _missing(moved, who, limit, chance=chance),
+        ],
+    )
+
+
+def differences(before: Contract, now: Contract) -> list[str]:
+    """Return what two contracts say differently of the data, each in a few words.
+
+    Descriptions, where the file lies, and the order of columns, values and lists make no difference.
+    """
+    said = [*_field_differences("", *(flat(made.model_dump(exclude=NOT_OF_THE_DATA)) for made in (before, now)))]
+    for name in {**now.columns, **before.columns}:
+        old, new = before.columns.get(name), now.columns.get(name)
+        if old is None or new is None:
+            said.append(f"column {name} {'added' if old is None else 'removed'}")
+        elif old.kind != new.kind:
+            said.append(f"column {name}: kind {old.kind} -> {new.kind}")
+        else:
+            fields = (column.model_dump(exclude={"description", "reason"}) for column in (old, new))
+            said += _field_differences(f"column {name}: ", *fields)
+    return said
+
+
+def _field_differences(where: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    for key in {**now, **before}:
+        old, new = before.get(key), now.get(key)
+        if old == new:
+            continue
+        if isinstance(old, tuple) and isinstance(new, tuple) and not key.endswith("range"):
+            changed = [(entry, "added") for entry in new if entry not in old]
+            changed += [(entry, "removed") for entry in old if entry not in new]
+            yield from (f"{where}{key}: {_text(entry)} {what}" for entry, what in changed)
+        else:
+            yield f"{where}{key} {_text(old)} -> {_text(new)}"
+
+
+def _text(value: Any) -> str:
+    match value:
+        case None:
+            return "none"
+        case {"column": column, "edges": edges}:
+            return f"{column} {_text(edges)}" if edges else str(column)
+        case tuple():
+            return f"[{', '.join(map(_text, value))}]"
+        case float():
+            return str(value).removesuffix(".0")
+        case str() if value.strip() != value or not value:
+            return repr(value)
+        case _:
+            return str(value)
+
+
+def _contract_changes(before: Contract, now: Contract) -> Outcome:
+    said = differences(before, now)
+    if not said:
+        return Outcome("contract changes", "PROMOTE", "contract.yaml says the same of the data as before")
+    reason = f"contract.yaml changed: {_listed(said)}; whoever owns the data has to accept it"
+    return Outcome("contract changes", "HOLD", reason, {"changes": said[:LISTED]})
+
+
+def _previous_version(found: Changes, drift: list[dict[str, Any]], classes: Mapping[str, Shares]) -> Outcome:
+    rows = {
+        "before": len(found.removed),
+        "now": len(found.added),
+        "kept": found.kept,
+        "added": int(found.added.sum()),
+        "removed": int(found.removed.sum()),
+    }
+    reason = "{before} rows before and {now} now: {kept} kept, {added} added, {removed} removed".format(**rows)
+    measured = {
+        "rows": rows,
+        "rewritten": dict(list(found.rewritten.items())[:LISTED]),
+        "drift": drift[:LISTED],
+        "classes": {label: [share.before, share.now] for label, share in list(classes.items())[:LISTED]},
+    }
+    return Outcome("previous version", "PROMOTE", reason, measured)
+
+
+def _rewritten(found: Changes, before: Contract, now: Contract, limit: float) -> Outcome:
+    alike = "with the same id" if found.by_id else "that are otherwise the same"
+    target = now.target.name
+    # What a label means may have changed with the contract; then that is for its owner to accept.
+    same_labels = now.task != "regression" and set(before.target.classes) == set(now.target.classes)
+
+    def said(name: str) -> str:
+        what = "is relabelled" if name == target and now.task != "regression" else "has another value"
+        count = found.rewritten[name]
+        return f"{name} {what} in {count} of {found.kept} rows {alike} ({count / found.kept:.1%}, limit {limit:.1%})"
+
+    measured = {"rewritten": dict(list(found.rewritten.items())[:LISTED])}
+    held_to = {"rewritten": limit}
+    over = [name for name, count in found.rewritten.items() if count > limit * found.kept]
+    if over:
+        over.sort(key=lambda name: name != target)
+        reason = _listed([said(name) for name in over])
+        most = same_labels and found.rewritten.get(target, 0) > found.kept / 2
+        return Outcome("rewritten values", "REJECT" if most else "HOLD", reason, measured, held_to)
+    worst = next(iter(found.rewritten), None)
+    reason = f"no value of the {found.kept} kept rows was rewritten" if worst is None else f"{said(worst)}, the most"
+    return Outcome("rewritten values", "PROMOTE", reason, measured, held_to)
+
+
+def _removed(found: Changes, limit: float) -> Outcome:
+    removed, before = int(found.removed.sum()), len(found.removed)
+    share = removed / before
+    reason = f"{removed} of the {before} rows before are gone ({share:.1%}, limit {limit:.1%})"
+    return Outcome(
+        "removed rows",
+        "HOLD" if share > limit else "PROMOTE",
+        reason,
+        {"share": significant(share)},
+        {"removed": limit},
+    )
+
+
+def _drift_table(moved: Sequence[Shift], contract: Contract, limit: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Return the drift of each column, the worst first; the classes of a target are judged by their shares."""
+    rows = [
+        {
+            "column": shift.column,
+            "distance": significant(shift.distance),
+            "q": significant(shift.q),
+            "missing_before": significant(shift.missing_before),
+            "missing_now": significant(shift.missing_now),
+            "drifted": shift.distance > limit["drift"] and shift.q <= limit["significance"],
+        }
+        for shift in moved
+        if shift.column != contract.target.name or contract.task == "regression"
+    ]
+    return sorted(rows, key=lambda row: (not row["drifted"], -row["distance"], row["column"]))
+
+
+def _drift(table: list[dict[str, Any]], who: str, limit: Mapping[str, float]) -> Outcome:
+    held_to = {"drift": limit["drift"], "significance": limit["significance"]}
+    drifted = [row for row in table if row["drifted"]]
+    named = [f"{row['column']} by {row['distance']:.2f}" for row in drifted or table[:1]]
+    if not named:
+        return Outcome("drift", "SKIP", "both versions have no column in common", {}, held_to)
+    if drifted:
+        reason = f"{who} are distributed otherwise than those before: {_listed(named)} (limit {limit['drift']:g})"
+        return Outcome("drift", "HOLD", reason, {"columns": len(drifted)}, held_to)
+    reason = f"{who} are distributed as those before; at the most {named[0]} otherwise"
+    return Outcome("drift", "PROMOTE", reason, {"columns": 0}, held_to)
+
+
+def _class_table(before: Version, now: Version, new: np.ndarray) -> dict[str, Shares]:
+    """Return the share of each class in three tables, that which changed most first; empty for a target of numbers."""
+    name = now.contract.target.name
+    if "regression" in (before.contract.task, now.contract.task) or name not in before.table.column_names:
+        return {}
+    tables = (before.table, now.table, now.table.filter(pa.array(new)))
+    old, all_now, fresh = (class_shares(table[name]) for table in tables)
+    labels = sorted({*old, *all_now}, key=lambda label: (-abs(fresh.get(label, 0) - old.get(label, 0)), label))
+    return {label: Shares(*(significant(part.get(label, 0)) for part in (old, all_now, fresh))) for label in labels}
+
+
+def _classes(classes: Mapping[str, Shares], q: float, who: str, limit: Mapping[str, float], *, chance: bool) -> Outcome:
+    held_to = {"class_change": limit["class_change"], "significance": limit["significance"]}
+    if not classes:
+        reason = "the target is a number, or not the same column as before, and has no classes to compare"
+        return Outcome("class shares changed", "SKIP", reason, {}, held_to)
+    label, share = next(iter(classes.items()))
+    over = abs(share.new - share.before) > limit["class_change"]
+    by_chance = over and chance and q > limit["significance"]
+    reason = (
+        f"{label!r} makes up {share.new:.1%} of {who} and {share.before:.1%} of those before "
+        f"({_allowed(limit['class_change'], by_chance=by_chance)})"
+    )
+    measured = {"new": {label: share.new for label, share in list(classes.items())[:LISTED]}, "q": significant(q)}
+    return Outcome("class shares changed", "HOLD" if over and not by_chance else "PROMOTE", reason, measured, held_to)
+
+
+def _missing(moved: Sequence[Shift], who: str, limit: Mapping[str, float], *, chance: bool) -> Outcome:
+    held_to = {"missing_change": limit["missing_change"], "significance": limit["significance"]}
+    most = sorted(moved, key=lambda shift: -abs(shift.missing_now - shift.missing_before))
+    large = [shift for shift in most if abs(shift.missing_now - shift.missing_before) > limit["missing_change"]]
+    over = [shift for shift in large if not chance or shift.missing_q <= limit["significance"]]
+    named = [f"{one.column} {one.missing_now:.1%}, before {one.missing_before:.1%}" for one in over or most[:1]]
+    if not named:
+        return Outcome("missing shares changed", "SKIP", "both versions have no column in common", {}, held_to)
+    allowed = _allowed(limit["missing_change"], by_chance=bool(large) and not over)
+    what = "more or fewer" if over else "about as many"
+    reason = f"{what} values are missing in {who}{'' if over else ' as before'}: {_listed(named)} ({allowed})"
+    verdict: Verdict = "HOLD" if over else "PROMOTE"
+    return Outcome("missing shares changed", verdict, reason, {"columns": len(over)}, held_to)
+
+
+def _allowed(limit: float, *, by_chance: bool) -> str:
+    return "which may be chance" if by_chance else f"limit: a difference of {limit:.1%}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"the {number} {what}" if number != 1 else f"the one {what.replace('rows', 'row')}"
+
+
+def _listed(named: Sequence[str]) -> str:
+    more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
+    return ", ".join(named[:NAMED]) + more

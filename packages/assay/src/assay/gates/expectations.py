@@ -1,0 +1,347 @@
+"""Does the model do what src/model/expectations.py expects of any model? Hypothesis looks for a row that says no."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from assay.base.config import did_you_mean
+from assay.base.errors import InputError
+from assay.base.outcomes import Outcome, Verdict
+from assay.base.rounding import significant
+from assay.contract.request import as_json, explain, request_model
+from assay.contract.spec import Boolean, Contract, Feature, Integer, Number, Time
+from assay.data.columns import Columns, from_rows
+from assay.gates.evidence import Evidence
+from assay.properties.counterexample import Failure, counterexample, decisive
+from assay.properties.expectations import Answer, Change, Effect, Expectation, Row, Where, few, listed, shown
+from assay.properties.strategies import cells, feature_cells, together
+
+PLACE = "src/model/expectations.py"
+# A feature is tried at so many values from one end of its range to the other; where a side is open, at powers of ten.
+STEPS = 17
+POWERS = [10.0**power for power in range(-3, 7)]
+# The differences that single precision makes; relative for numbers.
+ROUNDING = 1e-6
+
+Scores = Callable[[Columns], np.ndarray]
+Decide = Callable[[np.ndarray], np.ndarray]
+Alone = Callable[[str], tuple[Contract, type[BaseModel]]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of an expectation: how many rows were tried, and the smallest on which it fails, if there is one.
+
+    `row` holds the features of that row as JSON values, `changed` those that the change made different. `before` and
+    `after` are the risks; for an answer `before` is the probability of the expected label, or the number.
+    """
+
+    name: str
+    held: bool
+    examples: int
+    reason: str = ""
+    row: Row | None = None
+    changed: Row | None = None
+    before: float | None = None
+    after: float | None = None
+
+
+def judge(evidence: Evidence) -> Outcome:
+    """Hold the model to what its owner expects of it."""
+    params, model = evidence.params, evidence.model
+    examples = params.gates.expectations.examples or 1
+    return outcome(
+        check(model.room.expectations, evidence.contract, model.scores, model.decide, examples, params.seed), examples
+    )
+
+
+def outcome(results: Sequence[Result], examples: int) -> Outcome:
+    """Return PROMOTE if all expectations held, REJECT with the first that did not, and HOLD if there is none."""
+    measured = {"expectations": [asdict(result) for result in results]}
+    failed = [result for result in results if not result.held]
+    if not results:
+        verdict: Verdict = "HOLD"
+        reason = f"{PLACE} expects nothing: write down what must hold of any model (docs/expectations.md)"
+    elif failed:
+        verdict = "REJECT"
+        reason = f"{len(failed)} of {len(results)} expectations fail: {failed[0].name}: {failed[0].reason}"
+    else:
+        verdict = "PROMOTE"
+        reason = f"all {len(results)} expectations hold, on {sum(result.examples for result in results)} rows"
+    return Outcome("expectations", verdict, reason, measured, {"examples": examples})
+
+
+def check(
+    expectations: Sequence[Expectation], contract: Contract, scores: Scores, decide: Decide, examples: int, seed: int
+) -> list[Result]:
+    """Try each expectation on rows that the contract allows, and shrink what fails to the smallest row.
+
+    `scores` takes columns as `assay.data.columns.from_rows` makes them, and `decide` what `scores` returns. A change is
+    tried on rows that it really changes, into others that the contract allows; if there is none, or if the change
+    raises, the expectation fails. The same model and seed give the same results.
+
+    Raises:
+        InputError: An expectation names a feature, a value or a class that the contract does not have.
+    """
+    # Of each feature once, for a model of requests takes longer to make than to use.
+    alone = cache(lambda name: _alone(name, contract))
+    for expectation in expectations:
+        for problem in _contradictions(expectation, contract, alone):
+            raise InputError(f"{PLACE}: {expectation.name}: {problem}")
+    return [_try(expectation, contract, scores, decide, examples, seed) for expectation in expectations]
+
+
+def _try(
+    expectation: Expectation, contract: Contract, scores: Scores, decide: Decide, examples: int, seed: int
+) -> Result:
+    given = {
+        name: _given(contract.features[name], value, contract.missing_markers)
+        for name, value in expectation.where.items()
+    }
+    drawn = feature_cells(contract) | given
+    strategy = together(drawn)
+    refused: list[str] = []
+    if isinstance(expectation, Effect) and not isinstance(expectation.change, str):
+        change, model = expectation.change, request_model(contract, 1)
+
+        def is_a_trial(row: Row) -> bool:
+            after = _changed(change, row, contract)
+            why = "" if isinstance(after, str) else _refusal(row, after, contract, model)
+            refused.append(why)
+            return not why
+
+        strategy = strategy.filter(is_a_trial)
+
+    def failures(rows: Sequence[Row]) -> list[Failure | None]:
+        variants = [_variants(expectation, row, contract) for row in rows]
+        scored = iter(_score([row for made in variants if not isinstance(made, str) for row in made], contract, scores))
+        return [
+            Failure("an error", made)
+            if isinstance(made, str)
+            else _judge(expectation, made, np.stack([next(scored) for _ in made]), contract, decide)
+            for made in variants
+        ]
+
+    tried, found = counterexample(strategy, failures, examples=examples, seed=seed)
+    if tried == 0:
+        return Result(expectation.name, False, 0, f"the change can be tried on no row: {refused[0]}")
+    if found is None:
+        return Result(expectation.name, True, tried)
+    row, failure = found
+    details = {"row": as_json(row, contract), **failure.details}
+    others = {name: value for name, value in decisive(row, drawn).items() if name not in details.get("changed", {})}
+    where = f", where {listed(others)}" if others else ""
+    return Result(expectation.name, False, tried, failure.reason + where, **details)
+
+
+def _score(rows: Sequence[Row], contract: Contract, scores: Scores) -> np.ndarray:
+    # Where the contract leaves a side open, sums of such numbers overflow, and scikit-learn goes on without a harm.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return scores(from_rows(rows, contract)) if rows else np.empty(0)
+
+
+def _given(column: Feature, value: Any, markers: Sequence[str]) -> st.SearchStrategy[Any]:
+    if not isinstance(value, tuple):
+        return st.just(value)
+    if isinstance(column, Number | Integer | Time):
+        return cells(column.model_copy(update={"range": value, "missing": "refuse"}), markers)
+    return st.sampled_from(value)
+
+
+def _variants(expectation: Expectation, row: Row, contract: Contract) -> list[Row] | str:
+    """Return the forms in which a row is scored, or what went wrong."""
+    if isinstance(expectation, Answer):
+        return [row]
+    if isinstance(expectation.change, str):
+        name = expectation.change
+        return [{**row, name: value} for value in _values(contract.features[name], expectation.where.get(name))]
+    after = _changed(expectation.change, row, contract)
+    return after if isinstance(after, str) else [row, after]
+
+
+def _values(column: Feature, given: Any) -> list[Any]:
+    """Return values from low to high: of what is given, or else of what the contract allows."""
+    if given is not None and not isinstance(given, tuple):
+        return [given]
+    if not isinstance(column, Number | Integer):
+        return [False, True]
+    low, high = given or column.range or (-math.inf, math.inf)
+    ends = [end for end in (low, high) if math.isfinite(end)]
+    steps = np.linspace(low, high, STEPS).tolist() if len(ends) == 2 else [*(-power for power in POWERS), 0.0, *POWERS]
+    kept = {value for value in [*steps, *ends] if low <= value <= high}
+    return sorted({round(value) for value in kept} if isinstance(column, Integer) else kept)
+
+
+def _changed(change: Change, row: Row, contract: Contract) -> Row | str:
+    """Return what a change makes of a row, or what went wrong."""
+    try:
+        after: Any = change(dict(row))
+    # The owner's function may raise anything.
+    except Exception as error:
+        return f"the change raised {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    if not isinstance(after, dict):
+        return f"the change returned {shown(after)} and not a row"
+    if unknown := sorted(map(str, after.keys() - contract.features.keys())):
+        return f"the change made {_unknown(unknown[0], contract)}"
+    if absent := sorted(contract.features.keys() - after.keys()):
+        return f"the change left out {absent[0]!r}"
+    return after
+
+
+def _refusal(row: Row, after: Row, contract: Contract, model: type[BaseModel]) -> str:
+    """Return why a change of a row is not tried, or nothing."""
+    return "it changes nothing" if after == row else _violation(after, contract, model)
+
+
+def _violation(row: Where, contract: Contract, model: type[BaseModel]) -> str:
+    """Return how values break the contract, or nothing."""
+    for name, value in row.items():
+        if isinstance(contract.features[name], Time) and not isinstance(value, datetime | None):
+            return f"{name}: expected a datetime, got {shown(value)}"
+    try:
+        model.model_validate({"rows": [as_json(row, contract)]})
+    except ValidationError as error:
+        return explain(error.errors(include_url=False), contract)[0].removeprefix("row 0: ")
+    return ""
+
+
+def _unknown(name: str, contract: Contract) -> str:
+    return f"{name!r}, which is no feature{did_you_mean(name, contract.features)}"
+
+
+def _judge(
+    expectation: Expectation, variants: Sequence[Row], scored: np.ndarray, contract: Contract, decide: Decide
+) -> Failure | None:
+    """Return how an expectation fails on a row, from the scores of its variants."""
+    if isinstance(expectation, Answer):
+        return _judge_answer(expectation.expected, scored, contract, decide)
+    risks = _risks(expectation, scored, contract)
+    if expectation.sign:
+        signed = expectation.sign * risks
+        # How far the risk has gone back from where it was at any variant before.
+        wrong = np.maximum.accumulate(signed, axis=0) - signed
+    else:
+        wrong = np.abs(risks - risks[0])
+    last, which = (int(place) for place in np.unravel_index(wrong.argmax(), wrong.shape))
+    rounding = ROUNDING * (np.abs(risks).max() if contract.task == "regression" else 1)
+    # Not a number is not within the tolerance either.
+    if wrong[last, which] <= expectation.tolerance + rounding:
+        return None
+    first = int((expectation.sign * risks[: last + 1, which]).argmax())
+    before, after = as_json(variants[first], contract), as_json(variants[last], contract)
+    changed = {name: value for name, value in after.items() if value != before[name]}
+    moves = [f"{name} goes from {shown(before[name])} to {shown(value)}" for name, value in changed.items()]
+    risk = _name_of_risk(expectation, which, contract)
+    was, became = float(risks[first, which]), float(risks[last, which])
+    return Failure(
+        "a wrong effect",
+        f"{risk} goes from {shown(was)} to {shown(became)} as {few(moves)}",
+        {"row": before, "changed": changed, "before": _plain(was), "after": _plain(became)},
+    )
+
+
+def _judge_answer(
+    expected: str | tuple[float, float], scored: np.ndarray, contract: Contract, decide: Decide
+) -> Failure | None:
+    if isinstance(expected, tuple):
+        answer = float(scored[0])
+        right, said = expected[0] <= answer <= expected[1], shown(answer)
+    else:
+        answer = float(scored[0, contract.classes.index(expected)])
+        label = contract.classes[int(decide(scored)[0])]
+        right, said = label == expected, f"{label}, and the probability of {expected} is {shown(answer)}"
+    return None if right else Failure("a wrong answer", f"the answer is {said}", {"before": _plain(answer)})
+
+
+def _risks(effect: Effect, scored: np.ndarray, contract: Contract) -> np.ndarray:
+    """Return the risks, shape (variants, 1), or where no class may change (variants, classes)."""
+    if contract.task == "regression":
+        return scored[:, None]
+    if effect.sign == 0 and contract.task == "multiclass":
+        return scored
+    return scored[:, [contract.classes.index(effect.of or contract.classes[-1])]]
+
+
+def _name_of_risk(effect: Effect, which: int, contract: Contract) -> str:
+    if contract.task == "regression":
+        return f"the predicted {contract.target.name}"
+    if effect.sign == 0 and contract.task == "multiclass":
+        return f"the probability of {contract.classes[which]}"
+    return f"the probability of {effect.of or contract.classes[-1]}"
+
+
+def _plain(value: float) -> float | None:
+    return significant(value) if math.isfinite(value) else None
+
+
+def _contradictions(expectation: Expectation, contract: Contract, alone: Alone) -> Iterator[str]:
+    """Yield what an expectation and the contract disagree on; whatever follows would fail on the first."""
+    for name, given in expectation.where.items():
+        if name not in contract.features:
+            yield f"where names {_unknown(name, contract)}"
+        yield from _misfits(name, given, *alone(name))
+    if isinstance(expectation, Answer):
+        yield from _no_answers(expectation.expected, contract)
+        return
+    if not expectation.tolerance >= 0:
+        yield f"tolerance is {expectation.tolerance}, and must be at least 0"
+    yield from _no_classes(expectation, contract)
+    if isinstance(expectation.change, str):
+        yield from _not_ordered(expectation.change, expectation.where, contract)
+
+
+def _alone(name: str, contract: Contract) -> tuple[Contract, type[BaseModel]]:
+    """Return the contract of one feature, and what takes rows of it."""
+    part = contract.model_copy(update={"columns": {name: contract.features[name]}})
+    return part, request_model(part, 1)
+
+
+def _misfits(name: str, given: Any, part: Contract, model: type[BaseModel]) -> Iterator[str]:
+    column = part.features[name]
+    for value in given if isinstance(given, tuple) else (given,):
+        if problem := _violation({name: value}, part, model):
+            yield f"where: {problem}"
+    if isinstance(given, tuple) and isinstance(column, Number | Integer | Time):
+        if len(given) != 2 or not given[0] <= given[1]:
+            yield f"where: {name}: expected (low, high), got {given}"
+    elif given == ():
+        yield f"where: {name}: expected a value, got none"
+
+
+def _no_answers(expected: str | tuple[float, float], contract: Contract) -> Iterator[str]:
+    if contract.task != "regression":
+        yield from _no_class(expected, contract)
+    elif not isinstance(expected, tuple) or len(expected) != 2 or not expected[0] <= expected[1]:
+        yield f"a number is predicted: expected (low, high), got {expected!r}"
+
+
+def _no_class(label: Any, contract: Contract) -> Iterator[str]:
+    if label not in contract.classes:
+        hint = did_you_mean(str(label), contract.classes) or f"; classes are {', '.join(contract.classes)}"
+        yield f"{label!r} is no class of {contract.target.name}{hint}"
+
+
+def _no_classes(effect: Effect, contract: Contract) -> Iterator[str]:
+    if effect.of is not None and contract.task == "regression":
+        yield f"of={effect.of!r} names a class, and {contract.target.name} is a number"
+    elif effect.of is not None:
+        yield from _no_class(effect.of, contract)
+    elif contract.task == "multiclass" and effect.sign:
+        yield f"say of which class: of={contract.classes[0]!r}, for instance"
+
+
+def _not_ordered(feature: str, where: Where, contract: Contract) -> Iterator[str]:
+    if feature not in contract.features:
+        yield _unknown(feature, contract)
+    column = contract.features[feature]
+    if not isinstance(column, Number | Integer | Boolean):
+        yield f"{feature} is a {column.kind}, and has no more or less; write rises_when(...) with a change of yours"
+    if len(_values(column, where.get(feature))) < 2:
+        yield f"{feature} has one value only, and so no more or less"

@@ -1,0 +1,111 @@
+"""Fairness: groups of sensitive columns are treated alike, as far as the limits say."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from assay.base.outcomes import Outcome, combined
+from assay.data.columns import columns
+from assay.evaluation.behaviour import SMALLEST_GROUP, fairness
+from assay.evaluation.metrics import Metric, Rows, Weights, compare, estimate
+from assay.evaluation.slices import groups, readable
+from assay.gates.comparing import against, beyond, how, uncompared
+from assay.gates.evidence import Evidence
+
+Pick = Callable[[Rows], np.ndarray]
+
+
+def judge(evidence: Evidence) -> Outcome:
+    """Hold the largest difference between groups, of each rate and each sensitive column, to limit and champion."""
+    contract, limits = evidence.contract, evidence.params.gates.fairness
+    if not contract.sensitive:
+        return Outcome("fairness", "SKIP", "contract.yaml names no sensitive column")
+    data = readable(columns(evidence.test, contract, contract.sensitive), contract)
+    grouped = {name: groups(data[name], name, contract) for name in contract.sensitive}
+    metrics = [metric for name, values in grouped.items() for metric in _gaps(name, values, contract.task)]
+    if not metrics:
+        return Outcome(
+            "fairness", "HOLD", f"no sensitive column has two groups of {SMALLEST_GROUP} test rows to compare"
+        )
+    ours = _numbered(evidence.candidate.test)
+    found = estimate(ours, metrics, **how(evidence))
+    checks = []
+    for metric in metrics:
+        value = found[metric.name]
+        verdict, said = beyond(value, limits.difference or 0.0, higher_is_better=False)
+        # A gap cannot be negative, and is above zero by chance alone.
+        verdict = verdict if verdict == "REJECT" or value.value > (limits.difference or 0.0) else "PROMOTE"
+        reason = (
+            f"{metric.name} differ by {value.value:.3f} ({value.low:.3f} to {value.high:.3f}), {said} the limit of "
+            f"{limits.difference:g}"
+        )
+        checks.append(Outcome(metric.name, verdict, reason, {}, {"difference": limits.difference}))
+    if evidence.rival is None:
+        checks.append(uncompared(evidence))
+    else:
+        moved = compare((ours, _numbered(evidence.rival.test)), metrics, **how(evidence))
+        confidence = evidence.params.gates.quality.confidence or 0.95
+        for metric in metrics:
+            made = against(moved[metric.name], metric, limits.margin or 0.0, confidence)
+            checks.append(Outcome(f"{metric.name}, champion", made.verdict, made.reason, made.measured, made.limit))
+    outcome = combined("fairness", checks)
+    outcome.measured["columns"] = fairness(evidence.candidate.test, contract, grouped)
+    return outcome
+
+
+def _numbered(rows: Rows) -> Rows:
+    """Return the rows with their numbers as scores, so that a metric of a part of them still knows their groups."""
+    return Rows(rows.target, np.arange(len(rows.target), dtype=np.float64), rows.decision)
+
+
+def _gaps(name: str, values: np.ndarray, task: str) -> list[Metric]:
+    """Return for each rate the metric that is the largest difference between two groups of 30 rows or more."""
+    kinds, counts = np.unique(values, return_counts=True)
+    large = [values == kind for kind, count in zip(kinds, counts, strict=True) if count >= SMALLEST_GROUP]
+    if len(large) < 2:
+        return []
+    return [Metric(f"{rate} by {name}", False, _gap(large, *parts)) for rate, parts in RATES[task].items()]
+
+
+def _gap(members: list[np.ndarray], counted: Pick, among: Pick) -> Callable[[Rows, Weights], np.ndarray]:
+    def gap(rows: Rows, weights: Weights) -> np.ndarray:
+        number = rows.scores.astype(np.int64)
+        base, hits = among(rows), counted(rows)
+        rates = []
+        for member in members:
+            within = weights[:, (chosen := base & member[number])]
+            with np.errstate(invalid="ignore"):
+                rates.append(within @ hits[chosen] / within.sum(axis=1))
+        # A group may have no row to count in a resample, and then no rate.
+        known = np.array(rates)
+        return np.asarray(
+            np.where(np.isnan(known), -np.inf, known).max(0) - np.where(np.isnan(known), np.inf, known).min(0)
+        )
+
+    return gap
+
+
+def _all(rows: Rows) -> np.ndarray:
+    return np.ones(len(rows.target), dtype=bool)
+
+
+def _right(rows: Rows) -> np.ndarray:
+    return np.asarray(rows.decision == rows.target)
+
+
+def _chosen(rows: Rows) -> np.ndarray:
+    return np.asarray(rows.decision == 1)
+
+
+# For each task: the rate, which rows count, and among which.
+CLASSES: dict[str, tuple[Pick, Pick]] = {"accuracies": (_right, _all)}
+RATES: dict[str, dict[str, tuple[Pick, Pick]]] = {
+    "regression": {"mean absolute errors": (lambda rows: np.abs(rows.decision - rows.target), _all)},
+    "multiclass": CLASSES,
+    "binary": {
+        **CLASSES,
+        "selection rates": (_chosen, _all),
+        "true positive rates": (_chosen, lambda rows: rows.target == 1),
+        "false positive rates": (_chosen, lambda rows: rows.target == 0),
+    },
+}

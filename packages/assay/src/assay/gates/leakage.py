@@ -1,0 +1,54 @@
+"""Leakage: no feature gives the target away, and no test row had a part in making the model."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+
+from assay.base.outcomes import Outcome, combined
+from assay.contract.spec import Contract
+from assay.data.leakage import overlap
+from assay.data.split import row_keys
+from assay.gates.evidence import Evidence
+
+
+def judge(evidence: Evidence) -> Outcome:
+    """Combine what stage validate saw in the features with what the split and the training really did."""
+    seen = [check for check in evidence.checks if check.gate == "leakage"]
+    limits = evidence.params.validate_
+    split = evidence.split
+    return combined(
+        "leakage",
+        [
+            *(seen or [Outcome("leakage", "HOLD", "reports/validate.json holds no check of the features")]),
+            overlap(split["train"], split["test"], evidence.contract, limits),
+            intact(evidence.data, split, evidence.contract),
+            _training(evidence),
+        ],
+    )
+
+
+def intact(data: pa.Table, split: Mapping[str, pa.Table], contract: Contract) -> Outcome:
+    """Check that the split holds each row of the data once, as it is: what changes rows has seen all of them."""
+    names = [*contract.features, contract.target.name]
+    there = np.sort(row_keys(data, names, "intact"))
+    found = np.sort(np.concatenate([row_keys(part, names, "intact") for part in split.values()]))
+    altered = int((~np.isin(found, there)).sum())
+    lost = int((~np.isin(there, found)).sum())
+    repeated = len(found) - altered - (len(there) - lost)
+    measured = {"rows": len(data), "altered": altered, "lost": lost, "repeated": repeated}
+    if not altered and not lost and not repeated:
+        return Outcome("split", "PROMOTE", f"the split holds each of the {len(there)} rows once, as it is", measured)
+    reason = (
+        f"the split is not the data: {altered} rows with other values, {lost} left out, {max(repeated, 0)} more than "
+        "once; preparing may have shown the training what it should not see"
+    )
+    return Outcome("split", "HOLD", reason, measured)
+
+
+def _training(evidence: Evidence) -> Outcome:
+    failure = evidence.retrained.failure
+    if failure:
+        reason = f"training needs more than the training and validation rows: without the rest it says {failure!r}"
+        return Outcome("training", "HOLD", reason)
+    return Outcome("training", "PROMOTE", "training needs the training and validation rows alone")

@@ -1,0 +1,252 @@
+"""Parity: what is served answers as the scikit-learn pipeline does, for anything that the contract allows."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from assay.base.files import read_json, sha256
+from assay.base.outcomes import Outcome, combined
+from assay.base.rounding import significant
+from assay.contract.request import as_json
+from assay.contract.spec import CONTRACT, Contract, Feature, Integer, Number, Time
+from assay.data.columns import Columns, columns, from_rows
+from assay.gates.evidence import Evidence
+from assay.inference.scorer import Score, scorer
+from assay.modelling.fitting import scores
+from assay.modelling.store import load_pipeline
+from assay.project.layout import MODELS, PARITY
+from assay.project.room import Room
+from assay.properties.counterexample import Failure, counterexample, decisive, draw
+from assay.properties.expectations import listed
+from assay.properties.strategies import Row, feature_cells, together
+
+# The rows of the tables that the served model is asked, in turn.
+SIZES = (1, 2, 4, 8, 16)
+SPREAD_ROWS = 100
+# These rows are others than those on which the export was found to be within its tolerance; what is wrong with an
+# export shows in the third decimal, and not in the fifth.
+SLACK = 5
+# How far a number goes where the contract leaves a side open. Beyond, a sound model overflows in single precision, for
+# it divides by the standard deviation.
+FAR = 1e30
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two ways to score rows of a contract, and how far they may differ.
+
+    `tolerance` is absolute for probabilities; for numbers it is in standard deviations of the answers.
+    """
+
+    reference: Score
+    served: Score
+    contract: Contract
+    tolerance: float
+
+
+def judge(evidence: Evidence) -> Outcome:
+    """Hold the package in models/ to the pipeline that was trained."""
+    model, params, contract, champion = evidence.model, evidence.params, evidence.contract, evidence.champion
+    about = read_json(MODELS / "model.json")
+    whole = package(strangers(about, MODELS, contract=sha256(CONTRACT), threshold=model.threshold))
+    if whole.verdict != "PROMOTE":
+        return combined("parity", [whole])
+    before = None if champion is None else read_json(champion.folder / MODELS / "model.json")["served"]
+    kind = form(read_json(PARITY), before)
+    tolerance = SLACK * params.export.tolerance
+    pair = Pair(model.scores, _served(about["served"], contract, model.room), contract, tolerance)
+    seen = columns(evidence.data, contract)
+    same = alike(pair, seen, examples=params.gates.parity.examples or 1, seed=params.seed)
+    # What is served instead of the export is the thing to tell of.
+    return combined("parity", [same, kind, whole] if about["served"] == "onnx" else [kind, same, whole])
+
+
+def _served(form: str, contract: Contract, room: Room) -> Score:
+    if form == "onnx":
+        return scorer(MODELS / "model.onnx", contract, room)
+    pipeline = load_pipeline(MODELS / "model.skops", room)
+    return lambda data: scores(pipeline, data, contract, room)
+
+
+def strangers(about: Mapping[str, Any], folder: Path, *, contract: str, threshold: float | None) -> list[str]:
+    """Return what model.json, as it describes them, does not belong to: files, the contract's hash, the threshold."""
+    described = {f"model.{about['served']}": None, **about["files_sha256"]}
+    wrong = [name for name, digest in described.items() if not _is(folder / name, digest)]
+    if about["contract_sha256"] != contract:
+        wrong.append("contract.yaml")
+    if about["threshold"] != threshold:
+        wrong.append("the threshold of the pipeline")
+    return wrong
+
+
+def _is(path: Path, digest: str | None) -> bool:
+    return path.exists() and sha256(path) == digest
+
+
+def package(wrong: Sequence[str]) -> Outcome:
+    """Judge what `strangers` found: what is served has to be what the pipeline made."""
+    if not wrong:
+        return Outcome("package", "PROMOTE", "models/model.json describes the files beside it")
+    reason = f"models/model.json does not belong to {', '.join(wrong)}: run `dvc repro`"
+    return Outcome("package", "REJECT", reason, {"wrong": list(wrong)})
+
+
+def form(report: Mapping[str, Any], champion: str | None) -> Outcome:
+    """Judge in what form the model is served, from the report of the export and the champion's form, if there is one.
+
+    Where the export could not be made the pipeline is served, which is no loss to a project that never had an export.
+    An export that was made and answers otherwise is for somebody to look at.
+    """
+    measured = {"served": report["served"], "champion": champion}
+    if report["served"] == "onnx":
+        return Outcome("form", "PROMOTE", "the model is served as ONNX", measured)
+    said = f"the scikit-learn pipeline is served, for {report['reason']}"
+    if report["parity"] is not None:
+        return Outcome("form", "HOLD", said, measured)
+    if champion == "onnx":
+        return Outcome("form", "HOLD", f"{said}; the champion is served as ONNX", measured)
+    beside = "there is no champion yet" if champion is None else "so is the champion"
+    return Outcome("form", "PROMOTE", f"{said}; {beside}", measured)
+
+
+def alike(pair: Pair, seen: Columns, *, examples: int, seed: int) -> Outcome:
+    """Look for a row to which two models answer differently, in `examples` tables, and shrink it to the smallest.
+
+    Half of the rows hold anything that the contract allows, and half what lies between the extremes of the data that
+    were `seen`: far from all data most models are so sure of themselves that a mistake does not show. Within the
+    tolerance no decision can differ, unless the row stands on the edge between two.
+    """
+    contract = pair.contract
+    drawn = [feature_cells(_closed(contract, columns)) for columns in (seen, {})]
+    strategies = [together(cells) for cells in drawn]
+    spreads = np.array([_spread(pair, strategy, seed) for strategy in strategies])
+    either = st.one_of([st.tuples(st.just(which), strategy) for which, strategy in enumerate(strategies)])
+    differences: list[float] = []
+
+    def failures(tried: Sequence[tuple[int, Row]]) -> list[Failure | None]:
+        rows = [row for _, row in tried]
+        wanted = pair.reference(from_rows(rows, contract))
+        found: list[Failure | None] = []
+        for part in _tables(len(rows)):
+            given = _answer(pair, rows[part], wanted.shape[1:])
+            if isinstance(given, str):
+                found += _blamed(pair, rows[part], wanted.shape[1:], given)
+                continue
+            for (which, _), mine, its in zip(tried[part], given, wanted[part], strict=True):
+                apart = _apart(mine, its) / spreads[which]
+                differences.append(apart)
+                found.append(_differs(contract, mine, its) if apart > pair.tolerance else None)
+        return found
+
+    tried, found = counterexample(either, failures, examples=sum(islice(cycle(SIZES), examples)), seed=seed)
+    limit = {"tolerance": pair.tolerance, "examples": examples}
+    if found is None:
+        largest = max(differences)
+        reason = (
+            f"the served model answers as the pipeline does: on {tried} rows the largest difference is {largest:.2g} "
+            f"(limit {pair.tolerance:g})"
+        )
+        measured = {"rows": tried, "largest_difference": significant(largest, 3)}
+        return Outcome("answers", "PROMOTE", reason, measured, limit)
+    (which, row), failure = found
+    values = decisive(row, drawn[which])
+    where = f" where {listed(values)}" if values else ""
+    alone = "" if failures([(which, row)])[0] else ", though not when asked for this row alone"
+    return Outcome(
+        "answers",
+        "REJECT",
+        f"{failure.reason}{where}{alone}",
+        {"rows": tried, "row": as_json(row, contract), **failure.details},
+        limit,
+    )
+
+
+def _answer(pair: Pair, rows: Sequence[Row], shape: tuple[int, ...]) -> np.ndarray | str:
+    """Return what the served model answers to rows, each answer of this shape, or what went wrong."""
+    try:
+        given = pair.served(from_rows(rows, pair.contract))
+    # A runtime has errors of its own, and each means the same: no answer.
+    except Exception as error:
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    wanted = (len(rows), *shape)
+    return given if given.shape == wanted else f"its answer has the shape {given.shape} and not {wanted}"
+
+
+def _blamed(pair: Pair, rows: Sequence[Row], shape: tuple[int, ...], error: str) -> list[Failure | None]:
+    """Return the failures of rows that are not answered together: of those that are not answered alone, or of all."""
+    alone = [_answer(pair, [row], shape) for row in rows]
+    errors = [answer if isinstance(answer, str) else "" for answer in alone]
+    if not any(errors):
+        errors = [error] * len(rows)
+    return [Failure("an error", f"the served model fails ({one})") if one else None for one in errors]
+
+
+def _tables(rows: int) -> Iterator[slice]:
+    """Yield the parts of so many rows that are asked for together."""
+    start = 0
+    for size in cycle(SIZES):
+        if start >= rows:
+            return
+        yield slice(start, start + size)
+        start += size
+
+
+def _apart(given: np.ndarray, wanted: np.ndarray) -> float:
+    """Return how far apart two answers to a row are, infinitely where one is not a number."""
+    apart = float(np.abs(given - wanted).max())
+    return math.inf if math.isnan(apart) else apart
+
+
+def _differs(contract: Contract, given: np.ndarray, wanted: np.ndarray) -> Failure:
+    if contract.task == "regression":
+        what, before, after = contract.target.name, float(wanted), float(given)
+    else:
+        # Of two classes the positive one, which is the last; of several the one that differs most.
+        which = -1 if contract.task == "binary" else int(np.abs(given - wanted).argmax())
+        what = f"the probability of {contract.classes[which]}"
+        before, after = float(wanted[which]), float(given[which])
+    return Failure(
+        "a difference",
+        f"the served model answers otherwise than the pipeline: {what} is {after:.6g} and not {before:.6g}",
+        {"pipeline": _plain(before), "served": _plain(after)},
+    )
+
+
+def _plain(value: float) -> float | None:
+    return significant(value) if math.isfinite(value) else None
+
+
+def _spread(pair: Pair, strategy: st.SearchStrategy[Row], seed: int) -> float:
+    """Return what differences are measured in: 1 for probabilities, the standard deviation of numbers."""
+    if pair.contract.task != "regression":
+        return 1.0
+    answers = pair.reference(from_rows(draw(strategy, SPREAD_ROWS, seed), pair.contract))
+    return float(answers.std()) or 1.0
+
+
+def _closed(contract: Contract, seen: Columns) -> Contract:
+    """Return the contract with ranges that end where the data do; without data, open sides end far out."""
+    columns = {
+        name: _within(column, seen.get(name)) if isinstance(column, Number | Integer | Time) else column
+        for name, column in contract.columns.items()
+    }
+    return contract.model_copy(update={"columns": columns})
+
+
+def _within(column: Number | Integer | Time, seen: np.ndarray | None) -> Feature:
+    known = None if seen is None else seen[~np.isnan(seen) if seen.dtype.kind == "f" else ~np.isnat(seen)]
+    if known is not None and len(known):
+        low, high = known.min().item(), known.max().item()
+    elif isinstance(column, Number):
+        low, high = np.clip(column.range or (-np.inf, np.inf), -FAR, FAR).tolist()
+    else:
+        return column
+    if isinstance(column, Integer):
+        low, high = int(low), int(high)
+    return column.model_copy(update={"range": (low, high)})

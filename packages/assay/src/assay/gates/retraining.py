@@ -1,0 +1,79 @@
+"""Training again, from nothing but what training may see: does the same model come out, and with another seed?
+
+`python -m assay.gates.retraining SEEDS` runs stage train in the current folder, and then again with so many other
+seeds.
+"""
+
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from assay.base.errors import InputError
+from assay.base.files import read_json, write_json
+from assay.contract.spec import CONTRACT
+from assay.modelling.store import load_pipeline
+from assay.project.champion import run_python
+from assay.project.layout import CHOICE, PIPELINE, SPLIT, THRESHOLD, read_choice
+from assay.project.params import load_params
+from assay.project.room import load_room
+from assay.project.settings import PARAMS
+from assay.stages import train
+
+SEEN = [CONTRACT, PARAMS, SPLIT / "train.parquet", SPLIT / "validation.parquet"]
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """Pipelines and thresholds from training again: with the same seed first, then with others; or why it failed."""
+
+    models: list[tuple[Any, float | None]]
+    failure: str
+
+
+def retrain(seeds: int) -> Retrained:
+    """Train again in an empty folder that holds the training and validation rows, the choice, and the code.
+
+    Neither the data file nor the test rows are there: training that looks at them fails, or gives another model.
+    """
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        (folder / "src").symlink_to(Path("src").resolve())
+        for path in SEEN:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, folder / path)
+        params = load_params()
+        choice = read_choice() if params.tune.search else params.model
+        write_json(folder / CHOICE, choice.model_dump())
+        try:
+            run_python(folder, "-m", "assay.gates.retraining", str(seeds))
+        except InputError as error:
+            return Retrained([], str(error))
+        room = load_room()
+        kept = [folder / str(number) for number in range(seeds + 1)]
+        return Retrained([(load_pipeline(k / PIPELINE.name, room), read_json(k / THRESHOLD.name)) for k in kept], "")
+
+
+def main(seeds: int) -> None:
+    """Train with the seed of params.yaml, and with the next ones."""
+    first = load_params().seed
+    for number in range(seeds + 1):
+        if number:
+            yaml = YAML()
+            content = yaml.load(PARAMS.read_text(encoding="utf-8"))
+            content["seed"] = first + number
+            with PARAMS.open("w", encoding="utf-8") as file:
+                yaml.dump(content, file)
+        train.main()
+        shutil.move(PIPELINE.parent, str(number))
+
+
+if __name__ == "__main__":
+    try:
+        main(int(sys.argv[1]))
+    except InputError as error:
+        sys.exit(str(error))

@@ -1,0 +1,383 @@
+"""Reading delimited text in whatever dialect it comes: encoding, separator, header, decimal mark, stray rows."""
+
+import codecs
+import csv
+import io
+import re
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+
+from assay.base.errors import InputError
+
+SEPARATORS = ",;\t|"
+SAMPLE_BYTES = 1 << 20
+SAMPLE_ROWS = 1000
+MOST_COLUMNS = 2000
+# A longer text is something that is said of a row, not its name.
+LONGEST_ROW_NAME = 40
+# What stands for missing in a cell of any kind; further words are looked for column by column.
+MISSING = (
+    *("", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "NULL", "null", "NaT", "<NA>", "#N/A", "#NA", "N.A.", "n.a."),
+    *("?", "-", "--", ".", "\\N", "#VALUE!", "#DIV/0!", "#REF!", "#NUM!"),
+)
+NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?([eE][-+]?\d+)?")
+# Between columns that are aligned, and what is in quotes, which stays.
+SPACES = re.compile(rb'("[^"\n]*")|[ \t]+')
+# A file that holds both is no text of one encoding.
+VALID_NON_ASCII = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+# Bytes that cp1252 leaves undefined.
+NOT_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How the text is laid out: `skip` lines come before the first row, which is the header if `names` came from it.
+
+    Where it is not `quoted`, a quotation mark is a character as any other.
+    """
+
+    separator: str
+    names: tuple[str, ...]
+    has_header: bool
+    skip: int
+    decimal: str
+    as_text: tuple[str, ...]
+    missing: frozenset[str]
+    quoted: bool
+
+
+def read_delimited(
+    given: bytes | Path, source: str, target: str, encoding: str | None = None
+) -> tuple[pa.Table, list[str]]:
+    """Return the table in a text, or in a file of text, and what was unusual about the text.
+
+    Columns have the types that Arrow infers: whole numbers, numbers, truth values, dates, moments, else text, as for
+    numbers with leading zeros. Columns without a name and without a value, and rows without a value, are left out.
+    Raises InputError for what is no such text: binary, of mixed encodings, ragged, cut off, without columns or rows.
+    """
+    raw = given.read_bytes() if isinstance(given, Path) else given
+    content, notes = _as_utf8(raw, source, encoding)
+    if _is_aligned(content):
+        notes.append("columns are separated by spaces")
+        content = SPACES.sub(lambda found: found[1] or b"\t", re.sub(rb"(?m)^[ \t]+|[ \t\r]+$", b"", content))
+    dialect = sniff(content, source, target)
+    if dialect.separator != "," and "columns are separated by spaces" not in notes:
+        notes.append(f"columns are separated by {_NAMES[dialect.separator]}")
+    if dialect.decimal == ",":
+        notes.append("numbers have a decimal comma")
+    if not dialect.has_header:
+        notes.append(f"no header: the columns are called {dialect.names[0]} to {dialect.names[-1]}")
+    if dialect.skip > dialect.has_header:
+        notes.append("lines before the table were left out")
+    quoted = dialect.quoted and b'"' in content
+    if quoted and content.count(b'"') % 2 and _ends_inside_quotes(content, dialect.separator):
+        raise InputError(f"{source}: the file ends inside a quoted cell, so a part of it is lost")
+    sample = _sample(content, quoted=quoted)
+    # A large file is read from the disk once more, so that it is not in memory twice.
+    place: bytes | Path = given if content is raw else content
+    del raw, content
+    table = _parse(place, sample, source, dialect, quoted=quoted)
+    if table.num_rows == 0:
+        raise InputError(f"{source}: there is a header and no row below it")
+    table, more = _without_nameless(_without_empty_rows(table), source)
+    return table, notes + more
+
+
+_NAMES = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
+
+
+def _as_utf8(content: bytes, source: str, encoding: str | None) -> tuple[bytes, list[str]]:
+    """Return the text in UTF-8 without a byte order mark, and a note on the encoding if it was another."""
+    for mark, name in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
+        if content.startswith(mark) and encoding is None:
+            encoding = name
+    if encoding:
+        try:
+            return content.decode(encoding).encode(), [f"the encoding is {encoding}"]
+        except (LookupError, UnicodeDecodeError) as error:
+            raise InputError(f"{source}: cannot be read as {encoding}: {error}") from None
+    if content.startswith(b"\xef\xbb\xbf"):
+        content = content[3:]
+    if b"\0" in content[:SAMPLE_BYTES]:
+        raise InputError(f"{source}: a binary file of a kind that is not known here; save the table as CSV or Parquet")
+    if content.isascii():
+        return content, []
+    if (wrong := _first_wrong_byte(content)) is not None:
+        line = content.count(b"\n", 0, wrong) + 1
+        if VALID_NON_ASCII.search(content):
+            raise InputError(
+                f"{source}: line {line} is not UTF-8 and other lines are: mixed encodings; save the file as UTF-8"
+            )
+        name = "latin-1" if NOT_CP1252.search(content) else "cp1252"
+        text = content.decode(name)
+        strange = sum(not (c.isprintable() or c.isspace()) for c in text[:100_000])
+        if strange > 0.05 * min(len(text), 100_000):
+            raise InputError(f"{source}: a binary file, or text of an unknown encoding (--encoding names it)")
+        return text.encode(), [f"the encoding is {name}, judged by its bytes (--encoding names another)"]
+    return content, []
+
+
+def _is_aligned(content: bytes) -> bool:
+    """Say whether columns are separated by runs of spaces: no other separator, and as many words in every line."""
+    lines = [line for line in content[:SAMPLE_BYTES].split(b"\n")[:SAMPLE_ROWS] if line.strip()]
+    if b'"' in content:
+        # What is in quotes is one word, whatever it holds.
+        lines = [re.sub(rb'"[^"]*"', b"quoted", line) for line in lines]
+    if len(lines) < 3 or any(mark in line for line in lines for mark in b',;|"'):
+        return False
+    return (
+        len({len(line.split()) for line in lines[:-1]}) == 1 and len(lines[0].split()) > 1 and b" " in lines[0].strip()
+    )
+
+
+def _first_wrong_byte(content: bytes) -> int | None:
+    """Return where a text stops being UTF-8, or None; piece by piece, for the whole may be large."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(content), SAMPLE_BYTES):
+        try:
+            decoder.decode(content[start : start + SAMPLE_BYTES], final=start + SAMPLE_BYTES >= len(content))
+        except UnicodeDecodeError as error:
+            return max(0, start + error.start - len(decoder.getstate()[0]))
+    return None
+
+
+def sniff(content: bytes, source: str, target: str) -> Dialect:
+    """Return the dialect of a UTF-8 text, judged by its first megabyte; raises InputError where there is no table."""
+    head = content[:SAMPLE_BYTES]
+    if len(head) < len(content):
+        head = head[: head.rfind(b"\n") + 1] or head
+    text = head.decode(errors="ignore")
+    if not text.strip():
+        raise InputError(f"{source}: the file is empty")
+    quoted = {separator: separator != "\t" or not _quotes_are_text(text) for separator in SEPARATORS}
+    parsed = {separator: _rows(text, separator, quoted=quoted[separator]) for separator in SEPARATORS}
+
+    def quality(separator: str) -> float:
+        rows = parsed[separator]
+        width, count = Counter(map(len, rows)).most_common(1)[0]
+        return count / len(rows) * (width > 1) + (target in map(str.strip, rows[0])) + min(width, 50) * 1e-3
+
+    separator = max(SEPARATORS, key=quality)
+    rows = parsed[separator]
+    width = Counter(map(len, rows)).most_common(1)[0][0]
+    if width > MOST_COLUMNS:
+        raise InputError(
+            f"{source}: {width} columns, and at most {MOST_COLUMNS} can be handled; choose among them first"
+        )
+    start = next(
+        (i for i, row in enumerate(rows[:50]) if target in map(str.strip, row)),
+        next(i for i, row in enumerate(rows) if len(row) == width),
+    )
+    first = [cell.strip() for cell in rows[start]]
+    if len(first) < 2:
+        raise InputError(f"{source}: there is one column only; is it a table separated by , ; | or tabs?")
+    below = rows[start + 1 : start + 1 + SAMPLE_ROWS]
+    has_header = target in first or _looks_like_header(first, below)
+    skip = _lines_before(text, separator, start, quoted=quoted[separator])
+    if len(first) == width - 1 and has_header and all(len(row) == width and not row[-1] for row in below):
+        # Each row ends in a separator, and the header does not.
+        first.append("")
+    names = tuple(first) if has_header else tuple(f"column_{i + 1}" for i in range(len(first)))
+    cells = below if has_header else [rows[start], *below]
+    columns = [[row[i].strip() for row in cells if i < len(row)] for i in range(len(names))]
+    return Dialect(
+        separator,
+        names,
+        has_header,
+        skip + has_header,
+        "," if separator != "," and _decimal_comma(columns) else ".",
+        tuple(name for name, values in zip(names, columns, strict=True) if any(map(_is_code, values))),
+        frozenset(MISSING),
+        quoted[separator],
+    )
+
+
+def _quotes_are_text(text: str) -> bool:
+    """Say whether quotation marks belong to what is said, as in messages that people wrote: tabs alone make a table."""
+    lines = [line.rstrip("\r").split("\t") for line in text.split("\n") if line.strip()]
+    if len({len(line) for line in lines}) > 1:
+        return False
+    return any(cell.startswith('"') and not re.fullmatch(r'"([^"]|"")*"', cell) for line in lines for cell in line)
+
+
+def _reader(text: str, separator: str, *, quoted: bool) -> Any:
+    quoting: Any = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    return csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, quoting=quoting)
+
+
+def _rows(text: str, separator: str, *, quoted: bool) -> list[list[str]]:
+    rows: list[list[str]] = []
+    try:
+        for row in _reader(text, separator, quoted=quoted):
+            if row and any(cell.strip() for cell in row):
+                rows.append(row)
+            if len(rows) > SAMPLE_ROWS + 50:
+                break
+    except csv.Error:
+        pass
+    return rows or [[text.strip()]]
+
+
+def _lines_before(text: str, separator: str, row: int, *, quoted: bool) -> int:
+    """Return the number of lines that come before a row, counting rows that are not empty from 0."""
+    reader = _reader(text, separator, quoted=quoted)
+    before = seen = 0
+    for cells in reader:
+        if cells and any(cell.strip() for cell in cells):
+            if seen == row:
+                return before
+            seen += 1
+        before = reader.line_num
+    return before
+
+
+def _looks_like_header(first: list[str], below: list[list[str]]) -> bool:
+    """Say whether the first row names columns: no number in it, nothing twice, and nothing that rows hold too."""
+    if any(NUMBER.fullmatch(cell) for cell in first):
+        return False
+    # A header may stand again where files were put together.
+    others = [cells for row in below if (cells := [cell.strip() for cell in row]) != first]
+    if any(sum(i < len(row) and row[i] == cell for row in others) > 1 for i, cell in enumerate(first) if cell):
+        return False
+    named = [cell for cell in first if cell]
+    if len(set(named)) == len(named):
+        return True
+    # Values stand twice in a row of data, and so do names in a broken header: there the rows below look otherwise.
+    numeric = [any(i < len(row) and NUMBER.fullmatch(row[i].strip()) for row in below) for i in range(len(first))]
+    return any(numeric)
+
+
+def _decimal_comma(columns: list[list[str]]) -> bool:
+    cells = [cell for values in columns for cell in values]
+    return any(re.fullmatch(r"[-+]?\d+,\d+", cell) for cell in cells) and not any(
+        re.fullmatch(r"[-+]?\d+\.\d{1,2}|[-+]?\d+\.\d{4,}", cell) for cell in cells
+    )
+
+
+def _is_code(cell: str) -> bool:
+    """Say whether digits are a name and no number: leading zeros, or more than a number holds."""
+    return bool(re.fullmatch(r"0\d+|\d{17,}", cell))
+
+
+def _sample(content: bytes, *, quoted: bool) -> bytes:
+    """Return whole lines from begin, middle and end; of a text with quotes, in which lines may end, the begin."""
+    if len(content) <= 3 * SAMPLE_BYTES:
+        return content
+    begin = content[: content.rfind(b"\n", 0, SAMPLE_BYTES) + 1]
+    if quoted and b'"' in begin.partition(b"\n")[2]:
+        return begin
+    middle, end = (content[start : start + SAMPLE_BYTES] for start in (len(content) // 2, len(content) - SAMPLE_BYTES))
+    return begin + middle.partition(b"\n")[2].rpartition(b"\n")[0] + b"\n" + end.partition(b"\n")[2]
+
+
+def _parse(place: bytes | Path, sample: bytes, source: str, dialect: Dialect, *, quoted: bool) -> pa.Table:
+    names = _distinct(dialect.names, source)
+    ragged: list[pacsv.InvalidRow] = []
+
+    def note(row: pacsv.InvalidRow) -> str:
+        ragged.append(row)
+        return "error"
+
+    def read(given: bytes | Path, types: dict[str, pa.DataType], *, threads: bool = True) -> pa.Table:
+        with pa.OSFile(str(given)) if isinstance(given, Path) else pa.BufferReader(given) as stream:
+            return pacsv.read_csv(
+                stream,
+                read_options=pacsv.ReadOptions(column_names=names, skip_rows=dialect.skip, use_threads=threads),
+                parse_options=pacsv.ParseOptions(
+                    delimiter=dialect.separator,
+                    quote_char='"' if dialect.quoted else False,
+                    newlines_in_values=quoted,
+                    invalid_row_handler=note,
+                ),
+                convert_options=pacsv.ConvertOptions(
+                    column_types=types,
+                    null_values=sorted(dialect.missing),
+                    strings_can_be_null=True,
+                    decimal_point=dialect.decimal,
+                    true_values=["true", "True", "TRUE"],
+                    false_values=["false", "False", "FALSE"],
+                ),
+            )
+
+    as_text = dict.fromkeys(dialect.as_text, pa.string())
+    # With types that a sample shows, Arrow need not keep the text until it has seen the last row.
+    with suppress(pa.ArrowInvalid):
+        schema = read(sample, as_text).schema
+        types = {field.name: pa.string() if pa.types.is_null(field.type) else field.type for field in schema}
+        return read(place, types)
+    ragged.clear()
+    try:
+        return read(place, as_text)
+    except pa.ArrowInvalid as error:
+        if not ragged:
+            said = " ".join(str(error).split())[:200]
+            said = "there is a header and no row below it" if "Empty CSV" in said else said
+            raise InputError(f"{source}: {said}") from None
+    ragged.clear()
+    # The number of a row is known only where rows are read one after the other.
+    with suppress(pa.ArrowInvalid):
+        read(place, as_text, threads=False)
+    row = ragged[0]
+    where = "" if row.number is None else f"row {row.number}: "
+    raise InputError(
+        f"{source}: {where}{row.actual_columns} cells where the header has {row.expected_columns} "
+        f"(it begins {row.text[:40]!r}); the file is ragged or cut off"
+    )
+
+
+def _distinct(names: tuple[str, ...], source: str) -> list[str]:
+    """Return the names, with a mark of its own for each that is empty."""
+    twice = next((name for name, count in Counter(filter(None, names)).items() if count > 1), None)
+    if twice is not None:
+        raise InputError(f"{source}: column {twice!r} is there twice; rename one in the file")
+    return [name or f"\0{place}" for place, name in enumerate(names)]
+
+
+def _without_empty_rows(table: pa.Table) -> pa.Table:
+    columns = table.columns
+    if any(column.null_count == 0 for column in columns):
+        return table
+    empty = columns[0].is_null()
+    for column in columns[1:]:
+        empty = pc.and_(empty, column.is_null())
+    return table.filter(pc.invert(empty))
+
+
+def _without_nameless(table: pa.Table, source: str) -> tuple[pa.Table, list[str]]:
+    notes: list[str] = []
+    for name in [name for name in table.column_names if name.startswith("\0")]:
+        values, place = table[name], int(name[1:]) + 1
+        if values.null_count == len(values):
+            notes.append(f"column {place} has neither a name nor a value: left out")
+        elif place == 1 and _is_index(values):
+            notes.append("the first column has no name and another value in every row: an index, left out")
+        else:
+            raise InputError(f"{source}: column {place} has no name; give it one in the header")
+        table = table.drop_columns([name])
+    return table, notes
+
+
+def _is_index(values: pa.ChunkedArray) -> bool:
+    """Say whether a first column without a name is what pandas and R write there: whole numbers or names of rows."""
+    if pa.types.is_string(values.type):
+        if pc.max(pc.utf8_length(values)).as_py() > LONGEST_ROW_NAME:
+            return False
+    elif not pa.types.is_integer(values.type):
+        return False
+    return not values.null_count and pc.count_distinct(values).as_py() == len(values)
+
+
+def _ends_inside_quotes(content: bytes, separator: str) -> bool:
+    try:
+        for _ in csv.reader(io.StringIO(content.decode(), newline=""), delimiter=separator, strict=True):
+            pass
+    except csv.Error as error:
+        return "end of data" in str(error)
+    return False

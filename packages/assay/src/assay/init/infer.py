@@ -1,0 +1,594 @@
+"""From a table to a contract: what is predicted, from which columns, how to split; each decision with its reason."""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, count
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assay.base.config import did_you_mean
+from assay.base.errors import InputError
+from assay.contract.spec import Contract, Task
+from assay.data.reading import typed
+from assay.data.split import assign, row_keys
+from assay.init.clean import Cleaned, clean
+from assay.init.kinds import (
+    EVENT_TIMES,
+    MOST_VALUES,
+    OTHER_TIMES,
+    UNITS_OF_GROUPS,
+    Column,
+    describe,
+    head_room,
+    ignore,
+    ignore_twins,
+    words_of,
+)
+from assay.init.suspects import after_the_fact, alone, missing_alone, parts_of_sum
+from assay.project.params import Prepare
+
+FEWEST_ROWS = 30
+FEWEST_OF_A_CLASS = 8
+# Share of the rows below which a class is hardly ever answered.
+RARE = 0.1
+MOST_CLASSES = 100
+# So many rows for each that is possible are not repetitions.
+FEWEST_ALIKE = 5
+# Share of the rows of a file that come no earlier than the row before.
+IN_ORDER = 0.99
+SAMPLE_OF_LEAKS = 10_000
+# Of a category when there are several classes: each value becomes a column, and of a text only words that are frequent.
+MOST_VALUES_OF_MULTICLASS = 100
+MOST_SALTS = 30
+# Of the rows that a side should have, the least that it may.
+FAIR = 0.6
+# So many rows of a class fall on each side, whatever the salt.
+ENOUGH_OF_A_CLASS = 500
+
+CLASS_NAMES = "class label type category species kind cultivar group cluster diagnosis outcome status segment".split()
+AMOUNT_NAMES = (
+    "quality rating score count cnt rings age number num price days amount total quantity level grade points hours "
+    "years sales demand rate value cost"
+).split()
+SENSITIVE = {
+    *(
+        "sex gender race ethnicity ethnic ethnicgroup religion nationality disability disabled pregnant pregnancy"
+    ).split(),
+    *("age marital citizenship caste orientation immigrant foreign foreigner veteran").split(),
+}
+SENSITIVE_NAMES = re.compile(r"native.?country|country.?of.?(birth|origin)|birth.?(place|country)|mother.?tongue", re.I)
+SENSITIVE_VALUES = (
+    {
+        "male",
+        "female",
+        "m",
+        "f",
+        "man",
+        "woman",
+        "men",
+        "women",
+        "other",
+        "non-binary",
+        "nonbinary",
+        "diverse",
+        "divers",
+    },
+    {
+        "white",
+        "black",
+        "asian",
+        "hispanic",
+        "latino",
+        "caucasian",
+        "african-american",
+        "african american",
+        "indigenous",
+    },
+    {"christian", "muslim", "jewish", "hindu", "buddhist", "catholic", "protestant", "atheist", "islam", "sikh"},
+    {"married", "single", "divorced", "widowed", "separated", "never-married", "never married", "unmarried"},
+)
+POSITIVE = (
+    "yes y true t 1 positive pos malignant churn churned default fraud fraudulent spam sick disease dead died bad "
+    "failure failed fail abnormal attack accept accepted approved click clicked bought converted "
+    "recurrence-events present high"
+).split()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something to look at: how much it could hurt (3 most), where, and what it is."""
+
+    weight: int
+    where: str
+    what: str
+
+
+@dataclass
+class Plan:
+    """What was decided: the contract, reasons for its parts, what to look at, settings, and the data that fits it."""
+
+    contract: dict[str, Any]
+    reasons: dict[str, str]
+    findings: list[Finding]
+    params: dict[str, Any]
+    table: pa.Table
+    suspects: list[str] = field(default_factory=list)
+    seen: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+
+
+def infer(table: pa.Table, target: str, name: str, *, keep: Iterable[str] = (), task: Task | None = None) -> Plan:
+    """Return a plan for a table and the column to predict.
+
+    `keep` are columns that stay features although they are suspected of leaking the target. Raises InputError when the
+    table cannot be learnt from: no such target, one that is empty in some row, constant or of too many classes, too
+    few rows, or nothing but copies of one row.
+    """
+    _require(table, target)
+    findings: list[Finding] = []
+    cleaned = {column: clean(table[column], is_target=column == target) for column in table.column_names}
+    for column, made in cleaned.items():
+        findings += [Finding(2, column, doubt) for doubt in made.doubts]
+        findings += [Finding(0, column, note) for note in made.notes]
+    goal, task, target_section = _target(cleaned.pop(target), target, task, findings)
+    kept = goal.is_valid()
+    if task != "regression":
+        kept = pc.is_in(goal, pa.array(target_section["classes"]))
+    if not pc.all(kept).as_py():
+        goal = goal.filter(kept)
+        cleaned = {n: Cleaned(c.values.filter(kept), c.unit, c.notes, c.doubts, c.markers) for n, c in cleaned.items()}
+    most_values = MOST_VALUES_OF_MULTICLASS if task == "multiclass" else MOST_VALUES
+    columns = [describe(column, made, len(goal), most_values) for column, made in cleaned.items()]
+    ignore_twins(columns)
+    _refuse_copies(columns, goal)
+    suspects = _ignore_suspects(columns, goal, target, task, set(keep), findings)
+    split, why_split = _split(columns, len(goal), findings)
+    if split["by"] == "hash":
+        _tell_apart(columns, len(goal), target)
+    contract = _contract(name, target_section, task, columns, split, cleaned)
+    data = _table(columns, goal, target)
+    params, why_params = _params(data, contract, findings)
+    why_split = _with_enough_on_each_side(data, contract, params, findings) or why_split
+    reasons = {column.name: column.reason for column in columns} | {"split": why_split} | why_params
+    if task == "binary":
+        reasons["costs"] = _weigh_errors(goal, contract, findings)
+    findings += _review(columns, contract)
+    findings.sort(key=lambda finding: -finding.weight)
+    return Plan(contract, reasons, findings, params, data, suspects, dict(_extremes(data)))
+
+
+def _require(table: pa.Table, target: str) -> None:
+    if target not in table.column_names:
+        shown = ", ".join(table.column_names[:8]) + (", ..." if table.num_columns > 8 else "")
+        hint = did_you_mean(target, table.column_names) or f"; there are {shown}"
+        raise InputError(f"--target: there is no column {target!r}{hint}")
+    if table.num_rows < FEWEST_ROWS:
+        raise InputError(
+            f"{table.num_rows} rows are too few to learn from and to judge on; {FEWEST_ROWS} are the least"
+        )
+    values = table[target]
+    if values.null_count:
+        row = pc.index(values.is_null(), True).as_py()
+        raise InputError(
+            f"target {target!r} is empty in {values.null_count} rows (the first is row {row + 1}); leave those rows out"
+        )
+    if table.num_columns < 2:
+        raise InputError(f"there is no column beside the target {target!r}")
+
+
+def _target(
+    made: Cleaned, name: str, task: Task | None, findings: list[Finding]
+) -> tuple[pa.ChunkedArray, Task, dict[str, Any]]:
+    values = made.values
+    if values.null_count:
+        raise InputError(f"target {name!r} has {values.null_count} values that stand for missing; leave those rows out")
+    if pa.types.is_floating(values.type) and pc.all(pc.equal(pc.floor(values), values)).as_py():
+        values = values.cast(pa.int64(), safe=False)
+    if pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
+        raise InputError(f"target {name!r} is a time; predict a number (days until it, say) or a class")
+    counts = {entry["values"]: entry["counts"] for entry in pc.value_counts(values).to_pylist()[: 10 * MOST_VALUES]}
+    if len(counts) == 1:
+        raise InputError(f"target {name!r} is {next(iter(counts))!r} in every row: there is nothing to predict")
+    is_number = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
+    words = set(words_of(name))
+    if task is None:
+        task, why = _task(is_number, pa.types.is_floating(values.type), counts, words)
+        findings.append(Finding(3 if "unsure" in why else 0, name, f"{task}: {why}"))
+    if task == "regression":
+        if not is_number:
+            raise InputError(f"target {name!r} holds words, and regression needs numbers")
+        section: dict[str, Any] = {"name": name}
+        if made.unit:
+            section["unit"] = made.unit
+        section["range"] = [float(limit) for limit in head_room(values, wide=True)]
+        return values.cast(pa.float64()), task, section
+    labels = values.cast(pa.string())
+    sizes = {str(entry["values"]): entry["counts"] for entry in pc.value_counts(labels).to_pylist()}
+    if len(sizes) > MOST_CLASSES:
+        raise InputError(f"target {name!r} has {len(sizes)} classes, and at most {MOST_CLASSES} can be learnt")
+    rare = sorted(label for label, size in sizes.items() if size < FEWEST_OF_A_CLASS)
+    if rare:
+        left = sum(sizes[label] for label in rare)
+        findings.append(
+            Finding(
+                3,
+                name,
+                f"classes with fewer than {FEWEST_OF_A_CLASS} rows were left out: {', '.join(rare)} ({left} rows)",
+            )
+        )
+    classes = sorted(label for label in sizes if label not in rare)
+    if len(classes) < 2:
+        raise InputError(f"target {name!r}: fewer than two classes have {FEWEST_OF_A_CLASS} rows or more")
+    if task == "multiclass" and len(classes) == 2:
+        task = "binary"
+    if task == "binary" and len(classes) > 2:
+        raise InputError(f"target {name!r} has {len(classes)} classes, and a binary task has two")
+    section = {"name": name, "classes": classes}
+    if task == "binary":
+        section["positive"], why = _positive(classes, sizes)
+        findings.append(Finding(1, name, f"the positive class is {section['positive']!r}: {why}"))
+    return labels, task, section
+
+
+def _task(is_number: bool, has_fractions: bool, counts: Mapping[Any, int], words: set[str]) -> tuple[Task, str]:
+    if len(counts) == 2:
+        return "binary", "two values"
+    if not is_number:
+        return "multiclass", f"{len(counts)} words"
+    if has_fractions:
+        return "regression", "numbers with fractions"
+    if len(counts) <= MOST_CLASSES and words & set(CLASS_NAMES):
+        return "multiclass", f"{len(counts)} whole numbers, and the name says that they are classes"
+    if len(counts) > 10:
+        return "regression", f"{len(counts)} or more whole numbers"
+    if words & set(AMOUNT_NAMES):
+        return "regression", f"{len(counts)} whole numbers, and the name says that they are an amount (unsure: --task)"
+    return "multiclass", f"{len(counts)} whole numbers; they may also be an amount (unsure: --task regression)"
+
+
+def _positive(classes: Sequence[str], sizes: Mapping[str, int]) -> tuple[str, str]:
+    """Return which of two classes is the positive one, and why."""
+    for word in POSITIVE:
+        for label, other in (classes, reversed(classes)):
+            # Of 1 and 2 neither says more.
+            if label.lower() == word and (word != "1" or other in ("0", "-1")):
+                return label, "its word says so"
+    return min(classes, key=lambda label: (sizes[label], label)), "the rarer one"
+
+
+def _refuse_copies(columns: Sequence[Column], goal: pa.ChunkedArray) -> None:
+    if all(column.kind in ("id", "ignored") for column in columns):
+        if all(column.distinct <= 1 for column in columns):
+            raise InputError("all rows are copies of one another: there is nothing to learn from")
+        ignored = "; ".join(f"{c.name}: {c.reason or c.decided.get('reason')}" for c in columns[:3])
+        raise InputError(f"no column is left to learn from ({ignored})")
+
+
+def _ignore_suspects(
+    columns: Sequence[Column], goal: pa.ChunkedArray, target: str, task: Task, keep: set[str], findings: list[Finding]
+) -> list[str]:
+    """Ignore columns that give the target away, and return their names."""
+    usable = [column for column in columns if column.kind not in ("id", "ignored")]
+    index = None
+    if len(goal) > SAMPLE_OF_LEAKS:
+        index = pa.array(np.sort(np.random.default_rng(0).choice(len(goal), SAMPLE_OF_LEAKS, replace=False)))
+    sample = {column.name: column.values.take(index) if index else column.values for column in usable}
+    wanted = goal.take(index) if index else goal
+    found: dict[str, str] = {}
+    for column in usable:
+        values = sample[column.name]
+        # What grows with time follows from when it was, and still nobody knows it beforehand.
+        if column.kind == "time" and task == "regression" and _in_order(column.values) > IN_ORDER:
+            continue
+        if (share := alone(values, wanted, is_number=task == "regression")) is not None:
+            found[column.name] = f"alone gives {share:.1%} of the target away"
+        elif values.null_count and (share := missing_alone(values, wanted, task == "regression")) is not None:
+            found[column.name] = f"whether it is missing gives {share:.0%} of the target away: known only afterwards"
+    if task == "regression":
+        numbers = {
+            n: v
+            for n, v in sample.items()
+            if n not in found and pa.types.is_integer(v.type) | pa.types.is_floating(v.type)
+        }
+        parts = parts_of_sum(numbers, wanted)
+        for name in parts:
+            others = ", ".join(part for part in parts if part != name)
+            found[name] = f"with {others} it adds up to the target" if others else "is the target in another unit"
+    for column in usable:
+        if column.name in found:
+            why = found[column.name]
+            if column.name in keep:
+                findings.append(Finding(2, column.name, f"kept as you say, though it {why}"))
+                continue
+            ignore(column, f"suspected leak: {why}")
+            findings.append(
+                Finding(3, column.name, f"left out: {why}; if it is known before the target, make it a feature")
+            )
+        elif after_the_fact(words_of(column.name)):
+            findings.append(
+                Finding(2, column.name, "the name sounds like something known only afterwards; ignore it if so")
+            )
+    if all(column.kind in ("id", "ignored") for column in columns):
+        raise InputError(f"every column that could be learnt from gives {target!r} away: {', '.join(found)}")
+    return [name for name in found if name not in keep]
+
+
+def _split(columns: Sequence[Column], rows: int, findings: list[Finding]) -> tuple[dict[str, str], str]:
+    times = [
+        c
+        for c in columns
+        if c.kind == "time" and not c.values.null_count and not c.words & OTHER_TIMES and c.distinct >= 20
+    ]
+    ordered = {c.name: _in_order(c.values) for c in times}
+    times = [
+        c for c in times if ordered[c.name] > IN_ORDER or any(w in EVENT_TIMES or w.endswith("date") for w in c.words)
+    ]
+    groups = [
+        c
+        for c in columns
+        if c.kind == "id"
+        and not c.values.null_count
+        and 10 < c.distinct < 0.9 * rows
+        and c.words & set(UNITS_OF_GROUPS)
+    ]
+    if times:
+        best = max(times, key=lambda c: (ordered[c.name], c.distinct))
+        why = f"rows have a time, and the model will be used on later ones ({best.name})"
+        findings.append(
+            Finding(2, best.name, "the split is by time; if the order of rows means nothing, make it by hash")
+        )
+        return {"by": "time", "column": best.name}, why
+    if groups:
+        best = max(groups, key=lambda c: c.distinct)
+        findings.append(Finding(1, best.name, "the split keeps all rows of one of these on one side"))
+        return {"by": "group", "column": best.name}, f"{best.distinct} of {best.name} have several rows each"
+    return {"by": "hash"}, "no time and no group that rows belong to"
+
+
+def _tell_apart(columns: list[Column], rows: int, target: str) -> None:
+    """Give rows a number as their id where they are alike because there is little to say of one, not by repetition.
+
+    By hash rows that are alike in all of their features share a side. Of three features of two values each there are
+    eight rows, and a model that never saw one of them would be judged on it.
+    """
+    features = [column for column in columns if column.kind not in ("id", "ignored")]
+    possible = math.prod(column.distinct + (column.values.null_count > 0) for column in features)
+    if FEWEST_ALIKE * possible > rows or any(column.kind == "id" for column in columns):
+        return
+    taken = {target, *(column.name for column in columns)}
+    name = next(name for name in chain(["row"], (f"row {n}" for n in count(2))) if name not in taken)
+    numbers = pa.chunked_array([pa.array(np.arange(1, rows + 1))])
+    reason = f"made here: with {possible} different rows at most, their features do not tell {rows} apart"
+    columns.append(Column(name, numbers, None, rows, {"kind": "id"}, reason))
+
+
+def _in_order(values: pa.ChunkedArray) -> float:
+    ticks = values.cast(pa.timestamp("us")).cast(pa.int64()).to_numpy()
+    return float((ticks[1:] >= ticks[:-1]).mean()) if len(ticks) > 1 else 0.0
+
+
+def _contract(
+    name: str,
+    target: dict[str, Any],
+    task: Task,
+    columns: Sequence[Column],
+    split: dict[str, str],
+    cleaned: Mapping[str, Cleaned],
+) -> dict[str, Any]:
+    features = [column for column in columns if column.kind not in ("id", "ignored")]
+    sensitive = [column.name for column in features if _is_sensitive(column)]
+    values = {v for c in columns for v in c.decided.get("values", [])} | set(target.get("classes", []))
+    markers = sorted({m for made in cleaned.values() for m in made.markers if m not in values})
+    contract: dict[str, Any] = {
+        "name": name,
+        "description": f"Predicts {target['name']}.",
+        "data": f"data/{name}.csv",
+        "task": task,
+        "target": target,
+        "split": split,
+    }
+    if sensitive:
+        contract["sensitive"] = sensitive
+    if slices := list(_slices(features, sensitive)):
+        contract["slices"] = slices
+    contract["missing_markers"] = ["", *markers]
+    contract["columns"] = {column.name: column.decided for column in columns}
+    return contract
+
+
+def _weigh_errors(goal: pa.ChunkedArray, contract: dict[str, Any], findings: list[Finding]) -> str:
+    """Where a class is rare, have an error on it cost as many times more as it has fewer rows; return why.
+
+    For decisions this is what class weights are (Elkan 2001, The foundations of cost-sensitive learning), and the
+    probabilities stay what they are.
+    """
+    positive = contract["target"]["positive"]
+    share = pc.mean(pc.equal(goal, positive).cast(pa.float64())).as_py()
+    if RARE <= share <= 1 - RARE:
+        return ""
+    ratio = _two_digits((1 - share) / share)
+    contract["costs"] = {
+        "false_positive": max(1.0, _two_digits(1 / ratio)),
+        "false_negative": max(1.0, ratio),
+        "unit": "errors on the common class",
+    }
+    label = positive if share < RARE else next(label for label in contract["target"]["classes"] if label != positive)
+    findings.append(
+        Finding(2, "costs", f"an error on {label!r} is taken to be as much dearer as it is rarer; say yours")
+    )
+    return f"{label} is rare: without costs it would hardly ever be decided for"
+
+
+def _is_sensitive(column: Column) -> bool:
+    if column.kind in ("text", "time"):
+        return False
+    if column.words & SENSITIVE or SENSITIVE_NAMES.search(column.name):
+        return True
+    values = {value.lower() for value in column.decided.get("values", [])}
+    if len(values) < 2:
+        return False
+    return any(len(values & known) >= 2 and len(values & known) >= 0.4 * len(values) for known in SENSITIVE_VALUES)
+
+
+def _slices(features: Sequence[Column], sensitive: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield up to four columns to judge part by part: categories of few values, and sensitive numbers by thirds."""
+    count = 0
+    for column in features:
+        if count == 4:
+            return
+        if column.kind in ("category", "boolean") and 2 <= column.distinct <= 8:
+            count += 1
+            yield {"column": column.name}
+        elif column.name in sensitive and column.kind in ("integer", "number"):
+            known = column.values.drop_null().to_numpy()
+            edges = sorted({float(f"{edge:.3g}") for edge in np.quantile(known, [1 / 3, 2 / 3])})
+            count += 1
+            yield {"column": column.name, "edges": [int(e) if e.is_integer() else e for e in edges]}
+
+
+def _table(columns: Sequence[Column], goal: pa.ChunkedArray, target: str) -> pa.Table:
+    """Return the data as it is kept: ignored columns as text, the target last."""
+    arrays = {
+        column.name: column.values.cast(pa.string()) if column.kind in ("ignored", "id") else column.values
+        for column in columns
+    }
+    return pa.table({**arrays, target: goal})
+
+
+def _extremes(data: pa.Table) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Yield the lowest and highest value of each number, and of each time in ISO 8601."""
+    for name in data.column_names:
+        kind = data[name].type
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+            yield name, tuple(pc.min_max(data[name]).as_py().values())
+        elif pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+            low, high = pc.min_max(data[name]).as_py().values()
+            yield name, (low.isoformat(), high.isoformat())
+
+
+def _params(data: pa.Table, contract: dict[str, Any], findings: list[Finding]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return settings of params.yaml that suit the data, by dotted key, and reasons."""
+    rows, task = data.num_rows, contract["task"]
+    by_time = contract["split"]["by"] == "time"
+    params: dict[str, Any] = {}
+    reasons: dict[str, str] = {}
+    small = rows < 2000
+    params["prepare.test"] = 0.25 if small else 0.2
+    params["prepare.validation"] = 0.15 if small else 0.1
+    if by_time and task == "regression" and not small:
+        params["prepare.validation"] = 0.02
+        reasons["prepare"] = "the latest rows teach most, and for a number the validation rows choose nothing"
+    params["validate.smallest_class_share"] = 0.05
+    if task != "regression":
+        sizes = sorted(entry["counts"] for entry in pc.value_counts(data[contract["target"]["name"]]).to_pylist())
+        share = sizes[0] / rows
+        if share < RARE:
+            params["validate.smallest_class_share"] = _two_digits(share / 2)
+            findings.append(Finding(2, contract["target"]["name"], f"the rarest class has {share:.2%} of the rows"))
+        params["tune.folds"] = max(2, min(5 if rows < 5000 else 3, sizes[0] // 4))
+    else:
+        params["tune.folds"] = 5 if rows < 5000 else 3
+    features = [name for name, column in contract["columns"].items() if column["kind"] not in ("id", "ignored")]
+    repeated = _repeated(data, features)
+    params["validate.duplicate_share"] = 0.05
+    if repeated > 0.03:
+        params["validate.duplicate_share"] = min(1.0, _two_digits(repeated * 1.5))
+        findings.append(Finding(2, "rows", f"{repeated:.1%} of the rows repeat the features of another"))
+    elif repeated:
+        findings.append(Finding(1, "rows", f"{repeated:.2%} of the rows repeat the features of another"))
+    params["tune.trials"] = 24 if small else 12
+    params["tune.max_rows"] = 20_000 if small else 10_000
+    params["model.family"], params["model.parameters"] = _first_model(data, contract)
+    params["train.calibrate"] = False
+    params["gates.quality.metric"] = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "r2"}[task]
+    params["gates.quality.margin"] = {"binary": 0.01, "multiclass": 0.02, "regression": 0.01}[task]
+    return params, reasons
+
+
+def _with_enough_on_each_side(
+    data: pa.Table, contract: dict[str, Any], params: dict[str, Any], findings: list[Finding]
+) -> str | None:
+    """Choose a split with a fair share of the rows and each class on each side; return a reason if it is another.
+
+    By hash and by group another salt deals the rows anew. A split by time that lacks a class becomes one by hash; how
+    many rows are on its sides is up to the times.
+    """
+    shares = {"test": params["prepare.test"], "validation": params["prepare.validation"]}
+    made = checked(contract)
+    goal = np.zeros(data.num_rows, dtype=np.int64)
+    if made.classes:
+        goal = data[made.target.name].combine_chunks().dictionary_encode().indices.to_numpy()
+    if np.bincount(goal).min() > ENOUGH_OF_A_CLASS and made.split.by == "hash":
+        return None
+    table, _ = typed(data, made)
+    fewest = np.array([params["tune.folds"], 1, 1])[:, None]
+    fair = FAIR * data.num_rows * np.array([1 - sum(shares.values()), shares["validation"], shares["test"]])
+
+    def is_whole(split: Contract, salt: str) -> bool:
+        sides = assign(table, split, Prepare(**shares, salt=salt))
+        counts = np.zeros((3, goal.max() + 1), dtype=np.int64)
+        np.add.at(counts, (sides, goal), 1)
+        is_fair = split.split.by == "time" or bool((counts.sum(axis=1) >= fair).all())
+        return is_fair and (not made.classes or bool((counts >= fewest).all()))
+
+    reason = None
+    if made.split.by == "time" and not is_whole(made, "assay"):
+        findings.append(Finding(3, str(made.split.column), "not split by time: some class is not there early or late"))
+        contract["split"] = {"by": "hash"}
+        made, reason = checked(contract), "by time some class would be missing on one side"
+    salts = ["assay", *(f"assay-{number}" for number in range(2, MOST_SALTS))]
+    params["prepare.salt"] = next((salt for salt in salts if is_whole(made, salt)), "assay")
+    return reason
+
+
+def _first_model(data: pa.Table, contract: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return a model that does well on most data of this size and kind, for the search to start from."""
+    if contract["task"] == "regression":
+        goal = data[contract["target"]["name"]].to_numpy()
+        spread = float(goal.std()) or 1.0
+        skewed = float(((goal - goal.mean()) ** 3).mean()) / spread**3 > 1
+        if goal.min() >= 0 and (skewed or contract["split"]["by"] == "time"):
+            return "log_boosting", {"learning_rate": 0.05, "max_iter": 500}
+    if data.num_rows < 1000 and contract["task"] != "regression":
+        return "linear", {"C": 1.0}
+    rate, most = (0.1, 120) if contract["task"] == "multiclass" else (0.05, 300)
+    parameters = {"learning_rate": rate, "max_iter": most, "max_leaf_nodes": 24, "l2_regularization": 1.0}
+    return "gradient_boosting", {**parameters, "max_features": 0.5}
+
+
+def _repeated(data: pa.Table, names: Sequence[str]) -> float:
+    """Return the share of rows that repeat another, among the first rows of a large table."""
+    some = data.slice(0, 200_000)
+    plain = pa.table({name: _keyable(some[name]) for name in names})
+    keys = row_keys(plain, names, "duplicates")
+    return 1 - len(np.unique(keys)) / len(keys)
+
+
+def _keyable(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    return values.cast(pa.timestamp("us")) if pa.types.is_date(values.type) else values
+
+
+def _review(columns: Sequence[Column], contract: Mapping[str, Any]) -> Iterator[Finding]:
+    for column in columns:
+        if column.kind == "ignored" and "leak" not in column.decided["reason"]:
+            yield Finding(1, column.name, f"ignored: {column.decided['reason']}")
+        elif column.kind == "id":
+            yield Finding(1, column.name, f"an id, not a feature: {column.reason}")
+        elif column.kind in ("text",) or "codes" in column.reason:
+            yield Finding(1, column.name, f"{column.kind}: {column.reason}")
+    for name in contract.get("sensitive", ()):
+        yield Finding(2, name, "sensitive: the report compares its groups; is it allowed to decide?")
+
+
+def _two_digits(value: float) -> float:
+    return float(f"{value:.2g}")
+
+
+def checked(contract: Mapping[str, Any]) -> Contract:
+    """Return the contract as an object; a contradiction here is a fault of the inference."""
+    return Contract.model_validate_json(json.dumps(contract))

@@ -1,0 +1,110 @@
+"""What the load test asks, made from the contract, and whether an answer is right."""
+
+import random
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from assay.base.files import read_json
+from assay.contract.request import as_json
+from assay.contract.spec import CONTRACT, load_contract
+from assay.project.layout import MODELS
+from assay.project.params import load_params
+from assay.project.settings import PARAMS
+from assay.properties.counterexample import draw
+from assay.properties.strategies import feature_rows
+
+# Rows in a request, and how many requests of that size come for one of the largest.
+SIZES = {1: 189, 10: 10, 100: 1}
+DRAWN = 150
+# Prime, so that a fault in each fiftieth request, or the like, does not always meet the same ones.
+PAYLOADS = 397
+# Of the spread of the answers; what is served may differ from the pipeline by much less.
+TOLERANCE = 1e-3
+
+
+# Compared as what it is and not by what it holds, for that is done at every answer.
+@dataclass(frozen=True, eq=False)
+class Payload:
+    """A request: its body, how many rows it holds, and the scores that the model gave them, if these are known."""
+
+    name: str
+    body: bytes
+    rows: int
+    scores: tuple[Any, ...] | None = None
+    tolerance: float = TOLERANCE
+
+
+def payloads(project: Path, seed: int = 0) -> list[Payload]:
+    """Return requests in the order in which to send them, the same for the same contract, examples and seed.
+
+    The rows are those that came with the model, whose scores are known, and as many more that Hypothesis draws from
+    the contract.
+    """
+    contract = load_contract(project / CONTRACT)
+    most = load_params(project / PARAMS).serve.max_rows
+    examples = read_json(project / MODELS / "examples.json")
+    known = dict(enumerate(examples["scores"]))
+    rows = [*examples["rows"], *(as_json(row, contract) for row in draw(feature_rows(contract), DRAWN, seed))]
+    scale = 1.0 if contract.classes else float(np.std(examples["scores"])) or 1.0
+    chance = random.Random(seed)  # noqa: S311
+    sizes = [min(size, most) for size, times in SIZES.items() for _ in range(times)]
+    made = []
+    for number in range(PAYLOADS):
+        if number % len(sizes) == 0:
+            chance.shuffle(sizes)
+        chosen = chance.choices(range(len(rows)), k=sizes[number % len(sizes)])
+        scores = tuple(known.get(place) for place in chosen)
+        made.append(
+            Payload(
+                name=f"/predict, {len(chosen)} row{'s' * (len(chosen) > 1)}",
+                body=msgspec.json.encode({"rows": [rows[place] for place in chosen]}),
+                rows=len(chosen),
+                scores=None if all(score is None for score in scores) else scores,
+                tolerance=TOLERANCE * scale,
+            )
+        )
+    return made
+
+
+def problem(payload: Payload, status: int, body: bytes, before: MutableMapping[Any, Any]) -> str:
+    """Say what is wrong with an answer, "" if nothing is; `before` remembers the answers to be the same again."""
+    if status != 200:
+        return f"status {status}"
+    try:
+        answer = msgspec.json.decode(body)
+        version, predictions = answer["model_version"], answer["predictions"]
+        if not (isinstance(version, str) and version):
+            return "no model_version"
+        if len(predictions) != payload.rows:
+            return f"{len(predictions)} predictions for {payload.rows} rows"
+        ids = [one.pop("prediction_id") for one in predictions]
+        if not all(ids) or len(set(ids)) < len(ids) or before.get(payload.name) == ids[0]:
+            return "a prediction_id is missing or not its own"
+        before[payload.name] = ids[0]
+        wanted = before.get((payload, version))
+        if wanted is not None:
+            return "" if predictions == wanted else "another answer than before to the same rows"
+        if not _fits(payload, predictions):
+            return "not the scores that the model gave its examples"
+        before[payload, version] = predictions
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"not an answer ({type(error).__name__})"
+    return ""
+
+
+def _fits(payload: Payload, predictions: list[dict[str, Any]]) -> bool:
+    for one, score in zip(predictions, payload.scores or [None] * len(predictions), strict=True):
+        given = list(one.get("probabilities", {}).values()) or one["prediction"]
+        if isinstance(given, str):
+            continue
+        given = np.array(given, dtype=float)
+        if not np.isfinite(given).all():
+            return False
+        if score is not None and not np.allclose(given, score, rtol=1e-4, atol=payload.tolerance):
+            return False
+    return True

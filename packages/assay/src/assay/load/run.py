@@ -1,0 +1,215 @@
+"""The load test: build, serve, load in turns, measure, write down."""
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import msgspec
+
+from assay.base.errors import InputError
+from assay.base.files import read_json, write_json, write_text
+from assay.base.outcomes import Outcome
+from assay.base.progress import say, track
+from assay.contract.spec import load_contract
+from assay.gates.loadtest import LOADTEST, as_loadtest, setting
+from assay.gates.service import judge, slow_start
+from assay.load.bento import HOST, Served, build, served, size
+from assay.load.page import page
+from assay.project.champion import champion_commit, restore
+from assay.project.history import base_commit
+from assay.project.layout import MODELS, model_version
+from assay.project.packed import LOCUSTFILE, SERVICE, service_identity
+from assay.project.params import ServiceGate, load_params
+
+WARM_UP_SECONDS = 2.0
+MORE_STARTS = 2
+LONG_ROUNDS, LONG_SECONDS = 30, 10.0
+
+
+def run(base: str | None, *, long: bool = False) -> Outcome:
+    """Load what lies here beside the champion, and write reports/loadtest.json and .html; return the outcome.
+
+    Raises InputError where there is nothing to load, or no setting to load it with. What is wrong with a service, or
+    with the champion, is part of what was found.
+    """
+    limits = load_params().gates.service
+    for name in ("users", "rounds", "seconds"):
+        if getattr(limits, name) is None:
+            raise InputError(f"params.yaml: gates.service.{name} is not set, and says how to load the service")
+    for path in (SERVICE, MODELS / "model.json"):
+        if not path.exists():
+            raise InputError(f"{path}: there is no such file; run `make repro`")
+    commit, champion, obstacle = _champion(base_commit(base))
+    with _ended_by_signals():
+        sides = measure({"candidate": Path(), **({"champion": champion} if champion else {})}, limits, long=long)
+    made = {
+        "candidate": service_identity(Path()),
+        "champion": None if champion is None else service_identity(champion),
+        "commit": commit,
+        "obstacle": obstacle,
+        "setting": setting(limits),
+        "long": long,
+        "sides": sides,
+    }
+    found = as_loadtest(made)
+    outcome = judge(found, limits)
+    write_json(LOADTEST, made)
+    write_text(LOADTEST.with_suffix(".html"), page(found, outcome))
+    return outcome
+
+
+def measure(projects: dict[str, Path], limits: ServiceGate, *, long: bool) -> dict[str, Any]:
+    """Build projects and load what was built; return the figures of each by its name."""
+    with tempfile.TemporaryDirectory(prefix="assay-load-") as made:
+        bentos: dict[str, Path] = {}
+        failed: dict[str, Any] = {}
+        for name, project in projects.items():
+            say(f"{name}: building its Bento")
+            try:
+                bentos[name] = build(project, Path(made, name))
+            except InputError as error:
+                say(f"{name}: {error}")
+                failed[name] = {"failed": str(error)}
+        return failed | (load(bentos, limits, long=long) if "candidate" in bentos else {})
+
+
+def load(bentos: dict[str, Path], limits: ServiceGate, *, long: bool) -> dict[str, Any]:
+    """Serve built Bentos side by side, load them in turns; return the figures of each by its name."""
+    sides: dict[str, Any] = {}
+    with ExitStack() as running:
+        services: dict[str, Served] = {}
+        for name, bento in bentos.items():
+            sides[name] = {"rounds": [], "bento_size": size(bento), "model_size": model(bento).stat().st_size}
+            try:
+                service = running.enter_context(served(bento))
+                _ask_once(service, bento)
+            except InputError as error:
+                sides[name]["failed"] = str(error)
+                say(f"{name}: {error}")
+                continue
+            services[name] = service
+            sides[name]["start_seconds"] = service.start_seconds
+            say(f"{name}: ready after {service.start_seconds:.1f} s")
+        if sides.get("candidate", {}).get("failed"):
+            return sides
+        _load(bentos, services, sides, limits, long=long)
+    _start_again({name: bentos[name] for name in services}, sides, limits)
+    return sides
+
+
+def _start_again(bentos: dict[str, Path], sides: dict[str, Any], limits: ServiceGate) -> None:
+    """Where the candidate took much longer to start, look whether it does so again: the machine may have been busy."""
+    if set(bentos) != {"candidate", "champion"}:
+        return
+    for _ in range(MORE_STARTS):
+        if not slow_start(sides["candidate"]["start_seconds"], sides["champion"]["start_seconds"], limits):
+            return
+        for name, bento in bentos.items():
+            with served(bento) as service:
+                sides[name]["start_seconds"] = min(sides[name]["start_seconds"], service.start_seconds)
+
+
+def _load(
+    bentos: dict[str, Path], services: dict[str, Served], sides: dict[str, Any], limits: ServiceGate, *, long: bool
+) -> None:
+    seconds = limits.seconds or 0.0
+    plan = {
+        "locustfile": str(LOCUSTFILE.resolve()),
+        "users": limits.users,
+        "rounds": LONG_ROUNDS if long else limits.rounds,
+        "seconds": LONG_SECONDS if long else seconds,
+        "warm_up": LONG_SECONDS if long else min(WARM_UP_SECONDS, 2 * seconds),
+        "sides": [
+            {"name": name, "host": f"http://{HOST}:{one.port}", "project": str(bentos[name] / "src"), "pid": one.pid}
+            for name, one in services.items()
+        ],
+    }
+    say(f"loading: {plan['rounds']} rounds of {plan['seconds']:g} s each, in turns")
+    with _driver() as driver:
+        for told in _told(driver, plan):
+            if "messages" in told:
+                for name, errors in told["messages"].items():
+                    sides[name]["errors"] = errors
+                continue
+            side, number = sides[told.pop("side")], told.pop("round")
+            side["deaths"] = told.pop("deaths")
+            if number < 0:
+                side["warm_up"] = told
+            else:
+                side["rounds"].append(told)
+        if driver.wait():
+            raise InputError(f"the load test stopped: Locust ended with status {driver.returncode}")
+
+
+def _told(driver: "subprocess.Popen[str]", plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if driver.stdin is None or driver.stdout is None:
+        raise ValueError("a driver is talked to")
+    driver.stdin.write(json.dumps(plan))
+    driver.stdin.close()
+    for line in track(driver.stdout, (plan["rounds"] + 1) * len(plan["sides"]) + 1, "rounds"):
+        yield json.loads(line)
+
+
+@contextmanager
+def _driver() -> Iterator["subprocess.Popen[str]"]:
+    command = [sys.executable, "-m", "assay.load.driver"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as driver:
+        try:
+            yield driver
+        finally:
+            driver.kill()
+
+
+def _champion(base: str | None) -> tuple[str | None, Path | None, str]:
+    """Return the champion's commit and folder, and why there is none to load."""
+    base = champion_commit(base, load_contract())
+    if base is None:
+        return None, None, "no champion yet"
+    try:
+        folder = restore(base)
+    # Whatever a torn cache or other code raises: there is nothing to compare with.
+    except Exception as error:
+        return base, None, f"the champion could not be restored ({' '.join(str(error).split())[:200]})"
+    if not (folder / SERVICE).exists():
+        return base, None, "the champion has no service"
+    return base, folder, ""
+
+
+def _ask_once(service: Served, bento: Path) -> None:
+    """Ask for the model; raises InputError where another one is served than was packed."""
+    wanted = model_version(bento / "src" / MODELS)
+    try:
+        with urlopen(f"http://{HOST}:{service.port}/model", timeout=30) as answer:
+            given = msgspec.json.decode(answer.read())["model_version"]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"the service does not say what its model is: {error}") from None
+    if given != wanted:
+        raise InputError(f"the built Bento serves the model {given}, and holds {wanted}")
+
+
+def model(bento: Path) -> Path:
+    """Return the file of a Bento that is its model."""
+    models = bento / "src" / MODELS
+    return models / f"model.{read_json(models / 'model.json')['served']}"
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let a signal that ends this process end it as Ctrl-C does, for what it started has to be stopped."""
+
+    def end(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,1 @@
+"""Models: features, families, fitting, search and storage."""

@@ -1,0 +1,166 @@
+"""The model families that are tried, and where the search looks for their parameters."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from assay.contract.spec import Contract
+from assay.project.room import NO_ROOM, Family, Parameters, Room
+
+if TYPE_CHECKING:
+    # For the annotations only: an ordinary run does not search.
+    from optuna import Trial
+
+# Correlation with the time from which a column counts as the time itself.
+SAME_AS_TIME = 0.6
+
+
+class LogBoosting(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """Gradient boosting of the logarithm of the mean, for amounts that are not negative.
+
+    It minimises the Poisson deviance, so that effects multiply and the answer is the mean and no median. With
+    `follow_time` the first column is a time, and trees cannot go on with a trend: its rate of growth is fitted to what
+    is left when time is not looked at, and followed past the training rows for half as long as it was seen.
+    """
+
+    _parameter_constraints = HistGradientBoostingRegressor._parameter_constraints | {"follow_time": ["boolean"]}
+
+    def __init__(  # noqa: PLR0913
+        self,
+        *,
+        learning_rate: float = 0.05,
+        max_iter: int = 500,
+        max_leaf_nodes: int = 31,
+        min_samples_leaf: int = 20,
+        l2_regularization: float = 1.0,
+        max_features: float = 0.5,
+        follow_time: bool = False,
+        random_state: int | None = None,
+    ) -> None:
+        """Take the parameters of HistGradientBoostingRegressor, and whether the first column is a time."""
+        self.learning_rate = learning_rate
+        self.max_iter = max_iter
+        self.max_leaf_nodes = max_leaf_nodes
+        self.min_samples_leaf = min_samples_leaf
+        self.l2_regularization = l2_regularization
+        self.max_features = max_features
+        self.follow_time = follow_time
+        self.random_state = random_state
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> Self:  # noqa: N803
+        """Fit to rows of shape (rows, columns) and amounts that are at least 0."""
+        self.start_, self.end_, self.slope_ = 0.0, 0.0, 0.0
+        rows = np.asarray(X, dtype=np.float64)
+        if self.follow_time:
+            times = rows[:, 0]
+            self.start_ = float(times.min())
+            # In single precision, as the exported model has it.
+            self.end_ = float(np.float32(times.max() + (times.max() - times.min()) / 2))
+            self.slope_ = float(np.float32(self._rate_of_growth(rows, y)))
+        growth = self._growth(rows)
+        self.boosting_ = self._boosting().fit(self._without_time(rows), y / growth, sample_weight=growth)
+        return self
+
+    def predict(self, X: np.ndarray) -> np.ndarray:  # noqa: N803
+        """Return the mean amount of each row."""
+        rows = np.asarray(X, dtype=np.float64)
+        return np.asarray(self.boosting_.predict(self._without_time(rows)) * self._growth(rows))
+
+    def _boosting(self, **changes: Any) -> HistGradientBoostingRegressor:
+        own = {name: value for name, value in self.get_params().items() if name != "follow_time"}
+        return HistGradientBoostingRegressor(loss="poisson", **{**own, **changes})
+
+    def _growth(self, rows: np.ndarray) -> np.ndarray:
+        return (
+            np.exp(self.slope_ * (np.minimum(rows[:, 0], self.end_) - self.start_))
+            if self.slope_
+            else np.ones(len(rows))
+        )
+
+    def _without_time(self, rows: np.ndarray) -> np.ndarray:
+        """Return the rows with a time that is always the same, so that no tree looks at it."""
+        return np.column_stack([np.zeros(len(rows)), rows[:, 1:]]) if self.follow_time else rows
+
+    def _rate_of_growth(self, rows: np.ndarray, y: np.ndarray) -> float:
+        times = rows[:, 0] - rows[:, 0].mean()
+        if not times.any():
+            return 0.0
+        # Columns that are nearly the time itself, such as the year, would hide its effect.
+        spread = rows.std(axis=0)
+        covariance = np.abs((rows - rows.mean(axis=0)).T @ times) / len(times)
+        free = ~(covariance > SAME_AS_TIME * spread * times.std())
+        free[0] = False
+        plain = self._boosting(max_iter=100, learning_rate=0.1).fit(rows[:, free], y)
+        rest = np.log((y + 1) / (plain.predict(rows[:, free]) + 1))
+        weights = np.sqrt(y + 1)
+        return float((weights * times * rest).sum() / (weights * times**2).sum())
+
+
+def families(contract: Contract, room: Room = NO_ROOM) -> dict[str, Family]:
+    """Return the families that suit a contract: the room's, or those of this module where it names none."""
+    known: Mapping[str, Family] = FAMILIES if room.families is None else room.families
+    return {name: family for name, family in known.items() if family.suits(contract)}
+
+
+def _gradient_boosting(trial: "Trial", task: str) -> Parameters:
+    # With several classes each iteration makes a tree for each of them.
+    most, leaves = (150, 32) if task == "multiclass" else (400, 64)
+    return {
+        "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.3, log=True),
+        "max_iter": trial.suggest_int("max_iter", 50, most, log=True),
+        "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 4, leaves, log=True),
+        "min_samples_leaf": trial.suggest_int("min_samples_leaf", 5, 50, log=True),
+        "l2_regularization": trial.suggest_float("l2_regularization", 1e-3, 10, log=True),
+        "max_features": trial.suggest_float("max_features", 0.3, 1.0),
+    }
+
+
+def _log_boosting(trial: "Trial", task: str) -> Parameters:
+    return {
+        "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.15, log=True),
+        "max_iter": trial.suggest_int("max_iter", 200, 800, log=True),
+        "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 8, 48, log=True),
+        "min_samples_leaf": trial.suggest_int("min_samples_leaf", 5, 50, log=True),
+        "l2_regularization": trial.suggest_float("l2_regularization", 1e-2, 10, log=True),
+        "max_features": trial.suggest_float("max_features", 0.3, 1.0),
+    }
+
+
+def _is_amount(contract: Contract) -> bool:
+    return contract.task == "regression" and contract.target.range is not None and contract.target.range[0] >= 0
+
+
+def _linear(trial: "Trial", task: str) -> Parameters:
+    if task == "regression":
+        return {"alpha": trial.suggest_float("alpha", 1e-3, 1e3, log=True)}
+    return {"C": trial.suggest_float("C", 1e-3, 1e2, log=True)}
+
+
+def _random_forest(trial: "Trial", task: str) -> Parameters:
+    return {
+        "n_estimators": trial.suggest_int("n_estimators", 50, 200, step=50),
+        "max_depth": trial.suggest_int("max_depth", 4, 16),
+        "min_samples_leaf": trial.suggest_int("min_samples_leaf", 1, 20, log=True),
+        "max_features": trial.suggest_float("max_features", 0.2, 1.0),
+    }
+
+
+FAMILIES: dict[str, Family] = {
+    "gradient_boosting": Family(
+        HistGradientBoostingClassifier, HistGradientBoostingRegressor, "nothing", _gradient_boosting
+    ),
+    "log_boosting": Family(None, LogBoosting, "time first", _log_boosting, _is_amount),
+    # Of a text many words are known, and a hundred iterations are too few.
+    "linear": Family(partial(LogisticRegression, max_iter=1000), Ridge, "scaling", _linear, is_simple=True),
+    "random_forest": Family(RandomForestClassifier, RandomForestRegressor, "imputing", _random_forest),
+}

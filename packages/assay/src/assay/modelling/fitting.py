@@ -1,0 +1,163 @@
+"""Fitting a model: preprocessing inside it, calibration when asked, a threshold from what the errors cost."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import cpu_count, parallel_config
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
+
+from assay.base.config import did_you_mean
+from assay.base.errors import InputError
+from assay.contract.spec import Contract, Costs
+from assay.data.columns import Columns, length, single
+from assay.modelling.estimators import LogBoosting, families
+from assay.modelling.features import encode, time_input, transformer
+from assay.project.params import ModelChoice
+from assay.project.room import NO_ROOM, Room
+
+FEW_ROWS = 20_000
+
+
+def inputs(data: Columns, contract: Contract, room: Room = NO_ROOM) -> pd.DataFrame:
+    """Return the inputs of the pipeline, one row a row of `data`.
+
+    Numbers are rounded to single precision, which is what the exported model computes with: both then see the same.
+    """
+    encoded = encode(data, contract, room)
+    return pd.DataFrame(
+        {
+            name: values if values.dtype == object else single(values).astype(np.float64)
+            for name, values in encoded.items()
+        }
+    )
+
+
+def build(
+    choice: ModelChoice, contract: Contract, seed: int, *, calibrate: bool = False, room: Room = NO_ROOM
+) -> Pipeline:
+    """Return the unfitted pipeline of a choice; raises InputError for a family or parameter that does not exist."""
+    known = families(contract, room)
+    if choice.family not in known:
+        raise InputError(_unknown("family", choice.family, sorted(known)))
+    family, parameters = known[choice.family], choice.parameters
+    make: Any = family.regressor if contract.task == "regression" else family.classifier
+    estimator = make()
+    settings = estimator.get_params()
+    for name in parameters:
+        if name not in settings:
+            raise InputError(_unknown("parameters", name, sorted(settings)))
+    if family.needs == "time first":
+        parameters = {"follow_time": time_input(contract) is not None, **parameters}
+    if "random_state" in settings:
+        parameters = {"random_state": seed, **parameters}
+    try:
+        estimator.set_params(**parameters)
+        estimator._validate_params()
+    except ValueError as error:
+        raise InputError(f"params.yaml: model.parameters: {error}") from None
+    if calibrate and contract.task != "regression":
+        # Platt's sigmoid, on out-of-fold scores; isotonic steps do not survive the export in single precision.
+        estimator = CalibratedClassifierCV(estimator, method="sigmoid", cv=5, ensemble=False)
+    features = transformer(contract, needs=family.needs, seed=seed, room=room)
+    return Pipeline([("features", features), ("estimator", estimator)])
+
+
+def build_dummy(contract: Contract) -> Pipeline:
+    """Return the unfitted baseline that looks at no feature: class shares, or the median."""
+    return Pipeline(
+        [("estimator", DummyRegressor(strategy="median") if contract.task == "regression" else DummyClassifier())]
+    )
+
+
+def fit(pipeline: Pipeline, data: Columns, target: np.ndarray, contract: Contract, room: Room = NO_ROOM) -> Pipeline:
+    """Fit a pipeline on the rows of `data` and return it; raises InputError when parameters or rows do not allow it."""
+    with threads(length(data)):
+        frame = inputs(data, contract, room)
+        try:
+            with warnings.catch_warnings():
+                # Of a text of fewer words than are to be chosen all are taken.
+                warnings.filterwarnings("ignore", "k=.* is greater than n_features", UserWarning)
+                return pipeline.fit(frame, target)
+        except ValueError as error:
+            said = " ".join(str(error).split())[:300]
+            raise InputError(f"params.yaml: the model cannot be fitted on {length(data)} rows: {said}") from None
+
+
+def scores(pipeline: Pipeline, data: Columns, contract: Contract, room: Room = NO_ROOM) -> np.ndarray:
+    """Return probabilities, shape (rows, classes) in the order of `contract.classes`, or numbers, shape (rows,)."""
+    with threads(length(data)):
+        frame = inputs(data, contract, room)
+        if contract.task == "regression":
+            return np.asarray(pipeline.predict(frame), dtype=np.float64)
+        found = np.asarray(pipeline.predict_proba(frame), dtype=np.float64)
+    if found.shape[1] == len(contract.classes):
+        return found
+    # Fitted on rows of which none was of some class, which then has no chance.
+    whole = np.zeros((len(found), len(contract.classes)))
+    whole[:, pipeline.classes_] = found
+    return whole
+
+
+def decide(scores: np.ndarray, contract: Contract, threshold: float | None) -> np.ndarray:
+    """Return what is answered: the index of a class (binary: positive at or above the threshold), or the value."""
+    if contract.task == "regression":
+        return scores
+    if contract.task == "binary":
+        return (scores[:, 1] >= threshold).astype(np.int64)
+    return np.asarray(scores.argmax(axis=1), dtype=np.int64)
+
+
+def set_threshold(
+    pipeline: Pipeline, data: Columns, target: np.ndarray, contract: Contract, room: Room = NO_ROOM
+) -> float | None:
+    """Return the threshold of a binary model, the cheapest on these rows if errors have costs; None for other tasks."""
+    if contract.task != "binary":
+        return None
+    if contract.costs is None:
+        return 0.5
+    return cheapest_threshold(scores(pipeline, data, contract, room)[:, 1], target, contract.costs)
+
+
+def cheapest_threshold(positive: np.ndarray, target: np.ndarray, costs: Costs) -> float:
+    """Return the threshold on the positive class's probability at which the errors on these rows cost least.
+
+    Among the thresholds that cost the same the middle of the widest gap is taken (Elkan 2001 gives the threshold of a
+    perfectly calibrated model, which lies in such a gap).
+    """
+    cuts = np.concatenate([[0.0], np.unique(positive), [1.0]])
+    gaps = np.stack([cuts[:-1], cuts[1:]], axis=1)
+    ordered = np.sort(positive[target == 0])
+    false_positives = len(ordered) - np.searchsorted(ordered, gaps[:, 1], side="left")
+    false_negatives = np.searchsorted(np.sort(positive[target == 1]), gaps[:, 1], side="left")
+    cost = false_positives * costs.false_positive + false_negatives * costs.false_negative
+    best = gaps[cost == cost.min()]
+    low, high = best[np.argmax(best[:, 1] - best[:, 0])]
+    return float((low + high) / 2)
+
+
+def uncalibrated(estimator: Any) -> Any:
+    """Return the estimator inside a calibrated one or inside a trend, or the estimator itself."""
+    if isinstance(estimator, CalibratedClassifierCV):
+        return estimator.calibrated_classifiers_[0].estimator
+    return estimator.boosting_ if isinstance(estimator, LogBoosting) else estimator
+
+
+@contextmanager
+def threads(rows: int) -> Iterator[None]:
+    """Use one thread for few rows: starting more, on busy processors, costs far more than it saves."""
+    number = 1 if rows < FEW_ROWS else cpu_count()
+    # Set around the model and not in it: a model must not remember how many processors it was fitted on.
+    with threadpool_limits(limits=number), parallel_config("threading", n_jobs=number):
+        yield
+
+
+def _unknown(where: str, name: str, known: list[str]) -> str:
+    hint = did_you_mean(name, known) or f"; known are {', '.join(known)}"
+    return f"params.yaml: model.{where}: unknown {name!r}{hint}; `make tune` finds a model for the data"

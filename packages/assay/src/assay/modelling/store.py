@@ -1,0 +1,78 @@
+"""The model on disk: a skops file that holds no code, and a JSON file that says what it is."""
+
+import io
+import json
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import skops.io
+from sklearn.pipeline import Pipeline
+
+from assay.base.errors import InputError
+from assay.base.files import write_bytes
+from assay.project.room import NO_ROOM, Room
+
+# What scikit-learn's own estimators and Assay's consist of; anything else in a file is refused.
+TRUSTED = (
+    "assay.modelling.estimators.LogBoosting",
+    "numpy.dtype",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.feature_selection._univariate_selection.f_classif",
+    "sklearn.feature_selection._univariate_selection.f_regression",
+    "sklearn.model_selection._split.KFold",
+    "sklearn.tree._tree.Tree",
+)
+
+
+def save_pipeline(pipeline: Pipeline, path: Path) -> None:
+    """Write a pipeline so that the same pipeline gives the same bytes."""
+    write_bytes(path, _canonical(skops.io.dumps(pipeline)))
+
+
+def load_pipeline(path: Path, room: Room = NO_ROOM) -> Pipeline:
+    """Read a pipeline; raises InputError for a type that neither Assay nor the room says to be harmless."""
+    trusted = {*TRUSTED, *room.trusted}
+    unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - trusted)
+    if unknown:
+        raise InputError(
+            f"{path}: holds the type {unknown[0]}, which could run code, and is not loaded; if it is yours, add it to TRUSTED in "
+            "src/model/estimators.py"
+        )
+    return skops.io.load(path, trusted=sorted(trusted))
+
+
+def _canonical(dump: bytes) -> bytes:
+    """Return a skops dump without memory addresses and times, which differ from run to run."""
+    with zipfile.ZipFile(io.BytesIO(dump)) as source:
+        schema = json.loads(source.read("schema.json"))
+        names: dict[str, str] = {}
+        _renumber(schema, {}, names)
+        made = io.BytesIO()
+        with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as result:
+            for old, new in sorted(names.items(), key=lambda pair: pair[1]):
+                _add(result, new, source.read(old))
+            _add(result, "schema.json", json.dumps(schema).encode())
+    return made.getvalue()
+
+
+def _renumber(node: Any, ids: dict[int, int], names: dict[str, str]) -> None:
+    """Replace each object id, and each file named after one, by the order in which it appears."""
+    if isinstance(node, list):
+        for item in node:
+            _renumber(item, ids, names)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            if key == "__id__":
+                node[key] = ids.setdefault(value, len(ids))
+            elif key == "file" and isinstance(value, str) and re.fullmatch(r"\d+\.\w+", value):
+                node[key] = names.setdefault(value, f"{len(names):05d}{Path(value).suffix}")
+            else:
+                _renumber(value, ids, names)
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    archive.writestr(zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED)

@@ -1,0 +1,1 @@
+"""The log of predictions: its format, its writer and its reader."""

@@ -1,0 +1,224 @@
+"""The prediction log, through BentoML's monitoring, off the path of requests.
+
+A request of a few rows makes a line of each, some microseconds a row, and a thread writes them. That thread has to do
+next to nothing in Python: whenever the event loop waits for a socket the thread would get the interpreter, and keep it
+for long. BentoML's default monitor spends some 70 us a row there; `monitor.Files` writes what it would write, in the
+same places. Of requests of many rows the thread makes tables, of all at once that have come since the last time: lines,
+or a table for each request, would take a quarter of the time that the answers take. A monitor of another kind, set in
+BentoML's configuration, is used as it is.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib import import_module
+from itertools import chain
+from typing import Any
+
+import bentoml
+import msgspec
+from bentoml._internal.configuration.containers import BentoMLContainer
+
+from assay.contract.spec import Contract, Integer, Number
+from assay.data.columns import Columns
+from assay.inference.answers import Answer, Told, record
+from assay.inference.rows import Values
+
+logger = logging.getLogger("bentoml.assay")
+
+# So many rows may wait to be written; more are counted as dropped.
+MOST_WAITING = 100_000
+SECONDS = 0.25
+# So many rows at once are a table.
+MANY = 200
+
+# Loaded by the thread, or when the service is ready, which they would keep it from for long.
+MONITOR = "assay.predictions.monitor"
+TABLES = "assay.predictions.schema"
+
+KINDS = {True: "numerical", False: "categorical"}
+
+# What a line holds after the features, the answer first, and what that is.
+OWN = {
+    **dict.fromkeys(Answer.__struct_fields__, "prediction"),
+    "prediction_id": "prediction_id",
+    "warnings": "warnings",
+    **{name: name for name in ("model_version", "role", "timestamp")},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request of many rows: what was asked, and what was told by whom and when."""
+
+    told: Told
+    data: Columns
+    version: str
+    role: str
+    time: datetime
+
+
+class PredictionLog:
+    """Writes what was asked and told; never in the way of a request."""
+
+    def __init__(
+        self, contract: Contract, values: Callable[[Columns], list[Values]], dropped: Callable[[int], None]
+    ) -> None:
+        """Prepare to write.
+
+        `values` makes rows of columns; `dropped` is told of rows that there was no room for, or that could not be
+        written.
+        """
+        self._contract = contract
+        self._values = values
+        self._names = {name: _apart(name, contract.features) for name in contract.features}
+        features = {
+            self._names[name]: isinstance(column, Number | Integer) for name, column in contract.features.items()
+        }
+        self._line = record([*features, *OWN])
+        self._encoder = msgspec.json.Encoder()
+        self._roles: dict[str, dict[str, tuple[str, str]]] = {
+            "predictions": {
+                **{name: ("feature", KINDS[is_number]) for name, is_number in features.items()},
+                **{name: (role, "categorical") for name, role in OWN.items()},
+            },
+            "outcomes": {
+                "prediction_id": ("prediction_id", "categorical"),
+                "outcome": ("target", "categorical"),
+                "timestamp": ("timestamp", "categorical"),
+            },
+        }
+        self._dropped = dropped
+        self._counting = threading.Lock()
+        self._waiting: dict[str, list[tuple[int, Any]]] = {"predictions": [], "requests": []}
+        self._writing = threading.Lock()
+        self._rows = 0
+        self._tables: Any = None
+        self._said = False
+        self._ended = threading.Event()
+        kind = BentoMLContainer.config.monitoring.type.get()
+        self._is_default = kind in (None, "default")
+        self._thread = threading.Thread(target=self._run, name="prediction log", daemon=True)
+        self._thread.start()
+
+    def predictions(
+        self,
+        version: str,
+        role: str,
+        told: Told,
+        data: Columns,
+        *,
+        rows: list[Values] | None = None,
+    ) -> None:
+        """Take down answers to columns, also given as rows where they came as such.
+
+        `role` is champion, or the name of a challenger.
+        """
+        now = datetime.now(UTC)
+        if self._is_default and len(told.scores) >= MANY:
+            # A copy of it, without the rows that are made of it for the answer.
+            self._put("requests", len(told.scores), Request(replace(told), data, version, role, now))
+            return
+        made = self._lines(version, role, now, told, self._values(data) if rows is None else rows)
+        self._put("predictions", len(made), self._as_written(made))
+
+    def _lines(self, version: str, role: str, now: datetime, told: Told, rows: list[Values]) -> list[Any]:
+        line, rest = self._line, (version, role, now.isoformat())
+        return [
+            line(*row, *msgspec.structs.astuple(answer), *rest) for row, answer in zip(rows, told.rows(), strict=True)
+        ]
+
+    def outcomes(self, outcomes: list[dict[str, Any]]) -> None:
+        """Write what turned out to be true, at once, for nobody else may have it; raises what prevents that."""
+        now = datetime.now(UTC).isoformat()
+        made = [{**outcome, "timestamp": now} for outcome in outcomes]
+        with self._writing:
+            self._write("outcomes", [self._as_written(made)])
+
+    def close(self) -> None:
+        """Write what is waiting, and end."""
+        self._ended.set()
+        self._thread.join(timeout=5)
+
+    def _as_written(self, lines: list[Any]) -> Any:
+        return self._encoder.encode_lines(lines) if self._is_default else lines
+
+    def _put(self, name: str, rows: int, made: Any) -> None:
+        with self._counting:
+            is_full = self._rows + rows > MOST_WAITING
+            if not is_full:
+                self._rows += rows
+                self._waiting[name].append((rows, made))
+        if is_full:
+            self._dropped(rows)
+
+    def _run(self) -> None:
+        while not self._ended.wait(SECONDS):
+            self._write_waiting()
+        self._write_waiting()
+
+    def _warn(self, error: Exception) -> None:
+        if not self._said:
+            self._said = True
+            logger.warning("the prediction log cannot be written as it should be: %s", error)
+
+    def _write_waiting(self) -> None:
+        for name in self._waiting:
+            with self._counting:
+                waiting, self._waiting[name] = self._waiting[name], []
+            rows = sum(number for number, _ in waiting)
+            if not rows:
+                continue
+            try:
+                self._write(name, [made for _, made in waiting])
+            # Nobody's request may fail for the log, and the thread has to go on.
+            except Exception as error:
+                self._dropped(rows)
+                self._warn(error)
+            with self._counting:
+                self._rows -= rows
+
+    def _write(self, name: str, waiting: list[Any]) -> None:
+        if name == "requests":
+            self._write_requests(waiting)
+            return
+        roles = self._roles[name]
+        if self._is_default:
+            with _files(name) as files:
+                files.write_lines(waiting, roles)
+            return
+        for row in chain.from_iterable(waiting):
+            with bentoml.monitor(name) as monitor:
+                for column, value in msgspec.to_builtins(row).items():
+                    monitor.log(value, column, *roles[column])
+
+    def _write_requests(self, requests: list[Request]) -> None:
+        try:
+            logged = import_module(TABLES)
+        except ImportError as error:
+            self._warn(error)
+            for one in requests:
+                lines = self._lines(one.version, one.role, one.time, one.told, self._values(one.data))
+                self._write("predictions", [self._encoder.encode_lines(lines)])
+            return
+        if self._tables is None:
+            self._tables = logged.Tables(self._contract, self._names)
+        made = [table.serialize() for table in self._tables.of(requests)]
+        with _files("predictions") as files:
+            files.write_tables(self._tables.beginning, made)
+
+
+def _files(name: str) -> Any:
+    """Return the context in which what is called `name` is written to files."""
+    options = dict(BentoMLContainer.config.monitoring.options.get() or {})
+    return bentoml.monitor(name, monitor_class=import_module(MONITOR).Files, monitor_options=options)
+
+
+def _apart(name: str, features: Collection[str]) -> str:
+    """Return the name of a feature in a line, another one where what a line holds of its own has that name."""
+    if name in OWN:
+        while name in OWN or name in features:
+            name = f"feature {name}"
+    return name

@@ -1,0 +1,1 @@
+"""The project around a model: its files, parameters, history and pipeline."""

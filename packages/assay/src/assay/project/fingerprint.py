@@ -1,0 +1,67 @@
+"""Which of Assay's own code results depend on, as hashes in a file that DVC, the gates and releases compare.
+
+Assay is installed beside the project, and DVC watches files of the project. `requirements/process.yaml` stands for the
+package there: a hash for the code of each stage, of the gates that judge, and of the service. A change of the package
+that can change results changes its hash; any other, of the report for instance, does not.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import assay
+from assay.base.config import read_yaml
+from assay.base.files import write_text
+from assay.project.imports import Imports
+from assay.project.layout import STAGES
+
+PROCESS = Path("requirements/process.yaml")
+SOURCE = Path(assay.__file__).parent
+# The modules that each part starts from; what these import belongs to it.
+STARTS: Mapping[str, tuple[str, ...]] = {
+    **{stage: (f"stages/{stage}",) for stage in STAGES},
+    "judge": ("gates/verdict", "load/run", "load/driver", "load/payloads"),
+    "service": ("serve/service",),
+}
+HEADER = """\
+# Which of Assay's code the stages, the gates (judge) and the service run, as hashes. DVC runs a stage again when its hash
+# changes. Written by `assay repro` and `assay upgrade`.
+"""
+
+
+def fingerprints(source: Path = SOURCE) -> dict[str, str]:
+    """Return the hash of each part of the installed Assay, whose package is the folder `source`."""
+    imports = Imports(source.parent)
+    digests: dict[Path, str] = {}
+
+    def digest(path: Path) -> str:
+        if path not in digests:
+            digests[path] = hashlib.sha256(path.read_bytes()).hexdigest()
+        return digests[path]
+
+    found = {}
+    for part, modules in STARTS.items():
+        files = imports.closure(*(source / f"{module}.py" for module in modules))
+        # Pages and templates are read by the modules beside them.
+        files |= {path for folder in {file.parent for file in files} for path in _data(folder)}
+        lines = [f"{path.relative_to(source).as_posix()} {digest(path)}\n" for path in sorted(files)]
+        found[part] = hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
+    return found
+
+
+def recorded(path: Path = PROCESS) -> dict[str, str]:
+    """Return the hashes that a project recorded, none if it has no such file; raises InputError for a broken one."""
+    return dict(read_yaml(path) or {}) if path.exists() else {}
+
+
+def refresh(path: Path = PROCESS) -> bool:
+    """Record the hashes of the installed Assay, and return whether they had changed."""
+    text = HEADER + "".join(f"{part}: {digest}\n" for part, digest in fingerprints().items())
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return False
+    write_text(path, text)
+    return True
+
+
+def _data(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.suffix in (".html", ".js", ".j2")]

@@ -1,0 +1,63 @@
+"""Which files of a source tree a module imports, directly or not; DVC itself does not follow imports."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+
+class Imports:
+    """The import graph of the packages below one folder; each file is read once, when it is first asked for."""
+
+    def __init__(self, source: Path) -> None:
+        """Take the folder that holds the packages."""
+        self._source = source
+        self._parsed: dict[Path, tuple[list[Path], bool]] = {}
+
+    def closure(self, *modules: Path) -> set[Path]:
+        """Return modules and the files that they import, directly or not, wherever the import stands.
+
+        A package's `__init__.py` counts when it holds code.
+        """
+        seen: set[Path] = set()
+        waiting = list(modules)
+        while waiting:
+            current = waiting.pop()
+            if current not in seen:
+                seen.add(current)
+                waiting += self._parse(current)[0]
+        return {path for path in seen if path.name != "__init__.py" or self._parse(path)[1]}
+
+    def direct(self, module: Path) -> list[Path]:
+        """Return the files that a module imports itself."""
+        return self._parse(module)[0]
+
+    def _parse(self, module: Path) -> tuple[list[Path], bool]:
+        if module not in self._parsed:
+            tree = ast.parse(module.read_text(encoding="utf-8"))
+            self._parsed[module] = list(self._imported(tree, module)), _has_code(tree)
+        return self._parsed[module]
+
+    def _imported(self, tree: ast.Module, module: Path) -> Iterator[Path]:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                # What is imported from a package may be a module of it. A leading dot is the package of this module.
+                package = module.relative_to(self._source).parts[: -node.level] if node.level else ()
+                base = ".".join([*package, node.module] if node.module else package)
+                names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+            else:
+                continue
+            for name in names:
+                yield from self._files(name)
+
+    def _files(self, name: str) -> Iterator[Path]:
+        """Yield the file of a module and those of the packages around it, if they are below the folder."""
+        parts = name.split(".")
+        candidates = [self._source.joinpath(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
+        candidates.append(self._source.joinpath(*parts).with_suffix(".py"))
+        yield from (path for path in candidates if path.is_file())
+
+
+def _has_code(tree: ast.Module) -> bool:
+    return any(not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)) for node in tree.body)

@@ -1,0 +1,50 @@
+"""What the pipeline leaves, and where: one name for each file that a stage writes and another reads."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assay.base.files import read_json, sha256
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from assay.project.params import ModelChoice
+
+# The stages of dvc.yaml, in their order.
+STAGES = ("validate", "prepare", "tune", "train", "evaluate", "analyse", "export")
+
+SPLIT = Path("build/split")
+CHOICE = Path("build/choice.json")
+PIPELINE = Path("build/model/pipeline.skops")
+THRESHOLD = Path("build/model/threshold.json")
+METRICS = Path("metrics.json")
+PLOTS = Path("plots")
+CHECKS = Path("reports/validate.json")
+TRIALS = Path("reports/trials.csv")
+# The trials that the model in params.yaml comes from; kept in git.
+EVIDENCE = Path("trials.csv")
+ANALYSIS = Path("reports/analyse.json")
+PARITY = Path("reports/parity.json")
+MODELS = Path("models")
+VERDICT = Path("reports/verdict.json")
+REPORT = Path("reports/report.json")
+
+
+def model_version(models: Path = MODELS) -> str:
+    """Return what tells a model from others: of its files, threshold and contract, which model.json has digests of."""
+    return sha256(models / "model.json")[:12]
+
+
+def read_split(side: str) -> "pa.Table":
+    """Read the rows of one side of the split: train, validation or test."""
+    # Imported here, so that who only wants to know where a file lies need not wait for it.
+    import pyarrow.parquet as pq
+
+    return pq.read_table(SPLIT / f"{side}.parquet")
+
+
+def read_choice() -> "ModelChoice":
+    """Read the model family and parameters that were chosen."""
+    from assay.project.params import ModelChoice
+
+    return ModelChoice(**read_json(CHOICE))

@@ -1,0 +1,15 @@
+"""What dvc.lock says of the stages."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from assay.base.config import parse_yaml
+from assay.base.errors import InputError
+
+
+def locked_stages(text: str) -> Mapping[str, Any]:
+    """Return what a dvc.lock says of each stage; raises InputError for one that is no YAML, such as after a merge."""
+    try:
+        return (parse_yaml(text) or {}).get("stages") or {}
+    except ValueError as error:
+        raise InputError(f"dvc.lock: not valid YAML: {error}") from None

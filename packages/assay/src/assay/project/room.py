@@ -1,0 +1,148 @@
+"""The user's room, `src/model/`: what is true of this problem and no other, handed to the process as one value.
+
+All of it is optional. The process imports nothing called `model`; this module loads what is there, by name, once.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from assay.base.errors import InputError
+from assay.contract.spec import Contract
+
+if TYPE_CHECKING:
+    # For the annotations only: an ordinary run does not search.
+    from optuna import Trial
+
+SOURCE = Path("src")
+PACKAGE = "model"
+TEMPLATE = Path("src/model/report.md.j2")
+
+Needs = Literal["nothing", "time first", "imputing", "scaling"]
+Parameters = dict[str, bool | int | float | str | None]
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A feature that is computed from the columns of a row: one number for each row.
+
+    `compute` takes the columns by name, as `assay.data.columns` describes them (numbers are float64 with NaN for
+    missing), and returns float64 of shape (rows,); it treats each row by itself. `source` is the column of the contract
+    that explanations credit with the feature's effect.
+    """
+
+    name: str
+    compute: Callable[[Mapping[str, np.ndarray]], np.ndarray]
+    source: str
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of estimator: what makes one for classes, what makes one for numbers, and its search space.
+
+    `space` takes an Optuna trial and the task and returns parameters; `needs` is what the estimator asks of numeric
+    features: nothing, the time of a split by time in the first column, no missing values, or also one scale. `suits`
+    says for which contracts the family is tried, `is_simple` that it is preferred to others that are about as good.
+    """
+
+    classifier: Callable[[], Any] | None
+    regressor: Callable[[], Any]
+    needs: Needs
+    space: "Callable[[Trial, str], Parameters]"
+    suits: Callable[[Contract], bool] = lambda contract: True
+    is_simple: bool = False
+
+
+class Room:
+    """What the user's package holds; each part is loaded when it is first asked for.
+
+    Without a folder, or without a module, each part is empty, and the process uses its own defaults. Every part raises
+    InputError, in one line that names the file, for code that cannot be imported or a value of the wrong type.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        """Take the folder of the project."""
+        self._root = root
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let another process load the room for itself."""
+        return Room, (self._root,)
+
+    @cached_property
+    def derived(self) -> tuple[Derived, ...]:
+        """`DERIVED` of features.py: features computed from the columns of a row."""
+        found = tuple(self._value("features", "DERIVED", (list, tuple), ()))
+        if wrong := next((one for one in found if not isinstance(one, Derived)), None):
+            raise InputError(f"{self._place('features')}: DERIVED holds {wrong!r}, which is not a Derived")
+        names = [one.name for one in found]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise InputError(f"{self._place('features')}: DERIVED holds {twice!r} twice")
+        return found
+
+    @cached_property
+    def families(self) -> Mapping[str, Family] | None:
+        """`FAMILIES` of estimators.py: the model families that are tried; None for Assay's own."""
+        found: Mapping[str, Family] | None = self._value("estimators", "FAMILIES", (dict,), None)
+        for name, family in (found or {}).items():
+            if not isinstance(family, Family):
+                raise InputError(f"{self._place('estimators')}: FAMILIES[{name!r}] is not a Family")
+        return found
+
+    @cached_property
+    def trusted(self) -> tuple[str, ...]:
+        """`TRUSTED` of estimators.py: types, by full name, that a stored model of this project may consist of."""
+        return tuple(self._value("estimators", "TRUSTED", (list, tuple), ()))
+
+    @cached_property
+    def expectations(self) -> tuple[Any, ...]:
+        """`EXPECTATIONS` of expectations.py: what the trained model must do."""
+        return tuple(self._value("expectations", "EXPECTATIONS", (list, tuple), ()))
+
+    @cached_property
+    def template(self) -> str | None:
+        """The text of report.md.j2: the user's wording of the report; None for Assay's own."""
+        path = (self._root or Path()) / TEMPLATE
+        return path.read_text(encoding="utf-8") if self._root is not None and path.exists() else None
+
+    def _place(self, module: str) -> str:
+        return f"{SOURCE}/{PACKAGE}/{module}.py"
+
+    def _value(self, module: str, name: str, kinds: tuple[type, ...], default: Any) -> Any:
+        loaded = self._module(module)
+        value = default if loaded is None else getattr(loaded, name, default)
+        if value is not default and not isinstance(value, kinds):
+            expected = " or ".join(kind.__name__ for kind in kinds)
+            raise InputError(f"{self._place(module)}: {name} should be a {expected}, found {type(value).__name__}")
+        return value
+
+    def _module(self, module: str) -> ModuleType | None:
+        if self._root is None or not (self._root / SOURCE / PACKAGE / f"{module}.py").exists():
+            return None
+        source = str((self._root / SOURCE).resolve())
+        if source not in sys.path:
+            sys.path.insert(0, source)
+        try:
+            found = import_module(f"{PACKAGE}.{module}")
+        # The user's code may raise anything.
+        except Exception as error:
+            said = " ".join(str(error).split())[:300]
+            raise InputError(f"{self._place(module)}: cannot be imported: {type(error).__name__}: {said}") from error
+        if not Path(str(found.__file__)).resolve().is_relative_to(source):
+            raise InputError(f"{self._place(module)}: Python finds another package {PACKAGE!r} first: {found.__file__}")
+        return found
+
+
+def load_room() -> Room:
+    """Return the room of the project in the current folder."""
+    return Room(Path())
+
+
+# The process by itself, without anything of a user's.
+NO_ROOM = Room()

@@ -1,0 +1,151 @@
+"""Logging a run to MLflow, for those who keep their experiments there; DVC keeps them anyway."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from assay.base.config import read_yaml
+from assay.base.errors import InputError
+from assay.base.files import read_json
+from assay.base.progress import say
+from assay.contract.spec import load_contract
+from assay.project.layout import ANALYSIS, CHECKS, METRICS, MODELS, PARITY
+from assay.project.params import load_params
+
+SERVER = "MLFLOW_TRACKING_URI"
+REPORTS = (CHECKS, ANALYSIS, PARITY)
+# Whoever sets one of these means it. As MLflow has them, it reports its use to its makers, prints to stdout, and tries
+# for some minutes to reach a server that is down.
+SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+}
+
+
+def track() -> None:
+    """Log the results that lie here to the MLflow server that MLFLOW_TRACKING_URI names, as a new run.
+
+    Raises InputError when no server is named, MLflow is not installed, or the server does not take the run.
+    """
+    if not os.environ.get(SERVER):
+        raise InputError(f"{SERVER} is not set; it names the MLflow server, such as http://127.0.0.1:5000")
+    contract, about = load_contract(), read_json(MODELS / "model.json")
+    lock = read_yaml(Path("dvc.lock"))
+    parameters = parameters_of(load_params().model_dump(by_alias=True), about["choice"])
+    tags = {**commit(), **versions_of(about, data_md5(lock, contract.data))}
+    name = log_run(contract.name, parameters, numbers(read_json(METRICS)), tags)
+    say(f"MLflow: logged as run {name} at {_public(os.environ[SERVER])}")
+
+
+def track_if_asked() -> None:
+    """Log the results if MLFLOW_TRACKING_URI is set; what goes wrong is a warning, for the results are there."""
+    if os.environ.get(SERVER):
+        try:
+            track()
+        except InputError as error:
+            say(f"warning: the run was not logged: {error}; `assay track` tries again")
+
+
+def log_run(experiment: str, parameters: Mapping[str, str], metrics: Mapping[str, float], tags: dict[str, str]) -> str:
+    """Log one run with the files of the pipeline as plain artifacts, and return its name.
+
+    The run goes to `experiment`, unless MLFLOW_EXPERIMENT_NAME or MLFLOW_EXPERIMENT_ID names another. Raises
+    InputError when MLflow is not installed or the run could not be logged.
+    """
+    for variable, value in SETTINGS.items():
+        os.environ.setdefault(variable, value)
+    try:
+        import mlflow
+    except ImportError:
+        raise InputError(
+            f"{SERVER} is set and MLflow is not installed; install it with `pip install -r requirements/mlflow.txt`"
+        ) from None
+    try:
+        if not {"MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"} & os.environ.keys():
+            mlflow.set_experiment(experiment)
+        with mlflow.start_run(tags=tags) as run:
+            mlflow.log_params(parameters)
+            mlflow.log_metrics(metrics)
+            mlflow.log_artifact(METRICS)
+            for path in REPORTS:
+                mlflow.log_artifact(path, path.parent.name)
+            mlflow.log_artifacts(MODELS, MODELS.name)
+    # A network, a server, its database and a store of files: what they raise has no common kind.
+    except Exception as error:
+        raise InputError(f"MLflow at {_public(os.environ[SERVER])}: {first_cause(error)}") from None
+    return str(run.info.run_name)
+
+
+def flatten(content: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Return nested keys as keys of one level, joined by dots as DVC joins them."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        flat |= flatten(value, f"{above}{key}.") if isinstance(value, Mapping) else {f"{above}{key}": value}
+    return flat
+
+
+def parameters_of(params: Mapping[str, Any], choice: Mapping[str, Any]) -> dict[str, str]:
+    """Return the parameters as text, with the model that was chosen: after a search it is not that of params.yaml."""
+    flat = flatten({**params, "choice": choice})
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in flat.items()}
+
+
+def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers among the metrics."""
+    return {
+        key: float(value)
+        for key, value in flatten(metrics).items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+
+
+def versions_of(about: Mapping[str, Any], data: str | None) -> dict[str, str]:
+    """Return the tags that say which model this is, by SHA-256, of which contract and of which data, by DVC's MD5."""
+    tags = {"contract": about["contract_sha256"], "model": about["files_sha256"][f"model.{about['served']}"]}
+    return tags if data is None else {**tags, "data": data}
+
+
+def data_md5(lock: Mapping[str, Any], data: Path) -> str | None:
+    """Return the MD5 of the data that the last run read, or of the folder it lies in, from the content of dvc.lock."""
+    for stage in lock["stages"].values():
+        for dep in stage.get("deps", []):
+            if data.is_relative_to(dep["path"]):
+                return str(dep["md5"])
+    return None
+
+
+def commit() -> dict[str, str]:
+    """Return the tags that say which commit this is, and whether files differ from it; none outside of git."""
+    head, status = _git("rev-parse", "HEAD"), _git("status", "--porcelain")
+    if head is None or status is None:
+        return {}
+    # MLflow's own tag, which its pages show, would be that of the folder in which `assay` is installed.
+    return {"commit": head, "dirty": json.dumps(bool(status)), "mlflow.source.git.commit": head}
+
+
+def first_cause(error: BaseException) -> str:
+    """Return in one line what went wrong first: MLflow wraps a refused connection into a page of text."""
+    while (inner := error.__cause__ or (None if error.__suppress_context__ else error.__context__)) is not None:
+        error = inner
+    return f"{type(error).__name__}: {_public(' '.join(str(error).split()))[:200]}"
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _public(text: str) -> str:
+    """Return `text` without the name and password that a URL may hold."""
+    return re.sub(r"//[^/\s]*@", "//", text)

@@ -1,0 +1,85 @@
+"""A release: which version it is, and its image by the hash of what is in it."""
+
+import re
+import tempfile
+from pathlib import Path
+
+from assay.base.errors import InputError
+from assay.base.process import run
+from assay.contract.spec import CONTRACT, Contract, load_contract
+from assay.gates.contract import differences
+from assay.gates.untouched import is_outside
+from assay.project.history import VERSION, changed_lines, file_at, last_release
+from assay.project.identity import LOCK
+from assay.project.pipeline import locked_stages
+
+REGISTRY = "ghcr.io"
+FIRST = "v1.0.0"
+# What makes another model, in dvc.lock: the data, and what became of it.
+MODEL = ("data", "build/model")
+
+
+def version() -> str | None:
+    """Return the version that the commit here would be released as, None if nothing of it is another.
+
+    MAJOR: contract.yaml says otherwise of the data, so that who asks the service may have to ask otherwise. MINOR:
+    another model, of other data, parameters or code. PATCH: neither.
+    """
+    before = last_release()
+    if before is None:
+        return FIRST
+    if all(is_outside(path) for path, _, _ in changed_lines(before)):
+        return None
+    major, minor, patch = map(int, before.removeprefix("v").split("."))
+    if differences(_contract_at(before), load_contract()):
+        return f"v{major + 1}.0.0"
+    if _made(file_at(before, LOCK)) != _made(LOCK.read_bytes()):
+        return f"v{major}.{minor + 1}.0"
+    return f"v{major}.{minor}.{patch + 1}"
+
+
+def image(repository: str, tag: str) -> str:
+    """Return the name of the image of a version of `owner/name`; registries know small letters alone."""
+    return f"{REGISTRY}/{repository.lower()}:{tag}"
+
+
+def push(name: str) -> str:
+    """Push an image; return its digest, which names these bytes and no others. Raises InputError when it fails."""
+    run("docker", "push", "--quiet", name)
+    found = run("docker", "image", "inspect", "--format", "{{range .RepoDigests}}{{println .}}{{end}}", name).split()
+    mine = [one.partition("@")[2] for one in found if one.startswith(f"{name.rpartition(':')[0]}@")]
+    if not mine:
+        raise InputError(f"{name}: was pushed, and has no digest")
+    return mine[0]
+
+
+def verified(repository: str, wanted: str) -> str:
+    """Return the image of a version by its digest, which is signed as what release.yml has made on main.
+
+    Raises InputError for what is no version, and for an image without that signature.
+    """
+    if not re.fullmatch(VERSION, wanted):
+        raise InputError(f"{wanted!r}: is no version; one is written like {FIRST}")
+    name = image(repository, wanted)
+    signed = (
+        *("--repo", repository, "--signer-workflow", f"{repository}/.github/workflows/release.yml"),
+        *("--source-ref", "refs/heads/main", "--deny-self-hosted-runners"),
+    )
+    subject = ".[0].verificationResult.statement.subject[0].digest.sha256"
+    digest = run("gh", "attestation", "verify", f"oci://{name}", *signed, "--format", "json", "--jq", subject).strip()
+    if not re.fullmatch("[0-9a-f]{64}", digest):
+        raise InputError(f"{name}: is signed, and nothing says for which digest")
+    return f"{name.rpartition(':')[0]}@sha256:{digest}"
+
+
+def _contract_at(commit: str) -> Contract:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, CONTRACT.name)
+        path.write_bytes(file_at(commit, CONTRACT) or b"")
+        return load_contract(path)
+
+
+def _made(lock: bytes | None) -> set[tuple[str, str | None]]:
+    stages = locked_stages(lock.decode()) if lock else {}
+    entries = [one for stage in stages.values() for one in [*stage.get("deps", []), *stage.get("outs", [])]]
+    return {(one["path"], one.get("md5")) for one in entries if one["path"] in MODEL}

@@ -1,0 +1,302 @@
+"""What the report tells: gathered from the verdict, and from what the pipeline left of candidate and champion."""
+
+import csv
+import platform
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from dvc.utils.serialize import loads_yaml
+
+from assay.base.config import flat
+from assay.base.files import read_json
+from assay.contract.spec import CONTRACT, load_contract
+from assay.evaluation.metrics import metrics_for
+from assay.gates.overrides import NEVER, OVERRIDES
+from assay.project.history import changed_lines, dirty_files, file_at, subjects
+from assay.project.layout import ANALYSIS, METRICS, MODELS, PLOTS
+from assay.project.params import load_params
+from assay.project.settings import PARAMS
+from assay.project.times import stage_times
+
+REQUIREMENTS = Path("requirements/train.txt")
+# What the pipeline writes is told of as results.
+MADE = ("dvc.lock", "metrics.json", "trials.csv", ".dvc/embedded/")
+CURVES = {
+    "roc": ("false_positive_rate", "true_positive_rate"),
+    "precision_recall": ("recall", "precision"),
+    "reliability": ("predicted", "observed"),
+    "residuals": ("predicted", "residual"),
+}
+SHOWN_POINTS = 200
+
+
+def content(
+    verdict: dict[str, Any], champion: Path | None, base: str | None, *, seconds: dict[str, float], began: float
+) -> dict[str, Any]:
+    """Return the data of the report, as `assay.report.data.Report` describes it.
+
+    `champion` is the folder of the champion's files, `base` the commit that the change started from, `seconds` what
+    each gate took; stages that ran after `began` are told from those that came from the cache.
+    """
+    contract, params = load_contract(), load_params()
+    measured = {outcome["gate"]: outcome["measured"] for outcome in verdict["outcomes"]}
+    here = Path()
+    analysis = _json(here / ANALYSIS)
+    return {
+        "verdict": verdict,
+        "name": contract.name,
+        "task": contract.task,
+        "next": next_steps(verdict, base),
+        "changed": None if base is None else _changed(measured.get("contract", {}), champion, base),
+        "metrics": _metrics(measured.get("quality", {}), params.gates.quality.metric),
+        "confidence": params.gates.quality.confidence or 0.95,
+        "slices": _slices(measured.get("slices", {})),
+        "curves": _curves(here, champion),
+        "drift": measured.get("contract", {}).get("previous version", {}).get("drift", []),
+        "expectations": [
+            {name: found[name] for name in ("name", "held", "examples", "row")} | {"said": found["reason"]}
+            for found in measured.get("expectations", {}).get("expectations", [])
+        ],
+        "explanation": _explanation(analysis, _json(champion / ANALYSIS) if champion else {}),
+        "service": _service(measured.get("service", {})),
+        "card": str(MODELS / "card.md") if (MODELS / "card.md").exists() else None,
+        "reproduce": {
+            "commit": verdict["candidate"]["commit"],
+            "base": base,
+            "dirty": bool(dirty_files()),
+            "python": platform.python_version(),
+            "commands": commands(verdict["candidate"]["commit"], base),
+        },
+        "cost": {
+            "stages": [
+                {"stage": stage, "seconds": took, "cached": at < began} for stage, (took, at) in stage_times().items()
+            ],
+            "gates": [{"gate": gate, "seconds": round(took, 2)} for gate, took in seconds.items()],
+        },
+    }
+
+
+ADVICE = {
+    "contract": "Check that the change of the data or of `contract.yaml` is meant.",
+    "leakage": "Find out what tells the model the answer, and take it out: `contract.yaml` can ignore a column.",
+    "lock": "Run `dvc repro`, and commit `dvc.lock`, `dvc.yaml` and `metrics.json`.",
+    "limits": "If the new limits are meant, whoever owns the model accepts them.",
+    "reproducibility": "Fix the seeds, and train on the training rows alone; or average over more models.",
+    "quality": "Look at the metrics and slices below. More test rows narrow the interval.",
+    "slices": "Look at the rows of the slices named below; data that is wrong there is a common cause.",
+    "calibration": "Set `train.calibrate: true` in `params.yaml`, or look at the reliability curve.",
+    "robustness": "Regularise the model, or look at the features that small changes move most.",
+    "dominance": "Look at class shares and threshold: one label is answered for nearly everything.",
+    "fairness": "Look at the rates by group in `models/card.md`.",
+    "expectations": "Try the row below: either the model is wrong, or `src/model/expectations.py` is.",
+    "service": "Look at `reports/loadtest.html`; `make loadtest` measures anew.",
+    "parity": "The served model must answer as the pipeline does: see `reports/parity.json`.",
+}
+
+
+def next_steps(verdict: dict[str, Any], base: str | None) -> list[str]:
+    """Return what to do next, in sentences: what stops the change first, then who may accept it."""
+    stopped = [o for o in verdict["outcomes"] if o["verdict"] in ("REJECT", "HOLD")]
+    stopped = [o for o in stopped if o["gate"] not in {override["gate"] for override in verdict["overrides"]}]
+    if not stopped:
+        first = " It is the first model: nothing was there to compare it with." if verdict["champion"] is None else ""
+        return [f"The change can be merged.{first}"]
+    stopped.sort(key=lambda o: o["verdict"] != "REJECT")
+    # One cause is often behind several gates that could not judge.
+    unfinished = [o for o in stopped if o["reason"].startswith("not judged")]
+    steps = [f"{o['gate']}: {ADVICE[o['gate']]}" for o in stopped if o not in unfinished and o["gate"] in ADVICE]
+    final = [o["gate"] for o in stopped if o["verdict"] == "REJECT" and o["gate"] in NEVER]
+    if unfinished and not steps:
+        steps.append("See why the pipeline stopped: `make repro`.")
+    if not final and not unfinished:
+        model = (verdict["candidate"]["model"] or "")[:12]
+        steps.append(
+            f"To accept it as it is, whoever owns the model adds gate, by, why and `model: {model}` to `{OVERRIDES}`."
+        )
+    return steps
+
+
+def _changed(measured: dict[str, Any], champion: Path | None, base: str) -> dict[str, Any]:
+    versions = measured.get("previous version", {})
+    now = load_contract()
+    before = _champions_columns(champion)
+    return {
+        "data": {"rows": versions["rows"], "rewritten": versions.get("rewritten", {})} if "rows" in versions else None,
+        "columns": None
+        if before is None
+        else {
+            "added": [name for name in now.columns if name not in before],
+            "removed": [name for name in before if name not in now.columns],
+        },
+        "contract": measured.get("contract changes", {}).get("changes", []),
+        "params": _params_changed(base),
+        "code": [
+            {"path": path, "added": added, "removed": removed}
+            for path, added, removed in changed_lines(base)
+            if not path.startswith(MADE)
+        ],
+        "environment": _environment_changed(base),
+        "commits": subjects(base),
+    }
+
+
+def _champions_columns(champion: Path | None) -> list[str] | None:
+    if champion is None:
+        return None
+    return list(loads_yaml((champion / CONTRACT).read_text(encoding="utf-8")).get("columns", {}))
+
+
+def _params_changed(base: str) -> list[dict[str, Any]]:
+    before = file_at(base, PARAMS)
+    old = flat(loads_yaml(before.decode())) if before else {}
+    new = flat(loads_yaml(PARAMS.read_text(encoding="utf-8")))
+    return [
+        {"name": name, "before": old.get(name), "now": new.get(name)}
+        for name in {**old, **new}
+        if old.get(name) != new.get(name)
+    ]
+
+
+def _environment_changed(base: str) -> list[dict[str, Any]]:
+    before = file_at(base, REQUIREMENTS)
+    if before is None or not REQUIREMENTS.exists():
+        return []
+    old, new = _packages(before.decode()), _packages(REQUIREMENTS.read_text(encoding="utf-8"))
+    return [
+        {"package": name, "before": old.get(name), "now": new.get(name)}
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    ]
+
+
+def _packages(text: str) -> dict[str, str]:
+    """Return the packages that a lock pins, with their versions."""
+    return dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
+
+
+def _metrics(quality: dict[str, Any], decides: str | None) -> list[dict[str, Any]]:
+    found, differences = quality.get("metrics", {}), quality.get("differences", {})
+    better = {metric.name: metric.higher_is_better for metric in metrics_for(load_contract())}
+    dummy = _json(METRICS).get("dummy", {})
+    rows = []
+    for name, value in found.items():
+        difference = differences.get(name)
+        rows.append(
+            {
+                "name": name,
+                "higher_is_better": better[name],
+                "decides": name == decides,
+                "candidate": value,
+                "champion": None if difference is None else {"value": value["value"] - difference["value"]},
+                "difference": difference,
+                "direction": None if difference is None else _direction(difference, higher_is_better=better[name]),
+                "dummy": dummy.get(name),
+            }
+        )
+    return rows
+
+
+def _direction(difference: dict[str, float], *, higher_is_better: bool) -> str:
+    if difference["low"] <= 0 <= difference["high"]:
+        return "no clear difference"
+    return "better" if (difference["low"] > 0) == higher_is_better else "worse"
+
+
+def _slices(measured: dict[str, Any]) -> list[dict[str, Any]]:
+    wanted = ("slice", "rows", "champion", "candidate", "difference", "low", "high", "q")
+    return [
+        {name: row[name] for name in wanted}
+        | {"verdict": "worse" if row["worse"] else "better" if row["high"] < 0 else "no clear difference"}
+        for row in measured.get("slices", [])
+    ]
+
+
+def _curves(here: Path, champion: Path | None) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, axes in CURVES.items():
+        mine = _points(here / PLOTS / f"{name}.csv", *axes)
+        if mine:
+            theirs = _points(champion / PLOTS / f"{name}.csv", *axes) if champion else []
+            found[name] = {"candidate": mine, "champion": theirs}
+    learning = {side: _points(here / PLOTS / "learning.csv", "rows", side) for side in ("train", "validation")}
+    if learning["train"]:
+        found["learning"] = learning
+    pairs = _pairs(here / PLOTS / "confusion.csv")
+    if pairs:
+        labels = list(load_contract().classes)
+        theirs_pairs = _pairs(champion / PLOTS / "confusion.csv") if champion else Counter()
+        found["confusion"] = {
+            "labels": labels,
+            "candidate": _matrix(pairs, labels),
+            "champion": _matrix(theirs_pairs, labels) if theirs_pairs else None,
+        }
+    return found
+
+
+def _points(path: Path, x: str, y: str) -> list[list[float]]:
+    points = [[float(row[x]), float(row[y])] for row in _rows(path)]
+    step = max(1, -(-len(points) // SHOWN_POINTS))
+    return points[::step]
+
+
+def _pairs(path: Path) -> Counter[tuple[str, str]]:
+    return Counter((row["actual"], row["predicted"]) for row in _rows(path))
+
+
+def _matrix(counts: Counter[tuple[str, str]], labels: list[str]) -> list[list[int]]:
+    return [[counts[actual, predicted] for predicted in labels] for actual in labels]
+
+
+def _explanation(mine: dict[str, Any], theirs: dict[str, Any]) -> list[dict[str, Any]]:
+    before = theirs.get("importance", {}).get("permutation", {})
+    now = mine.get("importance", {}).get("permutation", {})
+    return [{"feature": name, "candidate": value, "champion": before.get(name)} for name, value in now.items()]
+
+
+# The figures of the load test, with what they count.
+FIGURES = {
+    "throughput": "answers a second",
+    "cpu": "processor time a request, ms",
+    "median": "median latency, ms",
+    "p95": "95th percentile of latency, ms",
+    "p99": "99th percentile of latency, ms",
+    "memory": "memory, MB",
+    "size": "size of the Bento, MB",
+    "model size": "size of the model, MB",
+    "start": "cold start, s",
+}
+
+
+def _service(measured: dict[str, Any]) -> list[dict[str, Any]]:
+    # What was not compared stands with the reason for it.
+    alone = measured.get("champion", {})
+    found = []
+    for name, words in FIGURES.items():
+        check = measured.get(name, {})
+        candidate = check.get("candidate", alone.get(name))
+        if candidate is not None:
+            verdict = check.get("verdict", "SKIP")
+            shown = {"candidate": candidate, "champion": check.get("champion"), "ratio": check.get("ratio")}
+            found.append({"figure": words, **shown, "verdict": verdict})
+    return found
+
+
+def commands(commit: str | None, base: str | None) -> list[str]:
+    """Return what to type to have a run again."""
+    if commit is None:
+        return ["make pr"]
+    return [f"git checkout {commit}", f"make pr BASE={base}" if base else "make pr"]
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _json(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = read_json(path) if path.exists() else {}
+    return found

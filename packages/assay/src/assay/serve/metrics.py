@@ -1,0 +1,138 @@
+"""What Prometheus is told of the model, beside BentoML's own metrics, cheaply.
+
+Counting in shared memory, which several workers need, costs microseconds a number. So numbers are added up in this
+process first, and written when the event loop has answered what it had: before a scrape can ask for them.
+"""
+
+import threading
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from assay.data.columns import MANY
+from assay.inference.answers import Told
+
+BUCKETS = [number / 20 for number in range(1, 20)]
+
+
+def observe_all(histogram: Any, values: list[float]) -> None:
+    """Observe many values at once, as `histogram.observe` would one by one: every number in shared memory costs."""
+    histogram._sum.inc(sum(values))
+    bounds = histogram._upper_bounds
+    # For a few a call of numpy costs more than its work.
+    few = len(values) < MANY
+    places = (bisect_left(bounds, value) for value in values) if few else np.searchsorted(bounds, values).tolist()
+    for bucket, number in Counter(places).items():
+        histogram._buckets[bucket].inc(number)
+
+
+class Metrics:
+    """The metrics of the model; `add` and its kin are cheap, `flush` writes."""
+
+    def __init__(self, client: Any) -> None:
+        """Register with BentoML's Prometheus client."""
+        self.client = client
+        self._counters = {
+            "predictions": client.Counter(
+                "assay_predictions", "Predictions by the version of the model and the class", ["version", "prediction"]
+            ),
+            "violations": client.Counter("assay_contract_violations", "Rows that break the contract", ["column"]),
+            "unknown": client.Counter("assay_unknown_categories", "Categories the contract does not know", ["column"]),
+            "warnings": client.Counter("assay_warnings", "Values outside of the training rows", ["column"]),
+            "challenger_failures": client.Counter(
+                "assay_challenger_failures", "Requests that a challenger failed to answer", ["challenger"]
+            ),
+            "traffic_errors": client.Counter("assay_traffic_errors", "Versions of traffic.yaml that were wrong", []),
+            "refused": client.Counter("assay_refused_requests", "Requests without an answer", ["reason"]),
+            "dropped": client.Counter("assay_unlogged_predictions", "Predictions that the log had no room for", []),
+        }
+        self._scores = client.Histogram(
+            "assay_score",
+            "Probability of the positive class, of the likeliest class where there are more than two",
+            ["version"],
+            buckets=BUCKETS,
+        )
+        self._bound: dict[tuple[str, ...], Any] = {}
+        # Requests are answered in several threads.
+        self._lock = threading.Lock()
+        self._added: Counter[tuple[str, ...]] = Counter()
+        self._observed: defaultdict[str, list[float]] = defaultdict(list)
+
+    def add(self, name: str, *labels: str, number: int = 1) -> None:
+        """Count something."""
+        with self._lock:
+            self._added[(name, *labels)] += number
+
+    def add_all(self, name: str, labels: Iterable[str]) -> None:
+        """Count something once for each label."""
+        for label in labels:
+            self.add(name, label)
+
+    def predicted(self, version: str, told: Told) -> None:
+        """Count predictions of a model, of classes by class, and their scores."""
+        scores = told.scores
+        if told.best is None:
+            self.add("predictions", version, "number", number=len(scores))
+            return
+        found = np.bincount(told.best).tolist()
+        positive = (scores[:, 1] if scores.shape[1] == 2 else scores.max(axis=1)).tolist()
+        with self._lock:
+            for label, number in zip(told.labels, found, strict=False):
+                if number:
+                    self._added[("predictions", version, label)] += number
+            self._observed[version] += positive
+
+    def flush(self) -> None:
+        """Write what was counted."""
+        with self._lock:
+            added, self._added = self._added, Counter()
+            observed, self._observed = self._observed, defaultdict(list)
+        for key, number in added.items():
+            self._child(key).inc(number)
+        for version, values in observed.items():
+            observe_all(self._child(("score", version)), values)
+
+    def _child(self, key: tuple[str, ...]) -> Any:
+        child = self._bound.get(key)
+        if child is None:
+            name, *labels = key
+            metric = self._scores if name == "score" else self._counters[name]
+            child = self._bound[key] = metric.labels(*labels) if labels else metric
+        return child
+
+
+class Requests:
+    """BentoML's metrics of requests, for those that are answered in front of it."""
+
+    def __init__(self, counting: Any, labels: dict[str, str]) -> None:
+        """Take BentoML's middleware that counts, and the labels by which it knows this service."""
+        self._counting = counting
+        self._labels = labels
+        self._added: dict[tuple[str, int], list[float]] = {}
+        self._bound: dict[tuple[str, int], tuple[Any, Any]] = {}
+
+    def add(self, path: str, status: int, seconds: float) -> None:
+        """Count a request that was answered."""
+        self._added.setdefault((path, status), []).append(seconds)
+
+    def flush(self) -> None:
+        """Write what was counted."""
+        if not self._added:
+            return
+        for key, seconds in self._added.items():
+            total, duration = self._bound.get(key) or self._bind(key)
+            total.inc(len(seconds))
+            observe_all(duration, seconds)
+        self._added.clear()
+
+    def _bind(self, key: tuple[str, int]) -> tuple[Any, Any]:
+        labels = self._labels | {"endpoint": key[0], "http_response_code": str(key[1])}
+        counting = self._counting
+        self._bound[key] = (
+            counting.metrics_request_total.labels(**labels),
+            counting.metrics_request_duration.labels(**labels),
+        )
+        return self._bound[key]

@@ -1,0 +1,173 @@
+"""The BentoML service."""
+
+import asyncio
+import gc
+import re
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import bentoml
+from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.context import server_context
+from starlette.middleware import Middleware
+
+from assay.base.files import read_json
+from assay.contract.request import request_models
+from assay.contract.spec import CONTRACT, load_contract
+from assay.project.layout import MODELS
+from assay.project.settings import PARAMS, load_settings
+from assay.serve import shapes
+from assay.serve.image import LOCKS, image
+from assay.serve.shapes import MOST_EXPLAINED
+
+if TYPE_CHECKING:
+    # BentoML's supervisor reads this module too, and answers nobody: what the worker needs is imported by the worker.
+    from assay.serve.front import App
+    from assay.serve.serving import Call, Serving
+
+ENDING_SECONDS = 1.0
+
+
+def _requirements(root: Path) -> str:
+    """Return the requirements of what is served; before there is a model, those of one that could be exported."""
+    about = root / MODELS / "model.json"
+    return LOCKS[read_json(about)["served"] if about.exists() else "onnx"]
+
+
+class Fronted(bentoml.Service):  # type: ignore[misc]
+    """A BentoML service whose endpoints are answered in front of BentoML's own path."""
+
+    def to_asgi(self, is_main: bool = True) -> "App":
+        """Return the application that the server runs."""
+        # BentoML imports it as well, and it reads the certificates of the machine: for that it needs no interpreter.
+        threading.Thread(target=import_module, args=("aiohttp",), name="aiohttp").start()
+        from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
+
+        from assay.serve.front import Front
+        from assay.serve.metrics import Requests
+
+        app = super().to_asgi(is_main)
+        # BentoML's own way to the endpoints has none of the limits, and "/predict\n" would lead there.
+        ours = {api.route for api in self.apis.values()}
+        app.router.routes = [route for route in app.router.routes if getattr(route, "path", None) not in ours]
+        # One that both sides count with, for a metric can be made only once.
+        counting = RunnerTrafficMetricsMiddleware(app, namespace="bentoml_service")
+        counting._setup()
+
+        def around(inner: "App") -> "App":
+            counting.app = inner
+            return counting
+
+        app.user_middleware = [
+            Middleware(around) if entry.cls is RunnerTrafficMetricsMiddleware else entry
+            for entry in app.user_middleware
+        ]
+        labels = {
+            "service_name": str(server_context.bento_name),
+            "service_version": str(server_context.bento_version),
+            "runner_name": str(server_context.service_name),
+        }
+        workers = BentoMLContainer.config.services[self.name].workers.get()
+        return Front(app, lambda: Model.current, Requests(counting, labels), is_one_of_several=workers != 1)
+
+
+class Model:
+    """The model of this process, once it is loaded."""
+
+    current: "Serving"
+
+
+def _end_slowly() -> None:
+    """Let the server, when it is told to end, first ask its clients to go, and answer them until they have.
+
+    A client that keeps its connection would else send its next request just when the connection is closed.
+    """
+    loop, end = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
+
+    def begin_to_end(number: int, frame: Any) -> None:
+        Model.current.is_ending = True
+        if callable(end):
+            loop.call_soon_threadsafe(loop.call_later, ENDING_SECONDS, end, number, frame)
+
+    signal.signal(signal.SIGTERM, begin_to_end)
+
+
+def service(root: Path) -> Fronted:
+    """Return the BentoML service of the model in a folder: `bentoml serve` looks for it in service.py there."""
+    contract = load_contract(root / CONTRACT)
+    settings = load_settings(root / PARAMS)
+    Rows, FewRows = request_models(contract, {"Rows": settings.serve.max_rows, "FewRows": MOST_EXPLAINED})  # noqa: N806
+    Outcomes = shapes.outcomes_model(contract)  # noqa: N806
+
+    @bentoml.service(
+        name=re.sub(r"[^a-z0-9_-]+", "-", contract.name.lower()).strip("-_") or "model",
+        service_class=Fronted,
+        image=image(_requirements(root)),
+        workers=settings.serve.workers,
+        logging={"access": {"enabled": False}},
+        tracing={"excluded_urls": ".*"},
+        metrics={"namespace": "bentoml_service"},
+    )
+    class Assay:
+        """Answers by the model of this project."""
+
+        def __init__(self) -> None:
+            """Load the model, and answer the rows that came with it."""
+            from assay.serve.serving import load_serving
+
+            self.serving = load_serving(root, contract, settings, BentoMLContainer.metrics_client.get())
+            Model.current = self.serving
+            with suppress(RuntimeError):
+                # There is no loop where the service is called without a server.
+                _end_slowly()
+            # A thread that works may keep the event loop waiting for so long; 5 ms is Python's own.
+            sys.setswitchinterval(0.0005)
+            # To look for garbage in what is here by now would take up to 200 ms; from now on it is looked for now and then.
+            gc.freeze()
+            gc.set_threshold(50_000, 20, 50)
+
+        # As a coroutine, for BentoML would give a function a thread.
+        async def __is_ready__(self) -> bool:
+            """Say whether an example is answered."""
+            return self.serving.is_ready()
+
+        @bentoml.on_shutdown
+        def close(self) -> None:
+            """Write what is waiting to be written."""
+            self.serving.close()
+
+        @bentoml.api(input_spec=Rows, output_spec=shapes.Predictions)
+        def predict(self, rows: list[dict[str, Any]]) -> Any:
+            """Predict rows."""
+            return self._answer(self.serving.predict, {"rows": rows})
+
+        @bentoml.api(input_spec=FewRows, output_spec=shapes.Explanations)
+        def explain(self, rows: list[dict[str, Any]]) -> Any:
+            """Say what each column of a few rows contributes to the score."""
+            return self._answer(self.serving.explain, {"rows": rows})
+
+        @bentoml.api(input_spec=Outcomes, output_spec=shapes.Received)
+        def feedback(self, outcomes: list[dict[str, Any]]) -> Any:
+            """Report what turned out to be true of predictions."""
+            return self._answer(self.serving.feedback, {"outcomes": outcomes})
+
+        @bentoml.api(input_spec=shapes.Nothing, output_spec=shapes.About)
+        def model(self) -> Any:
+            """Say what the model is."""
+            return self._answer(self.serving.about, {})
+
+        def _answer(self, endpoint: "Callable[[Call], tuple[bytes, bytes]]", body: dict[str, Any]) -> Any:
+            """Answer in this process, as over HTTP."""
+            import msgspec
+
+            from assay.serve.serving import Call
+
+            return msgspec.json.decode(endpoint(Call(msgspec.json.encode(body), {"headers": []}))[1])
+
+    return Assay

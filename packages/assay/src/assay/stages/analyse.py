@@ -1,0 +1,81 @@
+"""Look behind the average: slices, small changes, label dominance, groups, and what drives the model."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from assay.base.files import read_json, write_json
+from assay.base.progress import say
+from assay.contract.spec import load_contract
+from assay.data.columns import Columns, columns, length, target
+from assay.data.sample import sample
+from assay.evaluation.behaviour import dominance, fairness, sensitivity
+from assay.evaluation.explain import permutation_importance, shap_importance
+from assay.evaluation.metrics import Rows, row_losses
+from assay.evaluation.slices import declared, discover, groups, holds, judge, part_columns, readable
+from assay.modelling.fitting import decide, scores
+from assay.modelling.store import load_pipeline
+from assay.project.layout import ANALYSIS, PIPELINE, THRESHOLD, read_split
+from assay.project.params import load_params
+from assay.project.room import load_room
+
+SEARCHED_ROWS = 20_000
+
+
+def main() -> None:
+    """Write the analysis of the model on the test rows."""
+    params, contract, room = load_params(), load_contract(), load_room()
+    how = params.analyse
+    pipeline, threshold = load_pipeline(PIPELINE, room), read_json(THRESHOLD)
+    test, validation = read_split("test"), read_split("validation")
+
+    def judged(table: pa.Table) -> Rows:
+        given = scores(pipeline, columns(table, contract), contract, room)
+        return Rows(target(table, contract), given, decide(given, contract, threshold), contract.costs)
+
+    names = part_columns(contract)
+    rows, parts = judged(test), readable(columns(test, contract, names), contract)
+    named = declared(contract, parts)
+    # Looked for on the validation rows and judged on the test rows: a slice found on the rows it is judged on is
+    # always bad.
+    looked_at = sample(validation, SEARCHED_ROWS, params.seed)
+    suspected = judged(looked_at)
+    suspects = discover(
+        readable(columns(looked_at, contract, names), contract),
+        row_losses(suspected.target, suspected.scores),
+        min_rows=round(how.slice_min_rows * looked_at.num_rows / test.num_rows),
+    )
+    limits: dict[str, Any] = {"min_rows": how.slice_min_rows, "false_discovery_rate": how.slice_false_discovery_rate}
+    losses = row_losses(rows.target, rows.scores)
+    some_rows = sample(test, how.max_rows, params.seed)
+    some, some_target = columns(some_rows, contract), target(some_rows, contract)
+
+    def losses_of(data: Columns) -> np.ndarray:
+        truth = np.resize(some_target, length(data))
+        return row_losses(truth, scores(pipeline, data, contract, room))
+
+    def answers(data: Columns) -> np.ndarray:
+        return decide(scores(pipeline, data, contract, room), contract, threshold)
+
+    found: dict[str, Any] = {
+        "slices": {
+            "declared": judge(named, parts, losses, **limits),
+            "discovered": judge(suspects, parts, losses, **limits),
+        },
+        "sensitivity": sensitivity(some, contract, answers, noise=how.noise, seed=params.seed),
+        "dominance": []
+        if contract.task == "regression"
+        else dominance(rows, contract, {" and ".join(map(str, part)): holds(part, parts) for part in named}),
+        "fairness": fairness(
+            rows, contract, {name: groups(parts[name], name, contract) for name in contract.sensitive}
+        ),
+        "importance": {
+            "permutation": permutation_importance(some, losses_of, params.seed),
+            "shap": shap_importance(pipeline, some, contract, room),
+        },
+    }
+    write_json(ANALYSIS, found)
+    worse = [row["slice"] for kind in found["slices"].values() for row in kind if row["worse"]]
+    say(f"  slices surely worse: {', '.join(worse) or 'none'}; small changes change {found['sensitivity']['all']:.1%}")
+    say("  drives the model: " + ", ".join(list(found["importance"]["permutation"])[:5]))

@@ -1,0 +1,110 @@
+"""Measure the model on the rows it never saw, beside the rows it did and beside a dummy."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assay.base.errors import InputError
+from assay.base.files import read_json, write_json, write_text
+from assay.base.progress import say, track
+from assay.base.rounding import significant
+from assay.contract.spec import Contract, load_contract
+from assay.data.columns import Columns, columns, take, target
+from assay.data.sample import sample
+from assay.data.split import SIDES, identity, row_keys
+from assay.evaluation.curves import HEADERS, Table, curves, learning_curve, learning_sizes
+from assay.evaluation.metrics import Rows, estimate, measure, metrics_for, row_losses
+from assay.modelling.fitting import build, build_dummy, decide, fit, scores, set_threshold
+from assay.modelling.store import load_pipeline
+from assay.project.layout import METRICS, PIPELINE, PLOTS, THRESHOLD, read_choice, read_split
+from assay.project.params import Params, load_params
+from assay.project.room import Room, load_room
+
+COMPARED_ROWS = 50_000
+FEWEST_OF_A_CLASS = 5
+
+
+def main() -> None:
+    """Write metrics.json and the plots."""
+    params, contract, room = load_params(), load_contract(), load_room()
+    tables = {side: read_split(side) for side in SIDES}
+    rows = {side: table.num_rows for side, table in tables.items()}
+    # Train and validation are there to compare with, and a sample tells that well enough.
+    tables |= {side: sample(tables[side], COMPARED_ROWS, params.seed) for side in ("train", "validation")}
+    data = {side: columns(table, contract) for side, table in tables.items()}
+    wanted = {side: target(table, contract) for side, table in tables.items()}
+    pipeline, threshold = load_pipeline(PIPELINE, room), read_json(THRESHOLD)
+
+    def judge(model: Any, side: str, cut: float | None) -> Rows:
+        given = scores(model, data[side], contract, room)
+        if gaps := int((~np.isfinite(given)).reshape(len(given), -1).any(axis=1).sum()):
+            raise InputError(f"build/model: the model gives no number for {gaps} of {len(given)} {side} rows")
+        return Rows(wanted[side], given, decide(given, contract, cut), contract.costs)
+
+    kinds = metrics_for(contract)
+    test = judge(pipeline, "test", threshold)
+    how = params.evaluate
+    # Rows of one group tell less than as many of different groups, so that whole groups are drawn.
+    units = row_keys(tables["test"], identity(contract), "units") if contract.split.by == "group" else None
+    estimates = estimate(test, kinds, confidence=how.confidence, resamples=how.resamples, seed=params.seed, units=units)
+    dummy = fit(build_dummy(contract), data["train"], wanted["train"], contract, room)
+    dummy_cut = set_threshold(dummy, data["validation"], wanted["validation"], contract, room)
+    metrics: dict[str, Any] = {
+        "test": {
+            name: {"value": significant(e.value), "low": significant(e.low), "high": significant(e.high)}
+            for name, e in estimates.items()
+        },
+        **{
+            side: {name: significant(value) for name, value in measure(judge(pipeline, side, threshold), kinds).items()}
+            for side in ("validation", "train")
+        },
+        "dummy": {name: significant(value) for name, value in measure(judge(dummy, "test", dummy_cut), kinds).items()},
+        "rows": rows,
+    }
+    plots = {**curves(test, contract), "learning": _learning(data, wanted, contract, params, room)}
+    for name, header in HEADERS.items():
+        _write_csv(PLOTS / f"{name}.csv", plots.get(name, []), header)
+    write_json(METRICS, metrics)
+    first = kinds[0].name
+    best = estimates[first]
+    say(f"  test {first} {best.value:.4f} [{best.low:.4f}, {best.high:.4f}], dummy {metrics['dummy'][first]:.4f}")
+
+
+def _learning(
+    data: Mapping[str, Columns], wanted: Mapping[str, np.ndarray], contract: Contract, params: Params, room: Room
+) -> Table:
+    """Fit the chosen model on growing parts of the training rows, and measure its loss."""
+    choice = read_choice()
+    most = params.evaluate.learning_curve_max_rows
+    # In the order of a file neighbours may be alike: a fixed shuffle makes every part a sample of the whole.
+    order = np.random.default_rng(params.seed).permutation(len(wanted["train"]))
+    unseen = np.arange(min(len(wanted["validation"]), most))
+    rows_unseen, target_unseen = take(data["validation"], unseen), wanted["validation"][unseen]
+
+    def loss_of(size: int) -> tuple[float, float]:
+        seen, target_seen = take(data["train"], order[:size]), wanted["train"][order[:size]]
+        made = build(choice, contract, params.seed, calibrate=params.train.calibrate, room=room)
+        model = fit(made, seen, target_seen, contract, room)
+        return _loss(model, seen, target_seen), _loss(model, rows_unseen, target_unseen)
+
+    def _loss(model: Any, rows: Columns, truth: np.ndarray) -> float:
+        return float(row_losses(truth, scores(model, rows, contract, room)).mean())
+
+    sizes = learning_sizes(len(order), params.evaluate.learning_curve_points, most)
+    if contract.task != "regression":
+        # The smallest parts may lack a class, or the rows of one to calibrate on: such a model is another model.
+        known = [np.bincount(wanted["train"][order[:size]], minlength=len(contract.classes)).min() for size in sizes]
+        sizes = [size for size, rarest in zip(sizes, known, strict=True) if rarest >= FEWEST_OF_A_CLASS]
+    return learning_curve(track(sizes, len(sizes), "learning curve"), loss_of)
+
+
+def _write_csv(path: Path, table: Table, header: Iterable[str]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(header), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    write_text(path, text.getvalue())

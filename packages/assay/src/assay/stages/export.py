@@ -1,0 +1,95 @@
+"""Make the package that is served: the model as ONNX if it answers alike, its description and its card."""
+
+import shutil
+from importlib.metadata import version
+from typing import Any
+
+from sklearn.pipeline import Pipeline
+
+from assay.base.files import read_json, replacing, sha256, write_bytes, write_json, write_text
+from assay.base.progress import say
+from assay.contract.request import as_json
+from assay.contract.spec import CONTRACT, Contract, load_contract
+from assay.data.columns import columns
+from assay.data.sample import sample
+from assay.data.training_ranges import seen
+from assay.export.card import card
+from assay.export.onnx import agrees, convert, hard_rows, parity
+from assay.inference.scorer import scorer
+from assay.modelling.fitting import scores
+from assay.modelling.store import load_pipeline
+from assay.project.layout import ANALYSIS, CHECKS, METRICS, MODELS, PARITY, PIPELINE, THRESHOLD, read_choice, read_split
+from assay.project.params import load_params
+from assay.project.room import Room, load_room
+
+VERSIONS = ("scikit-learn", "numpy", "skl2onnx", "onnxruntime", "skops")
+# Rows that the service answers when it starts, and rows that an explanation compares with.
+EXAMPLES, BACKGROUND = 16, 8
+
+
+def main() -> None:
+    """Write models/ and the parity report."""
+    params, contract, room = load_params(), load_contract(), load_room()
+    pipeline, threshold = load_pipeline(PIPELINE, room), read_json(THRESHOLD)
+    rows = columns(sample(read_split("test"), params.export.parity_rows, params.seed), contract)
+    rows = hard_rows(rows, contract, params.seed)
+    found: dict[str, Any] | None = None
+    exported: bytes | None = None
+    reason = ""
+    try:
+        exported = convert(pipeline, rows, contract, room)
+        found = parity(
+            lambda data: scores(pipeline, data, contract, room),
+            scorer(exported, contract, room),
+            rows,
+            contract,
+            threshold=threshold,
+            limits=params.export,
+        )
+    # The converter and the runtime raise errors of many kinds, and each means the same: serve the pipeline itself.
+    except Exception as error:
+        reason = f"the export failed ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+    if found is not None and not agrees(found, params.export.tolerance):
+        worst = max(part["largest_difference"] for part in found.values())
+        other = max(part["other_answers"] for part in found.values())
+        reason = f"the export differs by {worst:g} (limit {params.export.tolerance:g}), with {other} other answers"
+    served = "onnx" if not reason else "skops"
+    if served == "onnx" and exported is not None:
+        write_bytes(MODELS / "model.onnx", exported)
+    else:
+        (MODELS / "model.onnx").unlink(missing_ok=True)
+    with replacing(MODELS / "model.skops") as temporary:
+        shutil.copyfile(PIPELINE, temporary)
+    about = {
+        "name": contract.name,
+        "task": contract.task,
+        "classes": list(contract.classes),
+        "threshold": threshold,
+        "choice": read_choice().model_dump(),
+        "served": served,
+        "reason": reason,
+        "contract_sha256": sha256(CONTRACT),
+        "files_sha256": {path.name: sha256(path) for path in sorted(MODELS.glob("model.*")) if path.suffix != ".json"},
+        "seen": seen(read_split("train"), contract),
+        "versions": {name: version(name) for name in VERSIONS},
+    }
+    write_json(MODELS / "examples.json", _examples(pipeline, contract, room, params.seed))
+    write_json(MODELS / "model.json", about)
+    write_json(PARITY, {"served": served, "reason": reason, "parity": found})
+    analysis, checks = read_json(ANALYSIS), read_json(CHECKS)
+    write_text(MODELS / "card.md", card(contract, about, read_json(METRICS), analysis, checks))
+    if found is None or reason:
+        say(f"  serving the scikit-learn pipeline: {reason}")
+    else:
+        say(f"  ONNX answers alike: largest difference {found['batch']['largest_difference']:g}")
+
+
+def _examples(pipeline: Pipeline, contract: Contract, room: Room, seed: int) -> dict[str, Any]:
+    """Return rows as a request holds them, with the scores of the pipeline, and the rows of a background."""
+    rows = sample(read_split("test"), EXAMPLES, seed)
+    background = sample(read_split("train"), BACKGROUND, seed)
+    return {
+        "rows": [as_json(row, contract) for row in rows.to_pylist()],
+        "scores": scores(pipeline, columns(rows, contract), contract, room).tolist(),
+        "background": [as_json(row, contract) for row in background.to_pylist()],
+    }

@@ -1,0 +1,32 @@
+"""Choose the model family and its parameters: by search, or as params.yaml says."""
+
+from assay.base.files import write_json, write_text
+from assay.base.progress import say
+from assay.contract.spec import load_contract
+from assay.project.layout import CHOICE, TRIALS, read_split
+from assay.project.params import load_params
+from assay.project.room import load_room
+
+HEADER = "trial,family,score,best,folds,state,parameters\n"
+
+
+def main() -> None:
+    """Write the choice and the table of trials (empty when nothing was searched)."""
+    params, contract, room = load_params(), load_contract(), load_room()
+    if params.tune.search:
+        # Imported here, since an ordinary run does not search and need not wait for scikit-learn.
+        from assay.data.columns import columns, target
+        from assay.data.sample import sample
+        from assay.modelling.search import as_csv, search
+
+        table = sample(read_split("train"), params.tune.max_rows, params.seed)
+        units = table[contract.split.column].to_numpy() if contract.split.column else None
+        rows, wanted = columns(table, contract), target(table, contract)
+        choice, trials = search(rows, wanted, units, contract, params.tune, params.seed, params.model, room)
+        write_text(TRIALS, HEADER + as_csv(trials))
+    else:
+        choice = params.model
+        write_text(TRIALS, HEADER)
+    how = "found" if params.tune.search else "from params.yaml"
+    say(f"  {choice.family} ({how}): " + ", ".join(f"{name} {value}" for name, value in choice.parameters.items()))
+    write_json(CHOICE, choice.model_dump())

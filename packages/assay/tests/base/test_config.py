@@ -1,0 +1,116 @@
+import re
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from pydantic import Field
+
+from assay.base.config import Frozen, read_config
+from assay.base.errors import InputError
+
+
+class Limits(Frozen):
+    largest_share: float = Field(default=0.5, le=1)
+    values: dict[str, bool | int | float | str | None] = Field(default={})
+
+
+class House(Frozen):
+    name: str
+    limits: Limits = Limits()
+    sizes: tuple[float, ...] = ()
+    built: datetime | None = None
+    validate_: bool = Field(default=False, alias="validate")
+
+
+def read(tmp_path: Path, content: str | bytes, model: type[Frozen] = House) -> Frozen:
+    path = tmp_path / "house.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_config(path, model)
+
+
+def refusal(tmp_path: Path, content: str | bytes) -> str:
+    """Return the error, which has to be one line that begins with the file."""
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, content)
+    where, _, message = str(caught.value).partition("house.yaml: ")
+    assert where
+    assert "\n" not in message
+    return message
+
+
+def test_a_file_becomes_a_frozen_object(tmp_path: Path) -> None:
+    house = read(tmp_path, "name: Möwe\nsizes: [1, 2.5]\nbuilt: 1890-01-02 03:04:05\nvalidate: true")
+    assert house == House(name="Möwe", sizes=(1.0, 2.5), built=datetime(1890, 1, 2, 3, 4, 5), validate=True)
+    with pytest.raises(ValueError, match="frozen"):
+        house.name = "other"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("nmae: a", "unknown key 'nmae'; did you mean 'name'? (and 1 more)"),
+        ("name: a\nlimits: {largst_share: 0.1}", "unknown key 'limits.largst_share'; did you mean 'largest_share'?"),
+        ("name: a\nvalidat: true", "unknown key 'validat'; did you mean 'validate'?"),
+        ("name: a\nqqqqqq: 1", "unknown key 'qqqqqq'"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest_known_one(tmp_path: Path, content: str, message: str) -> None:
+    assert refusal(tmp_path, content).startswith(message)
+
+
+def test_a_key_that_belongs_elsewhere_is_not_offered_in_the_wrong_place(tmp_path: Path) -> None:
+    assert refusal(tmp_path, "name: a\nlargest_share: 1") == "unknown key 'largest_share'"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("sizes: []", "name is missing"),
+        ("name: 5", "name: should be a valid string, found 5; put it in quotes"),
+        ("name: a\nsizes: [1, x]", "sizes.1: should be a valid number, found 'x'"),
+        ("name: a\nsizes: [true]", "sizes.0: should be a valid number, found True"),
+        ("name: a\nlimits: {largest_share: 2}", "limits.largest_share: should be less than or equal to 1, found 2"),
+        (
+            "name: a\nlimits: {values: {depth: [1]}}",
+            "limits.values.depth: should be a valid boolean or a valid integer or a valid number or a valid string, "
+            "found [1]",
+        ),
+        ("5", "expected keys and values, found int"),
+        ("", "expected keys and values, found NoneType"),
+        ("- a\n- b", "expected keys and values, found list"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_key(tmp_path: Path, content: str, message: str) -> None:
+    assert refusal(tmp_path, content) == message
+
+
+def test_several_problems_are_counted(tmp_path: Path) -> None:
+    assert refusal(tmp_path, "name: 5\nsizes: 6\nbuilt: 7").endswith("(and 2 more)")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a: [1", "not valid YAML: "),
+        ("a: 1\na: 2", "not valid YAML: found duplicate key 'a' in line 2, column 1$"),
+        ("a: \x00", "not valid YAML: "),
+        ("a: !!python/object/apply:os.getcwd []", "not valid YAML: "),
+        ("a: &x [*x]", "an anchor holds itself"),
+        ("a: !!binary aGk=", ".* a tag makes what is no text"),
+        ("!!binary aGk=: 1", ".* a tag makes what is no text"),
+        ("name: a".encode("utf-16"), r"not UTF-8 text \(byte 0\)"),
+        ("name: Möwe".encode("latin-1"), r"not UTF-8 text \(byte 7\)"),
+    ],
+)
+def test_what_is_no_yaml_is_refused_in_one_line(tmp_path: Path, content: str | bytes, message: str) -> None:
+    assert re.match(message, refusal(tmp_path, content))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nothing\.yaml: there is no such file"):
+        read_config(tmp_path / "nothing.yaml", House)
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read: Is a directory"):
+        read_config(tmp_path, House)

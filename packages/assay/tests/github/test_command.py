@@ -1,0 +1,46 @@
+"""`assay comment`, as a person types it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from assay import cli
+from assay.base.errors import InputError
+from assay.gates import GATES
+from reports import TEMPLATE, report
+
+COMMIT = "a" * 40
+
+
+@pytest.fixture
+def artifact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "src/model").mkdir(parents=True)
+    (tmp_path / "src/model/report.md.j2").write_text(TEMPLATE, encoding="utf-8")
+    made = report()
+    outcomes = [{"gate": gate, "verdict": "HOLD", "reason": "too few rows"} for gate in GATES]
+    made["verdict"] |= {"candidate": {"commit": COMMIT}, "outcomes": outcomes, "overrides": []}
+    made["reproduce"] |= {"base": None}
+    (tmp_path / "artifact/reports").mkdir(parents=True)
+    (tmp_path / "artifact/reports/report.json").write_text(json.dumps(made), encoding="utf-8")
+    return tmp_path / "artifact"
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli.app, ["comment", *arguments])
+
+
+def test_the_comment_is_written_from_a_folder(artifact: Path):
+    done = run("artifact", "--out", "made/report.md", "--commit", COMMIT, "--run", "https://x.y/7")
+    assert (done.exit_code, done.output) == (0, "HOLD: made/report.md\n")
+    assert "✋ HOLD: contract: too few rows" in Path("made/report.md").read_text(encoding="utf-8")
+
+
+def test_what_is_refused_is_one_line_and_a_page_that_says_so(artifact: Path):
+    (artifact / "run.sh").write_text("x")
+    done = run("artifact", "--out", "report.md")
+    assert isinstance(done.exception, InputError)
+    assert str(done.exception) == "the artifact was refused: the artifact holds 'run.sh', which does not belong there"
+    assert "There is no report" in Path("report.md").read_text(encoding="utf-8")

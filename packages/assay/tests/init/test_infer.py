@@ -1,0 +1,284 @@
+import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from assay.base.errors import InputError
+from assay.data.reading import read_table, typed
+from assay.data.split import assign
+from assay.init.infer import Plan, checked, infer
+from assay.init.write import contract_text, data_bytes, params_text, readme_text
+from assay.project.params import Prepare
+from init.houses import houses
+from init.plans import KINDS, LABEL, RNG, ROWS, X, plan, said
+
+
+def test_each_column_has_a_reason():
+    made = plan({name: values for name, values, _ in KINDS.values()})
+    for name, decided in made.contract["columns"].items():
+        assert made.reasons[name] or decided.get("reason")
+
+
+def test_a_series_that_grows_is_learnt_from_its_time():
+    days = [datetime.date(2020, 1, 1) + datetime.timedelta(days=i) for i in range(ROWS)]
+    made = infer(pa.table({"day": days, "stock": np.arange(ROWS) + RNG.normal(size=ROWS)}), "stock", "mine")
+    assert made.contract["split"] == {"by": "time", "column": "day"}
+    assert made.suspects == []
+
+
+def test_a_copy_of_the_target_is_left_out_unless_it_is_to_be_kept():
+    made = plan({"verdict": np.where(LABEL == "yes", 1.5, 2.5)})
+    assert made.suspects == ["verdict"]
+    assert "suspected leak" in made.contract["columns"]["verdict"]["reason"]
+    assert made.findings[0].where == "verdict"
+    assert (
+        plan({"verdict": np.where(LABEL == "yes", 1.5, 2.5)}, keep=["verdict"]).contract["columns"]["verdict"]["kind"]
+        == "number"
+    )
+
+
+def test_parts_of_a_sum_that_is_the_target_are_left_out():
+    a, b = RNG.integers(0, 100, ROWS), RNG.integers(0, 100, ROWS)
+    made = plan({"casual": a, "registered": b}, a + b)
+    assert sorted(made.suspects) == ["casual", "registered"]
+    assert "x" not in made.suspects
+
+
+def test_so_are_those_whose_mean_is_the_target_rounded():
+    low, room = RNG.uniform(5, 40, ROWS).round(1), RNG.uniform(1, 30, ROWS).round(1)
+    made = plan({"lowest": low, "highest": low + room}, (low + room / 2).round(1))
+    assert sorted(made.suspects) == ["highest", "lowest"]
+
+
+def test_a_good_linear_model_is_no_leak():
+    one, two = RNG.uniform(0, 100, ROWS).round(), RNG.uniform(0, 100, ROWS).round()
+    assert not plan({"one": one, "two": two}, (one + two + RNG.normal(0, 3, ROWS)).round()).suspects
+    few = RNG.integers(0, 4, ROWS), RNG.integers(0, 4, ROWS)
+    noise = RNG.uniform(-0.9, 0.9, ROWS)
+    assert not plan({"one": few[0], "two": few[1]}, (few[0] + few[1] + noise).round(), task="regression").suspects
+
+
+def test_a_column_that_is_there_only_afterwards_is_left_out():
+    body = [float(i % 17) if label == "yes" else None for i, label in enumerate(LABEL)]
+    assert plan({"body": body}).suspects == ["body"]
+
+
+def test_a_strong_but_honest_feature_stays():
+    assert not plan({"strong": np.where(RNG.random(ROWS) < 0.9, LABEL == "yes", LABEL == "no") + 0.0}).suspects
+
+
+@pytest.mark.parametrize(
+    ("target", "task"),
+    [
+        (LABEL, "binary"),
+        (RNG.integers(0, 2, ROWS), "binary"),
+        (RNG.choice(["a", "b", "c"], ROWS), "multiclass"),
+        (RNG.integers(1, 4, ROWS), "multiclass"),
+        (RNG.integers(0, 500, ROWS), "regression"),
+        (RNG.normal(size=ROWS), "regression"),
+    ],
+)
+def test_the_task_follows_from_the_target(target, task):
+    assert plan({}, target).contract["task"] == task
+
+
+def test_few_whole_numbers_are_classes_or_an_amount_and_the_doubt_is_told():
+    made = plan({}, RNG.integers(1, 6, ROWS))
+    assert "--task regression" in said(made, "answer")
+    assert plan({}, RNG.integers(1, 6, ROWS), task="regression").contract["task"] == "regression"
+
+
+def test_the_positive_class_is_the_one_whose_word_says_so_or_the_rarer():
+    assert plan({}).contract["target"]["positive"] == "yes"
+    rare = np.where(np.arange(ROWS) % 10 == 0, "cat", "dog")
+    assert plan({}, rare).contract["target"]["positive"] == "cat"
+
+
+@pytest.mark.parametrize(("other", "positive"), [("0", "1"), ("-1", "1"), ("2", "2")])
+def test_one_is_positive_beside_nothing_and_no_more_than_two_is(other, positive):
+    made = plan({}, np.where(np.arange(ROWS) % 10 == 0, other, "1"))
+    assert made.contract["target"]["positive"] == positive
+
+
+def test_rows_with_a_time_are_split_by_it_and_those_of_one_patient_stay_together():
+    days = [datetime.date(2020, 1, 1) + datetime.timedelta(days=i) for i in range(ROWS)]
+    assert plan({"date": days}).contract["split"] == {"by": "time", "column": "date"}
+    births = RNG.permutation(np.array(days, dtype="datetime64[D]"))
+    assert plan({"date_of_birth": births}).contract["split"] == {"by": "hash"}
+    for name in ("patient_id", "PatientID", "patientid", "custid"):
+        assert plan({name: RNG.integers(0, 80, ROWS)}).contract["split"] == {"by": "group", "column": name}
+
+
+def test_sensitive_columns_are_found_by_name_and_by_content():
+    made = plan({"age": RNG.integers(18, 80, ROWS), "v7": RNG.choice(["male", "female"], ROWS), "stage": LABEL[::-1]})
+    assert made.contract["sensitive"] == ["age", "v7"]
+
+
+def test_classes_with_too_few_rows_are_left_out_and_told():
+    target = np.array(["a", "b"] * (ROWS // 2))
+    target[:3] = "c"
+    made = plan({}, target)
+    assert made.contract["target"]["classes"] == ["a", "b"]
+    assert made.table.num_rows == ROWS - 3
+    assert "left out: c (3 rows)" in said(made, "answer")
+
+
+def dealt(made: Plan) -> np.ndarray:
+    """Return the side of each row."""
+    contract = checked(made.contract)
+    table, violations = typed(made.table, contract)
+    assert not violations
+    settings = {name.removeprefix("prepare."): value for name, value in made.params.items() if "prepare." in name}
+    return assign(table, contract, Prepare(**settings))
+
+
+def sides_of(made: Plan) -> np.ndarray:
+    """Return how many rows of each class are on each side."""
+    contract, sides = checked(made.contract), dealt(made)
+    labels = np.array(made.table["answer"].to_pylist())
+    return np.array([[(labels[sides == side] == label).sum() for label in contract.classes] for side in range(3)])
+
+
+def test_rows_of_few_possible_values_are_told_apart_by_a_number_made_for_them():
+    """As in tables of passengers by class, age group and sex; by content a side would hold all rows that are alike."""
+    few = {name: RNG.integers(0, 2, ROWS).astype(bool) for name in ("one", "two", "three")}
+    made = infer(pa.table({**few, "row": LABEL}), "row", "mine")
+    assert made.contract["columns"]["row 2"] == {"kind": "id"}
+    assert "8 different rows at most" in made.reasons["row 2"]
+    sides = dealt(made)
+    alike = [sides[np.all([few[name] for name in few], axis=0)], sides[~np.any([few[name] for name in few], axis=0)]]
+    assert all(set(side) == {0, 1, 2} for side in alike)
+
+
+def test_copies_of_rows_that_could_be_told_apart_stay_on_one_side():
+    once = pa.table({"x": X, "z": RNG.normal(size=ROWS).round(3), "answer": LABEL})
+    made = infer(pa.concat_tables([once] * 3), "answer", "mine")
+    assert [name for name, column in made.contract["columns"].items() if column["kind"] == "id"] == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_each_class_is_on_each_side_however_rare(seed):
+    target = np.random.default_rng(seed).permutation(np.array(["rare"] * 8 + ["a", "b"] * (ROWS // 2 - 4)))
+    made = plan({}, target)
+    counts = sides_of(made)
+    assert (counts > 0).all()
+    assert (counts[0] >= made.params["tune.folds"]).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_of_few_rows_each_side_gets_a_fair_share(seed):
+    numbers = np.random.default_rng(seed).normal(size=(40, 2))
+    made = infer(pa.table({"x": numbers[:, 0], "answer": numbers[:, 1]}), "answer", "mine")
+    rows = np.bincount(dealt(made), minlength=3)
+    assert (rows >= [0.6 * 0.6 * 40, 0.6 * 0.15 * 40, 0.6 * 0.25 * 40]).all()
+
+
+def test_a_split_by_few_times_stays_whatever_its_sides_get():
+    days = np.repeat([datetime.date(2020, 1, 1) + datetime.timedelta(days=i) for i in range(20)], 150)
+    made = infer(pa.table({"date": days, "sold": RNG.normal(size=3000)}), "sold", "mine")
+    assert made.contract["split"] == {"by": "time", "column": "date"}
+
+
+def test_a_yearly_series_is_split_by_its_years():
+    made = infer(pa.table({"year": range(1900, 2000), "level": RNG.normal(size=100)}), "level", "mine")
+    assert made.contract["split"] == {"by": "time", "column": "year"}
+    assert made.table["year"][0].as_py() == datetime.date(1900, 1, 1)
+
+
+def test_a_split_by_time_that_lacks_a_class_is_not_made():
+    days = [datetime.date(2020, 1, 1) + datetime.timedelta(days=i) for i in range(ROWS)]
+    made = plan({"date": days}, np.array(["early"] * 40 + ["late", "any"] * 180))
+    assert made.contract["split"] == {"by": "hash"}
+    assert "not split by time" in said(made, "date")
+
+
+BAD: dict[str, tuple[Any, str]] = {
+    "constant": (["a"] * ROWS, "is 'a' in every row"),
+    "empty cells": ([None, *LABEL[1:]], "is empty in 1 rows"),
+    "words for missing among numbers": (["?", *map(str, range(1, ROWS))], "stand for missing"),
+    "too many classes": ([f"c{i // 2}" for i in range(ROWS)], "has 200 classes, and at most 100"),
+    "a time": ([datetime.date(2020, 1, 1 + i % 28) for i in range(ROWS)], "is a time"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_target_that_cannot_be_predicted_is_refused(what):
+    target, why = BAD[what]
+    with pytest.raises(InputError, match=why):
+        plan({}, target)
+
+
+def test_a_table_that_cannot_be_learnt_from_is_refused():
+    with pytest.raises(InputError, match=r"no column 'answe'; did you mean 'answer'"):
+        infer(pa.table({"x": X, "answer": LABEL}), "answe", "mine")
+    with pytest.raises(InputError, match="1 rows are too few"):
+        infer(pa.table({"x": [1], "answer": ["a"]}), "answer", "mine")
+    with pytest.raises(InputError, match="copies of one another"):
+        infer(pa.table({"x": [1.5] * 60, "answer": ["a", "b"] * 30}), "answer", "mine")
+    with pytest.raises(InputError, match="no column beside the target"):
+        infer(pa.table({"answer": LABEL}), "answer", "mine")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("target", ["label", "number"])
+def test_the_data_that_is_written_keeps_to_the_contract_that_is_written(tmp_path, suffix, target):
+    columns = {name: values for name, values, _ in KINDS.values()}
+    made = plan(columns, LABEL if target == "label" else np.abs(X) * 10)
+    path = tmp_path / f"mine{suffix}"
+    path.write_bytes(data_bytes(made.table, suffix))
+    contract = checked(made.contract)
+    table, violations = read_table(path, contract)
+    assert not violations
+    assert table.num_rows == ROWS
+
+
+def test_the_contract_that_is_written_is_the_one_that_was_made(tmp_path):
+    from assay.contract.spec import load_contract
+
+    made = plan({name: values for name, values, _ in KINDS.values()})
+    path = tmp_path / "contract.yaml"
+    path.write_text(contract_text(made), encoding="utf-8")
+    written = load_contract(path)
+    assert written.model_copy(update={"about": checked(made.contract).about}) == checked(made.contract)
+    for name, reason in made.reasons.items():
+        assert " ".join(reason.split()) in path.read_text(encoding="utf-8"), name
+
+
+def test_parameters_are_set_and_their_comments_stay():
+    before = "# kept\nprepare:\n  test: 0.2  # so\nmodel:\n  family: linear\n  parameters:\n    C: 1\n\n"
+    before += "train: {calibrate: true}\n"
+    settings = {"prepare.test": 0.3, "model.family": "log_boosting", "model.parameters": {"max_iter": 5}}
+    assert params_text(before, settings) == (
+        "# kept\nprepare:\n  test: 0.3  # so\nmodel:\n  family: log_boosting\n  parameters:\n    max_iter: 5\n\n"
+        "train: {calibrate: true}\n"
+    )
+
+
+def test_the_front_page_gets_the_title_of_the_project_and_keeps_how_to_use_it():
+    made = readme_text("# Assay\n\nA template.\n\n## Commands\n\nmake\n", "Houses", "Predicts price.")
+    assert made.startswith("# Houses\n\nPredicts price.")
+    assert made.endswith("## Commands\n\nmake\n")
+    assert "A template" not in made
+
+
+def test_the_same_table_is_decided_on_alike():
+    first, second = (infer(houses(), "price", "mine") for _ in range(2))
+    assert first.contract == second.contract
+    assert first.findings == second.findings
+
+
+@pytest.mark.parametrize(("rare", "positive"), [("yes", True), ("no", False)])
+def test_an_error_on_a_rare_class_costs_as_much_more_as_it_is_rarer(rare, positive):
+    common = {"yes": "no", "no": "yes"}[rare]
+    made = plan({}, np.where(np.arange(ROWS) % 20 == 0, rare, common))
+    costs = made.contract["costs"]
+    dear, cheap = ("false_negative", "false_positive") if positive else ("false_positive", "false_negative")
+    assert (made.contract["target"]["positive"] == rare, costs[dear], costs[cheap]) == (positive, 19, 1)
+    assert "# " + rare + " is rare" in contract_text(made)
+    assert repr(rare) in said(made, "costs")
+
+
+def test_where_no_class_is_rare_errors_have_no_cost():
+    assert "costs" not in plan({}).contract

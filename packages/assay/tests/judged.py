@@ -1,0 +1,84 @@
+"""Evidence to try gates on: two models' made-up answers to the rows of `patients`."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from assay.contract.spec import Contract
+from assay.evaluation.metrics import Rows, measure, metrics_for
+from assay.gates.evidence import Answers, Champion, Evidence, dependent
+from assay.gates.retraining import Retrained
+from assay.project.params import Params, load_params
+from patients import contract, patients
+from places import ROOT
+
+GATES = ROOT / "params.yaml"
+ROWS = 400
+
+
+def params(**limits: dict[str, Any]) -> Params:
+    """Return the parameters of this project, with other limits: `quality={"margin": 0.5}`."""
+    made = load_params(GATES)
+    gates = {name: getattr(made.gates, name).model_copy(update=values) for name, values in limits.items()}
+    return made.model_copy(update={"gates": made.gates.model_copy(update=gates)})
+
+
+def table(rows: int = ROWS, task: str = "binary", seed: int = 0) -> pa.Table:
+    made = contract(task)
+    data, target = patients(rows, task, seed)
+    labels = target if task == "regression" else [made.classes[i] for i in target]
+    return pa.table({**data, made.target.name: labels})
+
+
+def answers(scores: np.ndarray, target: np.ndarray, shaken: np.ndarray | None = None) -> Answers:
+    """Return what a model with these scores answers, to test and validation rows alike."""
+    if scores.ndim == 1:
+        rows = Rows(target, scores, scores)
+        return Answers(rows, rows.decision if shaken is None else shaken, rows)
+    decision = scores.argmax(axis=1)
+    rows = Rows(target, scores, decision)
+    return Answers(rows, decision if shaken is None else shaken, rows)
+
+
+def scores(target: np.ndarray, noise: float, seed: int = 0) -> np.ndarray:
+    """Return the calibrated probabilities of a binary model that sees the target through so much noise."""
+    sign = 2 * target - 1
+    seen = sign + np.random.default_rng(seed).normal(0, noise, len(target))
+    positive = 1 / (1 + np.exp(-2 * seen / noise**2))
+    return np.stack([1 - positive, positive], axis=1)
+
+
+def evidence(
+    candidate: Answers,
+    rival: Answers | None,
+    spec: Contract | None = None,
+    rows: pa.Table | None = None,
+    **changes: Any,
+) -> Evidence:
+    """Return evidence in which all that is not given is as it should be."""
+    spec = spec or contract()
+    rows = table(len(candidate.test.target), spec.task) if rows is None else rows
+    champion = None if rival is None else Champion("c" * 40, Path(), spec, {"test": {}}, rows)
+    metrics = metrics_for(spec)
+    found = measure(candidate.test, metrics) if candidate.test.target is not None else {}
+    made = Evidence(
+        params=params(),
+        contract=spec,
+        checks=[],
+        metrics={"test": {name: {"value": value} for name, value in found.items()}, "dummy": {"roc_auc": 0.5}},
+        model=None,  # type: ignore[arg-type]
+        champion=champion,
+        obstacle="",
+        data=rows,
+        split={"test": rows},
+        test=rows,
+        validation=rows,
+        units=dependent(rows, spec),
+        candidate=candidate,
+        rival=rival,
+        retrained=Retrained([], ""),
+    )
+    return replace(made, **changes)

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from model.estimators import FAMILIES, LogBoosting, families
+
+from patients import contract
+
+
+def sales(rows: int = 600, growth: float = 0.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return days and a season, and amounts that depend on the season and grow with the days."""
+    rng = np.random.default_rng(seed)
+    days = np.sort(rng.integers(0, 1000, rows)).astype(float) + 19000
+    season = rng.integers(0, 4, rows).astype(float)
+    mean = 50 * (1 + season) * np.exp(growth * (days - 19000) / 365)
+    return np.column_stack([days, season]), rng.poisson(mean).astype(float)
+
+
+def test_growth_is_followed_past_the_rows_that_were_seen():
+    rows, amounts = sales(growth=0.5)
+    seen = rows[:, 0] < 19700
+    model = LogBoosting(follow_time=True, random_state=0).fit(rows[seen], amounts[seen])
+    plain = LogBoosting(random_state=0).fit(rows[seen], amounts[seen])
+    followed, stayed = (np.abs(m.predict(rows[~seen]) - amounts[~seen]).mean() for m in (model, plain))
+    assert followed < 0.7 * stayed
+
+
+def test_without_growth_time_changes_little():
+    rows, amounts = sales()
+    model = LogBoosting(follow_time=True, random_state=0).fit(rows, amounts)
+    later = rows + np.array([300.0, 0.0])
+    np.testing.assert_allclose(model.predict(later), model.predict(rows), rtol=0.1)
+
+
+def test_growth_ends_half_as_far_past_the_rows_as_they_reach():
+    rows, amounts = sales(growth=0.5)
+    model = LogBoosting(follow_time=True, random_state=0).fit(rows, amounts)
+    far, farther = (model.predict(np.array([[19000.0 + days, 1.0]])) for days in (1600, 90_000))
+    np.testing.assert_array_equal(far, farther)
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 1000), follow=st.booleans())
+def test_an_amount_is_never_negative_and_a_row_stands_for_itself(seed, follow):
+    rows, amounts = sales(60, 0.3, seed)
+    model = LogBoosting(max_iter=20, follow_time=follow, random_state=0).fit(rows, amounts)
+    together = model.predict(rows)
+    assert (together >= 0).all()
+    np.testing.assert_allclose([model.predict(row[None])[0] for row in rows[:5]], together[:5])
+
+
+def test_fitting_does_not_change_the_rows_and_bears_gaps():
+    rows, amounts = sales(200)
+    rows[::7, 1] = np.nan
+    before = rows.copy()
+    assert np.isfinite(LogBoosting(follow_time=True, random_state=0).fit(rows, amounts).predict(rows)).all()
+    np.testing.assert_array_equal(rows, before)
+
+
+@pytest.mark.parametrize(
+    ("task", "limits", "there"),
+    [
+        ("binary", None, False),
+        ("regression", None, False),
+        ("regression", [-1, 5], False),
+        ("regression", [0, 5], True),
+    ],
+)
+def test_boosting_of_amounts_is_tried_where_the_target_cannot_be_negative(task, limits, there):
+    changes = {"target": {"name": "outcome", "range": limits}} if limits else {}
+    assert ("log_boosting" in families(contract(task, **changes))) == there
+
+
+def test_all_other_families_suit_every_contract():
+    for task in ("binary", "multiclass", "regression"):
+        assert set(families(contract(task))) == set(FAMILIES) - {"log_boosting"}

@@ -1,0 +1,158 @@
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.base.errors import InputError
+from assay.modelling import search as module
+from assay.modelling.search import Trial, as_csv, folds, search
+from assay.project.params import ModelChoice, Tune
+from assay.stages.tune import HEADER
+from patients import contract, patients
+
+HOW = Tune(search=True, trials=9, folds=3, batch=3, max_rows=20000)
+
+
+@pytest.fixture(scope="module")
+def found():
+    data, target = patients(150)
+    return search(data, target, None, contract(), HOW, 1)
+
+
+def test_every_family_gets_its_share_and_the_dummy_stands_first(found):
+    _, trials = found
+    families = [trial.choice.family for trial in trials]
+    assert families[0] == "dummy"
+    assert {family: families.count(family) for family in families[1:]} == {
+        "gradient_boosting": 3,
+        "linear": 3,
+        "random_forest": 3,
+    }
+
+
+def test_the_choice_is_a_whole_trial_and_beats_the_dummy(found):
+    choice, trials = found
+    (chosen,) = [trial for trial in trials if trial.choice == choice]
+    assert chosen.state == "complete"
+    assert chosen.score < trials[0].score
+
+
+def trial(family: str, *losses: float) -> Trial:
+    return Trial(0, ModelChoice(family=family, parameters={}), losses, "complete")
+
+
+@pytest.mark.parametrize(
+    ("linear", "chosen"),
+    [
+        ((0.29, 0.29, 0.29), "linear"),
+        ((0.2, 0.5, 0.25), "linear"),
+        ((0.32, 0.33, 0.32), "random_forest"),
+        ((0.5, 0.9, 0.6), "random_forest"),
+    ],
+)
+def test_the_best_is_chosen_unless_a_simple_one_cannot_be_told_from_it(linear, chosen):
+    trials = [trial("dummy", 0.0, 0.0, 0.0), trial("random_forest", 0.3, 0.3, 0.3), trial("linear", *linear)]
+    trials.append(trial("gradient_boosting", 0.31, 0.3, 0.3))
+    assert module._best(trials).choice.family == chosen
+
+
+def test_the_same_search_on_one_processor_or_two_finds_the_same(found, monkeypatch):
+    data, target = patients(150)
+    monkeypatch.setattr(module, "cpu_count", lambda: 1)
+    assert search(data, target, None, contract(), HOW, 1) == found
+
+
+def test_another_seed_tries_other_parameters(found):
+    data, target = patients(150)
+    _, trials = search(data, target, None, contract(), HOW.model_copy(update={"trials": 3}), 2)
+    assert trials[1].choice != found[1][1].choice
+
+
+def test_hopeless_trials_are_stopped_early_and_never_chosen():
+    data, target = patients(150)
+    how = HOW.model_copy(update={"trials": 24})
+    choice, trials = search(data, target, None, contract(), how, 1)
+    pruned = [trial for trial in trials if trial.state == "pruned"]
+    assert pruned
+    assert all(len(trial.losses) < how.folds for trial in pruned)
+    assert choice not in [trial.choice for trial in pruned]
+
+
+def test_the_model_that_stands_is_tried_too_unless_it_is_one_for_other_data():
+    data, target = patients(150)
+    how = HOW.model_copy(update={"trials": 3})
+    stands = ModelChoice(family="linear", parameters={"C": 0.7})
+    _, trials = search(data, target, None, contract(), how, 1, stands)
+    assert trials[1].choice == stands
+    assert len(trials) == 5
+    foreign = ModelChoice(family="linear", parameters={"alpha": 0.7})
+    assert len(search(data, target, None, contract(), how, 1, foreign)[1]) == 4
+
+
+@pytest.mark.parametrize("task", ["multiclass", "regression"])
+def test_other_tasks_are_searched_too(task):
+    data, target = patients(150, task)
+    choice, trials = search(data, target, None, contract(task), HOW.model_copy(update={"trials": 3}), 1)
+    assert choice.family != "dummy"
+    assert len(trials) == 4
+
+
+def test_the_table_has_a_line_a_trial_and_the_best_so_far():
+    losses = [(0.7,), (0.4, 0.6), (0.9,), (0.1, 0.3)]
+    states = ["complete", "complete", "pruned", "complete"]
+    trials = [
+        Trial(i, ModelChoice(family="linear", parameters={"C": 0.5}), loss, state)
+        for i, (loss, state) in enumerate(zip(losses, states, strict=True))
+    ]
+    rows = list(csv.DictReader(io.StringIO(HEADER + as_csv(trials))))
+    assert [row["best"] for row in rows] == ["0.7", "0.5", "0.5", "0.2"]
+    assert [row["state"] for row in rows] == states
+    assert json.loads(rows[0]["parameters"]) == {"C": 0.5}
+
+
+@given(seed=st.integers(0, 1000), task=st.sampled_from(["binary", "regression"]))
+def test_folds_keep_a_group_on_one_side(seed, task):
+    made = contract(task, split={"by": "group", "column": "street"})
+    data, target = patients(200, task, seed)
+    for seen, unseen in folds(target, data["street"], made, 4, seed):
+        assert not set(data["street"][seen]) & set(data["street"][unseen])
+
+
+@given(seed=st.integers(0, 1000))
+def test_folds_of_a_split_by_time_learn_from_the_past(seed):
+    made = contract(split={"by": "time", "column": "admitted"})
+    data, target = patients(200, seed=seed)
+    for seen, unseen in folds(target, data["admitted"], made, 4, seed):
+        assert data["admitted"][seen].max() <= data["admitted"][unseen].min()
+
+
+def test_folds_over_time_learn_from_most_rows_and_judge_on_the_last_quarter():
+    made = contract(split={"by": "time", "column": "admitted"})
+    data, target = patients(400)
+    parts = folds(target, data["admitted"], made, 4, 1)
+    assert [len(seen) for seen, _ in parts] == [300, 325, 350, 375]
+    assert [len(unseen) for _, unseen in parts] == [25] * 4
+
+
+@given(seed=st.integers(0, 1000), task=st.sampled_from(["binary", "multiclass", "regression"]))
+def test_folds_show_each_row_unseen_once(seed, task):
+    _, target = patients(100, task, seed)
+    unseen = np.concatenate([held_out for _, held_out in folds(target, None, contract(task), 5, seed)])
+    assert sorted(unseen) == list(range(100))
+
+
+def test_a_class_with_fewer_rows_than_folds_is_named():
+    target = np.array([0] * 20 + [1] * 2)
+    with pytest.raises(InputError, match=r"tune\.folds is 3, and 2 training rows are 'sick'"):
+        folds(target, None, contract(), 3, 1)
+
+
+def test_a_search_over_time_is_run_whole():
+    made = contract(split={"by": "time", "column": "admitted"})
+    data, target = patients(150)
+    choice, _ = search(data, target, data["admitted"], made, HOW.model_copy(update={"trials": 3}), 1)
+    assert choice.family != "dummy"

@@ -1,0 +1,99 @@
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+import skops.io
+from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
+
+from assay.base.errors import InputError
+from assay.modelling.fitting import build, fit, scores
+from assay.modelling.store import load_pipeline, save_pipeline
+from assay.project.params import ModelChoice
+from patients import COLUMNS, contract, patients
+
+TASKS = ["binary", "multiclass", "regression"]
+FAMILIES = ["gradient_boosting", "linear", "random_forest"]
+
+
+def fitted(family: str, task: str, calibrate: bool = False) -> Pipeline:
+    made = contract(task)
+    data, target = patients(200, task)
+    return fit(build(ModelChoice(family=family, parameters={}), made, 1, calibrate=calibrate), data, target, made)
+
+
+@pytest.mark.parametrize("calibrate", [False, True])
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_model_comes_back_from_disk_as_it_was(tmp_path, family, task, calibrate):
+    model = fitted(family, task, calibrate)
+    save_pipeline(model, tmp_path / "model.skops")
+    data, _ = patients(100, task, seed=9)
+    back = load_pipeline(tmp_path / "model.skops")
+    np.testing.assert_array_equal(scores(back, data, contract(task)), scores(model, data, contract(task)))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_same_model_fitted_again_has_the_same_bytes(tmp_path, family):
+    for name in ("one", "two"):
+        save_pipeline(fitted(family, "binary"), tmp_path / name)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_boosting_of_amounts_comes_back_from_disk_too(tmp_path):
+    made = contract("regression", target={"name": "outcome", "range": [0, 100]})
+    data, target = patients(200, "regression")
+    model = fit(build(ModelChoice(family="log_boosting", parameters={"max_iter": 20}), made, 1), data, target**2, made)
+    save_pipeline(model, tmp_path / "model.skops")
+    np.testing.assert_array_equal(
+        scores(load_pipeline(tmp_path / "model.skops"), data, made), scores(model, data, made)
+    )
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_so_does_a_model_that_reads_texts(tmp_path, family, task):
+    """Of a few different words, fewer than a tree would be given, as of many."""
+    made = contract(task, columns={**COLUMNS, "note": {"kind": "text"}})
+    data, target = patients(200, task)
+    for words in (5, 500):
+        drawn = np.random.default_rng(1).integers(0, words, (200, 8))
+        texts = np.array([" ".join(f"word{number}" for number in row) for row in drawn], dtype=object)
+        model = fit(build(ModelChoice(family=family, parameters={}), made, 1), {**data, "note": texts}, target, made)
+        save_pipeline(model, tmp_path / "model.skops")
+        back = load_pipeline(tmp_path / "model.skops")
+        given = {**data, "note": texts[::-1]}
+        np.testing.assert_array_equal(scores(back, given, made), scores(model, given, made))
+
+
+class Stranger(BaseEstimator):
+    """Some estimator that this project knows nothing of."""
+
+
+def test_a_type_that_is_not_known_to_be_harmless_is_refused_by_name(tmp_path):
+    skops.io.dump(Pipeline([("stranger", Stranger())]), tmp_path / "model.skops")
+    with pytest.raises(InputError, match=r"holds the type \S*Stranger, which could run code"):
+        load_pipeline(tmp_path / "model.skops")
+
+
+def test_a_pickle_is_not_loaded(tmp_path):
+    marker = tmp_path / "ran"
+
+    class Bomb:
+        def __reduce__(self):
+            return (marker.touch, ())
+
+    (tmp_path / "model.skops").write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(zipfile.BadZipFile):
+        load_pipeline(tmp_path / "model.skops")
+    assert not marker.exists()
+
+
+def test_a_stored_model_holds_arrays_and_json_and_nothing_else(tmp_path):
+    save_pipeline(fitted("gradient_boosting", "binary"), tmp_path / "model.skops")
+    with zipfile.ZipFile(tmp_path / "model.skops") as archive:
+        kinds = {name.rpartition(".")[2] for name in archive.namelist()}
+        arrays = [np.load(archive.open(n), allow_pickle=False) for n in archive.namelist() if n.endswith(".npy")]
+    assert kinds <= {"npy", "json"}
+    assert arrays

@@ -1,0 +1,148 @@
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from assay.base.errors import InputError
+from assay.project.history import (
+    base_commit,
+    changed_lines,
+    dirty_files,
+    file_at,
+    files_at,
+    head,
+    last_release,
+    subjects,
+)
+
+
+def git(*arguments: str, folder: Path | None = None) -> str:
+    who = ("-c", "user.name=A", "-c", "user.email=a@localhost")
+    return subprocess.run(
+        ["git", *who, *arguments], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def commit(name: str, text: str) -> str:
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Path(name).write_text(text)
+    git("add", "--all")
+    git("commit", "--quiet", "--message", f"Write {name}")
+    return git("rev-parse", "HEAD")
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    git("init", "--quiet", "--initial-branch", "main")
+    return tmp_path
+
+
+def test_outside_a_repository_there_is_no_commit(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert head() is None
+    assert base_commit(None) is None
+
+
+def test_before_the_first_commit_there_is_none(repository):
+    assert head() is None
+    assert base_commit(None) is None
+
+
+def test_the_last_release_is_the_highest_version_behind_a_commit(repository):
+    commit("a", "1")
+    assert last_release() is None
+    for tag in ("v1.9.0", "v1.10.0", "v2", "later"):
+        git("tag", tag)
+    assert last_release() == "v1.10.0"
+
+
+def test_a_change_is_compared_with_where_it_left_main(repository):
+    left = commit("a", "1")
+    git("switch", "--quiet", "--create", "change")
+    commit("b", "1")
+    git("switch", "--quiet", "main")
+    commit("c", "1")
+    git("switch", "--quiet", "change")
+    assert base_commit(None) == left
+    assert base_commit("HEAD~1") == left
+
+
+def test_on_main_it_is_compared_with_what_was_pushed(repository, tmp_path_factory, monkeypatch):
+    pushed = commit("a", "1")
+    clone = tmp_path_factory.mktemp("clone")
+    git("clone", "--quiet", str(repository), str(clone))
+    monkeypatch.chdir(clone)
+    commit("b", "1")
+    assert base_commit(None) == pushed
+
+
+def test_a_base_that_does_not_exist_is_an_error(repository):
+    commit("a", "1")
+    with pytest.raises(InputError, match="there is no commit 'nowhere'"):
+        base_commit("nowhere")
+
+
+@pytest.mark.parametrize("name", ["--all", "-h", "x; echo y"])
+def test_a_base_is_never_an_option_or_a_command(repository, name):
+    commit("a", "1")
+    with pytest.raises(InputError, match="there is no commit"):
+        base_commit(name)
+
+
+def test_without_a_main_branch_a_base_has_to_be_named(repository):
+    commit("a", "1")
+    git("branch", "--move", "trunk")
+    with pytest.raises(InputError, match="no main branch"):
+        base_commit(None)
+    assert base_commit("trunk") == head()
+
+
+def test_a_shallow_clone_says_how_to_get_the_rest(repository, tmp_path_factory, monkeypatch):
+    first = commit("a", "1")
+    commit("a", "2")
+    clone = tmp_path_factory.mktemp("shallow")
+    git("clone", "--quiet", "--depth", "1", repository.as_uri(), str(clone))
+    monkeypatch.chdir(clone)
+    with pytest.raises(InputError, match="shallow: `git fetch --unshallow`"):
+        base_commit(first)
+
+
+def test_branches_with_nothing_in_common_are_an_error(repository):
+    commit("a", "1")
+    git("switch", "--quiet", "--orphan", "other")
+    commit("b", "1")
+    with pytest.raises(InputError, match="no commit in common"):
+        base_commit(None)
+
+
+def test_files_of_a_commit_are_read_without_checking_it_out(repository):
+    first = commit("folder/a b", "old")
+    commit("folder/a b", "new")
+    assert file_at(first, Path("folder/a b")) == b"old"
+    assert file_at(first, Path("nothing")) is None
+    assert files_at(first, Path("folder")) == [Path("folder/a b")]
+
+
+def test_what_differs_from_a_commit_is_told_by_file(repository):
+    first = commit("a\tb", "1\n2\n")
+    commit("c", "x\n")
+    Path("a\tb").write_text("1\n3\n4\n")
+    assert changed_lines(first) == [("a\tb", 2, 1), ("c", 1, 0)]
+    assert subjects(first) == ["Write c"]
+
+
+def test_uncommitted_files_are_known(repository):
+    commit("a", "1")
+    assert dirty_files() == []
+    Path("a").write_text("2")
+    Path("new one").write_text("1")
+    assert dirty_files() == ["a", "new one"]
+    git("mv", "a", "moved")
+    assert set(dirty_files()) >= {"moved", "new one"}
+
+
+def test_the_null_commit_of_a_first_push_is_no_commit(repository):
+    commit("a", "1")
+    assert base_commit("0" * 40) is None

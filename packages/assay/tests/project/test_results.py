@@ -1,0 +1,38 @@
+from typing import Any
+
+from assay.base.outcomes import Outcome
+from assay.project.results import summary
+
+METRICS: dict[str, Any] = {
+    "test": {"roc_auc": {"value": 0.91234, "low": 0.8, "high": 0.95}},
+    "train": {"roc_auc": 0.99},
+    "validation": {"roc_auc": 0.9},
+    "dummy": {"roc_auc": 0.5},
+    "rows": {"train": 60, "validation": 15, "test": 25},
+}
+ABOUT: dict[str, Any] = {"name": "ward", "choice": {"family": "random_forest"}, "served": "onnx", "reason": ""}
+
+
+def test_a_metric_stands_with_its_interval_between_the_rows_it_saw_and_the_dummy() -> None:
+    lines = summary(METRICS, [], ABOUT).splitlines()
+    assert lines[0] == "ward: random forest, judged on 25 rows it never saw (trained on 60)"
+    assert [line.split() for line in lines if line.startswith("roc_auc")] == [
+        ["roc_auc", "0.9123", "0.8000", "to", "0.9500", "0.9900", "0.5000"]
+    ]
+    assert lines[-1] == "served as onnx; card: models/card.md"
+
+
+def test_what_a_check_held_or_rejected_is_told_and_what_passed_is_not() -> None:
+    checks = [
+        Outcome("contract", "PROMOTE", "all is well"),
+        Outcome("leakage", "HOLD", "a says too much"),
+        Outcome("duplicates", "REJECT", "all are"),
+    ]
+    shown = summary(METRICS, [check.as_dict() for check in checks], ABOUT)
+    assert "HOLD leakage: a says too much\nREJECT duplicates: all are\n" in shown
+    assert "all is well" not in shown
+
+
+def test_why_the_pipeline_itself_is_served_is_told() -> None:
+    shown = summary(METRICS, [], ABOUT | {"served": "skops", "reason": "the export failed"})
+    assert shown.endswith("served as skops: the export failed; card: models/card.md")

@@ -1,0 +1,108 @@
+"""What README.md and docs/ say is so: every command is run, every name and link is looked up."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+import pytest
+from pydantic import BaseModel
+
+from assay.cli.main import app
+from assay.contract.spec import Contract
+from assay.project.params import Params
+from scenario.project import SOURCE, Project, make_environment
+
+PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (SOURCE / "docs").glob("*.md"))]
+
+
+def text(page: str) -> str:
+    return (SOURCE / page).read_text(encoding="utf-8")
+
+
+def blocks(page: str) -> list[str]:
+    return re.findall(r"^```sh\n(.*?)^```", text(page), flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
+def test_the_commands_of_a_page_work_in_their_order(
+    page: str, short_run: Project, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    # A load test measures processes: those of warm commands are others than it starts.
+    is_loaded = "make loadtest" in "".join(blocks(page))
+    project = (request.getfixturevalue("brief").cold if is_loaded else short_run).copy(tmp_path / "project")
+    make_environment(project.root / ".venv", project.commands)
+    script = project.root.parent / "commands.sh"
+    script.write_text("set -eux\n" + "\n".join(blocks(page)), encoding="utf-8")
+    done = project.run("bash", str(script))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(page: str) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", text(page)):
+        assert (SOURCE / page).parent.joinpath(target).exists(), f"{page}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_that_is_named_exists(page: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", text("Makefile"), flags=re.MULTILINE))
+    for name in re.findall(r"`(?:\.venv/bin/)?make ([a-z-]+)`", text(page)):
+        assert name in targets, f"{page}: make {name}"
+    for words in re.findall(r"`(?:\.venv/bin/)?assay ([a-z]+(?: [a-z]+)?)[^`]*`", text(page)):
+        group: Any = app
+        for word in words.split():
+            if isinstance(group, click.Group):
+                assert word in group.commands, f"{page}: assay {words}"
+                group = group.commands[word]
+
+
+def keys(model: Any, above: str = "") -> list[str]:
+    """Return the dotted keys below a model that hold values."""
+    found = []
+    for name, field in model.model_fields.items():
+        key = f"{above}{field.alias or name}"
+        kind = field.annotation
+        found += keys(kind, f"{key}.") if isinstance(kind, type) and issubclass(kind, BaseModel) else [key]
+    return found
+
+
+def named_in_tables(page: str) -> set[str]:
+    cells = [line.split("|")[1] for line in text(page).splitlines() if line.startswith("| `")]
+    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def test_every_parameter_is_explained_and_no_other() -> None:
+    # The switch is one for all gates.
+    wanted = {re.sub(r"^gates\.\w+\.enabled$", "gates.contract.enabled", key) for key in keys(Params)}
+    assert named_in_tables("docs/params.md") == wanted
+
+
+def test_every_key_of_the_contract_is_explained_and_no_other() -> None:
+    kinds = {get_args(member.model_fields["kind"].annotation)[0] for member in get_args(column_type())}
+    assert named_in_tables("docs/contract.md") == set(Contract.model_fields) | kinds
+
+
+def column_type() -> Any:
+    return get_args(get_args(Contract.model_fields["columns"].annotation)[1])[0]
+
+
+def test_every_key_of_a_column_is_named() -> None:
+    page = text("docs/contract.md")
+    for member in get_args(column_type()):
+        for name in member.model_fields:
+            assert f"`{name}" in page, name
+
+
+def test_the_front_door_is_short() -> None:
+    assert len(text("README.md").splitlines()) <= 250
+
+
+def test_the_results_in_the_front_door_are_those_of_this_model() -> None:
+    shown = re.search(r"^roc_auc +[\d. to]+$", text("README.md"), flags=re.MULTILINE)
+    assert shown
+    metrics = json.loads(text("metrics.json"))
+    test, others = metrics["test"]["roc_auc"], [metrics[side]["roc_auc"] for side in ("train", "dummy")]
+    numbers = [test["value"], test["low"], test["high"], *others]
+    assert re.findall(r"\d\.\d+", shown[0]) == [f"{number:.4f}" for number in numbers]

@@ -1,0 +1,408 @@
+"""The service as it is really served: `bentoml serve` of a trained project and of its Bento, asked over HTTP."""
+
+import asyncio
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import bentoml
+import httpx
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from assay.predictions.write import MANY
+from scenario.project import Done, Project
+from served import sent_as
+from servers import Server, bento_store, is_ready, serving, until
+
+ARROW = "application/vnd.apache.arrow.stream"
+PARQUET = "application/vnd.apache.parquet"
+
+
+@pytest.fixture(scope="module")
+def trained(first_run: tuple[Project, Done], tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return first_run[0].copy(tmp_path_factory.mktemp("service") / "project")
+
+
+@pytest.fixture(scope="module")
+def rows(trained: Project) -> list[dict[str, Any]]:
+    return list(json.loads((trained.root / "models/examples.json").read_text())["rows"])
+
+
+@pytest.fixture(scope="module")
+def server(trained: Project) -> Iterator[Server]:
+    with serving(trained) as running:
+        yield running
+
+
+def test_rows_are_answered_through_bentoml_s_clients(server: Server, rows: list[dict[str, Any]]) -> None:
+    with bentoml.SyncHTTPClient(server.url) as client:
+        told = client.predict(rows=rows)
+        assert len(told["predictions"]) == len(rows)
+        name = told["predictions"][0]["prediction_id"]
+        assert client.explain(rows=rows[:1])["explanations"][0]["explains"] == "malignant"
+        assert client.feedback(outcomes=[{"prediction_id": name, "outcome": "benign"}]) == {"received": 1}
+        assert client.model()["model_version"] == told["model_version"]
+
+    async def ask() -> Any:
+        async with bentoml.AsyncHTTPClient(server.url) as client:
+            return await client.predict(rows=rows[:2])
+
+    assert [one["probabilities"] for one in asyncio.run(ask())["predictions"]] == [
+        one["probabilities"] for one in told["predictions"][:2]
+    ]
+
+
+def test_answers_are_those_that_came_with_the_model(
+    server: Server, trained: Project, rows: list[dict[str, Any]]
+) -> None:
+    wanted = json.loads((trained.root / "models/examples.json").read_text())["scores"]
+    told = server.post("/predict", {"rows": rows}).json()["predictions"]
+    assert [one["probabilities"]["malignant"] for one in told] == pytest.approx(
+        [score[1] for score in wanted], abs=1e-5
+    )
+
+
+@pytest.mark.parametrize("kind", [ARROW, PARQUET])
+def test_a_table_is_answered_by_a_table(server: Server, rows: list[dict[str, Any]], kind: str) -> None:
+    table = pa.Table.from_pylist(rows).append_column("diagnosis", pa.array(["benign"] * len(rows)))
+    response = server.post("/predict", sent_as(kind, table), **{"content-type": kind})
+    assert response.status_code == 200
+    found = (
+        pa.ipc.open_stream(response.content).read_all()
+        if kind == ARROW
+        else pq.read_table(io.BytesIO(response.content))
+    )
+    told = server.post("/predict", {"rows": rows}).json()["predictions"]
+    assert found["probability malignant"].to_pylist() == pytest.approx(
+        [one["probabilities"]["malignant"] for one in told]
+    )
+    assert found["decision"].to_pylist() == [one["decision"] for one in told]
+
+
+@pytest.mark.parametrize("kind", [ARROW, PARQUET])
+def test_a_table_that_breaks_the_contract_is_refused(server: Server, rows: list[dict[str, Any]], kind: str) -> None:
+    table = pa.Table.from_pylist([rows[0], {**rows[1], "mean_radius": 99.0}])
+    response = server.post("/predict", sent_as(kind, table), **{"content-type": kind})
+    assert response.status_code == 422
+    assert response.json()["error"].startswith("column 'mean_radius' (row 1): above the range [0.0, 60.0]")
+    cut = server.post("/predict", sent_as(kind, table)[:100], **{"content-type": kind})
+    assert (cut.status_code, cut.json()["error"][:29]) == (
+        400,
+        "the body is no whole table: I",
+    ) or cut.status_code == 400
+
+
+def test_pickles_are_refused(server: Server) -> None:
+    for kind in ("application/vnd.bentoml+pickle", "application/octet-stream", "text/plain"):
+        assert server.post("/predict", b"x", **{"content-type": kind}).status_code == 415
+
+
+ABUSE: dict[str, tuple[bytes, dict[str, str], set[int]]] = {
+    "a body of 20 MB": (b'{"rows": [' + b" " * 20_000_000 + b"]}", {}, {413}),
+    "a million rows": (b'{"rows": [' + b"{}," * 1_000_000 + b"{}]}", {}, {413, 422}),
+    "deep JSON": (b"[" * 1_000_000, {}, {400}),
+    "invalid UTF-8": (b'{"rows": ["\xff\xfe"]}', {}, {400}),
+    "another type": (b"{}", {"content-type": "application/xml"}, {415}),
+    "ten thousand rows that are all wrong": (b'{"rows": [' + b"{}," * 9_999 + b"{}]}", {}, {422}),
+    "a form": (b"rows=1", {"content-type": "application/x-www-form-urlencoded"}, {415}),
+}
+
+
+@pytest.mark.parametrize("name", ABUSE)
+def test_after_abuse_the_service_is_alive_and_ready(server: Server, rows: list[dict[str, Any]], name: str) -> None:
+    body, headers, statuses = ABUSE[name]
+    try:
+        response = server.post("/predict", body, **headers)
+        assert response.status_code in statuses
+        assert set(response.json()) == {"error", "problems"}
+        assert "Traceback" not in response.text
+    except httpx.WriteError:
+        # The service answers before all of it has come, and a client may miss the answer.
+        assert 413 in statuses
+    assert is_ready(server)
+    assert server.post("/predict", {"rows": rows[:1]}).status_code == 200
+
+
+RAW = {
+    "a negative length": b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n{}",
+    "a length that is no number": b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: five\r\n\r\n{}",
+    "two lengths": b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+    "no HTTP": b"\x00\x01\x02\r\n\r\n",
+    "a very long header": b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 200_000 + b"\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("name", RAW)
+def test_what_is_no_request_is_refused_or_cut_off(server: Server, name: str) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as sock:
+        sock.sendall(RAW[name])
+        sock.shutdown(socket.SHUT_WR)
+        try:
+            said = sock.recv(100)
+        except ConnectionError:
+            said = b""
+    assert said == b"" or b" 400 " in said or b" 431 " in said or b" 200 " in said
+    assert is_ready(server)
+
+
+def test_requests_one_behind_the_other_are_answered_in_order(server: Server, rows: list[dict[str, Any]]) -> None:
+    bodies = [json.dumps({"rows": rows[: number + 1]}).encode() for number in range(3)]
+    sent = b"".join(
+        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n%s"
+        % (len(body), b"Connection: close\r\n" if body is bodies[-1] else b"", body)
+        for body in bodies
+    )
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as sock:
+        sock.sendall(sent)
+        answer = b""
+        while part := sock.recv(65536):
+            answer += part
+    found = [part.partition(b"\r\n\r\n")[2] for part in answer.split(b"HTTP/1.1 200 OK\r\n")[1:]]
+    assert [len(json.loads(body)["predictions"]) for body in found] == [1, 2, 3]
+
+
+def test_a_thousand_idle_connections_and_slow_senders_starve_nobody(server: Server, rows: list[dict[str, Any]]) -> None:
+    idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(1000)]
+    try:
+        for sock in idle[:200]:
+            sock.sendall(
+                b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
+            )
+        for _ in range(20):
+            assert server.post("/predict", {"rows": rows[:1]}).status_code == 200
+    finally:
+        for sock in idle:
+            sock.close()
+    assert is_ready(server)
+
+
+@pytest.mark.parametrize("begun", [b"", b"{"])
+def test_a_body_that_does_not_come_is_not_waited_for(server: Server, begun: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as sock:
+        sock.sendall(
+            b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+            + begun
+        )
+        assert b" 408 " in sock.recv(100)
+
+
+@pytest.mark.parametrize("path", ["/predict%0A", "/model%0A", "/predict/", "//predict"])
+def test_no_way_leads_around_what_bounds_requests(server: Server, rows: list[dict[str, Any]], path: str) -> None:
+    assert server.post(path, {"rows": rows[:1]}).status_code in (307, 404)
+
+
+def test_the_page_needs_nothing_from_elsewhere(server: Server) -> None:
+    page = server.get("/").text
+    assert "<title>breast-cancer</title>" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "https://" not in page
+    assert page.count("mean_radius") >= 2
+
+
+def test_the_openapi_page_of_bentoml_shows_the_document(server: Server) -> None:
+    assert "swagger" in server.get("/docs").text.lower()
+    document = server.get("/docs.json").json()
+    assert set(document["paths"]) >= {"/predict", "/explain", "/feedback", "/model", "/readyz", "/metrics"}
+
+
+def test_what_the_openapi_document_promises_is_kept(server: Server, tmp_path: Path) -> None:
+    number = os.environ.get("SCHEMATHESIS_EXAMPLES", "60")
+    done = subprocess.run(
+        [
+            "schemathesis",
+            "run",
+            f"{server.url}/docs.json",
+            "--url",
+            server.url,
+            "-n",
+            number,
+            "--seed",
+            "1",
+            "--generation-database",
+            "none",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-5000:]
+    assert is_ready(server)
+
+
+def test_requests_and_predictions_are_counted(server: Server, rows: list[dict[str, Any]]) -> None:
+    before = server.metric("assay_predictions_total")
+    asked = server.metric('bentoml_service_request_total{endpoint="/predict",http_response_code="200"')
+    for _ in range(5):
+        server.post("/predict", {"rows": rows[:3]})
+    assert server.metric("assay_predictions_total") - before == 15
+    assert server.metric('bentoml_service_request_total{endpoint="/predict",http_response_code="200"') - asked == 5
+
+
+def test_predictions_and_outcomes_are_logged(server: Server, trained: Project, rows: list[dict[str, Any]]) -> None:
+    (told,) = server.post("/predict", {"rows": rows[:1]}).json()["predictions"]
+    server.post("/feedback", {"outcomes": [{"prediction_id": told["prediction_id"], "outcome": "benign"}]})
+    logs = trained.root / "monitoring"
+
+    def lines(name: str) -> list[dict[str, Any]]:
+        texts = [path.read_bytes() for path in logs.glob(f"{name}/data/*.log")]
+        # A line that is being written has no end yet.
+        whole = [json.loads(line) for text in texts for line in text.split(b"\n")[:-1]]
+        return [one for one in whole if one["prediction_id"] == told["prediction_id"]]
+
+    until(lambda: lines("predictions") and lines("outcomes"), "both are in the log")
+    (line,) = lines("predictions")
+    assert {name: line[name] for name in rows[0]} == rows[0]
+    assert (line["prediction"], line["role"]) == (told["prediction"], "champion")
+    assert lines("outcomes")[0]["outcome"] == "benign"
+    assert json.loads((logs / "predictions/schema/schema.1.log").read_text())["columns"][0]["name"] == "mean_radius"
+
+
+def test_predictions_of_many_rows_are_logged_as_tables(
+    server: Server, trained: Project, rows: list[dict[str, Any]]
+) -> None:
+    asked: set[str] = set()
+
+    def logged() -> set[str]:
+        told = server.post("/predict", {"rows": rows[:1] * MANY}).json()["predictions"]
+        asked.add(told[-1]["prediction_id"])
+        found: set[str] = set()
+        for path in trained.root.glob("monitoring/predictions/data/*.arrows"):
+            # One that is being written may have no end yet.
+            with suppress(pa.ArrowException, OSError):
+                found |= {row for batch in pa.ipc.open_stream(path) for row in batch["prediction_id"].to_pylist()}
+        return asked & found
+
+    until(logged, "a table is in the log")
+
+
+def test_with_a_key_only_who_has_it_is_answered(trained: Project, rows: list[dict[str, Any]]) -> None:
+    with serving(trained, ASSAY_API_KEY="secret") as server:
+        assert server.post("/predict", {"rows": rows[:1]}).status_code == 401
+        assert server.post("/predict", {"rows": rows[:1]}, authorization="Bearer wrong").status_code == 401
+        assert server.post("/predict", {"rows": rows[:1]}, authorization="Bearer secret").status_code == 200
+        assert server.get("/model").status_code == 401
+        assert server.get("/").status_code == 200
+        with bentoml.SyncHTTPClient(server.url, token="secret") as client:  # noqa: S106
+            assert client.predict(rows=rows[:1])["predictions"]
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "said"),
+    [
+        ("contract.yaml", "# other words\n", "contract.yaml: is not the contract that"),
+        ("models/model.onnx", "x", "model.onnx: is not the file that model.json describes"),
+    ],
+)
+def test_parts_that_do_not_belong_together_are_not_served(
+    trained: Project, tmp_path: Path, path: str, text: str, said: str
+) -> None:
+    project = trained.copy(tmp_path / "project")
+    project.append(path, text)
+    with serving(project, ready=False) as server:
+        until(lambda: said in server.log() or server.process.poll() is not None, "it says why")
+        assert said in server.log()
+        assert not is_ready(server)
+
+
+def test_the_bento_is_served_by_two_workers_of_which_one_may_die(
+    trained: Project, tmp_path: Path, rows: list[dict[str, Any]]
+) -> None:
+    project = trained.copy(tmp_path / "project")
+    project.set_params(serve__workers=2)
+    tag = project.ok("bentoml", "build", "--output", "tag", BENTOML_HOME=str(bento_store(project))).split("__tag__:")[1]
+    with serving(project, tag.strip()) as server:
+        until(lambda: len(server.workers()) == 2, "there are two workers")
+        body = {"rows": rows[:2]}
+        statuses: list[int] = []
+        failed = []
+
+        def ask() -> None:
+            try:
+                statuses.append(server.post("/predict", body).status_code)
+            except httpx.TransportError as error:
+                failed.append(error)
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda _: ask(), range(200)))
+            assert (set(statuses), failed) == ({200}, [])
+            assert server.metric("assay_predictions_total") == 400
+            killed = server.workers()[0]
+            asked = [pool.submit(ask) for _ in range(300)]
+            os.kill(killed.pid, signal.SIGKILL)
+            for one in asked:
+                one.result()
+        assert set(statuses) == {200}
+        assert len(failed) <= 8
+        with staying(server.port, 4):
+            until(lambda: len([one for one in server.workers() if one.pid != killed.pid]) == 2, "another takes over")
+            until(
+                lambda: all(has_clients(worker, server.port) for worker in server.workers()),
+                "it gets clients, though all had a connection",
+            )
+
+
+@contextmanager
+def staying(port: int, number: int) -> Iterator[None]:
+    """Have some clients ask without a pause, who keep their connections for as long as they may."""
+    ended = threading.Event()
+
+    def ask() -> None:
+        connection = HTTPConnection("127.0.0.1", port, timeout=20)
+        while not ended.is_set():
+            connection.request("GET", "/model")
+            connection.getresponse().read()
+        connection.close()
+
+    with ThreadPoolExecutor(number) as pool:
+        asking = [pool.submit(ask) for _ in range(number)]
+        try:
+            yield
+        finally:
+            ended.set()
+            for one in asking:
+                one.result()
+
+
+def has_clients(worker: psutil.Process, port: int) -> bool:
+    connections = [one for one in worker.net_connections("tcp4") if one.laddr.port == port]
+    return any(one.status == psutil.CONN_ESTABLISHED for one in connections)
+
+
+def test_what_was_accepted_is_answered_before_the_service_ends(trained: Project, rows: list[dict[str, Any]]) -> None:
+    large = {"rows": rows * 20}
+    with serving(trained) as server:
+        counts = {"asked": 0, "answered": 0, "told to go": 0}
+
+        def ask() -> None:
+            with httpx.Client(timeout=30) as client:
+                while True:
+                    counts["asked"] += 1
+                    response = client.post(server.url + "/predict", json=large)
+                    counts["answered"] += response.status_code == 200
+                    if response.headers.get("connection") == "close":
+                        counts["told to go"] += 1
+                        return
+
+        with ThreadPoolExecutor(4) as pool:
+            clients = [pool.submit(ask) for _ in range(4)]
+            until(lambda: counts["answered"] > 8, "it is under load")
+            server.process.send_signal(signal.SIGTERM)
+            for client in clients:
+                client.result()
+        assert server.process.wait(30) == 0
+    assert counts["answered"] == counts["asked"]
+    assert counts["told to go"] == 4

@@ -1,0 +1,205 @@
+"""What bounds requests, without a server: bodies by size and time, small ones by turns, large ones by what waits."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.inference.scorer import Scorer
+from assay.serve.front import ANEW, ASIDE, ASIDE_SECONDS, HUGE, LARGE, Arriving, Aside, Front, Turns, header, read_body
+from assay.serve.refusal import Refused
+from assay.serve.steps import beside
+
+LIMIT = 20
+
+
+def body_of(
+    parts: list[bytes], *, last: dict[str, Any] | None = None, headers: Any = (), arriving: Arriving | None = None
+) -> bytes:
+    """Return what is read of a body that comes in parts; `last` comes after them, or nothing does."""
+    waiting: Iterator[dict[str, Any]] = iter(
+        [
+            {"type": "http.request", "body": part, "more_body": bool(last) or at < len(parts)}
+            for at, part in enumerate(parts, 1)
+        ]
+        + ([last] if last else [])
+    )
+
+    async def receive() -> dict[str, Any]:
+        return next(waiting)
+
+    return asyncio.run(read_body({"headers": headers}, receive, LIMIT, 5.0, arriving or Arriving(1000)))
+
+
+@given(parts=st.lists(st.binary(max_size=12), min_size=1, max_size=6))
+def test_a_body_is_read_whole_or_refused_as_too_large(parts: list[bytes]) -> None:
+    whole = b"".join(parts)
+    if len(parts) > 1 and len(whole) > LIMIT:
+        with pytest.raises(Refused) as refused:
+            body_of(parts)
+        assert refused.value.status == 413
+    else:
+        assert body_of(parts) == whole
+
+
+def test_a_body_that_says_that_it_is_too_large_is_not_read() -> None:
+    with pytest.raises(Refused) as refused:
+        body_of([], headers=[(b"content-length", b"21")])
+    assert refused.value.status == 413
+
+
+def test_a_client_that_goes_away_is_no_error_of_the_service() -> None:
+    with pytest.raises(Refused) as refused:
+        body_of([b"x"], last={"type": "http.disconnect"})
+    assert refused.value.status == 400
+
+
+def test_a_client_that_goes_away_before_its_body_comes_sent_no_empty_one() -> None:
+    with pytest.raises(Refused) as refused:
+        body_of([], last={"type": "http.disconnect"})
+    assert refused.value.status == 400
+
+
+@pytest.mark.parametrize("parts", [0, 1])
+def test_a_body_that_does_not_come_or_stops_coming_is_refused(parts: int) -> None:
+    async def receive() -> dict[str, Any]:
+        if len(asked) == parts:
+            await asyncio.Event().wait()
+        asked.append(1)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    asked: list[int] = []
+    with pytest.raises(Refused) as refused:
+        asyncio.run(read_body({"headers": []}, receive, LIMIT, 0.01, Arriving(1000)))
+    assert refused.value.status == 408
+
+
+@given(st.lists(st.binary(min_size=1, max_size=5), min_size=2, max_size=4), st.integers(0, 20))
+def test_bodies_that_come_in_parts_are_held_up_to_a_bound_and_then_no_more(parts: list[bytes], most: int) -> None:
+    arriving = Arriving(most)
+    if sum(map(len, parts)) <= min(most, LIMIT):
+        assert body_of(parts, arriving=arriving) == b"".join(parts)
+    else:
+        with pytest.raises(Refused) as refused:
+            body_of(parts, arriving=arriving)
+        assert refused.value.status in (413, 503)
+    assert arriving.held == 0
+
+
+def test_a_header_is_found_by_its_name() -> None:
+    scope = {"headers": [(b"a", b"1"), (b"b", b"2")]}
+    assert (header(scope, b"b"), header(scope, b"c")) == (b"2", b"")
+
+
+def test_requests_of_one_turn_share_its_clock_and_those_of_the_next_have_their_own() -> None:
+    ended = []
+
+    async def turns() -> tuple[list[float], float]:
+        made = Turns(lambda: ended.append(1))
+        first = [made.lasted() for _ in range(3)]
+        await asyncio.sleep(0)
+        assert ended == [1]
+        return first, made.lasted()
+
+    first, later = asyncio.run(turns())
+    assert first[0] == 0 < first[1] < first[2]
+    assert later == 0
+
+
+def test_a_few_large_requests_are_done_at_a_time_and_those_that_would_wait_for_long_are_refused() -> None:
+    async def ask() -> None:
+        made, go, begun = Aside(), threading.Event(), threading.Barrier(ASIDE + 1)
+        size = int(2 * ASIDE_SECONDS * made._bytes_per_second)
+
+        def work() -> bool:
+            begun.wait(10)
+            return go.wait(10)
+
+        some = [asyncio.create_task(made.run(beside(work), size)) for _ in range(ASIDE)]
+        await asyncio.sleep(0)
+        with pytest.raises(Refused) as refused:
+            await made.run(beside(lambda: None), 1)
+        assert refused.value.status == 503
+        begun.wait(10)
+        go.set()
+        assert all(await asyncio.gather(*some))
+        assert await made.run(beside(lambda: "answered"), 1) == "answered"
+
+    asyncio.run(ask())
+
+
+def test_what_fails_aside_waits_no_longer_and_says_nothing_of_the_speed() -> None:
+    async def ask() -> tuple[int, bool]:
+        made = Aside()
+        speed = made._bytes_per_second
+        with pytest.raises(ZeroDivisionError):
+            await made.run(beside(lambda: 1 // 0), 10**9)
+        return made._waiting, made._bytes_per_second == speed
+
+    assert asyncio.run(ask()) == (0, True)
+
+
+def fronted(serving: Any, *, is_one_of_several: bool = False) -> Front:
+    counting: Any = SimpleNamespace(add=lambda *_: None, flush=lambda: None)
+    return Front(None, lambda: serving, counting, is_one_of_several=is_one_of_several)  # type: ignore[arg-type]
+
+
+def posted(front: Front, body: bytes) -> tuple[dict[bytes, bytes], Any]:
+    """Return the headers and what is answered to a body that is posted to /predict."""
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "path": "/predict", "method": "POST", "headers": []}
+    asyncio.run(front(scope, receive, send))
+    assert sent[0]["status"] == 200
+    return dict(sent[0]["headers"]), json.loads(sent[1]["body"])
+
+
+@pytest.mark.parametrize(
+    ("size", "read_by", "scored_by"),
+    [(LARGE, "MainThread", "MainThread"), (LARGE + 1, "MainThread", "large_0"), (HUGE + 1, "large_0", "large_0")],
+)
+def test_a_body_is_answered_alike_whatever_its_size_and_what_takes_long_is_done_beside_the_loop(
+    servings: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, size: int, read_by: str, scored_by: str
+) -> None:
+    serving = servings()
+    read, score, seen = serving.rows.read_quickly, serving.package.score, list[tuple[str, str]]()
+
+    def told(name: str, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def tell(given: Any) -> Any:
+            seen.append((name, threading.current_thread().name))
+            return function(given)
+
+        return tell
+
+    monkeypatch.setattr(serving.rows, "read_quickly", told("read", read))
+    spied = replace(serving.package, score=Scorer(score.prepare, told("score", score.run)))
+    monkeypatch.setattr(serving.router.champion.answers, "package", spied)
+    body = json.dumps({"rows": serving.package.examples}).encode()
+    found = posted(fronted(serving), body.ljust(size))[1]["predictions"]
+    assert seen == [("read", read_by), ("score", scored_by)]
+    wanted = score(serving.rows.columns(read(body)))
+    assert [one["probabilities"]["sick"] for one in found] == wanted[:, 1].tolist()
+
+
+@pytest.mark.parametrize(("is_one_of_several", "asked"), [(True, [ANEW, 2 * ANEW]), (False, [])])
+def test_of_several_workers_each_asks_a_client_to_connect_anew_now_and_then(
+    servings: Callable[..., Any], is_one_of_several: bool, asked: list[int]
+) -> None:
+    serving = servings()
+    front = fronted(serving, is_one_of_several=is_one_of_several)
+    body = json.dumps({"rows": serving.package.examples[:1]}).encode()
+    told = [posted(front, body)[0] for _ in range(2 * ANEW)]
+    assert [number for number, headers in enumerate(told, 1) if headers.get(b"connection") == b"close"] == asked

@@ -1,1 +1,0 @@
-"""Searching, fitting and storing a model."""
