@@ -8,8 +8,8 @@ from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from assay.base import yaml12
 from assay.base.errors import InputError
-from assay.base.yaml12 import parse_yaml as parse_yaml
 
 
 class Frozen(BaseModel):
@@ -22,10 +22,13 @@ class Frozen(BaseModel):
 Model = TypeVar("Model", bound=BaseModel)
 
 
+parse_yaml = yaml12.parse_yaml
+
+
 def read_yaml(path: Path) -> Any:
     """Return what a YAML file says; raises InputError, in one line, for one that is missing or no YAML."""
     try:
-        return parse_yaml(path.read_text(encoding="utf-8"))
+        return yaml12.parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
     except UnicodeDecodeError as error:

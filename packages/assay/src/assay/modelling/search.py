@@ -178,7 +178,7 @@ def folds(
         raise InputError(f"params.yaml: tune.folds: {error}") from None
 
 
-def _loss(
+def _loss(  # noqa: PLR0913, PLR0917
     choice: ModelChoice | None,
     data: Columns,
     target: np.ndarray,

@@ -39,8 +39,8 @@ def load_pipeline(path: Path, room: Room = NO_ROOM) -> Pipeline:
     unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - trusted)
     if unknown:
         raise InputError(
-            f"{path}: holds the type {unknown[0]}, which could run code, and is not loaded; if it is yours, add it to TRUSTED in "
-            "src/model/estimators.py"
+            f"{path}: holds the type {unknown[0]}, which could run code, and is not loaded; "
+            "if it is yours, add it to TRUSTED in src/model/estimators.py"
         )
     return skops.io.load(path, trusted=sorted(trusted))
 

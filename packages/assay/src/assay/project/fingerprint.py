@@ -24,8 +24,8 @@ STARTS: Mapping[str, tuple[str, ...]] = {
     "service": ("serve/service",),
 }
 HEADER = """\
-# Which of Assay's code the stages, the gates (judge) and the service run, as hashes. DVC runs a stage again when its hash
-# changes. Written by `assay repro` and `assay upgrade`.
+# Which of Assay's code the stages, the gates (judge) and the service run, as hashes. DVC runs a stage again when its
+# hash changes. Written by `assay repro` and `assay upgrade`.
 """
 
 

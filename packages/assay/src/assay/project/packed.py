@@ -1,4 +1,4 @@
-"""What a Bento is made of: the files of the project that bentofile.yaml packs, and the part of Assay that serves them."""
+"""What a Bento is made of: the files that bentofile.yaml packs, and the part of Assay that serves them."""
 
 import filecmp
 import hashlib

@@ -43,7 +43,8 @@ SHORTER = 150
 def markdown(report: dict[str, Any], template: str | None = None, longest: int = MOST_CHARACTERS) -> str:
     """Return the report as GitHub-flavoured Markdown of at most `longest` characters.
 
-    `template` is the text of src/model/report.md.j2, in Jinja2, if the project has one. It is given the keys of `assay.report.view.view`;
+    `template` is the text of src/model/report.md.j2, in Jinja2, if there is one. It is given the keys of
+    `assay.report.view.view`;
     every text that it prints is escaped.
 
     Raises InputError for data of another shape, and for a template that is wrong, with its line, or too long itself.

@@ -98,7 +98,7 @@ def _end_slowly() -> None:
     signal.signal(signal.SIGTERM, begin_to_end)
 
 
-def service(root: Path) -> Fronted:
+def service(root: Path) -> Any:
     """Return the BentoML service of the model in a folder: `bentoml serve` looks for it in service.py there."""
     contract = load_contract(root / CONTRACT)
     settings = load_settings(root / PARAMS)
@@ -128,7 +128,7 @@ def service(root: Path) -> Fronted:
                 _end_slowly()
             # A thread that works may keep the event loop waiting for so long; 5 ms is Python's own.
             sys.setswitchinterval(0.0005)
-            # To look for garbage in what is here by now would take up to 200 ms; from now on it is looked for now and then.
+            # To look for garbage in what is here by now would take up to 200 ms; from now on it is rarely looked for.
             gc.freeze()
             gc.set_threshold(50_000, 20, 50)
 
