@@ -1,7 +1,7 @@
 """The model families that are tried. Add one of your own, or leave one out."""
 
 from assay.modelling.estimators import FAMILIES as DEFAULTS
-from assay.modelling.estimators import Family
+from assay.project.room import Family
 
 FAMILIES: dict[str, Family] = {**DEFAULTS}
 # Types of your own, or of another library, that a stored model may consist of: their full names.

@@ -8,6 +8,6 @@ A feature is one function: columns in, one number for each row out. Training, se
     DERIVED = [Derived("area_growth", area_growth, source="worst_area")]
 """
 
-from assay.modelling.features import Derived
+from assay.project.room import Derived
 
 DERIVED: list[Derived] = []

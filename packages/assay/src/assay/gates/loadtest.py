@@ -58,7 +58,7 @@ class Side(Frozen):
 
 
 class LoadTest(Frozen):
-    """A load test. `candidate` and `champion` name what was served, by its identity; `obstacle` says why no champion is.
+    """A load test. `candidate` and `champion` name what was served, by identity; `obstacle` says why no champion is.
 
     `setting` are the users, rounds and seconds that the sides were loaded with, `commit` is the champion's.
     """
