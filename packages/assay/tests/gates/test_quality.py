@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.evaluation.metrics import BINARY, Estimate, Metric
+from assay.evaluation.metrics import BINARY, Metric
 from assay.gates.comparing import against, beyond
 from assay.gates.quality import judge
+from assay.statistics.bootstrap import Estimate
 from judged import ROWS, answers, evidence, params, scores
 from patients import contract, patients
 

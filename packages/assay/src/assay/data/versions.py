@@ -2,28 +2,23 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.stats import MonteCarloMethod, chi2_contingency, false_discovery_control, fisher_exact, ks_2samp
+from scipy.stats import false_discovery_control
 
 from assay.contract.spec import Boolean, Category, Column, Contract, Id, Ignored, Integer, Number, Time
 from assay.data.reading import arrow_type
 from assay.data.sample import sample
 from assay.data.split import cell_keys, row_keys
+from assay.statistics.drift import drift
 
 SALT = "versions"
 SAMPLE = 100_000
 HARDLY_ANY = 0.1
-FEW = 30
-# Few tell what may well be chance; the rest is drawn so often that it can stay significant among many columns.
-RANDOM_TABLES = (999, 49_999)
-CLEARLY_CHANCE = 0.05
-SMALLEST_EXPECTED = 5
-STRETCHES = 20
+WINDOWS = 20
 
 
 @dataclass(frozen=True)
@@ -207,17 +202,17 @@ def shifts(before: Version, now: Version, new: np.ndarray) -> list[Shift]:
     """
     contract, fresh = now.contract, now.table.filter(pa.array(new))
     columns = {name: column for name, column in shared(before.contract, contract).items() if not isinstance(column, Id)}
-    earlier = _stretches(before.table, contract, fresh.num_rows)
+    earlier = _windows(before.table, contract, fresh.num_rows)
     tables = [_independent(table, contract, list(columns)) for table in (before.table, fresh, *earlier)]
     part = fresh.num_rows / before.table.num_rows
     looks: dict[tuple[str, str], tuple[float, float]] = {}
     for name, column in columns.items():
         goes_on = isinstance(column, Time) or (contract.split.by == "time" and contract.split.column == name)
         values = [_known(table[name], column) for table in tables]
-        looks[name, "values"] = _look(values, part, goes_on=goes_on)
+        looks[name, "values"] = drift(values, part, goes_on=goes_on)
         if tables[0][name].null_count + tables[1][name].null_count:
             gaps = [np.asarray(pc.is_null(table[name])) for table in tables]
-            looks[name, "missing"] = _look(gaps, part, goes_on=False)
+            looks[name, "missing"] = drift(gaps, part, goes_on=False)
     found = [p for _, p in looks.values()]
     q = dict(zip(looks, false_discovery_control(found, method="by"), strict=True)) if found else {}
     return [
@@ -249,9 +244,9 @@ def _independent(table: pa.Table, contract: Contract, names: list[str]) -> pa.Ta
     return sample(table, SAMPLE, seed=0)
 
 
-def _stretches(table: pa.Table, contract: Contract, length: int) -> list[pa.Table]:
+def _windows(table: pa.Table, contract: Contract, length: int) -> list[pa.Table]:
     """Return stretches of time with so many rows each, spread over all of it; none but for a split by time."""
-    number = min(STRETCHES, table.num_rows // max(length, 1))
+    number = min(WINDOWS, table.num_rows // max(length, 1))
     if contract.split.by != "time" or contract.split.column not in table.column_names or number < 2:
         return []
     ordered = table.sort_by(str(contract.split.column))
@@ -268,61 +263,3 @@ def _known(values: pa.ChunkedArray, column: Column) -> np.ndarray:
     elif pa.types.is_timestamp(values.type):
         values = values.cast(pa.int64())
     return np.asarray(values.to_numpy())
-
-
-def _look(sides: list[np.ndarray], part: float, *, goes_on: bool) -> tuple[float, float]:
-    """Return the distance of the second side from the first, beyond the usual one, and its p-value.
-
-    The other sides are stretches of the first, each a `part` of it.
-    """
-    old, new, *earlier = sides
-    if not len(old) or not len(new):
-        return 0.0, 1.0
-    distance, p = _distance(old, new, goes_on=goes_on), _p_value(old, new, goes_on=goes_on)
-    if goes_on or p > CLEARLY_CHANCE:
-        return distance, p
-    # A stretch is a part of what it is held against, which makes it seem nearer.
-    usual = max((_distance(old, one, goes_on=False) / (1 - part) for one in earlier if len(one)), default=0.0)
-    return (distance - usual, p) if distance > usual else (0.0, 1.0)
-
-
-def _distance(old: np.ndarray, new: np.ndarray, *, goes_on: bool) -> float:
-    if old.dtype in (object, bool):
-        counts = _counts_of_each(old, new)
-        return float(np.abs(np.subtract(*(counts / counts.sum(axis=1, keepdims=True)))).sum() / 2)
-    return float(_kolmogorov_smirnov(old, new, goes_on=goes_on).statistic)
-
-
-def _p_value(old: np.ndarray, new: np.ndarray, *, goes_on: bool) -> float:
-    if old.dtype in (object, bool):
-        return _independence(_counts_of_each(old, new))
-    return float(_kolmogorov_smirnov(old, new, goes_on=goes_on).pvalue)
-
-
-def _counts_of_each(old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    counts = [Counter(side.tolist()) for side in (old, new)]
-    return np.array([[side[value] for value in sorted({*counts[0], *counts[1]})] for side in counts])
-
-
-def _kolmogorov_smirnov(old: np.ndarray, new: np.ndarray, *, goes_on: bool) -> Any:
-    # The exact test cannot be computed for many rows, and the asymptotic one is wrong for few.
-    method = "exact" if min(len(old), len(new)) < FEW else "asymp"
-    return ks_2samp(new, old, alternative="greater" if goes_on else "two-sided", method=method)
-
-
-def _independence(table: np.ndarray) -> float:
-    """Return the p-value of the test that both rows of a table of counts are drawn from one distribution."""
-    table = table[:, table.any(axis=0)]
-    if table.shape[1] < 2:
-        return 1.0
-    if np.outer(table.sum(axis=1), table.sum(axis=0)).min() >= SMALLEST_EXPECTED * table.sum():
-        return float(chi2_contingency(table).pvalue)
-    if table.shape[1] == 2:
-        return float(fisher_exact(table).pvalue)
-    p = 0.0
-    for draws in RANDOM_TABLES:
-        method = MonteCarloMethod(n_resamples=draws, batch=1000, rng=np.random.default_rng(0))
-        p = float(chi2_contingency(table, correction=False, method=method).pvalue)
-        if p > CLEARLY_CHANCE:
-            break
-    return p

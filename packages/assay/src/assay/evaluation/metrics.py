@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from assay.contract.spec import Contract, Costs
+from assay.statistics.bootstrap import Estimate, Weights, percentile_interval, resample_weights
+from assay.statistics.losses import row_losses
 
 CHUNK = 1_600_000
 PART_ROWS = 8_000
 FEWEST_OF_A_CLASS = 50
 CALIBRATION_BINS = 10
-
-Weights = np.ndarray
 
 
 @dataclass(frozen=True)
@@ -66,15 +66,6 @@ class Metric:
     name: str
     higher_is_better: bool
     compute: Callable[[Rows, Weights], np.ndarray]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A metric's value on the rows, and the percentile interval over bootstrap resamples (Efron, Tibshirani 1993)."""
-
-    value: float
-    low: float
-    high: float
 
 
 def _mean(values: np.ndarray, weights: Weights) -> np.ndarray:
@@ -182,14 +173,6 @@ def metrics_for(contract: Contract) -> list[Metric]:
     return BINARY + ([Metric("cost", False, _cost)] if contract.costs else [])
 
 
-def row_losses(target: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Return how wrong each row is: log loss for classes, absolute error for numbers."""
-    if scores.ndim == 1:
-        return np.asarray(np.abs(target - scores))
-    given = scores[np.arange(len(target)), target]
-    return np.asarray(-np.log(np.clip(given, 1e-15, 1)))
-
-
 def confidence_and_truth(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     """Return what calibration compares: a probability for each row, and whether it came so.
 
@@ -242,11 +225,7 @@ def _contrast(models: Sequence[Rows], metrics: list[Metric]) -> dict[str, float]
 
 
 def _intervals(values: Mapping[str, float], drawn: Mapping[str, np.ndarray], confidence: float) -> dict[str, Estimate]:
-    tail = (1 - confidence) / 2
-    return {
-        name: Estimate(value, *(float(value + off) for off in np.quantile(drawn[name], [tail, 1 - tail])))
-        for name, value in values.items()
-    }
+    return {name: percentile_interval(value, drawn[name], confidence) for name, value in values.items()}
 
 
 def _resampled(
@@ -286,21 +265,6 @@ def _resampled(
 
 def _take(rows: Rows, index: np.ndarray) -> Rows:
     return Rows(rows.target[index], rows.scores[index], rows.decision[index], rows.costs)
-
-
-def resample_weights(classes: np.ndarray, units: np.ndarray, resamples: int, rng: np.random.Generator) -> Weights:
-    """Return bootstrap weights of shape (resamples, rows): how often the unit of each row was drawn.
-
-    A resample that lacks a class is drawn again, for most metrics need all of them.
-    """
-    _, unit = np.unique(units, return_inverse=True)
-    number = int(unit.max()) + 1
-    _, label = np.unique(classes, return_inverse=True)
-    weights = np.zeros((resamples, len(classes)))
-    for row in weights:
-        while not np.bincount(label, row).all():
-            row[:] = np.bincount(rng.integers(0, number, number), minlength=number)[unit]
-    return weights
 
 
 def calibration_bins(confidence: np.ndarray) -> np.ndarray:

@@ -5,9 +5,10 @@ from scipy.stats import spearmanr
 
 from assay.base.outcomes import Outcome, combined
 from assay.base.rounding import significant
-from assay.evaluation.metrics import CLASSES, Metric, Rows, Weights, compare, estimate
+from assay.evaluation.metrics import CLASSES, Metric, Rows, compare, estimate
 from assay.gates.comparing import against, beyond, how, rounded, uncompared
 from assay.gates.evidence import Answers, Evidence
+from assay.statistics.bootstrap import Weights
 
 NOMINAL = 0.9
 BRIER, ERROR, LOSS = (

@@ -4,8 +4,9 @@ from typing import Any
 
 from assay.base.outcomes import Outcome, Verdict
 from assay.base.rounding import significant
-from assay.evaluation.metrics import Estimate, Metric, compare
+from assay.evaluation.metrics import Metric, compare
 from assay.gates.evidence import Evidence
+from assay.statistics.bootstrap import Estimate
 
 
 def how(evidence: Evidence) -> dict[str, Any]:

@@ -7,10 +7,11 @@ import numpy as np
 from assay.base.outcomes import Outcome, combined
 from assay.data.columns import columns
 from assay.evaluation.behaviour import SMALLEST_GROUP, fairness
-from assay.evaluation.metrics import Metric, Rows, Weights, compare, estimate
+from assay.evaluation.metrics import Metric, Rows, compare, estimate
 from assay.evaluation.slices import groups, readable
 from assay.gates.comparing import against, beyond, how, uncompared
 from assay.gates.evidence import Evidence
+from assay.statistics.bootstrap import Weights
 
 Pick = Callable[[Rows], np.ndarray]
 

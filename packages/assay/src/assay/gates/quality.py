@@ -2,9 +2,10 @@
 
 from assay.base.outcomes import Outcome, Verdict, combined
 from assay.base.rounding import significant
-from assay.evaluation.metrics import Estimate, Metric, estimate, metrics_for
+from assay.evaluation.metrics import Metric, estimate, metrics_for
 from assay.gates.comparing import against, beyond, difference, how, rounded, uncompared
 from assay.gates.evidence import Evidence
+from assay.statistics.bootstrap import Estimate
 
 # Machines differ in the last digits, and so may two rows be ranked the other way round.
 SAME = 1e-3

@@ -3,9 +3,10 @@
 import numpy as np
 
 from assay.base.outcomes import Outcome, combined
-from assay.evaluation.metrics import Metric, Rows, Weights, compare, estimate
+from assay.evaluation.metrics import Metric, Rows, compare, estimate
 from assay.gates.comparing import against, beyond, how, rounded, uncompared
 from assay.gates.evidence import Answers, Evidence
+from assay.statistics.bootstrap import Weights
 
 
 def judge(evidence: Evidence) -> Outcome:

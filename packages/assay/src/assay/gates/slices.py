@@ -8,10 +8,10 @@ from scipy.stats import false_discovery_control, ttest_1samp
 from assay.base.outcomes import Outcome
 from assay.base.rounding import significant
 from assay.data.columns import columns
-from assay.evaluation.metrics import row_losses
 from assay.evaluation.slices import declared, discover, holds, part_columns, readable
 from assay.gates.comparing import uncompared
 from assay.gates.evidence import Answers, Evidence
+from assay.statistics.losses import row_losses
 
 FEWEST_UNITS = 5
 SHOWN = 50

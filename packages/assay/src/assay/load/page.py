@@ -7,8 +7,8 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from assay.base.outcomes import Outcome
+from assay.base.words import number
 from assay.gates.loadtest import LoadTest, Round
-from assay.report.words import number
 
 TEMPLATE = Path(__file__).with_name("loadtest.html.j2")
 WIDTH, HEIGHT, LEFT, BOTTOM = 360, 200, 52, 24

@@ -17,11 +17,11 @@ from assay.base.progress import say, track
 from assay.base.rounding import significant
 from assay.contract.spec import Contract
 from assay.data.columns import Columns, take
-from assay.evaluation.metrics import row_losses
 from assay.modelling.estimators import families
 from assay.modelling.fitting import build, build_dummy, fit, scores
 from assay.project.params import ModelChoice, Tune
 from assay.project.room import NO_ROOM, Family, Room
+from assay.statistics.losses import row_losses
 
 WARM_UP_TRIALS = 3
 

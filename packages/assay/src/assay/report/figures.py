@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from typing import Any
 
+from assay.base.words import number, percent
 from assay.report.data import Confusion, Curve, Curves, Learning, Points
 from assay.report.mermaid import CANDIDATE, CHAMPION, xychart
-from assay.report.words import number, percent
 
 GRID = [step / 40 for step in range(41)]
 MOST_CLASSES = 8

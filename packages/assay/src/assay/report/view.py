@@ -5,10 +5,10 @@ from functools import partial
 from typing import Any
 
 from assay.base.outcomes import SEVERITY
+from assay.base.words import UNKNOWN, between, number, percent, seconds, signed
 from assay.report.data import Changed, Cost, Importance, Judgement, Report
 from assay.report.figures import figures
 from assay.report.mermaid import CANDIDATE, xychart
-from assay.report.words import UNKNOWN, between, number, percent, seconds, signed
 
 MARKS = {"PROMOTE": "✅", "HOLD": "✋", "REJECT": "❌", "SKIP": "⚪"}
 CHARTED = 10

@@ -12,13 +12,14 @@ from assay.data.columns import Columns, columns, length, target
 from assay.data.sample import sample
 from assay.evaluation.behaviour import dominance, fairness, sensitivity
 from assay.evaluation.explain import permutation_importance, shap_importance
-from assay.evaluation.metrics import Rows, row_losses
+from assay.evaluation.metrics import Rows
 from assay.evaluation.slices import declared, discover, groups, holds, judge, part_columns, readable
 from assay.modelling.fitting import decide, scores
 from assay.modelling.store import load_pipeline
 from assay.project.layout import ANALYSIS, PIPELINE, THRESHOLD, read_split
 from assay.project.params import load_params
 from assay.project.room import load_room
+from assay.statistics.losses import row_losses
 
 SEARCHED_ROWS = 20_000
 

@@ -17,12 +17,13 @@ from assay.data.columns import Columns, columns, take, target
 from assay.data.sample import sample
 from assay.data.split import SIDES, identity, row_keys
 from assay.evaluation.curves import HEADERS, Table, curves, learning_curve, learning_sizes
-from assay.evaluation.metrics import Rows, estimate, measure, metrics_for, row_losses
+from assay.evaluation.metrics import Rows, estimate, measure, metrics_for
 from assay.modelling.fitting import build, build_dummy, decide, fit, scores, set_threshold
 from assay.modelling.store import load_pipeline
 from assay.project.layout import METRICS, PIPELINE, PLOTS, THRESHOLD, read_choice, read_split
 from assay.project.params import Params, load_params
 from assay.project.room import Room, load_room
+from assay.statistics.losses import row_losses
 
 COMPARED_ROWS = 50_000
 FEWEST_OF_A_CLASS = 5

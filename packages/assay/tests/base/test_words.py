@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.report.words import between, number, percent, seconds, signed
+from assay.base.words import between, number, percent, seconds, signed
 
 
 @pytest.mark.parametrize(

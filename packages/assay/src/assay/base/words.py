@@ -1,4 +1,4 @@
-"""Numbers in the words of the report."""
+"""Numbers as people read them."""
 
 from collections.abc import Callable
 

@@ -1,0 +1,42 @@
+"""Bootstrap: resamples as weights of the rows, and percentile intervals (Efron, Tibshirani 1993)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# Shape (weightings, rows): how often each row counts.
+Weights = np.ndarray
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric's value on the rows, and the percentile interval over bootstrap resamples (Efron, Tibshirani 1993)."""
+
+    value: float
+    low: float
+    high: float
+
+
+def percentile_interval(value: float, deviations: np.ndarray, confidence: float) -> Estimate:
+    """Return a value with the interval that holds `confidence` of the resamples.
+
+    `deviations` has shape (resamples,): by how much each resample is off from the value on its rows.
+    """
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(deviations, [tail, 1 - tail])
+    return Estimate(value, float(value + low), float(value + high))
+
+
+def resample_weights(classes: np.ndarray, units: np.ndarray, resamples: int, rng: np.random.Generator) -> Weights:
+    """Return bootstrap weights of shape (resamples, rows): how often the unit of each row was drawn.
+
+    A resample that lacks a class is drawn again, for most metrics need all of them.
+    """
+    _, unit = np.unique(units, return_inverse=True)
+    number = int(unit.max()) + 1
+    _, label = np.unique(classes, return_inverse=True)
+    weights = np.zeros((resamples, len(classes)))
+    for row in weights:
+        while not np.bincount(label, row).all():
+            row[:] = np.bincount(rng.integers(0, number, number), minlength=number)[unit]
+    return weights
