@@ -8,8 +8,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from assay import cli
 from assay.base.errors import InputError
+from assay.cli import main as cli
 from places import ROOT
 
 
@@ -81,7 +81,7 @@ def test_an_interrupt_at_the_keyboard_ends_without_a_traceback() -> None:
     script = """
 import sys
 from types import ModuleType
-from assay import cli
+from assay.cli import main as cli
 stage = sys.modules["assay.stages.train"] = ModuleType("train")
 def wait():
     print("running", flush=True)

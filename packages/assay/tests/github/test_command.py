@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from assay import cli
 from assay.base.errors import InputError
+from assay.cli import main as cli
 from assay.gates import GATES
 from reports import TEMPLATE, report
 

@@ -1,0 +1,115 @@
+"""The verdict on a change: load test, gates, report."""
+
+import json
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import click
+
+from assay.base.errors import InputError
+
+STATUS = {"PROMOTE": 0, "REJECT": 1, "HOLD": 3}
+
+
+BASE = click.option(
+    "--base", envvar="BASE", help="The commit to compare with; by default the one where this one left the main branch."
+)
+
+
+@click.command()
+@BASE
+@click.option("--json", "as_json", is_flag=True, help="Print the verdict for programs.")
+def gate(base: str | None, as_json: bool) -> int:
+    """Judge the model beside the one it started from: exit status 0 PROMOTE, 1 REJECT, 3 HOLD."""
+    from assay.base.files import write_json
+    from assay.gates.verdict import judge
+    from assay.project.layout import VERDICT
+
+    judgement = judge(base)
+    write_json(VERDICT, judgement.verdict)
+    print(json.dumps(judgement.verdict, indent=2) if as_json else judgement.verdict["verdict"])
+    return STATUS[judgement.verdict["verdict"]]
+
+
+@click.command()
+@BASE
+@click.option("--json", "as_json", is_flag=True, help="Print the data of the report for programs.")
+def report(base: str | None, as_json: bool) -> None:
+    """Write the report of the last verdict: reports/report.json, .md and .html."""
+    from assay.cli.pull_request import report as write
+
+    _print_report(write(base), as_json=as_json)
+
+
+@click.command("pr")
+@BASE
+@click.option(
+    "--since-release",
+    envvar="SINCE_RELEASE",
+    is_flag=True,
+    help="Compare with what was released last, where anything was.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the data of the report for programs.")
+def pull_request(base: str | None, since_release: bool, as_json: bool) -> int:
+    """Run all that a pull request runs: pipeline, gates, report; exit status as of `assay gate`."""
+    from assay.base.progress import stdout_for_results
+    from assay.cli.pull_request import run
+    from assay.project.history import last_release
+
+    with stdout_for_results() if as_json else nullcontext():
+        found = run((last_release() if since_release else None) or base)
+    _print_report(found, as_json=as_json)
+    return STATUS[found["verdict"]["verdict"]]
+
+
+@click.command()
+@BASE
+@click.option("--long", is_flag=True, help="Ten minutes of load, to see whether memory and latency stay flat.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome for programs.")
+def loadtest(base: str | None, long: bool, as_json: bool) -> int:
+    """Load the built service beside the champion's: reports/loadtest.json and .html; exit status as of `assay gate`."""
+    from assay.load.run import run
+
+    outcome = run(base, long=long)
+    print(json.dumps(outcome.as_dict(), indent=2) if as_json else f"{outcome.verdict}: {outcome.reason}")
+    return STATUS[outcome.verdict]
+
+
+@click.command()
+@click.argument("artifact", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default=Path("comment.md"), help="Where to write it.")
+@click.option("--commit", help="The commit that the run was of.")
+@click.option("--refreshed", help="The commit that brought its dvc.lock since.")
+@click.option("--run", "url", help="Where the run can be seen.")
+def comment(artifact: Path, out: Path, commit: str | None, refreshed: str | None, url: str | None) -> None:
+    """Write the comment on a pull request from the data ARTIFACT of a run that is not trusted."""
+    from assay.base.files import write_text
+    from assay.github.artifact import contents, refusing, report_of
+    from assay.github.comment import comment as write
+    from assay.github.comment import judged_anew, stopped
+    from assay.project.room import load_room
+
+    try:
+        with refusing():
+            found = judged_anew(report_of(contents(artifact)), commit, refreshed)
+    except InputError as error:
+        write_text(out, stopped(str(error), url))
+        raise
+    write_text(out, write(found, load_room().template, url))
+    print(f"{found['verdict']['verdict']}: {out}")
+
+
+def _print_report(found: dict[str, Any], *, as_json: bool) -> None:
+    from assay.report.terminal import terminal
+
+    print(json.dumps(found, indent=2) if as_json else terminal(found))
+
+
+COMMANDS = (
+    gate,
+    report,
+    pull_request,
+    loadtest,
+    comment,
+)

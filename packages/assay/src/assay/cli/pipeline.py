@@ -1,0 +1,151 @@
+"""The pipeline: run it, show its results, search for a model."""
+
+import json
+from contextlib import nullcontext
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from assay.base.errors import InputError
+from assay.project.layout import STAGES
+
+
+@click.command()
+@click.argument("name", type=click.Choice(STAGES), metavar="STAGE")
+def stage(name: str) -> None:
+    """Run one stage of dvc.yaml by itself."""
+    from assay.project.times import timed
+
+    with timed(name):
+        import_module(f"assay.stages.{name}").main()
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the results for programs.")
+def repro(as_json: bool) -> None:
+    """Bring the model up to date: fetch the data if it is not here, run the stages that changed, show the results."""
+    from assay.base.progress import stdout_for_results
+    from assay.project.dvc import reproduce
+
+    with stdout_for_results() if as_json else nullcontext():
+        ran = reproduce()
+    _show(as_json)
+    if ran:
+        from assay.project.tracking import track_if_asked
+
+        track_if_asked()
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the results for programs.")
+def show(as_json: bool) -> None:
+    """Show the results of the last run."""
+    _show(as_json)
+
+
+def _show(as_json: bool) -> None:
+    from assay.base.files import read_json
+    from assay.project.layout import CHECKS, METRICS, MODELS
+    from assay.project.results import summary
+
+    about = MODELS / "model.json"
+    for path in (METRICS, CHECKS, about):
+        if not path.exists():
+            raise InputError(f"{path}: there are no results yet; run `make repro`")
+    results = {"metrics": read_json(METRICS), "checks": read_json(CHECKS), "model": read_json(about)}
+    if as_json:
+        print(json.dumps(results, indent=2))
+    else:
+        print(summary(results["metrics"], results["checks"], results["model"]))
+
+
+@click.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the violations for programs.")
+def check(file: Path | None, as_json: bool) -> int:
+    """List every violation of the contract in FILE, by default its own data; exit status 2 if there is one."""
+    from dataclasses import asdict
+
+    from assay.contract.spec import load_contract
+    from assay.data.check import check as violations_of
+    from assay.data.reading import read_table
+
+    contract = load_contract()
+    path = file or contract.data
+    table, violations = read_table(path, contract)
+    violations = violations + violations_of(table, contract)
+    if as_json:
+        print(json.dumps([asdict(found) for found in violations], indent=2))
+    elif violations:
+        print("\n".join(str(found) for found in violations))
+    else:
+        print(f"{path}: {table.num_rows} rows keep to the contract")
+    return 2 if violations else 0
+
+
+@click.command("init")
+@click.argument("source", metavar="FILE")
+@click.option("--target", required=True, help="The column to predict.")
+@click.option("--task", type=click.Choice(["binary", "multiclass", "regression"]), help="What kind of prediction.")
+@click.option("--table", help="The table of a database, the sheet of a workbook or the file of an archive.")
+@click.option("--encoding", help="The encoding of a text, where it is not found out rightly.")
+@click.option("--keep", multiple=True, metavar="COLUMN", help="Stays a feature, though it seems to leak the target.")
+@click.option("--yes", is_flag=True, help="Ask nothing, and take the safe side.")
+@click.option("--dry-run", is_flag=True, help="Show all, write nothing.")
+@click.option("--no-run", is_flag=True, help="Write the files and run nothing.")
+def init(source: str, target: str, **options: Any) -> None:
+    """Bring your own data: FILE may be a file, a folder of Parquet parts, an address or the URL of a database."""
+    from assay.init.command import Wishes, run_init
+    from assay.init.files import Asked
+
+    asked = Asked(source, target, options["table"], options["encoding"])
+    wishes = Wishes(options["task"], options["keep"], options["yes"])
+    run_init(asked, wishes, dry_run=options["dry_run"], run=not options["no_run"])
+
+
+@click.command()
+def track() -> None:
+    """Log the last run to MLflow, as `assay repro` does by itself when MLFLOW_TRACKING_URI is set."""
+    from assay.project.dvc import changed
+    from assay.project.tracking import track as log
+
+    if changed():
+        raise InputError("the results here are not those of this code, data and parameters; run `dvc repro` first")
+    log()
+
+
+@click.command()
+def tune() -> None:
+    """Search for a better model, and write what was found into params.yaml."""
+    from assay.project.dvc import tune as search
+
+    choice = search()
+    print(f"params.yaml: model is now {choice.family} {choice.parameters}")
+
+
+@click.command()
+def freeze() -> None:
+    """Write the model that the last search found into params.yaml, and switch the search off."""
+    from assay.project.freeze import adopt
+    from assay.project.layout import CHOICE, read_choice
+    from assay.project.settings import PARAMS
+
+    if not CHOICE.exists():
+        raise InputError(f"{CHOICE}: nothing was chosen yet; run `assay tune` first")
+    choice = read_choice()
+    adopt(choice, PARAMS.read_text(encoding="utf-8"))
+    print(f"{PARAMS}: model is now {choice.family} {choice.parameters}")
+
+
+COMMANDS = (
+    stage,
+    repro,
+    show,
+    check,
+    init,
+    track,
+    tune,
+    freeze,
+)
