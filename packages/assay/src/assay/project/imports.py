@@ -12,6 +12,7 @@ class Imports:
         """Take the folder that holds the packages."""
         self._source = source
         self._parsed: dict[Path, tuple[list[Path], bool]] = {}
+        self._found: dict[str, list[Path]] = {}
 
     def closure(self, *modules: Path) -> set[Path]:
         """Return modules and the files that they import, directly or not, wherever the import stands.
@@ -38,7 +39,7 @@ class Imports:
         return self._parsed[module]
 
     def _imported(self, tree: ast.Module, module: Path) -> Iterator[Path]:
-        for node in ast.walk(tree):
+        for node in _statements(tree):
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
@@ -51,12 +52,23 @@ class Imports:
             for name in names:
                 yield from self._files(name)
 
-    def _files(self, name: str) -> Iterator[Path]:
-        """Yield the file of a module and those of the packages around it, if they are below the folder."""
-        parts = name.split(".")
-        candidates = [self._source.joinpath(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
-        candidates.append(self._source.joinpath(*parts).with_suffix(".py"))
-        yield from (path for path in candidates if path.is_file())
+    def _files(self, name: str) -> list[Path]:
+        """Return the file of a module and those of the packages around it, if they are below the folder."""
+        if name not in self._found:
+            parts = name.split(".")
+            candidates = [self._source.joinpath(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
+            candidates.append(self._source.joinpath(*parts).with_suffix(".py"))
+            self._found[name] = [path for path in candidates if path.is_file()]
+        return self._found[name]
+
+
+def _statements(node: ast.AST) -> Iterator[ast.stmt]:
+    """Yield all statements below a node; imports stand in no expression, and expressions are most of a tree."""
+    for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for child in getattr(node, block, ()):
+            if isinstance(child, ast.stmt):
+                yield child
+            yield from _statements(child)
 
 
 def _has_code(tree: ast.Module) -> bool:
