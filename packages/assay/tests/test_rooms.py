@@ -20,7 +20,9 @@ FLOORS = (
     ("export", "predictions"),
     ("stages",),
     ("gates",),
-    ("load", "report", "release", "init"),
+    ("load", "report", "release"),
+    ("adoption",),
+    ("init",),
     ("github",),
     ("cli",),
 )

@@ -31,7 +31,8 @@ HEADER = """\
 
 def fingerprints(source: Path = SOURCE) -> dict[str, str]:
     """Return the hash of each part of the installed Assay, whose package is the folder `source`."""
-    imports = Imports(source.parent)
+    # Where a wheel is installed, all other packages lie in the same folder.
+    imports = Imports(source.parent, only=source.name)
     digests: dict[Path, str] = {}
 
     def digest(path: Path) -> str:

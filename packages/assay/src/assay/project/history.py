@@ -58,6 +58,11 @@ def files_at(commit: str, *places: Path) -> list[Path]:
     return [Path(name) for name in listed.split("\0") if name]
 
 
+def last_change(*places: Path) -> str | None:
+    """Return the last commit that changed a file at one of these places; None where there is none."""
+    return _try("log", "--max-count=1", "--format=%H", "HEAD", "--", *(place.as_posix() for place in places)) or None
+
+
 def changed_lines(base: str) -> list[tuple[str, int, int]]:
     """Return path, lines added and lines removed of each file that differs between a commit and the files here."""
     listed = _try("diff", "--numstat", "-z", "--no-renames", base, "--") or ""
@@ -82,6 +87,11 @@ def last_release() -> str | None:
 def user_name() -> str | None:
     """Return the name that commits made here would have, None if git was not told of one."""
     return _try("config", "user.name") or None
+
+
+def remote_url() -> str | None:
+    """Return where `origin` is; None where there is none."""
+    return _try("config", "remote.origin.url") or None
 
 
 def subjects(base: str) -> list[str]:

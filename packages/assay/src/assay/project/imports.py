@@ -6,11 +6,12 @@ from pathlib import Path
 
 
 class Imports:
-    """The import graph of the packages below one folder; each file is read once, when it is first asked for."""
+    """The import graph of packages below one folder; each file is read once, when it is first asked for."""
 
-    def __init__(self, source: Path) -> None:
-        """Take the folder that holds the packages."""
+    def __init__(self, source: Path, only: str | None = None) -> None:
+        """Take the folder that holds the packages, and the name of the one to follow imports into, by default all."""
         self._source = source
+        self._only = only
         self._parsed: dict[Path, tuple[list[Path], bool]] = {}
         self._found: dict[str, list[Path]] = {}
 
@@ -58,7 +59,8 @@ class Imports:
             parts = name.split(".")
             candidates = [self._source.joinpath(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
             candidates.append(self._source.joinpath(*parts).with_suffix(".py"))
-            self._found[name] = [path for path in candidates if path.is_file()]
+            is_followed = self._only in (None, parts[0])
+            self._found[name] = [path for path in candidates if path.is_file()] if is_followed else []
         return self._found[name]
 
 

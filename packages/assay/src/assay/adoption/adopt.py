@@ -1,0 +1,92 @@
+"""`assay adopt`: a copy of the template becomes a project of its own, with Assay as a wheel."""
+
+import shutil
+from pathlib import Path
+
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+from assay.adoption.blobs import unneeded
+from assay.adoption.changes import Changes, different, files_here, own_environment, pip, put, undo
+from assay.adoption.listing import owner
+from assay.adoption.naming import project_name, renamed
+from assay.adoption.wheel import LOCK, SOURCE, Wheel, build, process_of
+from assay.base.errors import InputError
+from assay.base.progress import say
+from assay.contract.spec import CONTRACT, load_contract
+from assay.gates.overrides import OVERRIDES, load_overrides
+from assay.project.fingerprint import PROCESS
+from assay.project.freeze import changed
+from assay.project.history import remote_url
+
+PYPROJECT = Path("pyproject.toml")
+README = Path("README.md")
+# What a copy has in place of the template's own files.
+INSTEAD = SOURCE / "copy"
+
+
+def is_adopted() -> bool:
+    """Say whether the project is its own already; raises InputError where there is neither source nor wheel."""
+    if SOURCE.is_dir():
+        return False
+    if not LOCK.exists():
+        raise InputError(
+            f"{SOURCE}: there is no source of Assay here; run this in the folder of a copy of the template"
+        )
+    return True
+
+
+def adoption(name: str | None = None) -> Changes:
+    """Return what makes the project here one of its own: a wheel in place of the package and what develops it.
+
+    In a project that ejected the source of Assay only that source goes.
+    """
+    wheel = build()
+    here = files_here()
+    if not INSTEAD.is_dir():
+        return {**dict.fromkeys((path for path in here if path.is_relative_to(SOURCE)), None), **_installed(wheel)}
+    gone = [path for path in here if owner(path.as_posix()) == "package"]
+    instead = {path.relative_to(INSTEAD): path.read_bytes() for path in INSTEAD.rglob("*") if path.is_file()}
+    contract = load_contract() if CONTRACT.exists() else None
+    own = project_name(name, contract.name if contract else "", remote_url(), Path.cwd().name)
+    title = contract.name if contract else own
+    readme = instead[README].decode().replace("NAME", title.replace("-", " ").capitalize(), 1)
+    readme = readme.replace("DESCRIPTION", contract.description if contract else "", 1)
+    return {
+        **dict.fromkeys([*gone, *unneeded()], None),
+        **instead,
+        **_installed(wheel),
+        README: readme.encode(),
+        PYPROJECT: renamed(PYPROJECT.read_text(encoding="utf-8"), own).encode(),
+    }
+
+
+def no_overrides() -> Changes:
+    """Return the overrides of a project whose models nobody has accepted anything of yet."""
+    if not OVERRIDES.exists() or not load_overrides():
+        return {}
+
+    def change(content: CommentedMap) -> None:
+        content["overrides"] = CommentedSeq()
+
+    return {OVERRIDES: changed(OVERRIDES.read_text(encoding="utf-8"), change).encode()}
+
+
+def carry_out(changes: Changes) -> None:
+    """Put the changes in place, and the wheel into the project's environment."""
+    put(different(changes))
+    # What tools left beside the source: nothing of it is anybody's.
+    shutil.rmtree(SOURCE, ignore_errors=True)
+    install()
+    say(f"adopted: Assay is now the wheel that {LOCK} names; {undo()}")
+
+
+def install() -> None:
+    """Install the wheel that is locked, if this Python is that of the project's own .venv."""
+    if own_environment():
+        pip("install", "--force-reinstall", "--no-deps", "--no-index", "--require-hashes", "--requirement", str(LOCK))
+    else:
+        say("this Python is not that of .venv: `make repro` installs Assay there")
+
+
+def _installed(wheel: Wheel) -> Changes:
+    return {**wheel.files(), PROCESS: process_of(wheel)}

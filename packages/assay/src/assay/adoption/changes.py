@@ -1,0 +1,103 @@
+"""Files to write and to remove, prepared aside and then put in place."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from tempfile import mkdtemp
+
+from assay.base.errors import InputError
+from assay.project.history import dirty_files, files_at, head
+
+LEFT_BEHIND = {".git", ".venv", "__pycache__", "node_modules"}
+# The content of each path, None where the file goes.
+Changes = Mapping[Path, bytes | None]
+
+
+def require_clean(command: str, besides: Iterable[str] = ()) -> None:
+    """Raise InputError when git would not bring back all that is here."""
+    dirty = sorted(set(dirty_files()) - set(besides))
+    if dirty:
+        more = f" and {len(dirty) - 1} more" if len(dirty) > 1 else ""
+        raise InputError(f"{dirty[0]}{more}: not committed; commit or stash first, so that git can undo `{command}`")
+
+
+def files_here() -> list[Path]:
+    """Return the files of the project: those that git tracks, without git all but what tools leave behind."""
+    commit = head()
+    if commit is not None:
+        return [path for path in files_at(commit, Path()) if path.is_file()]
+    found = []
+    for folder, names, files in os.walk("."):
+        names[:] = [name for name in names if name not in LEFT_BEHIND]
+        found += [Path(folder, name) for name in files]
+    return sorted(found)
+
+
+def undo() -> str:
+    """Return how what was changed can be undone."""
+    if head() is None:
+        return "this folder is not under git: nothing but a copy of yours brings back what was here"
+    return "undo: `git reset --hard && git clean -fd`"
+
+
+def different(changes: Changes) -> Changes:
+    """Return those of the changes that are any."""
+    return {path: made for path, made in changes.items() if (path.read_bytes() if path.is_file() else None) != made}
+
+
+def put(changes: Changes) -> None:
+    """Write and remove files; everything is written aside first, so that a full disk changes nothing."""
+    aside = Path(mkdtemp(prefix=".assay-", dir="."))
+    try:
+        written = [
+            (aside / str(number), path) for number, (path, made) in enumerate(changes.items()) if made is not None
+        ]
+        for place, path in written:
+            place.write_bytes(changes[path] or b"")
+        for place, path in written:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists():
+                shutil.copymode(path, place)
+            place.replace(path)
+        for path in (path for path, made in changes.items() if made is None):
+            path.unlink(missing_ok=True)
+            _remove_empty(path.parent)
+    except OSError as error:
+        raise InputError(f"{error.filename or aside}: cannot be written: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _remove_empty(folder: Path) -> None:
+    while folder != Path() and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
+
+
+def described(changes: Changes) -> list[str]:
+    """Return a line for each file that is written, and for each folder or file at the top that loses some."""
+    lines = [
+        f"{'write' if path.exists() else 'add'}  {path}" for path, made in sorted(changes.items()) if made is not None
+    ]
+    gone = Counter("/".join(path.parts[:2]) for path, made in changes.items() if made is None)
+    return lines + [
+        f"remove {place}" + (f" ({count} files)" if count > 1 else "") for place, count in sorted(gone.items())
+    ]
+
+
+def own_environment() -> bool:
+    """Say whether this Python is that of the project's own .venv."""
+    return Path(sys.prefix).resolve() == Path(".venv").resolve()
+
+
+def pip(*arguments: str) -> None:
+    """Run pip of this Python; raises InputError with its last line where it fails."""
+    command = [sys.executable, "-m", "pip", *arguments, "--quiet", "--disable-pip-version-check"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        raise InputError(f"pip {arguments[0]}: {said[-1] if said else f'exit status {done.returncode}'}")

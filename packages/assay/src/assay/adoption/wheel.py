@@ -1,0 +1,139 @@
+"""The wheel of Assay: built from the source that is here, read, and named by its hash."""
+
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from email.parser import BytesParser
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from assay.adoption.changes import files_here
+from assay.adoption.listing import owner
+from assay.base.errors import InputError
+from assay.project.fingerprint import PROCESS
+from assay.project.history import last_change
+
+SOURCE = Path("packages/assay")
+VENDOR = Path("vendor")
+LOCK = Path("requirements/assay.txt")
+TEMPLATE = "assay/template/"
+HEADER = "# Assay itself. Written by `assay adopt` and `assay upgrade`.\n"
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A wheel of Assay: its file name, its bytes, its version and the files of its template."""
+
+    name: str
+    content: bytes
+    version: str
+    template: dict[str, bytes]
+
+    def files(self) -> dict[Path, bytes]:
+        """Return what a project holds to be installed from this wheel."""
+        digest = hashlib.sha256(self.content).hexdigest()
+        line = f"./{VENDOR.as_posix()}/{self.name} --hash=sha256:{digest}\n"
+        return {VENDOR / self.name: self.content, LOCK: (HEADER + line).encode()}
+
+
+def read_wheel(path: Path) -> Wheel:
+    """Read a wheel; raises InputError for what is none of Assay."""
+    try:
+        content = path.read_bytes()
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = archive.namelist()
+            about = next((name for name in names if name.endswith(".dist-info/METADATA")), None)
+            if about is None:
+                raise InputError(f"{path}: is not a wheel")
+            metadata = BytesParser().parsebytes(archive.read(about))
+            template = {
+                name.removeprefix(TEMPLATE): archive.read(name)
+                for name in names
+                if name.startswith(TEMPLATE) and not name.endswith("/")
+            }
+    except zipfile.BadZipFile:
+        raise InputError(f"{path}: is not a wheel") from None
+    if metadata["Name"] != "assay" or "dvc.yaml" not in template:
+        raise InputError(
+            f"{path}: is a wheel of {metadata['Name']} {metadata['Version']}, not of the Assay of this template"
+        )
+    return Wheel(path.name, content, str(metadata["Version"]), template)
+
+
+def vendored() -> Wheel | None:
+    """Return the wheel that this project is installed from, None where the source of Assay is part of it."""
+    found = sorted(VENDOR.glob("assay-*.whl"))
+    return read_wheel(found[-1]) if found and LOCK.exists() else None
+
+
+def build() -> Wheel:
+    """Build the wheel of the source that is here, with the template as it came with that source.
+
+    Whoever uses the template may have changed files of it since, and a later merge needs them as they came.
+    """
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        _source(root / "source")
+        made = root / "made"
+        made.mkdir()
+        command = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
+        done = subprocess.run(
+            [sys.executable, "-c", command, str(made)],
+            cwd=root / "source" / SOURCE,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise InputError(f"{SOURCE}: the wheel cannot be built: {last}")
+        return read_wheel(next(made.glob("*.whl")))
+
+
+def process_of(wheel: Wheel) -> bytes:
+    """Return the file of hashes that a wheel's own code makes of itself."""
+    with TemporaryDirectory() as folder:
+        unpack(wheel, Path(folder))
+        command = "from assay.project.fingerprint import refresh; refresh()"
+        Path(folder, PROCESS.parent).mkdir()
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", command],
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": folder},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise InputError(f"{wheel.name}: does not run with the packages that are installed: {last}")
+        return Path(folder, PROCESS).read_bytes()
+
+
+def unpack(wheel: Wheel, folder: Path) -> None:
+    """Write the files of a wheel below a folder."""
+    with zipfile.ZipFile(io.BytesIO(wheel.content)) as archive:
+        archive.extractall(folder)
+
+
+def _source(folder: Path) -> None:
+    """Write package and template into a folder, as of the last commit that changed the package; without git as here."""
+    folder.mkdir()
+    commit = last_change(SOURCE)
+    if commit is not None:
+        archive = folder / ".archive.tar"
+        subprocess.run(["git", "archive", f"--output={archive}", commit], check=True, capture_output=True)
+        shutil.unpack_archive(archive, folder, filter="data")
+        archive.unlink()
+        return
+    for path in files_here():
+        if owner(path.as_posix()) != "user":
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, folder / path)
