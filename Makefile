@@ -114,7 +114,7 @@ define install_assay
 if [ -d packages/assay ]; then \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e packages/assay; \
 else \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps --no-index --require-hashes -r requirements/assay.txt; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps --require-hashes -r requirements/assay.txt; \
 fi
 endef
 

@@ -1,45 +1,40 @@
-"""The wheel carries the files of the template, from which `assay upgrade` merges; all else is in pyproject.toml."""
+"""The wheel carries the template, for `assay upgrade`, and what builds it, for `assay eject`."""
 
 import os
 import runpy
 import shutil
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).resolve().parent
-# The source of a wheel holds the template. In Assay's own repository it is the folder around the package, and `copy/`
-# has what a copy gets in place of a file there.
-INSIDE = HERE / "src/assay/template"
+# Source that came out of a wheel has the template with it. In Assay's own repository it is the folder around the
+# package, and `copy/` holds what a copy gets in place of a file there.
+KEPT = HERE / "template.zip"
 AROUND = HERE.parents[1]
 INSTEAD = HERE / "copy"
+BUILT_BY = ("LICENSE", "README.md", "pyproject.toml", "setup.py")
 
 # The same source makes the same bytes: dates and permissions of files do not count.
 os.environ.setdefault("SOURCE_DATE_EPOCH", "315532800")
 os.umask(0o022)
 
 
-def template_files() -> dict[str, Path]:
-    """Return where each file of the template lies, by its path in a copy."""
-    if INSIDE.is_dir():
-        return {path.relative_to(INSIDE).as_posix(): path for path in sorted(INSIDE.rglob("*")) if path.is_file()}
+def template() -> dict[str, Path]:
+    """Return where each file of the template is, by its path in a copy."""
     listing = runpy.run_path(str(HERE / "src/assay/adoption/listing.py"))
     found = {}
     for root in (AROUND, INSTEAD):
-        tops = {root / pattern.partition("/")[0] for pattern in listing["TEMPLATE"]}
-        tops = {path for top in tops for path in root.glob(top.name)}
-        paths = sorted(path for top in tops for path in ([top] if top.is_file() else top.rglob("*")))
-        found |= {path.relative_to(root).as_posix(): path for path in paths if path.is_file()}
-    return {
-        name: path
-        for name, path in found.items()
-        if listing["owner"](name) == "template" and "/__pycache__/" not in name
-    }
+        tops = {top for pattern in listing["TEMPLATE"] for top in root.glob(pattern.partition("/")[0])}
+        files = [path for top in tops for path in (top, *top.rglob("*")) if path.is_file()]
+        found |= {path.relative_to(root).as_posix(): path for path in files if "__pycache__" not in path.parts}
+    return {name: path for name, path in found.items() if listing["owner"](name) == "template"}
 
 
 class WithTemplate(build_py):
-    """Copies the package, and the template into it."""
+    """Copies the package, and puts the template beside its modules."""
 
     def run(self) -> None:
         """Copy both."""
@@ -47,10 +42,15 @@ class WithTemplate(build_py):
         if self.editable_mode:
             return
         folder = Path(self.build_lib, "assay")
-        for name, path in template_files().items():
-            place = folder / "template" / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, place)
+        if KEPT.exists():
+            shutil.copyfile(KEPT, folder / KEPT.name)
+        else:
+            with ZipFile(folder / KEPT.name, "w", ZIP_DEFLATED) as archive:
+                for name, path in sorted(template().items()):
+                    archive.writestr(ZipInfo(name), path.read_bytes(), ZIP_DEFLATED)
+        for name in BUILT_BY:
+            (folder / "built_by").mkdir(exist_ok=True)
+            shutil.copyfile(HERE / name, folder / "built_by" / name)
         for path in folder.rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)
 

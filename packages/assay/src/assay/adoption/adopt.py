@@ -83,7 +83,7 @@ def carry_out(changes: Changes) -> None:
 def install() -> None:
     """Install the wheel that is locked, if this Python is that of the project's own .venv."""
     if own_environment():
-        pip("install", "--force-reinstall", "--no-deps", "--no-index", "--require-hashes", "--requirement", str(LOCK))
+        pip("install", "--force-reinstall", "--no-deps", "--require-hashes", "--requirement", str(LOCK))
     else:
         say("this Python is not that of .venv: `make repro` installs Assay there")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from assay.base.errors import InputError
+from assay.base.process import run
 from assay.project.history import dirty_files, files_at, head
 
 LEFT_BEHIND = {".git", ".venv", "__pycache__", "node_modules"}
@@ -35,6 +36,15 @@ def files_here() -> list[Path]:
         names[:] = [name for name in names if name not in LEFT_BEHIND]
         found += [Path(folder, name) for name in files]
     return sorted(found)
+
+
+def commit(subject: str, paths: Iterable[Path]) -> None:
+    """Commit what became of files; raises InputError where git refuses, such as by a hook."""
+    try:
+        run("git", "add", "--force", "--", *map(str, paths))
+        run("git", "commit", "--quiet", "--message", subject)
+    except InputError as error:
+        raise InputError(f"all is in place, and not committed: {error}") from None
 
 
 def undo() -> str:

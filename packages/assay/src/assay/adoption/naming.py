@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 # The name of the data that comes with the template, and with it of the template's own project.
 SAMPLE = "breast-cancer"
+NAME = re.compile(r'^name = "([^"]*)"$', re.MULTILINE)
 
 
 def slug(text: str) -> str:
@@ -19,6 +20,12 @@ def project_name(given: str | None, contract: str, remote: str | None, folder: s
     return next((name for name in map(slug, candidates) if name), "model")
 
 
+def named(pyproject: str) -> str:
+    """Return the name of the project in the text of pyproject.toml; empty where it has none."""
+    found = NAME.search(pyproject)
+    return found[1] if found else ""
+
+
 def renamed(pyproject: str, name: str) -> str:
     """Return the text of pyproject.toml with another name of the project."""
-    return re.sub(r'(?m)^name = "[^"]*"$', f'name = "{name}"', pyproject, count=1)
+    return NAME.sub(f'name = "{name}"', pyproject, count=1)

@@ -21,7 +21,9 @@ from assay.project.history import last_change
 SOURCE = Path("packages/assay")
 VENDOR = Path("vendor")
 LOCK = Path("requirements/assay.txt")
-TEMPLATE = "assay/template/"
+# In the wheel: the files of the template, and those of its source that are no modules.
+TEMPLATE = "assay/template.zip"
+BUILT_BY = "assay/built_by/"
 HEADER = "# Assay itself. Written by `assay adopt` and `assay upgrade`.\n"
 
 
@@ -43,32 +45,20 @@ class Wheel:
 
 def read_wheel(path: Path) -> Wheel:
     """Read a wheel; raises InputError for what is none of Assay."""
+    content = path.read_bytes()
     try:
-        content = path.read_bytes()
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            names = archive.namelist()
-            about = next((name for name in names if name.endswith(".dist-info/METADATA")), None)
-            if about is None:
-                raise InputError(f"{path}: is not a wheel")
+            about = next((name for name in archive.namelist() if name.endswith(".dist-info/METADATA")), "METADATA")
             metadata = BytesParser().parsebytes(archive.read(about))
-            template = {
-                name.removeprefix(TEMPLATE): archive.read(name)
-                for name in names
-                if name.startswith(TEMPLATE) and not name.endswith("/")
-            }
-    except zipfile.BadZipFile:
+            if metadata["Name"] != "assay" or TEMPLATE not in archive.namelist():
+                said = f"{metadata['Name']} {metadata['Version']}"
+                raise InputError(f"{path.name}: is {said}, and not the Assay that this project was made with")
+            inner = archive.read(TEMPLATE)
+        with zipfile.ZipFile(io.BytesIO(inner)) as archive:
+            template = {name: archive.read(name) for name in archive.namelist()}
+    except (zipfile.BadZipFile, KeyError):
         raise InputError(f"{path}: is not a wheel") from None
-    if metadata["Name"] != "assay" or "dvc.yaml" not in template:
-        raise InputError(
-            f"{path}: is a wheel of {metadata['Name']} {metadata['Version']}, not of the Assay of this template"
-        )
     return Wheel(path.name, content, str(metadata["Version"]), template)
-
-
-def vendored() -> Wheel | None:
-    """Return the wheel that this project is installed from, None where the source of Assay is part of it."""
-    found = sorted(VENDOR.glob("assay-*.whl"))
-    return read_wheel(found[-1]) if found and LOCK.exists() else None
 
 
 def build() -> Wheel:

@@ -2,6 +2,8 @@
 
 import click
 
+from assay.base.progress import say
+
 
 @click.command()
 @click.option("--name", help="The name of the project; by default the contract's, the repository's or the folder's.")
@@ -12,7 +14,7 @@ def adopt(name: str | None, dry_run: bool) -> None:
     from assay.adoption.changes import described, different, require_clean
 
     if is_adopted():
-        print("adopted already: there is no source of Assay here")
+        say("adopted already: there is no source of Assay here")
         return
     require_clean("assay adopt")
     changes = {**adoption(name), **no_overrides()}
@@ -22,4 +24,43 @@ def adopt(name: str | None, dry_run: bool) -> None:
         carry_out(changes)
 
 
-COMMANDS = (adopt,)
+@click.command()
+@click.argument("what", required=False, metavar="[VERSION|WHEEL|URL]")
+@click.option("--no-commit", is_flag=True, help="Leave the commit to you.")
+def upgrade(what: str | None, no_commit: bool) -> None:
+    """Take a newer Assay, by default the newest of the index that pip uses, and commit it.
+
+    What the new version changes in the files of the template is merged into yours. Where both changed the same lines
+    your file stays, and is listed.
+    """
+    from assay.adoption.changes import commit, require_clean
+    from assay.adoption.upgrade import carry_out, current, described, wanted
+    from assay.adoption.upgrade import upgrade as to
+    from assay.project.history import head
+
+    old = current()
+    require_clean("assay upgrade", [what or ""])
+    new = wanted(what)
+    if new.content == old.content:
+        say(f"nothing changed: this is Assay {old.version} already")
+        return
+    found = to(old, new)
+    carry_out(found)
+    print("\n".join([found.subject, *described(found)]))
+    if head() is not None and not no_commit:
+        commit(found.subject, found.changes)
+        say("committed; next: `make pr` judges it")
+
+
+@click.command()
+def eject() -> None:
+    """Bring the source of Assay back into packages/assay, to change it; `assay adopt` makes a wheel of it again."""
+    from assay.adoption.changes import require_clean
+    from assay.adoption.eject import carry_out, ejection
+    from assay.adoption.upgrade import current
+
+    require_clean("assay eject")
+    carry_out(ejection(current()))
+
+
+COMMANDS = (adopt, upgrade, eject)

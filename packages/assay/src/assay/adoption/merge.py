@@ -1,0 +1,58 @@
+"""Three versions of a file: as it came with the old Assay, as it is here, and as it comes with the new one."""
+
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+from assay.base.errors import InputError
+
+# What becomes of a file: `none` where the file here stays as it is. After a `conflict` it stays too, and a person has
+# to look at both.
+Result = Literal["none", "taken", "merged", "added", "removed", "conflict"]
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What becomes of a file, and its content then; None for a file that is not there."""
+
+    result: Result
+    content: bytes | None
+
+
+def merge(base: bytes | None, ours: bytes | None, theirs: bytes | None) -> Merged:
+    """Merge what changed from `base` to `theirs` into `ours`; None stands for a file that is not there.
+
+    A file that was removed here stays removed. One that the new version drops goes, unless it was edited here.
+    """
+    if theirs in (base, ours) or (ours is None and base is not None):
+        return Merged("none", ours)
+    if ours == base:
+        return Merged("added" if base is None else "removed" if theirs is None else "taken", theirs)
+    if base is None or ours is None or theirs is None:
+        return Merged("conflict", ours)
+    text = _by_lines(base, ours, theirs)
+    if text is None:
+        return Merged("conflict", ours)
+    return Merged("none" if text == ours else "merged", text)
+
+
+def merge_all(base: Mapping[str, bytes], ours: Mapping[str, bytes], theirs: Mapping[str, bytes]) -> dict[str, Merged]:
+    """Merge files by path; returns those of which something becomes."""
+    merged = {path: merge(base.get(path), ours.get(path), theirs.get(path)) for path in sorted({*base, *theirs})}
+    return {path: found for path, found in merged.items() if found.result != "none"}
+
+
+def _by_lines(base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
+    """Return the merged text, None where both changed the same lines, or one is no text."""
+    with TemporaryDirectory() as folder:
+        paths = [Path(folder, name) for name in ("ours", "base", "theirs")]
+        for path, content in zip(paths, (ours, base, theirs), strict=True):
+            path.write_bytes(content)
+        done = subprocess.run(["git", "merge-file", "--stdout", *map(str, paths)], capture_output=True, check=False)
+    # The number of conflicts, or 255 for what is no text.
+    if done.returncode not in range(256):
+        raise InputError(f"git merge-file: {done.stderr.decode(errors='replace').strip()}")
+    return None if done.returncode else done.stdout
