@@ -1,7 +1,9 @@
-"""Hypothesis profiles, and one thread for numeric libraries, so that tests are alike on every machine."""
+"""What tests share: Hypothesis profiles and one thread for numeric libraries, alike on every machine; served models."""
 
 import os
 import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -33,12 +35,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # What these share, a server, an image, packages, is made by one worker, once.
 TOGETHER = {
     "tests/load/test_run.py",
+    "tests/project/test_tracking.py",
     "tests/report/test_mermaid.py",
     "tests/scenario/test_image.py",
     "tests/scenario/test_service.py",
     "tests/scenario/test_workflows.py",
     "tests/serve/test_browser.py",
-    "tests/test_tracking.py",
     "tests/workflows/test_lint.py",
 }
 
@@ -61,3 +63,33 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
     # Marks of `xdist_group` come to nothing with pytest 9.2: pytest-xdist 3.8 writes them where it no longer looks.
     return Scheduling(config, log)
+
+
+@pytest.fixture
+def where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where the log of this test is written, and of no other."""
+    monitors: dict[str, Any] = {}
+    monkeypatch.setattr("bentoml._internal.monitoring.api._MONITOR_INSTANCES", monitors)
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path / "monitoring"
+    for monitor in monitors.values():
+        monitor.close()
+
+
+@pytest.fixture(scope="session")
+def projects(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Folders with a model of a task, in a form, made once each. To be looked at only."""
+    # Imported here, for most tests serve nothing.
+    from served import served_project
+
+    made: dict[tuple[str, ...], Path] = {}
+
+    def make(task: str = "binary", family: str = "linear", form: str = "onnx", seed: int = 0) -> Path:
+        key = (task, family, form, str(seed))
+        if key not in made:
+            root = tmp_path_factory.mktemp("served")
+            served_project(root, task, family, form, seed)
+            made[key] = root
+        return made[key]
+
+    return make

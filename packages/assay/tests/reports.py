@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from places import ROOT
+from assay.report.markdown import DEFAULT
 
-TEMPLATE = (ROOT / "src/model/report.md.j2").read_text(encoding="utf-8")
+TEMPLATE = DEFAULT.read_text(encoding="utf-8")
 NOTHING: dict[str, Any] = {
     "verdict": {
         "verdict": "HOLD",

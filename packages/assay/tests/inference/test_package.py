@@ -12,7 +12,7 @@ import pytest
 from assay.base.errors import InputError
 from assay.base.files import read_json, write_json
 from assay.data.columns import length
-from assay.serve import package
+from assay.inference import package
 from served import load
 
 Projects = Callable[..., Path]

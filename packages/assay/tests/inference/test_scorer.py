@@ -3,13 +3,13 @@ import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from model.features import encode
 from sklearn.pipeline import Pipeline
 
 from assay.contract.spec import Contract
 from assay.data.columns import LARGEST, Columns, take
 from assay.export.onnx import convert
 from assay.inference.scorer import NUMBERS, matrix, scorer
+from assay.modelling.features import encode
 from assay.modelling.fitting import build, fit, scores
 from assay.project.params import ModelChoice
 from patients import COLUMNS, contract, patients

@@ -6,8 +6,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from assay.predictions import monitor
 from assay.predictions.monitor import Files
-from assay.serve import monitor
 
 
 def _tables(where: Path) -> list[Path]:

@@ -14,13 +14,12 @@ import pyarrow as pa
 import pytest
 from bentoml.monitoring import MonitorBase
 
-from assay import serve
+from assay import predictions
 from assay.contract.spec import Contract
 from assay.data.columns import Columns, take
 from assay.inference.answers import Told, record
 from assay.inference.rows import Rows
 from assay.predictions.write import MANY, PredictionLog
-from assay.serve import log
 from patients import contract, patients
 from servers import until
 
@@ -176,7 +175,7 @@ def test_outcomes_have_a_log_of_their_own(where: Path) -> None:
 
 
 def test_what_there_is_no_room_for_is_dropped_and_counted(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log, "MOST_WAITING", 60)
+    monkeypatch.setattr("assay.predictions.write.MOST_WAITING", 60)
     data, _ = patients(50)
     dropped: list[int] = []
     kept = logging(dropped.append)
@@ -205,7 +204,7 @@ def test_where_tables_cannot_be_made_many_rows_are_lines_and_that_is_told_of(
     where: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     # As if pyarrow could not be loaded.
-    monkeypatch.delattr(serve, "logged", raising=False)
+    monkeypatch.delattr(predictions, "schema", raising=False)
     monkeypatch.setitem(sys.modules, "assay.predictions.schema", None)
     data, _ = patients(MANY)
     kept = logging()

@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib import import_module
 from itertools import chain
 from typing import Any
 
@@ -33,10 +32,6 @@ MOST_WAITING = 100_000
 SECONDS = 0.25
 # So many rows at once are a table.
 MANY = 200
-
-# Loaded by the thread, or when the service is ready, which they would keep it from for long.
-MONITOR = "assay.predictions.monitor"
-TABLES = "assay.predictions.schema"
 
 KINDS = {True: "numerical", False: "categorical"}
 
@@ -196,7 +191,8 @@ class PredictionLog:
 
     def _write_requests(self, requests: list[Request]) -> None:
         try:
-            logged = import_module(TABLES)
+            # Here and below: loaded by the thread, or once the service is ready, for it takes long.
+            from assay.predictions.schema import Tables
         except ImportError as error:
             self._warn(error)
             for one in requests:
@@ -204,7 +200,7 @@ class PredictionLog:
                 self._write("predictions", [self._encoder.encode_lines(lines)])
             return
         if self._tables is None:
-            self._tables = logged.Tables(self._contract, self._names)
+            self._tables = Tables(self._contract, self._names)
         made = [table.serialize() for table in self._tables.of(requests)]
         with _files("predictions") as files:
             files.write_tables(self._tables.beginning, made)
@@ -212,8 +208,11 @@ class PredictionLog:
 
 def _files(name: str) -> Any:
     """Return the context in which what is called `name` is written to files."""
+    from assay.predictions.monitor import Files
+
     options = dict(BentoMLContainer.config.monitoring.options.get() or {})
-    return bentoml.monitor(name, monitor_class=import_module(MONITOR).Files, monitor_options=options)
+    # BentoML takes a class too, which its overloads do not say.
+    return bentoml.monitor(name, monitor_class=Files, monitor_options=options)  # type: ignore[call-overload]
 
 
 def _apart(name: str, features: Collection[str]) -> str:

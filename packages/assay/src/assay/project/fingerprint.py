@@ -43,8 +43,7 @@ def fingerprints(source: Path = SOURCE) -> dict[str, str]:
     found = {}
     for part, modules in STARTS.items():
         files = imports.closure(*(source / f"{module}.py" for module in modules))
-        # Pages and templates are read by the modules beside them.
-        files |= {path for folder in {file.parent for file in files} for path in _data(folder)}
+        files |= {path for module in files for path in _data(module)}
         lines = [f"{path.relative_to(source).as_posix()} {digest(path)}\n" for path in sorted(files)]
         found[part] = hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
     return found
@@ -64,5 +63,8 @@ def refresh(path: Path = PROCESS) -> bool:
     return True
 
 
-def _data(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.suffix in (".html", ".js", ".j2")]
+def _data(module: Path) -> list[Path]:
+    """Return the pages and templates that a module reads: they lie beside it, and it names them."""
+    code = module.read_text(encoding="utf-8")
+    beside = (path for suffix in ("html", "js", "j2") for path in module.parent.glob(f"*.{suffix}"))
+    return [path for path in beside if f'"{path.name}"' in code]

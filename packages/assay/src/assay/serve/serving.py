@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib import import_module
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,7 @@ from assay.inference.answers import Told
 from assay.inference.explain import contributions
 from assay.inference.package import Package, load_package
 from assay.inference.rows import Rows, Values
-from assay.predictions.write import MONITOR, TABLES, PredictionLog
+from assay.predictions.write import PredictionLog
 from assay.project.layout import MODELS
 from assay.project.room import Room
 from assay.project.settings import Settings
@@ -324,9 +323,10 @@ def _kind(call: Call, wanted: Collection[bytes] = (JSON, *ARROW)) -> bytes:
 
 def _load_rest() -> None:
     """Load what reads tables, and what writes the log."""
-    import_module(MONITOR)
+    import assay.predictions.monitor
+
     with suppress(ImportError):
-        import_module(TABLES)
+        import assay.predictions.schema  # noqa: F401
 
 
 def load_serving(root: Path, contract: Contract, settings: Settings, client: Any) -> Serving:

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model.estimators import FAMILIES, LogBoosting, families
 
+from assay.modelling.estimators import FAMILIES, LogBoosting, families
 from patients import contract
 
 

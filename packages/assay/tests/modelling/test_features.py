@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from model.features import encode, sources, transformer
 
 from assay.base.errors import InputError
 from assay.contract.spec import Contract
 from assay.data.columns import take
+from assay.modelling.features import encode, sources, transformer
 from patients import COLUMNS, contract, patients
 
 NEEDS = ["nothing", "imputing", "scaling"]
