@@ -1,4 +1,3 @@
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,22 +12,9 @@ from assay.project.history import (
     head,
     last_release,
     subjects,
+    tags,
 )
-
-
-def git(*arguments: str, folder: Path | None = None) -> str:
-    who = ("-c", "user.name=A", "-c", "user.email=a@localhost")
-    return subprocess.run(
-        ["git", *who, *arguments], cwd=folder, check=True, capture_output=True, text=True
-    ).stdout.strip()
-
-
-def commit(name: str, text: str) -> str:
-    Path(name).parent.mkdir(parents=True, exist_ok=True)
-    Path(name).write_text(text)
-    git("add", "--all")
-    git("commit", "--quiet", "--message", f"Write {name}")
-    return git("rev-parse", "HEAD")
+from project.repositories import commit, git, lose
 
 
 @pytest.fixture
@@ -48,6 +34,60 @@ def test_outside_a_repository_there_is_no_commit(tmp_path, monkeypatch):
 def test_before_the_first_commit_there_is_none(repository):
     assert head() is None
     assert base_commit(None) is None
+    assert tags() == []
+
+
+def test_a_commit_that_is_checked_out_without_a_branch_is_known(repository):
+    first = commit("a", "1")
+    git("checkout", "--quiet", "--detach")
+    assert head() == first
+
+
+def test_a_repository_that_git_refuses_is_an_error_in_one_line_with_the_remedy(repository, monkeypatch):
+    commit("a", "1")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    for ask in (head, dirty_files, tags, lambda: base_commit(None), lambda: file_at("HEAD", Path("a"))):
+        with pytest.raises(InputError, match=r"dubious ownership.* git config --global --add safe\.directory") as error:
+            ask()
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", ["", "junk\n"])
+def test_a_branch_that_is_torn_is_not_taken_for_one_without_commits(repository, content):
+    commit("a", "1")
+    Path(".git/refs/heads/main").write_text(content)
+    with pytest.raises(InputError, match="git symbolic-ref: No such ref: HEAD"):
+        head()
+
+
+def test_a_folder_of_git_that_is_torn_is_not_taken_for_none(repository):
+    Path(".git/HEAD").unlink()
+    with pytest.raises(InputError, match="not a git repository"):
+        head()
+
+
+def test_a_commit_that_is_missing_is_an_error(repository):
+    first = commit("a", "1")
+    lose(first)
+    with pytest.raises(InputError, match=first):
+        head()
+
+
+def test_content_that_is_missing_is_no_missing_file(repository):
+    first = commit("a", "1")
+    lose(f"{first}:a")
+    with pytest.raises(InputError, match="git cat-file: "):
+        file_at(first, Path("a"))
+    with pytest.raises(InputError, match="git ls-tree: "):
+        file_at("f" * 40, Path("a"))
+    with pytest.raises(InputError, match="git ls-tree: "):
+        files_at("f" * 40, Path("a"))
+
+
+def test_without_git_an_error_says_so(repository, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(InputError, match="git: is not installed"):
+        head()
 
 
 def test_the_last_release_is_the_highest_version_behind_a_commit(repository):
@@ -125,7 +165,11 @@ def test_files_of_a_commit_are_read_without_checking_it_out(repository):
     assert files_at(first, Path("folder")) == [Path("folder/a b")]
 
 
-def test_what_differs_from_a_commit_is_told_by_file(repository):
+def test_a_folder_is_no_file(repository):
+    assert file_at(commit("folder/a", "1"), Path("folder")) is None
+
+
+def test_lines_that_differ_from_a_commit_are_counted_by_file(repository):
     first = commit("a\tb", "1\n2\n")
     commit("c", "x\n")
     Path("a\tb").write_text("1\n3\n4\n")

@@ -2,13 +2,14 @@
 
 import re
 import subprocess
+from pathlib import Path
 
 from assay.base.errors import InputError
 
 
-def run(*command: str) -> str:
-    """Run a command and return what it printed; raises InputError with its last line where it fails."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def run(*command: str, folder: Path | None = None) -> str:
+    """Run a command, in a folder, and return what it printed; raises InputError with its last line where it fails."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         # The last line says it, but for docker's, which says where to read about docker.
         said = [

@@ -3,13 +3,24 @@
 import json
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from assay.base.errors import InputError
 
+if TYPE_CHECKING:
+    from assay.project.change import Change
+
 STATUS = {"PROMOTE": 0, "REJECT": 1, "HOLD": 3}
+
+
+def _change(base: str | None) -> "Change":
+    """Resolve what is judged, once for all that a command does."""
+    from assay.contract.spec import load_contract
+    from assay.project.change import resolve
+
+    return resolve(base, load_contract())
 
 
 BASE = click.option(
@@ -21,12 +32,12 @@ BASE = click.option(
 @BASE
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict for programs.")
 def gate(base: str | None, as_json: bool) -> int:
-    """Judge the model beside the one it started from: exit status 0 PROMOTE, 1 REJECT, 3 HOLD."""
+    """Judge the model against the one it started from: exit status 0 PROMOTE, 1 REJECT, 3 HOLD."""
     from assay.base.files import write_json
     from assay.gates.verdict import judge
     from assay.project.layout import VERDICT
 
-    judgement = judge(base)
+    judgement = judge(_change(base))
     write_json(VERDICT, judgement.verdict)
     print(json.dumps(judgement.verdict, indent=2) if as_json else judgement.verdict["verdict"])
     return STATUS[judgement.verdict["verdict"]]
@@ -39,7 +50,7 @@ def report(base: str | None, as_json: bool) -> None:
     """Write the report of the last verdict: reports/report.json, .md and .html."""
     from assay.cli.pull_request import report as write
 
-    _print_report(write(base), as_json=as_json)
+    _print_report(write(_change(base)), as_json=as_json)
 
 
 @click.command("pr")
@@ -58,7 +69,7 @@ def pull_request(base: str | None, since_release: bool, as_json: bool) -> int:
     from assay.project.history import last_release
 
     with stdout_for_results() if as_json else nullcontext():
-        found = run((last_release() if since_release else None) or base)
+        found = run(_change((last_release() if since_release else None) or base))
     _print_report(found, as_json=as_json)
     return STATUS[found["verdict"]["verdict"]]
 
@@ -68,10 +79,10 @@ def pull_request(base: str | None, since_release: bool, as_json: bool) -> int:
 @click.option("--long", is_flag=True, help="Ten minutes of load, to see whether memory and latency stay flat.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome for programs.")
 def loadtest(base: str | None, long: bool, as_json: bool) -> int:
-    """Load the built service beside the champion's: reports/loadtest.json and .html; exit status as of `assay gate`."""
+    """Load the built service against the champion's; exit status as of `assay gate`. Writes reports/loadtest.json."""
     from assay.load.run import run
 
-    outcome = run(base, long=long)
+    outcome = run(_change(base), long=long)
     print(json.dumps(outcome.as_dict(), indent=2) if as_json else f"{outcome.verdict}: {outcome.reason}")
     return STATUS[outcome.verdict]
 

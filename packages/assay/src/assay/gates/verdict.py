@@ -36,10 +36,10 @@ from assay.gates import (
 from assay.gates.evidence import Champion, Evidence, champion_of, gather
 from assay.gates.loadtest import LOADTEST, read_loadtest, unfit
 from assay.gates.overrides import applying, load_overrides
-from assay.project.champion import champion_commit, has_model
+from assay.project.change import Change
 from assay.project.dvc import stale_stages
 from assay.project.fingerprint import PROCESS
-from assay.project.history import base_commit, dirty_files, file_at, head
+from assay.project.history import dirty_files, file_at
 from assay.project.identity import LOCK, identity
 from assay.project.packed import is_same_service
 from assay.project.params import Params, load_params
@@ -76,16 +76,13 @@ class Judgement:
     failed: bool
 
 
-def judge(base: str | None) -> Judgement:
-    """Judge what the pipeline left here against the champion: the model of the commit that the change left `base` at.
+def judge(change: Change) -> Judgement:
+    """Judge what the pipeline left here against the champion of the change.
 
-    Raises InputError when `base` cannot be found, or the configuration is wrong. Whatever else is missing or fails is
-    HOLD, with the reason.
+    Raises InputError when the configuration is wrong. Whatever else is missing or fails is HOLD, with the reason.
     """
     params, spec, overrides = load_params(), load_contract(), load_overrides()
-    start = base_commit(base)
-    reigning = champion_commit(start, spec)
-    is_new_problem = reigning is None and start is not None and has_model(start)
+    start, is_new_problem = change.start, change.is_new_problem
     stale = stale_stages()
     seconds: dict[str, float] = {}
     outcomes: list[Outcome] = []
@@ -104,7 +101,7 @@ def judge(base: str | None) -> Judgement:
 
     champion, obstacle = None, ""
     try:
-        champion = champion_of(reigning)
+        champion = champion_of(change.champion)
     # Whatever a champion of other code, or of a torn cache, raises: it cannot be compared with, and that is HOLD.
     except Exception as error:
         obstacle = f"the champion of {str(start)[:10]} could not be restored ({one_line(error)})"
@@ -112,7 +109,10 @@ def judge(base: str | None) -> Judgement:
     table, violations = read_table(spec.data, spec)
     held = kept(table, violations + check(table, spec), spec)
     ask("contract", lambda: _data(table, held, spec, params, champion, is_new_problem=is_new_problem))
-    ask("lock", lambda: lock.judge(stale, _refreshed(), None if start is None else file_at(start, lock.PIPELINE)))
+    ask(
+        "lock",
+        lambda: lock.judge(stale, _refreshed(change.head), None if start is None else file_at(start, lock.PIPELINE)),
+    )
     ask("limits", lambda: _limits(start, is_new_problem=is_new_problem))
     evidence, missing = None, ""
     if stale:
@@ -126,8 +126,10 @@ def judge(base: str | None) -> Judgement:
             failures.append("evidence")
     for gate, look in MODEL_GATES.items():
         ask(gate, partial(_look, gate, look, evidence, missing))
-    ask("service", lambda: Outcome("service", "HOLD", missing) if stale else _service(params, reigning, champion))
-    candidate = identity(head(), Path())
+    ask(
+        "service", lambda: Outcome("service", "HOLD", missing) if stale else _service(params, change.champion, champion)
+    )
+    candidate = identity(change.head, Path())
     applied = applying(overrides, outcomes, candidate["model"])
     counted = [o.verdict for o in outcomes if o.gate not in {override.gate for override in applied}]
     verdict = {
@@ -187,9 +189,9 @@ def _limits(start: str | None, *, is_new_problem: bool) -> Outcome:
     return Outcome("limits", "SKIP", "another problem has limits of its own; the code that judges is as it was")
 
 
-def _refreshed() -> bool:
+def _refreshed(head: str | None) -> bool:
     """Say whether the commit's own dvc.lock is not the one that its code, data and parameters give."""
-    committed = file_at("HEAD", LOCK)
+    committed = None if head is None else file_at(head, LOCK)
     if committed is None or not set(dirty_files()) <= MADE:
         return False
     now = LOCK.read_text(encoding="utf-8")

@@ -17,13 +17,12 @@ from assay.base.errors import InputError
 from assay.base.files import read_json, write_json, write_text
 from assay.base.outcomes import Outcome
 from assay.base.progress import say, track
-from assay.contract.spec import load_contract
 from assay.gates.loadtest import LOADTEST, as_loadtest, setting
 from assay.gates.service import judge, slow_start
 from assay.load.bento import HOST, Served, build, served, size
 from assay.load.page import page
-from assay.project.champion import champion_commit, restore
-from assay.project.history import base_commit
+from assay.project.champion import restore
+from assay.project.change import Change
 from assay.project.layout import MODELS, model_version
 from assay.project.packed import LOCUSTFILE, SERVICE, service_identity
 from assay.project.params import ServiceGate, load_params
@@ -33,11 +32,11 @@ MORE_STARTS = 2
 LONG_ROUNDS, LONG_SECONDS = 30, 10.0
 
 
-def run(base: str | None, *, long: bool = False) -> Outcome:
-    """Load what lies here beside the champion, and write reports/loadtest.json and .html; return the outcome.
+def run(change: Change, *, long: bool = False) -> Outcome:
+    """Load the service of the working tree against the champion's; write reports/loadtest.json and .html.
 
-    Raises InputError where there is nothing to load, or no setting to load it with. What is wrong with a service, or
-    with the champion, is part of what was found.
+    Returns the outcome. Raises InputError where there is nothing to load, or no setting to load it with. What is wrong
+    with a service, or with the champion, is part of what was found.
     """
     limits = load_params().gates.service
     for name in ("users", "rounds", "seconds"):
@@ -46,13 +45,13 @@ def run(base: str | None, *, long: bool = False) -> Outcome:
     for path in (SERVICE, MODELS / "model.json"):
         if not path.exists():
             raise InputError(f"{path}: there is no such file; run `make repro`")
-    commit, champion, obstacle = _champion(base_commit(base))
+    champion, obstacle = _champion(change.champion)
     with _ended_by_signals():
         sides = measure({"candidate": Path(), **({"champion": champion} if champion else {})}, limits, long=long)
     made = {
         "candidate": service_identity(Path()),
         "champion": None if champion is None else service_identity(champion),
-        "commit": commit,
+        "commit": change.champion,
         "obstacle": obstacle,
         "setting": setting(limits),
         "long": long,
@@ -167,19 +166,18 @@ def _driver() -> Iterator["subprocess.Popen[str]"]:
             driver.kill()
 
 
-def _champion(base: str | None) -> tuple[str | None, Path | None, str]:
-    """Return the champion's commit and folder, and why there is none to load."""
-    base = champion_commit(base, load_contract())
-    if base is None:
-        return None, None, "no champion yet"
+def _champion(commit: str | None) -> tuple[Path | None, str]:
+    """Return the champion's folder, or why there is no champion to load."""
+    if commit is None:
+        return None, "no champion yet"
     try:
-        folder = restore(base)
+        folder = restore(commit)
     # Whatever a torn cache or other code raises: there is nothing to compare with.
     except Exception as error:
-        return base, None, f"the champion could not be restored ({' '.join(str(error).split())[:200]})"
+        return None, f"the champion could not be restored ({' '.join(str(error).split())[:200]})"
     if not (folder / SERVICE).exists():
-        return base, None, "the champion has no service"
-    return base, folder, ""
+        return None, "the champion has no service"
+    return folder, ""
 
 
 def _ask_once(service: Served, bento: Path) -> None:

@@ -12,6 +12,8 @@ from dvc.repo import Repo
 from assay.base.config import parse_yaml
 from assay.base.errors import InputError
 from assay.base.files import write_bytes
+from assay.base.git import git
+from assay.base.process import run
 from assay.base.progress import say
 from assay.contract.spec import CONTRACT, Contract
 from assay.project.history import file_at, files_at
@@ -43,11 +45,6 @@ def has_model(commit: str) -> bool:
     """Say whether the pipeline had been run at a commit."""
     lock = file_at(commit, Path("dvc.lock"))
     return lock is not None and "train" in locked_stages(lock.decode())
-
-
-def champion_commit(start: str | None, contract: Contract) -> str | None:
-    """Return the commit that a change starts from if it has a model of the same problem, None if it has none."""
-    return start if start is not None and has_model(start) and not is_other_problem(start, contract) else None
 
 
 def is_other_problem(commit: str, contract: Contract) -> bool:
@@ -119,7 +116,7 @@ def _from_git_and_dvc(commit: str, folder: Path) -> None:
     # What git has comes from git: DVC reads it through pygit2, which may wait for ever for the rest of a large file.
     archive = folder / ".archive.tar"
     there = map(str, files_at(commit, *map(Path, PARTS)))
-    _run("git", "archive", f"--output={archive}", commit, "--", *there)
+    git("archive", f"--output={archive}", commit, "--", *there)
     shutil.unpack_archive(archive, folder, filter="data")
     archive.unlink()
     files = DVCFileSystem(".", rev=commit)
@@ -133,9 +130,9 @@ def _from_git_and_dvc(commit: str, folder: Path) -> None:
 
 def _rebuild(commit: str, folder: Path) -> None:
     worktree = folder.with_suffix(".worktree")
-    _run("git", "worktree", "add", "--detach", "--force", str(worktree), commit)
+    git("worktree", "add", "--detach", "--force", str(worktree), commit)
     try:
-        _run("dvc", "config", "--local", "cache.dir", str(_cache().parent.parent.resolve()), cwd=worktree)
+        run("dvc", "config", "--local", "cache.dir", str(_cache().parent.parent.resolve()), folder=worktree)
         run_python(worktree, "-c", "from assay.cli.main import main; main()", "repro")
         for part in PARTS:
             # A part of it may have been there after all.
@@ -143,18 +140,12 @@ def _rebuild(commit: str, folder: Path) -> None:
             if (worktree / part).exists():
                 shutil.move(worktree / part, folder / part)
     finally:
-        _run("git", "worktree", "remove", "--force", str(worktree))
+        git("worktree", "remove", "--force", str(worktree))
 
 
 def _cache() -> Path:
     with Repo() as repo:
         return Path(repo.cache.local.path)
-
-
-def _run(*command: str, cwd: Path | None = None) -> None:
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise InputError(f"{' '.join(command[:3])}: {_one_line(done.stderr or done.stdout)}")
 
 
 def _one_line(error: object) -> str:

@@ -1,10 +1,10 @@
 """What git knows: which commit this is, what it is compared with, and what lies between."""
 
 import re
-import subprocess
 from pathlib import Path
 
 from assay.base.errors import InputError
+from assay.base.git import git, git_bytes, git_or_none, is_repository
 
 NULL = "0" * 40
 VERSION = r"v\d+\.\d+\.\d+"
@@ -13,12 +13,22 @@ MAIN = ("refs/remotes/origin/HEAD", "refs/remotes/origin/main", "refs/heads/main
 
 def head() -> str | None:
     """Return the commit that is checked out; None outside a git repository and before the first commit."""
-    return _try("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    if not is_repository():
+        return None
+    branch = git_or_none("symbolic-ref", "--quiet", "HEAD")
+    # A branch that HEAD names and git does not have yet has no commit.
+    if branch is not None and git_or_none("show-ref", "--verify", "--quiet", branch) is None:
+        return None
+    commit = git("rev-parse", "--verify", "HEAD")
+    git("cat-file", "-e", f"{commit}^{{commit}}")
+    return commit
 
 
 def dirty_files() -> list[str]:
     """Return the tracked files that differ from the commit, and the new ones that git does not ignore."""
-    listed = _try("status", "--porcelain", "--untracked-files=all", "-z") or ""
+    if not is_repository():
+        return []
+    listed = git("status", "--porcelain", "--untracked-files=all", "-z")
     # A renamed file is followed by its old name, which has no status in front.
     return sorted(entry[3:] for entry in listed.split("\0") if len(entry) > 3 and entry[2] == " ")
 
@@ -32,40 +42,46 @@ def base_commit(base: str | None) -> str | None:
     if head() is None or base == NULL:
         return None
     if base:
-        found = _try("rev-parse", "--verify", "--quiet", "--end-of-options", f"{base}^{{commit}}")
+        found = git_or_none("rev-parse", "--verify", "--quiet", "--end-of-options", f"{base}^{{commit}}")
         if found is None:
             raise InputError(f"BASE: there is no commit {base!r} here{_shallow_hint()}")
     else:
-        found = next((commit for ref in MAIN if (commit := _try("rev-parse", "--verify", "--quiet", ref))), None)
+        found = next((commit for ref in MAIN if (commit := git_or_none("rev-parse", "--verify", "--quiet", ref))), None)
         if found is None:
             raise InputError(f"BASE: there is no main branch here; name the commit to compare with{_shallow_hint()}")
-    common = _try("merge-base", "HEAD", found)
+    common = git_or_none("merge-base", "HEAD", found)
     if common is None:
         raise InputError(f"BASE: this change and {base or 'main'} have no commit in common{_shallow_hint()}")
     return common
 
 
 def file_at(commit: str, path: Path) -> bytes | None:
-    """Return the content of a file at a commit, None if it is not there."""
-    done = subprocess.run(["git", "show", f"{commit}:{path.as_posix()}"], capture_output=True, check=False)
-    return done.stdout if done.returncode == 0 else None
+    """Return the content of a file at a commit, None if the commit has no such file.
+
+    Raises InputError for a commit that is not here, and for content that is missing.
+    """
+    listed = git("ls-tree", "-z", "--full-tree", commit, "--", path.as_posix())
+    _, kind, blob = listed.partition("\t")[0].split() if listed else ("", "", "")
+    return git_bytes("cat-file", "blob", blob) if kind == "blob" else None
 
 
 def files_at(commit: str, *places: Path) -> list[Path]:
     """Return the files at a commit that are one of these, or below one."""
     paths = [place.as_posix() for place in places]
-    listed = _try("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit, "--", *paths) or ""
+    listed = git("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit, "--", *paths)
     return [Path(name) for name in listed.split("\0") if name]
 
 
 def last_change(*places: Path) -> str | None:
     """Return the last commit that changed a file at one of these places; None where there is none."""
-    return _try("log", "--max-count=1", "--format=%H", "HEAD", "--", *(place.as_posix() for place in places)) or None
+    if head() is None:
+        return None
+    return git("log", "--max-count=1", "--format=%H", "HEAD", "--", *(place.as_posix() for place in places)) or None
 
 
 def changed_lines(base: str) -> list[tuple[str, int, int]]:
     """Return path, lines added and lines removed of each file that differs between a commit and the files here."""
-    listed = _try("diff", "--numstat", "-z", "--no-renames", base, "--") or ""
+    listed = git("diff", "--numstat", "-z", "--no-renames", base, "--")
     found = []
     for entry in filter(None, listed.split("\0")):
         added, removed, path = entry.split("\t", 2)
@@ -76,7 +92,9 @@ def changed_lines(base: str) -> list[tuple[str, int, int]]:
 
 def tags() -> list[str]:
     """Return the tags that this commit has behind it, the highest version first."""
-    return (_try("tag", "--list", "--merged", "HEAD", "--sort=-version:refname") or "").splitlines()
+    if head() is None:
+        return []
+    return git("tag", "--list", "--merged", "HEAD", "--sort=-version:refname").splitlines()
 
 
 def last_release() -> str | None:
@@ -85,26 +103,20 @@ def last_release() -> str | None:
 
 
 def user_name() -> str | None:
-    """Return the name that commits made here would have, None if git was not told of one."""
-    return _try("config", "user.name") or None
+    """Return the name that commits made here would have, None if git was given none."""
+    return git_or_none("config", "user.name") or None
 
 
 def remote_url() -> str | None:
     """Return where `origin` is; None where there is none."""
-    return _try("config", "remote.origin.url") or None
+    return git_or_none("config", "remote.origin.url") or None
 
 
 def subjects(base: str) -> list[str]:
     """Return the first lines of the commits since a commit, newest first."""
-    return (_try("log", "--format=%s", f"{base}..HEAD") or "").splitlines()
+    return git("log", "--format=%s", f"{base}..HEAD").splitlines()
 
 
 def _shallow_hint() -> str:
-    shallow = _try("rev-parse", "--is-shallow-repository") == "true"
+    shallow = git("rev-parse", "--is-shallow-repository") == "true"
     return "; this clone is shallow: `git fetch --unshallow` brings the rest" if shallow else ""
-
-
-def _try(*arguments: str) -> str | None:
-    """Return what git prints, None when it fails."""
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    return done.stdout.rstrip("\n") if done.returncode == 0 else None

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from assay.base.errors import InputError
 from assay.base.files import read_json
 from assay.base.progress import say
 from assay.contract.spec import load_contract
+from assay.project.history import dirty_files, head
 from assay.project.layout import ANALYSIS, CHECKS, METRICS, MODELS, PARITY
 from assay.project.params import load_params
 
@@ -124,11 +124,11 @@ def data_md5(lock: Mapping[str, Any], data: Path) -> str | None:
 
 def commit() -> dict[str, str]:
     """Return the tags that say which commit this is, and whether files differ from it; none outside of git."""
-    head, status = _git("rev-parse", "HEAD"), _git("status", "--porcelain")
-    if head is None or status is None:
+    found = head()
+    if found is None:
         return {}
     # MLflow's own tag, which its pages show, would be that of the folder in which `assay` is installed.
-    return {"commit": head, "dirty": json.dumps(bool(status)), "mlflow.source.git.commit": head}
+    return {"commit": found, "dirty": json.dumps(bool(dirty_files())), "mlflow.source.git.commit": found}
 
 
 def first_cause(error: BaseException) -> str:
@@ -136,14 +136,6 @@ def first_cause(error: BaseException) -> str:
     while (inner := error.__cause__ or (None if error.__suppress_context__ else error.__context__)) is not None:
         error = inner
     return f"{type(error).__name__}: {_public(' '.join(str(error).split()))[:200]}"
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _public(text: str) -> str:

@@ -8,7 +8,7 @@ from assay.base.errors import InputError
 from assay.base.process import run
 from assay.contract.spec import CONTRACT, Contract, load_contract
 from assay.gates.contract import differences
-from assay.gates.untouched import is_outside
+from assay.gates.scope import is_outside
 from assay.project.history import VERSION, changed_lines, file_at, last_release
 from assay.project.identity import LOCK
 from assay.project.pipeline import locked_stages

@@ -1,0 +1,55 @@
+"""The change under judgement: where it starts, its champion, and the files it touches."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from assay.contract.spec import Contract
+from assay.project.champion import has_model, is_other_problem
+from assay.project.history import base_commit, changed_lines, dirty_files, head
+
+
+class NoChampion(Enum):
+    """Why a change has no champion to be compared with; git or the files of the commit said so."""
+
+    NO_COMMIT = "nothing is committed here yet"
+    NO_START = "the change starts from no commit"
+    NO_MODEL = "the commit that the change starts from has no trained model"
+    OTHER_PROBLEM = "the commit that the change starts from is about another problem"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is judged: the working tree of the commit `head`, against the commit `start` that it left the base at.
+
+    `champion` is the commit of the champion, `start` itself if it has a model of the same problem; otherwise
+    `no_champion` says why there is none. `files` differ from `start`, committed or not.
+    """
+
+    head: str | None
+    start: str | None
+    champion: str | None
+    no_champion: NoChampion | None
+    files: tuple[str, ...]
+
+    @property
+    def is_new_problem(self) -> bool:
+        """Whether the change makes the first model of another problem."""
+        return self.no_champion is NoChampion.OTHER_PROBLEM
+
+
+def resolve(base: str | None, contract: Contract) -> Change:
+    """Return the change that the working tree makes to `base`, by default to the main branch.
+
+    Raises InputError when `base` cannot be found, and when git fails or refuses: that is never taken for "no champion".
+    """
+    commit = head()
+    start = None if commit is None else base_commit(base)
+    if start is None:
+        reason = NoChampion.NO_COMMIT if commit is None else NoChampion.NO_START
+        return Change(commit, None, None, reason, ())
+    files = tuple(sorted({path for path, _, _ in changed_lines(start)} | set(dirty_files())))
+    if not has_model(start):
+        return Change(commit, start, None, NoChampion.NO_MODEL, files)
+    if is_other_problem(start, contract):
+        return Change(commit, start, None, NoChampion.OTHER_PROBLEM, files)
+    return Change(commit, start, start, None, files)
