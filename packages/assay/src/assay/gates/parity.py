@@ -123,7 +123,7 @@ def alike(pair: Pair, seen: Columns, *, examples: int, seed: int) -> Outcome:
     tolerance no decision can differ, unless the row stands on the edge between two.
     """
     contract = pair.contract
-    drawn = [feature_cells(_closed(contract, columns)) for columns in (seen, {})]
+    drawn = [feature_cells(closed(contract, columns)) for columns in (seen, {})]
     strategies = [together(cells) for cells in drawn]
     spreads = np.array([_spread(pair, strategy, seed) for strategy in strategies])
     either = st.one_of([st.tuples(st.just(which), strategy) for which, strategy in enumerate(strategies)])
@@ -230,7 +230,7 @@ def _spread(pair: Pair, strategy: st.SearchStrategy[Row], seed: int) -> float:
     return float(answers.std()) or 1.0
 
 
-def _closed(contract: Contract, seen: Columns) -> Contract:
+def closed(contract: Contract, seen: Columns) -> Contract:
     """Return the contract with ranges that end where the data do; without data, open sides end far out."""
     columns = {
         name: _within(column, seen.get(name)) if isinstance(column, Number | Integer | Time) else column

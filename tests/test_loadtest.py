@@ -1,0 +1,9 @@
+"""The load test of loadtests/locustfile.py sends what the service answers."""
+
+from assay.testing import load
+
+
+def test_what_the_load_test_sends_is_answered(service):
+    requests, wrong = load(service)
+    assert wrong == []
+    assert requests > 0

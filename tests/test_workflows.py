@@ -1,0 +1,45 @@
+"""The workflows on GitHub: what they run is pinned, and has only the rights that it needs."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+GITHUB = Path(".github")
+WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
+ACTIONS = sorted((GITHUB / "actions").glob("*/action.yml"))
+
+
+@pytest.mark.parametrize("path", [*WORKFLOWS, *ACTIONS], ids=str)
+def test_every_action_is_pinned_to_a_commit(path):
+    for used in re.findall(r"^[^#\n]*\buses: *(\S+)", path.read_text(), re.MULTILINE):
+        assert used.startswith("./") or re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", used), used
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=str)
+def test_a_workflow_gives_rights_job_by_job(path):
+    workflow = yaml.safe_load(path.read_text())
+    assert workflow["permissions"] == {}
+    for name, job in workflow["jobs"].items():
+        assert "permissions" in job, name
+        assert "timeout-minutes" in job, name
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=str)
+def test_a_workflow_that_runs_the_code_of_a_pull_request_has_no_secret_and_cannot_write(path):
+    text = path.read_text()
+    assert "pull_request_target" not in text
+    # YAML 1.1 reads the key `on` as true.
+    if "pull_request" in yaml.safe_load(text)[True]:
+        assert "secrets" not in text
+        assert "github.token" not in text
+        assert ": write" not in text
+
+
+@pytest.mark.skipif(shutil.which("zizmor") is None, reason="zizmor is not installed")
+def test_zizmor_finds_nothing():
+    done = subprocess.run(["zizmor", "--offline", "--quiet", GITHUB], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
