@@ -1,13 +1,9 @@
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from assay.gates.limits import _meaning, judge, rewritten
-from places import ROOT
-
-SOURCE = ROOT / "src"
 
 BEFORE = b"seed: 1\nvalidate:\n  leakage_score: 0.98\ngates:\n  quality:\n    margin: 0.01\n    floor: 0.9\n"
 
@@ -51,10 +47,11 @@ def test_of_many_changes_three_are_named():
     assert "and 1 more" in outcome.reason
 
 
-def test_code_of_the_gates_that_changes_is_held():
-    outcome = judge(BEFORE, BEFORE, ["packages/assay/src/assay/gates/quality.py"])
+def test_code_that_judges_and_changes_is_held():
+    outcome = judge(BEFORE, BEFORE, ["Assay", "src/model/expectations.py"])
     assert outcome.verdict == "HOLD"
-    assert "the code that judges changed: packages/assay/src/assay/gates/quality.py" in outcome.reason
+    assert "the code that judges changed: Assay, src/model/expectations.py" in outcome.reason
+    assert outcome.measured == {"rewritten": ["Assay", "src/model/expectations.py"]}
 
 
 def test_where_there_were_no_limits_there_is_nothing_to_compare():
@@ -62,74 +59,113 @@ def test_where_there_were_no_limits_there_is_nothing_to_compare():
     assert judge(BEFORE, b"seed: 1\n").verdict == "SKIP"
 
 
+# Of a project: what judges, what is judged, and what both use.
+FILES = {
+    "requirements/process.yaml": "train: aaaa\njudge: bbbb\nservice: cccc\n",
+    "loadtests/locustfile.py": "from assay.load.caller import Caller\n",
+    "src/model/__init__.py": "",
+    "src/model/expectations.py": "from model import features, limits, shared\nE = [features, limits]\n",
+    "src/model/limits.py": '"""Limits."""\nLOWEST = 1\n',
+    "src/model/shared.py": "COLUMNS = ['age']\n",
+    "src/model/features.py": "from model.shared import COLUMNS\nDERIVED = []\n",
+    "src/model/estimators.py": "FAMILIES = {}\n",
+    "docs/page.md": "# Page\n",
+}
+
+
 @pytest.fixture
 def committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A git repository of the code of this project, which is the current folder."""
-    for folder in ("src", "loadtests"):
-        shutil.copytree(SOURCE.parent / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    """A git repository of such a project, which is the current folder."""
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
     monkeypatch.chdir(tmp_path)
     who = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
     for command in (["init", "--quiet"], ["add", "--all"], [*who, "commit", "--quiet", "--message", "All"]):
         subprocess.run(["git", *command], check=True)
 
 
+def append(path: str, text: str = "MARGIN = 1\n") -> None:
+    with Path(path).open("a") as file:
+        file.write(text)
+
+
 @pytest.mark.usefixtures("committed")
-@pytest.mark.parametrize(
-    "path",
-    [
-        "packages/assay/src/assay/gates/slices.py",
-        "packages/assay/src/assay/load/driver.py",
-        "packages/assay/src/assay/load/payloads.py",
-        "loadtests/locustfile.py",
-        "packages/assay/src/assay/evaluation/behaviour.py",
-        "packages/assay/src/assay/evaluation/metrics.py",
-        "src/model/expectations.py",
-    ],
-)
-def test_whoever_rewrites_what_judges_is_noticed(path: str):
+def test_where_nothing_changed_nothing_that_judges_did():
     assert rewritten("HEAD") == []
-    Path(path).write_text(Path(path).read_text() + "\nMARGIN = 1\n")
+
+
+@pytest.mark.usefixtures("committed")
+@pytest.mark.parametrize("path", ["src/model/expectations.py", "src/model/limits.py", "loadtests/locustfile.py"])
+def test_whoever_rewrites_what_judges_is_noticed(path: str):
+    append(path)
     assert rewritten("HEAD") == [path]
 
 
 @pytest.mark.usefixtures("committed")
-def test_a_gate_that_is_removed_is_noticed():
-    verdict = Path("packages/assay/src/assay/gates/verdict.py")
-    text = verdict.read_text().replace("    slices,\n", "").replace('    "slices": slices.judge,\n', "")
-    verdict.write_text(text)
-    Path("packages/assay/src/assay/gates/slices.py").unlink()
-    assert rewritten("HEAD") == [
-        "packages/assay/src/assay/gates/slices.py",
-        "packages/assay/src/assay/gates/verdict.py",
-    ]
+@pytest.mark.parametrize("path", ["src/model/expectations.py", "loadtests/locustfile.py"])
+def test_whoever_removes_what_judges_is_noticed(path: str):
+    Path(path).unlink()
+    assert rewritten("HEAD") == [path]
 
 
 @pytest.mark.usefixtures("committed")
 @pytest.mark.parametrize(
-    "path",
-    [
-        "src/model/features.py",
-        "packages/assay/src/assay/modelling/fitting.py",
-        "packages/assay/src/assay/stages/train.py",
-    ],
+    "path", ["src/model/features.py", "src/model/shared.py", "src/model/estimators.py", "docs/page.md"]
 )
 def test_what_makes_the_model_may_change_for_it_is_what_is_judged(path: str):
-    Path(path).write_text(Path(path).read_text() + "\nMARGIN = 1\n")
+    append(path)
     assert rewritten("HEAD") == []
 
 
 @pytest.mark.usefixtures("committed")
-def test_comments_and_docstrings_judge_nothing():
-    path = Path("packages/assay/src/assay/gates/slices.py")
-    path.write_text(path.read_text().replace('"""Slices:', '# A comment.\n"""The slices:'))
+@pytest.mark.parametrize("path", ["src/model/features.py", "src/model/estimators.py"])
+def test_what_makes_the_model_may_go(path: str):
+    Path("src/model/expectations.py").write_text("E = []\n")
+    subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-qam", "Less"], check=True)
+    Path(path).unlink()
     assert rewritten("HEAD") == []
+
+
+@pytest.mark.usefixtures("committed")
+@pytest.mark.parametrize("path", ["src/model/expectations.py", "src/model/limits.py", "loadtests/locustfile.py"])
+def test_comments_docstrings_and_formatting_judge_nothing(path: str):
+    code = Path(path).read_text().replace('"""Limits."""\n', "").replace(" = ", "  =  ")
+    Path(path).write_text(f'"""What it says of itself."""\n\n# A comment.\n{code}')
+    assert rewritten("HEAD") == []
+
+
+@pytest.mark.usefixtures("committed")
+def test_another_problem_has_expectations_of_its_own_and_the_load_test_of_all():
+    append("src/model/expectations.py")
+    append("src/model/limits.py")
+    append("loadtests/locustfile.py")
+    assert rewritten("HEAD", is_new_problem=True) == ["loadtests/locustfile.py"]
+
+
+@pytest.mark.usefixtures("committed")
+@pytest.mark.parametrize(("part", "said"), [("judge: bbbb", ["Assay"]), ("train: aaaa", []), ("service: cccc", [])])
+def test_another_assay_is_noticed_where_its_judge_is_another(part: str, said: list[str]):
+    path = Path("requirements/process.yaml")
+    path.write_text(path.read_text().replace(part, f"{part[:-1]}d"))
+    assert rewritten("HEAD") == said
+    assert rewritten("HEAD", is_new_problem=True) == said
+
+
+@pytest.mark.usefixtures("committed")
+def test_an_assay_that_does_not_say_which_it_is_is_another():
+    Path("requirements/process.yaml").unlink()
+    assert rewritten("HEAD") == ["Assay"]
+    subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-qam", "Less"], check=True)
+    Path("requirements/process.yaml").write_text(FILES["requirements/process.yaml"])
+    assert rewritten("HEAD") == ["Assay"]
 
 
 def test_what_code_means_is_not_how_it_is_written():
     code = (
         b'"""Doc."""\nLIMIT = 3\n\n\ndef over(values):\n    """Doc."""\n    found = values > LIMIT\n    return found\n'
     )
-    again = b"# Why.\nLIMIT = 3\ndef over(values):\n    those = values > LIMIT\n    return those\n"
+    again = b"# Why.\nLIMIT = (3)\ndef over( values ):\n    found = (values  > LIMIT)  # Strictly.\n    return found\n"
     assert _meaning(code) == _meaning(again)
 
 

@@ -2,18 +2,21 @@ from pathlib import Path
 
 import pytest
 
+from assay.base.files import write_text
+from assay.gates import lock
 from assay.gates.lock import judge
+from assay.project.fingerprint import PROCESS, fingerprints, refresh
 
-STAGE = "stages:\n  train:\n    cmd: assay stage train\n    deps:\n      - packages/assay/src/assay/stages/train.py\n"
+INSTALLED = {"train": "aaaa", "evaluate": "bbbb", "judge": "cccc"}
+RECORDED = "train: aaaa\nevaluate: bbbb\njudge: cccc\n"
 
 
 @pytest.fixture(autouse=True)
-def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of the Assay that is installed."""
     monkeypatch.chdir(tmp_path)
-    Path("packages/assay/src/assay/stages").mkdir(parents=True)
-    Path("packages/assay/src/assay/stages/train.py").write_text("from assay import helper\n")
-    Path("packages/assay/src/assay/helper.py").write_text("ANSWER = 42\n")
-    Path("dvc.yaml").write_text(STAGE + "      - packages/assay/src/assay/helper.py\n")
+    monkeypatch.setattr(lock, "fingerprints", lambda: INSTALLED)
+    write_text(PROCESS, RECORDED)
     return tmp_path
 
 
@@ -21,11 +24,32 @@ def test_a_lock_of_this_code_passes():
     assert judge([], refreshed=False).verdict == "PROMOTE"
 
 
-def test_a_module_that_dvc_yaml_forgets_holds_and_is_named():
-    Path("dvc.yaml").write_text(STAGE)
+def test_what_is_recorded_of_the_installed_assay_passes(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(lock, "fingerprints", fingerprints)
+    assert refresh(PROCESS)
+    assert judge([], refreshed=False).verdict == "PROMOTE"
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (RECORDED.replace("bbbb", "dddd"), "for evaluate;"),
+        (RECORDED.replace("cccc", "dddd"), "for judge;"),
+        (RECORDED.replace("aaaa", "dddd").replace("judge: cccc\n", ""), "for train, judge;"),
+        ("", "for train, evaluate, judge;"),
+    ],
+)
+def test_results_of_another_assay_than_the_installed_one_hold(text: str, parts: str):
+    write_text(PROCESS, text)
     outcome = judge([], refreshed=False)
     assert outcome.verdict == "HOLD"
-    assert "stage train lacks packages/assay/src/assay/helper.py" in outcome.reason
+    assert "requirements/process.yaml is of another Assay than the one installed" in outcome.reason
+    assert parts in outcome.reason
+
+
+def test_a_project_that_does_not_say_which_assay_it_is_of_holds():
+    PROCESS.unlink()
+    assert judge([], refreshed=False).verdict == "HOLD"
 
 
 def test_stages_that_would_run_hold():
@@ -45,7 +69,7 @@ stages:
   validate:
     cmd: assay stage validate
     deps:
-      - packages/assay/src/assay/stages/validate.py
+      - contract.yaml
     params:
       - params.yaml:
     outs:
@@ -54,9 +78,9 @@ stages:
     cmd: assay stage train
     deps:
       - data
-      - packages/assay/src/assay/stages/train.py
-      - packages/assay/src/assay/helper.py
+      - src
     params:
+      - requirements/process.yaml: [train]
       - seed
       - train
     outs:
@@ -73,17 +97,12 @@ def changed(old: str, new: str) -> bytes:
     return text.replace(old, new).encode()
 
 
-@pytest.fixture
-def validate() -> None:
-    Path("packages/assay/src/assay/stages/validate.py").write_text("")
-
-
-@pytest.mark.usefixtures("validate")
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
         ("      - data\n", "", "stage train no longer looks at data;"),
         ("      - seed\n", "", "stage train no longer looks at params.yaml: seed;"),
+        ("[train]", "[prepare]", "stage train no longer looks at requirements/process.yaml: train;"),
         ("    params:\n      - params.yaml:\n", "", "stage validate no longer looks at params.yaml: all of it;"),
         ("metrics.json:", "other.json:", "stage train no longer looks at metrics.json;"),
         ("cmd: assay stage train", "cmd: cp old new", "stage train runs 'cp old new';"),
@@ -98,7 +117,6 @@ def test_a_stage_that_does_less_than_before_holds(old: str, new: str, said: str)
     assert said in outcome.reason
 
 
-@pytest.mark.usefixtures("validate")
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -109,11 +127,4 @@ def test_a_stage_that_does_less_than_before_holds(old: str, new: str, said: str)
 )
 def test_a_pipeline_that_does_more_passes(old: str, new: str):
     Path("dvc.yaml").write_bytes(changed(old, new))
-    assert judge([], refreshed=False, before=BEFORE).verdict == "PROMOTE"
-
-
-@pytest.mark.usefixtures("validate")
-def test_a_module_may_go_when_nothing_imports_it_any_more():
-    Path("packages/assay/src/assay/stages/train.py").write_text("")
-    Path("dvc.yaml").write_bytes(changed("      - packages/assay/src/assay/helper.py\n", ""))
     assert judge([], refreshed=False, before=BEFORE).verdict == "PROMOTE"
