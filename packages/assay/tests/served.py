@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 
 from assay.base.files import sha256, write_json
@@ -21,7 +20,6 @@ from assay.inference.rows import Rows
 from assay.modelling.fitting import build, fit, scores
 from assay.modelling.store import save_pipeline
 from assay.project.params import ModelChoice
-from assay.serve.tables import PARQUET
 from patients import COLUMNS, TARGETS, contract, patients
 from places import ROOT
 
@@ -100,12 +98,9 @@ def as_rows(data: Columns, made: Contract) -> list[dict[str, object]]:
     return [as_json(row, made) for row in rows]
 
 
-def sent_as(kind: str, table: pa.Table) -> bytes:
-    """Return a table as the body of a request of a content type, of Arrow's stream or of Parquet."""
+def sent(table: pa.Table) -> bytes:
+    """Return a table as the body of a request."""
     sink = io.BytesIO()
-    if kind == PARQUET.decode():
-        pq.write_table(table, sink)
-    else:
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
     return sink.getvalue()

@@ -11,7 +11,7 @@ from assay.contract.spec import Category
 from assay.data.columns import (
     LARGEST,
     MANY,
-    Asked,
+    RequestColumns,
     codes,
     columns,
     from_rows,
@@ -118,7 +118,7 @@ def test_a_request_is_asked_for_the_codes_of_a_category_once() -> None:
     column = contract(columns={"c": {"kind": "category", "values": ["b", "a"]}}).columns["c"]
     assert isinstance(column, Category)
     plain = {"c": np.array(["a", "b", None, "z"], dtype=object)}
-    asked = Asked(plain)
+    asked = RequestColumns(plain)
     assert codes(plain, "c", column).tolist() == codes(asked, "c", column).tolist() == [1, 0, 2, -1]
     assert codes(asked, "c", column) is codes(asked, "c", column)
     assert codes(plain, "c", column) is not codes(plain, "c", column)

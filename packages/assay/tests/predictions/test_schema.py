@@ -9,8 +9,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.data.columns import Asked, columns
-from assay.inference.answers import Told, record
+from assay.data.columns import RequestColumns, columns
+from assay.inference.answers import PredictionBatch, record
 from assay.predictions.schema import TOGETHER, Tables
 from assay.predictions.write import Request
 from assay.properties.strategies import as_table, rows
@@ -25,7 +25,7 @@ TABLES = Tables(WARD, {name: name for name in WARD.features})
 @given(parts=st.lists(SOME, min_size=1, max_size=3))
 def test_columns_of_requests_become_the_table_that_they_come_from(parts: list[list[dict[str, Any]]]) -> None:
     came = [as_table(part, WARD).select(list(WARD.features)) for part in parts]
-    made = TABLES.features([Asked(columns(table, WARD)) for table in came])
+    made = TABLES.features([RequestColumns(columns(table, WARD)) for table in came])
     found = pa.table(dict(zip(WARD.features, made, strict=True)))
     found.validate(full=True)
     whole = pa.concat_tables(came)
@@ -35,7 +35,9 @@ def test_columns_of_requests_become_the_table_that_they_come_from(parts: list[li
 def request(name: str, values: list[float | None], version: str = "v1") -> Request:
     labels, rows = np.array(["no", "yes"], dtype=object), len(values)
     scores = np.tile([0.25, 0.75], (rows, 1))
-    told = Told(name, scores, {rows - 1: [name]}, labels, record(labels), np.ones(rows, int), np.zeros(rows, int))
+    told = PredictionBatch(
+        name, scores, {rows - 1: [name]}, labels, record(labels), np.ones(rows, int), np.zeros(rows, int)
+    )
     data = {"a": np.array(values, dtype=float), "b": np.array(["x"] * rows, dtype=object)}
     return Request(told, data, version, "champion", NOW)
 

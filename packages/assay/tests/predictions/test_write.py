@@ -17,7 +17,7 @@ from bentoml.monitoring import MonitorBase
 from assay import predictions
 from assay.contract.spec import Contract
 from assay.data.columns import Columns, take
-from assay.inference.answers import Told, record
+from assay.inference.answers import PredictionBatch, record
 from assay.inference.rows import Rows
 from assay.predictions.write import MANY, PredictionLog
 from patients import contract, patients
@@ -26,9 +26,9 @@ from servers import until
 WARD = contract()
 
 
-def told(rows: int) -> Told:
+def told(rows: int) -> PredictionBatch:
     labels, scores = np.array(["well", "sick"], dtype=object), np.tile([0.7, 0.3], (rows, 1))
-    return Told("p", scores, {}, labels, record(labels), np.ones(rows, int), np.zeros(rows, int))
+    return PredictionBatch("p", scores, {}, labels, record(labels), np.ones(rows, int), np.zeros(rows, int))
 
 
 def logging(dropped: Callable[[int], None] = lambda rows: None, made: Contract = WARD) -> PredictionLog:
@@ -154,7 +154,7 @@ def test_an_answer_that_waits_for_the_log_is_kept_without_the_rows_that_were_mad
 
 def test_numbers_that_are_answered_are_a_table_too(where: Path) -> None:
     data, _ = patients(MANY, "regression")
-    answers = Told("p", np.arange(MANY) / 2, {}, np.array([], dtype=object), record(()))
+    answers = PredictionBatch("p", np.arange(MANY) / 2, {}, np.array([], dtype=object), record(()))
     few = replace(answers, scores=answers.scores[:5])
     kept = logging(made=contract("regression"))
     kept.predictions("v1", "champion", few, take(data, np.arange(5)))

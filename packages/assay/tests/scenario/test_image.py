@@ -23,7 +23,6 @@ from typing import Any
 import bentoml
 import httpx
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from packaging.utils import canonicalize_name
 
@@ -32,11 +31,12 @@ from assay.project.layout import model_version
 from assay.release.machine import NGINX
 from assay.serve.image import BASE
 from scenario.project import Done, Project, make_environment
+from served import sent
 from servers import until
 
 KEY = "open sesame"
 AUTHORISED = {"authorization": f"Bearer {KEY}"}
-PARQUET = "application/vnd.apache.parquet"
+ARROW = "application/vnd.apache.arrow.stream"
 MOST_BYTES = 350_000_000
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 CONTAINERS = """\
@@ -215,11 +215,10 @@ def test_it_answers_as_the_model_does_on_what_cannot_be_written(machine: Machine
 
 
 def test_a_table_is_read_without_what_was_removed(machine: Machine, examples: dict[str, Any]) -> None:
-    body = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(examples["rows"]), body)
-    headers = {"content-type": PARQUET, **AUTHORISED}
-    told = httpx.post(f"{machine.url}/predict", content=body.getvalue().to_pybytes(), headers=headers)
-    assert pq.read_table(pa.BufferReader(told.content)).num_rows == len(examples["rows"])
+    body = sent(pa.Table.from_pylist(examples["rows"]))
+    headers = {"content-type": ARROW, **AUTHORISED}
+    told = httpx.post(f"{machine.url}/predict", content=body, headers=headers)
+    assert pa.ipc.open_stream(told.content).read_all().num_rows == len(examples["rows"])
 
 
 def test_what_the_service_loads_is_compiled(made: tuple[Project, str]) -> None:

@@ -13,7 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.inference.scorer import Scorer
-from assay.serve.front import ANEW, ASIDE, ASIDE_SECONDS, HUGE, LARGE, Arriving, Aside, Front, Turns, header, read_body
+from assay.serve.front import (
+    ASIDE,
+    ASIDE_SECONDS,
+    HUGE,
+    LARGE,
+    RECONNECT_EVERY,
+    Front,
+    LargeRequestQueue,
+    LoopTurn,
+    UploadBudget,
+    header,
+    read_body,
+)
 from assay.serve.refusal import Refused
 from assay.serve.steps import beside
 
@@ -21,7 +33,7 @@ LIMIT = 20
 
 
 def body_of(
-    parts: list[bytes], *, last: dict[str, Any] | None = None, headers: Any = (), arriving: Arriving | None = None
+    parts: list[bytes], *, last: dict[str, Any] | None = None, headers: Any = (), arriving: UploadBudget | None = None
 ) -> bytes:
     """Return what is read of a body that comes in parts; `last` comes after them, or nothing does."""
     waiting: Iterator[dict[str, Any]] = iter(
@@ -35,7 +47,7 @@ def body_of(
     async def receive() -> dict[str, Any]:
         return next(waiting)
 
-    return asyncio.run(read_body({"headers": headers}, receive, LIMIT, 5.0, arriving or Arriving(1000)))
+    return asyncio.run(read_body({"headers": headers}, receive, LIMIT, 5.0, arriving or UploadBudget(1000)))
 
 
 @given(parts=st.lists(st.binary(max_size=12), min_size=1, max_size=6))
@@ -77,13 +89,13 @@ def test_a_body_that_does_not_come_or_stops_coming_is_refused(parts: int) -> Non
 
     asked: list[int] = []
     with pytest.raises(Refused) as refused:
-        asyncio.run(read_body({"headers": []}, receive, LIMIT, 0.01, Arriving(1000)))
+        asyncio.run(read_body({"headers": []}, receive, LIMIT, 0.01, UploadBudget(1000)))
     assert refused.value.status == 408
 
 
 @given(st.lists(st.binary(min_size=1, max_size=5), min_size=2, max_size=4), st.integers(0, 20))
 def test_bodies_that_come_in_parts_are_held_up_to_a_bound_and_then_no_more(parts: list[bytes], most: int) -> None:
-    arriving = Arriving(most)
+    arriving = UploadBudget(most)
     if sum(map(len, parts)) <= min(most, LIMIT):
         assert body_of(parts, arriving=arriving) == b"".join(parts)
     else:
@@ -102,7 +114,7 @@ def test_requests_of_one_turn_share_its_clock_and_those_of_the_next_have_their_o
     ended = []
 
     async def turns() -> tuple[list[float], float]:
-        made = Turns(lambda: ended.append(1))
+        made = LoopTurn(lambda: ended.append(1))
         first = [made.lasted() for _ in range(3)]
         await asyncio.sleep(0)
         assert ended == [1]
@@ -115,7 +127,7 @@ def test_requests_of_one_turn_share_its_clock_and_those_of_the_next_have_their_o
 
 def test_a_few_large_requests_are_done_at_a_time_and_those_that_would_wait_for_long_are_refused() -> None:
     async def ask() -> None:
-        made, go, begun = Aside(), threading.Event(), threading.Barrier(ASIDE + 1)
+        made, go, begun = LargeRequestQueue(), threading.Event(), threading.Barrier(ASIDE + 1)
         size = int(2 * ASIDE_SECONDS * made._bytes_per_second)
 
         def work() -> bool:
@@ -137,7 +149,7 @@ def test_a_few_large_requests_are_done_at_a_time_and_those_that_would_wait_for_l
 
 def test_what_fails_aside_waits_no_longer_and_says_nothing_of_the_speed() -> None:
     async def ask() -> tuple[int, bool]:
-        made = Aside()
+        made = LargeRequestQueue()
         speed = made._bytes_per_second
         with pytest.raises(ZeroDivisionError):
             await made.run(beside(lambda: 1 // 0), 10**9)
@@ -194,12 +206,12 @@ def test_a_body_is_answered_alike_whatever_its_size_and_what_takes_long_is_done_
     assert [one["probabilities"]["sick"] for one in found] == wanted[:, 1].tolist()
 
 
-@pytest.mark.parametrize(("is_one_of_several", "asked"), [(True, [ANEW, 2 * ANEW]), (False, [])])
+@pytest.mark.parametrize(("is_one_of_several", "asked"), [(True, [RECONNECT_EVERY, 2 * RECONNECT_EVERY]), (False, [])])
 def test_of_several_workers_each_asks_a_client_to_connect_anew_now_and_then(
     servings: Callable[..., Any], is_one_of_several: bool, asked: list[int]
 ) -> None:
     serving = servings()
     front = fronted(serving, is_one_of_several=is_one_of_several)
     body = json.dumps({"rows": serving.package.examples[:1]}).encode()
-    told = [posted(front, body)[0] for _ in range(2 * ANEW)]
+    told = [posted(front, body)[0] for _ in range(2 * RECONNECT_EVERY)]
     assert [number for number, headers in enumerate(told, 1) if headers.get(b"connection") == b"close"] == asked

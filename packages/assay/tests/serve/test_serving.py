@@ -20,15 +20,16 @@ from assay.data.columns import from_rows, length
 from assay.modelling.fitting import decide, scores
 from assay.modelling.store import load_pipeline
 from assay.predictions.write import PredictionLog
-from assay.project.settings import load_settings
+from assay.project.settings import PARAMS, load_settings
 from assay.properties.strategies import breaches, feature_rows
+from assay.serve.arrow import ARROW
 from assay.serve.metrics import Metrics
 from assay.serve.refusal import Refused
 from assay.serve.serving import MOST_EXPLAINED, TOLD, Call, Serving
-from assay.serve.tables import STREAM
 from patients import contract
+from places import ROOT
 from serve.conftest import client, counted, load_project
-from served import sent_as
+from served import sent
 
 TASKS = ("binary", "multiclass", "regression")
 WARD = contract()
@@ -218,7 +219,7 @@ def test_more_rows_than_are_taken_are_too_large(servings: Servings) -> None:
 def test_values_so_extreme_that_the_model_has_no_answer_are_refused(servings: Servings) -> None:
     package = servings().package
     blind = replace(package, score=lambda rows: package.score(rows) * np.array([[1.0], [np.nan]])[: length(rows)])
-    refused = refusal(Serving(blind, Path(), load_settings(), Metrics(client())), package.examples[:2])
+    refused = refusal(Serving(blind, Path(), load_settings(ROOT / PARAMS), Metrics(client())), package.examples[:2])
     assert (refused.status, refused.error) == (422, "row 1: values so extreme that the model has no answer")
 
 
@@ -337,8 +338,8 @@ def test_pickles_are_refused_by_every_endpoint(servings: Servings, endpoint: Any
 def test_what_a_table_breaks_is_counted_by_the_columns_of_the_contract(servings: Servings) -> None:
     serving = servings()
     rows = [row | {"ward": "attic"} for row in serving.package.examples[:3]]
-    body = sent_as(STREAM.decode(), pa.Table.from_pylist([row | {"made up": 1} for row in rows]))
-    call = Call(body, {"headers": [(b"content-type", STREAM)]})
+    body = sent(pa.Table.from_pylist([row | {"made up": 1} for row in rows]))
+    call = Call(body, {"headers": [(b"content-type", ARROW)]})
 
     def found() -> list[float]:
         violations, unknown = "assay_contract_violations_total", "assay_unknown_categories_total"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.serve.together import MOST, Together
+from assay.serve.together import MOST, MicroBatcher
 
 ASKED = st.lists(st.tuples(st.sampled_from("ab"), st.lists(st.integers(), min_size=1, max_size=5)), max_size=60)
 
@@ -20,7 +20,7 @@ def squares(asked: list[tuple[str, list[int]]], calls: list[tuple[str, list[list
         return [[1 // (row - broken) if row == broken else row * row for row in rows] for rows in lists]
 
     async def all_at_once() -> Any:
-        together = Together(answer)
+        together = MicroBatcher(answer)
         return await asyncio.gather(*(together.ask(by, rows) for by, rows in asked), return_exceptions=True)
 
     return asyncio.run(all_at_once())
@@ -52,7 +52,7 @@ def test_a_request_that_nobody_waits_for_any_more_is_not_answered() -> None:
     calls: list[Any] = []
 
     async def one_leaves() -> list[int]:
-        together = Together(lambda by, lists: [calls.append(rows) or rows for rows in lists])
+        together = MicroBatcher(lambda by, lists: [calls.append(rows) or rows for rows in lists])
         gone, stays = (asyncio.create_task(together.ask("a", [row])) for row in (1, 2))
         await asyncio.sleep(0)
         gone.cancel()

@@ -194,7 +194,7 @@ def test_a_challenger_that_becomes_much_slower_is_left_out_also_where_the_champi
     )
     for _ in range(WARM_UP):
         if router.shadows:
-            router.show(data, lambda *_: None)
+            router.send_to_shadows(data, lambda *_: None)
         else:
             at_once(router.scores(challenger, data))
     until(lambda: not challenger.healthy, "it is left out")
@@ -262,9 +262,9 @@ def test_a_shadow_answers_beside_the_champion_and_may_fail(project: Path, router
     assert ask(router, data) == ["champion"]
     seen: list[Any] = []
     done = Event()
-    router.show(data, lambda contender, scores: (seen.append((contender.name, scores.shape)), done.set()))
+    router.send_to_shadows(data, lambda contender, scores: (seen.append((contender.name, scores.shape)), done.set()))
     assert done.wait(10)
     assert seen == [("b", (length(data), 2))]
     router.shadows[0].answers.package = replace(router.shadows[0].answers.package, score=fails)
-    router.show(data, lambda contender, scores: None)
+    router.send_to_shadows(data, lambda contender, scores: None)
     assert ask(router, data) == ["champion"]

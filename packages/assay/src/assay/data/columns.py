@@ -19,7 +19,7 @@ LARGEST = float(np.finfo(np.float32).max)
 MANY = 500
 
 
-class Asked(dict[str, np.ndarray]):
+class RequestColumns(dict[str, np.ndarray]):
     """Columns of a request, which keep the codes of their categories: the model asks for them, and so does the log."""
 
     def __init__(self, columns: Columns | Iterable[tuple[str, np.ndarray]]) -> None:
@@ -33,7 +33,7 @@ def codes(data: Columns, name: str, column: Category) -> np.ndarray:
 
     It is the number of values where there is none, and -1 for one that the contract does not know.
     """
-    kept = data.codes if isinstance(data, Asked) else {}
+    kept = data.codes if isinstance(data, RequestColumns) else {}
     found = kept.get(name)
     if found is None:
         values = data[name].tolist()

@@ -1,7 +1,6 @@
 """Reading a data file into a typed table, as the contract says; what does not fit becomes a violation."""
 
 import csv
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -28,7 +27,7 @@ from assay.contract.spec import (
     Time,
     parse_time,
 )
-from assay.data.violations import Violation, violation
+from assay.data.violations import Violation, first_twice, violation
 
 TRUE_WORDS = ["true", "True", "TRUE", "yes", "Yes", "1"]
 FALSE_WORDS = ["false", "False", "FALSE", "no", "No", "0"]
@@ -310,11 +309,6 @@ def _header(path: Path) -> list[str]:
         raise InputError(f"{path}: not UTF-8 text: the header holds zero bytes; save it as UTF-8")
     _refuse_twice(path, names)
     return names
-
-
-def first_twice(names: Sequence[str]) -> str | None:
-    """Return the first name, in the order of the alphabet, of those that are there more than once."""
-    return min((name for name, number in Counter(names).items() if number > 1), default=None)
 
 
 def _refuse_twice(path: Path, names: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """What a violation of the contract is."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,11 @@ class Violation:
 def violation(column: str, rule: str, count: int, examples: Sequence[Any], row: int | None = None) -> Violation:
     """Make a violation, with the examples as short text."""
     return Violation(column, rule, count, tuple(_short(str(example)[:60]) for example in examples), row)
+
+
+def first_twice(names: Sequence[str]) -> str | None:
+    """Return the first name, in the order of the alphabet, of those that are there more than once."""
+    return min((name for name, number in Counter(names).items() if number > 1), default=None)
 
 
 def _short(text: str) -> str:

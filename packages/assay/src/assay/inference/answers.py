@@ -36,7 +36,7 @@ class Answer(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 @dataclass(slots=True)
-class Told:
+class PredictionBatch:
     """What is answered to some rows, column by column, and warnings by row.
 
     `scores` are probabilities of shape (rows, classes), or numbers of shape (rows,). `best` and `decided` are places of
@@ -98,13 +98,13 @@ class Answers:
             if kind.kind == "category" and name in seen and set(seen[name]) != set(kind.values)
         }
 
-    def told(self, scores: np.ndarray, warnings: dict[int, list[str]]) -> Told:
+    def batch(self, scores: np.ndarray, warnings: dict[int, list[str]]) -> PredictionBatch:
         """Return what is answered to each row; raises ArithmeticError for a score that is no number."""
         finite = np.isfinite(scores)
         if not finite.all():
             row = finite.reshape(len(scores), -1).all(axis=1).argmin()
             raise ArithmeticError(f"row {row}: values so extreme that the model has no answer")
-        told = Told(f"{self._start}-{next(self._count)}", scores, warnings, self._labels, self._labelled)
+        told = PredictionBatch(f"{self._start}-{next(self._count)}", scores, warnings, self._labels, self._labelled)
         if self.classes:
             told.best = told.decided = scores.argmax(axis=1)
             if (threshold := self.package.threshold) is not None:

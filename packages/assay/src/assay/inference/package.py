@@ -17,9 +17,8 @@ from assay.contract.spec import CONTRACT, Contract
 from assay.data.columns import Columns, length, take
 from assay.inference.rows import Rows
 from assay.inference.scorer import Score, Scorer, scorer
-from assay.project.layout import model_version
+from assay.project.layout import LOCKS, model_version
 from assay.project.room import NO_ROOM, Room
-from assay.serve.image import LOCKS
 
 # So often an example is answered to see how long that takes.
 TIMED = 20

@@ -10,10 +10,13 @@ import numpy as np
 
 from assay.contract.request import moment, request_model
 from assay.contract.spec import Boolean, Category, Contract, Feature, Integer, Number, Text, Time
-from assay.data.columns import MANY, Asked, Columns
+from assay.data.columns import MANY, Columns, RequestColumns, length
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+# `Columns` and `length` are all that the service needs to know of columns.
+__all__ = ["Columns", "Rows", "Values", "finite_limits", "length"]
 
 LARGEST = sys.float_info.max
 
@@ -83,14 +86,14 @@ class Rows:
         except (msgspec.MsgspecError, ValueError):
             return None
 
-    def columns(self, rows: list[Values]) -> Asked:
+    def columns(self, rows: list[Values]) -> RequestColumns:
         """Return rows as columns."""
         columns = list(zip(*rows, strict=True))
         values = [columns[place] for place in self._places]
         # None becomes NaN. Of few rows all columns at once, for a call costs more than its work; of many rows one by
         # one, for numpy reads a nested sequence twice.
         numbers = np.array(values, np.float64) if len(rows) < MANY else [np.array(one, np.float64) for one in values]
-        data = Asked(zip(self._names, numbers, strict=True))
+        data = RequestColumns(zip(self._names, numbers, strict=True))
         for name, place, kind in self._others:
             data[name] = np.array(columns[place], dtype=kind)
         return data

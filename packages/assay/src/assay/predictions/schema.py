@@ -12,8 +12,8 @@ from assay.contract.spec import Category, Contract
 from assay.data.columns import Columns, codes, joined
 from assay.data.reading import arrow_type
 from assay.inference.answers import Answer
+from assay.inference.tables import prediction_ids, warned
 from assay.predictions.write import Request
-from assay.serve.tables import prediction_ids, warned
 
 # What the rows of a table have in common, and where it stands.
 SAME = {"model_version": "version", "role": "role"}

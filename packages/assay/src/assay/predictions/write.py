@@ -22,7 +22,7 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 
 from assay.contract.spec import Contract, Integer, Number
 from assay.data.columns import Columns
-from assay.inference.answers import Answer, Told, record
+from assay.inference.answers import Answer, PredictionBatch, record
 from assay.inference.rows import Values
 
 logger = logging.getLogger("bentoml.assay")
@@ -48,7 +48,7 @@ OWN = {
 class Request:
     """A request of many rows: what was asked, and what was told by whom and when."""
 
-    told: Told
+    told: PredictionBatch
     data: Columns
     version: str
     role: str
@@ -102,7 +102,7 @@ class PredictionLog:
         self,
         version: str,
         role: str,
-        told: Told,
+        told: PredictionBatch,
         data: Columns,
         *,
         rows: list[Values] | None = None,
@@ -119,7 +119,7 @@ class PredictionLog:
         made = self._lines(version, role, now, told, self._values(data) if rows is None else rows)
         self._put("predictions", len(made), self._as_written(made))
 
-    def _lines(self, version: str, role: str, now: datetime, told: Told, rows: list[Values]) -> list[Any]:
+    def _lines(self, version: str, role: str, now: datetime, told: PredictionBatch, rows: list[Values]) -> list[Any]:
         line, rest = self._line, (version, role, now.isoformat())
         return [
             line(*row, *msgspec.structs.astuple(answer), *rest) for row, answer in zip(rows, told.rows(), strict=True)

@@ -26,6 +26,8 @@ EVIDENCE = Path("trials.csv")
 ANALYSIS = Path("reports/analyse.json")
 PARITY = Path("reports/parity.json")
 MODELS = Path("models")
+# What has to be installed to serve a model, by its form.
+LOCKS = {"onnx": "requirements/serve.txt", "skops": "requirements/serve-sklearn.txt"}
 VERDICT = Path("reports/verdict.json")
 REPORT = Path("reports/report.json")
 

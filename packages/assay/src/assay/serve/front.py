@@ -47,10 +47,10 @@ ASIDE_SECONDS = 2.0
 # With every so many answers one of several workers asks a client to connect anew: the worker that is awake first takes
 # all connections that are there, with all that they will ever ask, and one that was started again gets none. But a new
 # one is mostly taken by who has less to do. A prime number, so that it is another client each time.
-ANEW = 499
+RECONNECT_EVERY = 499
 
 
-class Turns:
+class LoopTurn:
     """How long the current turn of the event loop has lasted."""
 
     def __init__(self, after: Callable[[], None]) -> None:
@@ -72,7 +72,7 @@ class Turns:
         self._after()
 
 
-class Arriving:
+class UploadBudget:
     """How many bytes of bodies that are not whole yet are held."""
 
     def __init__(self, most: int) -> None:
@@ -81,7 +81,7 @@ class Arriving:
         self.held = 0
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int, seconds: float, arriving: Arriving) -> bytes:
+async def read_body(scope: Scope, receive: Receive, limit: int, seconds: float, arriving: UploadBudget) -> bytes:
     """Return the body of a request; raises Refused for one that is too large, too slow, or one too many."""
     for name, value in scope["headers"]:
         if name == b"content-length" and int(value) > limit:
@@ -155,9 +155,9 @@ class Front:
         self._app = app
         self._serving = serving
         self._requests = requests
-        self._turns = Turns(self._flush)
-        self._aside = Aside()
-        self._arriving = Arriving(MOST_ARRIVING)
+        self._turns = LoopTurn(self._flush)
+        self._aside = LargeRequestQueue()
+        self._arriving = UploadBudget(MOST_ARRIVING)
         self._answered = 0
         key = os.environ.get("ASSAY_API_KEY", "")
         self._key = key.encode()
@@ -187,7 +187,7 @@ class Front:
             logger.exception("%s failed", path)
             status, answer = 500, _error("an unexpected error, which the log of the service tells about")
         self._answered += 1
-        if serving.is_ending or (self._is_one_of_several and self._answered % ANEW == 0):
+        if serving.is_ending or (self._is_one_of_several and self._answered % RECONNECT_EVERY == 0):
             more = [*more, (b"connection", b"close")]
         await send_answer(send, status, answer, kind, more=more)
         self._requests.add(path, status, time.perf_counter() - started)
@@ -233,7 +233,7 @@ class Front:
         self._serving().metrics.flush()
 
 
-class Aside:
+class LargeRequestQueue:
     """Does what takes long a few at a time, partly beside the event loop; refuses what would wait too long."""
 
     def __init__(self) -> None:

@@ -5,8 +5,6 @@ from shlex import join
 
 from bentoml.images import Image
 
-# The requirements that lack nothing, by the form in which the model is served.
-LOCKS = {"onnx": "requirements/serve.txt", "skops": "requirements/serve-sklearn.txt"}
 BASE = "docker.io/library/python:3.11-slim"
 
 # The half of pyarrow that nothing here loads: headers, tests, Flight, S3, and copies of what it does load.

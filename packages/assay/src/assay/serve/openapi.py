@@ -7,7 +7,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from assay.contract.spec import Contract
 from assay.serve import shapes
-from assay.serve.tables import ARROW
+from assay.serve.arrow import ARROW
 
 REF = "#/components/schemas/{model}"
 REFUSALS = {
@@ -45,7 +45,7 @@ def document(contract: Contract, version: str, *, predict: type[BaseModel], expl
         name = path.strip("/")
         content = _json(asked.__name__)
         if path == "/predict":
-            content |= {kind.decode(): {"schema": {"type": "string", "format": "binary"}} for kind in ARROW}
+            content[ARROW.decode()] = {"schema": {"type": "string", "format": "binary"}}
         paths[path] = {
             "post": {
                 "operationId": name,

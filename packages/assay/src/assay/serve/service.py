@@ -20,10 +20,10 @@ from starlette.middleware import Middleware
 from assay.base.files import read_json
 from assay.contract.request import request_models
 from assay.contract.spec import CONTRACT, load_contract
-from assay.project.layout import MODELS
+from assay.project.layout import LOCKS, MODELS
 from assay.project.settings import PARAMS, load_settings
 from assay.serve import shapes
-from assay.serve.image import LOCKS, image
+from assay.serve.image import image
 from assay.serve.shapes import MOST_EXPLAINED
 
 if TYPE_CHECKING:

@@ -20,22 +20,21 @@ from assay.base.rounding import significant
 from assay.contract import rules
 from assay.contract.request import explain, request_models
 from assay.contract.spec import CONTRACT, Category, Contract
-from assay.data.columns import Columns, length
-from assay.inference.answers import Told
+from assay.inference.answers import PredictionBatch
 from assay.inference.explain import contributions
 from assay.inference.package import Package, load_package
-from assay.inference.rows import Rows, Values
+from assay.inference.rows import Columns, Rows, Values, length
 from assay.predictions.write import PredictionLog
 from assay.project.layout import MODELS
 from assay.project.room import Room
 from assay.project.settings import Settings
 from assay.serve import shapes
+from assay.serve.arrow import ARROW, read_table, write_table
 from assay.serve.metrics import Metrics
 from assay.serve.refusal import Refused
 from assay.serve.shapes import MOST_EXPLAINED
 from assay.serve.steps import Steps, at_once
-from assay.serve.tables import ARROW, write_table
-from assay.serve.together import Together
+from assay.serve.together import MicroBatcher
 from assay.serve.traffic import Contender, Router
 
 if TYPE_CHECKING:
@@ -86,7 +85,9 @@ class Serving:
             self._log = PredictionLog(
                 package.contract, self.rows.values, lambda rows: metrics.add("dropped", number=rows)
             )
-        self._together: Together[Contender, Values] = Together(lambda by, asked: at_once(self._answer(by, asked)))
+        self._together: MicroBatcher[Contender, Values] = MicroBatcher(
+            lambda by, asked: at_once(self._answer(by, asked))
+        )
         self.row_ms = significant(1000 * self.router.champion.seconds[1], 3)
         # The rest is loaded when the service is ready, and before many ask: beside them it would take seconds.
         self._rest = threading.Timer(SOON, _load_rest)
@@ -102,7 +103,7 @@ class Serving:
             self._log.close()
 
     def predict(self, call: Call) -> tuple[bytes, bytes]:
-        """Answer `{"rows": [{...}, ...]}`, or a table in Arrow's formats by one in the same."""
+        """Answer `{"rows": [{...}, ...]}`, or a stream of Arrow by another."""
         return at_once(self.predict_in_steps(call))
 
     def predict_in_steps(self, call: Call) -> Steps[tuple[bytes, bytes]]:
@@ -113,9 +114,9 @@ class Serving:
             rows = self.rows.read_quickly(call.body) or (yield lambda: self._judged(call))
             answers = yield from self._answer(self._contender(call), [rows])
             return JSON, answers[0]
-        data = self._read_table(call.body, kind)
+        data = self._read_table(call.body)
         told, version = yield from self._tell(self._contender(call), data, alone=True)
-        return kind, write_table(told, self.contract.classes, version, kind)
+        return kind, write_table(told, self.contract.classes, version)
 
     async def predict_soon(self, call: Call) -> tuple[bytes, bytes]:
         """Answer as `predict` does, rows together with those of others."""
@@ -141,14 +142,14 @@ class Serving:
         *,
         alone: bool,
         rows: list[Values] | None = None,
-    ) -> Steps[tuple[Told, str]]:
+    ) -> Steps[tuple[PredictionBatch, str]]:
         """Return what is answered, and the version that did; take it down."""
         router = self.router
         try:
             contender, scores = yield from router.scores(contender, data, alone=alone)
             answers = contender.answers
             warnings, columns = answers.warnings(data)
-            told = answers.told(scores, warnings)
+            told = answers.batch(scores, warnings)
         except ArithmeticError as error:
             raise Refused(422, str(error), reason="contract") from None
         self.metrics.predicted(answers.version, told)
@@ -157,7 +158,7 @@ class Serving:
         if self._log:
             self._log.predictions(answers.version, contender.name, told, data, rows=rows)
         if router.shadows:
-            router.show(data, lambda shadow, found: self._seen_in_shadow(shadow, told, data, found))
+            router.send_to_shadows(data, lambda shadow, found: self._seen_in_shadow(shadow, told, data, found))
         return told, answers.version
 
     def _contender(self, call: Call) -> Contender:
@@ -167,7 +168,7 @@ class Serving:
     def explain(self, call: Call) -> tuple[bytes, bytes]:
         """Answer a few rows with what each column contributes to the score."""
         kind = _kind(call)
-        data = self.rows.columns(self._read(call)) if kind == JSON else self._read_table(call.body, kind)
+        data = self.rows.columns(self._read(call)) if kind == JSON else self._read_table(call.body)
         if length(data) > MOST_EXPLAINED:
             raise Refused(
                 422,
@@ -253,10 +254,10 @@ class Serving:
         """Answer an example, and say whether that is right; no more once the service is ending."""
         return not self.is_ending and self.package.apart(self.package.answer_example()) <= self.package.tolerance
 
-    def _seen_in_shadow(self, shadow: Contender, told: Told, data: Columns, scores: np.ndarray) -> None:
+    def _seen_in_shadow(self, shadow: Contender, told: PredictionBatch, data: Columns, scores: np.ndarray) -> None:
         """Take down what a shadow would have answered, under the names of the predictions that were given."""
         answers = shadow.answers
-        given = replace(answers.told(scores, {}), name=told.name)
+        given = replace(answers.batch(scores, {}), name=told.name)
         self.metrics.predicted(answers.version, given)
         if self._log:
             self._log.predictions(answers.version, shadow.name, given, data)
@@ -270,10 +271,8 @@ class Serving:
         except ValidationError as error:
             raise self._refusal(error) from None
 
-    def _read_table(self, body: bytes, kind: bytes) -> Columns:
-        from assay.serve.tables import read_table
-
-        data, violations = read_table(body, kind, self.contract, self.rows.max_rows)
+    def _read_table(self, body: bytes) -> Columns:
+        data, violations = read_table(body, self.contract, self.rows.max_rows)
         if violations:
             for one in violations:
                 column = self.contract.features.get(one.column)
@@ -308,14 +307,14 @@ def _broken(status: int, said: list[str], number: int) -> Refused:
     return Refused(status, said[0], said + more, reason="contract")
 
 
-def _kind(call: Call, wanted: Collection[bytes] = (JSON, *ARROW)) -> bytes:
+def _kind(call: Call, wanted: Collection[bytes] = (JSON, ARROW)) -> bytes:
     """Return the content type, JSON where none is given; raises Refused for one that is not taken."""
     kind = call.header(b"content-type").partition(b";")[0].strip().lower() or JSON
     if kind not in wanted:
         taken = ", ".join(one.decode() for one in wanted)
         raise Refused(
             415,
-            f"the body has the type {kind.decode(errors='replace')!r}; taken are {taken}",
+            f"the body has the type {kind.decode(errors='replace')!r}; accepted are {taken}",
             reason="content type",
         )
     return kind

@@ -15,7 +15,7 @@ By = TypeVar("By", bound=Hashable)
 Given = TypeVar("Given")
 
 
-class Together(Generic[By, Given]):
+class MicroBatcher(Generic[By, Given]):
     """Gathers what is asked for in one turn of the event loop, by who is to answer it."""
 
     def __init__(self, answer: Callable[[By, list[list[Given]]], list[Any]]) -> None:

@@ -19,9 +19,9 @@ from pydantic import Field, model_validator
 
 from assay.base.config import Frozen, read_config
 from assay.base.errors import InputError
-from assay.data.columns import Columns, length
 from assay.inference.answers import Answers
 from assay.inference.package import Package, load_package
+from assay.inference.rows import Columns, length
 from assay.project.room import Room
 from assay.serve.metrics import Metrics
 from assay.serve.steps import Steps
@@ -107,7 +107,7 @@ class Contender:
         if self._failures >= MOST_FAILURES:
             self._leave_out("failed too often")
 
-    def compare(self, champion: "Contender") -> None:
+    def disable_if_too_slow(self, champion: "Contender") -> None:
         """Leave this one out if it is much slower, by call and by row: who is asked more often has more rows a call."""
         if self._requests >= WARM_UP and (self.seconds > MUCH_SLOWER * champion.seconds).all():
             self._leave_out("is much slower than the champion")
@@ -225,10 +225,10 @@ class Router:
             self._failed(contender, error)
             found = yield champion.scoring(data)
             return champion, found
-        contender.compare(champion)
+        contender.disable_if_too_slow(champion)
         return contender, found
 
-    def show(self, data: Columns, done: Any) -> None:
+    def send_to_shadows(self, data: Columns, done: Any) -> None:
         """Let the shadows answer beside the request; `done` gets each one with its scores."""
         for contender in self.shadows:
             if contender.healthy and self._waiting < SHADOWS_WAITING:
@@ -238,7 +238,7 @@ class Router:
     def _answer(self, contender: Contender, data: Columns, done: Any) -> None:
         try:
             done(contender, contender.scoring(data)())
-            contender.compare(self.champion)
+            contender.disable_if_too_slow(self.champion)
         except Exception as error:
             self._failed(contender, error)
         finally:
