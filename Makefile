@@ -9,10 +9,10 @@ export PATH := $(abspath $(BIN)):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help repro tune pr serve bento image loadtest test lint audit format bench bench-serve gate-bench load-bench push-bench lock clean
+.PHONY: help repro tune pr serve bento image loadtest test lint audit format lock clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 repro: $(VENV)/.train  ## fetch the data, train and judge the model, show the results; only what changed is run
 	@assay repro
@@ -49,13 +49,12 @@ loadtest: $(VENV)/.train  ## load the built service beside the champion's, and w
 test: $(VENV)/.dev  ## all tests
 	@pytest --numprocesses auto
 
-lint: $(VENV)/.dev  ## formatting, lint, types, workflows, and the size of the embedded remote
+lint: $(VENV)/.dev  ## formatting, lint, types, and the size of the embedded remote
 	@ruff format --check
 	@ruff check
 	@mypy
 	@pre-commit validate-config
 	@assay remote check
-	@python packages/assay/tests/workflows/lint.py
 
 audit: $(VENV)/.dev  ## known weaknesses of the packages that are installed
 	@pip-audit --require-hashes --disable-pip --progress-spinner off -r requirements/train.txt -r requirements/setup.txt
@@ -64,43 +63,26 @@ format: $(VENV)/.dev  ## put the code into the one format
 	@ruff format
 	@ruff check --fix
 
-bench: $(VENV)/.dev  ## what the pipeline costs, as ratios; takes some ten minutes
-	@python packages/assay/bench/bench.py
-
-bench-serve: $(VENV)/.dev  ## how fast the service is beside others of the same model; needs wrk, takes some ten minutes
-	@test -d $(VENV)-peers || $(UV) venv --quiet $(VENV)-peers
-	@$(UV) pip install --quiet --python $(VENV)-peers/bin/python --requirement bench/peers/requirements.in
-	@test -d $(VENV)-served || $(UV) venv --quiet $(VENV)-served
-	@$(UV) pip install --quiet --python $(VENV)-served/bin/python --require-hashes --requirement requirements/serve.txt
-	@python packages/assay/bench/serve.py --peers $(VENV)-peers --served $(VENV)-served
-
-SEEDS ?= 20
-
-gate-bench: $(VENV)/.dev  ## how surely bad changes are caught and harmless ones pass, over SEEDS=20; takes hours
-	@python packages/assay/bench/gates.py --seeds $(SEEDS)
-
-load-bench: $(VENV)/.dev  ## how surely faults in the service are caught, and that the same passes; takes an hour
-	@assay repro > /dev/null
-	@python packages/assay/bench/load.py
-
-push-bench: $(VENV)/.dev  ## what lies between a push and its comment, step by step; takes some ten minutes
-	@python packages/assay/bench/pushes.py
-
-lock: $(VENV)/.setup  ## resolve the requirements anew, to the newest releases that go together
-	@rm -f requirements/dev.txt requirements/mlflow-server.txt
-	@for use in dev mlflow-server; do \
-		$(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --universal \
-			--python-version 3.11 --fork-strategy fewest requirements/$$use.in \
-			--output-file requirements/$$use.txt || exit 1; \
+lock: $(VENV)/.setup  ## resolve the requirements again; the pins of the locks stay, FRESH=1 takes the newest releases
+	@$(if $(FRESH),rm -f requirements/dev.txt)
+	@$(call resolve,dev,requirements/dev.in)
+	@$(call resolve,train,requirements/train.in --constraint requirements/dev.txt)
+	@for use in serve serve-sklearn; do \
+		$(call resolve,$$use,requirements/serve.in --constraint requirements/dev.txt) || exit 1; \
 	done
-	@for use in setup train serve serve-sklearn mlflow remotes readers; do \
-		$(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --generate-hashes --universal \
-			--python-version 3.11 --fork-strategy fewest requirements/$$use.in \
-			--constraint requirements/dev.txt --output-file requirements/$$use.txt || exit 1; \
+	@for use in init mlflow remotes; do \
+		$(call resolve,$$use,--constraint requirements/dev.txt) || exit 1; \
 	done
+	@$(COMPILE) requirements/setup.in --constraint requirements/dev.txt --output-file requirements/setup.txt
 
 clean:  ## remove the environment and what the pipeline made; data and cache stay
 	@rm -rf $(VENV) build models plots reports
+
+COMPILE := $(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --no-emit-package assay \
+	--generate-hashes --universal --python-version 3.11 --fork-strategy fewest
+# The lock of what Assay needs for a use, with further requirements, in a folder; Assay itself is in no lock.
+ASSAY := ./$(firstword $(wildcard packages/assay vendor/assay-*.whl))
+resolve = echo "$(ASSAY)[$(1)]" | $(COMPILE) - $(2) --output-file $(or $(3),requirements)/$(1).txt
 
 # The packages of a lock, installed with their hashes. uv is fast; where it cannot reach the packages and pip can (a
 # mirror that only pip is told of), pip does the same.
@@ -118,6 +100,9 @@ else \
 fi
 endef
 
+# Where it comes from: when one of these changes, it is installed again.
+INSTALLED := $(wildcard packages/assay/pyproject.toml requirements/assay.txt)
+
 # An environment is complete when its stamp is there.
 $(VENV)/.setup: requirements/setup.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Assay needs Python 3.11 or newer")'
@@ -125,9 +110,12 @@ $(VENV)/.setup: requirements/setup.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-$(VENV)/.train $(VENV)/.dev: $(VENV)/.%: requirements/%.txt pyproject.toml .dvc/config $(VENV)/.setup
+$(VENV)/.train $(VENV)/.dev: $(VENV)/.%: requirements/%.txt pyproject.toml .dvc/config $(INSTALLED) $(VENV)/.setup
 	@echo "set-up: installing requirements/$*.txt into $(VENV)" >&2
 	@$(call install,$<)
 	@if grep -q '://' .dvc/config; then $(call install,requirements/remotes.txt); fi
 	@$(call install_assay)
 	@touch $@
+
+# What develops Assay itself; in the template alone.
+-include packages/assay/package.mk

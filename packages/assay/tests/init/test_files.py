@@ -251,5 +251,5 @@ def test_a_reader_that_is_not_installed_is_named_with_the_command_that_installs_
     write(path)
     for name in ("python_calamine", "deltalake"):
         monkeypatch.setitem(__import__("sys").modules, name, None)
-    with pytest.raises(InputError, match=r"needs an optional package: `pip install -r requirements/readers.txt`"):
+    with pytest.raises(InputError, match=r"needs an optional package: `pip install -r requirements/init.txt`"):
         read(Asked(str(path), "price"))

@@ -17,7 +17,7 @@ import pytest
 
 from assay.contract.spec import load_contract
 from assay.project.tracking import commit, data_md5, first_cause, flatten, numbers, parameters_of, versions_of
-from places import ROOT
+from places import PACKAGE, ROOT
 
 BIN = Path(sys.executable).parent
 ABOUT = {
@@ -266,7 +266,7 @@ def test_what_the_server_refuses_is_one_line(project: Path, client: Path, server
 def client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what requirements/mlflow.txt adds to this environment."""
     folder = tmp_path_factory.mktemp("client")
-    _install("mlflow", "--target", str(folder))
+    _install(ROOT / "requirements/mlflow.txt", "--target", str(folder))
     return folder
 
 
@@ -275,7 +275,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of an MLflow server that keeps its runs in SQLite."""
     folder = tmp_path_factory.mktemp("server")
     subprocess.run([BIN / "uv", "venv", "--quiet", "--python", sys.executable, folder / "venv"], check=True)
-    _install("mlflow-server", "--python", str(folder / "venv"))
+    _install(PACKAGE / "requirements/mlflow-server.txt", "--python", str(folder / "venv"))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [folder / "venv/bin/mlflow", "server", "--backend-store-uri", "sqlite:///runs.db", "--workers", "1"]
@@ -303,13 +303,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         process.wait(timeout=30)
 
 
-def _install(lock: str, *where: str) -> None:
+def _install(lock: Path, *where: str) -> None:
     command = [BIN / "uv", "pip", "install", "--quiet", "--require-hashes", *where]
-    done = subprocess.run(
-        [*command, "-r", ROOT / "requirements" / f"{lock}.txt"], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([*command, "-r", lock], capture_output=True, text=True, check=False)
     if done.returncode:
-        pytest.skip(f"requirements/{lock}.txt cannot be installed here: {' '.join(done.stderr.split())[:300]}")
+        pytest.skip(f"{lock.relative_to(ROOT)} cannot be installed here: {' '.join(done.stderr.split())[:300]}")
 
 
 def _healthy(port: int) -> bool:

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from assay.base.errors import InputError
 from assay.init.delimited import MOST_COLUMNS, read_delimited
 
-READERS = "`pip install -r requirements/readers.txt`"
+READERS = "`pip install -r requirements/init.txt`"
 REMOTES = "`pip install -r requirements/remotes.txt`"
 DATABASES = re.compile(
     r"(sqlite|postgres(ql)?|mysql|mariadb|oracle|mssql|duckdb|snowflake|bigquery|redshift)(\+\w+)?://"
