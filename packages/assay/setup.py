@@ -15,6 +15,8 @@ HERE = Path(__file__).resolve().parent
 KEPT = HERE / "template.zip"
 AROUND = HERE.parents[1]
 INSTEAD = HERE / "copy"
+# The manual, beside the package in its own repository and inside it in source that came out of a wheel.
+MANUAL = next((path for path in (HERE / "docs", HERE / "src/assay/manual") if path.is_dir()), None)
 BUILT_BY = ("LICENSE", "README.md", "pyproject.toml", "setup.py")
 
 # The same source makes the same bytes: dates and permissions of files do not count.
@@ -51,6 +53,8 @@ class WithTemplate(build_py):
         for name in BUILT_BY:
             (folder / "built_by").mkdir(exist_ok=True)
             shutil.copyfile(HERE / name, folder / "built_by" / name)
+        if MANUAL:
+            shutil.copytree(MANUAL, folder / "manual", dirs_exist_ok=True)
         for path in folder.rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)
 

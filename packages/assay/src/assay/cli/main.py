@@ -8,7 +8,7 @@ from typing import NoReturn
 import click
 
 from assay.base.errors import InputError
-from assay.cli import adopt, gates, github, pipeline, release, remote
+from assay.cli import adopt, gates, github, manual, pipeline, release, remote
 
 # Threads of scikit-learn that wait by spinning starve each other on busy processors: a fit of half a second has taken
 # fifteen. This is read when the library that starts them is loaded.
@@ -23,7 +23,7 @@ def app() -> None:
     """Machine learning with real CI/CD."""
 
 
-for group in (pipeline, gates, release, remote, github, adopt):
+for group in (pipeline, gates, release, remote, github, adopt, manual):
     for command in group.COMMANDS:
         app.add_command(command)
 
