@@ -34,29 +34,27 @@ bento: $(VENV)/.train  ## pack the model and its service as a Bento
 
 BACKEND ?= docker
 
-image: $(VENV)/.dev  ## pack the Bento as an image, and list what is in it in build/sbom.json; BACKEND=podman for podman, NAME= its name
+image: $(VENV)/.dev  ## pack the Bento as an image, and list what is in it in build/sbom.json; BACKEND=podman, NAME= its name
 	@assay repro > /dev/null
-	@bento=$$(bentoml build --output tag) && bento=$${bento#__tag__:} && bentoml containerize "$$bento" \
-		--backend $(BACKEND) $(if $(NAME),--image-tag $(NAME)) $(if $(filter podman buildah,$(BACKEND)),--opt format=docker) && mkdir -p build && \
-		folder=$$(python -c 'import bentoml, sys; print(bentoml.get(sys.argv[1]).path)' "$$bento") && \
-		grep -v '^bentoml==[^ ]*$$' "$$folder/env/python/requirements.txt" > build/requirements.txt && \
-		cyclonedx-py requirements --output-reproducible --output-file build/sbom.json build/requirements.txt
+	@assay image --backend $(BACKEND) $(if $(NAME),--name $(NAME))
 
-loadtest: $(VENV)/.train  ## load the built service beside the champion's, and write reports/loadtest.html; LONG=--long takes ten minutes
+loadtest: $(VENV)/.train  ## load the service and the champion's, and write reports/loadtest.html; LONG=--long takes ten minutes
 	@assay repro > /dev/null
 	@assay loadtest $(LONG)
 
-test: $(VENV)/.dev  ## all tests
-	@pytest --numprocesses auto
+test: $(VENV)/.dev  ## the tests of data, features, model, service and workflows
+	@assay repro > /dev/null
+	@pytest
 
-lint: $(VENV)/.dev  ## formatting, lint, types, and the size of the embedded remote
+lint: $(VENV)/.dev  ## formatting, lint, types, workflows, and the size of the embedded remote
 	@ruff format --check
 	@ruff check
 	@mypy
 	@pre-commit validate-config
 	@assay remote check
+	@zizmor --offline --quiet .github
 
-audit: $(VENV)/.dev  ## known weaknesses of the packages that are installed
+audit: $(VENV)/.dev  ## known vulnerabilities of the packages that are installed
 	@pip-audit --require-hashes --disable-pip --progress-spinner off -r requirements/train.txt -r requirements/setup.txt
 
 format: $(VENV)/.dev  ## put the code into the one format

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[3]
-sys.path.insert(0, str(SOURCE / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from scenario.project import Project, clone, make_template  # noqa: E402
 from workflows.github import running  # noqa: E402

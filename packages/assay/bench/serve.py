@@ -115,7 +115,7 @@ def prepare(root: Path, python: Path, served: Path) -> tuple[list[Peer], list[di
     unlogged = with_params(ours, root / "unlogged", log=False)
 
     peers = root / "peers"
-    shutil.copytree(REPOSITORY / "bench/peers", peers)
+    shutil.copytree(Path(__file__).with_name("peers"), peers)
     # The usual services hand a frame of the raw columns to the pipeline; gaps in categories are filled inside it.
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer

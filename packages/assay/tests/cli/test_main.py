@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from assay.base.errors import InputError
 from assay.cli import main as cli
-from places import ROOT
+from places import PACKAGE, ROOT
 
 
 def ended(monkeypatch: pytest.MonkeyPatch, error: BaseException | None, result: int | None = None) -> int:
@@ -107,9 +107,9 @@ cli.main()
     assert said.strip() == "assay: interrupted"
 
 
-def test_every_target_of_the_makefile_is_in_its_help() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = re.findall(r"^([a-z-]+):", makefile, re.MULTILINE)
+def test_every_target_of_the_makefiles_is_in_their_help() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "Makefile", PACKAGE / "package.mk"))
+    targets = re.findall(r"^([a-z-]+):(?!=)", text, re.MULTILINE)
     shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert re.findall(r"^  make ([a-z-]+) +\S", shown, re.MULTILINE) == targets
-    assert {"repro", "test", "lint", "help"} <= set(targets)
+    assert {"repro", "test", "lint", "help", "test-all"} <= set(targets)

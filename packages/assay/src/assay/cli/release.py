@@ -37,7 +37,18 @@ def deploy(image: str, options: tuple[str, ...], listen: str, backend: str, seco
     print(switch_to(image, Machine(backend, listen, nginx or NGINX, seconds, options)))
 
 
+@click.command()
+@click.option("--name", help="The name of the image; by default that of the Bento.")
+@click.option("--backend", default="docker", show_default=True, help="What builds it: docker, podman, ...")
+def image(name: str | None, backend: str) -> None:
+    """Pack the Bento as an image, and list what is in it in build/sbom.json."""
+    from assay.release.image import make
+
+    print(make(name, backend))
+
+
 COMMANDS = (
     smoke,
+    image,
     deploy,
 )
