@@ -12,6 +12,7 @@ from assay.modelling.fitting import build, fit, scores
 from assay.modelling.store import load_pipeline, save_pipeline
 from assay.project.params import ModelChoice
 from patients import COLUMNS, contract, patients
+from rooms import room
 
 TASKS = ["binary", "multiclass", "regression"]
 FAMILIES = ["gradient_boosting", "linear", "random_forest"]
@@ -71,10 +72,24 @@ class Stranger(BaseEstimator):
     """Some estimator that this project knows nothing of."""
 
 
+STRANGER = f"{Stranger.__module__}.{Stranger.__qualname__}"
+
+
 def test_a_type_that_is_not_known_to_be_harmless_is_refused_by_name(tmp_path):
     skops.io.dump(Pipeline([("stranger", Stranger())]), tmp_path / "model.skops")
-    with pytest.raises(InputError, match=r"holds the type \S*Stranger, which could run code"):
+    with pytest.raises(InputError) as caught:
         load_pipeline(tmp_path / "model.skops")
+    said = str(caught.value)
+    assert f"holds the type {STRANGER}, which could run code, and is not loaded" in said
+    assert said.endswith("if it is yours, add it to TRUSTED in src/model/estimators.py")
+
+
+def test_a_type_that_the_user_trusts_is_loaded_and_no_other(tmp_path):
+    skops.io.dump(Pipeline([("stranger", Stranger())]), tmp_path / "model.skops")
+    back = load_pipeline(tmp_path / "model.skops", room(trusted=(STRANGER,)))
+    assert isinstance(back[0], Stranger)
+    with pytest.raises(InputError, match=r"holds the type \S*Stranger"):
+        load_pipeline(tmp_path / "model.skops", room(trusted=("another.Stranger",)))
 
 
 def test_a_pickle_is_not_loaded(tmp_path):

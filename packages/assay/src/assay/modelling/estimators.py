@@ -1,6 +1,6 @@
 """The model families that are tried, and where the search looks for their parameters."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,6 +14,7 @@ from sklearn.ensemble import (
 )
 from sklearn.linear_model import LogisticRegression, Ridge
 
+from assay.base.errors import InputError
 from assay.contract.spec import Contract
 from assay.project.room import NO_ROOM, Family, Parameters, Room
 
@@ -107,9 +108,20 @@ class LogBoosting(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def families(contract: Contract, room: Room = NO_ROOM) -> dict[str, Family]:
-    """Return the families that suit a contract: the room's, or those of this module where it names none."""
+    """Return the families that suit a contract: the room's, or those of this module where it names none.
+
+    Raises InputError where none suits.
+    """
     known: Mapping[str, Family] = FAMILIES if room.families is None else room.families
-    return {name: family for name, family in known.items() if family.suits(contract)}
+    suiting = {name: one for name, one in known.items() if maker(one, contract) is not None and one.suits(contract)}
+    if not suiting:
+        raise InputError("src/model/estimators.py: no family in FAMILIES suits contract.yaml; add one that does")
+    return suiting
+
+
+def maker(family: Family, contract: Contract) -> Callable[[], Any] | None:
+    """Return what makes an estimator of a family for the task of a contract."""
+    return family.regressor if contract.task == "regression" else family.classifier
 
 
 def _gradient_boosting(trial: "Trial", task: str) -> Parameters:

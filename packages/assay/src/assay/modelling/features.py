@@ -53,8 +53,10 @@ def encode(data: Columns, contract: Contract, room: Room = NO_ROOM) -> dict[str,
         inputs |= {f"{name}:missing": gap for name, gap in zip(gaps, missing, strict=True)}
     if len(inputs) != made + len(gaps):
         raise InputError(f"contract.yaml: {_twice(contract)}: rename one")
-    for feature in room.derived:
-        inputs[feature.name] = _derived(feature, data, inputs)
+    if room.derived:
+        columns = {name: _read_only(values) for name, values in data.items()}
+        for feature in room.derived:
+            inputs[feature.name] = _derived(feature, columns, inputs)
     return inputs
 
 
@@ -77,6 +79,13 @@ def _derived(feature: Derived, data: Columns, inputs: Columns) -> np.ndarray:
         raise InputError(f"{where} returned shape {found.shape} for {rows} rows; it needs one number for each row")
     # Infinities, of a division by zero for instance, would be rejected by estimators: the value is not known.
     return np.where(np.isfinite(found), found, np.nan)
+
+
+def _read_only(values: np.ndarray) -> np.ndarray:
+    """Return a view of a column that cannot be used to change it."""
+    view = values.view()
+    view.flags.writeable = False
+    return view
 
 
 def _twice(contract: Contract) -> str:

@@ -17,7 +17,7 @@ from assay.base.config import did_you_mean
 from assay.base.errors import InputError
 from assay.contract.spec import Contract, Costs
 from assay.data.columns import Columns, length, single
-from assay.modelling.estimators import LogBoosting, families
+from assay.modelling.estimators import LogBoosting, families, maker
 from assay.modelling.features import encode, time_input, transformer
 from assay.project.params import ModelChoice
 from assay.project.room import NO_ROOM, Room
@@ -47,7 +47,7 @@ def build(
     if choice.family not in known:
         raise InputError(_unknown("family", choice.family, sorted(known)))
     family, parameters = known[choice.family], choice.parameters
-    make: Any = family.regressor if contract.task == "regression" else family.classifier
+    make: Any = maker(family, contract)
     estimator = make()
     settings = estimator.get_params()
     for name in parameters:
@@ -59,10 +59,19 @@ def build(
         parameters = {"random_state": seed, **parameters}
     try:
         estimator.set_params(**parameters)
-        estimator._validate_params()
+        # scikit-learn's own say what they take; others may not.
+        if hasattr(estimator, "_parameter_constraints"):
+            estimator._validate_params()
     except ValueError as error:
         raise InputError(f"params.yaml: model.parameters: {error}") from None
-    if calibrate and contract.task != "regression":
+    if contract.task == "regression":
+        calibrate = False
+    elif not calibrate and not hasattr(estimator, "predict_proba"):
+        raise InputError(
+            f"src/model/estimators.py: family {choice.family!r} gives no probabilities; "
+            "wrap its classifier in CalibratedClassifierCV(..., ensemble=False), or set `train.calibrate`"
+        )
+    if calibrate:
         # Platt's sigmoid, on out-of-fold scores; isotonic steps do not survive the export in single precision.
         estimator = CalibratedClassifierCV(estimator, method="sigmoid", cv=5, ensemble=False)
     features = transformer(contract, needs=family.needs, seed=seed, room=room)

@@ -4,10 +4,11 @@ All of it is optional. The process imports nothing called `model`; this module l
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
@@ -45,7 +46,7 @@ class Derived:
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of estimator: what makes one for classes, what makes one for numbers, and its search space.
+    """A kind of estimator: what makes one for classes, what makes one for numbers (None: nothing), its search space.
 
     `space` takes an Optuna trial and the task and returns parameters; `needs` is what the estimator asks of numeric
     features: nothing, the time of a split by time in the first column, no missing values, or also one scale. `suits`
@@ -53,7 +54,7 @@ class Family:
     """
 
     classifier: Callable[[], Any] | None
-    regressor: Callable[[], Any]
+    regressor: Callable[[], Any] | None
     needs: Needs
     space: "Callable[[Trial, str], Parameters]"
     suits: Callable[[Contract], bool] = lambda contract: True
@@ -79,26 +80,26 @@ class Room:
     def derived(self) -> tuple[Derived, ...]:
         """`DERIVED` of features.py: features computed from the columns of a row."""
         found = tuple(self._value("features", "DERIVED", (list, tuple), ()))
-        if wrong := next((one for one in found if not isinstance(one, Derived)), None):
-            raise InputError(f"{self._place('features')}: DERIVED holds {wrong!r}, which is not a Derived")
+        self._hold("features", "DERIVED", found, Derived)
         names = [one.name for one in found]
         if twice := next((name for name in names if names.count(name) > 1), None):
-            raise InputError(f"{self._place('features')}: DERIVED holds {twice!r} twice")
+            raise InputError(f"{self._place('features')}: DERIVED holds {twice!r} twice; rename one")
         return found
 
     @cached_property
     def families(self) -> Mapping[str, Family] | None:
         """`FAMILIES` of estimators.py: the model families that are tried; None for Assay's own."""
         found: Mapping[str, Family] | None = self._value("estimators", "FAMILIES", (dict,), None)
-        for name, family in (found or {}).items():
-            if not isinstance(family, Family):
-                raise InputError(f"{self._place('estimators')}: FAMILIES[{name!r}] is not a Family")
+        if found is not None:
+            self._hold("estimators", "FAMILIES", found.values(), Family)
         return found
 
     @cached_property
     def trusted(self) -> tuple[str, ...]:
         """`TRUSTED` of estimators.py: types, by full name, that a stored model of this project may consist of."""
-        return tuple(self._value("estimators", "TRUSTED", (list, tuple), ()))
+        found = tuple(self._value("estimators", "TRUSTED", (list, tuple), ()))
+        self._hold("estimators", "TRUSTED", found, str)
+        return found
 
     @cached_property
     def expectations(self) -> tuple[Any, ...]:
@@ -108,8 +109,12 @@ class Room:
     @cached_property
     def template(self) -> str | None:
         """The text of report.md.j2: the user's wording of the report; None for Assay's own."""
-        path = (self._root or Path()) / TEMPLATE
-        return path.read_text(encoding="utf-8") if self._root is not None and path.exists() else None
+        if self._root is None or not (self._root / TEMPLATE).exists():
+            return None
+        try:
+            return (self._root / TEMPLATE).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{TEMPLATE}: not valid UTF-8: {error}; save it as UTF-8") from None
 
     def _place(self, module: str) -> str:
         return f"{SOURCE}/{PACKAGE}/{module}.py"
@@ -122,21 +127,36 @@ class Room:
             raise InputError(f"{self._place(module)}: {name} should be a {expected}, found {type(value).__name__}")
         return value
 
+    def _hold(self, module: str, name: str, found: Iterable[Any], kind: type) -> None:
+        """Raise InputError for an entry that is of another type."""
+        if wrong := next((type(one) for one in found if not isinstance(one, kind)), None):
+            expected = f"each entry of {name} should be a {kind.__name__}"
+            raise InputError(f"{self._place(module)}: {expected}, found {wrong.__name__}")
+
     def _module(self, module: str) -> ModuleType | None:
         if self._root is None or not (self._root / SOURCE / PACKAGE / f"{module}.py").exists():
             return None
-        source = str((self._root / SOURCE).resolve())
-        if source not in sys.path:
-            sys.path.insert(0, source)
+        source = (self._root / SOURCE).resolve()
+        if str(source) not in sys.path:
+            sys.path.insert(0, str(source))
+        if (found := _found_first()) != source / PACKAGE:
+            raise InputError(
+                f"{self._place(module)}: Python finds another package {PACKAGE!r} first, {found}; "
+                "rename it, or take it off the Python path"
+            )
         try:
-            found = import_module(f"{PACKAGE}.{module}")
+            return import_module(f"{PACKAGE}.{module}")
         # The user's code may raise anything.
         except Exception as error:
             said = " ".join(str(error).split())[:300]
             raise InputError(f"{self._place(module)}: cannot be imported: {type(error).__name__}: {said}") from error
-        if not Path(str(found.__file__)).resolve().is_relative_to(source):
-            raise InputError(f"{self._place(module)}: Python finds another package {PACKAGE!r} first: {found.__file__}")
-        return found
+
+
+def _found_first() -> Path:
+    """Return the folder or the file that Python takes for the package."""
+    spec = find_spec(PACKAGE)
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    return Path(folders[0] if folders else str(spec and spec.origin)).resolve()
 
 
 def load_room() -> Room:
