@@ -1,6 +1,6 @@
 """The work between a push and the comment, step by step, as the harness of the tests runs the workflows.
 
-    python bench/pushes.py [pages] [nothing] [params]
+    python packages/assay/bench/pushes.py [pages] [nothing] [params]
 
 by default for all three changes of the default project: of a page, of nothing, of a parameter. Caches are warm, and
 what GitHub itself takes (starting machines, fetching caches) is not in it.
@@ -10,13 +10,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-SOURCE = Path(__file__).parents[3]
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from scenario.project import Project, clone, make_template  # noqa: E402
-from workflows.github import running  # noqa: E402
-from workflows.language import Language, language  # noqa: E402
-from workflows.site import Site, make_site  # noqa: E402
+from scenario.project import Project, clone, make_template
+from workflows.github import running
+from workflows.language import Language, language
+from workflows.site import Site, make_site
 
 # The seconds that each may take.
 CHANGES = {"pages": 30, "nothing": 45, "params": 150}

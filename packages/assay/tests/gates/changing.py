@@ -100,6 +100,12 @@ def committed(project: Project) -> None:
     project.ok("git", "commit", "--quiet", "--allow-empty", "--message", "Change")
 
 
+def recorded(project: Project) -> None:
+    """Record Assay's code, as `assay repro` does before it runs the pipeline, and commit all of the change."""
+    project.ok("python", "-c", "from assay.project.fingerprint import refresh; refresh()")
+    committed(project)
+
+
 def retrained(project: Project) -> None:
     """Run the pipeline, whether it gets through or not, and commit what it left."""
     project.run("assay", "repro")

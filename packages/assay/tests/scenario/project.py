@@ -48,13 +48,13 @@ class Project:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a command sees: the commands of this Python, the code of the clone, and nothing of whoever tests."""
+        """What a command sees: the commands of this Python, the clone's own Assay, and nothing of whoever tests."""
         places = [self.commands, Path(sys.executable).parent, os.environ["PATH"]]
         return {
             "PATH": os.pathsep.join(str(place) for place in places if place),
             "HOME": str(self.home),
             "DVC_SITE_CACHE_DIR": str(self.home / "dvc"),
-            "PYTHONPATH": os.pathsep.join(str(self.root / part) for part in ("packages/assay/src", "src")),
+            "PYTHONPATH": str(self.root / "packages/assay/src"),
             "LANG": "C.UTF-8",
             "OMP_NUM_THREADS": "1",
             "GIT_CONFIG_NOSYSTEM": "1",

@@ -11,15 +11,8 @@ from scenario.project import Project
 
 FILES = (
     *("models/model.onnx", "models/model.skops", "build/split/train.parquet", "reports/validate.json", "plots/roc.csv"),
-    *(
-        "metrics.json",
-        "dvc.lock",
-        "contract.yaml",
-        "packages/assay/src/assay/cli/main.py",
-        "packages/assay/src/assay/serve/page.html",
-        "service.py",
-    ),
-    *("requirements/train.txt", "loadtests/locustfile.py"),
+    *("metrics.json", "dvc.lock", "contract.yaml", "src/model/features.py", "service.py", "loadtests/locustfile.py"),
+    *("requirements/train.txt", "requirements/process.yaml"),
 )
 
 

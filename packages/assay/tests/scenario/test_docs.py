@@ -1,4 +1,4 @@
-"""What README.md and docs/ say is so: every command is run, every name and link is looked up."""
+"""What the pages and the manual say is so: every command is run, every name and link is looked up."""
 
 import json
 import re
@@ -14,7 +14,13 @@ from assay.contract.spec import Contract
 from assay.project.params import Params
 from scenario.project import SOURCE, Project, make_environment
 
-PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (SOURCE / "docs").glob("*.md"))]
+MANUAL = "packages/assay/docs"
+PAGES = [
+    *("README.md", *(f"packages/assay/{name}.md" for name in ("README", "CONTRIBUTING"))),
+    *sorted(
+        path.relative_to(SOURCE).as_posix() for folder in ("docs", MANUAL) for path in (SOURCE / folder).glob("*.md")
+    ),
+]
 
 
 def text(page: str) -> str:
@@ -76,12 +82,12 @@ def named_in_tables(page: str) -> set[str]:
 def test_every_parameter_is_explained_and_no_other() -> None:
     # The switch is one for all gates.
     wanted = {re.sub(r"^gates\.\w+\.enabled$", "gates.contract.enabled", key) for key in keys(Params)}
-    assert named_in_tables("docs/params.md") == wanted
+    assert named_in_tables(f"{MANUAL}/params.md") == wanted
 
 
 def test_every_key_of_the_contract_is_explained_and_no_other() -> None:
     kinds = {get_args(member.model_fields["kind"].annotation)[0] for member in get_args(column_type())}
-    assert named_in_tables("docs/contract.md") == set(Contract.model_fields) | kinds
+    assert named_in_tables(f"{MANUAL}/contract.md") == set(Contract.model_fields) | kinds
 
 
 def column_type() -> Any:
@@ -89,7 +95,7 @@ def column_type() -> Any:
 
 
 def test_every_key_of_a_column_is_named() -> None:
-    page = text("docs/contract.md")
+    page = text(f"{MANUAL}/contract.md")
     for member in get_args(column_type()):
         for name in member.model_fields:
             assert f"`{name}" in page, name

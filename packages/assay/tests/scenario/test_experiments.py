@@ -8,10 +8,8 @@ from scenario.project import Project, stages_run
 
 def test_an_experiment_runs_in_the_working_tree_and_one_waits_in_the_queue(finished: Project) -> None:
     # The code that the queued experiment is to run, and that the working tree no longer has when it does.
-    module, code = (
-        "packages/assay/src/assay/stages/export.py",
-        (finished.root / "packages/assay/src/assay/stages/export.py").read_text(),
-    )
+    module = "src/model/features.py"
+    code = (finished.root / module).read_text()
     finished.append(module, '\nprint("the code of the experiment")\n')
     finished.ok("dvc", "exp", "run", "--queue", "--name", "queued", "--set-param", "export.parity_rows=20")
     (finished.root / module).write_text(code)

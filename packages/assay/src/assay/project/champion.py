@@ -88,11 +88,12 @@ def restore(commit: str) -> Path:
 
 
 def run_python(folder: Path, *arguments: str) -> None:
-    """Run Python with the code of a folder, in that folder; raises InputError with what it said last."""
+    """Run Python in a folder, with its src/ in front of what is installed; raises InputError with the last line said."""
+    path = [str((folder / "src").resolve()), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str((folder / "src").resolve())},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, path))},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
