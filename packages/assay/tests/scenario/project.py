@@ -137,7 +137,7 @@ def make_environment(path: Path, commands: Path | None = None) -> None:
     (path / "bin").symlink_to(commands or Path(sys.prefix) / "bin")
     for part in ("lib", "pyvenv.cfg"):
         (path / part).symlink_to(Path(sys.prefix) / part)
-    for stamp in (".setup", ".train", ".dev"):
+    for stamp in (".setup", ".train", ".dev", ".package"):
         (path / stamp).touch()
 
 

@@ -53,7 +53,8 @@ def test_every_link_leads_somewhere(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_that_is_named_exists(page: str) -> None:
-    targets = set(re.findall(r"^([a-z-]+):", text("Makefile"), flags=re.MULTILINE))
+    rules = text("Makefile") + text("packages/assay/package.mk")
+    targets = set(re.findall(r"^([a-z-]+):", rules, flags=re.MULTILINE))
     for name in re.findall(r"`(?:\.venv/bin/)?make ([a-z-]+)`", text(page)):
         assert name in targets, f"{page}: make {name}"
     for words in re.findall(r"`(?:\.venv/bin/)?assay ([a-z]+(?: [a-z]+)?)[^`]*`", text(page)):
