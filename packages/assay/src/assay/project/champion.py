@@ -88,7 +88,7 @@ def restore(commit: str) -> Path:
 
 
 def run_python(folder: Path, *arguments: str) -> None:
-    """Run Python in a folder, with its src/ in front of what is installed; raises InputError with the last line said."""
+    """Run Python in a folder, with its src/ before what is installed; raises InputError with the last line it said."""
     path = [str((folder / "src").resolve()), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
         [sys.executable, *arguments],
