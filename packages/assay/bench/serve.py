@@ -102,13 +102,13 @@ def prepare(root: Path, python: Path, served: Path) -> tuple[list[Peer], list[di
     """Train the model and lay out every server; return them, rows to ask for, and the right answers."""
     ours = root / "assay"
     ours.mkdir()
-    for name in ("src", "service.py", "bentofile.yaml", "params.yaml", "requirements"):
+    for name in ("src", "service.py", "bentofile.yaml", "requirements"):
         source = REPOSITORY / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, ours / name)
     contract, data, target = problem(ours)
     choice = ModelChoice(family="gradient_boosting", parameters={"max_iter": 100})
     pipeline = fit(build(choice, contract, 0), data, target, contract)
-    write_models(ours, contract, data, pipeline, "onnx")
+    write_models(ours, contract, data, pipeline, "onnx", log=True)
     rows = as_rows(take(data, np.arange(1000)), contract)
     right = scores(pipeline, take(data, np.arange(1000)), contract)[:, 1].tolist()
     two = with_params(ours, root / "two", workers=2)
@@ -212,10 +212,10 @@ def prepare(root: Path, python: Path, served: Path) -> tuple[list[Peer], list[di
 def with_params(project: Path, folder: Path, **changes: Any) -> Path:
     """Copy a project to a folder that is not there yet, with other settings of the service."""
     shutil.copytree(project, folder)
-    yaml = YAML()
-    params = yaml.load(folder / "params.yaml")
-    params["serve"] |= changes
-    yaml.dump(params, folder / "params.yaml")
+    settings = folder / "models/service.json"
+    content = json.loads(settings.read_text())
+    content["serve"] |= changes
+    settings.write_text(json.dumps(content))
     return folder
 
 

@@ -15,11 +15,12 @@ from assay.contract.spec import CONTRACT, Contract, load_contract
 from assay.data.columns import Columns, length, take
 from assay.data.training_ranges import seen
 from assay.export.onnx import convert
-from assay.inference.package import Package, load_package
+from assay.inference.package import PACKED_FILES, Package, load_package
 from assay.inference.rows import Rows
 from assay.modelling.fitting import build, fit, scores
 from assay.modelling.store import save_pipeline
-from assay.project.params import ModelChoice
+from assay.project.params import ModelChoice, load_params
+from assay.project.settings import PARAMS, write_packed
 from patients import COLUMNS, TARGETS, contract, patients
 from places import ROOT
 
@@ -29,16 +30,13 @@ SOURCE = ROOT
 def served_project(
     root: Path, task: str = "binary", family: str = "linear", form: str = "onnx", seed: int = 0
 ) -> Contract:
-    """Make a folder with contract.yaml, params.yaml and a whole models/; return the contract."""
+    """Make a folder with contract.yaml and a whole models/; return the contract."""
     made = contract(task)
     data, target = patients(400, task, seed)
     pipeline = fit(build(ModelChoice(family=family, parameters={}), made, seed), data, target, made)
     root.mkdir(parents=True, exist_ok=True)
     content = {"name": "patients", "data": "data/x.csv", "task": task, "target": TARGETS[task], "columns": COLUMNS}
     YAML().dump(json.loads(json.dumps(content)), root / "contract.yaml")
-    params = YAML().load(SOURCE / "params.yaml")
-    params["serve"]["log"] = False
-    YAML().dump(params, root / "params.yaml")
     write_models(root, made, data, pipeline, form)
     return made
 
@@ -46,10 +44,10 @@ def served_project(
 def load(project: Path, max_rows: int = 1000) -> Package:
     """Load the models of a project, for requests of so many rows."""
     reader = Rows(load_contract(project / CONTRACT), max_rows)
-    return load_package(project / "models", project, reader, sha256(project / CONTRACT), tolerance=1e-5)
+    return load_package(project / "models", reader, sha256(project / CONTRACT), tolerance=1e-5)
 
 
-def write_models(root: Path, made: Contract, data: Columns, pipeline: object, form: str) -> None:
+def write_models(root: Path, made: Contract, data: Columns, pipeline: object, form: str, *, log: bool = False) -> None:
     models = root / "models"
     models.mkdir(exist_ok=True)
     if form == "onnx":
@@ -59,11 +57,15 @@ def write_models(root: Path, made: Contract, data: Columns, pipeline: object, fo
     rows = as_rows(few, made)
     write_json(
         models / "examples.json",
-        {"rows": rows, "scores": scores(pipeline, few, made).tolist(), "background": rows[:8]},  # type: ignore[arg-type]
+        {"format": 1, "rows": rows, "scores": scores(pipeline, few, made).tolist(), "background": rows[:8]},  # type: ignore[arg-type]
     )
+    settings = load_params(SOURCE / PARAMS)
+    write_packed(made, settings.export, settings.serve.model_copy(update={"log": log}), models)
+    write_json(models / "metrics.json", {"format": 1, "test": {}})
     table = pa.table({name: pa.array(values, from_pandas=True) for name, values in data.items()})
     (models / "card.md").write_text("# A model\n\n| metric | test |\n|---|---|\n| roc_auc | 0.9 |\n")
     about = {
+        "format": 1,
         "name": made.name,
         "task": made.task,
         "classes": list(made.classes),
@@ -72,7 +74,7 @@ def write_models(root: Path, made: Contract, data: Columns, pipeline: object, fo
         "served": form,
         "reason": "" if form == "onnx" else "the export failed",
         "contract_sha256": sha256(root / "contract.yaml"),
-        "files_sha256": {path.name: sha256(path) for path in sorted(models.glob("model.*")) if path.suffix != ".json"},
+        "files_sha256": {name: sha256(models / name) for name in PACKED_FILES if (models / name).exists()},
         "seen": seen(table, made),
         "versions": {name: version(name) for name in ("scikit-learn", "numpy", "skl2onnx", "onnxruntime", "skops")},
     }

@@ -141,7 +141,7 @@ class Project:
     @cached_property
     def _package(self) -> Package:
         reader = Rows(self.contract, self.params.serve.max_rows)
-        return load_package(MODELS, Path(), reader, sha256(CONTRACT), self.params.export.tolerance, self.room)
+        return load_package(MODELS, reader, sha256(CONTRACT), self.params.export.tolerance, self.room)
 
 
 @cache

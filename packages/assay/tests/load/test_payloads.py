@@ -1,5 +1,4 @@
 import json
-import shutil
 from pathlib import Path
 
 import msgspec
@@ -7,12 +6,13 @@ import pytest
 
 from assay.contract.request import as_json, request_model
 from assay.load.payloads import PAYLOADS, Payload, payloads, problem
+from assay.project.params import load_params
+from assay.project.settings import PARAMS, write_packed
 from assay.properties.counterexample import draw
 from assay.properties.strategies import feature_rows
 from patients import contract
 from places import ROOT
 
-SOURCE = ROOT
 ROW = Payload("/predict, 1 row", b"{}", 1)
 TWO = Payload("/predict, 2 rows", b"{}", 2)
 
@@ -23,8 +23,8 @@ def made(request, tmp_path_factory) -> tuple[Path, list[Payload]]:
     folder = tmp_path_factory.mktemp(request.param)
     spec = contract(request.param)
     (folder / "models").mkdir()
-    (folder / "contract.yaml").write_text(json.dumps(spec.model_dump(mode="json", exclude_none=True)))
-    shutil.copy(SOURCE / "params.yaml", folder)
+    settings = load_params(ROOT / PARAMS)
+    write_packed(spec, settings.export, settings.serve, folder / "models")
     row = as_json(draw(feature_rows(spec), 1, seed=1)[0], spec)
     score = [0.25, 0.75] if spec.classes else 3.5
     (folder / "models/examples.json").write_text(json.dumps({"rows": [row], "scores": [score]}))

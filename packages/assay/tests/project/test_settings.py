@@ -1,29 +1,75 @@
-"""The part of params.yaml that the service goes by."""
+"""What the service reads: the contract and its settings, as the pipeline packed them."""
 
+import json
+import math
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from assay.base.errors import InputError
-from assay.project.settings import PARAMS, load_settings
+from assay.contract.spec import Number, load_contract
+from assay.project.params import load_params
+from assay.project.settings import PARAMS, load_packed_contract, load_settings, write_packed
+from examples import contract
+from patients import contract as patients_contract
 from places import ROOT
 
-OWN = ROOT / PARAMS
+PARAMETERS = load_params(ROOT / PARAMS)
+CONTRACTS = [load_contract(ROOT / "contract.yaml"), contract(), *map(patients_contract, ("binary", "regression"))]
 
 
-def written(tmp_path: Path, before: str, after: str) -> Path:
-    """Write the parameters of this project with one text in the place of another."""
-    text = OWN.read_text(encoding="utf-8")
-    assert before in text
-    path = tmp_path / "params.yaml"
-    path.write_text(text.replace(before, after), encoding="utf-8")
-    return path
+def changed(models: Path, name: str, **values: object) -> None:
+    path = models / name
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
-def test_what_the_service_does_not_go_by_does_not_keep_it_from_starting(tmp_path: Path) -> None:
-    assert load_settings(written(tmp_path, "gates:", "gaits:")) == load_settings(OWN)
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    write_packed(CONTRACTS[0], PARAMETERS.export, PARAMETERS.serve, tmp_path)
+    return tmp_path
 
 
-def test_a_misspelt_key_of_what_it_goes_by_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("made", CONTRACTS, ids=lambda made: made.name)
+def test_what_is_packed_is_read_as_it_was(tmp_path: Path, made: object) -> None:
+    write_packed(made, PARAMETERS.export, PARAMETERS.serve, tmp_path)  # type: ignore[arg-type]
+    assert load_packed_contract(tmp_path) == made
+    assert load_settings(tmp_path).serve == PARAMETERS.serve
+    assert load_settings(tmp_path).export == PARAMETERS.export
+
+
+ENDS = st.floats(allow_nan=False)
+
+
+@given(low=ENDS, high=ENDS)
+def test_any_range_is_read_as_it_was_also_an_open_one(
+    tmp_path_factory: pytest.TempPathFactory, low: float, high: float
+) -> None:
+    low, high = sorted((low, high))
+    if low == math.inf or high == -math.inf:
+        return
+    made = contract()
+    made = made.model_copy(update={"columns": {**made.columns, "1st": Number(kind="number", range=(low, high))}})
+    models = tmp_path_factory.mktemp("models")
+    write_packed(made, PARAMETERS.export, PARAMETERS.serve, models)
+    assert load_packed_contract(models) == made
+
+
+@pytest.mark.parametrize(("name", "load"), [("service.json", load_settings), ("contract.json", load_packed_contract)])
+def test_a_file_that_is_missing_broken_or_newer_is_named(models: Path, name: str, load: object) -> None:
+    changed(models, name, format=9)
+    with pytest.raises(InputError, match=rf"{name}: written by a newer Assay \(format 9\); upgrade"):
+        load(models)  # type: ignore[operator]
+    (models / name).write_text("{")
+    with pytest.raises(InputError, match=f"{name}: not a whole JSON file"):
+        load(models)  # type: ignore[operator]
+    (models / name).unlink()
+    with pytest.raises(InputError, match=f"{name}: there is no such file"):
+        load(models)  # type: ignore[operator]
+
+
+def test_a_setting_that_the_service_does_not_know_is_named(models: Path) -> None:
+    changed(models, "service.json", serve={**PARAMETERS.serve.model_dump(), "max_row": 5})
     with pytest.raises(InputError, match=r"unknown key 'serve\.max_row'; did you mean 'max_rows'\?"):
-        load_settings(written(tmp_path, "max_rows: 10000", "max_row: 10000"))
+        load_settings(models)

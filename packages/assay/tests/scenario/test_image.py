@@ -371,13 +371,17 @@ def test_a_switch_and_a_roll_back_are_noticed_by_no_client(
 def wrong(project: Project) -> str:
     """Make an image that is satisfied with answers that are not those of its model."""
     project = project.copy(project.root.parent / "wrong")
-    project.set_params(export__tolerance=9.0)
+    settings = project.root / "models/service.json"
+    content = json.loads(settings.read_text())
+    content["export"]["tolerance"] = 9.0
+    settings.unlink()
+    settings.write_text(json.dumps(content))
     path = project.root / "models/examples.json"
     examples = json.loads(path.read_text())
     examples["scores"][0].reverse()
     path.unlink()
     path.write_text(json.dumps(examples))
-    return layer("other:1", "wrong:1", project.root, "models/examples.json", "params.yaml")
+    return layer("other:1", "wrong:1", project.root, "models/examples.json", "models/service.json")
 
 
 BROKEN: dict[str, tuple[Callable[[Project], str], list[str], float, str]] = {

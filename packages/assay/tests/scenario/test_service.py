@@ -312,6 +312,7 @@ def test_the_bento_is_served_by_two_workers_of_which_one_may_die(
 ) -> None:
     project = trained.copy(tmp_path / "project")
     project.set_params(serve__workers=2)
+    project.ok("assay", "stage", "export")
     tag = project.ok("bentoml", "build", "--output", "tag", BENTOML_HOME=str(bento_store(project))).split("__tag__:")[1]
     with serving(project, tag.strip()) as server:
         until(lambda: len(server.workers()) == 2, "there are two workers")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from assay.contract.spec import CONTRACT, load_contract
-from assay.project.settings import PARAMS, load_settings
+from assay.project.layout import MODELS
+from assay.project.settings import load_packed_contract, load_settings
 from assay.serve.serving import Serving, load_serving
 
 
@@ -24,7 +24,8 @@ def client() -> Any:
 
 def load_project(root: Path) -> Serving:
     """Load what a project serves."""
-    return load_serving(root, load_contract(root / CONTRACT), load_settings(root / PARAMS), client())
+    models = root / MODELS
+    return load_serving(root, load_packed_contract(models), load_settings(models), client())
 
 
 def counted(serving: Serving, name: str, **labels: str) -> float:

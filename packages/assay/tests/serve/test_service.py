@@ -1,6 +1,9 @@
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 from places import ROOT
 
@@ -8,9 +11,11 @@ from places import ROOT
 LONG = {"assay.project.params", "assay.serve.serving", "numpy", "onnxruntime", "pyarrow", "ruamel.yaml", "sklearn"}
 
 
-def test_to_import_the_service_loads_nothing_that_takes_long() -> None:
+def test_to_import_the_service_loads_nothing_that_takes_long(projects: Callable[..., Path], tmp_path: Path) -> None:
+    project = Path(shutil.copytree(projects(), tmp_path / "project"))
+    shutil.copy(ROOT / "service.py", project)
     code = "import json, sys, service; print(json.dumps(list(sys.modules)))"
-    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=True)
     loaded = set(json.loads(run.stdout))
     assert "assay.serve.service" in loaded
     assert loaded & LONG == set()

@@ -20,14 +20,14 @@ from assay.data.columns import from_rows, length
 from assay.modelling.fitting import decide, scores
 from assay.modelling.store import load_pipeline
 from assay.predictions.write import PredictionLog
-from assay.project.settings import PARAMS, load_settings
+from assay.project.layout import MODELS
+from assay.project.settings import load_settings
 from assay.properties.strategies import breaches, feature_rows
 from assay.serve.arrow import ARROW
 from assay.serve.metrics import Metrics
 from assay.serve.refusal import Refused
 from assay.serve.serving import MOST_EXPLAINED, TOLD, Call, Serving
 from patients import contract
-from places import ROOT
 from serve.conftest import client, counted, load_project
 from served import sent
 
@@ -216,10 +216,14 @@ def test_more_rows_than_are_taken_are_too_large(servings: Servings) -> None:
     assert (refused.status, refused.error) == (413, "rows: expected at most 10000 rows, got 10001")
 
 
-def test_values_so_extreme_that_the_model_has_no_answer_are_refused(servings: Servings) -> None:
+def test_values_so_extreme_that_the_model_has_no_answer_are_refused(
+    servings: Servings, projects: Callable[..., Path]
+) -> None:
     package = servings().package
     blind = replace(package, score=lambda rows: package.score(rows) * np.array([[1.0], [np.nan]])[: length(rows)])
-    refused = refusal(Serving(blind, Path(), load_settings(ROOT / PARAMS), Metrics(client())), package.examples[:2])
+    refused = refusal(
+        Serving(blind, Path(), load_settings(projects() / MODELS), Metrics(client())), package.examples[:2]
+    )
     assert (refused.status, refused.error) == (422, "row 1: values so extreme that the model has no answer")
 
 

@@ -1,14 +1,14 @@
-"""Reading a YAML file into a frozen, typed object, with errors that name the key."""
+"""Reading YAML and JSON into frozen, typed objects, with errors that name the key."""
 
 import difflib
 import json
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from assay.base import yaml12
 from assay.base.errors import InputError
 
 
@@ -16,19 +16,56 @@ class Frozen(BaseModel):
     """A typed value that cannot be changed and knows no keys but its own."""
 
     # Built when first needed: a service has many that are not.
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True, ser_json_inf_nan="strings")
 
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-parse_yaml = yaml12.parse_yaml
+# No configuration is nested deeper.
+DEEPEST = 100
+
+
+def parse_yaml(text: str) -> Any:
+    """Return what a YAML document says, as DVC reads it, but with times as texts.
+
+    Raises ValueError, in one line, for a document that is not YAML, has a key twice, or is nested too deeply.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError
+
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Constructor = _constructor()
+    yaml.max_depth = DEEPEST
+    try:
+        return yaml.load(text)
+    except MarkedYAMLError as error:
+        said = " ".join(filter(None, (error.context, error.problem)))
+        where = error.problem_mark or error.context_mark
+        place = f" in line {where.line + 1}, column {where.column + 1}" if where else ""
+        raise ValueError(" ".join(f"{said}{place}".split())) from None
+    # ruamel.yaml raises errors of many kinds for a value that is not what its tag says.
+    except Exception as error:
+        raise ValueError(" ".join(str(error).split())[:200] or type(error).__name__) from None
+
+
+@cache
+def _constructor() -> type[Any]:
+    """Return what makes values of a YAML document, with times as texts."""
+    # Imported here: the service reads no YAML, and would wait for it.
+    from ruamel.yaml.constructor import SafeConstructor
+
+    class Constructor(SafeConstructor):
+        pass
+
+    Constructor.add_constructor("tag:yaml.org,2002:timestamp", lambda self, node: self.construct_scalar(node))
+    return Constructor
 
 
 def read_yaml(path: Path) -> Any:
     """Return what a YAML file says; raises InputError, in one line, for one that is missing or no YAML."""
     try:
-        return yaml12.parse_yaml(path.read_text(encoding="utf-8"))
+        return parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
     except UnicodeDecodeError as error:
@@ -40,12 +77,16 @@ def read_yaml(path: Path) -> Any:
 
 
 def read_config(path: Path, model: type[Model]) -> Model:
-    """Read a YAML file into `model`.
+    """Read a YAML file into `model`; raises InputError, in one line, for a file that is missing or no YAML, too."""
+    return typed(read_yaml(path), model, path)
 
-    Raises InputError, in one line, for a file that is missing or no YAML, an unknown key (with the nearest
-    known one), a wrong type or a value that `model` refuses.
+
+def typed(content: Any, model: type[Model], path: Path) -> Model:
+    """Return what a file says as `model`.
+
+    Raises InputError, in one line, for an unknown key (with the nearest known one), a wrong type or a value that
+    `model` refuses.
     """
-    content = read_yaml(path)
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected keys and values, found {type(content).__name__}")
     try:

@@ -28,6 +28,10 @@ def parse_time(text: str, form: str | None = None) -> datetime:
 Moment = Annotated[datetime, BeforeValidator(lambda value: parse_time(value) if isinstance(value, str) else value)]
 
 
+# JSON has no infinities: there they are texts.
+Bound = Annotated[float, BeforeValidator(lambda value: float(value) if value in ("Infinity", "-Infinity") else value)]
+
+
 class _Column(Frozen):
     description: str = ""
     missing: Literal["refuse", "allow"] = "refuse"
@@ -38,7 +42,7 @@ class Number(_Column):
 
     kind: Literal["number"]
     unit: str | None = None
-    range: tuple[float, float] | None = None
+    range: tuple[Bound, Bound] | None = None
 
     @model_validator(mode="after")
     def _range_is_ordered(self) -> Self:
@@ -135,7 +139,7 @@ class Target(Frozen):
     classes: tuple[str, ...] = ()
     positive: str | None = None
     unit: str | None = None
-    range: tuple[float, float] | None = None
+    range: tuple[Bound, Bound] | None = None
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import quote
 
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
-from dvc.utils.serialize import loads_yaml
 
+from assay.base.config import parse_yaml
 from assay.base.errors import InputError
 from assay.base.files import write_bytes
 from assay.base.progress import say
@@ -160,7 +160,7 @@ def _text(name: str, content: bytes) -> str:
     try:
         text = content.decode()
         if name == "dvc.lock":
-            COMPILED_LOCKFILE_SCHEMA(loads_yaml(text))
+            COMPILED_LOCKFILE_SCHEMA(parse_yaml(text))
         else:
             # Nothing but an object has keys.
             json.loads(text).keys()

@@ -12,7 +12,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from assay.base.errors import InputError
-from assay.base.files import read_json, sha256
+from assay.base.files import sha256
+from assay.base.formats import read_format
 from assay.contract.spec import CONTRACT, Contract
 from assay.data.columns import Columns, length, take
 from assay.inference.rows import Rows
@@ -20,6 +21,10 @@ from assay.inference.scorer import Score, Scorer, scorer
 from assay.project.layout import LOCKS, model_version
 from assay.project.room import NO_ROOM, Room
 
+# The format of the JSON files in models/.
+PACKAGE_FORMAT = 1
+# Those files that model.json has digests of.
+PACKED_FILES = ("contract.json", "model.onnx", "model.skops")
 # So often an example is answered to see how long that takes.
 TIMED = 20
 # What answers, in either form; the versions it was made with are in model.json.
@@ -81,16 +86,17 @@ class Package:
 
 
 def load_package(
-    models: Path, root: Path, reader: Rows, contract_sha256: str, tolerance: float, room: Room = NO_ROOM
+    models: Path, reader: Rows, contract_sha256: str | None, tolerance: float, room: Room = NO_ROOM
 ) -> Package:
-    """Load the model in a folder, for the project in another.
+    """Load the model in a folder.
 
-    `reader` reads rows by the contract whose file has the digest given. Raises InputError where the model's files, the
-    contract or the libraries here are not those it was made with, or where it does not answer the examples that came
-    with it as the scikit-learn pipeline did, within `tolerance` (of the spread of the answers, for numbers).
+    `reader` reads rows by its contract; the digest is that of contract.yaml, None where there is none to compare with.
+    Raises InputError where the model's files, the contract or the libraries here are not those it was made with, or
+    where it does not answer the examples that came with it as the scikit-learn pipeline did, within `tolerance` (of the
+    spread of the answers, for numbers).
     """
-    about = read_json(models / "model.json")
-    if about["contract_sha256"] != contract_sha256:
+    about = read_format(models / "model.json", PACKAGE_FORMAT)
+    if contract_sha256 not in (None, about["contract_sha256"]):
         raise InputError(f"{CONTRACT}: is not the contract that {models} was made for; run `dvc repro`")
     for name, digest in about["files_sha256"].items():
         if not (models / name).exists():
@@ -99,7 +105,7 @@ def load_package(
             raise InputError(f"{models / name}: is not the file that model.json describes; run `dvc repro`")
     form = about["served"]
     _check_libraries(form, about["versions"])
-    examples = read_json(models / "examples.json")
+    examples = read_format(models / "examples.json", PACKAGE_FORMAT)
     try:
         data, background = (_columns(examples[part], reader) for part in ("rows", "background"))
     except ValidationError:
@@ -108,7 +114,7 @@ def load_package(
         version=model_version(models),
         about=about,
         card=(models / "card.md").read_text(encoding="utf-8"),
-        metrics=read_json(root / "metrics.json")["test"] if (root / "metrics.json").exists() else {},
+        metrics=read_format(models / "metrics.json", PACKAGE_FORMAT)["test"],
         reader=reader,
         score=_score(form, models, reader.contract, room),
         examples=examples["rows"],

@@ -11,10 +11,8 @@ import numpy as np
 
 from assay.base.files import read_json
 from assay.contract.request import as_json
-from assay.contract.spec import CONTRACT, load_contract
 from assay.project.layout import MODELS
-from assay.project.params import load_params
-from assay.project.settings import PARAMS
+from assay.project.settings import load_packed_contract, load_settings
 from assay.properties.counterexample import draw
 from assay.properties.strategies import feature_rows
 
@@ -45,8 +43,8 @@ def payloads(project: Path, seed: int = 0) -> list[Payload]:
     The rows are those that came with the model, whose scores are known, and as many more that Hypothesis draws from
     the contract.
     """
-    contract = load_contract(project / CONTRACT)
-    most = load_params(project / PARAMS).serve.max_rows
+    contract = load_packed_contract(project / MODELS)
+    most = load_settings(project / MODELS).serve.max_rows
     examples = read_json(project / MODELS / "examples.json")
     known = dict(enumerate(examples["scores"]))
     rows = [*examples["rows"], *(as_json(row, contract) for row in draw(feature_rows(contract), DRAWN, seed))]

@@ -5,15 +5,13 @@ import hashlib
 from pathlib import Path
 
 from assay.base.files import sha256
-from assay.contract.spec import CONTRACT
 from assay.project.fingerprint import PROCESS, recorded
-from assay.project.layout import METRICS, MODELS
-from assay.project.settings import PARAMS
+from assay.project.layout import MODELS
 
 SERVICE = Path("service.py")
 LOCUSTFILE = Path("loadtests/locustfile.py")
 # Besides the user's code, the model and the locks.
-PACKED = (SERVICE, Path("bentofile.yaml"), CONTRACT, PARAMS, METRICS)
+PACKED = (SERVICE, Path("bentofile.yaml"))
 # As bentofile.yaml has it.
 LEFT_OUT = ("__pycache__", ".egg-info")
 

@@ -1,12 +1,23 @@
-"""What of `params.yaml` the service goes by, which is to start soon: the types of all the rest take a while to make."""
+"""What the service reads: the contract and its settings, which stage export writes into models/ as JSON.
 
+Kept apart from all other parameters, whose types take long to build, so that the service starts quickly.
+"""
+
+import json
 from pathlib import Path
 
 from pydantic import ConfigDict, Field
 
-from assay.base.config import Frozen, read_config
+from assay.base.config import Frozen, typed
+from assay.base.files import write_json
+from assay.base.formats import read_format
+from assay.contract.spec import Contract
+from assay.project.layout import MODELS
 
 PARAMS = Path("params.yaml")
+# Files of models/, and their format.
+PACKED_CONTRACT, PACKED_SETTINGS = "contract.json", "service.json"
+FORMAT = 1
 
 
 class Export(Frozen):
@@ -27,7 +38,7 @@ class Serve(Frozen):
 
 
 class Settings(Frozen):
-    """The part of `params.yaml` that the service goes by; the first stage of the pipeline has judged the rest."""
+    """The part of params.yaml that the service goes by."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -35,6 +46,21 @@ class Settings(Frozen):
     serve: Serve
 
 
-def load_settings(path: Path = PARAMS) -> Settings:
-    """Read the settings; raises InputError for an unknown key in them, a wrong type or an impossible value."""
-    return read_config(path, Settings)
+def load_settings(models: Path = MODELS) -> Settings:
+    """Read the settings of a packaged model; raises InputError for a file that is missing, broken or newer."""
+    path = models / PACKED_SETTINGS
+    return typed(read_format(path, FORMAT), Settings, path)
+
+
+def load_packed_contract(models: Path = MODELS) -> Contract:
+    """Read the contract of a packaged model; raises InputError for a file that is missing, broken or newer."""
+    path = models / PACKED_CONTRACT
+    return typed(read_format(path, FORMAT).get("contract"), Contract, path)
+
+
+def write_packed(contract: Contract, export: Export, serve: Serve, models: Path = MODELS) -> None:
+    """Write what `load_settings` and `load_packed_contract` read."""
+    # Through JSON text, where infinities become texts.
+    write_json(models / PACKED_CONTRACT, {"format": FORMAT, "contract": json.loads(contract.model_dump_json())})
+    settings = Settings(export=export, serve=serve)
+    write_json(models / PACKED_SETTINGS, {"format": FORMAT, **settings.model_dump()})

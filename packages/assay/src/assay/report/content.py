@@ -7,9 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from dvc.utils.serialize import loads_yaml
-
-from assay.base.config import flat
+from assay.base.config import flat, parse_yaml
 from assay.base.files import read_json
 from assay.contract.spec import CONTRACT, load_contract
 from assay.evaluation.metrics import metrics_for
@@ -145,13 +143,13 @@ def _changed(measured: dict[str, Any], champion: Path | None, base: str) -> dict
 def _champions_columns(champion: Path | None) -> list[str] | None:
     if champion is None:
         return None
-    return list(loads_yaml((champion / CONTRACT).read_text(encoding="utf-8")).get("columns", {}))
+    return list(parse_yaml((champion / CONTRACT).read_text(encoding="utf-8")).get("columns", {}))
 
 
 def _params_changed(base: str) -> list[dict[str, Any]]:
     before = file_at(base, PARAMS)
-    old = flat(loads_yaml(before.decode())) if before else {}
-    new = flat(loads_yaml(PARAMS.read_text(encoding="utf-8")))
+    old = flat(parse_yaml(before.decode())) if before else {}
+    new = flat(parse_yaml(PARAMS.read_text(encoding="utf-8")))
     return [
         {"name": name, "before": old.get(name), "now": new.get(name)}
         for name in {**old, **new}

@@ -19,9 +19,8 @@ from starlette.middleware import Middleware
 
 from assay.base.files import read_json
 from assay.contract.request import request_models
-from assay.contract.spec import CONTRACT, load_contract
 from assay.project.layout import LOCKS, MODELS
-from assay.project.settings import PARAMS, load_settings
+from assay.project.settings import load_packed_contract, load_settings
 from assay.serve import shapes
 from assay.serve.image import image
 from assay.serve.shapes import MOST_EXPLAINED
@@ -32,12 +31,6 @@ if TYPE_CHECKING:
     from assay.serve.serving import Call, Serving
 
 ENDING_SECONDS = 1.0
-
-
-def _requirements(root: Path) -> str:
-    """Return the requirements of what is served; before there is a model, those of one that could be exported."""
-    about = root / MODELS / "model.json"
-    return LOCKS[read_json(about)["served"] if about.exists() else "onnx"]
 
 
 class Fronted(bentoml.Service):  # type: ignore[misc]
@@ -100,15 +93,14 @@ def _end_slowly() -> None:
 
 def service(root: Path) -> Any:
     """Return the BentoML service of the model in a folder: `bentoml serve` looks for it in service.py there."""
-    contract = load_contract(root / CONTRACT)
-    settings = load_settings(root / PARAMS)
+    contract, settings = load_packed_contract(root / MODELS), load_settings(root / MODELS)
     Rows, FewRows = request_models(contract, {"Rows": settings.serve.max_rows, "FewRows": MOST_EXPLAINED})  # noqa: N806
     Outcomes = shapes.outcomes_model(contract)  # noqa: N806
 
     @bentoml.service(
         name=re.sub(r"[^a-z0-9_-]+", "-", contract.name.lower()).strip("-_") or "model",
         service_class=Fronted,
-        image=image(_requirements(root)),
+        image=image(LOCKS[read_json(root / MODELS / "model.json")["served"]]),
         workers=settings.serve.workers,
         logging={"access": {"enabled": False}},
         tracing={"excluded_urls": ".*"},

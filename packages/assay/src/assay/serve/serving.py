@@ -331,7 +331,9 @@ def _load_rest() -> None:
 def load_serving(root: Path, contract: Contract, settings: Settings, client: Any) -> Serving:
     """Load what is served; raises InputError for a package whose parts do not belong together."""
     reader = Rows(contract, settings.serve.max_rows)
-    package = load_package(root / MODELS, root, reader, sha256(root / CONTRACT), settings.export.tolerance, Room(root))
+    # A Bento holds none: its contract is in models/.
+    digest = sha256(root / CONTRACT) if (root / CONTRACT).exists() else None
+    package = load_package(root / MODELS, reader, digest, settings.export.tolerance, Room(root))
     return Serving(package, root, settings, Metrics(client))
 
 

@@ -186,9 +186,7 @@ class Router:
         champion = self.champion.answers.package
         # By its contract, whatever stands in contract.yaml by now.
         contract = champion.about["contract_sha256"]
-        made = Contender(
-            entry.name, load_package(models, self._root, champion.reader, contract, self._tolerance, Room(self._root))
-        )
+        made = Contender(entry.name, load_package(models, champion.reader, contract, self._tolerance, Room(self._root)))
         # Timed beside it, for the machine may have had more to do, or less, when the champion was.
         slower = made.seconds[1] / champion.row_seconds()
         if slower > MUCH_SLOWER:

@@ -15,12 +15,14 @@ from assay.data.sample import sample
 from assay.data.training_ranges import seen
 from assay.export.card import card
 from assay.export.onnx import agrees, convert, hard_rows, parity
+from assay.inference.package import PACKAGE_FORMAT, PACKED_FILES
 from assay.inference.scorer import scorer
 from assay.modelling.fitting import scores
 from assay.modelling.store import load_pipeline
 from assay.project.layout import ANALYSIS, CHECKS, METRICS, MODELS, PARITY, PIPELINE, THRESHOLD, read_choice, read_split
 from assay.project.params import load_params
 from assay.project.room import Room, load_room
+from assay.project.settings import write_packed
 
 VERSIONS = ("scikit-learn", "numpy", "skl2onnx", "onnxruntime", "skops")
 # Rows that the service answers when it starts, and rows that an explanation compares with.
@@ -60,7 +62,11 @@ def main() -> None:
         (MODELS / "model.onnx").unlink(missing_ok=True)
     with replacing(MODELS / "model.skops") as temporary:
         shutil.copyfile(PIPELINE, temporary)
+    write_packed(contract, params.export, params.serve)
+    metrics = read_json(METRICS)
+    write_json(MODELS / "metrics.json", {"format": PACKAGE_FORMAT, "test": metrics["test"]})
     about = {
+        "format": PACKAGE_FORMAT,
         "name": contract.name,
         "task": contract.task,
         "classes": list(contract.classes),
@@ -69,7 +75,7 @@ def main() -> None:
         "served": served,
         "reason": reason,
         "contract_sha256": sha256(CONTRACT),
-        "files_sha256": {path.name: sha256(path) for path in sorted(MODELS.glob("model.*")) if path.suffix != ".json"},
+        "files_sha256": {name: sha256(MODELS / name) for name in PACKED_FILES if (MODELS / name).exists()},
         "seen": seen(read_split("train"), contract),
         "versions": {name: version(name) for name in VERSIONS},
     }
@@ -77,7 +83,7 @@ def main() -> None:
     write_json(MODELS / "model.json", about)
     write_json(PARITY, {"served": served, "reason": reason, "parity": found})
     analysis, checks = read_json(ANALYSIS), read_json(CHECKS)
-    write_text(MODELS / "card.md", card(contract, about, read_json(METRICS), analysis, checks))
+    write_text(MODELS / "card.md", card(contract, about, metrics, analysis, checks))
     if found is None or reason:
         say(f"  serving the scikit-learn pipeline: {reason}")
     else:
@@ -89,6 +95,7 @@ def _examples(pipeline: Pipeline, contract: Contract, room: Room, seed: int) -> 
     rows = sample(read_split("test"), EXAMPLES, seed)
     background = sample(read_split("train"), BACKGROUND, seed)
     return {
+        "format": PACKAGE_FORMAT,
         "rows": [as_json(row, contract) for row in rows.to_pylist()],
         "scores": scores(pipeline, columns(rows, contract), contract, room).tolist(),
         "background": [as_json(row, contract) for row in background.to_pylist()],
