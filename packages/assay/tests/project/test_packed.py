@@ -27,10 +27,15 @@ FILES = {
     "requirements/train.txt": "dvc\n",
     "docs/page.md": "# Page\n",
 }
-SERVED = [name for name in FILES if name not in ("requirements/process.yaml", "requirements/train.txt", "docs/page.md")]
+UNSERVED = {"contract.yaml", "params.yaml", "metrics.json", "requirements/process.yaml", "requirements/train.txt"}
+SERVED = [name for name in FILES if name not in UNSERVED and not name.startswith("docs/")]
 # What other programs leave in the folder of the code.
 STRAY = ("src/model.egg-info/PKG-INFO", "src/model/__pycache__/features.pyc")
 OTHERS = {
+    # What the service needs of these is in models/.
+    "contract.yaml": "name: b\n",
+    "params.yaml": "seed: 2\n",
+    "metrics.json": "[]",
     "docs/page.md": "# Another\n",
     "requirements/train.txt": "dvc==4\n",
     # The hashes of what trains and judges.

@@ -40,10 +40,9 @@ def parse_yaml(text: str) -> Any:
     try:
         return yaml.load(text)
     except MarkedYAMLError as error:
-        said = " ".join(filter(None, (error.context, error.problem)))
-        where = error.problem_mark or error.context_mark
-        place = f" in line {where.line + 1}, column {where.column + 1}" if where else ""
-        raise ValueError(" ".join(f"{said}{place}".split())) from None
+        parts = ((error.context, error.context_mark), (error.problem, error.problem_mark))
+        said = [f"{what} in line {at.line + 1}, column {at.column + 1}" if at else what for what, at in parts if what]
+        raise ValueError(" ".join(" ".join(said).split())) from None
     # ruamel.yaml raises errors of many kinds for a value that is not what its tag says.
     except Exception as error:
         raise ValueError(" ".join(str(error).split())[:200] or type(error).__name__) from None
