@@ -25,8 +25,7 @@ from assay.project.settings import PARAMS
 
 def stale_stages() -> list[str]:
     """Return the stages that `dvc repro` would run; raises InputError where there is no pipeline."""
-    if not Path("dvc.yaml").exists():
-        raise InputError("dvc.yaml: there is no pipeline here; run this in the folder of the project")
+    _require_pipeline()
     with _in_one_line(), Repo() as repo:
         return list(repo.status())
 
@@ -41,9 +40,7 @@ def reproduce() -> bool:
 
     Raises InputError when the configuration is wrong, or when a stage failed; the stage has said why by then.
     """
-    load_params()
-    refresh()
-    fetch_data(load_contract())
+    _prepare()
     if not changed():
         say("nothing changed: no stage ran")
         return False
@@ -79,9 +76,7 @@ def tune() -> ModelChoice:
 
     Raises InputError when the search fails; params.yaml is as it was then.
     """
-    load_params()
-    refresh()
-    fetch_data(load_contract())
+    _prepare()
     before = PARAMS.read_text(encoding="utf-8")
     write_text(PARAMS, with_search(before))
     failed = True
@@ -95,6 +90,20 @@ def tune() -> ModelChoice:
     choice = read_choice()
     adopt(choice, before)
     return choice
+
+
+def _prepare() -> None:
+    """Read the configuration, record Assay's code and bring the data, so that DVC knows what has changed."""
+    load_params()
+    contract = load_contract()
+    _require_pipeline()
+    refresh()
+    fetch_data(contract)
+
+
+def _require_pipeline() -> None:
+    if not Path("dvc.yaml").exists():
+        raise InputError("dvc.yaml: there is no pipeline here; run this in the folder of the project")
 
 
 @contextmanager
