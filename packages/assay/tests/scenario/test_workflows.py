@@ -108,7 +108,12 @@ def test_a_changed_parameter_is_retrained_reported_and_its_lock_committed(pushed
     assert "train" in stages_run(train.step("Pipeline, gates and report").log), train.log()
     assert train.permissions == {"contents": "read"}
     assert train.summary.startswith("## ")
-    assert set(content(trained.data)) == {"reports/report.json", "dvc.lock", "metrics.json"}
+    assert set(content(trained.data)) == {
+        "reports/report.json",
+        "dvc.lock",
+        "metrics.json",
+        "requirements/process.yaml",
+    }
 
     told = pushed.tell(RUN, trained.head)
     assert told.conclusion == "success", told.log()

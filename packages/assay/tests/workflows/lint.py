@@ -1,6 +1,6 @@
 """What is wrong with the workflows, a line each: by GitHub's language service, zizmor, shellcheck, schemas, own rules.
 
-    python tests/workflows/lint.py [FOLDER]
+    python packages/assay/tests/workflows/lint.py [FOLDER]
 
 for the project in a folder, by default this one. Exit status 1 if there is anything.
 """
@@ -18,25 +18,28 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 HERE = Path(__file__).parents[4]
-sys.path.insert(0, str(HERE / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from npm import NotHereError  # noqa: E402
 from workflows.language import language  # noqa: E402
 
 RUNNERS = {"ubuntu-24.04"}
+# Which version of each action is used, and which inputs it has.
+PINS = Path(__file__).with_name("pins.json")
 # What the documentation tells of; any other name is a slip.
 NAMES = {
     "secrets": ["ASSAY_API_KEY", "DEPLOY_KEY", "GITHUB_TOKEN"],
-    "vars": ["ASSAY_DEPLOY", "ASSAY_RELEASE", "DEPLOY_HOST", "DEPLOY_KNOWN_HOSTS", "DEPLOY_LISTEN"],
+    "vars": ["ASSAY_DEPLOY", "ASSAY_NIGHTLY", "ASSAY_RELEASE", "DEPLOY_HOST", "DEPLOY_KNOWN_HOSTS", "DEPLOY_LISTEN"],
 }
 SCHEMAS = {
     "vendor.dependabot": "dependabot.yml",
     "vendor.github-workflows": "workflows/*.yml",
     "vendor.github-actions": "actions/*/action.yml",
-    "vendor.github-issue-forms": "ISSUE_TEMPLATE/[!c]*.yml",
-    "vendor.github-issue-config": "ISSUE_TEMPLATE/config.yml",
+    "vendor.github-issue-forms": "ISSUE_TEMPLATE/*.yml",
 }
 RETIRED = r"::(set-output|save-state|set-env|add-path)\b"
+# No ruleset asks for the checks of these.
+UNASKED = {"package-ci"}
 # One command that a person can type too: no list of them, and no control flow. Output may go to a file.
 SEVERAL = r"\n|;|&&|\|"
 
@@ -44,7 +47,7 @@ SEVERAL = r"\n|;|&&|\|"
 def findings(root: Path) -> Iterator[str]:
     """Yield what is wrong in `.github` of a project."""
     github = root / ".github"
-    pins = json.loads((github / "pins.json").read_text(encoding="utf-8"))
+    pins = json.loads(PINS.read_text(encoding="utf-8"))
     texts = {
         path.relative_to(root).as_posix(): path.read_text(encoding="utf-8")
         for path in sorted([*github.glob("workflows/*"), *github.glob("actions/*/*")])
@@ -107,7 +110,7 @@ def _workflow(file: dict[str, Any]) -> Iterator[str]:
         if "pull_request_target" in triggers:
             yield "pull_request_target runs with rights on what a stranger wrote"
         for name, how in triggers.items():
-            if isinstance(how, dict) and {"paths", "paths-ignore"} & set(how):
+            if file.get("name") not in UNASKED and isinstance(how, dict) and {"paths", "paths-ignore"} & set(how):
                 yield f"on.{name}.paths: a check that is asked for would never come"
     for name, job in jobs(file).items():
         if "timeout-minutes" not in job:
@@ -138,7 +141,9 @@ def _steps(file: dict[str, Any], root: Path) -> Iterator[str]:
         if re.search(SEVERAL, run.strip()):
             yield f"run: {run.splitlines()[0]}: is more than one command"
         if found := re.match(r"make ([a-z-]+)", run):
-            targets = re.findall(r"^([a-z-]+):", (root / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+            makefiles = [root / "Makefile", *root.glob("packages/assay/package.mk")]
+            text = "".join(path.read_text(encoding="utf-8") for path in makefiles)
+            targets = re.findall(r"^([a-z-]+):", text, re.MULTILINE)
             if found[1] not in targets:
                 yield f"run: {run}: there is no target {found[1]}"
 
@@ -151,14 +156,14 @@ def _pins(text: str, pins: dict[str, Any]) -> Iterator[str]:
         action, _, commit = uses.partition("@")
         pin = pins.get("/".join(action.split("/")[:2]))
         if pin is None:
-            yield f"{action}: is not in .github/pins.json"
+            yield f"{action}: is not in {PINS.name}"
         elif commit != pin["commit"] or comment != f"# {pin['version']}":
-            yield f"{uses} {comment}: .github/pins.json has {pin['commit']} # {pin['version']}"
+            yield f"{uses} {comment}: {PINS.name} has {pin['commit']} # {pin['version']}"
 
 
 def _unused(texts: dict[str, str], pins: dict[str, Any]) -> Iterator[str]:
     used = "".join(texts.values())
-    yield from (f".github/pins.json: {name}: is not used" for name in pins if name not in used)
+    yield from (f"{PINS.name}: {name}: is not used" for name in pins if name not in used)
 
 
 def _shell(file: dict[str, Any]) -> Iterator[str]:

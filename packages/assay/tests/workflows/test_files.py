@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from assay.adoption.listing import owner
+from assay.github.artifact import KNOWN, NAME
+from assay.github.steps import REFRESHED
 from scenario.project import SOURCE
 
 GITHUB = SOURCE / ".github"
@@ -14,8 +17,7 @@ FILES = {path.stem: YAML(typ="safe").load(path.read_text()) for path in sorted((
 READ = {"contents": "read"}
 # Workflow, job and what its token may do.
 RIGHTS: dict[tuple[str, str], dict[str, str]] = {
-    ("ci", "lint"): READ,
-    ("ci", "test"): READ,
+    ("ci", "check"): READ,
     ("ci", "pass"): {},
     ("train", "train"): READ,
     ("report", "lock"): {"actions": "write", "contents": "write", "pull-requests": "read"},
@@ -26,13 +28,20 @@ RIGHTS: dict[tuple[str, str], dict[str, str]] = {
     ("release", "deploy"): {"actions": "write"},
     ("deploy", "staging"): {"attestations": "read", "contents": "read", "packages": "read"},
     ("deploy", "production"): {"contents": "read", "packages": "read"},
-    ("nightly", "properties"): READ,
-    ("nightly", "gates"): READ,
-    ("nightly", "load"): READ,
-    ("nightly", "fresh"): READ,
-    ("nightly", "audit"): READ,
+    ("nightly", "night"): READ,
     ("nightly", "alarm"): {"contents": "read", "issues": "write"},
+    ("package-ci", "lint"): READ,
+    ("package-ci", "test"): READ,
+    ("package-nightly", "properties"): READ,
+    ("package-nightly", "gates"): READ,
+    ("package-nightly", "load"): READ,
+    ("package-nightly", "alarm"): {"contents": "read", "issues": "write"},
 }
+# What the tests of the package are about.
+TESTED = [
+    *(f"{folder}/**" for folder in ("packages", ".ci", ".github", "docs", "loadtests", "requirements", "src", "tests")),
+    "*",
+]
 TRIGGERS: dict[str, dict[str, Any]] = {
     "ci": {"pull_request": None, "push": {"branches": ["main"]}, "workflow_dispatch": None},
     "train": {"pull_request": None, "push": {"branches": ["main"]}},
@@ -50,6 +59,8 @@ TRIGGERS: dict[str, dict[str, Any]] = {
         }
     },
     "nightly": {"schedule": [{"cron": "17 2 * * *"}], "workflow_dispatch": None},
+    "package-ci": {"pull_request": {"paths": TESTED}, "push": {"branches": ["main"], "paths": TESTED}},
+    "package-nightly": {"schedule": [{"cron": "47 2 * * *"}], "workflow_dispatch": None},
 }
 # Group, and whether a newer run ends the one before.
 CONCURRENCY = {
@@ -66,6 +77,11 @@ CONCURRENCY = {
     "release": ("release", False),
     "deploy": ("deploy", False),
     "nightly": ("nightly", False),
+    "package-ci": (
+        "package-ci-${{ github.event.pull_request.number || github.ref }}",
+        "${{ github.event_name == 'pull_request' }}",
+    ),
+    "package-nightly": ("package-nightly", False),
 }
 
 
@@ -121,3 +137,22 @@ def test_the_ruleset_asks_for_what_the_workflows_give():
     rules = {rule["type"]: rule for rule in json.loads((GITHUB / "rulesets/main.json").read_text())["rules"]}
     wanted = {one["context"] for one in rules["required_status_checks"]["parameters"]["required_status_checks"]}
     assert wanted == {"assay", FILES["ci"]["jobs"]["pass"]["name"]}
+
+
+def test_a_night_is_at_most_a_quarter_of_an_hour_of_work():
+    jobs = {name: job for name, job in FILES["nightly"]["jobs"].items() if name != "alarm"}
+    assert sum(job["timeout-minutes"] for job in jobs.values()) <= 15
+    assert all("vars.ASSAY_NIGHTLY == 'true'" in job["if"] for job in jobs.values())
+
+
+def test_the_jobs_of_the_package_run_in_the_template_alone():
+    jobs = [job for name, file in FILES.items() if name.startswith("package-") for job in file["jobs"].values()]
+    assert all(job["if"] == "github.event.repository.is_template" for job in jobs if "needs" not in job)
+    assert [owner(f".github/workflows/{name}.yml") for name in FILES if name.startswith("package-")] == ["package"] * 2
+
+
+def test_a_run_leaves_the_data_that_is_taken_and_nothing_else():
+    steps = FILES["train"]["jobs"]["train"]["steps"]
+    data = next(step["with"] for step in steps if step.get("with", {}).get("name") == NAME)
+    assert set(data["path"].split()) == set(KNOWN)
+    assert set(REFRESHED) < set(KNOWN)

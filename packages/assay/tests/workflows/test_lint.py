@@ -26,9 +26,9 @@ DEFECTS = {
     "time-out in words": (TRAIN, "timeout-minutes: 60", "timeout-minutes: an hour", "Unexpected value"),
     "no concurrency": (NIGHTLY, "concurrency:\n  group: nightly\n  cancel-in-progress: false\n", "", "concurrency"),
     "tag for a pin": (TRAIN, CHECKOUT, "actions/checkout@v7", "unpinned-uses"),
-    "version that is not the pin's": (TRAIN, "# v7.0.1", "# v7.0.0", ".github/pins.json has"),
-    "another commit": (TRAIN, "3d3c42e5", "3d3c42e6", ".github/pins.json has"),
-    "unknown action": (TRAIN, "actions/checkout@", "actions/chekout@", "is not in .github/pins.json"),
+    "version that is not the pin's": (TRAIN, "# v7.0.1", "# v7.0.0", "pins.json has"),
+    "another commit": (TRAIN, "3d3c42e5", "3d3c42e6", "pins.json has"),
+    "unknown action": (TRAIN, "actions/checkout@", "actions/chekout@", "is not in pins.json"),
     "input that is none": (TRAIN, "fetch-depth:", "fetch-dept:", "Invalid action input 'fetch-dept'"),
     "input of a part of an action": (TRAIN, "restore-keys:", "restore-key:", "Invalid action input 'restore-key'"),
     "input of our action": (CI, "          use: dev", "          uze: dev", "has no input uze"),
@@ -48,14 +48,14 @@ DEFECTS = {
     "step that is not there": (REPORT, "steps.cml.outcome", "steps.cmll.outcome", "cmll"),
     "needs nothing known": (REPORT, "needs: lock", "needs: lok", "lok"),
     "output that is not there": (REPORT, "needs.lock.outputs.commit", "needs.lock.outputs.comit", "comit"),
-    "circle": (CI, "  lint:\n    name: lint\n", "  lint:\n    name: lint\n    needs: pass\n", "cycl"),
+    "circle": (CI, "  check:\n", "  check:\n    needs: pass\n", "no dependencies"),
     "secret nobody told of": (TRAIN, "github.event.before", "secrets.API_KEY", "API_KEY"),
     "variable nobody told of": (TRAIN, "github.event.before", "vars.SERVER", "SERVER"),
     "local action that is not there": (TRAIN, "./.github/actions/setup", "./.github/actions/set-up", "no such action"),
     "old command": (TRAIN, "run: make pr", 'run: echo "::set-output name=x::1"', "no longer understood"),
     "unquoted variable": (TRAIN, '>> "$GITHUB_STEP_SUMMARY"', ">> $GITHUB_STEP_SUMMARY", "SC2086"),
     "open quote": (TRAIN, "run: make pr", 'run: make "pr', "SC10"),
-    "Python 3.1": (CI, '["3.11", "3.12", "3.13"]', "[3.10, 3.11]", "not in quotes"),
+    "Python 3.1": (CI, '["3.11"]', "[3.10, 3.11]", "not in quotes"),
     "no such minute": (NIGHTLY, "17 2 * * *", "77 2 * * *", "cron"),
     "unknown trigger": (TRAIN, "  push:\n", "  pushed:\n", "pushed"),
     "unknown filter": (TRAIN, "branches: [main]", "branch: [main]", "branch"),
@@ -78,6 +78,8 @@ def plant(root: Path, names: list[str]) -> dict[str, list[str]]:
     """Return what the lint says of each defect, and of the files as they are."""
     shutil.copytree(SOURCE / ".github", root / ".github")
     shutil.copy(SOURCE / "Makefile", root)
+    (root / "packages/assay").mkdir(parents=True)
+    shutil.copy(SOURCE / "packages/assay/package.mk", root / "packages/assay")
     planted = {}
     for name in names:
         file, old, new, _ = DEFECTS[name]

@@ -19,6 +19,8 @@ from workflows import github as stand_in
 READ = {"actions": "read", "contents": "read", "pull-requests": "write", "statuses": "write"}
 WRITE = {"actions": "write", "contents": "write", "pull-requests": "read"}
 LOCK = "schema: '2.0'\nstages:\n  train:\n    cmd: assay stage train\n"
+PROCESS = "requirements/process.yaml"
+HASHES = '# Written by Assay.\ntrain: "0123456789abcdef"\na_newer_part: 0123456789abcdef\n'
 REPOSITORY = stand_in.REPOSITORY
 
 
@@ -54,7 +56,7 @@ def uploaded(hub: stand_in.GitHub, run: Run, *changed: dict, **files: str) -> by
     candidate = made["verdict"]["candidate"] | {"commit": run.commit}
     made["verdict"] |= {"candidate": candidate, "outcomes": list(outcomes.values()), "overrides": []}
     made["reproduce"] |= {"base": "b" * 40}
-    content = {"reports/report.json": json.dumps(made), "dvc.lock": LOCK, "metrics.json": "{}"}
+    content = {"reports/report.json": json.dumps(made), "dvc.lock": LOCK, "metrics.json": "{}", PROCESS: HASHES}
     archive = stand_in.archive(content | files)
     hub.upload(run.number, "assay-data", archive)
     return archive
@@ -172,6 +174,7 @@ def test_a_new_lock_is_committed_on_top_and_checked(hub, api, run, tmp_path):
     assert made == hub.run_git("rev-parse", run.branch)
     assert hub.run_git("rev-parse", f"{made}^") == run.commit
     assert hub.run_git("show", f"{made}:dvc.lock") == LOCK.strip()
+    assert hub.run_git("show", f"{made}:{PROCESS}") == HASHES.strip()
     assert hub.dispatched == [("ci.yml", run.branch)]
     # The run is of the commit before; its report belongs to the pull request all the same.
     assert fetch(api(READ), run, tmp_path / "b.zip", made)["pr"] == "4"
@@ -210,7 +213,14 @@ def test_nothing_is_pushed_to_a_fork_or_to_main(hub, api, run, tmp_path, other):
 
 
 @pytest.mark.parametrize(
-    "files", [{"dvc.lock": "a: [b"}, {"dvc.lock": "stages: 1"}, {"dvc.lock": "\0"}, {"metrics.json": "[]"}]
+    "files",
+    [
+        *({"dvc.lock": "a: [b"}, {"dvc.lock": "stages: 1"}, {"dvc.lock": "\0"}, {"metrics.json": "[]"}),
+        *(
+            {PROCESS: text}
+            for text in ("", "train: x\n", "train: 0123456789abcdef", "train:\n  cmd: 0123456789abcdef\n")
+        ),
+    ],
 )
 def test_a_lock_that_is_none_is_refused(hub, api, run, tmp_path, files):
     (tmp_path / "a.zip").write_bytes(uploaded(hub, run, **files))

@@ -31,7 +31,6 @@ TEMPLATE = (
 # The package and what develops it: `assay adopt` removes these files. They come before those of the template.
 PACKAGE = (
     ".ci/*",
-    ".github/pins.json",
     ".github/workflows/package-*.yml",
     "CHANGELOG.md",
     "CONTRIBUTING.md",

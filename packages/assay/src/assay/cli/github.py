@@ -52,6 +52,19 @@ def github_post(file: Path, pr: int) -> None:
     print(post(GitHub.here(), pr, file.read_text(encoding="utf-8"), Path(summary) if summary else None))
 
 
+@github.command("change")
+@click.option("--base", envvar="BASE", help="The commit to compare with; by default where this one left main.")
+def github_change(base: str | None) -> None:
+    """Say whether the commit changes nothing but pages, which need neither lint nor tests."""
+    from assay.contract.spec import load_contract
+    from assay.gates.scope import is_page
+    from assay.github.steps import write_outputs
+    from assay.project.change import resolve
+
+    files = resolve(base, load_contract()).files
+    write_outputs({"pages": str(bool(files) and all(map(is_page, files))).lower()})
+
+
 @github.command("version")
 def github_version() -> None:
     """Name the version that this commit is released as, and its image."""

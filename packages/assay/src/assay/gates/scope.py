@@ -26,6 +26,11 @@ def outcomes(paths: Sequence[str]) -> list[Outcome]:
     return [Outcome(gate, "PROMOTE", reason) for gate in GATES]
 
 
+def is_page(path: str) -> bool:
+    """Say whether a file is for people alone: neither lint nor a test of the project reads it."""
+    return path.startswith(("docs/", "packages/assay/docs/")) or ("/" not in path and path.endswith(PAGES))
+
+
 def is_outside(path: str) -> bool:
     """Say whether neither model nor service nor verdict can depend on a file."""
     return path.startswith(FOLDERS) or ("/" not in path and path.endswith(PAGES))

@@ -16,7 +16,7 @@ from assay.base.errors import InputError
 NAME = "assay-data"
 REPORT = "reports/report.json"
 # What train.yml puts into the artifact, with the most bytes that are read of each.
-KNOWN = {REPORT: 50_000_000, "dvc.lock": 1_000_000, "metrics.json": 1_000_000}
+KNOWN = {REPORT: 50_000_000, **dict.fromkeys(("dvc.lock", "metrics.json", "requirements/process.yaml"), 1_000_000)}
 FOLDERS = {f"{parent}/" for name in KNOWN for parent in PurePosixPath(name).parents}
 MOST_BYTES = sum(KNOWN.values())
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,10 @@ CHECKS = "ci.yml"
 # How CML marks its comment, and among how many it looks for it.
 WATERMARK = "CML watermark"
 LOOKED_AT = 30
-REFRESHED = ("dvc.lock", "metrics.json")
+# What a run makes of the project, and what git keeps of that.
+REFRESHED = ("dvc.lock", "metrics.json", "requirements/process.yaml")
+# The hashes of Assay's code, as `assay.project.fingerprint` writes them.
+HASHES = r'(#.*\n|[a-z_]+: "?[0-9a-f]{16}"?\n)+'
 
 
 def fetch(github: GitHub, run: Run, archive: Path, refreshed: str = "") -> dict[str, str]:
@@ -103,7 +107,7 @@ def set_status(github: GitHub, run: Run, archive: Path, refreshed: str = "") -> 
 
 
 def bring_lock(github: GitHub, run: Run, archive: Path) -> str | None:
-    """Commit dvc.lock and metrics.json of a run to the branch it was of; return the commit, None if nothing differs.
+    """Commit dvc.lock and its like of a run to the branch it was of; return the commit, None if nothing differs.
 
     Raises InputError for a run of a fork or of the main branch, and when the branch has moved.
     """
@@ -118,7 +122,7 @@ def bring_lock(github: GitHub, run: Run, archive: Path) -> str | None:
     tree = github.send("POST", "git/trees", {"base_tree": before, "tree": entries})["sha"]
     if tree == before:
         return None
-    message = f"Refresh {' and '.join(made)}\n\nMade by {run.url}"
+    message = f"Refresh {', '.join(made)}\n\nMade by {run.url}"
     commit = github.send("POST", "git/commits", {"message": message, "tree": tree, "parents": [run.commit]})["sha"]
     # Without force: where somebody has pushed in the meantime, the branch stays as it is.
     github.send("PATCH", f"git/refs/heads/{quote(run.branch, safe='')}", {"sha": commit, "force": False})
@@ -161,6 +165,9 @@ def _text(name: str, content: bytes) -> str:
         text = content.decode()
         if name == "dvc.lock":
             COMPILED_LOCKFILE_SCHEMA(parse_yaml(text))
+        elif name.endswith(".yaml"):
+            # Other parts than this Assay knows, where the change brings a newer one.
+            re.fullmatch(HASHES, text).group()  # type: ignore[union-attr]
         else:
             # Nothing but an object has keys.
             json.loads(text).keys()

@@ -56,7 +56,7 @@ def recorded(path: Path = PROCESS) -> dict[str, str]:
 
 def refresh(path: Path = PROCESS) -> bool:
     """Record the hashes of the installed Assay, and return whether they had changed."""
-    text = HEADER + "".join(f"{part}: {digest}\n" for part, digest in fingerprints().items())
+    text = HEADER + "".join(f'{part}: "{digest}"\n' for part, digest in fingerprints().items())
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return False
     write_text(path, text)
