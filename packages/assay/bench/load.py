@@ -17,7 +17,7 @@ sys.path.pop(0)
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from assay.base.outcomes import Outcome
-from assay.gates.service import judge
+from assay.gates.service import compare
 from assay.load.bento import build
 from assay.load.run import load
 from assay.project.params import load_params
@@ -29,7 +29,7 @@ def judged(candidate: Path, champion: Path) -> Outcome:
     """Load two Bentos, and return what the gate says of the first."""
     limits = load_params().gates.service
     sides = load({"candidate": candidate, "champion": champion}, limits, long=False)
-    return judge(loadtest(sides["candidate"], sides.get("champion")), limits)
+    return compare(loadtest(sides["candidate"], sides.get("champion")), limits)
 
 
 def told(name: str, outcome: Outcome, began: float) -> None:

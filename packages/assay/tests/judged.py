@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from assay.base.outcomes import Outcome
 from assay.contract.spec import Contract
 from assay.evaluation.metrics import Rows, measure, metrics_for
-from assay.gates.evidence import Answers, Champion, Evidence, dependent
+from assay.gates.evidence import Answers, Champion, ModelEvidence, dependent
+from assay.gates.obstacle import NO_CHAMPION
+from assay.gates.repository import Repository
 from assay.gates.retraining import Retrained
+from assay.project.change import Change, NoChampion
 from assay.project.params import Params, load_params
 from patients import contract, patients
 from places import ROOT
@@ -33,14 +37,14 @@ def table(rows: int = ROWS, task: str = "binary", seed: int = 0) -> pa.Table:
     return pa.table({**data, made.target.name: labels})
 
 
-def answers(scores: np.ndarray, target: np.ndarray, shaken: np.ndarray | None = None) -> Answers:
+def answers(scores: np.ndarray, target: np.ndarray, perturbed: np.ndarray | None = None) -> Answers:
     """Return what a model with these scores answers, to test and validation rows alike."""
     if scores.ndim == 1:
         rows = Rows(target, scores, scores)
-        return Answers(rows, rows.decision if shaken is None else shaken, rows)
+        return Answers(rows, rows.decision if perturbed is None else perturbed, rows)
     decision = scores.argmax(axis=1)
     rows = Rows(target, scores, decision)
-    return Answers(rows, decision if shaken is None else shaken, rows)
+    return Answers(rows, decision if perturbed is None else perturbed, rows)
 
 
 def scores(target: np.ndarray, noise: float, seed: int = 0) -> np.ndarray:
@@ -53,32 +57,40 @@ def scores(target: np.ndarray, noise: float, seed: int = 0) -> np.ndarray:
 
 def evidence(
     candidate: Answers,
-    rival: Answers | None,
+    champion_answers: Answers | None,
     spec: Contract | None = None,
     rows: pa.Table | None = None,
     **changes: Any,
-) -> Evidence:
+) -> ModelEvidence:
     """Return evidence in which all that is not given is as it should be."""
     spec = spec or contract()
     rows = table(len(candidate.test.target), spec.task) if rows is None else rows
-    champion = None if rival is None else Champion("c" * 40, Path(), spec, {"test": {}}, rows)
+    commit = None if champion_answers is None else "c" * 40
+    champion = None if commit is None else Champion(commit, Path(), spec, {"test": {}}, rows)
     metrics = metrics_for(spec)
     found = measure(candidate.test, metrics) if candidate.test.target is not None else {}
-    made = Evidence(
+    made = ModelEvidence(
+        change=Change("d" * 40, "c" * 40, commit, None if commit else NoChampion.NO_MODEL, ()),
         params=params(),
         contract=spec,
         checks=[],
         metrics={"test": {name: {"value": value} for name, value in found.items()}, "dummy": {"roc_auc": 0.5}},
         model=None,  # type: ignore[arg-type]
         champion=champion,
-        obstacle="",
+        obstacle=None if commit else NO_CHAMPION,
+        repository=Repository(),
+        held=Outcome("contract", "PROMOTE", "keeps to it"),
+        same_service=False,
+        loadtest="reports/loadtest.json: there is no such file",
+        unjudged="",
+        failed=False,
         data=rows,
         split={"test": rows},
         test=rows,
         validation=rows,
         units=dependent(rows, spec),
         candidate=candidate,
-        rival=rival,
+        champion_answers=champion_answers,
         retrained=Retrained([], ""),
     )
     return replace(made, **changes)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from assay.gates.loadtest import LoadTest, as_loadtest
+from assay.gates.obstacle import NO_CHAMPION, Obstacle
 
 ROUNDS, REQUESTS, SECONDS = 20, 800, 0.8
 
@@ -49,7 +50,7 @@ def with_errors(made: dict[str, Any], share: float, said: str = "status 500") ->
 def loadtest(
     candidate: dict[str, Any],
     champion: dict[str, Any] | None = None,
-    obstacle: str = "no champion yet",
+    obstacle: Obstacle = NO_CHAMPION,
     about: dict[str, Any] | None = None,
 ) -> LoadTest:
     """Return a load test of these."""
@@ -58,7 +59,7 @@ def loadtest(
         "candidate": "a" * 64,
         "champion": "b" * 64 if champion else None,
         "commit": "c" * 40 if champion else None,
-        "obstacle": "" if champion else obstacle,
+        "obstacle": None if champion else obstacle.model_dump(mode="json"),
         "setting": "4 users",
         "long": False,
         "sides": sides,

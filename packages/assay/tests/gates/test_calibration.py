@@ -64,7 +64,7 @@ def test_intervals_of_numbers_are_held_to_how_often_they_are_right():
     assert judge(evidence(steady, steady, spec=spec)).verdict == "PROMOTE"
     # On the validation rows it looks ten times as good as on the test rows.
     flattering = answers(NUMBERS + rng.normal(0, 0.1, ROWS), NUMBERS)
-    drifted = type(steady)(steady.test, steady.shaken, flattering.validation)
+    drifted = type(steady)(steady.test, steady.perturbed, flattering.validation)
     outcome = judge(evidence(drifted, steady, spec=spec))
     assert outcome.verdict == "REJECT"
     assert "outside their 90% interval" in outcome.reason

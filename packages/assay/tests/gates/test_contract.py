@@ -9,7 +9,7 @@ import pytest
 from assay.base.outcomes import Outcome
 from assay.contract.spec import Contract
 from assay.data.versions import Version
-from assay.gates.contract import differences, judge
+from assay.gates.contract import compare, differences
 from assay.project.params import ContractGate
 from examples import contract, plain, small
 
@@ -67,7 +67,7 @@ def plus(more: pa.Table) -> Edit:
 
 
 def look(now: pa.Table, *, before: pa.Table = TABLE, was: Contract = MADE, made: Contract = MADE) -> Outcome:
-    outcome = judge(HELD, Version(before, was), Version(now, made), LIMITS)
+    outcome = compare(HELD, Version(before, was), Version(now, made), LIMITS)
     assert json.loads(json.dumps(outcome.as_dict(), allow_nan=False)) == outcome.as_dict()
     return outcome
 
@@ -87,7 +87,7 @@ BAD: dict[str, tuple[Edit, str, set[str], str]] = {
         edited("x1", lambda x: x * 0),
         "HOLD",
         {"rewritten values", "drift"},
-        "those before: x1 by 0.5",
+        "the previous data: x1 by 0.5",
     ),
     "a shifted column": (edited("x2", lambda x: x + 0.2), "HOLD", {"rewritten values"}, "x2 has another value in 500"),
     "a shuffled column": (edited("x3", lambda x: np.roll(x, 7)), "HOLD", {"rewritten values"}, "x3 has another value"),
@@ -101,7 +101,7 @@ BAD: dict[str, tuple[Edit, str, set[str], str]] = {
         edited("ward", lambda ward: np.where(ward == "north", "west", ward)),
         "HOLD",
         {"rewritten values", "drift"},
-        "the 500 rows now are distributed otherwise than those before: ward by 0.",
+        "the distribution of the 500 rows now differs from the previous data: ward by 0.",
     ),
     "some labels flipped": (
         relabelled(0.1),
@@ -131,7 +131,7 @@ BAD: dict[str, tuple[Edit, str, set[str], str]] = {
         plus(put(MORE, "x5", MORE["x5"].to_numpy() + 5)),
         "HOLD",
         {"drift"},
-        "the 40 added rows are distributed otherwise than those before: x5 by 0.9",
+        "the distribution of the 40 added rows differs from the previous data: x5 by 0.9",
     ),
     "rows of one class": (
         plus(put(MORE, "sick", ["yes"] * 40)),
@@ -188,18 +188,18 @@ def test_more_rows_from_the_same_source_are_let_through_nearly_always() -> None:
 
 def test_what_the_checks_of_the_data_said_counts() -> None:
     bad = [Outcome("contract", "REJECT", "column x: not a number"), Outcome("duplicates", "HOLD", "too many")]
-    outcome = judge(bad, Version(TABLE, MADE), Version(TABLE, MADE), LIMITS)
+    outcome = compare(bad, Version(TABLE, MADE), Version(TABLE, MADE), LIMITS)
     assert (outcome.verdict, outcome.reason) == ("REJECT", "column x: not a number")
     assert outcome.measured["duplicates"]["verdict"] == "HOLD"
 
 
 def test_without_the_checks_of_the_data_nothing_passes() -> None:
-    outcome = judge([], Version(TABLE, MADE), Version(TABLE, MADE), LIMITS)
+    outcome = compare([], Version(TABLE, MADE), Version(TABLE, MADE), LIMITS)
     assert (outcome.verdict, outcome.reason) == ("HOLD", "the checks of the data left no outcome")
 
 
 def test_a_first_version_has_none_to_be_compared_with() -> None:
-    outcome = judge(HELD, None, Version(TABLE, MADE), LIMITS)
+    outcome = compare(HELD, None, Version(TABLE, MADE), LIMITS)
     assert outcome.verdict == "PROMOTE"
     assert outcome.measured["previous version"] == {
         "verdict": "SKIP",
@@ -210,7 +210,7 @@ def test_a_first_version_has_none_to_be_compared_with() -> None:
 @pytest.mark.parametrize("name", [name for name in ContractGate.model_fields if name != "enabled"])
 def test_a_limit_that_is_not_set_holds(name: str) -> None:
     limits = LIMITS.model_copy(update={name: None})
-    outcome = judge(HELD, Version(TABLE, MADE), Version(TABLE, MADE), limits)
+    outcome = compare(HELD, Version(TABLE, MADE), Version(TABLE, MADE), limits)
     assert (outcome.verdict, outcome.reason) == ("HOLD", f"gates.contract.{name} is not set in params.yaml")
 
 
@@ -303,7 +303,7 @@ def test_a_target_of_numbers_is_compared_as_numbers_are() -> None:
     outcome = look(edited("sick", lambda days: days * 3)(before), before=before, was=DAYS, made=DAYS)
     assert held(outcome) == {"rewritten values", "drift"}
     assert "sick has another value in 500 of 500 rows" in outcome.reason
-    assert "those before: sick by " in outcome.reason
+    assert "the previous data: sick by " in outcome.reason
 
 
 def test_a_column_that_is_new_or_gone_is_for_the_owner_to_accept_and_the_others_are_compared() -> None:
@@ -312,7 +312,7 @@ def test_a_column_that_is_new_or_gone_is_for_the_owner_to_accept_and_the_others_
     outcome = look(now, made=made)
     assert held(outcome) == {"contract changes", "rewritten values"}
     assert outcome.reason.startswith(
-        "contract.yaml changed: column y added, column x7 removed; whoever owns the data has to accept it; "
+        "contract.yaml changed: column y added, column x7 removed; needs the data owner's approval; "
     )
 
 

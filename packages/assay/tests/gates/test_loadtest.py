@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from assay.base.errors import InputError
-from assay.gates.loadtest import read_loadtest, setting, unfit
+from assay.gates.loadtest import mismatch, read_loadtest, setting
 from assay.project.packed import LOCUSTFILE, service_identity
 from judged import params
 from loads import loadtest, side
@@ -18,15 +18,15 @@ def test_a_load_test_belongs_to_a_service_a_champion_and_a_setting(tmp_path: Pat
     LOCUSTFILE.write_text("B = 1\n")
     made = {"candidate": service_identity(Path()), "commit": "c" * 40, "setting": setting(LIMITS)}
     fitting = loadtest(side(), side(), about=made)
-    assert unfit(fitting, LIMITS, "c" * 40) == ""
-    assert unfit(fitting, LIMITS, "d" * 40) == "is beside another champion"
-    assert unfit(fitting, LIMITS, None) == "is beside another champion"
-    assert unfit(fitting, LIMITS.model_copy(update={"users": 9}), "c" * 40) == "was made with another setting"
-    assert unfit(loadtest(side(), side(), about=made | {"candidate": "x"}), LIMITS, "c" * 40).startswith(
+    assert mismatch(fitting, LIMITS, "c" * 40) == ""
+    assert mismatch(fitting, LIMITS, "d" * 40) == "is against another champion"
+    assert mismatch(fitting, LIMITS, None) == "is against another champion"
+    assert mismatch(fitting, LIMITS.model_copy(update={"users": 9}), "c" * 40) == "was made with another setting"
+    assert mismatch(loadtest(side(), side(), about=made | {"candidate": "x"}), LIMITS, "c" * 40).startswith(
         "is of another model"
     )
     # One of ten minutes says more than what is asked for.
-    assert unfit(loadtest(side(), side(), about=made | {"setting": "", "long": True}), LIMITS, "c" * 40) == ""
+    assert mismatch(loadtest(side(), side(), about=made | {"setting": "", "long": True}), LIMITS, "c" * 40) == ""
 
 
 @pytest.mark.parametrize("text", ["{", "{}", '{"sides": 1}', "[]"])

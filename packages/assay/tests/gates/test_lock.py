@@ -1,65 +1,27 @@
-from pathlib import Path
-
 import pytest
 
-from assay.base.files import write_text
-from assay.gates import lock
-from assay.gates.lock import judge
-from assay.project.fingerprint import PROCESS, fingerprints, refresh
-
-INSTALLED = {"train": "aaaa", "evaluate": "bbbb", "judge": "cccc"}
-RECORDED = "train: aaaa\nevaluate: bbbb\njudge: cccc\n"
-
-
-@pytest.fixture(autouse=True)
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project of the Assay that is installed."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(lock, "fingerprints", lambda: INSTALLED)
-    write_text(PROCESS, RECORDED)
-    return tmp_path
+from assay.gates.lock import compare
+from assay.gates.repository import Repository
 
 
 def test_a_lock_of_this_code_passes():
-    assert judge([], refreshed=False).verdict == "PROMOTE"
+    assert compare(Repository()).verdict == "PROMOTE"
 
 
-def test_what_is_recorded_of_the_installed_assay_passes(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(lock, "fingerprints", fingerprints)
-    assert refresh(PROCESS)
-    assert judge([], refreshed=False).verdict == "PROMOTE"
-
-
-@pytest.mark.parametrize(
-    ("text", "parts"),
-    [
-        (RECORDED.replace("bbbb", "dddd"), "for evaluate;"),
-        (RECORDED.replace("cccc", "dddd"), "for judge;"),
-        (RECORDED.replace("aaaa", "dddd").replace("judge: cccc\n", ""), "for train, judge;"),
-        ("", "for train, evaluate, judge;"),
-    ],
-)
-def test_results_of_another_assay_than_the_installed_one_hold(text: str, parts: str):
-    write_text(PROCESS, text)
-    outcome = judge([], refreshed=False)
+def test_results_of_another_assay_than_the_installed_one_hold():
+    outcome = compare(Repository(foreign=("train", "judge")))
     assert outcome.verdict == "HOLD"
-    assert "requirements/process.yaml is of another Assay than the one installed" in outcome.reason
-    assert parts in outcome.reason
-
-
-def test_a_project_that_does_not_say_which_assay_it_is_of_holds():
-    PROCESS.unlink()
-    assert judge([], refreshed=False).verdict == "HOLD"
+    assert "requirements/process.yaml is of another Assay than the one installed, for train, judge;" in outcome.reason
 
 
 def test_stages_that_would_run_hold():
-    outcome = judge(["train", "evaluate"], refreshed=False)
+    outcome = compare(Repository(stale=("train", "evaluate")))
     assert outcome.verdict == "HOLD"
     assert "train, evaluate; run `dvc repro`" in outcome.reason
 
 
 def test_a_committed_lock_of_another_version_holds():
-    outcome = judge([], refreshed=True)
+    outcome = compare(Repository(refreshed=True))
     assert outcome.verdict == "HOLD"
     assert "commit the new one" in outcome.reason
 
@@ -111,8 +73,8 @@ def changed(old: str, new: str) -> bytes:
     ],
 )
 def test_a_stage_that_does_less_than_before_holds(old: str, new: str, said: str):
-    Path("dvc.yaml").write_bytes(changed(old, new))
-    outcome = judge([], refreshed=False, before=BEFORE)
+    now = changed(old, new)
+    outcome = compare(Repository(pipeline=now, pipeline_before=BEFORE))
     assert outcome.verdict == "HOLD"
     assert said in outcome.reason
 
@@ -126,5 +88,5 @@ def test_a_stage_that_does_less_than_before_holds(old: str, new: str, said: str)
     ],
 )
 def test_a_pipeline_that_does_more_passes(old: str, new: str):
-    Path("dvc.yaml").write_bytes(changed(old, new))
-    assert judge([], refreshed=False, before=BEFORE).verdict == "PROMOTE"
+    now = changed(old, new)
+    assert compare(Repository(pipeline=now, pipeline_before=BEFORE)).verdict == "PROMOTE"

@@ -9,7 +9,7 @@ import pytest
 from assay.base.files import sha256
 from assay.data.columns import length, take
 from assay.export.onnx import convert
-from assay.gates.parity import Pair, alike, form, package, strangers
+from assay.gates.parity import Pair, compare_models, foreign_files, form, package
 from assay.inference.scorer import scorer
 from assay.modelling.fitting import build, fit, scores
 from assay.project.params import ModelChoice
@@ -38,7 +38,7 @@ def pair(family, task, open_sides=False):
 
 
 def judged(of, seen, served=None, spec=None, examples=20, seed=1):
-    return alike(
+    return compare_models(
         replace(of, served=served or of.served, contract=spec or of.contract), seen, examples=examples, seed=seed
     )
 
@@ -206,7 +206,7 @@ def models(tmp_path):
 
 def wrong(models, contract="c", threshold=0.25, **changes):
     folder, about = models
-    return strangers(about | changes, folder, contract=contract, threshold=threshold)
+    return foreign_files(about | changes, folder, contract=contract, threshold=threshold)
 
 
 def test_a_package_as_it_was_made_passes(models):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from assay.evaluation.metrics import BINARY, Metric
 from assay.gates.comparing import against, beyond
+from assay.gates.obstacle import Kind, Obstacle
 from assay.gates.quality import judge
 from assay.statistics.bootstrap import Estimate
 from judged import ROWS, answers, evidence, params, scores
@@ -45,7 +46,7 @@ def test_rows_too_few_to_tell_hold():
     limits = params(quality={"floor": 0.1, "margin": 0.001})
     outcome = judge(evidence(answers(other, few), answers(base, few), params=limits))
     assert outcome.verdict == "HOLD"
-    assert "not shown to be no worse" in outcome.reason
+    assert "inconclusive: non-inferiority to the champion not shown" in outcome.reason
 
 
 def test_a_model_below_the_floor_is_rejected_and_one_near_it_held():
@@ -70,9 +71,10 @@ def test_without_a_champion_floor_and_dummy_decide():
 
 
 def test_a_champion_that_cannot_be_compared_with_holds_and_asks_for_a_person():
-    outcome = judge(evidence(GOOD, None, obstacle="the target changed from a to b"))
+    changed = Obstacle(kind=Kind.INCOMPARABLE, text="the target changed from a to b")
+    outcome = judge(evidence(GOOD, None, obstacle=changed))
     assert outcome.verdict == "HOLD"
-    assert "the target changed from a to b; whoever owns the model has to accept it" in outcome.reason
+    assert "the target changed from a to b; needs the model owner's approval" in outcome.reason
 
 
 def test_a_metric_that_does_not_exist_holds():

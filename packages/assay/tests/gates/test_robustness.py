@@ -8,14 +8,14 @@ TARGET = patients(ROWS)[1]
 BASE = scores(TARGET, 0.9)
 
 
-def shaken(share: float, seed: int = 0) -> np.ndarray:
+def perturbed(share: float, seed: int = 0) -> np.ndarray:
     """Return the answers, of which so many are the other one."""
     flipped = np.random.default_rng(seed).random(ROWS) < share
     return np.where(flipped, 1 - BASE.argmax(axis=1), BASE.argmax(axis=1))
 
 
 def model(share: float):
-    return answers(BASE, TARGET, shaken(share))
+    return answers(BASE, TARGET, perturbed(share))
 
 
 def test_few_changed_answers_pass():

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.gates import GATES
+from assay.gates.gate import GATES
 from assay.gates.scope import changes_no_model, outcomes
 from assay.project.change import resolve
 from patients import contract
@@ -90,7 +90,7 @@ def test_without_a_champion_everything_is_judged(start: str):
 
 def test_every_gate_says_why_it_passes():
     made = outcomes(["docs/a.md", "docs/b.md"])
-    assert [one.gate for one in made] == list(GATES)
+    assert [one.gate for one in made] == [gate.name for gate in GATES]
     assert {(one.verdict, one.reason) for one in made} == {
         ("PROMOTE", "the model, its code and its data are the champion's: the change is of docs/a.md and 1 more")
     }

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from assay.base.outcomes import Outcome
-from assay.gates.service import judge, paired
+from assay.gates.obstacle import Kind, Obstacle
+from assay.gates.service import compare, paired
 from judged import params
 from loads import loadtest, side, with_errors
 
@@ -10,7 +11,7 @@ LIMITS = params().gates.service
 
 
 def judged(candidate, champion=None, **changes) -> Outcome:
-    return judge(loadtest(candidate, champion, **changes), LIMITS)
+    return compare(loadtest(candidate, champion, **changes), LIMITS)
 
 
 def without_answers(made, rounds):
@@ -237,7 +238,7 @@ def test_memory_beyond_the_champions_needs_a_person():
 
 
 def test_without_a_champion_absolute_limits_alone_count_and_it_says_so():
-    outcome = judged(side(), obstacle="the champion has no service")
+    outcome = judged(side(), obstacle=Obstacle(kind=Kind.NO_SERVICE, text="the champion has no service"))
     assert outcome.verdict == "PROMOTE"
     assert "the champion has no service: the service is held to absolute limits alone" in outcome.reason
     assert outcome.measured["champion"]["verdict"] == "SKIP"
@@ -246,10 +247,17 @@ def test_without_a_champion_absolute_limits_alone_count_and_it_says_so():
 
 
 def test_a_champion_that_cannot_be_restored_or_served_is_held():
-    assert judged(side(), obstacle="the champion could not be restored (torn)").verdict == "HOLD"
+    assert judged(side(), obstacle=Obstacle(kind=Kind.NOT_RESTORED, text="it is torn")).verdict == "HOLD"
     outcome = judged(side(), side(failed="the built Bento does not start: no licence", rounds=0))
     assert outcome.verdict == "HOLD"
     assert "cannot be compared with the champion's service: the built Bento does not start" in outcome.reason
+
+
+@pytest.mark.parametrize("text", ["no champion yet", "the champion could not be restored", ""])
+@pytest.mark.parametrize(("kind", "verdict"), [(Kind.NO_CHAMPION, "SKIP"), (Kind.NOT_RESTORED, "HOLD")])
+def test_the_kind_of_an_obstacle_decides_whatever_its_text_says(text: str, kind: Kind, verdict: str):
+    outcome = judged(side(), obstacle=Obstacle(kind=kind, text=text))
+    assert outcome.measured["champion"]["verdict"] == verdict
 
 
 def test_a_service_that_does_not_start_is_rejected_with_what_it_said():

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from assay.gates.evidence import dependent
+from assay.gates.obstacle import Kind, Obstacle
 from assay.gates.slices import _compared, judge
 from judged import ROWS, answers, evidence, params, scores, table
 from patients import contract, patients
@@ -60,7 +61,8 @@ def test_small_slices_are_not_judged_and_counted():
 
 def test_without_a_champion_there_is_nothing_to_compare():
     assert judge(evidence(answers(BASE, TARGET), None)).verdict == "SKIP"
-    assert judge(evidence(answers(BASE, TARGET), None, obstacle="it is gone")).verdict == "HOLD"
+    gone = Obstacle(kind=Kind.NOT_RESTORED, text="it is gone")
+    assert judge(evidence(answers(BASE, TARGET), None, obstacle=gone)).verdict == "HOLD"
 
 
 def test_an_equally_good_model_is_rarely_worse_somewhere():

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from assay.base.errors import InputError
 from assay.cli import main as cli
-from assay.gates import GATES
+from assay.gates.gate import GATES
 from reports import TEMPLATE, report
 
 COMMIT = "a" * 40
@@ -20,7 +20,7 @@ def artifact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "src/model").mkdir(parents=True)
     (tmp_path / "src/model/report.md.j2").write_text(TEMPLATE, encoding="utf-8")
     made = report()
-    outcomes = [{"gate": gate, "verdict": "HOLD", "reason": "too few rows"} for gate in GATES]
+    outcomes = [{"gate": gate, "verdict": "HOLD", "reason": "too few rows"} for gate in (one.name for one in GATES)]
     made["verdict"] |= {"candidate": {"commit": COMMIT}, "outcomes": outcomes, "overrides": []}
     made["reproduce"] |= {"base": None}
     (tmp_path / "artifact/reports").mkdir(parents=True)

@@ -3,7 +3,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from assay.gates.service import judge
+from assay.gates.service import compare
 from assay.load.page import page
 from judged import params
 from loads import loadtest, side, with_errors
@@ -13,7 +13,7 @@ LIMITS = params().gates.service
 
 def shown(candidate, champion=None) -> str:
     found = loadtest(candidate, champion)
-    return page(found, judge(found, LIMITS))
+    return page(found, compare(found, LIMITS))
 
 
 def charts(text: str) -> list[ElementTree.Element]:

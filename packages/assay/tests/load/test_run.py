@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from assay.base.outcomes import Outcome
-from assay.gates.service import judge
+from assay.gates.service import compare
 from assay.load.bento import HOST, _uninterrupted, build, free_port, served
 from assay.load.run import load, model
 from judged import params
@@ -53,7 +53,7 @@ def judgements(bento: Path, tmp_path_factory) -> dict[str, Outcome]:
         patch.chdir(SOURCE)
         sides = load(bentos, LIMITS, long=False)
     champion = sides.pop("champion")
-    return {name: judge(loadtest(one, champion), LIMITS) for name, one in sides.items()}
+    return {name: compare(loadtest(one, champion), LIMITS) for name, one in sides.items()}
 
 
 def test_the_same_bento_passes(judgements: dict[str, Outcome]):

@@ -192,7 +192,7 @@ def test_another_question_cannot_be_compared_and_needs_a_person(finished: Projec
     verdict = judged(finished, REJECTED)
     assert "positive malignant -> benign" in outcome(verdict, "contract")["reason"]
     assert outcome(verdict, "contract")["verdict"] == "HOLD"
-    assert "has to accept it" in outcome(verdict, "quality")["reason"]
+    assert "needs the model owner's approval" in outcome(verdict, "quality")["reason"]
 
 
 def test_data_that_breaks_the_contract_is_rejected_though_no_model_was_trained(finished: Project):

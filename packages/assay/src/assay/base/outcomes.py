@@ -1,6 +1,6 @@
 """What a check found. A verdict is made from outcomes and from nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -20,6 +20,16 @@ class Outcome:
     def as_dict(self) -> dict[str, Any]:
         """Return the outcome as plain data."""
         return asdict(self)
+
+
+def not_judged(gate: str, why: str) -> Outcome:
+    """Return the outcome of a gate that had nothing to judge: HOLD, marked so that it is told from one that judged."""
+    return Outcome(gate, "HOLD", f"not judged: {why}", {"judged": False})
+
+
+def was_judged(measured: Mapping[str, Any]) -> bool:
+    """Say by what was measured whether a gate judged."""
+    return measured.get("judged") is not False
 
 
 # From good to bad; SKIP is for what does not apply, and weighs nothing.

@@ -98,14 +98,14 @@ def comment(artifact: Path, out: Path, commit: str | None, refreshed: str | None
     from assay.base.files import write_text
     from assay.github.artifact import contents, refusing, report_of
     from assay.github.comment import comment as write
-    from assay.github.comment import judged_anew, stopped
+    from assay.github.comment import failure_comment, rederive_verdict
     from assay.project.room import load_room
 
     try:
         with refusing():
-            found = judged_anew(report_of(contents(artifact)), commit, refreshed)
+            found = rederive_verdict(report_of(contents(artifact)), commit, refreshed)
     except InputError as error:
-        write_text(out, stopped(str(error), url))
+        write_text(out, failure_comment(str(error), url))
         raise
     write_text(out, write(found, load_room().template, url))
     print(f"{found['verdict']['verdict']}: {out}")

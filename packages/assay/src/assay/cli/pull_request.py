@@ -9,7 +9,7 @@ from typing import Any
 from assay.base.errors import InputError
 from assay.base.files import read_json, write_json, write_text
 from assay.base.progress import say
-from assay.gates.loadtest import LOADTEST, read_loadtest, unfit
+from assay.gates.loadtest import LOADTEST, mismatch, read_loadtest
 from assay.gates.overrides import OVERRIDES
 from assay.gates.scope import changes_no_model, outcomes
 from assay.project.champion import restore
@@ -90,7 +90,7 @@ def _load_test(change: Change) -> None:
         if change.champion and is_same_service(restore(change.champion)):
             say("the service is the champion's: it is not loaded")
             return
-        if not unfit(read_loadtest(), limits, change.champion):
+        if not mismatch(read_loadtest(), limits, change.champion):
             return
     except InputError:
         # The load test is missing or torn, or the champion cannot be restored: a new load test reports that.

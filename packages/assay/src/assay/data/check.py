@@ -37,7 +37,7 @@ def check(table: pa.Table, contract: Contract) -> list[Violation]:
     return found
 
 
-def kept(table: pa.Table, violations: Sequence[Violation], contract: Contract) -> Outcome:
+def contract_outcome(table: pa.Table, violations: Sequence[Violation], contract: Contract) -> Outcome:
     """Return the outcome of holding a table to the contract, from its violations."""
     rows = {"rows": table.num_rows, "violations": [str(found) for found in violations[:SHOWN]]}
     if not violations:

@@ -24,7 +24,7 @@ def sensitivity(data: Columns, contract: Contract, decide: Decide, *, noise: flo
     answer, for numbers the mean change over the standard deviation of the answers. Texts stay as they are.
     """
     before = decide(data)
-    changed = shaken(data, contract, noise=noise, seed=seed)
+    changed = perturbed(data, contract, noise=noise, seed=seed)
 
     def effect(moved: Columns) -> float:
         after = decide({**data, **moved})
@@ -40,7 +40,7 @@ def sensitivity(data: Columns, contract: Contract, decide: Decide, *, noise: flo
     }
 
 
-def shaken(data: Columns, contract: Contract, *, noise: float, seed: int) -> dict[str, np.ndarray]:
+def perturbed(data: Columns, contract: Contract, *, noise: float, seed: int) -> dict[str, np.ndarray]:
     """Return the rows with every feature changed a little, as `sensitivity` says."""
     rng = np.random.default_rng(seed)
     return {name: _perturb(values, contract, name, noise, rng) for name, values in data.items()}

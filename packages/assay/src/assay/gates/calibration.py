@@ -6,8 +6,8 @@ from scipy.stats import spearmanr
 from assay.base.outcomes import Outcome, combined
 from assay.base.rounding import significant
 from assay.evaluation.metrics import CLASSES, Metric, Rows, compare, estimate
-from assay.gates.comparing import against, beyond, how, rounded, uncompared
-from assay.gates.evidence import Answers, Evidence
+from assay.gates.comparing import against, beyond, interval_options, rounded, uncompared
+from assay.gates.evidence import Answers, ModelEvidence
 from assay.statistics.bootstrap import Weights
 
 NOMINAL = 0.9
@@ -18,19 +18,19 @@ BRIER, ERROR, LOSS = (
 MOVED = 0.05
 
 
-def judge(evidence: Evidence) -> Outcome:
+def judge(evidence: ModelEvidence) -> Outcome:
     """Hold calibration error and Brier score, or the coverage of intervals, to a limit and to the champion's."""
     is_regression = evidence.contract.task == "regression"
     mine = _rows(evidence.candidate, is_regression)
     metrics = [MISSED] if is_regression else [BRIER, ERROR]
     sure = _limit(mine, evidence, metrics[-1])
-    if evidence.rival is None:
+    if evidence.champion_answers is None:
         return combined("calibration", [sure, uncompared(evidence)])
-    theirs = _rows(evidence.rival, is_regression)
-    found = compare((mine, theirs), metrics, **how(evidence))
+    theirs = _rows(evidence.champion_answers, is_regression)
+    found = compare((mine, theirs), metrics, **interval_options(evidence))
     margin = evidence.params.gates.calibration.margin or 0.0
     confidence = evidence.params.gates.quality.confidence or 0.95
-    # Of few rows these two differ by chance alone, whatever the model: only what is surely worse counts.
+    # Of few rows these two differ by chance alone, whatever the model: only what is conclusively worse counts.
     error = metrics[-1]
     said = against(found[error.name], error, margin, confidence)
     worse = found[error.name].low > margin
@@ -40,9 +40,9 @@ def judge(evidence: Evidence) -> Outcome:
     return combined("calibration", [*checks, sure])
 
 
-def _limit(mine: Rows, evidence: Evidence, metric: Metric) -> Outcome:
+def _limit(mine: Rows, evidence: ModelEvidence, metric: Metric) -> Outcome:
     limit = evidence.params.gates.calibration.error or 0.0
-    found = estimate(mine, [metric], **how(evidence))[metric.name]
+    found = estimate(mine, [metric], **interval_options(evidence))[metric.name]
     verdict, said = beyond(found, limit, higher_is_better=False)
     what = (
         "calibration error"
@@ -55,13 +55,13 @@ def _limit(mine: Rows, evidence: Evidence, metric: Metric) -> Outcome:
     return Outcome("limit", verdict, reason, {metric.name: rounded(found)}, {"error": limit})
 
 
-def _remapped(mine: Rows, theirs: Rows, evidence: Evidence) -> Outcome:
+def _remapped(mine: Rows, theirs: Rows, evidence: ModelEvidence) -> Outcome:
     """Ask for proof where all rows keep their order and only the probabilities are others."""
     moved = float(np.abs(mine.scores - theirs.scores).max())
     measured = {"moved": significant(moved)}
     if moved <= MOVED or not _same_order(mine.scores, theirs.scores):
         return Outcome("order", "PROMOTE", f"probabilities differ by up to {moved:.3f}", measured)
-    found = compare((mine, theirs), [BRIER, LOSS], **how(evidence))
+    found = compare((mine, theirs), [BRIER, LOSS], **interval_options(evidence))
     if all(difference.high < 0 for difference in found.values()):
         return Outcome("order", "PROMOTE", "the rows keep their order, and the probabilities became better", measured)
     brier = found[BRIER.name]

@@ -5,12 +5,12 @@ from typing import Any
 from assay.base.outcomes import Outcome, Verdict
 from assay.base.rounding import significant
 from assay.evaluation.metrics import Metric, compare
-from assay.gates.evidence import Evidence
+from assay.gates.evidence import ModelEvidence
 from assay.statistics.bootstrap import Estimate
 
 
-def how(evidence: Evidence) -> dict[str, Any]:
-    """Return how surely and from how many resamples intervals are made, the same for all gates."""
+def interval_options(evidence: ModelEvidence) -> dict[str, Any]:
+    """Return the options of intervals, confidence and number of resamples among them: the same for all gates."""
     limits = evidence.params.gates.quality
     return {
         "confidence": limits.confidence or 0.95,
@@ -20,26 +20,30 @@ def how(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def difference(evidence: Evidence, metrics: list[Metric]) -> dict[str, Estimate]:
+def difference(evidence: ModelEvidence, metrics: list[Metric]) -> dict[str, Estimate]:
     """Return how much higher the candidate's metrics are than the champion's, on the same rows."""
-    if evidence.rival is None:
+    if evidence.champion_answers is None:
         raise ValueError("there is no champion to compare with")
-    return compare((evidence.candidate.test, evidence.rival.test), metrics, **how(evidence))
+    return compare((evidence.candidate.test, evidence.champion_answers.test), metrics, **interval_options(evidence))
 
 
-def uncompared(evidence: Evidence) -> Outcome:
+def uncompared(evidence: ModelEvidence) -> Outcome:
     """Return the outcome of a comparison that is not possible: SKIP for a first model, else HOLD with the reason."""
-    if evidence.obstacle:
-        reason = f"cannot be compared with the champion: {evidence.obstacle}; whoever owns the model has to accept it"
-        return Outcome("champion", "HOLD", reason)
-    return Outcome("champion", "SKIP", "no champion yet: judged against limits, baseline and expectations alone")
+    obstacle = evidence.obstacle
+    if obstacle is None:
+        raise ValueError("the champion has answered, and can be compared with")
+    if obstacle.verdict == "SKIP":
+        reason = f"{obstacle.text}: judged against limits, baseline and expectations alone"
+    else:
+        reason = f"cannot be compared with the champion: {obstacle.text}; needs the model owner's approval"
+    return Outcome("champion", obstacle.verdict, reason)
 
 
 def against(found: Estimate, metric: Metric, margin: float, confidence: float) -> Outcome:
     """Judge a difference, candidate minus champion, by a margin (non-inferiority: Piaggio et al. 2012, CONSORT).
 
-    PROMOTE if the interval says that it is not worse by more than the margin; REJECT if the candidate is worse for
-    sure, and may be so by more than the margin; HOLD if the rows do not tell.
+    PROMOTE if the interval says that it is not worse by more than the margin; REJECT if the candidate is conclusively
+    worse, and may be so by more than the margin; HOLD if the rows do not tell.
     """
     measured, limit = {metric.name: rounded(found)}, {"margin": margin}
     if found.low == found.high == 0:
@@ -48,25 +52,25 @@ def against(found: Estimate, metric: Metric, margin: float, confidence: float) -
     worst, best = sorted((sign * found.low, sign * found.high))
     verdict: Verdict = "PROMOTE" if worst >= -margin else "REJECT" if best < 0 else "HOLD"
     said = {
-        "PROMOTE": "no worse than the champion's",
-        "HOLD": "not shown to be no worse than the champion's",
-        "REJECT": "worse than the champion's",
+        "PROMOTE": "is no worse than the champion's",
+        "HOLD": "is inconclusive: non-inferiority to the champion not shown",
+        "REJECT": "is worse than the champion's",
     }[verdict]
     reason = (
-        f"{_words(metric.name)} is {said}: difference {found.value:+.4f} ({confidence:.0%} interval "
+        f"{_words(metric.name)} {said}: difference {found.value:+.4f} ({confidence:.0%} interval "
         f"{found.low:+.4f} to {found.high:+.4f}, margin {margin:g})"
     )
     return Outcome("champion", verdict, reason, measured, limit)
 
 
 def beyond(found: Estimate, limit: float, *, higher_is_better: bool) -> tuple[Verdict, str]:
-    """Say on which side of a limit an estimate is: PROMOTE for sure on the good one, REJECT on the bad one, or HOLD."""
+    """Say on which side of a limit an estimate conclusively is: PROMOTE on the good one, REJECT on the bad, or HOLD."""
     good, bad = ("above", "below") if higher_is_better else ("below", "above")
     low, high = (found.low, found.high) if higher_is_better else (-found.high, -found.low)
     line = limit if higher_is_better else -limit
     if low >= line:
         return "PROMOTE", good
-    return ("REJECT", bad) if high < line else ("HOLD", f"not surely {good}")
+    return ("REJECT", bad) if high < line else ("HOLD", f"not conclusively {good}")
 
 
 def rounded(found: Estimate) -> dict[str, float]:

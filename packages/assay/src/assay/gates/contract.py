@@ -10,7 +10,10 @@ from assay.base.config import flat
 from assay.base.outcomes import Outcome, Verdict, combined
 from assay.base.rounding import significant
 from assay.contract.spec import Contract
+from assay.data.leakage import class_shares as shares_of_classes
+from assay.data.leakage import duplicates
 from assay.data.versions import Changes, Shift, Version, changes, class_shares, new_rows, shifts
+from assay.gates.evidence import Evidence
 from assay.project.params import ContractGate
 
 NAMED = 3
@@ -23,8 +26,8 @@ NOT_OF_THE_DATA: Any = {
 OTHER_PROBLEM = Outcome(
     "contract changes",
     "HOLD",
-    "contract.yaml is about another problem, of another target and other columns, and this is its first model; whoever "
-    "owns the project has to accept it",
+    "contract.yaml is about another problem, of another target and other columns, and this is its first model; "
+    "needs the project owner's approval",
 )
 
 
@@ -36,7 +39,20 @@ class Shares(NamedTuple):
     new: float
 
 
-def judge(checks: Sequence[Outcome], before: Version | None, now: Version, limits: ContractGate) -> Outcome:
+def judge(evidence: Evidence) -> Outcome:
+    """Judge the data by itself and against the champion's."""
+    contract, champion = evidence.contract, evidence.champion
+    checks = [evidence.held]
+    # Of data that breaks the contract the rest says little.
+    if evidence.held.verdict == "PROMOTE":
+        checks += [look(evidence.data, contract, evidence.params.validate_) for look in (duplicates, shares_of_classes)]
+    if evidence.change.is_new_problem:
+        checks.append(OTHER_PROBLEM)
+    before = None if champion is None else Version(champion.rows, champion.contract)
+    return compare(checks, before, Version(evidence.data, contract), evidence.params.gates.contract)
+
+
+def compare(checks: Sequence[Outcome], before: Version | None, now: Version, limits: ContractGate) -> Outcome:
     """Return the outcome of the gate.
 
     `checks` are the outcomes of the data by itself (violations, duplicates, class shares), taken as they are. `before`
@@ -127,7 +143,7 @@ def _contract_changes(before: Contract, now: Contract) -> Outcome:
     said = differences(before, now)
     if not said:
         return Outcome("contract changes", "PROMOTE", "contract.yaml says the same of the data as before")
-    reason = f"contract.yaml changed: {_listed(said)}; whoever owns the data has to accept it"
+    reason = f"contract.yaml changed: {_listed(said)}; needs the data owner's approval"
     return Outcome("contract changes", "HOLD", reason, {"changes": said[:LISTED]})
 
 
@@ -210,9 +226,11 @@ def _drift(table: list[dict[str, Any]], who: str, limit: Mapping[str, float]) ->
     if not named:
         return Outcome("drift", "SKIP", "both versions have no column in common", {}, held_to)
     if drifted:
-        reason = f"{who} are distributed otherwise than those before: {_listed(named)} (limit {limit['drift']:g})"
+        reason = (
+            f"the distribution of {who} differs from the previous data: {_listed(named)} (limit {limit['drift']:g})"
+        )
         return Outcome("drift", "HOLD", reason, {"columns": len(drifted)}, held_to)
-    reason = f"{who} are distributed as those before; at the most {named[0]} otherwise"
+    reason = f"the distribution of {who} is that of the previous data; it differs most for {named[0]}"
     return Outcome("drift", "PROMOTE", reason, {"columns": 0}, held_to)
 
 

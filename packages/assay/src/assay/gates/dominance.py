@@ -7,12 +7,12 @@ from assay.base.outcomes import Outcome
 from assay.data.columns import columns
 from assay.evaluation.behaviour import dominance
 from assay.evaluation.slices import declared, holds, part_columns, readable
-from assay.gates.evidence import Evidence
+from assay.gates.evidence import ModelEvidence
 
 SIGNIFICANCE = 0.01
 
 
-def judge(evidence: Evidence) -> Outcome:
+def judge(evidence: ModelEvidence) -> Outcome:
     """Hold the share of the label answered most to its limit, unless as many rows truly have it.
 
     That it is answered too often is decided by McNemar's exact test (1947), after correction for looking at many

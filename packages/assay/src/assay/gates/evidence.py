@@ -1,9 +1,9 @@
-"""All that the gates look at: two models' answers to the same rows, which neither was trained on."""
+"""All that the gates look at: the change, the data, and two models' answers to rows that neither was trained on."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +15,44 @@ from assay.base.errors import InputError
 from assay.base.files import read_json
 from assay.base.outcomes import Outcome
 from assay.contract.spec import CONTRACT, Contract, load_contract
+from assay.data.check import check, contract_outcome
 from assay.data.columns import Columns, columns, target
-from assay.data.reading import arrow_type
+from assay.data.reading import arrow_type, read_table
 from assay.data.split import SIDES, identity, row_keys
-from assay.evaluation.behaviour import shaken
+from assay.evaluation.behaviour import perturbed
 from assay.evaluation.metrics import Rows
-from assay.gates.answers import Model
+from assay.gates.answers import EXAMPLES, STORED_ROWS, Model
+from assay.gates.loadtest import LOADTEST, LoadTest, mismatch, read_loadtest
+from assay.gates.obstacle import NO_CHAMPION, Kind, Obstacle
+from assay.gates.repository import Repository, look
 from assay.gates.retraining import Retrained, retrain
 from assay.project.champion import restore, run_python
+from assay.project.change import Change
 from assay.project.layout import CHECKS, METRICS, SPLIT, read_split
-from assay.project.params import Params
+from assay.project.packed import is_same_service
+from assay.project.params import Params, load_params
 
 FEWEST_ROWS = 30
+# Machines differ in the last digits.
+SAME = 1e-6
+
+
+class IncomparableError(Exception):
+    """The champion's answers cannot be compared with; says why."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model answers: to the test rows, to the same rows changed a little, and to the validation rows."""
+    """What a model answers: to the test rows, to the same rows perturbed, and to the validation rows."""
 
     test: Rows
-    shaken: np.ndarray
+    perturbed: np.ndarray
     validation: Rows
 
 
 @dataclass(frozen=True)
 class Champion:
-    """The model of the commit that the change starts from: where its files lie, its contract and its results."""
+    """The model of the commit that the change starts from: the folder of its files, its contract and its results."""
 
     commit: str
     folder: Path
@@ -51,59 +63,133 @@ class Champion:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the gates judge by.
+    """What all gates judge by, whether a model was trained or not.
 
-    `champion` is None for a first model. `answers` holds the candidate's and, as far as it can be compared, the
-    champion's; `obstacle` says why it cannot. `test` and `validation` are the rows that were answered, `units` the
-    groups of the test rows that are not independent of each other.
+    `held` says whether the data keeps to the contract. `obstacle` says why the champion is not compared with, None
+    where it is. `loadtest` is the load test of this service against this champion, or why there is none;
+    `same_service` says that it needs none. `unjudged` says why there is no `ModelEvidence`; `failed` that something
+    went wrong which may go better the next time.
     """
 
+    change: Change
     params: Params
     contract: Contract
+    repository: Repository
+    data: pa.Table
+    held: Outcome
+    champion: Champion | None
+    obstacle: Obstacle | None
+    same_service: bool
+    loadtest: LoadTest | str
+    unjudged: str
+    failed: bool
+
+
+@dataclass(frozen=True)
+class ModelEvidence(Evidence):
+    """What the gates on the model judge by besides.
+
+    `champion_answers` is None where there is an obstacle. `test` and `validation` are the rows that were answered,
+    `units` the groups of the test rows that are not independent of each other.
+    """
+
     checks: list[Outcome]
     metrics: dict[str, Any]
     model: Model
-    champion: Champion | None
-    obstacle: str
-    data: pa.Table
     split: Mapping[str, pa.Table]
     test: pa.Table
     validation: pa.Table
     units: np.ndarray | None
     candidate: Answers
-    rival: Answers | None
+    champion_answers: Answers | None
     retrained: Retrained
 
 
-def champion_of(commit: str | None) -> Champion | None:
-    """Return the champion of a commit that has one; None for None. Raises InputError if it cannot be restored."""
-    if commit is None:
-        return None
+def gather(change: Change) -> Evidence:
+    """Gather what the gates need; a `ModelEvidence` where the pipeline has finished and left all that it should.
+
+    Raises InputError where the configuration or the data file cannot be read, and where git fails.
+    """
+    params, contract = load_params(), load_contract()
+    repository = look(change)
+    champion, obstacle = _champion(change.champion)
+    table, violations = read_table(contract.data, contract)
+    same_service = champion is not None and is_same_service(champion.folder)
+    known = Evidence(
+        change=change,
+        params=params,
+        contract=contract,
+        repository=repository,
+        data=table,
+        held=contract_outcome(table, violations + check(table, contract), contract),
+        champion=champion,
+        obstacle=obstacle,
+        same_service=same_service,
+        loadtest="" if same_service else _loadtest(params, change.champion),
+        unjudged="",
+        failed=obstacle is not None and obstacle.kind is Kind.NOT_RESTORED,
+    )
+    if repository.stale:
+        return replace(known, unjudged=f"the pipeline did not finish ({', '.join(repository.stale)})")
+    try:
+        return _with_models(known)
+    # Missing, torn or foreign files raise errors of many kinds, and each means that there is no evidence.
+    except Exception as error:
+        return replace(known, unjudged=f"there is no evidence ({one_line(error)})", failed=True)
+
+
+def one_line(error: Exception) -> str:
+    """Return an error in one line: a message for people as it is, any other with its kind."""
+    said = " ".join(str(error).split())[:300]
+    return said if isinstance(error, InputError) else f"{type(error).__name__}: {said}"
+
+
+def champion_of(commit: str) -> Champion:
+    """Return the champion of a commit that has one; raises InputError if it cannot be restored."""
     folder = restore(commit)
     contract = load_contract(folder / CONTRACT)
     rows = pa.concat_tables([pq.read_table(folder / SPLIT / f"{side}.parquet") for side in SIDES])
     return Champion(commit, folder, contract, read_json(folder / METRICS), rows)
 
 
-def gather(params: Params, contract: Contract, data: pa.Table, champion: Champion | None, obstacle: str) -> Evidence:
-    """Have both models answer the rows, and the candidate trained again; `obstacle` is known before."""
+def _champion(commit: str | None) -> tuple[Champion | None, Obstacle | None]:
+    if commit is None:
+        return None, NO_CHAMPION
+    try:
+        return champion_of(commit), None
+    # Whatever a champion of other code, or of a torn cache, raises: it cannot be compared with, and that is HOLD.
+    except Exception as error:
+        text = f"the champion of {commit[:10]} could not be restored ({one_line(error)})"
+        return None, Obstacle(kind=Kind.NOT_RESTORED, text=text)
+
+
+def _loadtest(params: Params, commit: str | None) -> LoadTest | str:
+    try:
+        found = read_loadtest()
+    except InputError as error:
+        return str(error).partition(";")[0]
+    why = mismatch(found, params.gates.service, commit)
+    return f"{LOADTEST} {why}" if why else found
+
+
+def _with_models(known: Evidence) -> ModelEvidence:
+    """Have both models answer the rows, and the candidate trained again."""
+    params, contract, champion, obstacle = known.params, known.contract, known.champion, known.obstacle
     split = {side: read_split(side) for side in SIDES}
     test, validation = split["test"], split["validation"]
-    if champion is not None and not obstacle:
-        obstacle = _difference(contract, champion.contract)
+    if champion is not None:
         test = _unseen(test, champion, ("train", "validation"), contract)
         unseen = _unseen(validation, champion, ("train",), contract)
         # They only say where to look. If the champion had another split, any will do.
         validation = unseen if unseen.num_rows >= FEWEST_ROWS else validation
-        if not obstacle and not _enough(test, contract):
-            obstacle = f"the champion was made with all but {test.num_rows} of the {split['test'].num_rows} test rows"
-        if obstacle:
+        if reason := _incomparable_reason(contract, champion.contract, test, split["test"]):
+            obstacle = Obstacle(kind=Kind.INCOMPARABLE, text=reason)
             test, validation = split["test"], split["validation"]
-    changed = _table(shaken(columns(test, contract), contract, noise=params.analyse.noise, seed=params.seed), contract)
-    asked = {"test": test, "shaken": changed, "validation": validation}
+    moved = perturbed(columns(test, contract), contract, noise=params.analyse.noise, seed=params.seed)
+    asked = {"test": test, "perturbed": _table(moved, contract), "validation": validation}
     with ThreadPoolExecutor() as pool:
         again = pool.submit(retrain, params.gates.reproducibility.seeds or 0)
-        other = pool.submit(_ask, champion, asked) if champion is not None and not obstacle else None
+        other = pool.submit(_ask, champion, asked) if champion is not None and obstacle is None else None
         model = Model(contract)
         mine = {}
         for name, table in asked.items():
@@ -113,33 +199,41 @@ def gather(params: Params, contract: Contract, data: pa.Table, champion: Champio
         if other is not None:
             try:
                 theirs = other.result()
-            except InputError as error:
-                obstacle = f"the champion does not answer these rows: {error}"
+            except IncomparableError as error:
+                obstacle = Obstacle(kind=Kind.INCOMPARABLE, text=str(error))
         retrained = again.result()
 
     def answers(given: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Answers:
         known = {
             name: Rows(target(asked[name], contract), *given[name], contract.costs) for name in ("test", "validation")
         }
-        return Answers(known["test"], given["shaken"][1], known["validation"])
+        return Answers(known["test"], given["perturbed"][1], known["validation"])
 
-    return Evidence(
-        params=params,
-        contract=contract,
+    return ModelEvidence(
+        **{name: getattr(known, name) for name in known.__dataclass_fields__} | {"obstacle": obstacle},
         checks=[Outcome(**check) for check in read_json(CHECKS)],
         metrics=read_json(METRICS),
         model=model,
-        champion=champion,
-        obstacle=obstacle,
-        data=data,
         split=split,
         test=test,
         validation=validation,
         units=dependent(test, contract),
         candidate=answers(mine),
-        rival=None if theirs is None else answers(theirs),
+        champion_answers=None if theirs is None else answers(theirs),
         retrained=retrained,
     )
+
+
+def _incomparable_reason(contract: Contract, other: Contract, test: pa.Table, all_rows: pa.Table) -> str:
+    """Say why two models cannot be compared: they answer different questions, or too few rows are new to the champion.
+
+    Empty if they can.
+    """
+    if reason := _difference(contract, other):
+        return reason
+    if _enough(test, contract):
+        return ""
+    return f"only {test.num_rows} of the {all_rows.num_rows} test rows are new to the champion"
 
 
 def _difference(contract: Contract, other: Contract) -> str:
@@ -193,13 +287,40 @@ def dependent(table: pa.Table, contract: Contract) -> np.ndarray | None:
 
 
 def _ask(champion: Champion, asked: Mapping[str, pa.Table]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Have the champion's own code answer the rows."""
+    """Have the champion answer the rows: its src/model, files and artifacts under this Assay and these libraries.
+
+    Raises IncomparableError where it does not, or does not answer its own examples as it did when it was made.
+    """
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         for name, table in asked.items():
             pq.write_table(table, folder / f"{name}.parquet")
-        run_python(champion.folder, "-m", "assay.gates.answers", str(folder))
+        try:
+            run_python(champion.folder, "-m", "assay.gates.answers", str(folder))
+            stored = read_json(champion.folder / EXAMPLES)["scores"]
+        except InputError as error:
+            raise IncomparableError(f"the champion does not answer these rows: {error}") from None
+        if reason := changed_answers(np.load(folder / STORED_ROWS, allow_pickle=False), stored):
+            raise IncomparableError(reason)
         return {name: _load(folder / f"{name}.npz") for name in asked}
+
+
+def changed_answers(scores: np.ndarray, stored: Sequence[Any]) -> str:
+    """Say by how much a model answers the examples that were stored with it differently; empty if it does not."""
+    before = np.array(stored, dtype=np.float64)
+    if before.shape != scores.shape:
+        apart = np.inf
+    else:
+        # Numbers are compared in their spread, as the service compares them when it starts.
+        scale = (float(before.std()) or 1.0) if before.ndim == 1 else 1.0
+        apart = float(np.abs(scores - before).max()) / scale
+    # Written so that NaN is a change too.
+    if apart <= SAME:
+        return ""
+    return (
+        "the champion's stored answers changed under this version of Assay or these libraries: "
+        f"by {apart:.3g} (limit {SAME:g})"
+    )
 
 
 def _load(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,7 @@ from assay.base.rounding import significant
 from assay.contract.request import as_json, explain, request_model
 from assay.contract.spec import Boolean, Contract, Feature, Integer, Number, Time
 from assay.data.columns import Columns, from_rows
-from assay.gates.evidence import Evidence
+from assay.gates.evidence import ModelEvidence
 from assay.properties.counterexample import Failure, counterexample, decisive
 from assay.properties.expectations import Answer, Change, Effect, Expectation, Row, Where, few, listed, shown
 from assay.properties.strategies import cells, feature_cells, together
@@ -53,7 +53,7 @@ class Result:
     after: float | None = None
 
 
-def judge(evidence: Evidence) -> Outcome:
+def judge(evidence: ModelEvidence) -> Outcome:
     """Hold the model to what its owner expects of it."""
     params, model = evidence.params, evidence.model
     examples = params.gates.expectations.examples or 1

@@ -9,14 +9,14 @@ from assay.data.columns import columns
 from assay.evaluation.behaviour import SMALLEST_GROUP, fairness
 from assay.evaluation.metrics import Metric, Rows, compare, estimate
 from assay.evaluation.slices import groups, readable
-from assay.gates.comparing import against, beyond, how, uncompared
-from assay.gates.evidence import Evidence
+from assay.gates.comparing import against, beyond, interval_options, uncompared
+from assay.gates.evidence import ModelEvidence
 from assay.statistics.bootstrap import Weights
 
 Pick = Callable[[Rows], np.ndarray]
 
 
-def judge(evidence: Evidence) -> Outcome:
+def judge(evidence: ModelEvidence) -> Outcome:
     """Hold the largest difference between groups, of each rate and each sensitive column, to limit and champion."""
     contract, limits = evidence.contract, evidence.params.gates.fairness
     if not contract.sensitive:
@@ -29,7 +29,7 @@ def judge(evidence: Evidence) -> Outcome:
             "fairness", "HOLD", f"no sensitive column has two groups of {SMALLEST_GROUP} test rows to compare"
         )
     ours = _numbered(evidence.candidate.test)
-    found = estimate(ours, metrics, **how(evidence))
+    found = estimate(ours, metrics, **interval_options(evidence))
     checks = []
     for metric in metrics:
         value = found[metric.name]
@@ -41,10 +41,10 @@ def judge(evidence: Evidence) -> Outcome:
             f"{limits.difference:g}"
         )
         checks.append(Outcome(metric.name, verdict, reason, {}, {"difference": limits.difference}))
-    if evidence.rival is None:
+    if evidence.champion_answers is None:
         checks.append(uncompared(evidence))
     else:
-        moved = compare((ours, _numbered(evidence.rival.test)), metrics, **how(evidence))
+        moved = compare((ours, _numbered(evidence.champion_answers.test)), metrics, **interval_options(evidence))
         confidence = evidence.params.gates.quality.confidence or 0.95
         for metric in metrics:
             made = against(moved[metric.name], metric, limits.margin or 0.0, confidence)

@@ -9,10 +9,10 @@ from assay.base.outcomes import Outcome, combined
 from assay.contract.spec import Contract
 from assay.data.leakage import overlap
 from assay.data.split import row_keys
-from assay.gates.evidence import Evidence
+from assay.gates.evidence import ModelEvidence
 
 
-def judge(evidence: Evidence) -> Outcome:
+def judge(evidence: ModelEvidence) -> Outcome:
     """Combine what stage validate saw in the features with what the split and the training really did."""
     seen = [check for check in evidence.checks if check.gate == "leakage"]
     limits = evidence.params.validate_
@@ -46,7 +46,7 @@ def intact(data: pa.Table, split: Mapping[str, pa.Table], contract: Contract) ->
     return Outcome("split", "HOLD", reason, measured)
 
 
-def _training(evidence: Evidence) -> Outcome:
+def _training(evidence: ModelEvidence) -> Outcome:
     failure = evidence.retrained.failure
     if failure:
         reason = f"training needs more than the training and validation rows: without the rest it says {failure!r}"

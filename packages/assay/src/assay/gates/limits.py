@@ -1,27 +1,28 @@
 """Limits: what a change is held to, and by which code, does not change without the model owner's approval."""
 
-import ast
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from assay.base.config import flat, parse_yaml
 from assay.base.outcomes import Outcome
-from assay.project.fingerprint import PROCESS
-from assay.project.history import changed_lines, file_at
-from assay.project.imports import Imports
-from assay.project.packed import LOCUSTFILE
-from assay.project.room import PACKAGE, SOURCE
+from assay.gates.evidence import Evidence
 
 SECTIONS = ("gates", "validate")
 # Set where they are used first; gates use them too.
 OTHERS = ("analyse.noise", "export.tolerance")
-EXPECTATIONS = SOURCE / PACKAGE / "expectations.py"
-# What makes the model: these are judged, whether an expectation imports them too or not.
-MAKERS = (SOURCE / PACKAGE / "features.py", SOURCE / PACKAGE / "estimators.py")
 
 
-def judge(now: bytes, before: bytes | None, rewritten: Sequence[str] = ()) -> Outcome:
+def judge(evidence: Evidence) -> Outcome:
+    """Hold limits and judging code to those of the champion; another problem has limits of its own."""
+    found = evidence.repository
+    if not found.is_new_problem:
+        return compare(found.params, found.params_before, found.rewritten)
+    if found.rewritten:
+        return compare(found.params, found.params, found.rewritten)
+    return Outcome("limits", "SKIP", "another problem has limits of its own; the code that judges is as it was")
+
+
+def compare(now: bytes, before: bytes | None, rewritten: Sequence[str] = ()) -> Outcome:
     """Compare the limits in the text of params.yaml with those that the champion was held to.
 
     `rewritten` names the code that judges and differs from the code that judged the champion.
@@ -44,48 +45,6 @@ def judge(now: bytes, before: bytes | None, rewritten: Sequence[str] = ()) -> Ou
     more = f" and {len(said) - 3} more" if len(said) > 3 else ""
     reason = f"params.yaml changes what it is judged by: {', '.join(said[:3])}{more}; needs the model owner's approval"
     return Outcome("limits", "HOLD", reason, {"changes": changes, "rewritten": list(rewritten)})
-
-
-def rewritten(base: str, *, is_new_problem: bool = False) -> list[str]:
-    """Return what judges a model and differs from a commit: Assay, expectations, the load script.
-
-    Comments, docstrings and formatting make no difference in files of the project. The expectations of another problem
-    are others by nature.
-    """
-    found = []
-    recorded = file_at(base, PROCESS)
-    before = {} if recorded is None else parse_yaml(recorded.decode()) or {}
-    now = parse_yaml(PROCESS.read_text(encoding="utf-8")) or {} if PROCESS.exists() else {}
-    if before.get("judge") != now.get("judge"):
-        found.append("Assay")
-    judges = {LOCUSTFILE}
-    if not is_new_problem:
-        imports = Imports(SOURCE)
-        judges |= imports.closure(*filter(Path.exists, [EXPECTATIONS]))
-        judges -= imports.closure(*filter(Path.exists, MAKERS))
-        judges |= {EXPECTATIONS}
-    changed = {Path(path) for path, _, _ in changed_lines(base)}
-    return found + sorted(str(path) for path in judges & changed if not _same_code(base, path))
-
-
-def _same_code(base: str, path: Path) -> bool:
-    before, now = file_at(base, path), path.read_bytes() if path.exists() else None
-    return before is not None and now is not None and _meaning(before) == _meaning(now)
-
-
-def _meaning(code: bytes) -> str:
-    """Return what a module says, without comments, formatting and docstrings."""
-    tree = ast.parse(code)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:]
-    return ast.dump(tree)
 
 
 def _limits(text: bytes) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 from assay.base.config import Frozen
 from assay.base.errors import InputError
 from assay.base.files import read_json
+from assay.gates.obstacle import Obstacle
 from assay.project.packed import LOCUSTFILE, service_identity
 from assay.project.params import ServiceGate
 
@@ -66,7 +67,7 @@ class LoadTest(Frozen):
     candidate: str
     champion: str | None
     commit: str | None
-    obstacle: str
+    obstacle: Obstacle | None
     setting: str
     long: bool
     sides: dict[str, Side]
@@ -90,15 +91,15 @@ def as_loadtest(content: Mapping[str, object], path: Path = LOADTEST) -> LoadTes
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path}: {where}: {first['msg']}; run `make loadtest` anew") from None
+        raise InputError(f"{path}: {where}: {first['msg']}; run `make loadtest` again") from None
 
 
-def unfit(found: LoadTest, limits: ServiceGate, commit: str | None) -> str:
-    """Say why a load test is not one of what lies here, beside the champion of a commit; "" where it is."""
+def mismatch(found: LoadTest, limits: ServiceGate, commit: str | None) -> str:
+    """Say why a load test is not one of the working tree against the champion of a commit; empty if it is."""
     if found.candidate != service_identity(Path()):
         return "is of another model or service"
     if found.commit != commit:
-        return "is beside another champion"
+        return "is against another champion"
     if not found.long and found.setting != setting(limits):
         return "was made with another setting"
     return ""

@@ -1,35 +1,36 @@
 """Lock: dvc.lock belongs to this code, data, parameters and version of Assay."""
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from assay.base.config import parse_yaml
 from assay.base.outcomes import Outcome, combined
-from assay.project.fingerprint import PROCESS, fingerprints, recorded
-
-PIPELINE = Path("dvc.yaml")
-
-
-def judge(stale: list[str], refreshed: bool, before: bytes | None = None) -> Outcome:
-    """Check the pipeline as it is here.
-
-    `stale` names the stages that `dvc status` would run; `refreshed` says that the dvc.lock of the commit was not the
-    one that its code, data and parameters give; `before` is the dvc.yaml of the champion.
-    """
-    checks = [_process(), _fresh(stale, refreshed)]
-    return combined("lock", checks if before is None else [*checks, _kept(before, PIPELINE.read_bytes())])
+from assay.gates.evidence import Evidence
+from assay.gates.repository import Repository
+from assay.project.fingerprint import PROCESS
 
 
-def _process() -> Outcome:
-    now, before = fingerprints(), recorded()
-    other = [part for part in now if now[part] != before.get(part)]
-    if not other:
+def judge(evidence: Evidence) -> Outcome:
+    """Check that the pipeline was run as it is here, and does what the champion's does."""
+    return compare(evidence.repository)
+
+
+def compare(found: Repository) -> Outcome:
+    """Check what was recorded, what is stale, and the stages."""
+    checks = [_process(found.foreign), _fresh(found.stale, refreshed=found.refreshed)]
+    if found.pipeline_before is not None:
+        checks.append(_stages(found.pipeline_before, found.pipeline))
+    return combined("lock", checks)
+
+
+def _process(foreign: Sequence[str]) -> Outcome:
+    if not foreign:
         return Outcome("process", "PROMOTE", f"{PROCESS} belongs to the Assay that is installed")
-    reason = f"{PROCESS} is of another Assay than the one installed, for {', '.join(other)}; run `make repro`"
-    return Outcome("process", "HOLD", reason, {"other": other})
+    reason = f"{PROCESS} is of another Assay than the one installed, for {', '.join(foreign)}; run `make repro`"
+    return Outcome("process", "HOLD", reason, {"other": list(foreign)})
 
 
-def _fresh(stale: list[str], refreshed: bool) -> Outcome:
+def _fresh(stale: Sequence[str], *, refreshed: bool) -> Outcome:
     if stale:
         return Outcome("fresh", "HOLD", f"dvc.lock is not up to date: {', '.join(stale)}; run `dvc repro`")
     if refreshed:
@@ -40,7 +41,7 @@ def _fresh(stale: list[str], refreshed: bool) -> Outcome:
     return Outcome("fresh", "PROMOTE", "dvc.lock belongs to this code, data and parameters")
 
 
-def _kept(before: bytes, now: bytes) -> Outcome:
+def _stages(before: bytes, now: bytes) -> Outcome:
     """Check that every stage of the champion still does what it did, as soon as it did."""
     old, new = (parse_yaml(text.decode()).get("stages") or {} for text in (before, now))
     said = [f"{name} is gone" for name in old if name not in new]
@@ -54,7 +55,7 @@ def _kept(before: bytes, now: bytes) -> Outcome:
     if not said:
         return Outcome("pipeline", "PROMOTE", "the stages of dvc.yaml are those of the champion")
     more = f" and {len(said) - 3} more" if len(said) > 3 else ""
-    reason = f"dvc.yaml: stage {'; stage '.join(said[:3])}{more}; whoever owns the pipeline has to agree"
+    reason = f"dvc.yaml: stage {'; stage '.join(said[:3])}{more}; needs the pipeline owner's approval"
     return Outcome("pipeline", "HOLD", reason, {"changes": said})
 
 

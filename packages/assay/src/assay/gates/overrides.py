@@ -7,10 +7,9 @@ from pydantic import Field
 
 from assay.base.config import Frozen, read_config
 from assay.base.outcomes import Outcome
+from assay.gates.gate import BY_NAME
 
 OVERRIDES = Path("overrides.yaml")
-# Nobody can accept data that is not what it is said to be, or a model that knows the answers.
-NEVER = ("contract", "leakage")
 
 
 class Override(Frozen):
@@ -47,4 +46,9 @@ def applying(overrides: Sequence[Override], outcomes: Sequence[Outcome], model: 
 
 def may_override(gate: str, verdict: str | None) -> bool:
     """Say whether a person may accept this verdict of a gate."""
-    return verdict in ("HOLD", "REJECT") and not (verdict == "REJECT" and gate in NEVER)
+    return verdict == "HOLD" or (verdict == "REJECT" and not is_final(gate))
+
+
+def is_final(gate: str) -> bool:
+    """Say whether nobody may override a REJECT of a gate; a gate that is not known here has none that is final."""
+    return gate in BY_NAME and BY_NAME[gate].final

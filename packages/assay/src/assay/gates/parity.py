@@ -16,7 +16,7 @@ from assay.base.rounding import significant
 from assay.contract.request import as_json
 from assay.contract.spec import CONTRACT, Contract, Feature, Integer, Number, Time
 from assay.data.columns import Columns, columns, from_rows
-from assay.gates.evidence import Evidence
+from assay.gates.evidence import ModelEvidence
 from assay.inference.scorer import Score, scorer
 from assay.modelling.fitting import scores
 from assay.modelling.store import load_pipeline
@@ -50,11 +50,11 @@ class Pair:
     tolerance: float
 
 
-def judge(evidence: Evidence) -> Outcome:
+def judge(evidence: ModelEvidence) -> Outcome:
     """Hold the package in models/ to the pipeline that was trained."""
     model, params, contract, champion = evidence.model, evidence.params, evidence.contract, evidence.champion
     about = read_json(MODELS / "model.json")
-    whole = package(strangers(about, MODELS, contract=sha256(CONTRACT), threshold=model.threshold))
+    whole = package(foreign_files(about, MODELS, contract=sha256(CONTRACT), threshold=model.threshold))
     if whole.verdict != "PROMOTE":
         return combined("parity", [whole])
     before = None if champion is None else read_json(champion.folder / MODELS / "model.json")["served"]
@@ -62,7 +62,7 @@ def judge(evidence: Evidence) -> Outcome:
     tolerance = SLACK * params.export.tolerance
     pair = Pair(model.scores, _served(about["served"], contract, model.room), contract, tolerance)
     seen = columns(evidence.data, contract)
-    same = alike(pair, seen, examples=params.gates.parity.examples or 1, seed=params.seed)
+    same = compare_models(pair, seen, examples=params.gates.parity.examples or 1, seed=params.seed)
     # What is served instead of the export is the thing to tell of.
     return combined("parity", [same, kind, whole] if about["served"] == "onnx" else [kind, same, whole])
 
@@ -74,7 +74,7 @@ def _served(form: str, contract: Contract, room: Room) -> Score:
     return lambda data: scores(pipeline, data, contract, room)
 
 
-def strangers(about: Mapping[str, Any], folder: Path, *, contract: str, threshold: float | None) -> list[str]:
+def foreign_files(about: Mapping[str, Any], folder: Path, *, contract: str, threshold: float | None) -> list[str]:
     """Return what model.json, as it describes them, does not belong to: files, the contract's hash, the threshold."""
     described = {f"model.{about['served']}": None, **about["files_sha256"]}
     wrong = [name for name, digest in described.items() if not _is(folder / name, digest)]
@@ -90,7 +90,7 @@ def _is(path: Path, digest: str | None) -> bool:
 
 
 def package(wrong: Sequence[str]) -> Outcome:
-    """Judge what `strangers` found: what is served has to be what the pipeline made."""
+    """Judge what `foreign_files` found: what is served has to be what the pipeline made."""
     if not wrong:
         return Outcome("package", "PROMOTE", "models/model.json describes the files beside it")
     reason = f"models/model.json does not belong to {', '.join(wrong)}: run `dvc repro`"
@@ -115,7 +115,7 @@ def form(report: Mapping[str, Any], champion: str | None) -> Outcome:
     return Outcome("form", "PROMOTE", f"{said}; {beside}", measured)
 
 
-def alike(pair: Pair, seen: Columns, *, examples: int, seed: int) -> Outcome:
+def compare_models(pair: Pair, seen: Columns, *, examples: int, seed: int) -> Outcome:
     """Look for a row to which two models answer differently, in `examples` tables, and shrink it to the smallest.
 
     Half of the rows hold anything that the contract allows, and half what lies between the extremes of the data that
@@ -213,7 +213,7 @@ def _differs(contract: Contract, given: np.ndarray, wanted: np.ndarray) -> Failu
         before, after = float(wanted[which]), float(given[which])
     return Failure(
         "a difference",
-        f"the served model answers otherwise than the pipeline: {what} is {after:.6g} and not {before:.6g}",
+        f"the served model's answer differs from the pipeline's: {what} is {after:.6g} and not {before:.6g}",
         {"pipeline": _plain(before), "served": _plain(after)},
     )
 

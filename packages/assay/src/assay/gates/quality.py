@@ -3,15 +3,15 @@
 from assay.base.outcomes import Outcome, Verdict, combined
 from assay.base.rounding import significant
 from assay.evaluation.metrics import Metric, estimate, metrics_for
-from assay.gates.comparing import against, beyond, difference, how, rounded, uncompared
-from assay.gates.evidence import Evidence
+from assay.gates.comparing import against, beyond, difference, interval_options, rounded, uncompared
+from assay.gates.evidence import ModelEvidence
 from assay.statistics.bootstrap import Estimate
 
 # Machines differ in the last digits, and so may two rows be ranked the other way round.
 SAME = 1e-3
 
 
-def judge(evidence: Evidence) -> Outcome:
+def judge(evidence: ModelEvidence) -> Outcome:
     """Hold the deciding metric to the champion, to the floor and to the dummy baseline."""
     name = evidence.params.gates.quality.metric
     known = {metric.name: metric for metric in metrics_for(evidence.contract)}
@@ -20,51 +20,51 @@ def judge(evidence: Evidence) -> Outcome:
     if missing := _missing(evidence, [name]):
         return Outcome("quality", "HOLD", f"metrics.json lacks {missing} of the test rows")
     metric = known[name]
-    found = estimate(evidence.candidate.test, list(known.values()), **how(evidence))
-    told = _told(found, evidence)
+    found = estimate(evidence.candidate.test, list(known.values()), **interval_options(evidence))
+    match = _metrics_match(found, evidence)
     floor = _floor(found[name], metric, evidence)
     dummy = _dummy(found[name], metric, evidence)
-    if evidence.rival is None:
-        outcome = combined("quality", [uncompared(evidence), floor, dummy, *told])
+    if evidence.champion_answers is None:
+        outcome = combined("quality", [uncompared(evidence), floor, dummy, *match])
     else:
         moved = difference(evidence, list(known.values()))
-        checks = [_champion(moved[name], metric, evidence), *_cost(moved, metric, evidence), floor, dummy, *told]
+        checks = [_champion(moved[name], metric, evidence), *_cost(moved, metric, evidence), floor, dummy, *match]
         outcome = combined("quality", checks)
         outcome.measured["differences"] = {name: rounded(value) for name, value in moved.items()}
     outcome.measured["metrics"] = {name: rounded(value) for name, value in found.items()}
     return outcome
 
 
-def _missing(evidence: Evidence, wanted: list[str]) -> str:
+def _missing(evidence: ModelEvidence, wanted: list[str]) -> str:
     """Name what the metrics of the run lack: what decides, and what the champion's have."""
     there = evidence.metrics.get("test") or {}
-    before = (evidence.champion.metrics.get("test") or {}) if evidence.champion and not evidence.obstacle else {}
+    before = (evidence.champion.metrics.get("test") or {}) if evidence.champion and evidence.obstacle is None else {}
     return ", ".join(name for name in {**dict.fromkeys(wanted), **before} if name not in there)
 
 
-def _told(found: dict[str, Estimate], evidence: Evidence) -> list[Outcome]:
-    """Check that metrics.json tells what the model answers to the test rows, where it was asked about all of them."""
+def _metrics_match(found: dict[str, Estimate], evidence: ModelEvidence) -> list[Outcome]:
+    """Check that metrics.json reports what the model answers to the test rows, where it was asked about all of them."""
     if len(evidence.candidate.test.target) != evidence.split["test"].num_rows:
         return []
     there = evidence.metrics["test"]
     pairs = {name: (there[name]["value"], found[name].value) for name in found if name in there}
     off = [name for name, (said, is_so) in pairs.items() if abs(said - is_so) > SAME * max(1.0, abs(is_so))]
     if not off:
-        return [Outcome("told", "PROMOTE", "metrics.json tells what the model answers to the test rows")]
+        return [Outcome("metrics.json", "PROMOTE", "metrics.json reports what the model answers to the test rows")]
     said, is_so = pairs[off[0]]
     reason = (
         f"metrics.json says that {off[0]} is {said:.4f}, and what the model answers to the test rows is {is_so:.4f}"
     )
-    return [Outcome("told", "HOLD", reason, {"off": off})]
+    return [Outcome("metrics.json", "HOLD", reason, {"off": off})]
 
 
-def _champion(found: Estimate, metric: Metric, evidence: Evidence) -> Outcome:
+def _champion(found: Estimate, metric: Metric, evidence: ModelEvidence) -> Outcome:
     limits = evidence.params.gates.quality
     return against(found, metric, limits.margin or 0.0, limits.confidence or 0.95)
 
 
-def _cost(moved: dict[str, Estimate], metric: Metric, evidence: Evidence) -> list[Outcome]:
-    """Tell of the cost of a decision; where it is not what decides, reject only what is surely too dear.
+def _cost(moved: dict[str, Estimate], metric: Metric, evidence: ModelEvidence) -> list[Outcome]:
+    """Report the cost of a decision; where another metric decides, reject only a cost that is conclusively too high.
 
     Few decisions change their cost, so that its interval is wide: it could hardly be shown to be no worse. The margin
     is a share of what a decision without a model costs: the cheaper of the two labels for every row.
@@ -84,14 +84,14 @@ def _cost(moved: dict[str, Estimate], metric: Metric, evidence: Evidence) -> lis
     return [Outcome("cost", verdict, reason, {"cost": rounded(found)}, {"cost_margin": share})]
 
 
-def _floor(found: Estimate, metric: Metric, evidence: Evidence) -> Outcome:
+def _floor(found: Estimate, metric: Metric, evidence: ModelEvidence) -> Outcome:
     floor = evidence.params.gates.quality.floor or 0.0
     verdict, said = beyond(found, floor, higher_is_better=metric.higher_is_better)
     reason = f"{metric.name} is {found.value:.4f} ({found.low:.4f} to {found.high:.4f}), {said} the floor of {floor:g}"
     return Outcome("floor", verdict, reason, rounded(found), {"floor": floor})
 
 
-def _dummy(found: Estimate, metric: Metric, evidence: Evidence) -> Outcome:
+def _dummy(found: Estimate, metric: Metric, evidence: ModelEvidence) -> Outcome:
     dummy = (evidence.metrics.get("dummy") or {}).get(metric.name)
     if dummy is None:
         return Outcome("dummy", "HOLD", f"metrics.json lacks {metric.name} of the dummy baseline")

@@ -6,14 +6,14 @@ from assay.base.outcomes import Outcome
 from assay.base.rounding import significant
 from assay.data.columns import columns
 from assay.evaluation.metrics import Rows, measure, metrics_for
-from assay.gates.evidence import Evidence
+from assay.gates.evidence import ModelEvidence
 from assay.modelling.fitting import decide, scores
 
 # Machines differ in the last digits.
 SAME = 1e-6
 
 
-def judge(evidence: Evidence) -> Outcome:
+def judge(evidence: ModelEvidence) -> Outcome:
     """Compare the model with those that came out of training again, on the test rows."""
     again, limits, contract = evidence.retrained, evidence.params.gates.reproducibility, evidence.contract
     if again.failure:

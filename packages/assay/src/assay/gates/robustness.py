@@ -4,12 +4,12 @@ import numpy as np
 
 from assay.base.outcomes import Outcome, combined
 from assay.evaluation.metrics import Metric, Rows, compare, estimate
-from assay.gates.comparing import against, beyond, how, rounded, uncompared
-from assay.gates.evidence import Answers, Evidence
+from assay.gates.comparing import against, beyond, interval_options, rounded, uncompared
+from assay.gates.evidence import Answers, ModelEvidence
 from assay.statistics.bootstrap import Weights
 
 
-def judge(evidence: Evidence) -> Outcome:
+def judge(evidence: ModelEvidence) -> Outcome:
     """Hold the share of answers that a small change changes to a limit and to the champion.
 
     For numbers it is the mean change, in standard deviations of the answers. See
@@ -17,7 +17,7 @@ def judge(evidence: Evidence) -> Outcome:
     """
     limits = evidence.params.gates.robustness
     mine = _rows(evidence.candidate)
-    found = estimate(mine, [CHANGED], **how(evidence))[CHANGED.name]
+    found = estimate(mine, [CHANGED], **interval_options(evidence))[CHANGED.name]
     verdict, said = beyond(found, limits.changed or 0.0, higher_is_better=False)
     noise = evidence.params.analyse.noise
     what = (
@@ -33,16 +33,18 @@ def judge(evidence: Evidence) -> Outcome:
         {"changed": rounded(found), "noise": noise},
         {"changed": limits.changed},
     )
-    if evidence.rival is None:
+    if evidence.champion_answers is None:
         return combined("robustness", [sure, uncompared(evidence)])
-    difference = compare((mine, _rows(evidence.rival)), [CHANGED], **how(evidence))[CHANGED.name]
+    difference = compare((mine, _rows(evidence.champion_answers)), [CHANGED], **interval_options(evidence))[
+        CHANGED.name
+    ]
     confidence = evidence.params.gates.quality.confidence or 0.95
     return combined("robustness", [against(difference, CHANGED, limits.margin or 0.0, confidence), sure])
 
 
 def _rows(answers: Answers) -> Rows:
     """Return what was answered before as the target, and what is answered after the change as the decision."""
-    return Rows(answers.test.decision, answers.test.scores, answers.shaken)
+    return Rows(answers.test.decision, answers.test.scores, answers.perturbed)
 
 
 def _changed(rows: Rows, weights: Weights) -> np.ndarray:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from assay.base.outcomes import Outcome
-from assay.gates import GATES
+from assay.gates.gate import GATES
 from assay.project.change import Change
 
 # What neither pipeline nor service nor judgement reads. Everything else may make another model, or judge differently.
@@ -23,7 +23,7 @@ def outcomes(paths: Sequence[str]) -> list[Outcome]:
     """Return the outcome of each gate for a change that consists of these files."""
     more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
     reason = f"the model, its code and its data are the champion's: the change is of {paths[0]}{more}"
-    return [Outcome(gate, "PROMOTE", reason) for gate in GATES]
+    return [Outcome(gate.name, "PROMOTE", reason) for gate in GATES]
 
 
 def is_page(path: str) -> bool:

@@ -1,7 +1,7 @@
-"""Service: the built Bento answers rightly, and as fast, small and steady as the champion's, under load.
+"""Service: the built Bento answers correctly, and as fast, small and steady as the champion's, under load.
 
-The two are loaded in turns, so that what else the machine does meanwhile befalls both: of each pair of rounds the ratio
-counts, and of all ratios the Hodges-Lehmann estimate with Wilcoxon's interval (Hollander, Wolfe 1999, 3.2 and 3.3).
+The two are loaded in turns, so that background load affects both equally: of each pair of rounds the ratio counts, and
+of all ratios the Hodges-Lehmann estimate with Wilcoxon's interval (Hollander, Wolfe 1999, 3.2 and 3.3).
 """
 
 from collections.abc import Callable, Sequence
@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest, norm, theilslopes
 
-from assay.base.outcomes import Outcome, Verdict, combined
+from assay.base.outcomes import Outcome, Verdict, combined, not_judged
 from assay.base.rounding import significant
+from assay.gates.evidence import Evidence
 from assay.gates.loadtest import LoadTest, Round, Side
+from assay.gates.obstacle import NO_CHAMPION
 from assay.project.params import ServiceGate
 
 MB = 1e6
@@ -27,16 +29,30 @@ MOST_HANDLES, FEW_HANDLES = 0.01, 30
 START_NOISE = 2.0
 
 
-def judge(found: LoadTest, limits: ServiceGate) -> Outcome:
+def judge(evidence: Evidence) -> Outcome:
+    """Judge the load test of the working tree against the champion; identical packages need none."""
+    if evidence.repository.stale:
+        return not_judged("service", evidence.unjudged)
+    if evidence.same_service:
+        reason = (
+            "model, contract, parameters, requirements and code of the service are the champion's, to the last byte"
+        )
+        return Outcome("service", "PROMOTE", reason)
+    if isinstance(evidence.loadtest, str):
+        return Outcome("service", "HOLD", f"not measured: {evidence.loadtest}; run `make loadtest`")
+    return compare(evidence.loadtest, evidence.params.gates.service)
+
+
+def compare(found: LoadTest, limits: ServiceGate) -> Outcome:
     """Hold the candidate of a load test to the limits, and to the champion: what is most to be trusted comes first."""
     mine, theirs = found.sides["candidate"], found.sides.get("champion")
     if mine.failed:
         return combined("service", [Outcome("answers", "REJECT", mine.failed)])
     answers = _answers(mine, limits)
-    if theirs is None:
-        verdict: Verdict = "HOLD" if "could not" in found.obstacle else "SKIP"
-        alone = f"{found.obstacle}: the service is held to absolute limits alone"
-        compared = [Outcome("champion", verdict, alone, _figures(mine))]
+    if found.obstacle is not None or theirs is None:
+        obstacle = found.obstacle or NO_CHAMPION
+        alone = f"{obstacle.text}: the service is held to absolute limits alone"
+        compared = [Outcome("champion", obstacle.verdict, alone, _figures(mine))]
     elif theirs.failed:
         reason = f"cannot be compared with the champion's service: {theirs.failed}"
         compared = [Outcome("champion", "HOLD", reason, _figures(mine))]

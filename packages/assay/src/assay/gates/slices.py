@@ -10,22 +10,22 @@ from assay.base.rounding import significant
 from assay.data.columns import columns
 from assay.evaluation.slices import declared, discover, holds, part_columns, readable
 from assay.gates.comparing import uncompared
-from assay.gates.evidence import Answers, Evidence
+from assay.gates.evidence import Answers, ModelEvidence
 from assay.statistics.losses import row_losses
 
 FEWEST_UNITS = 5
 SHOWN = 50
 
 
-def judge(evidence: Evidence) -> Outcome:
+def judge(evidence: ModelEvidence) -> Outcome:
     """Hold the loss on each slice to the champion's.
 
     Slices are declared in the contract, or found where the candidate loses most on the validation rows; all are judged
     on the test rows. A slice is worse when a one-sided t-test says that its mean loss rose by more than the margin,
     after correction for looking many times (Benjamini and Hochberg 1995).
     """
-    rival = evidence.rival
-    if rival is None:
+    theirs = evidence.champion_answers
+    if theirs is None:
         outcome = uncompared(evidence)
         return Outcome("slices", outcome.verdict, outcome.reason)
     limits = evidence.params.gates.slices
@@ -33,11 +33,11 @@ def judge(evidence: Evidence) -> Outcome:
     parts = readable(columns(evidence.test, evidence.contract, names), evidence.contract)
     suspects = discover(
         readable(columns(evidence.validation, evidence.contract, names), evidence.contract),
-        np.maximum(_loss_added(evidence.candidate, rival, "validation"), 0.0),
+        np.maximum(_loss_added(evidence.candidate, theirs, "validation"), 0.0),
         min_rows=round((limits.min_rows or 0) * evidence.validation.num_rows / evidence.test.num_rows),
     )
-    added = _loss_added(evidence.candidate, rival, "test")
-    before = row_losses(rival.test.target, rival.test.scores)
+    added = _loss_added(evidence.candidate, theirs, "test")
+    before = row_losses(theirs.test.target, theirs.test.scores)
     margin = (limits.margin or 0.0) * float(before.mean())
     units = np.arange(len(added)) if evidence.units is None else evidence.units
     found: dict[str, dict[str, Any]] = {}

@@ -4,8 +4,8 @@ import re
 from typing import Any
 
 from assay.base.errors import InputError
-from assay.base.outcomes import overall
-from assay.gates import GATES
+from assay.base.outcomes import overall, was_judged
+from assay.gates.gate import GATES
 from assay.gates.overrides import may_override
 from assay.report.content import commands, next_steps
 from assay.report.data import Outcome, read
@@ -20,12 +20,12 @@ MOST_STATUS = 140
 STATES = {"PROMOTE": "success", "HOLD": "pending", "REJECT": "failure"}
 
 
-def judged_anew(report: dict[str, Any], commit: str | None = None, refreshed: str | None = None) -> dict[str, Any]:
+def rederive_verdict(report: dict[str, Any], commit: str | None = None, refreshed: str | None = None) -> dict[str, Any]:
     """Return the data of a report in which nothing is believed that follows from something else.
 
-    The verdict is made anew from the outcomes, next steps and commands from the verdict. A gate without outcome holds,
-    an override counts only where there may be one. `commit` is the one that the run was of, `refreshed` the one that
-    brought its dvc.lock since.
+    The verdict is derived from the outcomes again, next steps and commands from the verdict. A gate without an outcome
+    holds, an override counts only where there may be one. `commit` is the one that the run was of, `refreshed` the one
+    that brought its dvc.lock since.
 
     Raises InputError for data of another shape, of another commit, or with two outcomes of one gate.
     """
@@ -39,10 +39,10 @@ def judged_anew(report: dict[str, Any], commit: str | None = None, refreshed: st
     outcomes = {one.gate: one for one in typed.verdict.outcomes}
     if len(outcomes) < len(typed.verdict.outcomes):
         raise InputError("report.json: holds two outcomes of one gate")
-    for gate in GATES:
+    for gate in (one.name for one in GATES):
         outcomes.setdefault(gate, Outcome(gate=gate, verdict="HOLD", reason="the run says nothing of this gate"))
     if refreshed and _is_only_stale(outcomes["lock"]):
-        reason = "dvc.lock was made anew by this run, and is committed to the branch"
+        reason = "this run refreshed dvc.lock, and it is committed to the branch"
         outcomes["lock"] = Outcome(gate="lock", verdict="PROMOTE", reason=reason)
     overrides = [
         one
@@ -56,7 +56,8 @@ def judged_anew(report: dict[str, Any], commit: str | None = None, refreshed: st
         "outcomes": [one.model_dump(mode="json", exclude={"measured", "limit"}) for one in outcomes.values()],
         "overrides": [one.model_dump(mode="json") for one in overrides],
     }
-    made["next"] = next_steps(made["verdict"], base)
+    unjudged = {one.gate for one in outcomes.values() if not was_judged(one.measured)}
+    made["next"] = next_steps(made["verdict"], unjudged)
     if made["reproduce"]:
         made["reproduce"]["commands"] = commands(typed.verdict.candidate.commit, base)
     return made
@@ -71,7 +72,7 @@ def comment(report: dict[str, Any], template: str | None, run: str | None = None
     return f"{MARKER}\n{markdown(report, template, MOST_CHARACTERS - len(MARKER) - len(end) - 1)}{end}"
 
 
-def stopped(reason: str, run: str | None) -> str:
+def failure_comment(reason: str, run: str | None) -> str:
     """Return the Markdown of the comment on a run that left nothing to report."""
     end = f"\n[Its log says more]({run})\n" if run else ""
     return f"{MARKER}\n## ⛔ There is no report\n\n{code(reason, MOST_STATUS * 2)}\n{end}"

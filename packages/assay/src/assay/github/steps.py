@@ -16,7 +16,7 @@ from assay.base.files import write_bytes
 from assay.base.progress import say
 from assay.github.api import BOT, DeniedError, GitHub
 from assay.github.artifact import MOST_BYTES, NAME, contents, refusing, report_of
-from assay.github.comment import MARKER, MOST_STATUS, judged_anew, status
+from assay.github.comment import MARKER, MOST_STATUS, rederive_verdict, status
 from assay.github.event import Run
 
 CONTEXT = "assay"
@@ -96,7 +96,7 @@ def set_status(github: GitHub, run: Run, archive: Path, refreshed: str = "") -> 
     """Set the commit status `assay`, from the outcomes in the data; return its description."""
     try:
         with refusing():
-            report = judged_anew(report_of(contents(archive)), run.commit, refreshed)
+            report = rederive_verdict(report_of(contents(archive)), run.commit, refreshed)
             state, description = status(report)
     except InputError as error:
         state, description = "error", str(error)
@@ -115,7 +115,7 @@ def bring_lock(github: GitHub, run: Run, archive: Path) -> str | None:
         raise InputError("only a branch of this repository that is not its main branch gets its dvc.lock")
     with refusing():
         files = contents(archive)
-        judged_anew(report_of(files), run.commit)
+        rederive_verdict(report_of(files), run.commit)
         made = {name: _text(name, files[name]) for name in REFRESHED if name in files}
     before = github.get(f"git/commits/{run.commit}")["tree"]["sha"]
     entries = [{"path": name, "mode": "100644", "type": "blob", "content": text} for name, text in made.items()]

@@ -18,7 +18,8 @@ from assay.base.files import read_json, write_json, write_text
 from assay.base.outcomes import Outcome
 from assay.base.progress import say, track
 from assay.gates.loadtest import LOADTEST, as_loadtest, setting
-from assay.gates.service import judge, slow_start
+from assay.gates.obstacle import NO_CHAMPION, Kind, Obstacle
+from assay.gates.service import compare, slow_start
 from assay.load.bento import HOST, Served, build, served, size
 from assay.load.page import page
 from assay.project.champion import restore
@@ -52,13 +53,13 @@ def run(change: Change, *, long: bool = False) -> Outcome:
         "candidate": service_identity(Path()),
         "champion": None if champion is None else service_identity(champion),
         "commit": change.champion,
-        "obstacle": obstacle,
+        "obstacle": obstacle and obstacle.model_dump(mode="json"),
         "setting": setting(limits),
         "long": long,
         "sides": sides,
     }
     found = as_loadtest(made)
-    outcome = judge(found, limits)
+    outcome = compare(found, limits)
     write_json(LOADTEST, made)
     write_text(LOADTEST.with_suffix(".html"), page(found, outcome))
     return outcome
@@ -166,18 +167,19 @@ def _driver() -> Iterator["subprocess.Popen[str]"]:
             driver.kill()
 
 
-def _champion(commit: str | None) -> tuple[Path | None, str]:
+def _champion(commit: str | None) -> tuple[Path | None, Obstacle | None]:
     """Return the champion's folder, or why there is no champion to load."""
     if commit is None:
-        return None, "no champion yet"
+        return None, NO_CHAMPION
     try:
         folder = restore(commit)
     # Whatever a torn cache or other code raises: there is nothing to compare with.
     except Exception as error:
-        return None, f"the champion could not be restored ({' '.join(str(error).split())[:200]})"
+        text = f"the champion could not be restored ({' '.join(str(error).split())[:200]})"
+        return None, Obstacle(kind=Kind.NOT_RESTORED, text=text)
     if not (folder / SERVICE).exists():
-        return None, "the champion has no service"
-    return folder, ""
+        return None, Obstacle(kind=Kind.NO_SERVICE, text="the champion has no service")
+    return folder, None
 
 
 def _ask_once(service: Served, bento: Path) -> None:

@@ -20,7 +20,8 @@ SOURCE = Path(assay.__file__).parent
 # The modules that each part starts from; what these import belongs to it.
 STARTS: Mapping[str, tuple[str, ...]] = {
     **{stage: (f"stages/{stage}",) for stage in STAGES},
-    "judge": ("gates/verdict", "load/run", "load/driver", "load/payloads"),
+    # A gate is imported by its name.
+    "judge": ("gates/*", "load/run", "load/driver", "load/payloads"),
     "service": ("serve/service",),
 }
 HEADER = """\
@@ -42,7 +43,7 @@ def fingerprints(source: Path = SOURCE) -> dict[str, str]:
 
     found = {}
     for part, modules in STARTS.items():
-        files = imports.closure(*(source / f"{module}.py" for module in modules))
+        files = imports.closure(*(path for module in modules for path in source.glob(f"{module}.py")))
         files |= {path for module in files for path in _data(module)}
         lines = [f"{path.relative_to(source).as_posix()} {digest(path)}\n" for path in sorted(files)]
         found[part] = hashlib.sha256("".join(lines).encode()).hexdigest()[:16]

@@ -4,14 +4,17 @@ import csv
 import platform
 import re
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from assay.base.config import flat, parse_yaml
 from assay.base.files import read_json
+from assay.base.outcomes import was_judged
 from assay.contract.spec import CONTRACT, load_contract
 from assay.evaluation.metrics import metrics_for
-from assay.gates.overrides import NEVER, OVERRIDES
+from assay.gates.gate import BY_NAME
+from assay.gates.overrides import OVERRIDES, is_final
 from assay.project.history import changed_lines, dirty_files, file_at, subjects
 from assay.project.layout import ANALYSIS, METRICS, MODELS, PLOTS
 from assay.project.params import load_params
@@ -46,7 +49,7 @@ def content(
         "verdict": verdict,
         "name": contract.name,
         "task": contract.task,
-        "next": next_steps(verdict, base),
+        "next": next_steps(verdict, {gate for gate, found in measured.items() if not was_judged(found)}),
         "changed": None if base is None else _changed(measured.get("contract", {}), champion, base),
         "metrics": _metrics(measured.get("quality", {}), params.gates.quality.metric),
         "confidence": params.gates.quality.confidence or 0.95,
@@ -76,42 +79,28 @@ def content(
     }
 
 
-ADVICE = {
-    "contract": "Check that the change of the data or of `contract.yaml` is meant.",
-    "leakage": "Find out what tells the model the answer, and take it out: `contract.yaml` can ignore a column.",
-    "lock": "Run `dvc repro`, and commit `dvc.lock`, `dvc.yaml` and `metrics.json`.",
-    "limits": "If the new limits are meant, whoever owns the model accepts them.",
-    "reproducibility": "Fix the seeds, and train on the training rows alone; or average over more models.",
-    "quality": "Look at the metrics and slices below. More test rows narrow the interval.",
-    "slices": "Look at the rows of the slices named below; data that is wrong there is a common cause.",
-    "calibration": "Set `train.calibrate: true` in `params.yaml`, or look at the reliability curve.",
-    "robustness": "Regularise the model, or look at the features that small changes move most.",
-    "dominance": "Look at class shares and threshold: one label is answered for nearly everything.",
-    "fairness": "Look at the rates by group in `models/card.md`.",
-    "expectations": "Try the row below: either the model is wrong, or `src/model/expectations.py` is.",
-    "service": "Look at `reports/loadtest.html`; `make loadtest` measures anew.",
-    "parity": "The served model must answer as the pipeline does: see `reports/parity.json`.",
-}
+def next_steps(verdict: dict[str, Any], unjudged: Collection[str]) -> list[str]:
+    """Return what to do next, in sentences: what stops the change first, then who may accept it.
 
-
-def next_steps(verdict: dict[str, Any], base: str | None) -> list[str]:
-    """Return what to do next, in sentences: what stops the change first, then who may accept it."""
-    stopped = [o for o in verdict["outcomes"] if o["verdict"] in ("REJECT", "HOLD")]
-    stopped = [o for o in stopped if o["gate"] not in {override["gate"] for override in verdict["overrides"]}]
+    `unjudged` names the gates that had nothing to judge.
+    """
+    accepted = {override["gate"] for override in verdict["overrides"]}
+    stopped = [o for o in verdict["outcomes"] if o["verdict"] in ("REJECT", "HOLD") and o["gate"] not in accepted]
     if not stopped:
-        first = " It is the first model: nothing was there to compare it with." if verdict["champion"] is None else ""
-        return [f"The change can be merged.{first}"]
+        is_first = verdict["champion"] is None and not accepted
+        return ["The change can be merged." + " It is the first model: it was compared with none." * is_first]
     stopped.sort(key=lambda o: o["verdict"] != "REJECT")
     # One cause is often behind several gates that could not judge.
-    unfinished = [o for o in stopped if o["reason"].startswith("not judged")]
-    steps = [f"{o['gate']}: {ADVICE[o['gate']]}" for o in stopped if o not in unfinished and o["gate"] in ADVICE]
-    final = [o["gate"] for o in stopped if o["verdict"] == "REJECT" and o["gate"] in NEVER]
+    unfinished = [o for o in stopped if o["gate"] in unjudged]
+    steps = [
+        f"{o['gate']}: {BY_NAME[o['gate']].advice}" for o in stopped if o not in unfinished and o["gate"] in BY_NAME
+    ]
     if unfinished and not steps:
         steps.append("See why the pipeline stopped: `make repro`.")
-    if not final and not unfinished:
+    if not unfinished and not any(o["verdict"] == "REJECT" and is_final(o["gate"]) for o in stopped):
         model = (verdict["candidate"]["model"] or "")[:12]
         steps.append(
-            f"To accept it as it is, whoever owns the model adds gate, by, why and `model: {model}` to `{OVERRIDES}`."
+            f"To accept it as it is, the model owner adds gate, by, why and `model: {model}` to `{OVERRIDES}`."
         )
     return steps
 

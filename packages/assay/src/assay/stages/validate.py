@@ -4,7 +4,7 @@ from assay.base.errors import InputError
 from assay.base.files import write_json
 from assay.base.progress import say
 from assay.contract.spec import load_contract
-from assay.data.check import check, kept
+from assay.data.check import check, contract_outcome
 from assay.data.leakage import class_shares, duplicates, leakage, overlap
 from assay.data.reading import read_table
 from assay.data.split import parts
@@ -17,7 +17,7 @@ def main() -> None:
     params, contract = load_params(), load_contract()
     table, violations = read_table(contract.data, contract)
     violations = violations + check(table, contract)
-    held = kept(table, violations, contract)
+    held = contract_outcome(table, violations, contract)
     outcomes = [held]
     if held.verdict == "PROMOTE":
         limits = params.validate_
