@@ -24,7 +24,7 @@ from assay.gates.overrides import OVERRIDES
 from assay.init.again import is_same_problem, renewed
 from assay.init.expected import clear_cases, expectations_text
 from assay.init.files import Asked, read
-from assay.init.infer import Finding, Plan, checked, infer
+from assay.init.infer import Finding, Kind, Plan, checked, infer
 from assay.init.limits import limits
 from assay.init.write import (
     contract_text,
@@ -92,7 +92,7 @@ def _at_terminal() -> bool:
 def _ask(plan: Plan, target: str, wishes: Wishes) -> Wishes:
     task, keep = wishes.task, list(wishes.keep)
     for finding in plan.findings:
-        if finding.where == target and "--task" in finding.what:
+        if finding.where == target and finding.kind is Kind.UNSURE_TASK:
             given: Any = click.prompt(
                 f"{target}: {finding.what}",
                 default=plan.contract["task"],

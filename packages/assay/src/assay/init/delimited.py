@@ -64,11 +64,12 @@ def read_delimited(
     """
     raw = given.read_bytes() if isinstance(given, Path) else given
     content, notes = _as_utf8(raw, source, encoding)
-    if _is_aligned(content):
+    is_aligned = _is_aligned(content)
+    if is_aligned:
         notes.append("columns are separated by spaces")
         content = SPACES.sub(lambda found: found[1] or b"\t", re.sub(rb"(?m)^[ \t]+|[ \t\r]+$", b"", content))
     dialect = sniff(content, source, target)
-    if dialect.separator != "," and "columns are separated by spaces" not in notes:
+    if dialect.separator != "," and not is_aligned:
         notes.append(f"columns are separated by {_NAMES[dialect.separator]}")
     if dialect.decimal == ",":
         notes.append("numbers have a decimal comma")

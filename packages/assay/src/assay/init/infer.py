@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from itertools import chain, count
 from typing import Any
 
@@ -100,13 +101,22 @@ POSITIVE = (
 ).split()
 
 
+class Kind(Enum):
+    """What programs do with a finding: show it, ask for the task, or keep it out of contract.yaml."""
+
+    NOTE = "note"
+    UNSURE_TASK = "unsure task"
+    LEFT_OUT = "left out"
+
+
 @dataclass(frozen=True)
 class Finding:
-    """Something to look at: how much it could hurt (3 most), where, and what it is."""
+    """Something to look at: how much it could hurt (3 most), where, what it is, and of what kind."""
 
     weight: int
     where: str
     what: str
+    kind: Kind = Kind.NOTE
 
 
 @dataclass
@@ -157,7 +167,7 @@ def infer(table: pa.Table, target: str, name: str, *, keep: Iterable[str] = (), 
     reasons = {column.name: column.reason for column in columns} | {"split": why_split} | why_params
     if task == "binary":
         reasons["costs"] = _weigh_errors(goal, contract, findings)
-    findings += _review(columns, contract)
+    findings += _review(columns, contract, suspects)
     findings.sort(key=lambda finding: -finding.weight)
     return Plan(contract, reasons, findings, params, data, suspects, dict(_extremes(data)))
 
@@ -197,8 +207,8 @@ def _target(
     is_number = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
     words = set(words_of(name))
     if task is None:
-        task, why = _task(is_number, pa.types.is_floating(values.type), counts, words)
-        findings.append(Finding(3 if "unsure" in why else 0, name, f"{task}: {why}"))
+        task, why, kind = _task(is_number, pa.types.is_floating(values.type), counts, words)
+        findings.append(Finding(3 if kind is Kind.UNSURE_TASK else 0, name, f"{task}: {why}", kind))
     if task == "regression":
         if not is_number:
             raise InputError(f"target {name!r} holds words, and regression needs numbers")
@@ -219,6 +229,7 @@ def _target(
                 3,
                 name,
                 f"classes with fewer than {FEWEST_OF_A_CLASS} rows were left out: {', '.join(rare)} ({left} rows)",
+                Kind.LEFT_OUT,
             )
         )
     classes = sorted(label for label in sizes if label not in rare)
@@ -235,20 +246,23 @@ def _target(
     return labels, task, section
 
 
-def _task(is_number: bool, has_fractions: bool, counts: Mapping[Any, int], words: set[str]) -> tuple[Task, str]:
-    if len(counts) == 2:
-        return "binary", "two values"
+def _task(is_number: bool, has_fractions: bool, counts: Mapping[Any, int], words: set[str]) -> tuple[Task, str, Kind]:
+    number = len(counts)
+    if number == 2:
+        return "binary", "two values", Kind.NOTE
     if not is_number:
-        return "multiclass", f"{len(counts)} words"
+        return "multiclass", f"{number} words", Kind.NOTE
     if has_fractions:
-        return "regression", "numbers with fractions"
-    if len(counts) <= MOST_CLASSES and words & set(CLASS_NAMES):
-        return "multiclass", f"{len(counts)} whole numbers, and the name says that they are classes"
-    if len(counts) > 10:
-        return "regression", f"{len(counts)} or more whole numbers"
+        return "regression", "numbers with fractions", Kind.NOTE
+    if number <= MOST_CLASSES and words & set(CLASS_NAMES):
+        return "multiclass", f"{number} whole numbers, and the name says that they are classes", Kind.NOTE
+    if number > 10:
+        return "regression", f"{number} or more whole numbers", Kind.NOTE
     if words & set(AMOUNT_NAMES):
-        return "regression", f"{len(counts)} whole numbers, and the name says that they are an amount (unsure: --task)"
-    return "multiclass", f"{len(counts)} whole numbers; they may also be an amount (unsure: --task regression)"
+        why = f"{number} whole numbers, and the name says that they are an amount (unsure: --task)"
+        return "regression", why, Kind.UNSURE_TASK
+    why = f"{number} whole numbers; they may also be an amount (unsure: --task regression)"
+    return "multiclass", why, Kind.UNSURE_TASK
 
 
 def _positive(classes: Sequence[str], sizes: Mapping[str, int]) -> tuple[str, str]:
@@ -306,9 +320,8 @@ def _ignore_suspects(
                 findings.append(Finding(2, column.name, f"kept as you say, though it {why}"))
                 continue
             ignore(column, f"suspected leak: {why}")
-            findings.append(
-                Finding(3, column.name, f"left out: {why}; if it is known before the target, make it a feature")
-            )
+            said = f"left out: {why}; if it is known before the target, make it a feature"
+            findings.append(Finding(3, column.name, said, Kind.LEFT_OUT))
         elif after_the_fact(words_of(column.name)):
             findings.append(
                 Finding(2, column.name, "the name sounds like something known only afterwards; ignore it if so")
@@ -418,9 +431,7 @@ def _weigh_errors(goal: pa.ChunkedArray, contract: dict[str, Any], findings: lis
         "unit": "errors on the common class",
     }
     label = positive if share < RARE else next(label for label in contract["target"]["classes"] if label != positive)
-    findings.append(
-        Finding(2, "costs", f"an error on {label!r} is taken to be as much dearer as it is rarer; say yours")
-    )
+    findings.append(Finding(2, "costs", f"errors on {label!r} are weighted by its rarity; set your own `costs`"))
     return f"{label} is rare: without costs it would hardly ever be decided for"
 
 
@@ -573,13 +584,13 @@ def _keyable(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return values.cast(pa.timestamp("us")) if pa.types.is_date(values.type) else values
 
 
-def _review(columns: Sequence[Column], contract: Mapping[str, Any]) -> Iterator[Finding]:
+def _review(columns: Sequence[Column], contract: Mapping[str, Any], suspects: Sequence[str]) -> Iterator[Finding]:
     for column in columns:
-        if column.kind == "ignored" and "leak" not in column.decided["reason"]:
+        if column.kind == "ignored" and column.name not in suspects:
             yield Finding(1, column.name, f"ignored: {column.decided['reason']}")
         elif column.kind == "id":
             yield Finding(1, column.name, f"an id, not a feature: {column.reason}")
-        elif column.kind in ("text",) or "codes" in column.reason:
+        elif column.kind == "text" or column.is_code:
             yield Finding(1, column.name, f"{column.kind}: {column.reason}")
     for name in contract.get("sensitive", ()):
         yield Finding(2, name, "sensitive: the report compares its groups; is it allowed to decide?")

@@ -115,6 +115,8 @@ class Column:
     distinct: int
     decided: dict[str, Any] = field(default_factory=dict)
     reason: str = ""
+    # Whole numbers that stand for categories.
+    is_code: bool = False
 
     @property
     def kind(self) -> str:
@@ -204,6 +206,7 @@ def _describe_number(column: Column, rows: int, most_values: int) -> None:
         column.values = values.cast(pa.string())
         _decide(column, "category", f"{len(codes)} codes without an order")
         column.decided["values"] = [str(code) for code in codes]
+        column.is_code = True
         return None
     low, high = _natural_range(column, low, high) or head_room(values)
     shown = pc.min_max(values).as_py()

@@ -14,7 +14,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from assay.contract.spec import CONTRACT, Contract, load_contract
-from assay.init.infer import Finding, Plan
+from assay.init.infer import Finding, Kind, Plan
 from assay.project.freeze import changed, replace
 
 HEAD = """\
@@ -35,7 +35,7 @@ def contract_text(plan: Plan) -> str:
     columns = content["columns"]
     for name, column in columns.items():
         column.fa.set_block_style() if len(str(dict(column))) > WIDTH - 20 else column.fa.set_flow_style()
-        notes = [f.what for f in plan.findings if f.where == name and f.weight != 1 and "left out" not in f.what]
+        notes = [f.what for f in plan.findings if f.where == name and f.weight != 1 and f.kind is not Kind.LEFT_OUT]
         _remark(columns, name, "; ".join(filter(None, [plan.reasons.get(name, ""), *notes])), indent=2)
     text = io.StringIO()
     _dumper().dump(content, text)
