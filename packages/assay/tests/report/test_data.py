@@ -1,13 +1,20 @@
 import copy
+import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 
 from assay.base.errors import InputError
-from assay.report.data import read
+from assay.github.comment import rederive_verdict
+from assay.project.layout import REPORT_FORMAT, VERDICT_FORMAT
+from assay.report.data import read, read_verdict
+from assay.report.markdown import markdown
 from nasty import TEXTS
 from reports import NOTHING, report
 
+# As the last release wrote them, before they had a format.
+RELEASED = Path(__file__).with_name("released")
 TASKS = ("binary", "multiclass", "regression")
 
 
@@ -81,3 +88,29 @@ def test_a_nasty_key_cannot_break_out_of_the_error():
     with pytest.raises(InputError, match=r"^report\.json: a b: Extra inputs") as refused:
         read(report() | {"a\nb": 1})
     assert str(refused.value).isprintable()
+
+
+def test_verdict_and_report_of_the_last_release_are_read():
+    verdict = read_verdict(RELEASED / "verdict.json")
+    assert verdict["verdict"] == "HOLD"
+    report = json.loads((RELEASED / "report.json").read_text())
+    assert "ward is west" in markdown(report)
+    assert rederive_verdict(report, report["verdict"]["candidate"]["commit"])["verdict"]["verdict"] == "REJECT"
+
+
+@pytest.mark.parametrize("newer", [1, 9])
+def test_a_newer_format_is_refused_in_one_line_that_says_so(newer: int, tmp_path: Path):
+    with pytest.raises(InputError, match=r"^report\.json: written by a newer Assay \(format \d+\); upgrade$"):
+        read(report() | {"format": REPORT_FORMAT + newer})
+    path = tmp_path / "verdict.json"
+    path.write_text(json.dumps(report()["verdict"] | {"format": VERDICT_FORMAT + newer}))
+    with pytest.raises(InputError, match=r"verdict\.json: written by a newer Assay"):
+        read_verdict(path)
+
+
+def test_the_format_stays_with_a_verdict_that_is_derived_again():
+    made = report() | {"format": REPORT_FORMAT}
+    made["reproduce"] = None
+    made["verdict"] |= {"format": VERDICT_FORMAT, "candidate": {"commit": "a" * 40}}
+    found = rederive_verdict(made)
+    assert (found["format"], found["verdict"]["format"]) == (REPORT_FORMAT, VERDICT_FORMAT)

@@ -17,7 +17,7 @@ from assay.project.change import Change
 from assay.project.dvc import reproduce
 from assay.project.fingerprint import PROCESS
 from assay.project.identity import LOCK, identity
-from assay.project.layout import REPORT, VERDICT
+from assay.project.layout import REPORT, VERDICT, VERDICT_FORMAT
 from assay.project.packed import is_same_service, service_identity
 from assay.project.params import load_params
 from assay.project.room import load_room
@@ -61,6 +61,7 @@ def _pass_by(change: Change, began: float) -> dict[str, Any]:
     KEY.unlink(missing_ok=True)
     candidate = identity(change.head, Path())
     verdict = {
+        "format": VERDICT_FORMAT,
         "verdict": "PROMOTE",
         "candidate": candidate,
         "champion": {**candidate, "commit": change.champion},

@@ -12,6 +12,7 @@ from assay.gates.gate import GATES, Gate
 from assay.gates.overrides import applying, load_overrides
 from assay.project.change import Change
 from assay.project.identity import identity
+from assay.project.layout import VERDICT_FORMAT
 from assay.project.params import Params
 
 
@@ -53,6 +54,7 @@ def judge(change: Change) -> Judgement:
     applied = applying(overrides, outcomes, candidate["model"])
     counted = [o.verdict for o in outcomes if o.gate not in {override.gate for override in applied}]
     verdict = {
+        "format": VERDICT_FORMAT,
         "verdict": overall(counted),
         "candidate": candidate,
         "champion": None if champion is None else identity(champion.commit, champion.folder),

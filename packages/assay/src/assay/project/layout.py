@@ -30,6 +30,9 @@ MODELS = Path("models")
 LOCKS = {"onnx": "requirements/serve.txt", "skops": "requirements/serve-sklearn.txt"}
 VERDICT = Path("reports/verdict.json")
 REPORT = Path("reports/report.json")
+# The formats that are written of these two.
+VERDICT_FORMAT = 1
+REPORT_FORMAT = 1
 
 
 def model_version(models: Path = MODELS) -> str:

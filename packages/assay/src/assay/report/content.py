@@ -16,7 +16,7 @@ from assay.evaluation.metrics import metrics_for
 from assay.gates.gate import BY_NAME
 from assay.gates.overrides import OVERRIDES, is_final
 from assay.project.history import changed_lines, dirty_files, file_at, subjects
-from assay.project.layout import ANALYSIS, METRICS, MODELS, PLOTS
+from assay.project.layout import ANALYSIS, METRICS, MODELS, PLOTS, REPORT_FORMAT
 from assay.project.params import load_params
 from assay.project.settings import PARAMS
 from assay.project.times import stage_times
@@ -46,6 +46,7 @@ def content(
     here = Path()
     analysis = _json(here / ANALYSIS)
     return {
+        "format": REPORT_FORMAT,
         "verdict": verdict,
         "name": contract.name,
         "task": contract.task,

@@ -8,8 +8,9 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from assay.base.config import Frozen
 from assay.base.errors import InputError
-from assay.base.files import read_json
+from assay.base.formats import check_format, read_format
 from assay.base.outcomes import Verdict
+from assay.project.layout import REPORT, REPORT_FORMAT, VERDICT_FORMAT
 from assay.report.text import plain
 
 MOST_CHARACTERS = 50_000_000
@@ -64,6 +65,7 @@ class Override(Frozen):
 class Judgement(Frozen):
     """The verdict, as in `reports/verdict.json`."""
 
+    format: Count = 1
     verdict: Literal["PROMOTE", "HOLD", "REJECT"]
     candidate: Version
     champion: Version | None
@@ -279,6 +281,7 @@ class Cost(Frozen):
 class Report(Frozen):
     """All that the report shows."""
 
+    format: Count = 1
     verdict: Judgement
     name: Text
     task: Literal["binary", "multiclass", "regression"]
@@ -300,8 +303,9 @@ class Report(Frozen):
 def read(report: dict[str, Any]) -> Report:
     """Return the data of a report in its types, with texts on one line, without what cannot be seen, and not too long.
 
-    Raises InputError for data that is too large or not of this shape.
+    Raises InputError for data that is too large, not of this shape, or of another format.
     """
+    check_format(report, REPORT_FORMAT, Path(REPORT.name))
     try:
         # Through JSON, so that strict typing takes a list for a tuple.
         text = json.dumps(report)
@@ -311,18 +315,18 @@ def read(report: dict[str, Any]) -> Report:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = plain(".".join(map(str, first["loc"])), MOST_TEXT)
-        raise InputError(f"report.json: {where}: {plain(first['msg'], MOST_TEXT)}; run `assay report` anew") from None
+        raise InputError(f"report.json: {where}: {plain(first['msg'], MOST_TEXT)}; run `assay report` again") from None
     except (TypeError, ValueError, RecursionError):
-        raise InputError("report.json: holds what is no JSON; run `assay report` anew") from None
+        raise InputError("report.json: holds what is no JSON; run `assay report` again") from None
 
 
 def read_verdict(path: Path) -> dict[str, Any]:
-    """Return the verdict in a file; raises InputError for one that is not there, torn or of another shape."""
-    verdict: dict[str, Any] = read_json(path)
+    """Return the verdict in a file; raises InputError for one that is missing, torn, or of another shape or format."""
+    verdict = read_format(path, VERDICT_FORMAT)
     try:
         Judgement.model_validate_json(json.dumps(verdict))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = plain(".".join(map(str, first["loc"])), MOST_TEXT)
-        raise InputError(f"{path}: {where}: {plain(first['msg'], MOST_TEXT)}; run `assay gate` anew") from None
+        raise InputError(f"{path}: {where}: {plain(first['msg'], MOST_TEXT)}; run `assay gate` again") from None
     return verdict
