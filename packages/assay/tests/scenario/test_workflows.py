@@ -26,6 +26,7 @@ from workflows.language import Language, language
 from workflows.site import BRANCH, FORK, HOME, PR, Site, make_site
 
 DATA = "assay-data"
+MAIN = "refs/heads/main"
 
 
 @pytest.fixture(scope="module")
@@ -541,8 +542,8 @@ def test_a_service_that_is_not_there_or_serves_another_model_is_told_of(
 
 # Targets that take no time; one of them fails.
 TARGETS = """\
-.venv/.train .venv/.dev: ;
-lint test repro audit: ; @test $@ != {failing}
+.venv/.train .venv/.dev .venv/.package: ;
+lint test repro audit lint-all test-all: ; @test $@ != {failing}
 gate-bench: ; @test "$(SEEDS)"
 loadtest: ; @test "$(LONG)" = --long
 load-bench: ;
@@ -554,25 +555,61 @@ def test_one_check_stands_for_all_of_ci(site: Site, failing: str, result: str):
     (site.work.root / "Makefile").write_text(TARGETS.format(failing=failing))
     ran = site.runner.run("ci.yml", site.push_to_main())
     assert ran.jobs["pass"].result == result, ran.log()
-    tests = ran.jobs["test"]
-    assert [step.name for step in tests.steps].count("Tests") == 3
+    assert ran.jobs["check"].step("Tests").outcome == ("failure" if failing == "test" else "success")
+
+
+def test_a_page_is_neither_linted_nor_tested_and_passes_all_the_same(site: Site):
+    site.work.append("docs/data.md", "\nOne more line.\n")
+    ran = site.runner.run("ci.yml", site.push_to_main())
+    assert ran.jobs["pass"].result == "success", ran.log()
+    check = ran.jobs["check"]
+    assert [check.step(name).outcome for name in ("Format, types, workflows", "Tests")] == ["skipped", "skipped"]
+
+
+def at_night(site: Site, workflow: str, **repository: Any) -> Ran:
+    """Let the clock start a workflow."""
+    pushed = site.push_to_main()
+    return site.runner.run(workflow, replace(pushed, event="schedule", payload={"repository": HOME | repository}))
 
 
 def test_a_bad_night_is_one_issue(site: Site):
+    site.runner.variables = {"ASSAY_NIGHTLY": "true"}
     (site.work.root / "Makefile").write_text(TARGETS.format(failing="audit"))
-    pushed = replace(site.push_to_main(), event="schedule", payload={"repository": HOME})
-    for _ in range(2):
-        ran = site.runner.run("nightly.yml", pushed)
-        assert [name for name, job in ran.jobs.items() if job.result == "failure"] == ["audit"], ran.log()
-        assert ran.jobs["alarm"].result == "success", ran.log()
+    ran = at_night(site, "nightly.yml")
+    again = site.runner.run(
+        "nightly.yml", Trigger("workflow_dispatch", {"repository": HOME}, site.hub.run_git("rev-parse", "main"), MAIN)
+    )
+    for one in (ran, again):
+        assert [name for name, job in one.jobs.items() if job.result == "failure"] == ["night"], one.log()
+        assert one.jobs["alarm"].result == "success", one.log()
     (issue,) = site.hub.issues
     assert "/actions/runs/" in issue["body"]
     assert len(site.hub.reports(issue["number"])) == 1
 
 
 def test_a_good_night_is_quiet(site: Site):
+    site.runner.variables = {"ASSAY_NIGHTLY": "true"}
     (site.work.root / "Makefile").write_text(TARGETS.format(failing="nothing"))
-    ran = site.runner.run("nightly.yml", replace(site.push_to_main(), event="schedule", payload={"repository": HOME}))
-    assert ran.conclusion == "success", ran.log()
+    ran = at_night(site, "nightly.yml")
+    assert ran.jobs["night"].result == "success", ran.log()
     assert ran.jobs["alarm"].result == "skipped"
     assert site.hub.issues == []
+
+
+def test_where_the_night_is_not_switched_on_nothing_runs(site: Site):
+    (site.work.root / "Makefile").write_text(TARGETS.format(failing="repro"))
+    ran = at_night(site, "nightly.yml")
+    assert {job.result for job in ran.jobs.values()} == {"skipped"}
+
+
+@pytest.mark.parametrize(("is_template", "result"), [(True, "success"), (False, "skipped")])
+@pytest.mark.parametrize("workflow", ["package-ci.yml", "package-nightly.yml"])
+def test_the_package_is_tested_in_the_template_alone(site: Site, workflow: str, is_template: bool, result: str):
+    (site.work.root / "Makefile").write_text(TARGETS.format(failing="nothing"))
+    if workflow == "package-nightly.yml":
+        ran = at_night(site, workflow, is_template=is_template)
+    else:
+        pushed = site.push_to_main()
+        payload = pushed.payload | {"repository": HOME | {"is_template": is_template}}
+        ran = site.runner.run(workflow, replace(pushed, payload=payload))
+    assert {job.result for name, job in ran.jobs.items() if name != "alarm"} == {result}, ran.log()
