@@ -4,7 +4,10 @@ import json
 
 from scenario.project import STAGES, Done, Project, stages_run
 
-EXPORTED = {"model.onnx", "model.skops", "model.json", "examples.json", "card.md"}
+EXPORTED = {
+    *("model.onnx", "model.skops", "model.json", "examples.json", "card.md"),
+    *("contract.json", "service.json", "metrics.json"),
+}
 
 
 def test_one_command_takes_a_fresh_clone_to_a_model_and_its_results(first_run: tuple[Project, Done]) -> None:
