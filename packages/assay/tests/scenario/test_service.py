@@ -21,6 +21,8 @@ import pyarrow as pa
 import pytest
 
 from assay.predictions.write import MANY
+from assay.project.fingerprint import SOURCE, part_files
+from assay.serve.image import ASSAY
 from scenario.project import Done, Project
 from served import sent
 from servers import Server, bento_store, is_ready, serving, until
@@ -305,6 +307,40 @@ def test_parts_that_do_not_belong_together_are_not_served(
         until(lambda: said in server.log() or server.process.poll() is not None, "it says why")
         assert said in server.log()
         assert not is_ready(server)
+
+
+# Every endpoint, and what is sent to it.
+ASKED: dict[str, dict[str, Any] | None] = {
+    "/predict": {"rows": 1},
+    "/explain": {"rows": 1},
+    "/feedback": {"outcomes": [{"prediction_id": "a", "outcome": "benign"}]},
+    **dict.fromkeys(("/model", "/", "/docs", "/docs.json", "/livez", "/readyz", "/metrics")),
+}
+
+
+def test_the_service_needs_no_more_of_assay_than_its_image_holds(
+    trained: Project, tmp_path: Path, rows: list[dict[str, Any]]
+) -> None:
+    project = trained.copy(tmp_path / "project")
+    tag = project.ok("bentoml", "build", "--output", "tag", BENTOML_HOME=str(bento_store(project))).split("__tag__:")[1]
+    (bento,) = bento_store(project).glob("bentos/*/*/")
+    packed = {path.relative_to(bento / "src").parts[0] for path in (bento / "src").rglob("*") if path.is_file()}
+    assert packed == {"bentofile.yaml", "service.py", "src", "models"}
+    code = bento / ASSAY
+    held = {path.relative_to(code).as_posix() for path in code.rglob("*.*")}
+    assert held - {path for path in held if path.endswith("__init__.py")} == {
+        path.relative_to(SOURCE).as_posix() for path in part_files("service") if path.name != "__init__.py"
+    }
+    # Python finds this Assay first, and nothing of another.
+    with serving(project, tag.strip(), PYTHONPATH=str(code.parent)) as server:
+        for path, body in ASKED.items():
+            asked = {"rows": rows[:1]} if body == {"rows": 1} else body
+            answer = server.get(path) if asked is None else server.post(path, asked)
+            assert answer.status_code == 200, f"{path}: {answer.text}"
+        table = server.post("/predict", sent(pa.Table.from_pylist(rows * MANY)), **{"content-type": ARROW})
+        assert table.status_code == 200
+        until(lambda: list(bento.glob("src/monitoring/predictions/data/*.arrows")), "the table is in the log")
+        assert "Error" not in server.log()
 
 
 def test_the_bento_is_served_by_two_workers_of_which_one_may_die(

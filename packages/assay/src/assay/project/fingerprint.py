@@ -30,9 +30,16 @@ HEADER = """\
 """
 
 
+def part_files(part: str, source: Path = SOURCE, imports: Imports | None = None) -> set[Path]:
+    """Return the files of a part of the installed Assay: modules, and the pages and templates that they read."""
+    # Where a wheel is installed, all other packages lie in the same folder.
+    imports = imports or Imports(source.parent, only=source.name)
+    modules = imports.closure(*(path for module in STARTS[part] for path in source.glob(f"{module}.py")))
+    return modules | {path for module in modules for path in _data(module)}
+
+
 def fingerprints(source: Path = SOURCE) -> dict[str, str]:
     """Return the hash of each part of the installed Assay, whose package is the folder `source`."""
-    # Where a wheel is installed, all other packages lie in the same folder.
     imports = Imports(source.parent, only=source.name)
     digests: dict[Path, str] = {}
 
@@ -42,9 +49,8 @@ def fingerprints(source: Path = SOURCE) -> dict[str, str]:
         return digests[path]
 
     found = {}
-    for part, modules in STARTS.items():
-        files = imports.closure(*(path for module in modules for path in source.glob(f"{module}.py")))
-        files |= {path for module in files for path in _data(module)}
+    for part in STARTS:
+        files = part_files(part, source, imports)
         lines = [f"{path.relative_to(source).as_posix()} {digest(path)}\n" for path in sorted(files)]
         found[part] = hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
     return found

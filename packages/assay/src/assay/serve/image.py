@@ -1,7 +1,9 @@
 """The image of the service: Python and what the service needs, without compilers and without what nobody loads."""
 
+import shutil
 from pathlib import Path
 from shlex import join
+from typing import Any
 
 from bentoml.images import Image
 
@@ -23,15 +25,44 @@ UV = (
 )
 SCRIPT = join(["printf", r"%s\n", *UV])
 
-# By hash, for with another time a file would be compiled again.
-COMPILE = "python -m compileall -q --invalidation-mode checked-hash src/src"
+# Where Assay's code waits in a Bento. BentoML copies the folder into the image first of all.
+ASSAY = "env/docker/assay"
+PACKAGES = "/app/.venv/lib/python3*/site-packages"
+# Where nothing can be written, each start would compile the code again. By hash, since a copied file has another time.
+INSTALL = (
+    f"cp -r {ASSAY} {PACKAGES}/",
+    f"python -m compileall -q --invalidation-mode checked-hash {PACKAGES}/assay src/src",
+)
+
+
+class ServiceImage(Image):  # type: ignore[misc]
+    """An image that gets the part of the installed Assay that the service imports, and nothing else of it."""
+
+    def freeze(self, bento_fs: Path, *given: Any, **more: Any) -> Any:
+        """Put Assay's code into the Bento that is being built, and do what BentoML does."""
+        copy_service(Path(str(bento_fs)) / ASSAY)
+        return super().freeze(bento_fs, *given, **more)
+
+
+def copy_service(to: Path) -> None:
+    """Copy the modules that the service imports, and the pages that it shows, to a folder."""
+    from assay.project.fingerprint import SOURCE, part_files
+
+    files = part_files("service")
+    # Python needs those of packages that hold no code, too.
+    folders = {folder for path in files for folder in path.parents if folder.is_relative_to(SOURCE)}
+    for path in files | {folder / "__init__.py" for folder in folders}:
+        place = to / path.relative_to(SOURCE)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, place)
 
 
 def image(requirements: str) -> Image:
     """Return the image for requirements; without them where there is no such file, as in a Bento, built already."""
-    made = Image(base_image=BASE, distro="", lock_python_packages=False)
+    made = ServiceImage(base_image=BASE, distro="", lock_python_packages=False)
     made.run(f"{SCRIPT} > /usr/local/bin/uv && chmod +x /usr/local/bin/uv")
     if Path(requirements).exists():
-        # Where nothing can be written, each start would compile the code anew.
-        made.requirements_file(requirements).build_include("src").run(COMPILE)
+        made.requirements_file(requirements).build_include("src")
+        for command in INSTALL:
+            made.run(command)
     return made

@@ -1,0 +1,33 @@
+"""What of Assay goes into the image; tests/scenario/test_image.py makes one."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from assay.project.fingerprint import SOURCE, part_files
+from assay.serve.image import copy_service
+
+ROOMS = {"base", "contract", "data", "inference", "modelling", "predictions", "project", "serve"}
+
+
+def test_what_the_service_imports_is_copied_and_nothing_else(tmp_path: Path) -> None:
+    copy_service(tmp_path / "assay")
+    copied = {path.relative_to(tmp_path / "assay") for path in tmp_path.rglob("*") if path.is_file()}
+    assert {path.relative_to(SOURCE) for path in part_files("service")} <= copied
+    assert {path.parts[0] for path in copied if len(path.parts) > 1} == ROOMS
+    assert {path.name for path in copied if path.suffix != ".py"} == {"page.html", "page.js"}
+
+
+def test_the_copy_can_be_imported_by_itself(tmp_path: Path) -> None:
+    copy_service(tmp_path / "assay")
+    modules = [
+        ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts)
+        for path in part_files("service")
+        if path.suffix == ".py" and path.name != "__init__.py"
+    ]
+    code = f"import {', '.join(modules)}; print(assay.__file__)"
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False, env={}
+    )
+    assert run.returncode == 0, run.stderr
+    assert Path(run.stdout.strip()).parent == tmp_path / "assay"
