@@ -80,7 +80,7 @@ def test_own_data_becomes_a_model_with_limits_that_it_keeps_to(project: Project,
 
 
 def test_newer_data_keeps_what_a_person_wrote_and_one_command_goes_back(project: Project, tmp_path: Path) -> None:
-    init = ("assay", "init", "--target", "price", "--yes", "--no-run")
+    init = ("assay", "init", "--target", "price", "--yes", "--no-run", "--no-adopt")
     project.ok(*init, str(write(tmp_path / "houses.csv")))
     project.edit("contract.yaml", "kind: integer", "description: floor space, kind: integer")
     project.ok("git", "commit", "--quiet", "--all", "--message", "Own data")
@@ -97,7 +97,9 @@ def test_newer_data_keeps_what_a_person_wrote_and_one_command_goes_back(project:
 
 def test_after_going_back_to_the_data_before_the_pipeline_fetches_it(project: Project, tmp_path: Path) -> None:
     project.ok("dvc", "pull", "--quiet", "data.dvc")
-    project.ok("assay", "init", str(write(tmp_path / "houses.csv")), "--target", "price", "--yes", "--no-run")
+    project.ok(
+        "assay", "init", str(write(tmp_path / "houses.csv")), "--target", "price", "--yes", "--no-run", "--no-adopt"
+    )
     assert [path.name for path in (project.root / "data").iterdir()] == ["houses.csv"]
     project.ok("git", "restore", ".")
     project.ok("assay", "repro")

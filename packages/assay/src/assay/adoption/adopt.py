@@ -1,14 +1,25 @@
 """`assay adopt`: a copy of the template becomes a project of its own, with Assay as a wheel."""
 
+import os
 import shutil
 from pathlib import Path
 
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from assay.adoption.blobs import unneeded
-from assay.adoption.changes import Changes, different, files_here, own_environment, pip, put, undo
+from assay.adoption.changes import (
+    Changes,
+    different,
+    files_here,
+    own_environment,
+    pip,
+    put,
+    remove_empty,
+    require_clean,
+    undo,
+)
 from assay.adoption.listing import owner
-from assay.adoption.naming import project_name, renamed
+from assay.adoption.naming import SAMPLE, project_name, renamed
 from assay.adoption.wheel import LOCK, SOURCE, Wheel, build, process_of
 from assay.base.errors import InputError
 from assay.base.progress import say
@@ -20,8 +31,24 @@ from assay.project.history import remote_url
 
 PYPROJECT = Path("pyproject.toml")
 README = Path("README.md")
+# Pages about the data that comes with the template.
+ABOUT_SAMPLE = (Path("docs/data.md"),)
 # What a copy has in place of the template's own files.
 INSTEAD = SOURCE / "copy"
+
+
+def may_adopt(source: str) -> bool:
+    """Say whether a copy of the template becomes its user's own by data from a source; says so where git forbids it."""
+    if not INSTEAD.is_dir():
+        return False
+    try:
+        require_clean("assay init", besides=[os.path.relpath(source)])
+    except InputError as error:
+        say(
+            f"  Assay stays in {SOURCE}, for git could not undo more; `assay adopt` makes a wheel of it later ({error})"
+        )
+        return False
+    return True
 
 
 def is_adopted() -> bool:
@@ -51,6 +78,8 @@ def adoption(name: str | None = None) -> Changes:
     title = contract.name if contract else own
     readme = instead[README].decode().replace("NAME", title.replace("-", " ").capitalize(), 1)
     readme = readme.replace("DESCRIPTION", contract.description if contract else "", 1)
+    if contract is not None and contract.name != SAMPLE:
+        gone += [path for path in ABOUT_SAMPLE if path.exists()]
     return {
         **dict.fromkeys([*gone, *unneeded()], None),
         **instead,
@@ -76,6 +105,7 @@ def carry_out(changes: Changes) -> None:
     put(different(changes))
     # What tools left beside the source: nothing of it is anybody's.
     shutil.rmtree(SOURCE, ignore_errors=True)
+    remove_empty(SOURCE.parent)
     install()
     say(f"adopted: Assay is now the wheel that {LOCK} names; {undo()}")
 

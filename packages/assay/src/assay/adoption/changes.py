@@ -75,14 +75,15 @@ def put(changes: Changes) -> None:
             place.replace(path)
         for path in (path for path, made in changes.items() if made is None):
             path.unlink(missing_ok=True)
-            _remove_empty(path.parent)
+            remove_empty(path.parent)
     except OSError as error:
         raise InputError(f"{error.filename or aside}: cannot be written: {error.strerror or error}") from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _remove_empty(folder: Path) -> None:
+def remove_empty(folder: Path) -> None:
+    """Remove a folder, and those around it, as far as nothing is in them."""
     while folder != Path() and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
         folder = folder.parent
@@ -91,7 +92,9 @@ def _remove_empty(folder: Path) -> None:
 def described(changes: Changes) -> list[str]:
     """Return a line for each file that is written, and for each folder or file at the top that loses some."""
     lines = [
-        f"{'write' if path.exists() else 'add'}  {path}" for path, made in sorted(changes.items()) if made is not None
+        f"{'write ' if path.exists() else 'add   '} {path}"
+        for path, made in sorted(changes.items())
+        if made is not None
     ]
     gone = Counter("/".join(path.parts[:2]) for path, made in changes.items() if made is None)
     return lines + [

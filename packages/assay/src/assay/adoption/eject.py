@@ -5,14 +5,11 @@ import zipfile
 
 from assay.adoption.changes import Changes, own_environment, pip, put
 from assay.adoption.wheel import BUILT_BY, LOCK, SOURCE, TEMPLATE, VENDOR, Wheel
-from assay.base.errors import InputError
 from assay.base.progress import say
 
 
 def ejection(wheel: Wheel) -> Changes:
     """Return what puts the source of a wheel in its place."""
-    if SOURCE.is_dir():
-        raise InputError(f"{SOURCE}: the source of Assay is here already; `assay adopt` makes a wheel of it")
     with zipfile.ZipFile(io.BytesIO(wheel.content)) as archive:
         source = {SOURCE / _place(name): archive.read(name) for name in archive.namelist() if name.startswith("assay/")}
     return {VENDOR / wheel.name: None, LOCK: None, **source}

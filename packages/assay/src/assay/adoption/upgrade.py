@@ -11,7 +11,7 @@ from assay.adoption.adopt import PYPROJECT, install
 from assay.adoption.changes import Changes, different, pip, put
 from assay.adoption.merge import Merged, merge_all
 from assay.adoption.naming import named, renamed
-from assay.adoption.wheel import LOCK, VENDOR, Wheel, process_of, read_wheel
+from assay.adoption.wheel import LOCK, SOURCE, VENDOR, Wheel, process_of, read_wheel
 from assay.base.errors import InputError
 from assay.project.fingerprint import PROCESS
 

@@ -95,6 +95,7 @@ def check(file: Path | None, as_json: bool) -> int:
 @click.option("--yes", is_flag=True, help="Ask nothing, and take the safe side.")
 @click.option("--dry-run", is_flag=True, help="Show all, write nothing.")
 @click.option("--no-run", is_flag=True, help="Write the files and run nothing.")
+@click.option("--no-adopt", is_flag=True, help="Leave the source of Assay in the repository.")
 def init(source: str, target: str, **options: Any) -> None:
     """Bring your own data: FILE may be a file, a folder of Parquet parts, an address or the URL of a database."""
     from assay.init.command import Wishes, run_init
@@ -102,7 +103,7 @@ def init(source: str, target: str, **options: Any) -> None:
 
     asked = Asked(source, target, options["table"], options["encoding"])
     wishes = Wishes(options["task"], options["keep"], options["yes"])
-    run_init(asked, wishes, dry_run=options["dry_run"], run=not options["no_run"])
+    run_init(asked, wishes, dry_run=options["dry_run"], run=not options["no_run"], adopt=not options["no_adopt"])
 
 
 @click.command()

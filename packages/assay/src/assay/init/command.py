@@ -12,6 +12,7 @@ import click
 import pyarrow as pa
 from ruamel.yaml.comments import CommentedMap
 
+from assay.adoption.adopt import adoption, carry_out, may_adopt
 from assay.base.config import parse_yaml
 from assay.base.errors import InputError
 from assay.base.files import read_json, write_bytes, write_text
@@ -176,7 +177,7 @@ def _tracked() -> set[str]:
         return set()
 
 
-def run_init(asked: Asked, wishes: Wishes, *, dry_run: bool, run: bool = True) -> Plan:
+def run_init(asked: Asked, wishes: Wishes, *, dry_run: bool, run: bool = True, adopt: bool = True) -> Plan:
     """Read, decide, show; then, unless it is a dry run, write, search for a model, and run the pipeline.
 
     Newer data of the same problem changes the contract only where it has to, and searches for no other model.
@@ -184,6 +185,7 @@ def run_init(asked: Asked, wishes: Wishes, *, dry_run: bool, run: bool = True) -
     if not dry_run and not (PARAMS.exists() and Path("dvc.yaml").exists()):
         raise InputError(f"{PARAMS}: there is no project here; run this in the folder of the project")
     plan, notes = plan_for(asked, wishes)
+    is_to_adopt = adopt and not dry_run and may_adopt(asked.source)
     for note in notes:
         say(f"  {note}")
     features = sum(column["kind"] not in ("id", "ignored") for column in plan.contract["columns"].values())
@@ -209,6 +211,8 @@ def run_init(asked: Asked, wishes: Wishes, *, dry_run: bool, run: bool = True) -
     say("written; `git restore .` takes it back")
     if run:
         plan.findings.extend(_run(plan, is_new=old is None))
+    if is_to_adopt:
+        carry_out(adoption())
     _show(plan.findings)
     return plan
 
