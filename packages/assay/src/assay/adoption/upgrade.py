@@ -36,11 +36,11 @@ class Upgrade:
 
 
 def current() -> Wheel:
-    """Return the wheel that this project is installed from; raises InputError where there is none."""
+    """Return the wheel that this project is installed from; raises InputError where it has the source of Assay."""
+    if SOURCE.is_dir():
+        raise InputError(f"{SOURCE}: Assay is its source here, and no wheel; `assay adopt` makes one of it")
     if not LOCK.exists():
-        raise InputError(
-            f"{LOCK}: there is no such file; `assay adopt` writes it, from the source of Assay that is here"
-        )
+        raise InputError(f"{LOCK}: there is no such file; run this in the folder of the project")
     with TemporaryDirectory() as folder:
         _download(folder, "--require-hashes", "--requirement", str(LOCK))
         return _only_wheel(folder)
