@@ -14,8 +14,9 @@ import pytest
 
 from assay.base.outcomes import Outcome
 from assay.gates.service import compare
-from assay.load.bento import HOST, _uninterrupted, build, free_port, served
+from assay.load.bento import ASSAY, HOST, _uninterrupted, build, free_port, served
 from assay.load.run import load, model
+from assay.project import fingerprint as package
 from judged import params
 from load.faults import FAULTS, around
 from loads import loadtest
@@ -44,16 +45,34 @@ def judgements(bento: Path, tmp_path_factory) -> dict[str, Outcome]:
     folder = tmp_path_factory.mktemp("faults")
     bentos = {"champion": bento}
     plants = {name: FAULTS[name].plant for name in LOADED} | {"leak": LEAK, "forgets": FORGETS}
-    for name in ("same", *plants):
+    for name in ("same", *plants, "slow Assay"):
         store = shutil.copytree(bento.parents[2], folder / name)
         bentos[name] = store / bento.relative_to(bento.parents[2])
-        if name != "same":
+        if name in plants:
             plants[name](bentos[name] / "src")
+    (folder / "slow Assay" / ASSAY).write_text(str(slowed_assay(folder / "slowed")))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(SOURCE)
         sides = load(bentos, LIMITS, long=False)
     champion = sides.pop("champion")
     return {name: compare(loadtest(one, champion), LIMITS) for name, one in sides.items()}
+
+
+def slowed_assay(folder: Path) -> Path:
+    """Return where an Assay can be imported from that takes longer to answer."""
+    shutil.copytree(package.SOURCE, folder / "assay")
+    module = folder / "assay/serve/serving.py"
+    code = module.read_text(encoding="utf-8")
+    beginning = "        rows = self._read(call)\n"
+    assert code.count(beginning) == 1
+    module.write_text(code.replace(beginning, f"        import time; time.sleep(0.005)\n{beginning}"), encoding="utf-8")
+    return folder
+
+
+def test_an_assay_that_makes_the_service_slower_is_caught(judgements: dict[str, Outcome]):
+    outcome = judgements["slow Assay"]
+    assert outcome.measured["median"]["verdict"] in ("HOLD", "REJECT"), outcome.reason
+    assert "median latency is" in outcome.measured["median"]["reason"]
 
 
 def test_the_same_bento_passes(judgements: dict[str, Outcome]):

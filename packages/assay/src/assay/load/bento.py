@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 
 from assay.base.errors import InputError
+from assay.project.fingerprint import SOURCE
 
 HOST = "127.0.0.1"
 READY_SECONDS = 120.0
@@ -28,6 +29,8 @@ PORTS = range(10_000, 30_000)
 # Settings of whoever runs this, that the service would take for its own.
 OTHERS = ("PYTHONPATH", "ASSAY_API_KEY", "BENTOML_CONFIG", "BENTOML_CONFIG_OPTIONS", "BENTOML_PORT", "BENTOML_HOST")
 
+# The file of a store that says which Assay serves its Bento.
+ASSAY = "assay"
 # Large, and packed by nobody.
 NOT_COPIED = {"build", "data", "plots", "reports"}
 
@@ -50,9 +53,13 @@ def free_port() -> int:
     raise InputError(f"no port from {PORTS[0]} to {PORTS[-1]} is free on {HOST}: end what listens on them")
 
 
-def build(project: Path, store: Path) -> Path:
-    """Build the Bento of a project; return its folder. Raises InputError with what BentoML said last."""
+def build(project: Path, store: Path, assay: Path | None = None) -> Path:
+    """Build the Bento of a project; return its folder. Raises InputError with what BentoML said last.
+
+    It is built and served by the Assay in the folder `assay`, by default by this one.
+    """
     store.mkdir(parents=True)
+    (store / ASSAY).write_text(str(assay or SOURCE.parent), encoding="utf-8")
     # BentoML builds nothing that lies in a hidden folder, as the champion's files do.
     if any(part.startswith(".") for part in project.resolve().parts):
         project = _copied(project, store / "project")
@@ -139,7 +146,13 @@ def _copied(project: Path, to: Path) -> Path:
 
 def _environment(store: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in OTHERS}
-    return kept | {"BENTOML_HOME": str(store), "BENTOML_DO_NOT_TRACK": "True"}
+    return kept | {"PYTHONPATH": _assay(store), "BENTOML_HOME": str(store), "BENTOML_DO_NOT_TRACK": "True"}
+
+
+def _assay(store: Path) -> str:
+    """Return what Python has to look through first to find the Assay of a store; where it is installed it does anyway."""
+    folder = (store / ASSAY).read_text(encoding="utf-8")
+    return "" if Path(folder).name == "site-packages" else folder
 
 
 def _is_ready(port: int) -> bool:

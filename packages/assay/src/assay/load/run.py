@@ -22,7 +22,7 @@ from assay.gates.obstacle import NO_CHAMPION, Kind, Obstacle
 from assay.gates.service import compare, slow_start
 from assay.load.bento import HOST, Served, build, served, size
 from assay.load.page import page
-from assay.project.champion import restore
+from assay.project.champion import own_assay, restore
 from assay.project.change import Change
 from assay.project.layout import MODELS, model_version
 from assay.project.packed import LOCUSTFILE, SERVICE, service_identity
@@ -73,7 +73,9 @@ def measure(projects: dict[str, Path], limits: ServiceGate, *, long: bool) -> di
         for name, project in projects.items():
             say(f"{name}: building its Bento")
             try:
-                bentos[name] = build(project, Path(made, name))
+                # An upgrade of Assay that makes the service slower is a change of the candidate's.
+                assay = own_assay(project) if name == "champion" else None
+                bentos[name] = build(project, Path(made, name), assay)
             except InputError as error:
                 say(f"{name}: {error}")
                 failed[name] = {"failed": str(error)}

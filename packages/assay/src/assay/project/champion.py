@@ -5,21 +5,24 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
 from dvc.api import DVCFileSystem
 from dvc.repo import Repo
 
 from assay.base.config import parse_yaml
 from assay.base.errors import InputError
-from assay.base.files import write_bytes
+from assay.base.files import sha256, write_bytes
 from assay.base.git import git
 from assay.base.process import run
 from assay.base.progress import say
 from assay.contract.spec import CONTRACT, Contract
+from assay.project.fingerprint import SOURCE, fingerprints
 from assay.project.history import file_at, files_at
 from assay.project.pipeline import locked_stages
 
 KEPT = Path(".assay/champions")
+WHEELS = Path(".assay/wheels")
 MOST = 3
 EMBEDDED = Path(".dvc/embedded/files/md5")
 # What a model is judged, explained, reported and served by.
@@ -30,6 +33,7 @@ PARTS = (
     "loadtests",
     "requirements",
     "vendor",
+    "packages/assay/src",
     "contract.yaml",
     "params.yaml",
     "dvc.lock",
@@ -84,6 +88,36 @@ def restore(commit: str) -> Path:
         shutil.rmtree(temporary, ignore_errors=True)
     for old in sorted((path for path in KEPT.iterdir() if not path.name.startswith(".")), key=os.path.getmtime)[:-MOST]:
         shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+def own_assay(folder: Path) -> Path | None:
+    """Return where the Assay that a project holds can be imported from, None if the installed one serves alike.
+
+    The template holds its source, a copy a wheel, which is unpacked once. Raises InputError for a broken wheel.
+    """
+    found = folder / "packages/assay/src"
+    if not (found / "assay").is_dir():
+        wheels = sorted(folder.glob("vendor/assay-*.whl"))
+        if not wheels:
+            return None
+        found = _unpacked(wheels[-1])
+    own, installed = (fingerprints(source, ["service"]) for source in (found / "assay", SOURCE))
+    return None if own == installed else found.resolve()
+
+
+def _unpacked(wheel: Path) -> Path:
+    folder = WHEELS / sha256(wheel)[:16]
+    if not folder.is_dir():
+        temporary = folder.with_suffix(f".{os.getpid()}.tmp")
+        try:
+            with ZipFile(wheel) as content:
+                content.extractall(temporary)
+            temporary.rename(folder)
+        except BadZipFile:
+            raise InputError(f"{wheel}: not a whole wheel; take it from git again") from None
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 

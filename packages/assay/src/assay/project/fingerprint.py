@@ -6,7 +6,7 @@ that can change results changes its hash; any other, of the report for instance,
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import assay
@@ -38,7 +38,7 @@ def part_files(part: str, source: Path = SOURCE, imports: Imports | None = None)
     return modules | {path for module in modules for path in _data(module)}
 
 
-def fingerprints(source: Path = SOURCE) -> dict[str, str]:
+def fingerprints(source: Path = SOURCE, parts: Iterable[str] = STARTS) -> dict[str, str]:
     """Return the hash of each part of the installed Assay, whose package is the folder `source`."""
     imports = Imports(source.parent, only=source.name)
     digests: dict[Path, str] = {}
@@ -49,7 +49,7 @@ def fingerprints(source: Path = SOURCE) -> dict[str, str]:
         return digests[path]
 
     found = {}
-    for part in STARTS:
+    for part in parts:
         files = part_files(part, source, imports)
         lines = [f"{path.relative_to(source).as_posix()} {digest(path)}\n" for path in sorted(files)]
         found[part] = hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
