@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from assay.base.errors import InputError
 from assay.base.files import read_json, write_json
 from assay.data.columns import length
 from assay.inference import package
+from assay.inference.package import load_package
+from assay.inference.rows import Rows
+from assay.project.settings import load_packed_contract, load_settings
 from served import load
 
 Projects = Callable[..., Path]
@@ -120,3 +124,20 @@ def test_a_model_that_has_no_answer_to_a_row_alone_is_refused(project: Path, mon
 def test_every_task_is_served_in_both_forms(projects: Projects, task: str, form: str) -> None:
     root = projects(task, "linear", form)
     assert load(root).about["served"] == form
+
+
+def test_the_package_of_a_release_is_read(tmp_path: Path) -> None:
+    models = Path(shutil.copytree(Path(__file__).with_name("release"), tmp_path / "models"))
+    made_with = read_json(models / "model.json")
+    # Only its files are of that release: the libraries are those that are installed.
+    about(tmp_path, versions={**made_with["versions"], "onnxruntime": version("onnxruntime")})
+    contract = load_packed_contract(models)
+    package = load_package(models, Rows(contract, load_settings(models).serve.max_rows), None, tolerance=1e-5)
+    assert (package.contract.name, package.about["format"]) == ("patients", 1)
+
+
+@pytest.mark.parametrize("name", ["model.json", "examples.json", "metrics.json"])
+def test_a_file_of_a_newer_assay_is_refused_with_what_to_do(project: Path, name: str) -> None:
+    path = project / "models" / name
+    write_json(path, read_json(path) | {"format": 9})
+    assert refusal(project) == f"{path}: written by a newer Assay (format 9); upgrade"

@@ -10,12 +10,13 @@ from pydantic import Field, ValidationError
 
 from assay.base.config import Frozen
 from assay.base.errors import InputError
-from assay.base.files import read_json
+from assay.base.formats import read_format
 from assay.gates.obstacle import Obstacle
 from assay.project.packed import LOCUSTFILE, service_identity
 from assay.project.params import ServiceGate
 
 LOADTEST = Path("reports/loadtest.json")
+LOADTEST_FORMAT = 1
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 
@@ -64,6 +65,7 @@ class LoadTest(Frozen):
     `setting` are the users, rounds and seconds that the sides were loaded with, `commit` is the champion's.
     """
 
+    format: int = 1
     candidate: str
     champion: str | None
     commit: str | None
@@ -81,7 +83,7 @@ def setting(limits: ServiceGate) -> str:
 
 def read_loadtest(path: Path = LOADTEST) -> LoadTest:
     """Read a load test; raises InputError for a file that is not there, torn or of another shape."""
-    return as_loadtest(read_json(path), path)
+    return as_loadtest(read_format(path, LOADTEST_FORMAT), path)
 
 
 def as_loadtest(content: Mapping[str, object], path: Path = LOADTEST) -> LoadTest:

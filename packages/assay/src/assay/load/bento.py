@@ -150,7 +150,7 @@ def _environment(store: Path) -> dict[str, str]:
 
 
 def _assay(store: Path) -> str:
-    """Return what Python has to look through first to find the Assay of a store; where it is installed it does anyway."""
+    """Return the folder that Python has to search first for the Assay of a store, empty if that is installed."""
     folder = (store / ASSAY).read_text(encoding="utf-8")
     return "" if Path(folder).name == "site-packages" else folder
 

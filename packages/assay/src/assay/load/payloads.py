@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from assay.base.files import read_json
+from assay.base.formats import read_format
 from assay.contract.request import as_json
+from assay.inference.package import PACKAGE_FORMAT
 from assay.project.layout import MODELS
 from assay.project.settings import load_packed_contract, load_settings
 from assay.properties.counterexample import draw
@@ -45,7 +46,7 @@ def payloads(project: Path, seed: int = 0) -> list[Payload]:
     """
     contract = load_packed_contract(project / MODELS)
     most = load_settings(project / MODELS).serve.max_rows
-    examples = read_json(project / MODELS / "examples.json")
+    examples = read_format(project / MODELS / "examples.json", PACKAGE_FORMAT)
     known = dict(enumerate(examples["scores"]))
     rows = [*examples["rows"], *(as_json(row, contract) for row in draw(feature_rows(contract), DRAWN, seed))]
     scale = 1.0 if contract.classes else float(np.std(examples["scores"])) or 1.0

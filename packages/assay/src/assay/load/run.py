@@ -17,7 +17,7 @@ from assay.base.errors import InputError
 from assay.base.files import read_json, write_json, write_text
 from assay.base.outcomes import Outcome
 from assay.base.progress import say, track
-from assay.gates.loadtest import LOADTEST, as_loadtest, setting
+from assay.gates.loadtest import LOADTEST, LOADTEST_FORMAT, as_loadtest, setting
 from assay.gates.obstacle import NO_CHAMPION, Kind, Obstacle
 from assay.gates.service import compare, slow_start
 from assay.load.bento import HOST, Served, build, served, size
@@ -50,6 +50,7 @@ def run(change: Change, *, long: bool = False) -> Outcome:
     with _ended_by_signals():
         sides = measure({"candidate": Path(), **({"champion": champion} if champion else {})}, limits, long=long)
     made = {
+        "format": LOADTEST_FORMAT,
         "candidate": service_identity(Path()),
         "champion": None if champion is None else service_identity(champion),
         "commit": change.champion,

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+# Of the lines and of the tables: what is written first names it.
+LOG_FORMAT = 1
+
 
 class Files(MonitorBase[Any]):
     """A monitor as BentoML's default one, for many rows at once, with files for each worker.
@@ -45,7 +48,7 @@ class Files(MonitorBase[Any]):
             for part in ("schema", "data"):
                 (self._folder / part).mkdir(parents=True, exist_ok=True)
             columns = [{"name": name, "role": role, "type": kind} for name, (role, kind) in roles.items()]
-            schema = msgspec.json.encode({"columns": columns}) + b"\n"
+            schema = msgspec.json.encode({"format": LOG_FORMAT, "columns": columns}) + b"\n"
             (self._folder / "schema" / f"schema.{self._worker}.log").write_bytes(schema)
             path = self._folder / "data" / f"data.{self._worker}.log"
             self._lines = TimedRotatingFileHandler(path, when="D", utc=True)

@@ -13,6 +13,7 @@ from assay.data.columns import Columns, codes, joined
 from assay.data.reading import arrow_type
 from assay.inference.answers import Answer
 from assay.inference.tables import prediction_ids, warned
+from assay.predictions.monitor import LOG_FORMAT
 from assay.predictions.write import Request
 
 # What the rows of a table have in common, and where it stands.
@@ -44,7 +45,8 @@ class Tables:
             for name, column in contract.features.items()
         }
         kinds |= {name: own[name] for name in Answer.__struct_fields__ if name in own}
-        self._schema = pa.schema([*kinds.items(), *((name, pa.string()) for name in SAME), ("timestamp", TIME)])
+        fields = [*kinds.items(), *((name, pa.string()) for name in SAME), ("timestamp", TIME)]
+        self._schema = pa.schema(fields, metadata={"format": str(LOG_FORMAT)})
         by_kind: dict[tuple[str, pa.DataType], list[str]] = {}
         for name, column in contract.features.items():
             by_kind.setdefault((column.kind, arrow_type(column)), []).append(name)

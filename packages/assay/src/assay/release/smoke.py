@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 
 from assay.base.errors import InputError
-from assay.base.files import read_json
+from assay.base.formats import read_format
+from assay.inference.package import PACKAGE_FORMAT
 from assay.project.layout import MODELS, model_version
 
 # The libraries of an image need not be compiled alike.
@@ -21,7 +22,7 @@ def smoke(url: str, seconds: float, models: Path = MODELS) -> str:
     It is asked with the key in ASSAY_API_KEY, where there is one. Returns what was seen; raises InputError if it does
     not get ready in time, or answers otherwise.
     """
-    wanted, examples = model_version(models), read_json(models / "examples.json")
+    wanted, examples = model_version(models), read_format(models / "examples.json", PACKAGE_FORMAT)
     key = os.environ.get("ASSAY_API_KEY")
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     with httpx.Client(base_url=url, headers=headers, timeout=10) as client:
