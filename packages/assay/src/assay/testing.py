@@ -39,6 +39,7 @@ from assay.data.reading import read_table, typed
 from assay.data.violations import Violation
 from assay.gates import expectations, parity
 from assay.gates.answers import Model
+from assay.gates.findings import Expected
 from assay.inference.package import Package, load_package
 from assay.inference.rows import Rows
 from assay.load.bento import HOST, build, served
@@ -122,7 +123,7 @@ class Project:
         scale = 1.0 if self.contract.classes else float(np.std(self.scores(self.data_rows()))) or 1.0
         return parity.SLACK * self.params.export.tolerance * scale
 
-    def check_expectation(self, expectation: Expectation, examples: int = 10) -> expectations.Result:
+    def check_expectation(self, expectation: Expectation, examples: int = 10) -> Expected:
         """Try an expectation of src/model/expectations.py on rows; `held` says whether it holds, `reason` why not."""
         model = self._model
         [result] = expectations.check(

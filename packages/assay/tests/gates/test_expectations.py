@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assay.base.errors import InputError
-from assay.gates.expectations import Result, check, outcome
+from assay.gates.expectations import check, outcome
+from assay.gates.findings import Expected
 from assay.properties.expectations import answers, falls, falls_when, rises, rises_when, same_when
 from patients import COLUMNS, contract
 from places import PACKAGE
@@ -434,7 +435,7 @@ def test_no_expectation_is_hold():
 
 
 def test_an_expectation_that_was_tried_on_no_row_is_no_pass():
-    assert outcome([Result("unchanged", False, 0, "it changes nothing")], EXAMPLES).verdict == "REJECT"
+    assert outcome([Expected("unchanged", False, 0, "it changes nothing")], EXAMPLES).verdict == "REJECT"
 
 
 def test_the_example_of_the_page_can_be_used_as_it_stands():

@@ -1,6 +1,7 @@
 """The contract gate: the data keeps to contract.yaml, and is like the version that the champion was trained on."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,14 @@ from assay.data.leakage import class_shares as shares_of_classes
 from assay.data.leakage import duplicates
 from assay.data.versions import Changes, Shift, Version, changes, class_shares, new_rows, shifts
 from assay.gates.evidence import Evidence
+from assay.gates.findings import (
+    CONTRACT_CHANGES,
+    PREVIOUS_VERSION,
+    ColumnDrift,
+    ContractChanges,
+    PreviousVersion,
+    RowCounts,
+)
 from assay.project.params import ContractGate
 
 NAMED = 3
@@ -24,7 +33,7 @@ NOT_OF_THE_DATA: Any = {
     "target": {"description"},
 }
 OTHER_PROBLEM = Outcome(
-    "contract changes",
+    CONTRACT_CHANGES,
     "HOLD",
     "contract.yaml is about another problem, of another target and other columns, and this is its first model; "
     "needs the project owner's approval",
@@ -61,12 +70,12 @@ def compare(checks: Sequence[Outcome], before: Version | None, now: Version, lim
     """
     given = list(checks) or [Outcome("contract", "HOLD", "the checks of the data left no outcome")]
     if before is None:
-        nothing = Outcome("previous version", "SKIP", "there is no previous version of the data to compare with")
+        nothing = Outcome(PREVIOUS_VERSION, "SKIP", "there is no previous version of the data to compare with")
         return combined("contract", [*given, nothing])
     limit: dict[str, float] = dict(limits)
     unset = [name for name, value in limit.items() if value is None]
     if unset:
-        unknown = Outcome("previous version", "HOLD", f"gates.contract.{unset[0]} is not set in params.yaml")
+        unknown = Outcome(PREVIOUS_VERSION, "HOLD", f"gates.contract.{unset[0]} is not set in params.yaml")
         return combined("contract", [*given, unknown])
     found = changes(before, now)
     new = new_rows(found)
@@ -142,27 +151,29 @@ def _text(value: Any) -> str:
 def _contract_changes(before: Contract, now: Contract) -> Outcome:
     said = differences(before, now)
     if not said:
-        return Outcome("contract changes", "PROMOTE", "contract.yaml says the same of the data as before")
+        return Outcome(CONTRACT_CHANGES, "PROMOTE", "contract.yaml says the same of the data as before")
     reason = f"contract.yaml changed: {_listed(said)}; needs the data owner's approval"
-    return Outcome("contract changes", "HOLD", reason, {"changes": said[:LISTED]})
+    return Outcome(CONTRACT_CHANGES, "HOLD", reason, asdict(ContractChanges(said[:LISTED])))
 
 
-def _previous_version(found: Changes, drift: list[dict[str, Any]], classes: Mapping[str, Shares]) -> Outcome:
-    rows = {
-        "before": len(found.removed),
-        "now": len(found.added),
-        "kept": found.kept,
-        "added": int(found.added.sum()),
-        "removed": int(found.removed.sum()),
-    }
-    reason = "{before} rows before and {now} now: {kept} kept, {added} added, {removed} removed".format(**rows)
-    measured = {
-        "rows": rows,
-        "rewritten": dict(list(found.rewritten.items())[:LISTED]),
-        "drift": drift[:LISTED],
-        "classes": {label: [share.before, share.now] for label, share in list(classes.items())[:LISTED]},
-    }
-    return Outcome("previous version", "PROMOTE", reason, measured)
+def _previous_version(found: Changes, drift: list[ColumnDrift], classes: Mapping[str, Shares]) -> Outcome:
+    rows = RowCounts(
+        before=len(found.removed),
+        now=len(found.added),
+        kept=found.kept,
+        added=int(found.added.sum()),
+        removed=int(found.removed.sum()),
+    )
+    reason = (
+        f"{rows.before} rows before and {rows.now} now: {rows.kept} kept, {rows.added} added, {rows.removed} removed"
+    )
+    details = PreviousVersion(
+        rows=rows,
+        rewritten=dict(list(found.rewritten.items())[:LISTED]),
+        drift=drift[:LISTED],
+        classes={label: [share.before, share.now] for label, share in list(classes.items())[:LISTED]},
+    )
+    return Outcome(PREVIOUS_VERSION, "PROMOTE", reason, asdict(details))
 
 
 def _rewritten(found: Changes, before: Contract, now: Contract, limit: float) -> Outcome:
@@ -202,27 +213,27 @@ def _removed(found: Changes, limit: float) -> Outcome:
     )
 
 
-def _drift_table(moved: Sequence[Shift], contract: Contract, limit: Mapping[str, float]) -> list[dict[str, Any]]:
+def _drift_table(moved: Sequence[Shift], contract: Contract, limit: Mapping[str, float]) -> list[ColumnDrift]:
     """Return the drift of each column, the worst first; the classes of a target are judged by their shares."""
     rows = [
-        {
-            "column": shift.column,
-            "distance": significant(shift.distance),
-            "q": significant(shift.q),
-            "missing_before": significant(shift.missing_before),
-            "missing_now": significant(shift.missing_now),
-            "drifted": shift.distance > limit["drift"] and shift.q <= limit["significance"],
-        }
+        ColumnDrift(
+            column=shift.column,
+            distance=significant(shift.distance),
+            q=significant(shift.q),
+            missing_before=significant(shift.missing_before),
+            missing_now=significant(shift.missing_now),
+            drifted=bool(shift.distance > limit["drift"] and shift.q <= limit["significance"]),
+        )
         for shift in moved
         if shift.column != contract.target.name or contract.task == "regression"
     ]
-    return sorted(rows, key=lambda row: (not row["drifted"], -row["distance"], row["column"]))
+    return sorted(rows, key=lambda row: (not row.drifted, -row.distance, row.column))
 
 
-def _drift(table: list[dict[str, Any]], who: str, limit: Mapping[str, float]) -> Outcome:
+def _drift(table: list[ColumnDrift], who: str, limit: Mapping[str, float]) -> Outcome:
     held_to = {"drift": limit["drift"], "significance": limit["significance"]}
-    drifted = [row for row in table if row["drifted"]]
-    named = [f"{row['column']} by {row['distance']:.2f}" for row in drifted or table[:1]]
+    drifted = [row for row in table if row.drifted]
+    named = [f"{row.column} by {row.distance:.2f}" for row in drifted or table[:1]]
     if not named:
         return Outcome("drift", "SKIP", "both versions have no column in common", {}, held_to)
     if drifted:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -19,6 +19,7 @@ from assay.contract.request import as_json, explain, request_model
 from assay.contract.spec import Boolean, Contract, Feature, Integer, Number, Time
 from assay.data.columns import Columns, from_rows
 from assay.gates.evidence import ModelEvidence
+from assay.gates.findings import Expectations, Expected
 from assay.properties.counterexample import Failure, counterexample, decisive
 from assay.properties.expectations import Answer, Change, Effect, Expectation, Row, Where, few, listed, shown
 from assay.properties.strategies import cells, feature_cells, together
@@ -35,24 +36,6 @@ Decide = Callable[[np.ndarray], np.ndarray]
 Alone = Callable[[str], tuple[Contract, type[BaseModel]]]
 
 
-@dataclass(frozen=True)
-class Result:
-    """What became of an expectation: how many rows were tried, and the smallest on which it fails, if there is one.
-
-    `row` holds the features of that row as JSON values, `changed` those that the change made different. `before` and
-    `after` are the risks; for an answer `before` is the probability of the expected label, or the number.
-    """
-
-    name: str
-    held: bool
-    examples: int
-    reason: str = ""
-    row: Row | None = None
-    changed: Row | None = None
-    before: float | None = None
-    after: float | None = None
-
-
 def judge(evidence: ModelEvidence) -> Outcome:
     """Hold the model to what its owner expects of it."""
     params, model = evidence.params, evidence.model
@@ -62,9 +45,9 @@ def judge(evidence: ModelEvidence) -> Outcome:
     )
 
 
-def outcome(results: Sequence[Result], examples: int) -> Outcome:
+def outcome(results: Sequence[Expected], examples: int) -> Outcome:
     """Return PROMOTE if all expectations held, REJECT with the first that did not, and HOLD if there is none."""
-    measured = {"expectations": [asdict(result) for result in results]}
+    measured = asdict(Expectations(list(results)))
     failed = [result for result in results if not result.held]
     if not results:
         verdict: Verdict = "HOLD"
@@ -80,7 +63,7 @@ def outcome(results: Sequence[Result], examples: int) -> Outcome:
 
 def check(
     expectations: Sequence[Expectation], contract: Contract, scores: Scores, decide: Decide, examples: int, seed: int
-) -> list[Result]:
+) -> list[Expected]:
     """Try each expectation on rows that the contract allows, and shrink what fails to the smallest row.
 
     `scores` takes columns as `assay.data.columns.from_rows` makes them, and `decide` what `scores` returns. A change is
@@ -100,7 +83,7 @@ def check(
 
 def _try(
     expectation: Expectation, contract: Contract, scores: Scores, decide: Decide, examples: int, seed: int
-) -> Result:
+) -> Expected:
     given = {
         name: _given(contract.features[name], value, contract.missing_markers)
         for name, value in expectation.where.items()
@@ -131,14 +114,14 @@ def _try(
 
     tried, found = counterexample(strategy, failures, examples=examples, seed=seed)
     if tried == 0:
-        return Result(expectation.name, False, 0, f"the change can be tried on no row: {refused[0]}")
+        return Expected(expectation.name, False, 0, f"the change can be tried on no row: {refused[0]}")
     if found is None:
-        return Result(expectation.name, True, tried)
+        return Expected(expectation.name, True, tried)
     row, failure = found
     details = {"row": as_json(row, contract), **failure.details}
     others = {name: value for name, value in decisive(row, drawn).items() if name not in details.get("changed", {})}
     where = f", where {listed(others)}" if others else ""
-    return Result(expectation.name, False, tried, failure.reason + where, **details)
+    return Expected(expectation.name, False, tried, failure.reason + where, **details)
 
 
 def _score(rows: Sequence[Row], contract: Contract, scores: Scores) -> np.ndarray:

@@ -1,10 +1,13 @@
 """Quality: no worse than the champion on the same rows, above the floor, and above a model that looks at nothing."""
 
+from dataclasses import asdict, replace
+
 from assay.base.outcomes import Outcome, Verdict, combined
 from assay.base.rounding import significant
 from assay.evaluation.metrics import Metric, estimate, metrics_for
 from assay.gates.comparing import against, beyond, difference, interval_options, rounded, uncompared
 from assay.gates.evidence import ModelEvidence
+from assay.gates.findings import Interval, Quality
 from assay.statistics.bootstrap import Estimate
 
 # Machines differ in the last digits, and so may two rows be ranked the other way round.
@@ -24,15 +27,19 @@ def judge(evidence: ModelEvidence) -> Outcome:
     match = _metrics_match(found, evidence)
     floor = _floor(found[name], metric, evidence)
     dummy = _dummy(found[name], metric, evidence)
+    moved: dict[str, Estimate] = {}
     if evidence.champion_answers is None:
         outcome = combined("quality", [uncompared(evidence), floor, dummy, *match])
     else:
         moved = difference(evidence, list(known.values()))
         checks = [_champion(moved[name], metric, evidence), *_cost(moved, metric, evidence), floor, dummy, *match]
         outcome = combined("quality", checks)
-        outcome.measured["differences"] = {name: rounded(value) for name, value in moved.items()}
-    outcome.measured["metrics"] = {name: rounded(value) for name, value in found.items()}
-    return outcome
+    details = Quality(_intervals(found), _intervals(moved))
+    return replace(outcome, measured=outcome.measured | asdict(details))
+
+
+def _intervals(found: dict[str, Estimate]) -> dict[str, Interval]:
+    return {name: Interval(**rounded(value)) for name, value in found.items()}
 
 
 def _missing(evidence: ModelEvidence, wanted: list[str]) -> str:

@@ -5,8 +5,7 @@ of all ratios the Hodges-Lehmann estimate with Wilcoxon's interval (Hollander, W
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import asdict, replace
 
 import numpy as np
 from scipy.stats import binomtest, norm, theilslopes
@@ -14,6 +13,7 @@ from scipy.stats import binomtest, norm, theilslopes
 from assay.base.outcomes import Outcome, Verdict, combined, not_judged
 from assay.base.rounding import significant
 from assay.gates.evidence import Evidence
+from assay.gates.findings import ALONE, Figure, Interval
 from assay.gates.loadtest import LoadTest, Round, Side
 from assay.gates.obstacle import NO_CHAMPION
 from assay.project.params import ServiceGate
@@ -52,10 +52,10 @@ def compare(found: LoadTest, limits: ServiceGate) -> Outcome:
     if found.obstacle is not None or theirs is None:
         obstacle = found.obstacle or NO_CHAMPION
         alone = f"{obstacle.text}: the service is held to absolute limits alone"
-        compared = [Outcome("champion", obstacle.verdict, alone, _figures(mine))]
+        compared = [Outcome(ALONE, obstacle.verdict, alone, _figures(mine))]
     elif theirs.failed:
         reason = f"cannot be compared with the champion's service: {theirs.failed}"
-        compared = [Outcome("champion", "HOLD", reason, _figures(mine))]
+        compared = [Outcome(ALONE, "HOLD", reason, _figures(mine))]
     else:
         compared = _compared(mine, theirs, limits)
     silence = [_silence(mine, theirs, limits), _waiting(mine, theirs, limits)]
@@ -168,12 +168,12 @@ def _compared(mine: Side, theirs: Side, limits: ServiceGate) -> list[Outcome]:
         limit = (limits.tail if name in ("p95", "p99") else limits.slower) or 0.0
         ours, others = [take(one) for one in mine.rounds], [take(one) for one in theirs.rounds]
         pairs = [(a, b) for a, b in zip(ours, others, strict=False) if a is not None and b]
-        measured: dict[str, Any] = {"candidate": _middle(ours), "champion": _middle(others)}
+        figure = Figure(_middle(ours), _middle(others))
         if len(pairs) < FEWEST_ROUNDS:
             reason = (
                 f"{words} cannot be compared: {len(pairs)} pairs of rounds have answers, {FEWEST_ROUNDS} are wanted"
             )
-            found.append(Outcome(name, "HOLD", reason, measured, {name: limit}))
+            found.append(Outcome(name, "HOLD", reason, asdict(figure), {name: limit}))
             continue
         # A throughput of zero is infinitely many times worse.
         with np.errstate(divide="ignore"):
@@ -185,10 +185,10 @@ def _compared(mine: Side, theirs: Side, limits: ServiceGate) -> list[Outcome]:
         most = f"at least {1 / (1 + limit):.2f}" if higher_is_better else f"at most {1 + limit:.2f}"
         reason = (
             f"{words} is {shown[0]:.2f} of the champion's ({shown[1]:.2f} to {shown[2]:.2f}, {most} wanted): "
-            f"{measured['candidate']:.3g}{unit} against {measured['champion']:.3g}{unit}"
+            f"{figure.candidate:.3g}{unit} against {figure.champion:.3g}{unit}"
         )
-        measured["ratio"] = dict(zip(("value", "low", "high"), map(significant, shown), strict=True))
-        found.append(Outcome(name, verdict, reason, measured, {name: limit}))
+        figure = replace(figure, ratio=Interval(*map(significant, shown)))
+        found.append(Outcome(name, verdict, reason, asdict(figure), {name: limit}))
     return [*found, _steady(mine, theirs, limits)]
 
 
@@ -253,7 +253,7 @@ def _leaks(mine: Side, limits: ServiceGate) -> list[Outcome]:
 
 def _memory(mine: Side, theirs: Side | None, limits: ServiceGate) -> Outcome:
     ours, others = (side.rounds[-1].memory / MB if side and side.rounds else None for side in (mine, theirs))
-    measured = {"candidate": ours and significant(ours), "champion": others and significant(others)}
+    measured = asdict(Figure(ours and significant(ours), others and significant(others)))
     limit = {"memory_mb": limits.memory_mb, "memory": limits.memory}
     if ours is None:
         return Outcome("memory", "HOLD", "memory was not measured", measured, limit)
@@ -272,7 +272,7 @@ def _size(mine: Side, theirs: Side | None, limits: ServiceGate) -> list[Outcome]
         ("size", "the Bento", mine.bento_size, theirs.bento_size if theirs else 0, limits.size_mb),
         ("model size", "the model", mine.model_size, theirs.model_size if theirs else 0, None),
     ):
-        measured = {"candidate": significant(ours / MB), "champion": significant(others / MB) if theirs else None}
+        measured = asdict(Figure(significant(ours / MB), significant(others / MB) if theirs else None))
         said = f"{words} has {ours / MB:.3g} MB"
         if most is not None and ours > most * MB:
             checks.append(Outcome(name, "REJECT", f"{said}, more than {most:g}", measured, {"size_mb": most}))
@@ -288,7 +288,7 @@ def _size(mine: Side, theirs: Side | None, limits: ServiceGate) -> list[Outcome]
 
 def _start(mine: Side, theirs: Side | None, limits: ServiceGate) -> Outcome:
     ours, others = mine.start_seconds, theirs.start_seconds if theirs else 0.0
-    measured = {"candidate": significant(ours), "champion": significant(others) if others else None}
+    measured = asdict(Figure(significant(ours), significant(others) if others else None))
     limit = {"start_seconds": limits.start_seconds, "starts": limits.starts}
     said = f"the service is ready after {ours:.1f} s"
     if ours > (limits.start_seconds or 0.0):

@@ -1,5 +1,6 @@
 """Slices: no part of the rows gets worse while the average holds."""
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from assay.data.columns import columns
 from assay.evaluation.slices import declared, discover, holds, part_columns, readable
 from assay.gates.comparing import uncompared
 from assay.gates.evidence import Answers, ModelEvidence
+from assay.gates.findings import SliceLoss, Slices
 from assay.statistics.losses import row_losses
 
 FEWEST_UNITS = 5
@@ -56,9 +58,11 @@ def judge(evidence: ModelEvidence) -> Outcome:
         row |= {"q": significant(q), "worse": bool(q <= (limits.false_discovery_rate or 0.0))}
     rows.sort(key=lambda row: (not row["worse"], -row["difference"], row["slice"]))
     worse = [row for row in rows if row["worse"]]
-    measured = {"judged": len(rows), "too_small": small, "worse": len(worse), "slices": rows[:SHOWN]}
+    details = Slices(len(rows), small, len(worse), [SliceLoss(**row) for row in rows[:SHOWN]])
     limit = {"margin": significant(margin), "false_discovery_rate": limits.false_discovery_rate}
-    return Outcome("slices", "REJECT" if worse else "PROMOTE", _reason(rows, len(worse), margin), measured, limit)
+    return Outcome(
+        "slices", "REJECT" if worse else "PROMOTE", _reason(rows, len(worse), margin), asdict(details), limit
+    )
 
 
 def _reason(rows: list[dict[str, Any]], worse: int, margin: float) -> str:

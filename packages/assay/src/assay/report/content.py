@@ -4,7 +4,8 @@ import csv
 import platform
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,21 @@ from assay.base.files import read_json
 from assay.base.outcomes import was_judged
 from assay.contract.spec import CONTRACT, load_contract
 from assay.evaluation.metrics import metrics_for
+from assay.gates.findings import (
+    ALONE,
+    CONTRACT_CHANGES,
+    FIGURES,
+    PREVIOUS_VERSION,
+    ContractChanges,
+    Expectations,
+    Figure,
+    Interval,
+    PreviousVersion,
+    Quality,
+    SliceLoss,
+    Slices,
+    read,
+)
 from assay.gates.gate import BY_NAME
 from assay.gates.overrides import OVERRIDES, is_final
 from assay.project.history import changed_lines, dirty_files, file_at, subjects
@@ -42,7 +58,14 @@ def content(
     each gate took; stages that ran after `began` are told from those that came from the cache.
     """
     contract, params = load_contract(), load_params()
-    measured = {outcome["gate"]: outcome["measured"] for outcome in verdict["outcomes"]}
+    unjudged = {outcome["gate"] for outcome in verdict["outcomes"] if not was_judged(outcome["measured"])}
+    # A gate that was switched off, failed or had nothing to judge has measured nothing.
+    measured = {o["gate"]: o["measured"] for o in verdict["outcomes"] if o["measured"] and o["gate"] not in unjudged}
+    checks = measured.get("contract", {})
+    quality = read(Quality, measured["quality"]) if "quality" in measured else None
+    slices = read(Slices, measured["slices"]) if "slices" in measured else None
+    expected = read(Expectations, measured["expectations"]) if "expectations" in measured else None
+    data = _previous_version(checks)
     here = Path()
     analysis = _json(here / ANALYSIS)
     return {
@@ -50,19 +73,19 @@ def content(
         "verdict": verdict,
         "name": contract.name,
         "task": contract.task,
-        "next": next_steps(verdict, {gate for gate, found in measured.items() if not was_judged(found)}),
-        "changed": None if base is None else _changed(measured.get("contract", {}), champion, base),
-        "metrics": _metrics(measured.get("quality", {}), params.gates.quality.metric),
+        "next": next_steps(verdict, unjudged),
+        "changed": None if base is None else _changed(checks, champion, base),
+        "metrics": _metrics(quality, params.gates.quality.metric) if quality else [],
         "confidence": params.gates.quality.confidence or 0.95,
-        "slices": _slices(measured.get("slices", {})),
+        "slices": [_slice(one) for one in slices.slices] if slices else [],
         "curves": _curves(here, champion),
-        "drift": measured.get("contract", {}).get("previous version", {}).get("drift", []),
+        "drift": [asdict(one) for one in data.drift] if data else [],
         "expectations": [
-            {name: found[name] for name in ("name", "held", "examples", "row")} | {"said": found["reason"]}
-            for found in measured.get("expectations", {}).get("expectations", [])
+            {"name": one.name, "held": one.held, "examples": one.examples, "row": one.row, "said": one.reason}
+            for one in (expected.expectations if expected else [])
         ],
         "explanation": _explanation(analysis, _json(champion / ANALYSIS) if champion else {}),
-        "service": _service(measured.get("service", {})),
+        "service": _service(measured["service"]) if "service" in measured else [],
         "card": str(MODELS / "card.md") if (MODELS / "card.md").exists() else None,
         "reproduce": {
             "commit": verdict["candidate"]["commit"],
@@ -106,19 +129,25 @@ def next_steps(verdict: dict[str, Any], unjudged: Collection[str]) -> list[str]:
     return steps
 
 
-def _changed(measured: dict[str, Any], champion: Path | None, base: str) -> dict[str, Any]:
-    versions = measured.get("previous version", {})
+def _previous_version(checks: Mapping[str, Any]) -> PreviousVersion | None:
+    """Return how the data differs from the champion's, None where it was compared with none."""
+    check = checks.get(PREVIOUS_VERSION)
+    return read(PreviousVersion, check) if check and check["verdict"] == "PROMOTE" else None
+
+
+def _changed(checks: Mapping[str, Any], champion: Path | None, base: str) -> dict[str, Any]:
+    data = _previous_version(checks)
     now = load_contract()
     before = _champions_columns(champion)
     return {
-        "data": {"rows": versions["rows"], "rewritten": versions.get("rewritten", {})} if "rows" in versions else None,
+        "data": {"rows": asdict(data.rows), "rewritten": data.rewritten} if data else None,
         "columns": None
         if before is None
         else {
             "added": [name for name in now.columns if name not in before],
             "removed": [name for name in before if name not in now.columns],
         },
-        "contract": measured.get("contract changes", {}).get("changes", []),
+        "contract": read(ContractChanges, checks[CONTRACT_CHANGES]).changes if CONTRACT_CHANGES in checks else [],
         "params": _params_changed(base),
         "code": [
             {"path": path, "added": added, "removed": removed}
@@ -164,21 +193,20 @@ def _packages(text: str) -> dict[str, str]:
     return dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
 
 
-def _metrics(quality: dict[str, Any], decides: str | None) -> list[dict[str, Any]]:
-    found, differences = quality.get("metrics", {}), quality.get("differences", {})
+def _metrics(quality: Quality, decides: str | None) -> list[dict[str, Any]]:
     better = {metric.name: metric.higher_is_better for metric in metrics_for(load_contract())}
     dummy = _json(METRICS).get("dummy", {})
     rows = []
-    for name, value in found.items():
-        difference = differences.get(name)
+    for name, value in quality.metrics.items():
+        difference = quality.differences.get(name)
         rows.append(
             {
                 "name": name,
                 "higher_is_better": better[name],
                 "decides": name == decides,
-                "candidate": value,
-                "champion": None if difference is None else {"value": value["value"] - difference["value"]},
-                "difference": difference,
+                "candidate": asdict(value),
+                "champion": None if difference is None else {"value": value.value - difference.value},
+                "difference": None if difference is None else asdict(difference),
                 "direction": None if difference is None else _direction(difference, higher_is_better=better[name]),
                 "dummy": dummy.get(name),
             }
@@ -186,19 +214,15 @@ def _metrics(quality: dict[str, Any], decides: str | None) -> list[dict[str, Any
     return rows
 
 
-def _direction(difference: dict[str, float], *, higher_is_better: bool) -> str:
-    if difference["low"] <= 0 <= difference["high"]:
+def _direction(difference: Interval, *, higher_is_better: bool) -> str:
+    if difference.low <= 0 <= difference.high:
         return "no clear difference"
-    return "better" if (difference["low"] > 0) == higher_is_better else "worse"
+    return "better" if (difference.low > 0) == higher_is_better else "worse"
 
 
-def _slices(measured: dict[str, Any]) -> list[dict[str, Any]]:
-    wanted = ("slice", "rows", "champion", "candidate", "difference", "low", "high", "q")
-    return [
-        {name: row[name] for name in wanted}
-        | {"verdict": "worse" if row["worse"] else "better" if row["high"] < 0 else "no clear difference"}
-        for row in measured.get("slices", [])
-    ]
+def _slice(one: SliceLoss) -> dict[str, Any]:
+    shown = {name: value for name, value in asdict(one).items() if name not in ("p", "worse")}
+    return shown | {"verdict": "worse" if one.worse else "better" if one.high < 0 else "no clear difference"}
 
 
 def _curves(here: Path, champion: Path | None) -> dict[str, Any]:
@@ -243,31 +267,15 @@ def _explanation(mine: dict[str, Any], theirs: dict[str, Any]) -> list[dict[str,
     return [{"feature": name, "candidate": value, "champion": before.get(name)} for name, value in now.items()]
 
 
-# The figures of the load test, with what they count.
-FIGURES = {
-    "throughput": "answers a second",
-    "cpu": "processor time a request, ms",
-    "median": "median latency, ms",
-    "p95": "95th percentile of latency, ms",
-    "p99": "99th percentile of latency, ms",
-    "memory": "memory, MB",
-    "size": "size of the Bento, MB",
-    "model size": "size of the model, MB",
-    "start": "cold start, s",
-}
-
-
-def _service(measured: dict[str, Any]) -> list[dict[str, Any]]:
+def _service(checks: Mapping[str, Any]) -> list[dict[str, Any]]:
     # What was not compared stands with the reason for it.
-    alone = measured.get("champion", {})
+    alone = checks.get(ALONE, {})
     found = []
     for name, words in FIGURES.items():
-        check = measured.get(name, {})
-        candidate = check.get("candidate", alone.get(name))
-        if candidate is not None:
-            verdict = check.get("verdict", "SKIP")
-            shown = {"candidate": candidate, "champion": check.get("champion"), "ratio": check.get("ratio")}
-            found.append({"figure": words, **shown, "verdict": verdict})
+        check = checks.get(name)
+        figure = read(Figure, check) if check else Figure(alone.get(name), None)
+        if figure.candidate is not None:
+            found.append({"figure": words, **asdict(figure), "verdict": check["verdict"] if check else "SKIP"})
     return found
 
 
