@@ -195,6 +195,20 @@ def test_another_question_cannot_be_compared_and_needs_a_person(finished: Projec
     assert "needs the model owner's approval" in outcome(verdict, "quality")["reason"]
 
 
+def test_a_champion_whose_stored_answers_changed_is_not_compared_with(finished: Project):
+    code = "from assay.project.champion import restore; from assay.project.history import head; print(restore(head()))"
+    examples = finished.root / finished.ok("python", "-c", code).splitlines()[-1] / "models/examples.json"
+    stored = json.loads(examples.read_text())
+    stored["scores"][0] = [score + 0.25 for score in stored["scores"][0]]
+    examples.unlink()
+    examples.write_text(json.dumps(stored))
+    verdict = judged(finished, HELD, "--base", "HEAD")
+    said = "the champion's stored answers changed under this version of Assay or these libraries: by 0.25 (limit 1e-06)"
+    for gate in ("quality", "slices", "calibration", "robustness"):
+        assert outcome(verdict, gate)["verdict"] == "HOLD"
+        assert said in outcome(verdict, gate)["reason"]
+
+
 def test_data_that_breaks_the_contract_is_rejected_though_no_model_was_trained(finished: Project):
     data = finished.root / "data/breast_cancer.csv"
     lines = data.read_text().splitlines(keepends=True)
