@@ -12,6 +12,7 @@ from assay.gates.obstacle import Kind, Obstacle
 from assay.gates.overrides import may_override
 from assay.gates.repository import Repository
 from assay.gates.verdict import ask, judge
+from assay.project.fingerprint import SOURCE, part_files
 from assay.report.content import next_steps
 from judged import answers, evidence, params, scores
 from patients import patients
@@ -44,6 +45,10 @@ def test_every_gate_has_a_module_of_its_name_that_judges_evidence(one: Gate):
     assert (hints["evidence"] is not Evidence) == one.on_model
     assert hints["return"] is Outcome
     assert one.advice
+
+
+def test_every_gate_is_among_the_code_that_judges():
+    assert {SOURCE / f"gates/{one.name}.py" for one in GATES} <= part_files("judge")
 
 
 def test_a_verdict_has_an_outcome_of_every_gate(tmp_path, monkeypatch):
