@@ -7,6 +7,7 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from setuptools import setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).resolve().parent
@@ -55,8 +56,22 @@ class WithTemplate(build_py):
             shutil.copyfile(HERE / name, folder / "built_by" / name)
         if MANUAL:
             shutil.copytree(MANUAL, folder / "manual", dirs_exist_ok=True)
-        for path in folder.rglob("*"):
-            path.chmod(0o755 if path.is_dir() else 0o644)
+        readable(folder)
 
 
-setup(cmdclass={"build_py": WithTemplate})
+class Alike(bdist_wheel):
+    """Makes the same bytes of the same source."""
+
+    def egg2dist(self, egginfo_path: str, distinfo_path: str) -> None:
+        """Copy what the wheel says of itself, the licence with the permissions that it has here."""
+        super().egg2dist(egginfo_path, distinfo_path)
+        readable(Path(distinfo_path))
+
+
+def readable(folder: Path) -> None:
+    """Give all below a folder the permissions that files usually have."""
+    for path in folder.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+setup(cmdclass={"build_py": WithTemplate, "bdist_wheel": Alike})
