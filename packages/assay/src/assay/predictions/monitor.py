@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
-from bentoml._internal.context import server_context
 from bentoml.monitoring import MonitorBase
 
 if TYPE_CHECKING:
@@ -27,11 +26,11 @@ class Files(MonitorBase[Any]):
     JSON lines in rotating files, and tables in streams of Arrow, a new one each day.
     """
 
-    def __init__(self, name: str, log_path: str, **_: Any) -> None:
+    def __init__(self, name: str, log_path: str, worker: int = 0, **_: Any) -> None:
         """Write below a folder."""
         super().__init__(name)
         self._folder = Path(log_path, name)
-        self._worker = server_context.worker_index or 0
+        self._worker = worker
         self._lines: TimedRotatingFileHandler | None = None
         self._tables: BufferedWriter | None = None
         self._day = ""

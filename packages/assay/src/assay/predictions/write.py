@@ -18,12 +18,12 @@ from typing import Any
 
 import bentoml
 import msgspec
-from bentoml._internal.configuration.containers import BentoMLContainer
 
 from assay.contract.spec import Contract, Integer, Number
 from assay.data.columns import Columns
 from assay.inference.answers import Answer, PredictionBatch, record
 from assay.inference.rows import Values
+from assay.predictions.monitoring import Monitoring
 
 logger = logging.getLogger("bentoml.assay")
 
@@ -59,7 +59,11 @@ class PredictionLog:
     """Writes what was asked and told; never in the way of a request."""
 
     def __init__(
-        self, contract: Contract, values: Callable[[Columns], list[Values]], dropped: Callable[[int], None]
+        self,
+        contract: Contract,
+        values: Callable[[Columns], list[Values]],
+        dropped: Callable[[int], None],
+        monitoring: Monitoring = Monitoring(),  # noqa: B008 - it is frozen
     ) -> None:
         """Prepare to write.
 
@@ -93,8 +97,8 @@ class PredictionLog:
         self._tables: Any = None
         self._said = False
         self._ended = threading.Event()
-        kind = BentoMLContainer.config.monitoring.type.get()
-        self._is_default = kind in (None, "default")
+        self._monitoring = monitoring
+        self._is_default = monitoring.is_default
         self._thread = threading.Thread(target=self._run, name="prediction log", daemon=True)
         self._thread.start()
 
@@ -181,7 +185,7 @@ class PredictionLog:
             return
         roles = self._roles[name]
         if self._is_default:
-            with _files(name) as files:
+            with self._files(name) as files:
                 files.write_lines(waiting, roles)
             return
         for row in chain.from_iterable(waiting):
@@ -202,17 +206,16 @@ class PredictionLog:
         if self._tables is None:
             self._tables = Tables(self._contract, self._names)
         made = [table.serialize() for table in self._tables.of(requests)]
-        with _files("predictions") as files:
+        with self._files("predictions") as files:
             files.write_tables(self._tables.beginning, made)
 
+    def _files(self, name: str) -> Any:
+        """Return the context in which what is called `name` is written to files."""
+        from assay.predictions.monitor import Files
 
-def _files(name: str) -> Any:
-    """Return the context in which what is called `name` is written to files."""
-    from assay.predictions.monitor import Files
-
-    options = dict(BentoMLContainer.config.monitoring.options.get() or {})
-    # BentoML takes a class too, which its overloads do not say.
-    return bentoml.monitor(name, monitor_class=Files, monitor_options=options)  # type: ignore[call-overload]
+        options = {**self._monitoring.options, "worker": self._monitoring.worker}
+        # BentoML takes a class too, which its overloads do not say.
+        return bentoml.monitor(name, monitor_class=Files, monitor_options=options)  # type: ignore[call-overload]
 
 
 def _apart(name: str, features: Collection[str]) -> str:

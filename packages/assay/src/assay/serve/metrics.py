@@ -5,7 +5,6 @@ process first, and written when the event loop has answered what it had: before 
 """
 
 import threading
-from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
@@ -13,21 +12,9 @@ from typing import Any
 import numpy as np
 
 from assay.inference.answers import PredictionBatch
+from assay.serve.bentoml_internals import observe_all
 
 BUCKETS = [number / 20 for number in range(1, 20)]
-# From so many values on numpy is faster than Python.
-MANY = 500
-
-
-def observe_all(histogram: Any, values: list[float]) -> None:
-    """Observe many values at once, as `histogram.observe` would one by one: every number in shared memory costs."""
-    histogram._sum.inc(sum(values))
-    bounds = histogram._upper_bounds
-    # For a few a call of numpy costs more than its work.
-    few = len(values) < MANY
-    places = (bisect_left(bounds, value) for value in values) if few else np.searchsorted(bounds, values).tolist()
-    for bucket, number in Counter(places).items():
-        histogram._buckets[bucket].inc(number)
 
 
 class Metrics:

@@ -13,15 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bentoml
-from bentoml._internal.configuration.containers import BentoMLContainer
-from bentoml._internal.context import server_context
-from starlette.middleware import Middleware
 
 from assay.base.files import read_json
 from assay.contract.request import request_models
 from assay.project.layout import LOCKS, MODELS
 from assay.project.settings import load_packed_contract, load_settings
 from assay.serve import shapes
+from assay.serve.bentoml_internals import labels, metrics_client, number_of_workers, without_routes
 from assay.serve.image import image
 from assay.serve.shapes import MOST_EXPLAINED
 
@@ -40,34 +38,18 @@ class Fronted(bentoml.Service):  # type: ignore[misc]
         """Return the application that the server runs."""
         # BentoML imports it as well, and it reads the certificates of the machine: for that it needs no interpreter.
         threading.Thread(target=import_module, args=("aiohttp",), name="aiohttp").start()
-        from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
-
         from assay.serve.front import Front
         from assay.serve.metrics import Requests
 
         app = super().to_asgi(is_main)
         # BentoML's own way to the endpoints has none of the limits, and "/predict\n" would lead there.
-        ours = {api.route for api in self.apis.values()}
-        app.router.routes = [route for route in app.router.routes if getattr(route, "path", None) not in ours]
-        # One that both sides count with, for a metric can be made only once.
-        counting = RunnerTrafficMetricsMiddleware(app, namespace="bentoml_service")
-        counting._setup()
-
-        def around(inner: "App") -> "App":
-            counting.app = inner
-            return counting
-
-        app.user_middleware = [
-            Middleware(around) if entry.cls is RunnerTrafficMetricsMiddleware else entry
-            for entry in app.user_middleware
-        ]
-        labels = {
-            "service_name": str(server_context.bento_name),
-            "service_version": str(server_context.bento_version),
-            "runner_name": str(server_context.service_name),
-        }
-        workers = BentoMLContainer.config.services[self.name].workers.get()
-        return Front(app, lambda: Model.current, Requests(counting, labels), is_one_of_several=workers != 1)
+        counting = without_routes(app, {api.route for api in self.apis.values()})
+        return Front(
+            app,
+            lambda: Model.current,
+            Requests(counting, labels()),
+            is_one_of_several=number_of_workers(self.name) != 1,
+        )
 
 
 class Model:
@@ -113,7 +95,7 @@ def service(root: Path) -> Any:
             """Load the model, and answer the rows that came with it."""
             from assay.serve.serving import load_serving
 
-            self.serving = load_serving(root, contract, settings, BentoMLContainer.metrics_client.get())
+            self.serving = load_serving(root, contract, settings, metrics_client())
             Model.current = self.serving
             with suppress(RuntimeError):
                 # There is no loop where the service is called without a server.

@@ -30,6 +30,7 @@ from assay.project.room import Room
 from assay.project.settings import Settings
 from assay.serve import shapes
 from assay.serve.arrow import ARROW, read_table, write_table
+from assay.serve.bentoml_internals import monitoring
 from assay.serve.metrics import Metrics
 from assay.serve.refusal import Refused
 from assay.serve.shapes import MOST_EXPLAINED
@@ -83,7 +84,10 @@ class Serving:
         self._log: PredictionLog | None = None
         if settings.serve.log:
             self._log = PredictionLog(
-                package.contract, self.rows.values, lambda rows: metrics.add("dropped", number=rows)
+                package.contract,
+                self.rows.values,
+                lambda rows: metrics.add("dropped", number=rows),
+                monitoring(),
             )
         self._together: MicroBatcher[Contender, Values] = MicroBatcher(
             lambda by, asked: at_once(self._answer(by, asked))

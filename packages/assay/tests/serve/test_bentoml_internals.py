@@ -1,0 +1,80 @@
+"""What Assay touches inside BentoML and Prometheus' client is where it was.
+
+A failure here, after an upgrade of one of them, says what moved: assay.serve.bentoml_internals is where to follow it.
+"""
+
+import ast
+from types import SimpleNamespace
+from typing import Any
+
+import bentoml
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry, Histogram
+from starlette.applications import Starlette
+
+from assay.serve import bentoml_internals as internals
+from places import PACKAGE
+
+SOURCE = PACKAGE / "src/assay"
+PRIVATE = ("bentoml._internal", "_bentoml_impl", "_bentoml_sdk", "prometheus_client")
+COUNTERS = ("_sum", "_upper_bounds", "_buckets", "_setup")
+
+
+def test_no_other_module_touches_what_is_private() -> None:
+    found = set()
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            private = any(name.startswith(PRIVATE) for name in names)
+            if private or (isinstance(node, ast.Attribute) and node.attr in COUNTERS):
+                found.add(path.relative_to(SOURCE).as_posix())
+    assert found == {"serve/bentoml_internals.py"}
+
+
+@pytest.mark.parametrize("number", [0, 3, internals.MANY + 1])
+def test_many_values_are_observed_as_one_by_one(number: int) -> None:
+    values = np.random.default_rng(0).random(number).round(2).tolist()
+    one, all_at_once = (Histogram("a", "b", buckets=[0.1, 0.5], registry=CollectorRegistry()) for _ in range(2))
+    for value in values:
+        one.observe(value)
+    internals.observe_all(all_at_once, values)
+    kept = [
+        {sample.name + str(sample.labels): sample.value for metric in each.collect() for sample in metric.samples}
+        for each in (one, all_at_once)
+    ]
+    created = {name for name in kept[0] if "created" in name}
+    assert {name: kept[0][name] for name in kept[0].keys() - created} == pytest.approx(
+        {name: kept[1][name] for name in kept[1].keys() - created}
+    )
+
+
+def test_bentoml_says_what_its_configuration_is() -> None:
+    assert hasattr(internals.metrics_client(), "Counter")
+    found = internals.monitoring()
+    assert (found.is_default, found.worker) == (True, 0)
+    assert "log_path" in found.options
+    assert set(internals.labels()) == {"service_name", "service_version", "runner_name"}
+
+
+def test_routes_of_the_service_are_taken_away_and_its_requests_are_counted_with_bentoml() -> None:
+    @bentoml.service(workers=2, metrics={"namespace": "bentoml_service"})
+    class Small:
+        @bentoml.api
+        def predict(self) -> str:
+            return ""
+
+    Small.inject_config()
+    assert internals.number_of_workers(Small.name) == 2
+    app: Any = Small.to_asgi()
+    inside = app if isinstance(app, Starlette) else SimpleNamespace()
+    paths = {getattr(route, "path", None) for route in inside.router.routes}
+    assert {"/predict", "/readyz", "/metrics"} <= paths
+    before = len(inside.user_middleware)
+    counting = internals.without_routes(inside, {"/predict"})
+    assert "/predict" not in {getattr(route, "path", None) for route in inside.router.routes}
+    assert len(inside.user_middleware) == before
+    for name in ("metrics_request_total", "metrics_request_duration"):
+        assert hasattr(getattr(counting, name), "labels")
+    assert [entry for entry in inside.user_middleware if entry.cls.__name__ == "around"]
