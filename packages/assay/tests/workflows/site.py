@@ -43,6 +43,13 @@ class Site:
 
     def train(self, head: str, *, number: int = PR, fork: bool = False) -> Ran:
         """Run train.yml for the pull request."""
+        return self._of_pull_request("train.yml", head, number, fork=fork)
+
+    def check(self, head: str, *, number: int = PR, fork: bool = False) -> Ran:
+        """Run ci.yml for the pull request."""
+        return self._of_pull_request("ci.yml", head, number, fork=fork)
+
+    def _of_pull_request(self, workflow: str, head: str, number: int, *, fork: bool) -> Ran:
         event = {
             "number": number,
             "pull_request": {"number": number, "head": {"sha": head}, "base": {"sha": self.main, "ref": "main"}},
@@ -54,7 +61,7 @@ class Site:
         merge = self.hub.run_git("commit-tree", f"{head}^{{tree}}", *parents, "-m", "Merge", **names)
         ref = f"refs/pull/{number}/merge"
         self.hub.run_git("update-ref", ref, merge)
-        return self.runner.run("train.yml", Trigger("pull_request", event, merge, ref, fork))
+        return self.runner.run(workflow, Trigger("pull_request", event, merge, ref, fork))
 
     def push_to_main(self) -> Trigger:
         """Commit what was changed to main; return what that starts."""
