@@ -34,11 +34,10 @@ from ruamel.yaml import YAML
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from model.features import encode
-
 from assay.contract.spec import load_contract
 from assay.data.columns import take
 from assay.load.bento import free_port
+from assay.modelling.features import encode
 from assay.modelling.fitting import build, fit, scores
 from assay.project.params import ModelChoice
 from served import as_rows, write_models
@@ -206,6 +205,8 @@ def prepare(root: Path, python: Path, served: Path) -> tuple[list[Peer], list[di
         home = {"PATH": path, "BENTOML_HOST": "127.0.0.1", "BENTOML_HOME": str(root / "bentoml")}
         peer.environment = os.environ | quiet | home | peer.environment
         peer.environment.pop("PYTHONPATH", None)
+        if peer.name.startswith("assay"):
+            peer.environment["PYTHONPATH"] = str(REPOSITORY / "packages/assay/src")
     return made, rows, right
 
 
