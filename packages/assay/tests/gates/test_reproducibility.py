@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from assay.gates.reproducibility import judge
 from assay.gates.retraining import Retrained
 from assay.modelling.fitting import build, fit, scores
 from assay.project.params import ModelChoice
+from assay.project.room import NO_ROOM
 from judged import answers, evidence, params, table
 from patients import contract
 
@@ -26,9 +28,10 @@ MODEL = trained(0)
 GIVEN = answers(scores(MODEL, columns(TEST, SPEC), SPEC), target(TEST, SPEC))
 
 
-def judged(*models: object, **limits: float):
-    again = Retrained([(model, 0.5) for model in models], "")
-    return judge(evidence(GIVEN, None, rows=TEST, retrained=again, params=params(reproducibility=LIMITS | limits)))
+def judged(*models: object, given=GIVEN, **limits: float):
+    again, limited = Retrained([(model, 0.5) for model in models], ""), params(reproducibility=LIMITS | limits)
+    stored = SimpleNamespace(room=NO_ROOM)
+    return judge(evidence(given, None, rows=TEST, model=stored, retrained=again, params=limited))
 
 
 def test_the_same_model_again_passes():
@@ -59,6 +62,4 @@ def test_training_that_fails_holds_with_what_it_said():
 
 def test_the_last_digits_may_differ():
     nudged = replace(GIVEN, test=replace(GIVEN.test, scores=GIVEN.test.scores + np.float64(1e-9)))
-    again = Retrained([(MODEL, 0.5)], "")
-    limits = params(reproducibility={"seeds": 0})
-    assert judge(evidence(nudged, None, rows=TEST, retrained=again, params=limits)).verdict == "PROMOTE"
+    assert judged(MODEL, given=nudged, seeds=0).verdict == "PROMOTE"

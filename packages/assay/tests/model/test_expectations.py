@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from model.expectations import EXPECTATIONS
 from sklearn.datasets import load_breast_cancer
 
 from assay.contract.spec import load_contract
@@ -8,9 +7,11 @@ from assay.data.columns import take
 from assay.gates.expectations import check
 from assay.modelling.fitting import build, decide, fit, scores, set_threshold
 from assay.project.params import ModelChoice
-from judged import GATES
+from assay.project.room import Room
+from places import ROOT
 
-CONTRACT = load_contract(GATES.with_name("contract.yaml"))
+CONTRACT = load_contract(ROOT / "contract.yaml")
+EXPECTATIONS = Room(ROOT).expectations
 pytestmark = pytest.mark.skipif(CONTRACT.name != "breast-cancer", reason="the problem is another")
 
 FAMILIES = {

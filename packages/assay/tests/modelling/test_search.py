@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from assay.base.errors import InputError
 from assay.modelling import search as module
+from assay.modelling.estimators import FAMILIES
 from assay.modelling.search import Trial, as_csv, folds, search
 from assay.project.params import ModelChoice, Tune
 from assay.stages.tune import HEADER
@@ -57,7 +58,7 @@ def trial(family: str, *losses: float) -> Trial:
 def test_the_best_is_chosen_unless_a_simple_one_cannot_be_told_from_it(linear, chosen):
     trials = [trial("dummy", 0.0, 0.0, 0.0), trial("random_forest", 0.3, 0.3, 0.3), trial("linear", *linear)]
     trials.append(trial("gradient_boosting", 0.31, 0.3, 0.3))
-    assert module._best(trials).choice.family == chosen
+    assert module._best(trials, FAMILIES).choice.family == chosen
 
 
 def test_the_same_search_on_one_processor_or_two_finds_the_same(found, monkeypatch):

@@ -61,6 +61,7 @@ def test_values_are_shown_as_people_write_them(value, words):
 
 
 def test_writing_expectations_down_loads_nothing_heavy():
-    code = "import sys, model.expectations; print(*{'sklearn', 'hypothesis', 'numpy', 'pandas'} & sys.modules.keys())"
+    heavy = "{'sklearn', 'hypothesis', 'numpy', 'pandas'}"
+    code = f"import sys, assay.properties.expectations; print(*{heavy} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
