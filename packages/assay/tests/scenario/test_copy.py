@@ -184,8 +184,8 @@ def test_a_newer_assay_is_merged_into_what_was_edited_and_committed(own: Own, ne
     assert own.ok("git", "status", "--porcelain") == "?? .github/workflows/ci.yml.assay-new\n"
     assert "name: mine" in (own.root / ".github/workflows/ci.yml").read_text()
     assert "name: later" in (own.root / ".github/workflows/ci.yml.assay-new").read_text()
-    assert "conflict .github/workflows/ci.yml stays as you have it" in said
-    assert "conflict loadtests/locustfile.py stays as you have it; the new version does without" in said
+    assert "conflict .github/workflows/ci.yml is unchanged" in said
+    assert "conflict loadtests/locustfile.py is unchanged; the new version has no such file" in said
 
     # The code that judges is another now, and that of no stage is.
     assert "\n-judge:" in own.ok("git", "show", "HEAD", "--", "requirements/process.yaml")

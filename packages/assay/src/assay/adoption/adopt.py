@@ -1,6 +1,5 @@
 """`assay adopt`: a copy of the template becomes a project of its own, with Assay as a wheel."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -38,15 +37,13 @@ INSTEAD = SOURCE / "copy"
 
 
 def may_adopt(source: str) -> bool:
-    """Say whether a copy of the template becomes its user's own by data from a source; says so where git forbids it."""
+    """Say whether `assay init` with a source adopts the copy of the template that is here; prints why not."""
     if not INSTEAD.is_dir():
         return False
     try:
-        require_clean("assay init", besides=[os.path.relpath(source)])
+        require_clean("assay init", besides=source)
     except InputError as error:
-        say(
-            f"  Assay stays in {SOURCE}, for git could not undo more; `assay adopt` makes a wheel of it later ({error})"
-        )
+        say(f"  the source of Assay stays in {SOURCE} until you type `assay adopt`: {error}")
         return False
     return True
 
@@ -103,7 +100,7 @@ def no_overrides() -> Changes:
 def carry_out(changes: Changes) -> None:
     """Put the changes in place, and the wheel into the project's environment."""
     put(different(changes))
-    # What tools left beside the source: nothing of it is anybody's.
+    # Tools left files of their own there.
     shutil.rmtree(SOURCE, ignore_errors=True)
     remove_empty(SOURCE.parent)
     install()

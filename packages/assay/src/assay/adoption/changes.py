@@ -18,16 +18,16 @@ LEFT_BEHIND = {".git", ".venv", "__pycache__", "node_modules"}
 Changes = Mapping[Path, bytes | None]
 
 
-def require_clean(command: str, besides: Iterable[str] = ()) -> None:
-    """Raise InputError when git would not bring back all that is here."""
-    dirty = sorted(set(dirty_files()) - set(besides))
+def require_clean(command: str, besides: str | None = None) -> None:
+    """Raise InputError when git does not have all that is here, `besides` one file."""
+    dirty = sorted(set(dirty_files()) - {os.path.relpath(besides)} if besides else dirty_files())
     if dirty:
         more = f" and {len(dirty) - 1} more" if len(dirty) > 1 else ""
         raise InputError(f"{dirty[0]}{more}: not committed; commit or stash first, so that git can undo `{command}`")
 
 
 def files_here() -> list[Path]:
-    """Return the files of the project: those that git tracks, without git all but what tools leave behind."""
+    """Return the files that git tracks; without git all files, except what tools leave behind."""
     commit = head()
     if commit is not None:
         return [path for path in files_at(commit, Path()) if path.is_file()]
@@ -39,23 +39,23 @@ def files_here() -> list[Path]:
 
 
 def commit(subject: str, paths: Iterable[Path]) -> None:
-    """Commit what became of files; raises InputError where git refuses, such as by a hook."""
+    """Commit files as they are now, removed ones too; raises InputError when git refuses, such as by a hook."""
     try:
         run("git", "add", "--force", "--", *map(str, paths))
         run("git", "commit", "--quiet", "--message", subject)
     except InputError as error:
-        raise InputError(f"all is in place, and not committed: {error}") from None
+        raise InputError(f"everything is written, but not committed: {error}") from None
 
 
 def undo() -> str:
     """Return how what was changed can be undone."""
     if head() is None:
-        return "this folder is not under git: nothing but a copy of yours brings back what was here"
-    return "undo: `git reset --hard && git clean -fd`"
+        return "this folder is not under git, so there is no command that undoes it"
+    return "undo: `git restore . && git clean -fd requirements vendor`"
 
 
 def different(changes: Changes) -> Changes:
-    """Return those of the changes that are any."""
+    """Return the changes that differ from what is here."""
     return {path: made for path, made in changes.items() if (path.read_bytes() if path.is_file() else None) != made}
 
 
@@ -83,14 +83,14 @@ def put(changes: Changes) -> None:
 
 
 def remove_empty(folder: Path) -> None:
-    """Remove a folder, and those around it, as far as nothing is in them."""
+    """Remove a folder if it is empty, and then the folders around it that are."""
     while folder != Path() and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
         folder = folder.parent
 
 
 def described(changes: Changes) -> list[str]:
-    """Return a line for each file that is written, and for each folder or file at the top that loses some."""
+    """Return a line for each file to write, and for each place from which files go."""
     lines = [
         f"{'write ' if path.exists() else 'add   '} {path}"
         for path, made in sorted(changes.items())

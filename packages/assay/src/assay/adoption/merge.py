@@ -9,14 +9,13 @@ from typing import Literal
 
 from assay.base.errors import InputError
 
-# What becomes of a file: `none` where the file here stays as it is. After a `conflict` it stays too, and a person has
-# to look at both.
+# What happens to a file: with `none` it stays as it is. After a `conflict` it stays too, and a person looks at both.
 Result = Literal["none", "taken", "merged", "added", "removed", "conflict"]
 
 
 @dataclass(frozen=True)
 class Merged:
-    """What becomes of a file, and its content then; None for a file that is not there."""
+    """What happens to a file, and its new content; None for a file that is not there."""
 
     result: Result
     content: bytes | None
@@ -40,7 +39,7 @@ def merge(base: bytes | None, ours: bytes | None, theirs: bytes | None) -> Merge
 
 
 def merge_all(base: Mapping[str, bytes], ours: Mapping[str, bytes], theirs: Mapping[str, bytes]) -> dict[str, Merged]:
-    """Merge files by path; returns those of which something becomes."""
+    """Merge files by path; returns those to which something happens."""
     merged = {path: merge(base.get(path), ours.get(path), theirs.get(path)) for path in sorted({*base, *theirs})}
     return {path: found for path, found in merged.items() if found.result != "none"}
 

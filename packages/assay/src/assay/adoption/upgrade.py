@@ -20,13 +20,13 @@ NEW = ".assay-new"
 
 @dataclass(frozen=True)
 class Upgrade:
-    """What an upgrade does: the versions, what becomes of each file of the template, and all changes of files."""
+    """What an upgrade does: the versions, what happens to each file of the template, and all changes of files."""
 
     before: str
     after: str
     merged: Mapping[str, Merged]
     changes: Changes
-    # Beside each file that both changed: how the new version has it.
+    # The new version of each file with a conflict, under another name.
     beside: Changes
 
     @property
@@ -57,7 +57,7 @@ def wanted(what: str | None) -> Wheel:
         try:
             _download(folder, source)
         except InputError as error:
-            raise InputError(f"{source}: not to be had ({error}); name a wheel: `assay upgrade WHEEL`") from None
+            raise InputError(f"{source}: cannot be downloaded ({error}); `assay upgrade WHEEL` takes a file") from None
         return _only_wheel(folder)
 
 
@@ -88,18 +88,20 @@ def carry_out(found: Upgrade) -> None:
 
 
 def described(found: Upgrade) -> list[str]:
-    """Return what became of the files of the template, what a person has to look at last."""
+    """Return a line for each file of the template that changed; last come those that a person has to look at."""
     lines = [f"{merged.result:8} {path}" for path, merged in found.merged.items() if merged.result != "conflict"]
     for path, merged in found.merged.items():
         if merged.result != "conflict":
             continue
         if Path(path + NEW) in found.beside:
-            todo = "take over what you want of it" if not _is_lock(path) else "take it, then run `make lock`"
-            lines.append(f"conflict {path} stays as you have it; the new version is {path}{NEW}: {todo}, and remove it")
+            todo = "copy what you want from it" if not _is_lock(path) else "replace yours by it and run `make lock`"
+            lines.append(f"conflict {path} is unchanged; the new version is in {path}{NEW}: {todo}, then delete it")
         else:
-            lines.append(f"conflict {path} stays as you have it; the new version does without: remove it if you can")
+            lines.append(
+                f"conflict {path} is unchanged; the new version has no such file: delete yours if you do not need it"
+            )
     locks = [path for path, merged in found.merged.items() if merged.result == "merged" and _is_lock(path)]
-    return [*lines, *(["run `make lock`: locks of your own were merged line by line"] if locks else [])]
+    return [*lines, *(["run `make lock`: your locks were merged line by line"] if locks else [])]
 
 
 def _is_lock(path: str) -> bool:

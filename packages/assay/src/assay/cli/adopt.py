@@ -39,7 +39,7 @@ def upgrade(what: str | None, no_commit: bool) -> None:
     from assay.project.history import head
 
     old = current()
-    require_clean("assay upgrade", [what or ""])
+    require_clean("assay upgrade", besides=what)
     new = wanted(what)
     if new.content == old.content:
         say(f"nothing changed: this is Assay {old.version} already")
