@@ -1117,7 +1117,7 @@ def comments_in_assay(project: Project, seed: int) -> None:
 
 def derived_feature_of_noise(project: Project, seed: int) -> None:
     """A derived feature that has nothing to do with the target."""
-    _derived(project, "return np.floor(columns['mean_fractal_dimension'] * 1e6) % 10")
+    _derived(project, "return np.sin(5 * columns['texture_error'])")
 
 
 def family_listed(project: Project, seed: int) -> None:
