@@ -22,7 +22,8 @@ STARTS: Mapping[str, tuple[str, ...]] = {
     **{stage: (f"stages/{stage}",) for stage in STAGES},
     # A gate is imported by its name.
     "judge": ("gates/*", "load/run", "load/driver", "load/payloads"),
-    "service": ("serve/service",),
+    # The image asks its own service before clients do.
+    "service": ("serve/service", "release/smoke"),
 }
 HEADER = """\
 # Which of Assay's code the stages, the gates (judge) and the service run, as hashes. DVC runs a stage again when its

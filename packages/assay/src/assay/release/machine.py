@@ -62,7 +62,7 @@ http {{
 LASTING = ("--detach", "--network", "host", "--restart", "unless-stopped")
 WITHOUT_RIGHTS = ("--tmpfs", "/tmp", "--cap-drop", "all", "--security-opt", "no-new-privileges")  # noqa: S108
 # Asked within the container, which holds the examples of its own model, and may be on another machine.
-SMOKE = ("python", "-c", "from assay.cli.main import main; main()", "smoke")
+SMOKE = ("python", "-m", "assay.release.smoke")
 SOURCE = ("--workdir", "/home/bentoml/bento/src", "--env", "PYTHONPATH=src")
 # What a service says in its log where it does not start.
 REFUSED = "assay.base.errors.InputError: "
@@ -196,7 +196,7 @@ def _proxy_command(machine: Machine) -> list[str]:
 def _ask(machine: Machine, image: str, name: str, url: str) -> None:
     """Ask the examples of its model of what runs in a container; raises InputError with what is wrong."""
     try:
-        _docker(machine, "exec", *SOURCE, name, *SMOKE, url, "--seconds", f"{machine.seconds:g}")
+        _docker(machine, "exec", *SOURCE, name, *SMOKE, url, f"{machine.seconds:g}")
     except InputError as error:
         raise InputError(f"{image}: {_fault(str(error), _log(machine, name))}") from None
 

@@ -1,6 +1,10 @@
-"""Ask a running service what its model was asked when it was exported: is it up, and does it answer the same?"""
+"""Ask a running service what its model was asked when it was exported: is it up, and does it answer the same?
+
+`python -m assay.release.smoke URL SECONDS` is how an image, which has no `assay` command, asks its own service.
+"""
 
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -61,3 +65,10 @@ def _scores(answer: dict[str, Any]) -> list[float]:
 
 def _listed(score: Any) -> list[float]:
     return score if isinstance(score, list) else [score]
+
+
+if __name__ == "__main__":
+    try:
+        print(smoke(sys.argv[1], float(sys.argv[2])))
+    except InputError as error:
+        sys.exit(f"assay: {error}")
