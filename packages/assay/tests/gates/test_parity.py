@@ -76,7 +76,7 @@ def test_an_export_that_is_wrong_in_the_third_decimal_is_rejected(family, task):
     sound, graph, seen = pair(family, task)
     outcome = judged(sound, seen, scorer(scaled(graph, 1.002), sound.contract))
     assert outcome.verdict == "REJECT"
-    assert outcome.reason.startswith("the served model answers otherwise than the pipeline: ")
+    assert outcome.reason.startswith("the served model's answer differs from the pipeline's: ")
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -104,7 +104,7 @@ def test_the_smallest_row_that_differs_is_told_of():
     outcome = judged(AGES, SEEN, wrong_in_the_west, examples=50)
     assert outcome.verdict == "REJECT"
     assert outcome.reason == (
-        "the served model answers otherwise than the pipeline: the probability of sick is 0.4 and not 0.39 "
+        "the served model's answer differs from the pipeline's: the probability of sick is 0.4 and not 0.39 "
         "where age is 78 and ward is west"
     )
     assert outcome.measured["row"]["age"] == 78

@@ -14,14 +14,17 @@ import pytest
 
 from assay.base.outcomes import Outcome
 from assay.gates.service import compare
+from assay.inference.package import load_package
+from assay.inference.rows import Rows
 from assay.load.bento import ASSAY, HOST, _uninterrupted, build, free_port, served
 from assay.load.run import load, model
 from assay.project import fingerprint as package
+from assay.project.layout import MODELS
+from assay.project.settings import load_packed_contract
 from judged import params
 from load.faults import FAULTS, around
 from loads import loadtest
 from scenario.project import SOURCE, Done, Project
-from served import load as load_project
 
 # Rounds so short say little of what differs by little.
 SHORT = {"users": 4, "rounds": 6, "seconds": 0.4, "requests": 200, "slower": 1.0, "tail": 9.0, "errors": 0.003}
@@ -98,7 +101,8 @@ def test_a_larger_model_is_seen_in_its_bento(bento: Path, tmp_path: Path):
     FAULTS["larger model"].plant(larger / "src")
     assert model(larger).stat().st_size > 10 * model(bento).stat().st_size
     # It is one that would be served all the same.
-    load_project(larger / "src")
+    models = larger / "src" / MODELS
+    load_package(models, Rows(load_packed_contract(models), 1000), None, tolerance=1e-5)
 
 
 def test_one_that_does_not_start_says_why(bento: Path, tmp_path: Path):
