@@ -121,7 +121,7 @@ def test_locust_runs_the_script_by_itself_and_on_several_machines(first_run, ben
         master = subprocess.Popen(
             [
                 *(*locust, "--master", "--expect-workers=2", f"--master-bind-port={port}"),
-                *("--users=4", "--spawn-rate=4", "--run-time=5s", f"--host=http://{HOST}:{service.port}", "--json"),
+                *("--users=4", "--spawn-rate=4", "--run-time=10s", f"--host=http://{HOST}:{service.port}", "--json"),
                 "--exit-code-on-error=0",
             ],
             cwd=tmp_path,
