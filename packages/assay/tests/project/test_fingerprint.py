@@ -58,6 +58,7 @@ def test_every_stage_the_judge_and_the_service_have_a_hash_of_their_own(before: 
         ("serve/traffic.py", {"service"}),
         ("serve/page.html", {"service"}),
         ("serve/page.js", {"service"}),
+        ("release/smoke.py", {"service"}),
         # The service loads them late.
         ("predictions/monitor.py", {"service"}),
         ("predictions/schema.py", {"service"}),
@@ -72,7 +73,8 @@ def test_a_change_changes_the_hash_of_what_runs_it_and_no_other(
 
 def test_rooms_that_make_no_model_change_neither_a_stage_nor_the_service(package: Path, before: dict[str, str]) -> None:
     for room in ("cli", "gates", "github", "init", "load", "release", "report"):
-        files = [path for path in (package / room).iterdir() if path.is_file()]
+        # With one file of these an image asks its own service.
+        files = [path for path in (package / room).iterdir() if path.is_file() and path.name != "smoke.py"]
         assert files, room
         for path in files:
             append(path)
