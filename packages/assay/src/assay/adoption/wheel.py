@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from assay.adoption.changes import files_here
 from assay.adoption.listing import owner
 from assay.base.errors import InputError
+from assay.base.git import git
 from assay.project.fingerprint import PROCESS
 from assay.project.history import last_change
 
@@ -72,17 +73,7 @@ def build() -> Wheel:
         made = root / "made"
         made.mkdir()
         command = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
-        done = subprocess.run(
-            [sys.executable, "-c", command, str(made)],
-            cwd=root / "source" / SOURCE,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise InputError(f"{SOURCE}: the wheel cannot be built: {last}")
+        _python(root / "source" / SOURCE, f"{SOURCE}: the wheel cannot be built", "-c", command, str(made))
         return read_wheel(next(made.glob("*.whl")))
 
 
@@ -92,18 +83,8 @@ def process_of(wheel: Wheel) -> bytes:
         unpack(wheel, Path(folder))
         command = "from assay.project.fingerprint import refresh; refresh()"
         Path(folder, PROCESS.parent).mkdir()
-        done = subprocess.run(
-            [sys.executable, "-P", "-c", command],
-            cwd=folder,
-            env=os.environ | {"PYTHONPATH": folder},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise InputError(f"{wheel.name}: does not run with the packages that are installed: {last}")
+        failure = f"{wheel.name}: does not run with the packages that are installed"
+        _python(Path(folder), failure, "-P", "-c", command, PYTHONPATH=folder)
         return Path(folder, PROCESS).read_bytes()
 
 
@@ -113,13 +94,29 @@ def unpack(wheel: Wheel, folder: Path) -> None:
         archive.extractall(folder)
 
 
+def _python(folder: Path, failure: str, *arguments: str, **environment: str) -> None:
+    """Run this Python in a folder; raises InputError with what failed and the last line of its errors."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise InputError(f"{failure}: {last}")
+
+
 def _source(folder: Path) -> None:
     """Write package and template into a folder, as of the last commit that changed the package; without git as here."""
     folder.mkdir()
     commit = last_change(SOURCE)
     if commit is not None:
         archive = folder / ".archive.tar"
-        subprocess.run(["git", "archive", f"--output={archive}", commit], check=True, capture_output=True)
+        git("archive", f"--output={archive}", commit)
         shutil.unpack_archive(archive, folder, filter="data")
         archive.unlink()
         return
