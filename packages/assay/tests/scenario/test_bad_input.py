@@ -192,7 +192,7 @@ def test_data_that_are_not_there_are_named(desk: Path, refused: Callable[..., st
         ("  test:", "  test: 1.5 #", "prepare.test: should be less than 1, found 1.5"),
         ("  validation:", "  validation: 0.9 #", "prepare: test "),
         ("seed:", "seed: [", "not valid YAML"),
-        ("seed:", "seed: 1\nseed:", "duplicate key 'seed'"),
+        ("seed:", "seed: 1\nseed:", 'found duplicate key "seed"'),
     ],
 )
 def test_params_that_cannot_be_meant_are_refused(
