@@ -1,5 +1,5 @@
 # What develops Assay itself, as targets of the Makefile of the template, which includes this file.
-.PHONY: test-all lint-all lock-all bench bench-serve gate-bench load-bench push-bench
+.PHONY: test-all lint-all lock-all schemas bench bench-serve gate-bench load-bench push-bench
 
 test-all: test $(VENV)/.package  ## the tests of the project, of Assay, and of a generated project
 	@cd packages/assay && pytest --numprocesses auto
@@ -16,6 +16,9 @@ lock-all: lock  ## the locks of the project, and those of the tests of Assay
 	@cat requirements/dev.txt >> $(LOCK)
 	@$(call resolve,dev,requirements/dev.in packages/assay/requirements/dev.in,packages/assay/requirements)
 	@$(COMPILE) packages/assay/requirements/mlflow-server.in --output-file packages/assay/requirements/mlflow-server.txt
+
+schemas: $(VENV)/.train  ## the JSON schemas of contract.yaml and params.yaml, from their types
+	@python -m assay.project.schemas
 
 bench: $(VENV)/.package  ## what the pipeline costs, as ratios; takes some ten minutes
 	@python packages/assay/bench/bench.py

@@ -135,9 +135,10 @@ def test_a_copy_holds_what_is_its_owners_and_little_else(adopted: Own):
 
 
 def is_made(path: str) -> bool:
-    """Say whether a file is a lock, a pointer to data, or what the pipeline found."""
+    """Say whether a file is a lock, a pointer to data, a schema, or what the pipeline found."""
     made = ("dvc.lock", "data.dvc", "metrics.json", "trials.csv", "requirements/process.yaml")
-    return path in made or (path.startswith("requirements/") and path.endswith(".txt"))
+    locks = path.startswith("requirements/") and path.endswith(".txt")
+    return path in made or locks or path.startswith("schemas/")
 
 
 def test_after_adopting_assay_is_the_wheel_and_no_stage_runs(own: Own):

@@ -25,6 +25,7 @@ TEMPLATE = (
     "pyproject.toml",
     "requirements/*.in",
     "requirements/*.txt",
+    "schemas/*",
     "service.py",
     "tests/*",
 )

@@ -33,16 +33,23 @@ Bound = Annotated[float, BeforeValidator(lambda value: float(value) if value in 
 
 
 class _Column(Frozen):
-    description: str = ""
-    missing: Literal["refuse", "allow"] = "refuse"
+    description: str = Field(
+        default="", description="What the column means, for people: the model card and the service's page show it."
+    )
+    missing: Literal["refuse", "allow"] = Field(
+        default="refuse", description="Whether a value may be missing: `allow` or `refuse`."
+    )
 
 
 class Number(_Column):
     """A measured quantity; `range` is inclusive, in `unit`; `.inf` leaves a side open."""
 
-    kind: Literal["number"]
-    unit: str | None = None
-    range: tuple[Bound, Bound] | None = None
+    kind: Literal["number"] = Field(description="A measured quantity.")
+    unit: str | None = Field(default=None, description="The unit of the values, for people.")
+    range: tuple[Bound, Bound] | None = Field(
+        default=None,
+        description="Smallest and largest value allowed, both inclusive; `-.inf` or `.inf` leaves that side open.",
+    )
 
     @model_validator(mode="after")
     def _range_is_ordered(self) -> Self:
@@ -53,9 +60,11 @@ class Number(_Column):
 class Integer(_Column):
     """A whole number of less than 2**53, a count for instance; `range` is inclusive."""
 
-    kind: Literal["integer"]
-    unit: str | None = None
-    range: tuple[int, int] | None = None
+    kind: Literal["integer"] = Field(description="A whole number between -(2**53 - 1) and 2**53 - 1, such as a count.")
+    unit: str | None = Field(default=None, description="The unit of the values, for people.")
+    range: tuple[int, int] | None = Field(
+        default=None, description="Smallest and largest value allowed, both inclusive."
+    )
 
     @model_validator(mode="after")
     def _range_is_ordered(self) -> Self:
@@ -73,14 +82,16 @@ class Integer(_Column):
 class Boolean(_Column):
     """True or false."""
 
-    kind: Literal["boolean"]
+    kind: Literal["boolean"] = Field(description="True or false; a file may say yes and no, or 1 and 0.")
 
 
 class Category(_Column):
     """One of a known list of values."""
 
-    kind: Literal["category"]
-    values: tuple[str, ...] = Field(min_length=1)
+    kind: Literal["category"] = Field(description="One value of a known list.")
+    values: tuple[str, ...] = Field(
+        min_length=1, description="The values allowed. Put values that look like numbers in quotes."
+    )
 
     @model_validator(mode="after")
     def _values_are_distinct(self) -> Self:
@@ -91,16 +102,21 @@ class Category(_Column):
 class Text(_Column):
     """Free text."""
 
-    kind: Literal["text"]
-    max_length: int = Field(default=10_000, ge=1)
+    kind: Literal["text"] = Field(description="Free text.")
+    max_length: int = Field(default=10_000, ge=1, description="The most characters that a value may have.")
 
 
 class Time(_Column):
     """A date or a moment, without a time zone; `range` is inclusive; `format` as in strptime, ISO 8601 if absent."""
 
-    kind: Literal["time"]
-    range: tuple[Moment, Moment] | None = None
-    format: str | None = None
+    kind: Literal["time"] = Field(description="A date, or a date and time, without a time zone.")
+    range: tuple[Moment, Moment] | None = Field(
+        default=None, description="Earliest and latest time allowed, both inclusive."
+    )
+    format: str | None = Field(
+        default=None,
+        description="How times are written, in the format codes of Python's strptime; ISO 8601 if not set.",
+    )
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -116,14 +132,14 @@ class Time(_Column):
 class Id(_Column):
     """Tells rows apart and says nothing of the target: never a feature."""
 
-    kind: Literal["id"]
+    kind: Literal["id"] = Field(description="Identifies a row, and is never a feature.")
 
 
 class Ignored(_Column):
     """A column that is in the file and deliberately not used."""
 
-    kind: Literal["ignored"]
-    reason: str = Field(min_length=1)
+    kind: Literal["ignored"] = Field(description="In the file, and not used.")
+    reason: str = Field(min_length=1, description="Why the column is not used.")
 
 
 Column = Annotated[Number | Integer | Boolean | Category | Text | Time | Id | Ignored, Field(discriminator="kind")]
@@ -134,12 +150,16 @@ Feature = Number | Integer | Boolean | Category | Text | Time
 class Target(Frozen):
     """What is predicted: `classes` for classification, with the `positive` one for two; `range` for regression."""
 
-    name: str
-    description: str = ""
-    classes: tuple[str, ...] = ()
-    positive: str | None = None
-    unit: str | None = None
-    range: tuple[Bound, Bound] | None = None
+    name: str = Field(description="The column to predict.")
+    description: str = Field(default="", description="What the target means, for people.")
+    classes: tuple[str, ...] = Field(default=(), description="Classification: all labels.")
+    positive: str | None = Field(
+        default=None, description="Binary classification: the label whose probability is the score."
+    )
+    unit: str | None = Field(default=None, description="Regression: the unit of the target, for people.")
+    range: tuple[Bound, Bound] | None = Field(
+        default=None, description="Regression: smallest and largest value allowed, both inclusive."
+    )
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -151,49 +171,72 @@ class Target(Frozen):
 class Costs(Frozen):
     """What the two errors of a binary decision cost, in the same `unit`."""
 
-    false_positive: float = Field(gt=0)
-    false_negative: float = Field(gt=0)
-    unit: str = "cost"
+    false_positive: float = Field(gt=0, description="Cost of predicting the positive class when it is wrong.")
+    false_negative: float = Field(gt=0, description="Cost of missing a positive row.")
+    unit: str = Field(default="cost", description="The unit of both costs.")
 
 
 class Split(Frozen):
     """How rows are assigned to train, validation and test: by a keyed hash of the row, by group, or by time."""
 
-    by: Literal["hash", "group", "time"] = "hash"
-    column: str | None = None
+    by: Literal["hash", "group", "time"] = Field(
+        default="hash",
+        description=(
+            "How rows are assigned to train, validation and test: by a `hash` of the row, by `group`, or by `time`."
+        ),
+    )
+    column: str | None = Field(
+        default=None, description="The column with the group or the time; only for `by: group` and `by: time`."
+    )
 
 
 class Slice(Frozen):
     """A column whose values, or intervals between `edges`, are judged apart."""
 
-    column: str
-    edges: tuple[Annotated[float, Field(allow_inf_nan=False)], ...] = ()
+    column: str = Field(description="The column to slice by.")
+    edges: tuple[Annotated[float, Field(allow_inf_nan=False)], ...] = Field(
+        default=(), description="For a number: where one slice ends and the next begins, in rising order."
+    )
 
 
 class About(Frozen):
     """What the model card says of the data and of the model's use."""
 
-    source: str = ""
-    licence: str = ""
-    intended_use: str = ""
-    limits: tuple[str, ...] = ()
+    source: str = Field(default="", description="Where the data comes from.")
+    licence: str = Field(default="", description="The licence of the data.")
+    intended_use: str = Field(default="", description="What the model is meant for, and what it is not.")
+    limits: tuple[str, ...] = Field(
+        default=(), description="Known limits of the data and the model, one sentence each."
+    )
 
 
 class Contract(Frozen):
     """What the data is: where it lies, its columns, its target and what must be held about them."""
 
-    name: str
-    description: str = ""
-    about: About = About()
-    data: Path
-    task: Task
-    target: Target
-    costs: Costs | None = None
-    split: Split = Split()
-    sensitive: tuple[str, ...] = ()
-    slices: tuple[Slice, ...] = ()
-    missing_markers: tuple[str, ...] = ("",)
-    columns: dict[str, Column] = Field(min_length=1)
+    name: str = Field(description="The name of the project; the model card starts with it.")
+    description: str = Field(default="", description="What the model predicts, in a sentence.")
+    about: About = Field(
+        default=About(), description="Facts for the model card: `source`, `licence`, `intended_use` and `limits`."
+    )
+    data: Path = Field(description="The data file, CSV or Parquet, below `data/`.")
+    task: Task = Field(description="What kind of problem this is: `binary`, `multiclass` or `regression`.")
+    target: Target = Field(description="The column to predict.")
+    costs: Costs | None = Field(
+        default=None, description="Binary only: what each kind of error costs. The costs set the decision threshold."
+    )
+    split: Split = Field(default=Split(), description="How rows are assigned to train, validation and test.")
+    sensitive: tuple[str, ...] = Field(
+        default=(), description="Columns whose groups are compared by the gate `fairness`."
+    )
+    slices: tuple[Slice, ...] = Field(
+        default=(), description="Columns whose slices are judged separately by the gate `slices`."
+    )
+    missing_markers: tuple[str, ...] = Field(
+        default=("",), description="Texts in the file that mean a missing value; by default the empty cell."
+    )
+    columns: dict[str, Column] = Field(
+        min_length=1, description="Every column of the file except the target, with its kind."
+    )
 
     @cached_property
     def features(self) -> dict[str, Feature]:

@@ -7,7 +7,13 @@ from assay.gates.gate import GATES
 from assay.project.change import Change
 
 # What neither pipeline nor service nor judgement reads. Everything else may make another model, or judge differently.
-FOLDERS = ("docs/", "tests/", ".github/", *(f"packages/assay/{part}/" for part in ("docs", "tests", "bench")))
+FOLDERS = (
+    "docs/",
+    "schemas/",
+    "tests/",
+    ".github/",
+    *(f"packages/assay/{part}/" for part in ("docs", "tests", "bench")),
+)
 PAGES = (".md", "LICENSE")
 
 

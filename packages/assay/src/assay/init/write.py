@@ -16,11 +16,16 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from assay.contract.spec import CONTRACT, Contract, load_contract
 from assay.init.infer import Finding, Kind, Plan
 from assay.project.freeze import changed, replace
+from assay.project.schemas import first_line
 
-HEAD = """\
+HEAD = (
+    first_line(CONTRACT)
+    + """\
 # What the data is, as `assay init` inferred it: read it through. Data checks, the request model and the Hypothesis
-# strategies are made from this file. docs/contract.md explains every key; a comment says why a thing was decided so.
+# strategies are generated from this file. `assay manual contract` explains every key; a comment gives the reason for a
+# decision.
 """
+)
 WIDTH = 120
 
 

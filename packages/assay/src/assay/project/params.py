@@ -12,18 +12,33 @@ from assay.project.settings import PARAMS, Export, Serve
 class Validate(Frozen):
     """Limits of the checks of duplicates, rare classes and leakage, whose outcomes stand in reports/validate.json."""
 
-    duplicate_share: float = Field(ge=0, le=1)
-    smallest_class_share: float = Field(ge=0, le=1)
-    leakage_score: float = Field(gt=0.5, le=1)
-    id_like_share: float = Field(gt=0, le=1)
+    duplicate_share: float = Field(
+        ge=0,
+        le=1,
+        description=(
+            "Largest share of rows that repeat the features of another row, and of test rows that repeat a training "
+            "row."
+        ),
+    )
+    smallest_class_share: float = Field(
+        ge=0, le=1, description="Smallest share of rows that the rarest class must have."
+    )
+    leakage_score: float = Field(
+        gt=0.5, le=1, description="A feature that alone explains this share of the target gives it away; 1 is a copy."
+    )
+    id_like_share: float = Field(
+        gt=0,
+        le=1,
+        description="A category, text or whole number with at least this share of distinct values looks like an id.",
+    )
 
 
 class Prepare(Frozen):
     """The shares of the rows that are held back; `salt` keys the hash that draws them."""
 
-    test: float = Field(gt=0, lt=1)
-    validation: float = Field(gt=0, lt=1)
-    salt: str
+    test: float = Field(gt=0, lt=1, description="Share of the rows in the test set.")
+    validation: float = Field(gt=0, lt=1, description="Share of the rows in the validation set.")
+    salt: str = Field(description="Key of the hash that splits the rows; change it for another split.")
 
     @model_validator(mode="after")
     def _leaves_rows_to_train_on(self) -> Self:
@@ -35,48 +50,66 @@ class Prepare(Frozen):
 class Tune(Frozen):
     """The search over model families; without `search` the model below is taken as it stands."""
 
-    search: bool
-    trials: int = Field(ge=1)
-    folds: int = Field(ge=2)
-    batch: int = Field(ge=1)
-    max_rows: int = Field(ge=100)
+    search: bool = Field(description="Whether the pipeline searches for a model; otherwise it takes `model` as it is.")
+    trials: int = Field(
+        ge=1, description="Number of configurations that a search tries, shared evenly by the model families."
+    )
+    folds: int = Field(
+        ge=2,
+        description=(
+            "Cross-validation folds for each trial; they keep groups together and times in order, as the split does."
+        ),
+    )
+    batch: int = Field(
+        ge=1, description="Trials proposed at a time. It affects the result; the number of processors does not."
+    )
+    max_rows: int = Field(ge=100, description="Most rows that a search uses.")
 
 
 class ModelChoice(Frozen):
     """A model family of `src/model/estimators.py` and its parameters."""
 
-    family: str
-    parameters: dict[str, bool | int | float | str | None]
+    family: str = Field(description="A model family: one of Assay's, or one from `src/model/estimators.py`.")
+    parameters: dict[str, bool | int | float | str | None] = Field(description="scikit-learn parameters of the family.")
 
 
 class Train(Frozen):
     """How the chosen model is fitted."""
 
-    calibrate: bool
+    calibrate: bool = Field(
+        description=(
+            "Whether to calibrate probabilities with Platt's method, on out-of-fold scores. These folds do not keep "
+            "groups together."
+        ),
+    )
 
 
 class Evaluate(Frozen):
     """How sure the metrics are said to be, and how far the learning curve goes."""
 
-    confidence: float = Field(gt=0.5, lt=1)
-    resamples: int = Field(ge=100)
-    learning_curve_points: int = Field(ge=2)
-    learning_curve_max_rows: int = Field(ge=100)
+    confidence: float = Field(gt=0.5, lt=1, description="Confidence level of the bootstrap intervals.")
+    resamples: int = Field(ge=100, description="Number of bootstrap resamples.")
+    learning_curve_points: int = Field(
+        ge=2, description="Number of training sizes on the learning curve; each is half of the next."
+    )
+    learning_curve_max_rows: int = Field(ge=100, description="Largest training size on the learning curve.")
 
 
 class Analyse(Frozen):
     """The size of slices and perturbations, and the rows that explanations are made from."""
 
-    slice_min_rows: int = Field(ge=5)
-    slice_false_discovery_rate: float = Field(gt=0, lt=1)
-    noise: float = Field(gt=0, le=1)
-    max_rows: int = Field(ge=50)
+    slice_min_rows: int = Field(ge=5, description="Fewest rows that a slice needs to be judged.")
+    slice_false_discovery_rate: float = Field(
+        gt=0, lt=1, description="False discovery rate among the slices reported as worse."
+    )
+    noise: float = Field(gt=0, le=1, description="Size of the perturbations of numbers, in interquartile ranges.")
+    max_rows: int = Field(ge=50, description="Most rows for sensitivity and explanations.")
 
 
 class Gate(Frozen):
     """What every gate has: a switch. A limit that is not set (None) makes its gate HOLD."""
 
-    enabled: bool = True
+    enabled: bool = Field(default=True, description="Whether this gate judges; `false` makes its outcome SKIP.")
 
 
 class ContractGate(Gate):
@@ -87,19 +120,41 @@ class ContractGate(Gate):
     variation for categories), when it is also significant at `significance`, corrected for looking at every column.
     """
 
-    rewritten: float | None = Field(default=None, ge=0, le=1)
-    removed: float | None = Field(default=None, ge=0, le=1)
-    class_change: float | None = Field(default=None, ge=0, le=1)
-    missing_change: float | None = Field(default=None, ge=0, le=1)
-    drift: float | None = Field(default=None, ge=0, le=1)
-    significance: float | None = Field(default=None, gt=0, lt=1)
+    rewritten: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Largest share of the champion's rows in which one column may have another value.",
+    )
+    removed: float | None = Field(
+        default=None, ge=0, le=1, description="Largest share of the champion's rows that may be gone."
+    )
+    class_change: float | None = Field(default=None, ge=0, le=1, description="Largest change in the share of a class.")
+    missing_change: float | None = Field(
+        default=None, ge=0, le=1, description="Largest change in the share of missing values of a column."
+    )
+    drift: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description=(
+            "Largest distance between the distributions of old and new rows: Kolmogorov-Smirnov for numbers, total "
+            "variation for categories. With a split by time, the distance beyond that between earlier windows of as "
+            "many rows."
+        ),
+    )
+    significance: float | None = Field(
+        default=None, gt=0, lt=1, description="Significance level for drift, corrected for testing every column."
+    )
 
 
 class ReproducibilityGate(Gate):
     """Models fitted with other `seeds` may differ in the metric of the quality gate by `spread`."""
 
-    seeds: int | None = Field(default=None, ge=0)
-    spread: float | None = Field(default=None, ge=0)
+    seeds: int | None = Field(default=None, ge=0, description="Number of other seeds to train with.")
+    spread: float | None = Field(
+        default=None, ge=0, description="Largest difference in the deciding metric between seeds."
+    )
 
 
 class QualityGate(Gate):
@@ -108,20 +163,36 @@ class QualityGate(Gate):
     `cost_margin` is by how much a decision may be dearer, as a share of what one without a model costs.
     """
 
-    metric: str | None = None
-    margin: float | None = Field(default=None, ge=0)
-    floor: float | None = None
-    cost_margin: float | None = Field(default=None, ge=0)
-    confidence: float | None = Field(default=None, gt=0.5, lt=1)
-    resamples: int | None = Field(default=None, ge=100)
+    metric: str | None = Field(default=None, description="The metric that decides.")
+    margin: float | None = Field(
+        default=None, ge=0, description="How much worse than the champion the metric may be (non-inferiority margin)."
+    )
+    floor: float | None = Field(
+        default=None, description="The value that the metric must reach, whatever the champion does."
+    )
+    cost_margin: float | None = Field(
+        default=None,
+        ge=0,
+        description="How much more a decision may cost than the champion's, as a share of the cost without a model.",
+    )
+    confidence: float | None = Field(
+        default=None, gt=0.5, lt=1, description="Confidence level of the intervals of all gates but `service`."
+    )
+    resamples: int | None = Field(
+        default=None, ge=100, description="Number of bootstrap resamples for the intervals of all gates but `service`."
+    )
 
 
 class SlicesGate(Gate):
     """The loss of no slice may rise by more than `margin` of the champion's mean loss."""
 
-    margin: float | None = Field(default=None, ge=0)
-    min_rows: int | None = Field(default=None, ge=5)
-    false_discovery_rate: float | None = Field(default=None, gt=0, lt=1)
+    margin: float | None = Field(
+        default=None, ge=0, description="Largest rise of a slice's mean loss, as a share of the champion's mean loss."
+    )
+    min_rows: int | None = Field(default=None, ge=5, description="Fewest rows that a slice needs to be judged.")
+    false_discovery_rate: float | None = Field(
+        default=None, gt=0, lt=1, description="False discovery rate among the slices called worse."
+    )
 
 
 class CalibrationGate(Gate):
@@ -130,34 +201,53 @@ class CalibrationGate(Gate):
     `error` is absolute, `margin` how much worse than the champion, which also holds for the Brier score.
     """
 
-    error: float | None = Field(default=None, gt=0, le=1)
-    margin: float | None = Field(default=None, ge=0)
+    error: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description=(
+            "Largest calibration error; for regression, the largest share of rows outside their interval beyond the "
+            "expected share."
+        ),
+    )
+    margin: float | None = Field(
+        default=None, ge=0, description="How much worse than the champion it may be; also holds for the Brier score."
+    )
 
 
 class RobustnessGate(Gate):
     """How many answers a small change of the inputs may change: at most, and more than the champion's (`margin`)."""
 
-    changed: float | None = Field(default=None, gt=0)
-    margin: float | None = Field(default=None, ge=0)
+    changed: float | None = Field(
+        default=None, gt=0, description="Largest share of predictions that perturbations of the inputs may change."
+    )
+    margin: float | None = Field(default=None, ge=0, description="How much more than the champion's that share may be.")
 
 
 class DominanceGate(Gate):
     """No label may be answered for more than this `share` of the rows, unless as many truly have it."""
 
-    share: float | None = Field(default=None, gt=0.5, le=1)
+    share: float | None = Field(
+        default=None,
+        gt=0.5,
+        le=1,
+        description="Largest share of rows that may get the same label, unless as many truly have it.",
+    )
 
 
 class FairnessGate(Gate):
     """How far apart groups may be, in any rate: at most, and more than the champion's (`margin`)."""
 
-    difference: float | None = Field(default=None, ge=0)
-    margin: float | None = Field(default=None, ge=0)
+    difference: float | None = Field(default=None, ge=0, description="Largest difference of a rate between two groups.")
+    margin: float | None = Field(
+        default=None, ge=0, description="How much more than the champion's that difference may be."
+    )
 
 
 class ExamplesGate(Gate):
     """How many examples Hypothesis tries."""
 
-    examples: int | None = Field(default=None, ge=1)
+    examples: int | None = Field(default=None, ge=1, description="Number of examples that Hypothesis tries.")
 
 
 class ServiceGate(Gate):
@@ -169,64 +259,110 @@ class ServiceGate(Gate):
     the size, `starts` times the start. By itself: milliseconds, bytes a request that memory grows by, MB, seconds.
     """
 
-    users: int | None = Field(default=None, ge=1, le=1000)
-    rounds: int | None = Field(default=None, ge=1, le=1000)
-    seconds: float | None = Field(default=None, gt=0, le=3600)
-    requests: int | None = Field(default=None, ge=1)
-    confidence: float | None = Field(default=None, gt=0.5, lt=1)
-    errors: float | None = Field(default=None, ge=0, lt=1)
-    slower: float | None = Field(default=None, ge=0)
-    tail: float | None = Field(default=None, ge=0)
-    memory: float | None = Field(default=None, ge=0)
-    growth: float | None = Field(default=None, ge=1)
-    starts: float | None = Field(default=None, ge=1)
-    median_ms: float | None = Field(default=None, gt=0)
-    p99_ms: float | None = Field(default=None, gt=0)
-    leak_bytes: float | None = Field(default=None, gt=0)
-    memory_mb: float | None = Field(default=None, gt=0)
-    size_mb: float | None = Field(default=None, gt=0)
-    start_seconds: float | None = Field(default=None, gt=0)
+    users: int | None = Field(default=None, ge=1, le=1000, description="Clients that send requests at the same time.")
+    rounds: int | None = Field(
+        default=None, ge=1, le=1000, description="Rounds of load for each of candidate and champion."
+    )
+    seconds: float | None = Field(default=None, gt=0, le=3600, description="Length of a round, in seconds.")
+    requests: int | None = Field(default=None, ge=1, description="Fewest answers needed to judge.")
+    confidence: float | None = Field(
+        default=None, gt=0.5, lt=1, description="Confidence level of the intervals of this gate."
+    )
+    errors: float | None = Field(default=None, ge=0, lt=1, description="Largest share of wrong or missing answers.")
+    slower: float | None = Field(
+        default=None,
+        ge=0,
+        description=(
+            "How much worse than the champion's throughput, processor time per request and median latency may be, as "
+            "a share."
+        ),
+    )
+    tail: float | None = Field(
+        default=None,
+        ge=0,
+        description="How much worse than the champion's the 95th and 99th percentile of latency may be, as a share.",
+    )
+    memory: float | None = Field(
+        default=None, ge=0, description="How much more memory than the champion the service may use, as a share."
+    )
+    growth: float | None = Field(
+        default=None, ge=1, description="How many times as large as the champion's Bento and model may be."
+    )
+    starts: float | None = Field(
+        default=None, ge=1, description="How many times as long as the champion's a start may take."
+    )
+    median_ms: float | None = Field(default=None, gt=0, description="Largest median latency, in ms.")
+    p99_ms: float | None = Field(default=None, gt=0, description="Largest 99th percentile of latency, in ms.")
+    leak_bytes: float | None = Field(
+        default=None, gt=0, description="Most bytes by which memory may grow with each request."
+    )
+    memory_mb: float | None = Field(default=None, gt=0, description="Most memory of the service, in MB.")
+    size_mb: float | None = Field(default=None, gt=0, description="Largest size of the Bento, in MB.")
+    start_seconds: float | None = Field(default=None, gt=0, description="Longest start, in seconds.")
 
 
 class Gates(Frozen):
     """The gates of a change, each switched and limited."""
 
-    contract: ContractGate = ContractGate()
-    leakage: Gate = Gate()
-    lock: Gate = Gate()
-    reproducibility: ReproducibilityGate = ReproducibilityGate()
-    quality: QualityGate = QualityGate()
-    slices: SlicesGate = SlicesGate()
-    calibration: CalibrationGate = CalibrationGate()
-    robustness: RobustnessGate = RobustnessGate()
-    dominance: DominanceGate = DominanceGate()
-    fairness: FairnessGate = FairnessGate()
-    expectations: ExamplesGate = ExamplesGate()
-    parity: ExamplesGate = ExamplesGate()
-    service: ServiceGate = ServiceGate()
+    contract: ContractGate = Field(
+        default=ContractGate(), description="The data keeps to contract.yaml and is like the champion's data."
+    )
+    leakage: Gate = Field(default=Gate(), description="No feature gives the target away, and the split does not leak.")
+    lock: Gate = Field(default=Gate(), description="dvc.lock belongs to this code, data and these parameters.")
+    reproducibility: ReproducibilityGate = Field(
+        default=ReproducibilityGate(), description="Training again gives the same model."
+    )
+    quality: QualityGate = Field(
+        default=QualityGate(), description="The deciding metric is not worse than the champion's."
+    )
+    slices: SlicesGate = Field(default=SlicesGate(), description="No slice gets worse while the average improves.")
+    calibration: CalibrationGate = Field(
+        default=CalibrationGate(), description="Probabilities and intervals mean what they say."
+    )
+    robustness: RobustnessGate = Field(
+        default=RobustnessGate(), description="Perturbations of the inputs change few predictions."
+    )
+    dominance: DominanceGate = Field(default=DominanceGate(), description="No label is predicted for nearly all rows.")
+    fairness: FairnessGate = Field(
+        default=FairnessGate(), description="Rates do not differ too much between groups of sensitive columns."
+    )
+    expectations: ExamplesGate = Field(
+        default=ExamplesGate(), description="The model does what src/model/expectations.py expects."
+    )
+    parity: ExamplesGate = Field(
+        default=ExamplesGate(), description="The served model answers as the scikit-learn pipeline does."
+    )
+    service: ServiceGate = Field(
+        default=ServiceGate(), description="The service holds up under load, compared with the champion's."
+    )
 
 
 class Remote(Frozen):
     """The size in MB past which the embedded remote may not grow."""
 
-    embedded_limit_mb: float = Field(gt=0)
+    embedded_limit_mb: float = Field(gt=0, description="Largest size of the embedded DVC remote, in MB.")
 
 
 class Params(Frozen):
     """All of `params.yaml`."""
 
-    seed: int = Field(ge=0, lt=2**32)
-    validate_: Validate = Field(alias="validate")
-    prepare: Prepare
-    tune: Tune
-    model: ModelChoice
-    train: Train
-    evaluate: Evaluate
-    analyse: Analyse
-    export: Export
-    serve: Serve
-    gates: Gates = Gates()
-    remote: Remote
+    seed: int = Field(
+        ge=0, lt=2**32, description="Seed of everything random: the same seed, data and code give the same bytes."
+    )
+    validate_: Validate = Field(alias="validate", description="Limits of the data checks.")
+    prepare: Prepare = Field(description="The split into train, validation and test.")
+    tune: Tune = Field(description="The search for a model.")
+    model: ModelChoice = Field(description="The model to train.")
+    train: Train = Field(description="How the model is fitted.")
+    evaluate: Evaluate = Field(description="Intervals and the learning curve.")
+    analyse: Analyse = Field(description="Slices, sensitivity and explanations.")
+    export: Export = Field(description="Export to ONNX.")
+    serve: Serve = Field(description="The service.")
+    gates: Gates = Field(
+        default=Gates(),
+        description="What a change is judged by. A missing limit makes its gate HOLD; `enabled: false` makes it SKIP.",
+    )
+    remote: Remote = Field(description="The DVC remote.")
 
 
 def load_params(path: Path = PARAMS) -> Params:

@@ -23,18 +23,27 @@ FORMAT = 1
 class Export(Frozen):
     """How far the exported model may be from the scikit-learn pipeline."""
 
-    tolerance: float = Field(gt=0)
-    parity_rows: int = Field(ge=10)
+    tolerance: float = Field(
+        gt=0,
+        description=(
+            "Largest allowed difference between a score of the exported model and one of the scikit-learn pipeline."
+        ),
+    )
+    parity_rows: int = Field(
+        ge=10, description="Test rows that the exported model is compared on, and as many made harder."
+    )
 
 
 class Serve(Frozen):
     """The service: how much a request may hold, how long one may wait for others, and whether it logs predictions."""
 
-    workers: int = Field(ge=1)
-    max_rows: int = Field(ge=1, le=1_000_000)
-    max_body_mb: float = Field(gt=0)
-    wait_ms: float = Field(gt=0)
-    log: bool
+    workers: int = Field(ge=1, description="Worker processes of the service.")
+    max_rows: int = Field(ge=1, le=1_000_000, description="Most rows in one request; more is refused with 413.")
+    max_body_mb: float = Field(gt=0, description="Largest request body, in MB; more is refused with 413.")
+    wait_ms: float = Field(
+        gt=0, description="Longest turn of the event loop, in ms, before further requests are refused with 503."
+    )
+    log: bool = Field(description="Whether the service logs its predictions.")
 
 
 class Settings(Frozen):
