@@ -7,6 +7,8 @@ UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 export PATH := $(abspath $(BIN)):$(PATH)
 # Some images set it. Each command would compile all that it imports, and start in three times the time.
 unexport PYTHONDONTWRITEBYTECODE
+# Some people have it set; packages would go to their home, where this environment does not look.
+export PIP_USER := no
 
 .DEFAULT_GOAL := help
 .PHONY: help repro tune pr serve bento image loadtest test lint audit format lock clean
@@ -101,12 +103,16 @@ endef
 # Where it comes from: when one of these changes, it is installed again.
 INSTALLED := $(wildcard packages/assay/pyproject.toml requirements/assay.txt)
 
+# The scripts of an environment hold its path: one that was moved, or copied with the folder, is made again.
+MOVED := $(shell cd $(VENV) 2> /dev/null && test -s .setup && test "$$(cat .setup)" != "$$(pwd -P)" && echo moved)
+.PHONY: moved
+
 # An environment is complete when its stamp is there.
-$(VENV)/.setup: requirements/setup.txt
+$(VENV)/.setup: requirements/setup.txt $(MOVED)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Assay needs Python 3.11 or newer")'
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(if $(MOVED),--clear) $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
-	@touch $@
+	@cd $(VENV) && pwd -P > .setup
 
 $(VENV)/.train $(VENV)/.dev: $(VENV)/.%: requirements/%.txt pyproject.toml .dvc/config $(INSTALLED) $(VENV)/.setup
 	@echo "set-up: installing requirements/$*.txt into $(VENV)" >&2

@@ -16,8 +16,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from scenario.project import Project, clone, make_template
 from workflows.github import running
+from workflows.harness import Trigger
 from workflows.language import Language, language
-from workflows.site import Site, make_site
+from workflows.site import HOME, Site, make_site
 
 # The seconds that each may take.
 CHANGES = {"pages": 60, "nothing": 180, "params": 240}
@@ -45,8 +46,17 @@ def measure(project: Project, folder: Path, kind: str, asked: Language) -> float
         raise SystemExit(train.log() + told.log())
     if checked.conclusion != "success":
         raise SystemExit(checked.log())
+    ran_workflows = [("train", train), ("report", told), ("ci", checked)]
+    # The commit that brings the refreshed dvc.lock is another head, and has to be checked too.
+    for workflow, branch in site.hub.dispatched:
+        refreshed = site.hub.run_git("rev-parse", f"refs/heads/{branch}")
+        event = Trigger("workflow_dispatch", {"repository": HOME}, refreshed, f"refs/heads/{branch}")
+        again = site.runner.run(workflow, event)
+        if again.conclusion != "success":
+            raise SystemExit(again.log())
+        ran_workflows.append((f"{workflow.removesuffix('.yml')} 2", again))
     total = 0.0
-    for workflow, ran in (("train", train), ("report", told), ("ci", checked)):
+    for workflow, ran in ran_workflows:
         for job, about in ran.jobs.items():
             for step in about.steps:
                 # Actions are stood in for; what takes time is what is run.

@@ -22,4 +22,4 @@ def commit(name: str, text: str) -> str:
 def lose(name: str) -> None:
     """Remove an object of the repository: a commit, or `COMMIT:FILE`."""
     digest = git("rev-parse", name)
-    (Path(".git/objects") / digest[:2] / digest[2:]).unlink()
+    (Path(git("rev-parse", "--git-common-dir")) / "objects" / digest[:2] / digest[2:]).unlink()

@@ -17,10 +17,13 @@ from assay.project.history import (
 from project.repositories import commit, git, lose
 
 
-@pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    git("init", "--quiet", "--initial-branch", "main")
+@pytest.fixture(params=[".", "projects/ours"])
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+    """A repository; its project is the current folder, at the top or in a folder of it."""
+    git("init", "--quiet", "--initial-branch", "main", folder=tmp_path)
+    project = tmp_path / request.param
+    project.mkdir(parents=True, exist_ok=True)
+    monkeypatch.chdir(project)
     return tmp_path
 
 
@@ -55,13 +58,13 @@ def test_a_repository_that_git_refuses_is_an_error_in_one_line_with_the_remedy(r
 @pytest.mark.parametrize("content", ["", "junk\n"])
 def test_a_branch_that_is_torn_is_not_taken_for_one_without_commits(repository, content):
     commit("a", "1")
-    Path(".git/refs/heads/main").write_text(content)
+    (repository / ".git/refs/heads/main").write_text(content)
     with pytest.raises(InputError, match="git symbolic-ref: No such ref: HEAD"):
         head()
 
 
 def test_a_folder_of_git_that_is_torn_is_not_taken_for_none(repository):
-    Path(".git/HEAD").unlink()
+    (repository / ".git/HEAD").unlink()
     with pytest.raises(InputError, match="not a git repository"):
         head()
 
@@ -75,7 +78,7 @@ def test_a_commit_that_is_missing_is_an_error(repository):
 
 def test_content_that_is_missing_is_no_missing_file(repository):
     first = commit("a", "1")
-    lose(f"{first}:a")
+    lose(f"{first}:./a")
     with pytest.raises(InputError, match="git cat-file: "):
         file_at(first, Path("a"))
     with pytest.raises(InputError, match="git ls-tree: "):
@@ -184,7 +187,21 @@ def test_uncommitted_files_are_known(repository):
     Path("new one").write_text("1")
     assert dirty_files() == ["a", "new one"]
     git("mv", "a", "moved")
-    assert set(dirty_files()) >= {"moved", "new one"}
+    assert dirty_files() == ["a", "moved", "new one"]
+
+
+def test_files_outside_of_the_project_are_no_part_of_it(tmp_path, monkeypatch):
+    (tmp_path / "ours").mkdir()
+    monkeypatch.chdir(tmp_path)
+    git("init", "--quiet", "--initial-branch", "main")
+    first = commit("ours/a", "1")
+    commit("theirs/a", "1")
+    Path("theirs/b").write_text("1")
+    monkeypatch.chdir(tmp_path / "ours")
+    assert dirty_files() == []
+    assert changed_lines(first) == []
+    assert file_at("HEAD", Path("theirs/a")) is None
+    assert files_at("HEAD", Path()) == [Path("a")]
 
 
 def test_the_null_commit_of_a_first_push_is_no_commit(repository):

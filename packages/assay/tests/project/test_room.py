@@ -151,23 +151,23 @@ def test_a_part_is_loaded_once(write: Write) -> None:
     assert room.derived is room.derived
 
 
-@pytest.mark.parametrize(
-    ("other", "own", "is_first"),
-    [
-        ("model/__init__.py", "__init__.py", True),
-        ("model.py", "__init__.py", True),
-        # Of two folders, Python takes the one with an __init__.py.
-        ("model/__init__.py", "names.py", False),
-    ],
-)
-def test_another_package_of_that_name_that_python_finds_first_is_named(
-    write: Write, tmp_path: Path, other: str, own: str, is_first: bool
+@pytest.mark.parametrize("other", ["model/__init__.py", "model.py"])
+def test_a_package_of_that_name_on_the_python_path_does_not_stand_in_the_way(
+    write: Write, tmp_path: Path, other: str
 ) -> None:
-    room = write(**{own: "", "features.py": DERIVED})
+    room = write(**{"__init__.py": "", "features.py": DERIVED})
     (tmp_path / "elsewhere" / other).parent.mkdir(parents=True)
     (tmp_path / "elsewhere" / other).write_text("")
-    places = [str(tmp_path / "elsewhere"), str(tmp_path / "project/src")]
-    sys.path[:0] = places if is_first else places[::-1]
+    sys.path[:0] = [str(tmp_path / "elsewhere"), str(tmp_path / "project/src")]
+    assert [one.name for one in room.derived] == ["growth"]
+
+
+def test_another_package_of_that_name_that_python_finds_first_is_named(write: Write, tmp_path: Path) -> None:
+    # Of two folders, Python takes the one with an __init__.py.
+    room = write(**{"names.py": "", "features.py": DERIVED})
+    (tmp_path / "elsewhere/model").mkdir(parents=True)
+    (tmp_path / "elsewhere/model/__init__.py").write_text("")
+    sys.path.append(str(tmp_path / "elsewhere"))
     said = refusal(room, "derived")
     assert said.startswith("src/model/features.py: Python finds another package 'model' first, ")
     assert str(tmp_path / "elsewhere/model") in said

@@ -14,6 +14,7 @@ TEMPLATE = (
     ".dvc/.gitignore",
     ".dvc/config",
     ".dvcignore",
+    ".gitattributes",
     ".github/*",
     ".gitignore",
     ".pre-commit-config.yaml",

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from assay.base.conflicts import require_no_conflict
 from assay.base.errors import InputError
 
 
@@ -64,7 +65,9 @@ def _constructor() -> type[Any]:
 def read_yaml(path: Path) -> Any:
     """Return what a YAML file says; raises InputError, in one line, for one that is missing or no YAML."""
     try:
-        return parse_yaml(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        require_no_conflict(path, text)
+        return parse_yaml(text)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
     except UnicodeDecodeError as error:

@@ -9,6 +9,7 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
+from assay.base.conflicts import require_no_conflict
 from assay.base.errors import InputError
 
 
@@ -53,11 +54,14 @@ def write_json(path: Path, content: Any) -> None:
 
 def read_json(path: Path) -> Any:
     """Read a JSON file that this project wrote; raises InputError if it is not there, or no longer whole."""
+    text = ""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; run `make pr`") from None
     except ValueError:
+        require_no_conflict(path, text)
         raise InputError(f"{path}: not a whole JSON file; delete it and run `make pr`") from None
 
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -30,6 +31,8 @@ for group in (pipeline, gates, release, remote, github, adopt, manual):
 
 def main() -> None:
     """Run the command line; what the user got wrong is one line on stderr and exit status 2."""
+    # The stages of dvc.yaml call `assay`, and others `dvc` and `bentoml`: those of this environment, active or not.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     try:
         # Not through click's own main: it would end a broken pipe with status 1, which is REJECT here.
         with app.make_context("assay", sys.argv[1:]) as context:

@@ -18,7 +18,7 @@ from assay.base.process import run
 from assay.base.progress import say
 from assay.contract.spec import CONTRACT, Contract
 from assay.project.fingerprint import SOURCE, fingerprints
-from assay.project.history import file_at, files_at
+from assay.project.history import file_at, files_at, folder_in_repository
 from assay.project.pipeline import locked_stages
 
 KEPT = Path(".assay/champions")
@@ -164,8 +164,9 @@ def _from_git_and_dvc(commit: str, folder: Path) -> None:
 
 
 def _rebuild(commit: str, folder: Path) -> None:
-    worktree = folder.with_suffix(".worktree")
-    git("worktree", "add", "--detach", "--force", str(worktree), commit)
+    checkout = folder.with_suffix(".worktree")
+    git("worktree", "add", "--detach", "--force", str(checkout), commit)
+    worktree = checkout / folder_in_repository()
     try:
         run("dvc", "config", "--local", "cache.dir", str(_cache().parent.parent.resolve()), folder=worktree)
         run_python(worktree, "-c", "from assay.cli.main import main; main()", "repro")
@@ -175,7 +176,7 @@ def _rebuild(commit: str, folder: Path) -> None:
             if (worktree / part).exists():
                 shutil.move(worktree / part, folder / part)
     finally:
-        git("worktree", "remove", "--force", str(worktree))
+        git("worktree", "remove", "--force", str(checkout))
 
 
 def _cache() -> Path:

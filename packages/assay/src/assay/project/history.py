@@ -1,4 +1,8 @@
-"""What git knows: which commit this is, what it is compared with, and what lies between."""
+"""What git knows: which commit this is, what it is compared with, and what lies between.
+
+Paths are relative to the current folder, the project's, which may be a folder of a larger repository. Files outside of
+it are no part of the project.
+"""
 
 import re
 from pathlib import Path
@@ -28,9 +32,10 @@ def dirty_files() -> list[str]:
     """Return the tracked files that differ from the commit, and the new ones that git does not ignore."""
     if not is_repository():
         return []
-    listed = git("status", "--porcelain", "--untracked-files=all", "-z")
-    # A renamed file is followed by its old name, which has no status in front.
-    return sorted(entry[3:] for entry in listed.split("\0") if len(entry) > 3 and entry[2] == " ")
+    # Unlike other commands, this one names files from the top of the repository.
+    above = git("rev-parse", "--show-prefix")
+    listed = git("status", "--porcelain", "--untracked-files=all", "--no-renames", "-z", "--", ".")
+    return sorted(entry[3:].removeprefix(above) for entry in filter(None, listed.split("\0")))
 
 
 def base_commit(base: str | None) -> str | None:
@@ -60,7 +65,7 @@ def file_at(commit: str, path: Path) -> bytes | None:
 
     Raises InputError for a commit that is not here, and for content that is missing.
     """
-    listed = git("ls-tree", "-z", "--full-tree", commit, "--", path.as_posix())
+    listed = git("ls-tree", "-z", commit, "--", path.as_posix())
     _, kind, blob = listed.partition("\t")[0].split() if listed else ("", "", "")
     return git_bytes("cat-file", "blob", blob) if kind == "blob" else None
 
@@ -68,8 +73,15 @@ def file_at(commit: str, path: Path) -> bytes | None:
 def files_at(commit: str, *places: Path) -> list[Path]:
     """Return the files at a commit that are one of these, or below one."""
     paths = [place.as_posix() for place in places]
-    listed = git("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit, "--", *paths)
+    listed = git("ls-tree", "-r", "-z", "--name-only", commit, "--", *paths)
     return [Path(name) for name in listed.split("\0") if name]
+
+
+def was_committed(path: Path, text: str) -> bool:
+    """Say whether a file held a text in any commit of any branch; False outside a git repository."""
+    if head() is None:
+        return False
+    return bool(git("log", "--all", "--max-count=1", "--format=%H", f"-S{text}", "--", path.as_posix()))
 
 
 def last_change(*places: Path) -> str | None:
@@ -81,7 +93,7 @@ def last_change(*places: Path) -> str | None:
 
 def changed_lines(base: str) -> list[tuple[str, int, int]]:
     """Return path, lines added and lines removed of each file that differs between a commit and the files here."""
-    listed = git("diff", "--numstat", "-z", "--no-renames", base, "--")
+    listed = git("diff", "--numstat", "-z", "--no-renames", "--relative", base, "--", ".")
     found = []
     for entry in filter(None, listed.split("\0")):
         added, removed, path = entry.split("\t", 2)
@@ -110,6 +122,11 @@ def user_name() -> str | None:
 def remote_url() -> str | None:
     """Return where `origin` is; None where there is none."""
     return git_or_none("config", "remote.origin.url") or None
+
+
+def folder_in_repository() -> Path:
+    """Return the current folder, relative to the top of its repository."""
+    return Path(git("rev-parse", "--show-prefix"))
 
 
 def subjects(base: str) -> list[str]:

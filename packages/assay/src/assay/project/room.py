@@ -137,7 +137,8 @@ class Room:
         if self._root is None or not (self._root / SOURCE / PACKAGE / f"{module}.py").exists():
             return None
         source = (self._root / SOURCE).resolve()
-        if str(source) not in sys.path:
+        # First of all: PYTHONPATH may name a folder with a package of the same name.
+        if sys.path[0] != str(source):
             sys.path.insert(0, str(source))
         if (found := _found_first()) != source / PACKAGE:
             raise InputError(

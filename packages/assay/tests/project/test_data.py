@@ -1,0 +1,186 @@
+"""What happens to the data in the working tree when git moves, in real repositories of git and DVC."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from dvc.cli import main
+
+from assay.base.errors import InputError
+from assay.project.data import POINTER, State, bring, state
+from assay.project.hooks import install
+from project.repositories import git
+
+# voluptuous, as DVC calls it.
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value will soon raise:DeprecationWarning")
+
+DATA = Path("data/rows.csv")
+CONTRACT = SimpleNamespace(data=DATA)
+
+
+def dvc(*arguments: str) -> None:
+    assert main([*arguments[:1], "--quiet", *arguments[1:]]) == 0
+
+
+def commit_data(text: str) -> str:
+    DATA.parent.mkdir(exist_ok=True)
+    DATA.unlink(missing_ok=True)
+    DATA.write_text(text)
+    dvc("add", "data")
+    git("add", "--all")
+    git("commit", "--quiet", "--message", f"Data: {text}")
+    return git("rev-parse", "HEAD")
+
+
+def edit(text: str) -> None:
+    # DVC may have linked the file to its cache.
+    DATA.unlink()
+    DATA.write_text(text)
+
+
+@pytest.fixture(params=[".", "projects/ours"])
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+    """A project of two data versions, `1` and `2`, at the top of a repository or in a folder of it; `2` is here."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "dvc"))
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
+    for key, value in {"user.name": "Ann", "user.email": "ann@localhost"}.items():
+        git("config", "--global", key, value)
+    top = tmp_path / "top"
+    folder = top / request.param
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    git("init", "--quiet", "--initial-branch", "main", folder=top)
+    dvc("init", *(["--subdir"] if folder != top else []))
+    commit_data("1")
+    commit_data("2")
+    bring(CONTRACT)
+    return folder
+
+
+def test_older_data_is_checked_out_when_git_has_moved_on(project, capfd):
+    git("checkout", "--quiet", "HEAD~1")
+    bring(CONTRACT)
+    assert DATA.read_text() == "1"
+    assert "data: data/ holds an older version; checking out the one that data.dvc names" in capfd.readouterr().err
+    git("checkout", "--quiet", "main")
+    bring(CONTRACT)
+    assert DATA.read_text() == "2"
+    assert git("status", "--porcelain") == ""
+
+
+def test_a_revert_brings_the_data_of_before(project):
+    git("revert", "--no-edit", "HEAD")
+    bring(CONTRACT)
+    assert DATA.read_text() == "1"
+    assert git("status", "--porcelain") == ""
+
+
+def test_older_data_is_checked_out_where_nothing_was_run_before(project):
+    Path(".dvc/tmp/assay-data").unlink()
+    git("checkout", "--quiet", "HEAD~1")
+    bring(CONTRACT)
+    assert DATA.read_text() == "1"
+
+
+def test_data_that_was_changed_by_hand_stays_and_is_named(project, capfd):
+    edit("mine")
+    bring(CONTRACT)
+    assert DATA.read_text() == "mine"
+    assert "data/ was changed by hand" in capfd.readouterr().err
+
+
+def test_data_that_somebody_put_back_by_hand_stays(project):
+    edit("3")
+    dvc("add", "data")
+    bring(CONTRACT)
+    edit("2")
+    bring(CONTRACT)
+    assert DATA.read_text() == "2"
+
+
+@pytest.mark.parametrize("added", [False, True])
+def test_when_both_were_changed_nothing_is_and_the_error_says_what_to_type(project, added):
+    edit("mine")
+    if added:
+        dvc("add", "data")
+        bring(CONTRACT)
+    git("checkout", "--quiet", "--force", "HEAD~1")
+    pointer = POINTER.read_text()
+    with pytest.raises(InputError, match=r"`dvc add data`.*`dvc checkout --force data.dvc`"):
+        bring(CONTRACT)
+    assert (DATA.read_text(), POINTER.read_text()) == ("mine", pointer)
+    dvc("checkout", "--force", "data.dvc")
+    bring(CONTRACT)
+    assert DATA.read_text() == "1"
+
+
+def test_outside_of_git_data_is_as_somebody_left_it(project, monkeypatch):
+    edit("mine")
+    monkeypatch.setattr("assay.project.history.is_repository", lambda: False)
+    bring(CONTRACT)
+    assert DATA.read_text() == "mine"
+
+
+def test_data_in_conflict_is_called_a_conflict(project):
+    git("checkout", "--quiet", "-b", "other", "HEAD~1")
+    commit_data("3")
+    with pytest.raises(Exception, match="git"):
+        git("merge", "--quiet", "main")
+    with pytest.raises(InputError, match=r"^data\.dvc: merge conflict in line 2; `git checkout --ours data\.dvc`"):
+        bring(CONTRACT)
+    git("checkout", "--ours", "data.dvc")
+    bring(CONTRACT)
+    assert DATA.read_text() == "3"
+    git("checkout", "--theirs", "data.dvc")
+    bring(CONTRACT)
+    assert DATA.read_text() == "2"
+
+
+def test_what_no_commit_names_was_written_by_hand(project):
+    committed = git("show", "HEAD:./data.dvc").split("md5: ")[1].split()[0]
+    unknown = "0" * 32 + ".dir"
+    assert state(unknown, committed, committed) is State.EDITED
+    assert state(committed, unknown, committed) is State.EDITED
+    assert state(committed, unknown, unknown) is State.BOTH_CHANGED
+    assert state(unknown, unknown, committed) is State.CURRENT
+
+
+@pytest.fixture
+def hooked(project: Path) -> Path:
+    """The same with the hooks, and the environment that they use."""
+    assert install() == ["post-checkout", "post-merge", "post-commit"]
+    assert install() == []
+    Path(".venv/bin").mkdir(parents=True)
+    Path(".venv/bin/dvc").symlink_to(Path(sys.executable).parent / "dvc")
+    return project
+
+
+def test_with_the_hooks_data_follows_git_without_assay(hooked):
+    git("checkout", "--quiet", "-b", "older", "HEAD~1")
+    assert DATA.read_text() == "1"
+    git("merge", "--quiet", "main")
+    assert DATA.read_text() == "2"
+    git("revert", "--no-edit", "HEAD")
+    assert DATA.read_text() == "1"
+
+
+def test_the_hooks_leave_data_that_was_changed_by_hand(hooked):
+    edit("mine")
+    git("checkout", "--quiet", "HEAD~1")
+    assert DATA.read_text() == "mine"
+
+
+def test_a_hook_of_somebody_else_stays(project):
+    hook = Path(git("rev-parse", "--git-path", "hooks")) / "post-merge"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho theirs\n")
+    assert install() == ["post-checkout", "post-commit"]
+    assert hook.read_text() == "#!/bin/sh\necho theirs\n"
+
+
+def test_where_git_looks_for_hooks_elsewhere_none_are_written(project):
+    git("config", "core.hooksPath", ".husky")
+    assert install() == []
+    assert not Path(".husky").exists()
