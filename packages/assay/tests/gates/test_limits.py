@@ -52,7 +52,7 @@ def test_code_that_judges_and_changes_is_held():
     outcome = compare(BEFORE, BEFORE, ["Assay", "src/model/expectations.py"])
     assert outcome.verdict == "HOLD"
     assert "the code that judges changed: Assay, src/model/expectations.py" in outcome.reason
-    assert outcome.measured == {"rewritten": ["Assay", "src/model/expectations.py"]}
+    assert outcome.measured["rewritten"] == ["Assay", "src/model/expectations.py"]
 
 
 def test_where_there_were_no_limits_there_is_nothing_to_compare():
@@ -182,3 +182,12 @@ def test_what_code_means_is_not_how_it_is_written():
 def test_any_other_change_of_code_counts(old, new):
     code = b"LIMIT = 3\ndef over(values):\n    return [v for v in values if v > LIMIT]\n"
     assert _meaning(code) != _meaning(code.replace(old, new))
+
+
+def test_what_an_override_names_changes_with_each_limit_and_with_the_code_that_judges():
+    def named(now: bytes, judge: str) -> str:
+        return compare(now, BEFORE, ["Assay"], judge).measured["limits"]
+
+    assert named(BEFORE, "a") == named(BEFORE, "a")
+    assert len({named(BEFORE, "a"), named(BEFORE, "b"), named(BEFORE + b"\n# no limit\n", "b")}) == 2
+    assert named(BEFORE.replace(b"0.01", b"0.02"), "a") != named(BEFORE, "a")

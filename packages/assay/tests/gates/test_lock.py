@@ -20,10 +20,10 @@ def test_stages_that_would_run_hold():
     assert "train, evaluate; run `dvc repro`" in outcome.reason
 
 
-def test_a_committed_lock_of_another_version_holds():
+def test_a_lock_that_this_run_wrote_is_no_fault_of_the_change():
     outcome = compare(Repository(refreshed=True))
-    assert outcome.verdict == "HOLD"
-    assert "commit the new one" in outcome.reason
+    assert outcome.verdict == "PROMOTE"
+    assert outcome.measured["fresh"]["refreshed"] is True
 
 
 BEFORE = b"""

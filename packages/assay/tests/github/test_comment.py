@@ -119,30 +119,22 @@ def test_commands_for_people_to_type_are_not_taken_from_a_stranger():
     assert f"git checkout {COMMIT}" in shown
 
 
-def stale(**others) -> dict:
-    fresh = {"verdict": "HOLD", "reason": "old", "refreshed": True}
-    deps = {"verdict": "PROMOTE", "reason": "all named"}
-    return outcome("lock", "HOLD", "old", **{"deps": deps, "fresh": fresh, **others})
+def wrote_lock(verdict="PROMOTE", **others) -> dict:
+    fresh = {"verdict": "PROMOTE", "reason": "not committed yet", "refreshed": True}
+    return outcome("lock", verdict, "said", **{"fresh": fresh, **others})
 
 
-def test_a_lock_that_was_brought_since_no_longer_holds():
-    assert rederive_verdict(judged(stale()), COMMIT)["verdict"]["verdict"] == "HOLD"
-    found = rederive_verdict(judged(stale()), COMMIT, REFRESHED)
+def test_a_lock_that_the_run_wrote_has_to_be_on_the_branch():
+    held = rederive_verdict(judged(wrote_lock()), COMMIT)
+    assert held["verdict"]["verdict"] == "HOLD"
+    assert "commit the new one" in comment(held, TEMPLATE)
+    found = rederive_verdict(judged(wrote_lock()), COMMIT, REFRESHED)
     assert found["verdict"]["verdict"] == "PROMOTE"
     assert "is committed to the branch" in comment(found, TEMPLATE)
 
 
-@pytest.mark.parametrize(
-    "lock",
-    [
-        stale(pipeline={"verdict": "HOLD", "reason": "train is gone"}),
-        stale(pipeline="PROMOTE"),
-        stale(fresh={"verdict": "HOLD", "reason": "stages are stale"}),
-        stale(fresh=1),
-        outcome("lock", "HOLD", "the gate failed"),
-    ],
-)
-def test_whatever_else_the_lock_gate_holds_stays(lock):
+@pytest.mark.parametrize("lock", [wrote_lock("HOLD"), wrote_lock("HOLD", fresh=1), outcome("lock", "HOLD", "failed")])
+def test_whatever_the_lock_gate_holds_stays(lock):
     assert rederive_verdict(judged(lock), COMMIT, REFRESHED)["verdict"]["verdict"] == "HOLD"
 
 

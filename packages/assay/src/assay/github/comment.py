@@ -41,9 +41,14 @@ def rederive_verdict(report: dict[str, Any], commit: str | None = None, refreshe
         raise InputError("report.json: holds two outcomes of one gate")
     for gate in (one.name for one in GATES):
         outcomes.setdefault(gate, Outcome(gate=gate, verdict="HOLD", reason="the run says nothing of this gate"))
-    if refreshed and _is_only_stale(outcomes["lock"]):
-        reason = "this run refreshed dvc.lock, and it is committed to the branch"
-        outcomes["lock"] = Outcome(gate="lock", verdict="PROMOTE", reason=reason)
+    lock = outcomes["lock"]
+    if _wrote_lock(lock):
+        if refreshed:
+            reason = "this run wrote dvc.lock, and it is committed to the branch"
+            outcomes["lock"] = lock.model_copy(update={"reason": reason})
+        elif lock.verdict == "PROMOTE":
+            reason = "the dvc.lock of this commit belongs to other code, data or parameters; commit the new one"
+            outcomes["lock"] = lock.model_copy(update={"verdict": "HOLD", "reason": reason})
     overrides = [
         one
         for one in typed.verdict.overrides
@@ -57,7 +62,8 @@ def rederive_verdict(report: dict[str, Any], commit: str | None = None, refreshe
         "overrides": [one.model_dump(mode="json") for one in overrides],
     }
     unjudged = {one.gate for one in outcomes.values() if not was_judged(one.measured)}
-    made["next"] = next_steps(made["verdict"], unjudged)
+    limits = outcomes["limits"].measured.get("limits")
+    made["next"] = next_steps(made["verdict"], unjudged, limits=limits if isinstance(limits, str) else None)
     if made["reproduce"]:
         made["reproduce"]["commands"] = commands(typed.verdict.candidate.commit, base)
     return made
@@ -84,13 +90,7 @@ def status(report: dict[str, Any]) -> tuple[str, str]:
     return STATES[shown["verdict"]], plain(f"{shown['verdict']}: {shown['reason']}", MOST_STATUS)
 
 
-def _is_only_stale(lock: Outcome) -> bool:
-    """Say whether all that the lock gate holds against a commit is that its dvc.lock is an older one."""
-    checks = lock.measured
-    fresh = checks.get("fresh")
-    return (
-        lock.verdict == "HOLD"
-        and isinstance(fresh, dict)
-        and fresh.get("refreshed") is True
-        and all(isinstance(one, dict) and one.get("verdict") == "PROMOTE" for one in checks.values() if one != fresh)
-    )
+def _wrote_lock(lock: Outcome) -> bool:
+    """Say whether the run wrote another dvc.lock than the one of its commit."""
+    fresh = lock.measured.get("fresh")
+    return isinstance(fresh, dict) and fresh.get("refreshed") is True

@@ -240,11 +240,13 @@ def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
 
 def _accept() -> None:
     """Write into overrides.yaml that whoever runs this has made the project about another problem, for this model."""
+    made = identity(None, Path())
     entry = {
         "gate": "contract",
         "by": user_name() or getuser(),
         "why": "`assay init` made the project about other data.",
-        "model": str(identity(None, Path())["model"])[:12],
+        "model": str(made["model"])[:12],
+        "contract": str(made["contract"])[:12],
     }
     before = OVERRIDES.read_text(encoding="utf-8") if OVERRIDES.exists() else "overrides: []\n"
 

@@ -4,7 +4,7 @@ import csv
 import platform
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,8 @@ CURVES = {
     "residuals": ("predicted", "residual"),
 }
 SHOWN_POINTS = 200
+# Of files to commit.
+MOST_NAMED = 6
 
 
 def content(
@@ -73,7 +75,9 @@ def content(
         "verdict": verdict,
         "name": contract.name,
         "task": contract.task,
-        "next": next_steps(verdict, unjudged),
+        "next": next_steps(
+            verdict, unjudged, uncommitted=dirty_files(), limits=measured.get("limits", {}).get("limits")
+        ),
         "changed": None if base is None else _changed(checks, champion, base),
         "metrics": _metrics(quality, params.gates.quality.metric) if quality else [],
         "confidence": params.gates.quality.confidence or 0.95,
@@ -103,16 +107,24 @@ def content(
     }
 
 
-def next_steps(verdict: dict[str, Any], unjudged: Collection[str]) -> list[str]:
+def next_steps(
+    verdict: dict[str, Any],
+    unjudged: Collection[str],
+    *,
+    uncommitted: Sequence[str] = (),
+    limits: str | None = None,
+) -> list[str]:
     """Return what to do next, in sentences: what stops the change first, then who may accept it.
 
-    `unjudged` names the gates that had nothing to judge.
+    `unjudged` names the gates that had nothing to judge, `uncommitted` the files that no commit has yet. `limits` is
+    the hash by which an override of the gate `limits` names what it accepts.
     """
     accepted = {override["gate"] for override in verdict["overrides"]}
     stopped = [o for o in verdict["outcomes"] if o["verdict"] in ("REJECT", "HOLD") and o["gate"] not in accepted]
     if not stopped:
         is_first = verdict["champion"] is None and not accepted
-        return ["The change can be merged." + " It is the first model: it was compared with none." * is_first]
+        steps = [f"{_commit(uncommitted)}, and the change can be merged." if uncommitted else "The change can be merged."]
+        return steps + ["It is the first model: it was compared with none."] * is_first
     stopped.sort(key=lambda o: o["verdict"] != "REJECT")
     # One cause is often behind several gates that could not judge.
     unfinished = [o for o in stopped if o["gate"] in unjudged]
@@ -122,11 +134,19 @@ def next_steps(verdict: dict[str, Any], unjudged: Collection[str]) -> list[str]:
     if unfinished and not steps:
         steps.append("See why the pipeline stopped: `make repro`.")
     if not unfinished and not any(o["verdict"] == "REJECT" and is_final(o["gate"]) for o in stopped):
-        model = (verdict["candidate"]["model"] or "")[:12]
-        steps.append(
-            f"To accept it as it is, the model owner adds gate, by, why and `model: {model}` to `{OVERRIDES}`."
-        )
+        candidate = verdict["candidate"]
+        named = {"model": candidate["model"] or "", "contract": candidate["contract"] or ""}
+        if limits and any(o["gate"] == "limits" for o in stopped):
+            named["limits"] = limits
+        lines = ", ".join(f"`{name}: {value[:12]}`" for name, value in named.items())
+        steps.append(f"To accept it as it is, the model owner adds gate, by, why, {lines} to `{OVERRIDES}`.")
     return steps
+
+
+def _commit(files: Sequence[str]) -> str:
+    """Return how to commit files."""
+    named = " ".join(files) if len(files) <= MOST_NAMED else "--all"
+    return f"Commit what this run judged: `git add {named} && git commit`"
 
 
 def _previous_version(checks: Mapping[str, Any]) -> PreviousVersion | None:
