@@ -116,7 +116,7 @@ def report(task: str = "binary", text: str = "", **changes: Any) -> dict[str, An
         ],
         "service": [
             {
-                "figure": said("answers a second"),
+                "figure": said("responses per second"),
                 "candidate": 812.5,
                 "champion": 801.25,
                 "ratio": {"value": 1.01, "low": 0.95, "high": 1.08},

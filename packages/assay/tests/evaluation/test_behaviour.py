@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from assay.evaluation.behaviour import dominance, fairness, sensitivity
-from assay.evaluation.metrics import Rows
+from assay.evaluation.metrics import ScoredRows
 from patients import contract, patients
 
 
@@ -47,7 +47,7 @@ def test_more_noise_changes_more_answers():
 
 def test_dominance_shows_the_label_said_most_beside_its_true_share():
     target, decision = np.array([0, 0, 1, 1]), np.array([1, 1, 1, 0])
-    rows = Rows(target, np.full((4, 2), 0.5), decision)
+    rows = ScoredRows(target, np.full((4, 2), 0.5), decision)
     whole, part = dominance(rows, contract(), {"first half": np.array([True, True, False, False])})
     assert whole == {"part": "all rows", "rows": 4, "label": "sick", "predicted_share": 0.75, "true_share": 0.5}
     assert part == {"part": "first half", "rows": 2, "label": "sick", "predicted_share": 1.0, "true_share": 0.0}
@@ -57,7 +57,7 @@ def test_fairness_is_what_one_counts_by_hand():
     groups = np.array(["a"] * 40 + ["b"] * 40, dtype=object)
     target = np.tile([0, 1], 40)
     decision = np.concatenate([np.tile([0, 1], 20), np.ones(40, dtype=int)])
-    found = fairness(Rows(target, np.full((80, 2), 0.5), decision), contract(), {"ward": groups})["ward"]
+    found = fairness(ScoredRows(target, np.full((80, 2), 0.5), decision), contract(), {"ward": groups})["ward"]
     assert found["groups"]["a"]["selection_rate"] == 0.5
     assert found["groups"]["b"]["false_positive_rate"] == 1
     assert found["difference"] == {
@@ -71,7 +71,7 @@ def test_fairness_is_what_one_counts_by_hand():
 def test_missing_groups_are_a_group_and_small_ones_make_no_difference():
     groups = np.array(["a"] * 40 + ["missing"] * 40 + ["rare"] * 3, dtype=object)
     target = np.arange(83) % 2
-    found = fairness(Rows(target, np.full((83, 2), 0.5), target), contract(), {"ward": groups})["ward"]
+    found = fairness(ScoredRows(target, np.full((83, 2), 0.5), target), contract(), {"ward": groups})["ward"]
     assert set(found["groups"]) == {"a", "missing", "rare"}
     assert found["groups"]["rare"]["rows"] == 3
     assert set(found["difference"].values()) == {0}
@@ -81,14 +81,14 @@ def test_fairness_of_numbers_is_about_errors():
     groups = np.array(["a"] * 30 + ["b"] * 30, dtype=object)
     truth = np.zeros(60)
     guess = np.concatenate([np.zeros(30), np.full(30, 2.0)])
-    found = fairness(Rows(truth, guess, guess), contract("regression"), {"ward": groups})["ward"]
+    found = fairness(ScoredRows(truth, guess, guess), contract("regression"), {"ward": groups})["ward"]
     assert found["difference"] == {"mae": 2.0, "bias": 2.0}
 
 
 def test_a_rate_over_no_row_is_none_and_makes_no_difference():
     groups = np.array(["a"] * 40 + ["b"] * 40, dtype=object)
     target = np.concatenate([np.tile([0, 1], 20), np.zeros(40, dtype=int)])
-    found = fairness(Rows(target, np.full((80, 2), 0.5), target), contract(), {"ward": groups})["ward"]
+    found = fairness(ScoredRows(target, np.full((80, 2), 0.5), target), contract(), {"ward": groups})["ward"]
     assert found["groups"]["b"]["true_positive_rate"] is None
     assert "true_positive_rate" not in found["difference"]
 

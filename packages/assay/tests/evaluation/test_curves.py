@@ -2,20 +2,20 @@ import numpy as np
 import pytest
 
 from assay.evaluation.curves import curves, learning_curve, learning_sizes
-from assay.evaluation.metrics import Rows
+from assay.evaluation.metrics import ScoredRows
 from patients import contract
 
 
-def rows_of(n: int) -> Rows:
+def rows_of(n: int) -> ScoredRows:
     rng = np.random.default_rng(0)
     target = np.arange(n) % 2
     positive = (0.3 + 0.4 * target + rng.uniform(-0.3, 0.3, n)).clip(0, 1)
-    return Rows(target, np.stack([1 - positive, positive], axis=1), (positive >= 0.5).astype(int))
+    return ScoredRows(target, np.stack([1 - positive, positive], axis=1), (positive >= 0.5).astype(int))
 
 
 def test_each_task_has_its_curves():
-    numbers = Rows(np.arange(5.0), np.arange(5.0), np.arange(5.0))
-    classes = Rows(np.arange(6) % 3, np.eye(3)[np.arange(6) % 3], np.arange(6) % 3)
+    numbers = ScoredRows(np.arange(5.0), np.arange(5.0), np.arange(5.0))
+    classes = ScoredRows(np.arange(6) % 3, np.eye(3)[np.arange(6) % 3], np.arange(6) % 3)
     assert set(curves(rows_of(10), contract())) == {"roc", "precision_recall", "confusion", "reliability"}
     assert set(curves(classes, contract("multiclass"))) == {"confusion", "reliability"}
     assert set(curves(numbers, contract("regression"))) == {"residuals"}
@@ -38,7 +38,7 @@ def test_reliability_of_a_calibrated_model_lies_on_the_diagonal():
     rng = np.random.default_rng(0)
     positive = rng.random(100_000)
     target = (rng.random(100_000) < positive).astype(int)
-    table = curves(Rows(target, np.stack([1 - positive, positive], 1), target), contract())["reliability"]
+    table = curves(ScoredRows(target, np.stack([1 - positive, positive], 1), target), contract())["reliability"]
     assert all(abs(point["predicted"] - point["observed"]) < 0.02 for point in table)
 
 
@@ -49,7 +49,7 @@ def test_confusion_names_the_labels_and_shows_each_row():
 
 
 def test_residuals_are_truth_minus_prediction():
-    rows = Rows(np.array([1.0, 2.0]), np.array([0.5, 3.0]), np.array([0.5, 3.0]))
+    rows = ScoredRows(np.array([1.0, 2.0]), np.array([0.5, 3.0]), np.array([0.5, 3.0]))
     residuals = curves(rows, contract("regression"))["residuals"]
     assert [point["residual"] for point in residuals] == [0.5, -1.0]
 

@@ -10,7 +10,7 @@ from assay.evaluation.metrics import (
     BINARY,
     CLASSES,
     REGRESSION,
-    Rows,
+    ScoredRows,
     compare,
     estimate,
     measure,
@@ -21,28 +21,28 @@ from assay.evaluation.metrics import (
 from patients import contract
 
 
-def binary_rows(seed: int, rows: int = 60) -> Rows:
+def binary_rows(seed: int, rows: int = 60) -> ScoredRows:
     rng = np.random.default_rng(seed)
     # Few distinct scores, so that ties are the rule.
     positive = rng.integers(1, 12, rows) / 12
     target = rng.permutation(np.arange(rows) % 2)
-    return Rows(target, np.stack([1 - positive, positive], axis=1), (positive >= 0.4).astype(int), None)
+    return ScoredRows(target, np.stack([1 - positive, positive], axis=1), (positive >= 0.4).astype(int), None)
 
 
-def class_rows(seed: int, rows: int = 60) -> Rows:
+def class_rows(seed: int, rows: int = 60) -> ScoredRows:
     rng = np.random.default_rng(seed)
     scores = rng.dirichlet([1, 1, 1], rows)
-    return Rows(rng.permutation(np.arange(rows) % 3), scores, scores.argmax(axis=1))
+    return ScoredRows(rng.permutation(np.arange(rows) % 3), scores, scores.argmax(axis=1))
 
 
-def number_rows(seed: int, rows: int = 60) -> Rows:
+def number_rows(seed: int, rows: int = 60) -> ScoredRows:
     rng = np.random.default_rng(seed)
     target = rng.normal(size=rows)
     guess = target + rng.normal(size=rows)
-    return Rows(target, guess, guess)
+    return ScoredRows(target, guess, guess)
 
 
-def weights_for(rows: Rows, seed: int) -> np.ndarray:
+def weights_for(rows: ScoredRows, seed: int) -> np.ndarray:
     classes = rows.target if rows.scores.ndim == 2 else np.zeros(len(rows.target), dtype=int)
     return resample_weights(classes, np.arange(len(classes)), 3, np.random.default_rng(seed))
 
@@ -88,13 +88,13 @@ def test_calibration_error_is_zero_for_shares_that_come_true_and_large_for_sure_
     honest = np.tile([0.75, 0.25], (20, 1))
     boastful = np.tile([0.0, 1.0], (20, 1))
     decision = np.ones(20, dtype=int)
-    assert measure(Rows(target, honest, decision), CLASSES)["calibration_error"] == 0
-    assert measure(Rows(target, boastful, decision), CLASSES)["calibration_error"] == pytest.approx(0.75)
+    assert measure(ScoredRows(target, honest, decision), CLASSES)["calibration_error"] == 0
+    assert measure(ScoredRows(target, boastful, decision), CLASSES)["calibration_error"] == pytest.approx(0.75)
 
 
 def test_cost_counts_both_errors_at_their_price():
     costly = contract(costs={"false_positive": 1, "false_negative": 5})
-    rows = Rows(np.array([0, 0, 1, 1]), np.full((4, 2), 0.5), np.array([0, 1, 0, 1]), costly.costs)
+    rows = ScoredRows(np.array([0, 0, 1, 1]), np.full((4, 2), 0.5), np.array([0, 1, 0, 1]), costly.costs)
     assert measure(rows, metrics_for(costly))["cost"] == pytest.approx((1 + 5) / 4)
 
 
@@ -125,7 +125,7 @@ def test_intervals_of_the_mean_cover_the_truth_about_as_often_as_they_say():
     hits = 0
     for seed in range(200):
         target = np.random.default_rng(seed).normal(size=100)
-        rows = Rows(target, np.zeros(100), np.zeros(100))
+        rows = ScoredRows(target, np.zeros(100), np.zeros(100))
         found = estimate(rows, [REGRESSION[0]], confidence=0.9, resamples=200, seed=seed)["mae"]
         hits += found.low <= np.sqrt(2 / np.pi) <= found.high
     # 180 expected, standard deviation 4.2; percentile intervals of 100 rows fall a little short.
@@ -161,7 +161,7 @@ def test_rows_that_come_in_groups_give_a_wider_interval():
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(20), 10)
     target = rng.normal(size=20)[groups]
-    rows = Rows(target, np.zeros(200), np.zeros(200))
+    rows = ScoredRows(target, np.zeros(200), np.zeros(200))
     how = {"confidence": 0.9, "resamples": 400, "seed": 1}
     alone = estimate(rows, REGRESSION, **how)["mae"]
     grouped = estimate(rows, REGRESSION, **how, units=groups)["mae"]
@@ -174,7 +174,7 @@ def test_the_interval_of_precision_allows_for_another_prevalence():
         rng = np.random.default_rng(seed)
         target = (rng.random(148) < 0.37).astype(int)
         said = (rng.random(148) < np.where(target == 1, 0.9, 0.1)).astype(int)
-        rows = Rows(target, np.stack([1 - said, said], axis=1).astype(float), said)
+        rows = ScoredRows(target, np.stack([1 - said, said], axis=1).astype(float), said)
         precision = next(metric for metric in BINARY if metric.name == "precision")
         found = estimate(rows, [precision], confidence=0.95, resamples=200, seed=seed)["precision"]
         hits += found.low <= 0.37 * 0.9 / (0.37 * 0.9 + 0.63 * 0.1) <= found.high
@@ -185,7 +185,7 @@ def test_the_interval_of_precision_allows_for_another_prevalence():
 def test_very_many_rows_are_resampled_in_parts_and_the_interval_is_as_sharp():
     rng = np.random.default_rng(0)
     target = rng.exponential(size=200_000)
-    rows = Rows(target, np.zeros(200_000), np.zeros(200_000))
+    rows = ScoredRows(target, np.zeros(200_000), np.zeros(200_000))
     found = estimate(rows, REGRESSION, confidence=0.95, resamples=2000, seed=0)["mae"]
     half_width = 1.96 * target.std() / np.sqrt(200_000)
     assert found.high - found.value == pytest.approx(half_width, rel=0.1)
@@ -196,7 +196,7 @@ def test_a_rare_class_is_in_every_resample_of_very_many_rows():
     target = np.zeros(100_000, dtype=int)
     target[:3] = 1
     chance = np.random.default_rng(0).random(100_000)
-    rows = Rows(target, np.stack([1 - chance, chance], axis=1), (chance > 0.5).astype(int))
+    rows = ScoredRows(target, np.stack([1 - chance, chance], axis=1), (chance > 0.5).astype(int))
     found = estimate(rows, BINARY[:1], confidence=0.9, resamples=100, seed=0)["roc_auc"]
     assert 0 <= found.low < found.value < found.high <= 1
 
@@ -213,7 +213,7 @@ def test_a_pair_is_told_apart_where_its_intervals_overlap():
     rng = np.random.default_rng(0)
     target = rng.normal(size=200)
     noise = rng.normal(size=200)
-    better, worse = (Rows(target, target + noise * size, np.zeros(200)) for size in (1.0, 1.05))
+    better, worse = (ScoredRows(target, target + noise * size, np.zeros(200)) for size in (1.0, 1.05))
     how = {"confidence": 0.95, "resamples": 500, "seed": 1}
     alone = [estimate(rows, REGRESSION, **how)["mae"] for rows in (better, worse)]
     assert alone[0].high > alone[1].low
@@ -221,6 +221,6 @@ def test_a_pair_is_told_apart_where_its_intervals_overlap():
 
 
 def test_the_loss_of_a_sure_mistake_is_large_and_finite():
-    rows = Rows(np.array([1]), np.array([[1.0, 0.0]]), np.array([0]), Costs(false_positive=1, false_negative=1))
+    rows = ScoredRows(np.array([1]), np.array([[1.0, 0.0]]), np.array([0]), Costs(false_positive=1, false_negative=1))
     assert np.isfinite(row_losses(rows.target, rows.scores)).all()
     assert row_losses(rows.target, rows.scores)[0] > 30

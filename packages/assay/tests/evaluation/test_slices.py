@@ -2,7 +2,16 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.evaluation.slices import Condition, declared, discover, groups, holds, judge, part_columns, readable
+from assay.evaluation.slices import (
+    Condition,
+    compare_with_rest,
+    declared,
+    discover,
+    groups,
+    holds,
+    part_columns,
+    readable,
+)
 from patients import contract, patients
 
 HOW = {"min_rows": 20, "false_discovery_rate": 0.05}
@@ -20,7 +29,7 @@ def losses_with_a_bad_ward(data: dict[str, np.ndarray], seed: int, extra: float 
 def test_a_planted_slice_is_found_on_some_rows_and_confirmed_on_others():
     seen, unseen = rows(600, seed=1), rows(600, seed=2)
     suspects = discover(seen, losses_with_a_bad_ward(seen, 1), min_rows=20)
-    found = judge(suspects, unseen, losses_with_a_bad_ward(unseen, 2), **HOW)
+    found = compare_with_rest(suspects, unseen, losses_with_a_bad_ward(unseen, 2), **HOW)
     worst = max(found, key=lambda row: row["loss"])
     assert worst["worse"]
     assert "ward is west" in worst["slice"]
@@ -32,7 +41,7 @@ def test_where_nothing_is_planted_almost_nothing_is_confirmed():
     for seed in range(20):
         seen, unseen = rows(400, seed=seed), rows(400, seed=100 + seed)
         suspects = discover(seen, losses_with_a_bad_ward(seen, seed, 0.0), min_rows=20)
-        found = judge(suspects, unseen, losses_with_a_bad_ward(unseen, 1000 + seed, 0.0), **HOW)
+        found = compare_with_rest(suspects, unseen, losses_with_a_bad_ward(unseen, 1000 + seed, 0.0), **HOW)
         alarms += any(row["worse"] for row in found)
     assert alarms <= 3
 
@@ -79,12 +88,12 @@ def test_small_slices_and_nearly_whole_ones_are_not_judged():
     data, _ = patients(100)
     losses = np.random.default_rng(0).random(100)
     few, nearly_all = (Condition("age", high=22),), (Condition("age", low=20.5),)
-    assert judge([few, nearly_all], data, losses, min_rows=20, false_discovery_rate=0.05) == []
+    assert compare_with_rest([few, nearly_all], data, losses, min_rows=20, false_discovery_rate=0.05) == []
 
 
 def test_equal_losses_everywhere_make_no_slice_worse():
     data, _ = patients(100)
-    found = judge([(Condition("age", high=50),)], data, np.ones(100), **HOW)
+    found = compare_with_rest([(Condition("age", high=50),)], data, np.ones(100), **HOW)
     assert [row["worse"] for row in found] == [False]
 
 
@@ -93,8 +102,8 @@ def test_looking_more_often_makes_the_corrected_figure_larger():
     losses = np.random.default_rng(3).exponential(1, 400) + 0.25 * (data["age"] > 60)
     once = [(Condition("age", low=60),)]
     often = once + [(Condition("noise", low=low),) for low in np.linspace(-1, 1, 15)]
-    alone = judge(once, data, losses, **HOW)[0]
-    among = next(row for row in judge(often, data, losses, **HOW) if row["slice"] == "age above 60")
+    alone = compare_with_rest(once, data, losses, **HOW)[0]
+    among = next(row for row in compare_with_rest(often, data, losses, **HOW) if row["slice"] == "age above 60")
     assert alone["q"] < among["q"]
     assert alone["p"] == among["p"]
 
@@ -103,7 +112,7 @@ def test_a_slice_of_missing_numbers_is_found_and_named():
     rng = np.random.default_rng(0)
     data = {"heart-rate": np.where(rng.random(600) < 0.2, np.nan, rng.normal(80, 10, 600))}
     losses = rng.exponential(0.1, 600) + np.isnan(data["heart-rate"])
-    found = judge(discover(data, losses, min_rows=20), data, losses, **HOW)
+    found = compare_with_rest(discover(data, losses, min_rows=20), data, losses, **HOW)
     assert found[0]["slice"] == "heart-rate is missing"
     assert found[0]["worse"]
 

@@ -21,7 +21,7 @@ def test_a_good_model_passes():
 def test_one_label_for_everything_is_rejected(label):
     outcome = judge(evidence(certain(np.full(ROWS, label)), None))
     assert outcome.verdict == "REJECT"
-    assert "is answered for 100.0% of all rows" in outcome.reason
+    assert "is predicted for 100.0% of all rows" in outcome.reason
 
 
 def test_of_all_rows_is_told_before_any_part_of_them():
@@ -29,7 +29,7 @@ def test_of_all_rows_is_told_before_any_part_of_them():
     target = np.where(DATA["ward"] == "west", 0, TARGET)
     outcome = judge(evidence(answers(np.eye(2)[np.ones(ROWS, dtype=int)], target), None, spec=spec))
     assert outcome.measured["over"] > 1
-    assert "is answered for 100.0% of all rows" in outcome.reason
+    assert "is predicted for 100.0% of all rows" in outcome.reason
 
 
 def test_one_label_for_a_whole_slice_is_rejected():

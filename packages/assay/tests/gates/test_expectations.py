@@ -212,7 +212,7 @@ def test_a_change_that_changes_nothing_fails_and_says_so():
     [result] = tried(same_when("unchanged", dict), spec=SMALL)
     assert not result.held
     assert result.examples == 0
-    assert result.reason == "the change can be tried on no row: it changes nothing"
+    assert result.reason == "the change applies to no row: it changes nothing"
 
 
 def test_a_change_is_tried_only_on_rows_that_it_really_changes():
@@ -246,7 +246,7 @@ def test_a_change_is_not_tried_where_it_leaves_the_contract():
 def test_a_change_that_always_leaves_the_contract_fails_and_says_how():
     [result] = tried(rises_when("far too old", lambda row: {**row, "age": 500}), spec=SMALL)
     assert not result.held
-    assert result.reason == "the change can be tried on no row: age: expected a whole number between 0 and 120, got 500"
+    assert result.reason == "the change applies to no row: age: expected a whole number between 0 and 120, got 500"
 
 
 def test_a_change_may_not_reach_back_into_the_row_it_was_given():
@@ -265,9 +265,9 @@ def test_a_change_may_not_reach_back_into_the_row_it_was_given():
     [
         (lambda row: 1 / 0, "the change raised ZeroDivisionError: division by zero"),
         (lambda row: {**row, "heart-rate": row["heart-rate"] + 1}, "the change raised TypeError: unsupported operand"),
-        (lambda row: None, "the change returned missing and not a row"),
-        (lambda row: {**row, "agee": 3}, "the change made 'agee', which is no feature; did you mean 'age'?"),
-        (lambda row: {"age": 3}, "the change left out 'admitted'"),
+        (lambda row: None, "the change returned missing instead of a row"),
+        (lambda row: {**row, "agee": 3}, "the change added 'agee', which is not a feature; did you mean 'age'?"),
+        (lambda row: {"age": 3}, "the change removed 'admitted'"),
     ],
 )
 def test_a_change_that_goes_wrong_fails_in_one_line_and_the_others_go_on(change, reason):
@@ -290,7 +290,7 @@ def test_an_answer_is_expected_wherever_features_have_some_values():
     assert held(answers({"age": 20}, "well"))
     [result] = tried(answers({"age": (50, 120)}, "sick"))
     assert not result.held
-    assert result.reason == "the answer is well, and the probability of sick is 0.3775"
+    assert result.reason == "the prediction is well; the probability of sick is 0.3775"
     assert result.row["age"] == 50
 
 
@@ -322,7 +322,7 @@ def test_with_several_classes_the_risk_is_that_of_a_named_class():
     assert not held(rises("age", of="well"), **model)
     assert held(answers({"age": 110}, "sick"), **model)
     [result] = tried(answers({"age": 0}, "sick"), **model)
-    assert result.reason == "the answer is well, and the probability of sick is 0.1"
+    assert result.reason == "the prediction is well; the probability of sick is 0.1"
 
 
 def test_with_several_classes_a_change_may_move_the_probability_of_none():
@@ -344,7 +344,7 @@ def test_for_numbers_the_risk_is_the_number_and_the_answer_an_interval():
     assert held(falls("age", tolerance=130_000), **model)
     assert held(answers({"age": (0, 10)}, (0, 10_000)), **model)
     [result] = tried(answers({"age": (0, 11)}, (0, 10_000)), **model)
-    assert result.reason == "the answer is 1.1e+04, where age is 11"
+    assert result.reason == "the prediction is 1.1e+04, where age is 11"
     [result] = tried(falls("age"), **model)
     assert result.reason.startswith("the predicted outcome goes from")
 
@@ -352,13 +352,13 @@ def test_for_numbers_the_risk_is_the_number_and_the_answer_an_interval():
 @pytest.mark.parametrize(
     ("expectation", "problem"),
     [
-        (rises("agee"), "'agee', which is no feature; did you mean 'age'?"),
-        (rises("age", where={"wrd": "west"}), "where names 'wrd', which is no feature; did you mean 'ward'?"),
-        (rises("ward"), "ward is a category, and has no more or less; write rises_when"),
-        (rises("admitted"), "admitted is a time, and has no more or less"),
-        (rises("age", where={"age": 50}), "age has one value only, and so no more or less"),
-        (rises("age", tolerance=-0.1), "tolerance is -0.1, and must be at least 0"),
-        (rises("age", of="sik"), "'sik' is no class of outcome; did you mean 'sick'?"),
+        (rises("agee"), "'agee', which is not a feature; did you mean 'age'?"),
+        (rises("age", where={"wrd": "west"}), "where names 'wrd', which is not a feature; did you mean 'ward'?"),
+        (rises("ward"), "ward is a category and has no order; use rises_when"),
+        (rises("admitted"), "admitted is a time and has no order"),
+        (rises("age", where={"age": 50}), "age has only one value, so it cannot rise or fall"),
+        (rises("age", tolerance=-0.1), "tolerance is -0.1; it must be at least 0"),
+        (rises("age", of="sik"), "'sik' is not a class of outcome; did you mean 'sick'?"),
         (rises("age", where={"noise": 11.0}), "where: noise: expected a number between -10 and 10, got 11.0"),
         (rises("age", where={"noise": (-11.0, 0.0)}), "where: noise: expected a number between -10 and 10, got -11.0"),
         (rises("age", where={"noise": (3.0, 1.0)}), "where: noise: expected (low, high), got (3.0, 1.0)"),
@@ -367,7 +367,7 @@ def test_for_numbers_the_risk_is_the_number_and_the_answer_an_interval():
         (rises("age", where={"ward": "east"}), "where: ward: expected one of north, south, west or null, got 'east'"),
         (rises("age", where={"admitted": "2024-01-01"}), "where: admitted: expected a datetime, got 2024-01-01"),
         (rises("age", where={"age": None}), "where: age: expected a whole number between 0 and 120, got null"),
-        (answers({"age": 50}, "ill"), "'ill' is no class of outcome; did you mean 'well'?"),
+        (answers({"age": 50}, "ill"), "'ill' is not a class of outcome; did you mean 'well'?"),
     ],
 )
 def test_what_the_contract_does_not_have_is_said_in_one_line(expectation, problem):
@@ -379,11 +379,11 @@ def test_what_the_contract_does_not_have_is_said_in_one_line(expectation, proble
 @pytest.mark.parametrize(
     ("task", "expectation", "problem"),
     [
-        ("multiclass", rises("age"), "say of which class: of='sick', for instance"),
-        ("regression", rises("age", of="sick"), "of='sick' names a class, and outcome is a number"),
-        ("regression", answers({}, "sick"), "a number is predicted: expected (low, high), got 'sick'"),
-        ("regression", answers({}, (3, 1)), "a number is predicted: expected (low, high), got (3, 1)"),
-        ("binary", answers({}, (0, 1)), "(0, 1) is no class of outcome"),
+        ("multiclass", rises("age"), "name the class, for example of='sick'"),
+        ("regression", rises("age", of="sick"), "of='sick' names a class, but outcome is numeric"),
+        ("regression", answers({}, "sick"), "the target is numeric: expected (low, high), got 'sick'"),
+        ("regression", answers({}, (3, 1)), "the target is numeric: expected (low, high), got (3, 1)"),
+        ("binary", answers({}, (0, 1)), "(0, 1) is not a class of outcome"),
     ],
 )
 def test_what_does_not_go_with_the_task_is_said_in_one_line(task, expectation, problem):
@@ -431,7 +431,7 @@ def test_one_that_fails_is_reject_with_its_name_and_row():
 def test_no_expectation_is_hold():
     found = outcome([], EXAMPLES)
     assert found.verdict == "HOLD"
-    assert found.reason.startswith("src/model/expectations.py expects nothing")
+    assert found.reason.startswith("src/model/expectations.py has no expectations")
 
 
 def test_an_expectation_that_was_tried_on_no_row_is_no_pass():

@@ -51,7 +51,7 @@ def test_of_many_changes_three_are_named():
 def test_code_that_judges_and_changes_is_held():
     outcome = compare(BEFORE, BEFORE, ["Assay", "src/model/expectations.py"])
     assert outcome.verdict == "HOLD"
-    assert "the code that judges changed: Assay, src/model/expectations.py" in outcome.reason
+    assert "the judging code changed: Assay, src/model/expectations.py" in outcome.reason
     assert outcome.measured["rewritten"] == ["Assay", "src/model/expectations.py"]
 
 

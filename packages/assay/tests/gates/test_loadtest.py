@@ -19,11 +19,11 @@ def test_a_load_test_belongs_to_a_service_a_champion_and_a_setting(tmp_path: Pat
     made = {"candidate": service_identity(Path()), "commit": "c" * 40, "setting": setting(LIMITS)}
     fitting = loadtest(side(), side(), about=made)
     assert mismatch(fitting, LIMITS, "c" * 40) == ""
-    assert mismatch(fitting, LIMITS, "d" * 40) == "is against another champion"
-    assert mismatch(fitting, LIMITS, None) == "is against another champion"
-    assert mismatch(fitting, LIMITS.model_copy(update={"users": 9}), "c" * 40) == "was made with another setting"
+    assert mismatch(fitting, LIMITS, "d" * 40) == "was run against another champion"
+    assert mismatch(fitting, LIMITS, None) == "was run against another champion"
+    assert mismatch(fitting, LIMITS.model_copy(update={"users": 9}), "c" * 40) == "was run with other settings"
     assert mismatch(loadtest(side(), side(), about=made | {"candidate": "x"}), LIMITS, "c" * 40).startswith(
-        "is of another model"
+        "belongs to another model"
     )
     # One of ten minutes says more than what is asked for.
     assert mismatch(loadtest(side(), side(), about=made | {"setting": "", "long": True}), LIMITS, "c" * 40) == ""

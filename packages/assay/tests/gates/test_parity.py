@@ -76,7 +76,7 @@ def test_an_export_that_is_wrong_in_the_third_decimal_is_rejected(family, task):
     sound, graph, seen = pair(family, task)
     outcome = judged(sound, seen, scorer(scaled(graph, 1.002), sound.contract))
     assert outcome.verdict == "REJECT"
-    assert outcome.reason.startswith("the served model's answer differs from the pipeline's: ")
+    assert outcome.reason.startswith("the served model differs from the pipeline: ")
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -104,7 +104,7 @@ def test_the_smallest_row_that_differs_is_told_of():
     outcome = judged(AGES, SEEN, wrong_in_the_west, examples=50)
     assert outcome.verdict == "REJECT"
     assert outcome.reason == (
-        "the served model's answer differs from the pipeline's: the probability of sick is 0.4 and not 0.39 "
+        "the served model differs from the pipeline: the probability of sick is 0.4 instead of 0.39 "
         "where age is 78 and ward is west"
     )
     assert outcome.measured["row"]["age"] == 78
@@ -159,7 +159,7 @@ def test_a_served_model_that_fails_on_some_row_is_rejected_with_the_row():
 
 def test_a_served_model_that_gives_another_number_of_answers_is_rejected():
     outcome = judged(AGES, SEEN, lambda rows: by_age(rows)[:, :1])
-    assert "its answer has the shape (1, 1) and not (1, 2)" in outcome.reason
+    assert "its output has shape (1, 1), expected (1, 2)" in outcome.reason
 
 
 def test_a_mistake_that_shows_only_in_tables_is_found():
@@ -168,7 +168,7 @@ def test_a_mistake_that_shows_only_in_tables_is_found():
 
     outcome = judged(AGES, SEEN, wrong_in_tables)
     assert outcome.verdict == "REJECT"
-    assert outcome.reason.endswith(", though not when asked for this row alone")
+    assert outcome.reason.endswith(", but not if it gets this row alone")
 
 
 def test_the_same_seed_finds_the_same():

@@ -22,7 +22,7 @@ LOWER = Metric("loss", False, AUC.compute)
 def test_the_champion_itself_passes_and_says_so():
     outcome = judge(evidence(GOOD, GOOD))
     assert outcome.verdict == "PROMOTE"
-    assert "exactly the champion's" in outcome.reason
+    assert "identical to the champion's" in outcome.reason
 
 
 def test_a_model_that_is_worse_is_rejected_with_the_interval():
@@ -60,7 +60,7 @@ def test_a_model_no_better_than_one_that_looks_at_nothing_is_stopped():
     chance = answers(scores(np.random.default_rng(0).permutation(TARGET), 1.0), TARGET)
     outcome = judge(evidence(chance, chance, params=params(quality={"floor": 0.0})))
     assert outcome.verdict in ("HOLD", "REJECT")
-    assert "of a model that looks at no feature" in outcome.reason
+    assert "the dummy baseline of" in outcome.reason
 
 
 def test_without_a_champion_floor_and_dummy_decide():
@@ -95,7 +95,7 @@ def test_results_that_are_not_the_models_hold():
     made.metrics["test"]["brier"]["value"] -= 0.01
     outcome = judge(made)
     assert outcome.verdict == "HOLD"
-    assert "metrics.json says that brier is" in outcome.reason
+    assert "metrics.json gives brier as" in outcome.reason
 
 
 def test_the_cost_of_a_decision_is_told_beside_the_metric():
@@ -115,7 +115,7 @@ def test_decisions_that_are_surely_dearer_are_rejected_though_the_ranks_are_the_
     made = evidence(never, replace(GOOD, test=rows), spec=spec)
     outcome = judge(made)
     assert outcome.verdict == "REJECT"
-    assert outcome.reason.startswith("cost of a decision changes by +")
+    assert outcome.reason.startswith("cost per decision changes by +")
 
 
 def test_what_the_change_makes_of_the_dummy_does_not_loosen_the_margin_of_the_cost():

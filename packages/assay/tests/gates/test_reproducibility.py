@@ -37,20 +37,20 @@ def judged(*models: object, given=GIVEN, **limits: float):
 def test_the_same_model_again_passes():
     outcome = judged(trained(0), trained(1), spread=0.2)
     assert outcome.verdict == "PROMOTE"
-    assert "training again gives the same model" in outcome.reason
+    assert "retraining gives the same model" in outcome.reason
 
 
 @pytest.mark.parametrize("other", [trained(1), trained(0, rows=299)], ids=["chance", "rows"])
 def test_another_model_from_the_same_seed_holds(other):
     outcome = judged(other, trained(1))
     assert outcome.verdict == "HOLD"
-    assert "depends on chance, or on data that training should not see" in outcome.reason
+    assert "depends on chance, or on data that training must not see" in outcome.reason
 
 
 def test_a_model_that_depends_on_its_seed_holds():
     outcome = judged(trained(0), trained(1, n_estimators=1), spread=0.001)
     assert outcome.verdict == "HOLD"
-    assert "how good the model is depends on chance" in outcome.reason
+    assert "the model's quality depends on the seed" in outcome.reason
 
 
 def test_training_that_fails_holds_with_what_it_said():

@@ -21,7 +21,7 @@ def model(share: float):
 def test_few_changed_answers_pass():
     outcome = judge(evidence(model(0.02), model(0.02)))
     assert outcome.verdict == "PROMOTE"
-    assert "exactly the champion's" in outcome.reason
+    assert "identical to the champion's" in outcome.reason
 
 
 def test_many_changed_answers_are_rejected_with_or_without_a_champion():

@@ -92,5 +92,5 @@ def test_every_gate_says_why_it_passes():
     made = outcomes(["docs/a.md", "docs/b.md"])
     assert [one.gate for one in made] == [gate.name for gate in GATES]
     assert {(one.verdict, one.reason) for one in made} == {
-        ("PROMOTE", "the model, its code and its data are the champion's: the change is of docs/a.md and 1 more")
+        ("PROMOTE", "the change cannot affect the model, its code or its data: it touches only docs/a.md and 1 more")
     }

@@ -122,7 +122,7 @@ def stopped(name: str, verdict: str, reason: str) -> dict[str, object]:
 @pytest.mark.parametrize("reason", ["not judged: the pipeline stopped", "Es wurde nicht geurteilt"])
 def test_the_next_step_goes_by_whether_a_gate_judged_and_not_by_its_words(reason: str):
     verdict = stopped("quality", "HOLD", reason)
-    assert next_steps(verdict, {"quality"}) == ["See why the pipeline stopped: `make repro`."]
+    assert next_steps(verdict, {"quality"}) == ["Run `make repro` to see why the pipeline stopped."]
     judged = next_steps(verdict, set())
     assert judged[0] == f"quality: {gate('quality').advice}"
     assert "the model owner adds gate, by, why" in judged[1]
@@ -145,6 +145,6 @@ def test_stored_answers_that_come_out_the_same_are_no_obstacle():
 def test_stored_answers_that_changed_are_an_obstacle_that_says_by_how_much():
     given = scores(TARGET, 0.6)
     for changed, by in ((given + 0.001, "0.001"), (given[:3], "inf"), (given * float("nan"), "nan")):
-        assert f"stored answers changed under this version of Assay or these libraries: by {by} (limit 1e-06)" in (
+        assert f"stored predictions changed with this version of Assay or its libraries: by {by} (limit 1e-06)" in (
             changed_answers(changed, given.tolist())
         )

@@ -42,5 +42,5 @@ def test_what_is_refused_is_one_line_and_a_page_that_says_so(artifact: Path):
     (artifact / "run.sh").write_text("x")
     done = run("artifact", "--out", "report.md")
     assert isinstance(done.exception, InputError)
-    assert str(done.exception) == "the artifact was refused: the artifact holds 'run.sh', which does not belong there"
+    assert str(done.exception) == "the artifact was refused: the artifact contains an unexpected file 'run.sh'"
     assert "There is no report" in Path("report.md").read_text(encoding="utf-8")

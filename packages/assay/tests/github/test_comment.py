@@ -60,7 +60,7 @@ def test_a_gate_that_is_left_out_holds():
     hidden["verdict"]["outcomes"] = [one for one in hidden["verdict"]["outcomes"] if one["gate"] != "quality"]
     made = rederive_verdict(hidden, COMMIT)
     assert made["verdict"]["verdict"] == "HOLD"
-    assert "quality: the run says nothing of this gate" in comment(made, TEMPLATE)
+    assert "quality: the run has no outcome for this gate" in comment(made, TEMPLATE)
 
 
 def test_a_gate_that_main_does_not_know_counts_too():
@@ -127,7 +127,7 @@ def wrote_lock(verdict="PROMOTE", **others) -> dict:
 def test_a_lock_that_the_run_wrote_has_to_be_on_the_branch():
     held = rederive_verdict(judged(wrote_lock()), COMMIT)
     assert held["verdict"]["verdict"] == "HOLD"
-    assert "commit the new one" in comment(held, TEMPLATE)
+    assert "commit the new dvc.lock" in comment(held, TEMPLATE)
     found = rederive_verdict(judged(wrote_lock()), COMMIT, REFRESHED)
     assert found["verdict"]["verdict"] == "PROMOTE"
     assert "is committed to the branch" in comment(found, TEMPLATE)
@@ -166,7 +166,7 @@ def test_no_text_of_a_stranger_acts_in_the_comment(text):
     made["verdict"]["overrides"] = [{"gate": "quality", "by": text, "why": text}]
     shown = comment(rederive_verdict(made, COMMIT), TEMPLATE, RUN)
     assert shown.count("<!--") == 1
-    end = f"[The whole run, with every plot and the model card]({RUN})"
+    end = f"[The full run, with all plots and the model card]({RUN})"
     assert shown.count(end) == 1
     body = shown.removeprefix(MARKER).replace(end, "")
     for token in MarkdownIt("gfm-like", {"linkify": False}).parse(body):

@@ -98,7 +98,7 @@ FAULTS = {
     "busy": Fault(
         around("until = time.thread_time() + 0.001", "while time.thread_time() < until: pass", "return await answer()"),
         "cpu",
-        "processor time a request",
+        "CPU time per request",
     ),
     "wrong answers": Fault(
         around(
@@ -136,13 +136,15 @@ FAULTS = {
     "does not start": Fault(at_start('raise OSError("no licence")'), "answers", "no licence"),
     "all fail": Fault(around('raise OSError("no")'), "answers", "status 500"),
     "forgets": Fault(
-        around("if number % 500 == 0: await asyncio.sleep(2)", "return await answer()"), "waiting", "got no answer"
+        around("if number % 500 == 0: await asyncio.sleep(2)", "return await answer()"), "waiting", "got no response"
     ),
     "falls silent": Fault(
-        around("time.sleep(max(0, 4 - time.monotonic() % 16))", "return await answer()"), "silence", "no right answer"
+        around("time.sleep(max(0, 4 - time.monotonic() % 16))", "return await answer()"),
+        "silence",
+        "no correct response",
     ),
     # What takes longer than a round is not among its answers; that there are few is.
     "hangs": Fault(
-        around("if number % 500 == 0: time.sleep(1)", "return await answer()"), "throughput", "of the champion's"
+        around("if number % 500 == 0: time.sleep(1)", "return await answer()"), "throughput", "times the champion's"
     ),
 }

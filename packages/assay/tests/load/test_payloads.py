@@ -57,15 +57,15 @@ def test_the_service_takes_what_is_asked(made):
         (ROW, 200, answer({}), ""),
         (ROW, 500, b"", "status 500"),
         (ROW, 0, b"", "status 0"),
-        (ROW, 200, b"<html>", "not an answer"),
-        (ROW, 200, b"[]", "not an answer"),
-        (ROW, 200, b'{"predictions": []}', "not an answer (KeyError)"),
+        (ROW, 200, b"<html>", "not a valid response"),
+        (ROW, 200, b"[]", "not a valid response"),
+        (ROW, 200, b'{"predictions": []}', "not a valid response (KeyError)"),
         (ROW, 200, answer({}, version=""), "no model_version"),
         (ROW, 200, answer(), "0 predictions for 1 rows"),
         (TWO, 200, answer({}), "1 predictions for 2 rows"),
         (TWO, 200, answer({"prediction_id": "x"}, {"prediction_id": "x"}), "a prediction_id is missing"),
         (ROW, 200, answer({"prediction_id": ""}), "a prediction_id is missing"),
-        (ROW, 200, answer({"probabilities": {"a": None}}), "not the scores"),
+        (ROW, 200, answer({"probabilities": {"a": None}}), "scores differ"),
     ],
 )
 def test_an_answer_is_looked_into(payload, status, body, said):
@@ -79,7 +79,7 @@ def test_the_same_rows_get_the_same_answer_from_the_same_model():
     assert problem(ROW, 200, answer({"probabilities": {"a": 0.5}}), before) == ""
     assert problem(ROW, 200, answer({"probabilities": {"a": 0.5}, "prediction_id": "z"}), before) == ""
     other = answer({"probabilities": {"a": 0.6}, "prediction_id": "y"})
-    assert problem(ROW, 200, other, before) == "another answer than before to the same rows"
+    assert problem(ROW, 200, other, before) == "different predictions than before for the same rows"
     newer = answer({"probabilities": {"a": 0.6}, "prediction_id": "x"}, version="v2")
     assert problem(ROW, 200, newer, before) == ""
 
@@ -88,13 +88,13 @@ def test_the_same_id_twice_is_told():
     before = {}
     body = answer({"prediction_id": "x"})
     assert problem(ROW, 200, body, before) == ""
-    assert problem(ROW, 200, body, before) == "a prediction_id is missing or not its own"
+    assert problem(ROW, 200, body, before) == "a prediction_id is missing or repeated"
 
 
 def test_examples_get_the_scores_that_the_pipeline_gave_them():
     known = Payload("/predict, 1 row", b"{}", 1, ([0.25, 0.75],))
     assert problem(known, 200, answer({"probabilities": {"a": 0.25, "b": 0.7500001}}), {}) == ""
-    assert problem(known, 200, answer({"probabilities": {"a": 0.35, "b": 0.65}}), {}).startswith("not the scores")
+    assert problem(known, 200, answer({"probabilities": {"a": 0.35, "b": 0.65}}), {}).startswith("scores differ")
     number = Payload("/predict, 1 row", b"{}", 1, (3.5,))
     assert problem(number, 200, answer({"prediction": 3.5}), {}) == ""
-    assert problem(number, 200, answer({"prediction": 3.6}), {}).startswith("not the scores")
+    assert problem(number, 200, answer({"prediction": 3.6}), {}).startswith("scores differ")

@@ -75,5 +75,5 @@ def test_a_shallow_clone_that_lacks_the_start_is_no_first_model(repository, tmp_
     clone = tmp_path_factory.mktemp("shallow")
     git("clone", "--quiet", "--depth", "1", "--no-single-branch", repository.as_uri(), str(clone))
     monkeypatch.chdir(clone)
-    with pytest.raises(InputError, match="no commit in common; this clone is shallow: `git fetch --unshallow`"):
+    with pytest.raises(InputError, match="no commit in common; the clone is shallow: run `git fetch --unshallow`"):
         resolve("origin/main", CONTRACT)

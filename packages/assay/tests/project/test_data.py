@@ -63,7 +63,7 @@ def test_older_data_is_checked_out_when_git_has_moved_on(project, capfd):
     git("checkout", "--quiet", "HEAD~1")
     bring(CONTRACT)
     assert DATA.read_text() == "1"
-    assert "data: data/ holds an older version; checking out the one that data.dvc names" in capfd.readouterr().err
+    assert "data: data/ is older than data.dvc; checking out the version in data.dvc" in capfd.readouterr().err
     git("checkout", "--quiet", "main")
     bring(CONTRACT)
     assert DATA.read_text() == "2"

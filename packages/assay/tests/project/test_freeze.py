@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.project.freeze import frozen
+from assay.project.freeze import with_choice
 from assay.project.params import ModelChoice, load_params
 from places import ROOT
 
@@ -11,14 +11,14 @@ CHOICE = ModelChoice(family="random_forest", parameters={"n_estimators": 50, "ma
 
 
 def test_the_choice_is_written_and_the_search_is_over(tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text(frozen(OWN.replace("search: false", "search: true"), CHOICE))
+    (tmp_path / "params.yaml").write_text(with_choice(OWN.replace("search: false", "search: true"), CHOICE))
     params = load_params(tmp_path / "params.yaml")
     assert params.model == CHOICE
     assert params.tune.search is False
 
 
 def test_all_else_stays_as_it_was_written() -> None:
-    before, after = OWN.splitlines(), frozen(OWN, CHOICE).splitlines()
+    before, after = OWN.splitlines(), with_choice(OWN, CHOICE).splitlines()
     start = before.index("model:") + 1
     rest = before[before.index("", start) :]
     assert after[:start] == before[:start]
@@ -39,7 +39,7 @@ def test_all_else_stays_as_it_was_written() -> None:
 def test_comments_stay_but_for_those_on_what_is_replaced(tmp_path: Path, model: str) -> None:
     rest = "\n\n# About training.\ntrain:  # and so on\n  calibrate: false\n"
     text = f"# About the search.\ntune:\n  search: true  # slow\n\n# About the model.\n{model}{rest}"
-    after = frozen(text, CHOICE)
+    after = with_choice(text, CHOICE)
     assert after.startswith("# About the search.\ntune:\n  search: false # slow\n\n# About the model.\nmodel:\n")
     assert after.endswith(rest)
     assert "by hand" not in after
@@ -47,13 +47,13 @@ def test_comments_stay_but_for_those_on_what_is_replaced(tmp_path: Path, model: 
 
 
 def test_freezing_twice_changes_nothing_more() -> None:
-    once = frozen(OWN, CHOICE)
-    assert frozen(once, CHOICE) == once
+    once = with_choice(OWN, CHOICE)
+    assert with_choice(once, CHOICE) == once
 
 
 @pytest.mark.parametrize("value", [0.1, 1e-05, 12345678.9, 1e22, 3, True, "l2", "on", "1e5", None])
 def test_a_parameter_is_read_again_as_the_value_it_was(tmp_path: Path, value: float | bool | str | None) -> None:
     choice = ModelChoice(family="linear", parameters={"C": value})
-    (tmp_path / "params.yaml").write_text(frozen(OWN, choice))
+    (tmp_path / "params.yaml").write_text(with_choice(OWN, choice))
     read = load_params(tmp_path / "params.yaml").model.parameters["C"]
     assert (read, type(read)) == (value, type(value))

@@ -148,7 +148,7 @@ def test_a_shallow_clone_says_how_to_get_the_rest(repository, tmp_path_factory, 
     clone = tmp_path_factory.mktemp("shallow")
     git("clone", "--quiet", "--depth", "1", repository.as_uri(), str(clone))
     monkeypatch.chdir(clone)
-    with pytest.raises(InputError, match="shallow: `git fetch --unshallow`"):
+    with pytest.raises(InputError, match="shallow: run `git fetch --unshallow`"):
         base_commit(first)
 
 

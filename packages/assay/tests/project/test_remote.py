@@ -56,9 +56,9 @@ def test_there_is_room_up_to_the_limit_and_not_past_it(root: Path) -> None:
     store(root, "aa11.dir", 200_000)
     require_room(0.2)
     require_room(0.5, 0.25)
-    with pytest.raises(InputError, match=r"^\.dvc/embedded: 0\.2 MB is over the limit of 0\.19 MB: pick another"):
+    with pytest.raises(InputError, match=r"^\.dvc/embedded: 0\.2 MB exceeds the limit of 0\.19 MB: pick another"):
         require_room(0.19)
-    with pytest.raises(InputError, match=r"0\.2 MB and 0\.2 MB to add is over the limit of 0\.3 MB"):
+    with pytest.raises(InputError, match=r"0\.2 MB plus 0\.2 MB to add exceeds the limit of 0\.3 MB"):
         require_room(0.3, 0.2)
 
 

@@ -15,11 +15,18 @@ ABOUT: dict[str, Any] = {"name": "ward", "choice": {"family": "random_forest"}, 
 
 def test_a_metric_stands_with_its_interval_between_the_rows_it_saw_and_the_dummy() -> None:
     lines = summary(METRICS, [], ABOUT).splitlines()
-    assert lines[0] == "ward: random forest, judged on 25 rows it never saw (trained on 60)"
+    assert lines[0] == "ward: random forest, tested on 25 unseen rows (trained on 60)"
     assert [line.split() for line in lines if line.startswith("roc_auc")] == [
         ["roc_auc", "0.9123", "0.8000", "to", "0.9500", "0.9900", "0.5000"]
     ]
     assert lines[-1] == "served as onnx; card: models/card.md"
+
+
+def test_large_numbers_do_not_run_together() -> None:
+    large = {"test": {"mae": {"value": 1234567.8, "low": 999.5, "high": 12345678.9}}}
+    lines = summary(METRICS | large | {"train": {"mae": 1e9}, "dummy": {"mae": 2e9}}, [], ABOUT).splitlines()
+    assert lines[3].split() == ["mae", "1,234,568", "999.5000", "to", "12,345,679", "1,000,000,000", "2,000,000,000"]
+    assert len(lines[2]) == len(lines[3])
 
 
 def test_what_a_check_held_or_rejected_is_told_and_what_passed_is_not() -> None:

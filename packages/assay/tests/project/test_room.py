@@ -171,7 +171,7 @@ def test_another_package_of_that_name_that_python_finds_first_is_named(write: Wr
     said = refusal(room, "derived")
     assert said.startswith("src/model/features.py: Python finds another package 'model' first, ")
     assert str(tmp_path / "elsewhere/model") in said
-    assert said.endswith("; rename it, or take it off the Python path")
+    assert said.endswith("; rename it, or remove it from the Python path")
 
 
 def test_a_package_of_that_name_that_is_loaded_already_is_named_too(write: Write, tmp_path: Path) -> None:

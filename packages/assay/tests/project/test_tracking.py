@@ -150,7 +150,7 @@ def test_without_a_server_named_nothing_is_logged_and_mlflow_not_looked_for(proj
     assert done.returncode == 0
     assert "MLflow" not in done.stderr
     assert _assay(project, "track", client=_no_mlflow(project), server="").stderr == (
-        "assay: MLFLOW_TRACKING_URI is not set; it names the MLflow server, such as http://127.0.0.1:5000\n"
+        "assay: MLFLOW_TRACKING_URI is not set; set it to the URL of the MLflow server, such as http://127.0.0.1:5000\n"
     )
 
 
@@ -172,7 +172,7 @@ def test_results_of_other_parameters_are_not_logged(project: Path) -> None:
     params.write_text(params.read_text().replace("seed: ", "seed: 1"))
     done = _assay(project, "track", client=_no_mlflow(project), server="http://127.0.0.1:1")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "not those of this code, data and parameters; run `dvc repro` first" in done.stderr
+    assert "do not match the code, data and parameters; run `dvc repro` first" in done.stderr
 
 
 def test_a_server_that_is_down_is_one_line(project: Path, client: Path) -> None:

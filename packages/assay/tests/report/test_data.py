@@ -72,9 +72,9 @@ def changed(path, value):
         (("next",), ["x"] * 41, "next: Tuple should have at most 40 items"),
         (("slices",), [report()["slices"][0]] * 20_001, "slices: Tuple should have at most 20000 items"),
         (("next",), "abc", "next: Input should be a valid array"),
-        (("next",), [b"abc"], "no JSON"),
+        (("next",), [b"abc"], "not JSON"),
         (("name",), "\ud800", "Invalid JSON"),
-        (("name",), "x" * 50_000_000, "characters are more than"),
+        (("name",), "x" * 50_000_000, "characters, more than"),
     ],
 )
 def test_data_of_another_shape_is_refused_by_name(path, value, said):

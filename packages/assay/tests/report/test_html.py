@@ -111,8 +111,8 @@ def test_it_reads_like_the_comment():
         "0.9123 (0.88 to 0.94)",
         "+0.0123 (-0.002 to +0.03)",
         "1 column drifted from the data of the champion.",
-        "it fell; broken by age = old, height = 1.75",
-        "Moved most since the champion: height by -0.2, age by +0.1.",
+        "it fell; fails on age = old, height = 1.75",
+        "Largest changes from the champion: height by -0.2, age by +0.1.",
         "git checkout c0ffee make pr",
         "1 of 2 stages came from the cache, which saved 0.1 s.",
     ):

@@ -26,7 +26,7 @@ SECTIONS = [
     "Service",
     "What drives the model",
     "Model card",
-    "This run again",
+    "Reproduce this run",
     "Cost",
 ]
 ESSENTIAL = ["What to do next", "What changed", "Checks"]
@@ -206,5 +206,5 @@ class TestTemplateOfTheOwner:
             markdown(report(), template)
 
     def test_one_that_is_too_long_itself_is_refused(self):
-        with pytest.raises(InputError, match="make it shorter"):
+        with pytest.raises(InputError, match="shorten the template"):
             markdown(report(), "x" * 60_001)

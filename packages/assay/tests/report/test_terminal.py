@@ -8,23 +8,28 @@ from reports import NOTHING, report
 def test_it_says_the_verdict_what_is_not_a_pass_the_metrics_that_matter_and_what_to_do():
     assert terminal(report()) == (
         "REJECT: slices: ward is west is worse\n"
+        "\n"
+        "What to do next\n"
+        "- collect more rows\n"
+        "\n"
+        "Checks\n"
         "HOLD lock: the lock is old\n"
         "\n"
-        "roc_auc 0.9123 (0.88 to 0.94), +0.0123 (-0.002 to +0.03) from the champion's 0.9: no clear difference; "
-        "dummy 0.5\n"
+        "Metrics\n"
+        "roc_auc: candidate 0.9123 (0.88 to 0.94), champion 0.9, difference +0.0123 (-0.002 to +0.03): "
+        "no clear difference; dummy 0.5\n"
         "\n"
-        "next: collect more rows\n"
-        "all of it: reports/report.html\n"
+        "Full report: reports/report.html\n"
     )
 
 
 def test_a_difference_that_is_not_known_is_left_out():
     made = report(metrics=[report()["metrics"][0] | {"champion": None, "difference": None, "direction": None}])
-    assert "roc_auc 0.9123 (0.88 to 0.94); dummy 0.5\n" in terminal(made)
+    assert "roc_auc: candidate 0.9123 (0.88 to 0.94); dummy 0.5\n" in terminal(made)
 
 
 def test_what_is_not_known_is_left_out():
-    assert terminal(NOTHING) == "HOLD: no gate gave a reason\n\n\nall of it: reports/report.html\n"
+    assert terminal(NOTHING) == "HOLD: no gate gave a reason\n\nFull report: reports/report.html\n"
 
 
 @given(TEXTS)

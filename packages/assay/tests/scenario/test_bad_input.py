@@ -297,7 +297,7 @@ def test_data_that_keep_to_the_contract_are_said_to(desk: Path, assay: Call) -> 
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("show", "metrics.json: there are no results yet; run `make repro`"),
+        ("show", "metrics.json: no results yet; run `make repro`"),
         ("check nothing.csv", "nothing.csv: there is no such file"),
         ("check params.yaml", "params.yaml: expected a .csv or .parquet file"),
         ("repor", "No such command 'repor'"),
@@ -307,7 +307,7 @@ def test_data_that_keep_to_the_contract_are_said_to(desk: Path, assay: Call) -> 
         ("stage", "Missing argument 'STAGE'"),
         ("remote use", "Missing argument 'URL'"),
         ("remote use ftp://host/folder", "ftp://host/folder: expected s3://"),
-        ("repro", "dvc.yaml: there is no pipeline here"),
+        ("repro", "dvc.yaml: there is no such file"),
     ],
 )
 def test_a_command_that_cannot_be_done_is_refused(
@@ -362,5 +362,5 @@ def test_data_that_the_remote_has_lost_are_said_to_be(project: Project) -> None:
     shutil.rmtree(project.root / ".dvc/embedded")
     done = project.run("assay", "repro")
     assert done.returncode == 2
-    assert done.stderr.endswith("could not be fetched from the DVC remote; `dvc pull data.dvc -v` says why\n")
+    assert done.stderr.endswith("cannot fetch the data from the DVC remote; `dvc pull data.dvc -v` shows why\n")
     assert "Traceback" not in done.stderr

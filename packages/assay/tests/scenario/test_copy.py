@@ -192,7 +192,7 @@ def test_a_newer_assay_is_merged_into_what_was_edited_and_committed(own: Own, ne
     assert "\n-judge:" in own.ok("git", "show", "HEAD", "--", "requirements/process.yaml")
     assert "nothing changed: no stage ran" in own.run("assay", "repro").stderr
     (own.root / ".github/workflows/ci.yml.assay-new").unlink()
-    assert "nothing changed: this is Assay 9." in own.run("assay", "upgrade", str(newer)).stderr
+    assert "nothing changed: Assay 9." in own.run("assay", "upgrade", str(newer)).stderr
 
 
 def test_an_upgrade_that_git_could_not_undo_is_refused(own: Own, newer: Path):

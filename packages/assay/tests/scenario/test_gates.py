@@ -54,7 +54,7 @@ def test_a_pull_request_that_changes_next_to_nothing_passes_and_leaves_a_whole_r
     assert set(verdict["candidate"]) == {"commit", "data", "model", "contract"}
     assert None not in verdict["candidate"].values()
     report = (judged_once.root / "reports/report.md").read_text()
-    assert report.index("PROMOTE") < report.index("roc_auc") < report.index("answers a second")
+    assert report.index("PROMOTE") < report.index("roc_auc") < report.index("responses per second")
     assert len(report) <= 60_000
     assert (judged_once.root / "reports/report.html").stat().st_size > 10_000
 
@@ -64,9 +64,9 @@ def test_a_service_that_is_the_champion_s_is_not_loaded(brief: Project, tmp_path
     project.ok("git", "commit", "--quiet", "--allow-empty", "--message", "Nothing")
     done = project.run("assay", "pr")
     assert done.returncode == PASSED, done.stderr
-    assert "the service is the champion's: it is not loaded" in done.stderr
+    assert "the service is identical to the champion's: no load test" in done.stderr
     verdict = json.loads((project.root / "reports/verdict.json").read_text())
-    assert "are the champion's, to the last byte" in outcome(verdict, "service")["reason"]
+    assert "are identical to the champion's" in outcome(verdict, "service")["reason"]
     assert not (project.root / "reports/loadtest.json").exists()
 
 
@@ -82,7 +82,7 @@ def test_what_got_to_main_against_a_verdict_is_judged_again_until_it_is_released
     assert project.run("assay", "pr", "--base", "HEAD~1").returncode == PASSED
     assert project.run("assay", "pr", "--base", "HEAD~1", "--since-release").returncode == HELD
     verdict = json.loads((project.root / "reports/verdict.json").read_text())
-    assert "stage analyse no longer looks at src" in outcome(verdict, "lock")["reason"]
+    assert "stage analyse no longer lists src" in outcome(verdict, "lock")["reason"]
 
 
 def test_the_second_time_the_verdict_stands(judged_once: Project, tmp_path: Path):
@@ -103,7 +103,7 @@ def test_a_load_test_counts_for_what_was_loaded_alone(judged_once: Project, tmp_
     project.append("service.py", "\n# Another.\n")
     found = outcome(judged(project, HELD), "service")
     assert found["reason"] == (
-        "not measured: reports/loadtest.json is of another model or service; run `make loadtest`"
+        "not measured: reports/loadtest.json belongs to another model or service; run `make loadtest`"
     )
     (project.root / "reports/loadtest.json").unlink()
     found = outcome(judged(project, HELD), "service")
@@ -117,7 +117,7 @@ def test_a_champion_without_a_service_leaves_the_absolute_limits(brief: Project,
     project.ok("git", "commit", "--quiet", "--message", "No service yet")
     (project.root / "service.py").write_text(code)
     said = project.cold.ok("assay", "loadtest", "--base", "HEAD")
-    assert "the champion has no service: the service is held to absolute limits alone" in said
+    assert "the champion has no service: the service is judged only against absolute limits" in said
     assert outcome(judged(project, PASSED, "--base", "HEAD"), "service")["measured"]["champion"]["verdict"] == "SKIP"
 
 
@@ -201,7 +201,9 @@ def test_a_champion_whose_stored_answers_changed_is_not_compared_with(finished: 
     examples.unlink()
     examples.write_text(json.dumps(stored))
     verdict = judged(finished, HELD, "--base", "HEAD")
-    said = "the champion's stored answers changed under this version of Assay or these libraries: by 0.25 (limit 1e-06)"
+    said = (
+        "the champion's stored predictions changed with this version of Assay or its libraries: by 0.25 (limit 1e-06)"
+    )
     for gate in ("quality", "slices", "calibration", "robustness"):
         assert outcome(verdict, gate)["verdict"] == "HOLD"
         assert said in outcome(verdict, gate)["reason"]
@@ -224,7 +226,7 @@ def test_a_committed_lock_that_is_stale_is_held_until_it_is_committed(finished: 
     finished.ok("git", "commit", "--quiet", "--all", "--message", "Edited in the browser")
     finished.ok("assay", "repro")
     verdict = judged(finished, HELD, "--base", "HEAD~1")
-    assert "commit the new one" in outcome(verdict, "lock")["reason"]
+    assert "commit the new dvc.lock" in outcome(verdict, "lock")["reason"]
     assert [o["gate"] for o in verdict["outcomes"] if o["verdict"] in ("HOLD", "REJECT")] == ["lock"]
     finished.ok("git", "commit", "--quiet", "--all", "--message", "The lock")
     judged(finished, PASSED, "--base", "HEAD~2")

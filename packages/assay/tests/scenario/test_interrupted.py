@@ -34,7 +34,7 @@ def test_a_run_killed_in_a_stage_is_made_good_by_the_next(finished: Project, sta
 
     # Then the stage alone, in the middle of writing.
     finished.append(module, DIES_BEFORE_RENAMING)
-    assert "stopped at the stage named above" in finished.refused("assay", "repro")
+    assert "failed at the stage named above" in finished.refused("assay", "repro")
     assert finished.leftovers()
 
     (finished.root / module).write_text(code + "\n# changed once more\n", encoding="utf-8")

@@ -13,7 +13,7 @@ EXPORTED = {
 def test_one_command_takes_a_fresh_clone_to_a_model_and_its_results(first_run: tuple[Project, Done]) -> None:
     project, done = first_run
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "data: fetching it from the DVC remote" in done.stderr
+    assert "data: fetching from the DVC remote" in done.stderr
     assert stages_run(done.stdout) == list(STAGES)
     metrics = json.loads((project.root / "metrics.json").read_text())
     shown = done.stdout[done.stdout.index("judged on") :]

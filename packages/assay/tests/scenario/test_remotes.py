@@ -33,7 +33,7 @@ def test_the_embedded_remote_does_not_grow_past_its_limit(finished: Project) -> 
     shutil.rmtree(embedded)
     finished.set_params(remote__embedded_limit_mb=0.1)
     said = finished.refused("assay", "remote", "push")
-    assert "MB to add is over the limit of 0.1 MB: pick another remote with `assay remote use URL`" in said
+    assert "MB to add exceeds the limit of 0.1 MB: pick another remote with `assay remote use URL`" in said
     assert "or raise remote.embedded_limit_mb in params.yaml" in said
     assert not embedded.exists()
     # A remote that is another one has no such limit.
@@ -45,7 +45,7 @@ def test_an_embedded_remote_that_is_too_large_fails_the_check(finished: Project)
     finished.set_params(remote__embedded_limit_mb=0.01)
     said = finished.refused("assay", "remote", "check")
     assert said.startswith(".dvc/embedded: ")
-    assert "is over the limit of 0.01 MB: pick another remote" in said
+    assert "exceeds the limit of 0.01 MB: pick another remote" in said
 
 
 @pytest.fixture

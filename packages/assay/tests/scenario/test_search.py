@@ -63,5 +63,5 @@ def test_data_under_another_name_is_pointed_out_and_not_overwritten(project: Pro
     (project.root / "data").mkdir()
     (project.root / "data/mine.csv").write_text("a,b\n1,2\n")
     said = project.refused("assay", "repro")
-    assert said == "data/breast_cancer.csv: there is no such file; data/ holds mine.csv"
+    assert said == "data/breast_cancer.csv: there is no such file; data/ contains mine.csv"
     assert (project.root / "data/mine.csv").exists()

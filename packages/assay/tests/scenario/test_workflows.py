@@ -291,7 +291,7 @@ def test_a_run_that_stopped_is_told_of(pushed: Site, trained: Trained):
     pushed.hub.upload(RUN, DATA, archive(files))
     pushed.tell(RUN, trained.head)
     (comment,) = pushed.hub.reports(PR)
-    assert "the run stopped before there was one" in comment
+    assert "the run failed before it wrote one" in comment
     assert pushed.hub.state(trained.head) == "error"
 
 
@@ -310,7 +310,7 @@ def test_a_page_of_a_fork_is_answered_without_training(site: Site):
     head = site.push("main", number=9, fork=True)
     train = site.train(head, number=9, fork=True)
     assert train.conclusion == "success", train.log()
-    assert "no gate looks at what was changed: docs/data.md" in train.log()
+    assert "no gate depends on the changed files: docs/data.md" in train.log()
     assert "fetching" not in train.log()
     told = site.tell(train.number, head, fork=True, branch="main")
     assert told.conclusion == "success", told.log()

@@ -12,7 +12,7 @@ from assay.gates.gate import GATES
 from assay.github.api import DeniedError, GitHub
 from assay.github.comment import MARKER
 from assay.github.event import Run, current_run
-from assay.github.steps import bring_lock, fetch, post, raise_alarm, set_status
+from assay.github.steps import commit_lock, fetch, post, raise_alarm, set_status
 from reports import report
 from workflows import github as stand_in
 
@@ -170,7 +170,7 @@ def test_a_run_without_data_or_with_bad_data_is_an_error(hub, api, run, tmp_path
 
 def test_a_new_lock_is_committed_on_top_and_checked(hub, api, run, tmp_path):
     (tmp_path / "a.zip").write_bytes(uploaded(hub, run))
-    made = bring_lock(api(WRITE), run, tmp_path / "a.zip")
+    made = commit_lock(api(WRITE), run, tmp_path / "a.zip")
     assert made == hub.run_git("rev-parse", run.branch)
     assert hub.run_git("rev-parse", f"{made}^") == run.commit
     assert hub.run_git("show", f"{made}:dvc.lock") == LOCK.strip()
@@ -191,7 +191,7 @@ def test_a_lock_that_is_there_already_makes_no_commit(hub, api, run, tmp_path):
     with zipfile.ZipFile(archive) as file:
         report_text = file.read("reports/report.json")
     archive.write_bytes(stand_in.archive({"reports/report.json": report_text, "dvc.lock": LOCK}))
-    assert bring_lock(api(WRITE), same, archive) is None
+    assert commit_lock(api(WRITE), same, archive) is None
     assert hub.run_git("rev-parse", run.branch) == head
 
 
@@ -199,7 +199,7 @@ def test_a_branch_that_has_moved_stays_as_it_is(hub, api, run, tmp_path):
     (tmp_path / "a.zip").write_bytes(uploaded(hub, run))
     newer = commit(hub, run.branch, "newer", run.commit)
     with pytest.raises(InputError, match="fast forward"):
-        bring_lock(api(WRITE), run, tmp_path / "a.zip")
+        commit_lock(api(WRITE), run, tmp_path / "a.zip")
     assert hub.run_git("rev-parse", run.branch) == newer
     assert hub.dispatched == []
 
@@ -207,8 +207,8 @@ def test_a_branch_that_has_moved_stays_as_it_is(hub, api, run, tmp_path):
 @pytest.mark.parametrize("other", [{"source": "eve/ward"}, {"event": "push"}, {"branch": "main"}])
 def test_nothing_is_pushed_to_a_fork_or_to_main(hub, api, run, tmp_path, other):
     (tmp_path / "a.zip").write_bytes(uploaded(hub, run))
-    with pytest.raises(InputError, match="only a branch of this repository"):
-        bring_lock(api(WRITE), replace(run, **other), tmp_path / "a.zip")
+    with pytest.raises(InputError, match="committed only to branches of this repository"):
+        commit_lock(api(WRITE), replace(run, **other), tmp_path / "a.zip")
     assert hub.calls == []
 
 
@@ -224,8 +224,8 @@ def test_nothing_is_pushed_to_a_fork_or_to_main(hub, api, run, tmp_path, other):
 )
 def test_a_lock_that_is_none_is_refused(hub, api, run, tmp_path, files):
     (tmp_path / "a.zip").write_bytes(uploaded(hub, run, **files))
-    with pytest.raises(InputError, match="not what its name says"):
-        bring_lock(api(WRITE), run, tmp_path / "a.zip")
+    with pytest.raises(InputError, match="does not fit the name"):
+        commit_lock(api(WRITE), run, tmp_path / "a.zip")
     assert hub.run_git("rev-parse", run.branch) == run.commit
 
 
@@ -261,8 +261,8 @@ def test_the_run_is_read_from_the_event_and_from_nothing_else(tmp_path, monkeypa
     assert not current_run().is_own
     for event in ("{", "{}", "[]"):
         path.write_text(event)
-        with pytest.raises(InputError, match="no event of a run"):
+        with pytest.raises(InputError, match="not the event of a completed run"):
             current_run()
     monkeypatch.delenv("GITHUB_EVENT_PATH")
-    with pytest.raises(InputError, match="for a workflow"):
+    with pytest.raises(InputError, match="run this in a GitHub workflow"):
         current_run()

@@ -25,7 +25,7 @@ from assay.base.progress import say
 from assay.contract.spec import CONTRACT, load_contract
 from assay.gates.overrides import OVERRIDES, load_overrides
 from assay.project.fingerprint import PROCESS
-from assay.project.freeze import changed
+from assay.project.freeze import edit_yaml
 from assay.project.history import remote_url
 
 PYPROJECT = Path("pyproject.toml")
@@ -94,7 +94,7 @@ def no_overrides() -> Changes:
     def change(content: CommentedMap) -> None:
         content["overrides"] = CommentedSeq()
 
-    return {OVERRIDES: changed(OVERRIDES.read_text(encoding="utf-8"), change).encode()}
+    return {OVERRIDES: edit_yaml(OVERRIDES.read_text(encoding="utf-8"), change).encode()}
 
 
 def carry_out(changes: Changes) -> None:

@@ -1,4 +1,4 @@
-"""Files that a merge left in conflict: named as such, with the commands that solve it."""
+"""Files with merge conflicts: an error with the commands that resolve them."""
 
 import re
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 from assay.base.errors import InputError
 
 MARK = re.compile(r"^<{7}( |$)", re.MULTILINE)
-# The pipeline writes these; either version will do, because the next run replaces it.
+# The pipeline writes these files; either version works because the next run replaces it.
 WRITTEN = {"dvc.lock", "metrics.json", "trials.csv", "requirements/process.yaml"}
 
 
 def require_no_conflict(path: Path, text: str) -> None:
-    """Raise InputError for the text of a file that holds the marks of a merge conflict."""
+    """Raise InputError for the text of a file that contains merge conflict marks."""
     found = MARK.search(text)
     if found is None:
         return

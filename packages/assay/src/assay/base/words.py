@@ -17,6 +17,11 @@ def number(value: float | None, digits: int = 4) -> str:
     return f"{rounded:.9f}".rstrip("0") if 1e-6 <= abs(rounded) < 1e-4 else f"{rounded:.4g}"
 
 
+def decimal(value: float, sign: str = "") -> str:
+    """Return a number with four decimals, or rounded with thousands separators where it is large; sign "+" for both."""
+    return f"{value:{sign},.0f}" if abs(value) >= 1e3 else f"{value:{sign}.4f}"
+
+
 def signed(value: float | None) -> str:
     """Return a difference, with its sign; noise leaves it fewer digits worth reading."""
     return ("+" if value is not None and value > 0 else "") + number(value, 3)

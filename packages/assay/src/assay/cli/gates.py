@@ -16,7 +16,7 @@ STATUS = {"PROMOTE": 0, "REJECT": 1, "HOLD": 3}
 
 
 def _change(base: str | None) -> "Change":
-    """Resolve what is judged, once for all that a command does."""
+    """Resolve the change to judge, once per command."""
     from assay.contract.spec import load_contract
     from assay.project.change import resolve
 
@@ -24,15 +24,15 @@ def _change(base: str | None) -> "Change":
 
 
 BASE = click.option(
-    "--base", envvar="BASE", help="The commit to compare with; by default the one where this one left the main branch."
+    "--base", envvar="BASE", help="The commit to compare with; by default the merge base with the main branch."
 )
 
 
 @click.command()
 @BASE
-@click.option("--json", "as_json", is_flag=True, help="Print the verdict for programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
 def gate(base: str | None, as_json: bool) -> int:
-    """Judge the model against the one it started from: exit status 0 PROMOTE, 1 REJECT, 3 HOLD."""
+    """Judge the model against the champion; exit status 0 PROMOTE, 1 REJECT, 3 HOLD."""
     from assay.base.files import write_json
     from assay.gates.verdict import judge
     from assay.project.layout import VERDICT
@@ -45,7 +45,7 @@ def gate(base: str | None, as_json: bool) -> int:
 
 @click.command()
 @BASE
-@click.option("--json", "as_json", is_flag=True, help="Print the data of the report for programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report's data as JSON.")
 def report(base: str | None, as_json: bool) -> None:
     """Write the report of the last verdict: reports/report.json, .md and .html."""
     from assay.cli.pull_request import report as write
@@ -59,11 +59,11 @@ def report(base: str | None, as_json: bool) -> None:
     "--since-release",
     envvar="SINCE_RELEASE",
     is_flag=True,
-    help="Compare with what was released last, where anything was.",
+    help="Compare with the last release, if there is one.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the data of the report for programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report's data as JSON.")
 def pull_request(base: str | None, since_release: bool, as_json: bool) -> int:
-    """Run all that a pull request runs: pipeline, gates, report; exit status as of `assay gate`."""
+    """Run all steps of a pull request: pipeline, load test, gates, report; exit status as for `assay gate`."""
     from assay.base.progress import stdout_for_results
     from assay.cli.pull_request import run
     from assay.project.history import last_release
@@ -76,10 +76,10 @@ def pull_request(base: str | None, since_release: bool, as_json: bool) -> int:
 
 @click.command()
 @BASE
-@click.option("--long", is_flag=True, help="Ten minutes of load, to see whether memory and latency stay flat.")
-@click.option("--json", "as_json", is_flag=True, help="Print the outcome for programs.")
+@click.option("--long", is_flag=True, help="Load for ten minutes, to check whether memory and latency stay flat.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def loadtest(base: str | None, long: bool, as_json: bool) -> int:
-    """Load the built service against the champion's; exit status as of `assay gate`. Writes reports/loadtest.json."""
+    """Load-test the built service against the champion's; exit status as for `assay gate`."""
     from assay.load.run import run
 
     outcome = run(_change(base), long=long)
@@ -89,12 +89,12 @@ def loadtest(base: str | None, long: bool, as_json: bool) -> int:
 
 @click.command()
 @click.argument("artifact", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), default=Path("comment.md"), help="Where to write it.")
-@click.option("--commit", help="The commit that the run was of.")
-@click.option("--refreshed", help="The commit that brought its dvc.lock since.")
-@click.option("--run", "url", help="Where the run can be seen.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("comment.md"), help="The file to write.")
+@click.option("--commit", help="The commit that was run.")
+@click.option("--refreshed", help="The later commit that refreshed its dvc.lock.")
+@click.option("--run", "url", help="The URL of the run.")
 def comment(artifact: Path, out: Path, commit: str | None, refreshed: str | None, url: str | None) -> None:
-    """Write the comment on a pull request from the data ARTIFACT of a run that is not trusted."""
+    """Write the comment on a pull request from the data ARTIFACT of an untrusted run."""
     from assay.base.files import write_text
     from assay.github.artifact import contents, refusing, report_of
     from assay.github.comment import comment as write

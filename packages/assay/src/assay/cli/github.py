@@ -1,4 +1,4 @@
-"""What the workflows do on GitHub."""
+"""Commands that the workflows run on GitHub."""
 
 import os
 from pathlib import Path
@@ -8,20 +8,20 @@ import click
 
 @click.group()
 def github() -> None:
-    """What the workflows do on GitHub with the data of a run."""
+    """Steps of the GitHub workflows."""
 
 
 ARCHIVE = click.argument("archive", type=click.Path(path_type=Path))
 
 
-REFRESHED = click.option("--refreshed", default="", help="The commit that brought its dvc.lock since.")
+REFRESHED = click.option("--refreshed", default="", help="The later commit that refreshed its dvc.lock.")
 
 
 @github.command("fetch")
 @ARCHIVE
 @REFRESHED
 def github_fetch(archive: Path, refreshed: str) -> None:
-    """Find the pull request of the run that has ended, and fetch its data into ARCHIVE."""
+    """Find the pull request of the completed run, and download its data to ARCHIVE."""
     from assay.github.api import GitHub
     from assay.github.event import current_run
     from assay.github.steps import fetch, write_outputs
@@ -32,19 +32,19 @@ def github_fetch(archive: Path, refreshed: str) -> None:
 @github.command("lock")
 @ARCHIVE
 def github_lock(archive: Path) -> None:
-    """Commit the dvc.lock of a run to its own branch."""
+    """Commit the dvc.lock of a run to its branch."""
     from assay.github.api import GitHub
     from assay.github.event import current_run
-    from assay.github.steps import bring_lock, write_outputs
+    from assay.github.steps import commit_lock, write_outputs
 
-    write_outputs({"commit": bring_lock(GitHub.here(), current_run(), archive) or ""})
+    write_outputs({"commit": commit_lock(GitHub.here(), current_run(), archive) or ""})
 
 
 @github.command("post")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--pr", type=int, required=True, help="The number of the pull request.")
 def github_post(file: Path, pr: int) -> None:
-    """Write FILE as the comment on a pull request, or into the summary of the job."""
+    """Post FILE as the comment on a pull request, or write it to the job summary if posting is denied."""
     from assay.github.api import GitHub
     from assay.github.steps import post
 
@@ -53,9 +53,9 @@ def github_post(file: Path, pr: int) -> None:
 
 
 @github.command("change")
-@click.option("--base", envvar="BASE", help="The commit to compare with; by default where this one left main.")
+@click.option("--base", envvar="BASE", help="The commit to compare with; by default the merge base with main.")
 def github_change(base: str | None) -> None:
-    """Say whether the commit changes nothing but pages, which need neither lint nor tests."""
+    """Report whether a change touches only pages, which need neither lint nor tests."""
     from assay.contract.spec import load_contract
     from assay.gates.scope import is_page
     from assay.github.steps import write_outputs
@@ -67,7 +67,7 @@ def github_change(base: str | None) -> None:
 
 @github.command("version")
 def github_version() -> None:
-    """Name the version that this commit is released as, and its image."""
+    """Output the version to release this commit as, and its image."""
     from assay.github.steps import write_outputs
     from assay.release.version import image, version
 
@@ -79,7 +79,7 @@ def github_version() -> None:
 @github.command("push")
 @click.argument("image")
 def github_push(image: str) -> None:
-    """Push an IMAGE, and tell its digest."""
+    """Push IMAGE, and output its digest."""
     from assay.github.steps import write_outputs
     from assay.release.version import push
 
@@ -89,7 +89,7 @@ def github_push(image: str) -> None:
 @github.command("verify")
 @click.argument("version")
 def github_verify(version: str) -> None:
-    """Tell the image of a VERSION that was released here, by its digest."""
+    """Output the image of the released VERSION, by digest."""
     from assay.github.steps import write_outputs
     from assay.release.version import verified
 
@@ -98,20 +98,20 @@ def github_verify(version: str) -> None:
 
 @github.command("alarm")
 @click.argument("title")
-@click.option("--run", "url", required=True, help="Where the run that failed can be seen.")
+@click.option("--run", "url", required=True, help="The URL of the failed run.")
 def github_alarm(title: str, url: str) -> None:
-    """Open an issue of this TITLE, or say it again in the one that is open."""
+    """Open an issue with this TITLE, or comment on the open one."""
     from assay.github.api import GitHub
     from assay.github.steps import raise_alarm
 
-    print(raise_alarm(GitHub.here(), title, f"It failed: {url}"))
+    print(raise_alarm(GitHub.here(), title, f"The run failed: {url}"))
 
 
 @github.command("status")
 @ARCHIVE
 @REFRESHED
 def github_status(archive: Path, refreshed: str) -> None:
-    """Set the commit status that main asks for."""
+    """Set the commit status `assay`."""
     from assay.github.api import GitHub
     from assay.github.event import current_run
     from assay.github.steps import set_status

@@ -11,10 +11,10 @@ import click
 from assay.base.errors import InputError
 from assay.cli import adopt, gates, github, manual, pipeline, release, remote
 
-# Threads of scikit-learn that wait by spinning starve each other on busy processors: a fit of half a second has taken
-# fifteen. This is read when the library that starts them is loaded.
+# Spinning threads of scikit-learn starve each other on busy processors: a fit of 0.5 s took 15 s. The library that
+# starts the threads reads this variable when it is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-# ONNX Runtime and BentoML would tell their makers that they run.
+# ONNX Runtime and BentoML would send usage data.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 
@@ -30,7 +30,7 @@ for group in (pipeline, gates, release, remote, github, adopt, manual):
 
 
 def main() -> None:
-    """Run the command line; what the user got wrong is one line on stderr and exit status 2."""
+    """Run the command line; a user error is one line on stderr and exit status 2."""
     # The stages of dvc.yaml call `assay`, and others `dvc` and `bentoml`: those of this environment, active or not.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     try:
@@ -48,7 +48,7 @@ def main() -> None:
     except InputError as error:
         _fail(str(error))
     except BrokenPipeError:
-        # Whoever read the output has seen enough; the status is that of any command that is ended so.
+        # The reader closed the pipe; this is the usual exit status for that.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 128 + signal.SIGPIPE
     except KeyboardInterrupt:

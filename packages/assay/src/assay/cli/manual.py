@@ -1,4 +1,4 @@
-"""The manual, which comes with the package."""
+"""The manual, which is part of the package."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import assay
 from assay.base.errors import InputError
 
 HERE = Path(assay.__file__).parent
-# In a wheel the pages are part of the package; in its source they are beside it.
+# In a wheel the pages are inside the package; in the source tree they are next to it.
 FOLDERS = (HERE / "manual", HERE.parents[1] / "docs")
 
 

@@ -15,17 +15,17 @@ from assay.project.layout import STAGES
 @click.command()
 @click.argument("name", type=click.Choice(STAGES), metavar="STAGE")
 def stage(name: str) -> None:
-    """Run one stage of dvc.yaml by itself."""
-    from assay.project.times import timed
+    """Run a single stage of dvc.yaml."""
+    from assay.project.times import record_duration
 
-    with timed(name):
+    with record_duration(name):
         import_module(f"assay.stages.{name}").main()
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print the results for programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def repro(as_json: bool) -> None:
-    """Bring the model up to date: fetch the data if it is not here, run the stages that changed, show the results."""
+    """Update the model: fetch missing data, run the stages that changed, show the results."""
     from assay.base.progress import stdout_for_results
     from assay.project.dvc import reproduce
 
@@ -39,7 +39,7 @@ def repro(as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print the results for programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def show(as_json: bool) -> None:
     """Show the results of the last run."""
     _show(as_json)
@@ -53,7 +53,7 @@ def _show(as_json: bool) -> None:
     about = MODELS / "model.json"
     for path in (METRICS, CHECKS, about):
         if not path.exists():
-            raise InputError(f"{path}: there are no results yet; run `make repro`")
+            raise InputError(f"{path}: no results yet; run `make repro`")
     results = {"metrics": read_json(METRICS), "checks": read_json(CHECKS), "model": read_json(about)}
     if as_json:
         print(json.dumps(results, indent=2))
@@ -63,9 +63,9 @@ def _show(as_json: bool) -> None:
 
 @click.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print the violations for programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print the violations as JSON.")
 def check(file: Path | None, as_json: bool) -> int:
-    """List every violation of the contract in FILE, by default its own data; exit status 2 if there is one."""
+    """List all contract violations in FILE, by default in the project's data; exit status 2 if there are any."""
     from dataclasses import asdict
 
     from assay.contract.spec import load_contract
@@ -81,23 +81,28 @@ def check(file: Path | None, as_json: bool) -> int:
     elif violations:
         print("\n".join(str(found) for found in violations))
     else:
-        print(f"{path}: {table.num_rows} rows keep to the contract")
+        print(f"{path}: all {table.num_rows} rows satisfy the contract")
     return 2 if violations else 0
 
 
 @click.command("init")
 @click.argument("source", metavar="FILE")
 @click.option("--target", required=True, help="The column to predict.")
-@click.option("--task", type=click.Choice(["binary", "multiclass", "regression"]), help="What kind of prediction.")
+@click.option("--task", type=click.Choice(["binary", "multiclass", "regression"]), help="The kind of prediction.")
 @click.option("--table", help="The table of a database, the sheet of a workbook or the file of an archive.")
-@click.option("--encoding", help="The encoding of a text, where it is not found out rightly.")
-@click.option("--keep", multiple=True, metavar="COLUMN", help="Stays a feature, though it seems to leak the target.")
-@click.option("--yes", is_flag=True, help="Ask nothing, and take the safe side.")
-@click.option("--dry-run", is_flag=True, help="Show all, write nothing.")
-@click.option("--no-run", is_flag=True, help="Write the files and run nothing.")
-@click.option("--no-adopt", is_flag=True, help="Leave the source of Assay in the repository.")
+@click.option("--encoding", help="The text encoding, if it is not detected correctly.")
+@click.option(
+    "--keep",
+    multiple=True,
+    metavar="COLUMN",
+    help="Keep this column as a feature although it seems to leak the target.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask; choose the safe answers.")
+@click.option("--dry-run", is_flag=True, help="Show the result, write nothing.")
+@click.option("--no-run", is_flag=True, help="Write the files, but do not run the pipeline.")
+@click.option("--no-adopt", is_flag=True, help="Keep the source of Assay in the repository.")
 def init(source: str, target: str, **options: Any) -> None:
-    """Bring your own data: FILE may be a file, a folder of Parquet parts, an address or the URL of a database."""
+    """Set up the project for your data: FILE is a file, a folder of Parquet parts, a URL or a database URL."""
     from assay.init.command import Wishes, run_init
     from assay.init.files import Asked
 
@@ -108,18 +113,18 @@ def init(source: str, target: str, **options: Any) -> None:
 
 @click.command()
 def track() -> None:
-    """Log the last run to MLflow, as `assay repro` does by itself when MLFLOW_TRACKING_URI is set."""
+    """Log the last run to MLflow; `assay repro` does this itself if MLFLOW_TRACKING_URI is set."""
     from assay.project.dvc import changed
     from assay.project.tracking import track as log
 
     if changed():
-        raise InputError("the results here are not those of this code, data and parameters; run `dvc repro` first")
+        raise InputError("the results do not match the code, data and parameters; run `dvc repro` first")
     log()
 
 
 @click.command()
 def tune() -> None:
-    """Search for a better model, and write what was found into params.yaml."""
+    """Search for a better model and write it into params.yaml."""
     from assay.project.dvc import tune as search
 
     choice = search()
@@ -128,15 +133,15 @@ def tune() -> None:
 
 @click.command()
 def freeze() -> None:
-    """Write the model that the last search found into params.yaml, and switch the search off."""
-    from assay.project.freeze import adopt
+    """Write the model of the last search into params.yaml and switch the search off."""
+    from assay.project.freeze import write_choice
     from assay.project.layout import CHOICE, read_choice
     from assay.project.settings import PARAMS
 
     if not CHOICE.exists():
-        raise InputError(f"{CHOICE}: nothing was chosen yet; run `assay tune` first")
+        raise InputError(f"{CHOICE}: no model was chosen yet; run `assay tune` first")
     choice = read_choice()
-    adopt(choice, PARAMS.read_text(encoding="utf-8"))
+    write_choice(choice, PARAMS.read_text(encoding="utf-8"))
     print(f"{PARAMS}: model is now {choice.family} {choice.parameters}")
 
 

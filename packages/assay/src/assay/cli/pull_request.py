@@ -1,4 +1,4 @@
-"""All that a pull request runs: the pipeline, the gates, the report."""
+"""All steps of a pull request: pipeline, load test, gates, report."""
 
 import hashlib
 import time
@@ -23,28 +23,28 @@ from assay.project.params import load_params
 from assay.project.room import load_room
 
 KEY = Path(".assay/verdict_of.txt")
-# What a verdict depends on besides what is packed.
-READ = (LOCK, Path("dvc.yaml"), PROCESS, OVERRIDES, LOADTEST)
+# The files that a verdict depends on, in addition to the packed files.
+VERDICT_INPUTS = (LOCK, Path("dvc.yaml"), PROCESS, OVERRIDES, LOADTEST)
 
 
 def run(change: Change) -> dict[str, Any]:
-    """Bring the model up to date, load its service, judge both, write the report; return the report.
+    """Update the model, load-test its service, judge both and write the report; return the report's data.
 
-    A pipeline that stops is judged too: the verdict says what stopped it. If nothing has changed since the last
-    verdict it stands. A change of pages and the like is not judged, for nothing could differ.
+    A failed pipeline is judged too: the verdict gives the reason. If nothing changed since the last verdict, it is
+    reused. A change that cannot affect the model, for example of docs, skips pipeline and gates.
     """
     began = time.time()
     if changes_no_model(change):
-        say(f"no gate looks at what was changed: {', '.join(change.files[:5])}")
-        return _pass_by(change, began)
-    is_whole = _tried(reproduce)
+        say(f"no gate depends on the changed files: {', '.join(change.files[:5])}")
+        return _promote_untouched(change, began)
+    is_whole = _succeeded(reproduce)
     key = _key(change)
     if KEY.exists() and KEY.read_text(encoding="utf-8") == key and VERDICT.exists() and REPORT.exists():
-        say("nothing changed since the last verdict: it stands")
+        say("nothing changed since the last verdict: it still applies")
         return dict(read_json(REPORT))
     KEY.unlink(missing_ok=True)
-    is_loaded = not is_whole or _tried(lambda: _load_test(change))
-    # Imported here, for a verdict that stands need not wait for it.
+    is_loaded = not is_whole or _succeeded(lambda: _load_test(change))
+    # Imported here because it is slow and a reused verdict does not need it.
     from assay.gates.verdict import judge
 
     judgement = judge(change)
@@ -56,8 +56,8 @@ def run(change: Change) -> dict[str, Any]:
     return found
 
 
-def _pass_by(change: Change, began: float) -> dict[str, Any]:
-    """Write verdict and report of a change that no gate looks at, without pipeline and model."""
+def _promote_untouched(change: Change, began: float) -> dict[str, Any]:
+    """Write verdict and report of a change that cannot affect the model, without running anything."""
     KEY.unlink(missing_ok=True)
     candidate = identity(change.head, Path())
     verdict = {
@@ -72,8 +72,8 @@ def _pass_by(change: Change, began: float) -> dict[str, Any]:
     return _write(verdict, None, change, {}, began)
 
 
-def _tried(step: Callable[[], object]) -> bool:
-    """Say whether a step got through; one that did not has to be judged too, and says why."""
+def _succeeded(step: Callable[[], object]) -> bool:
+    """Run a step and return whether it succeeded; print the error if not, because a failure is judged too."""
     try:
         step()
     except InputError as error:
@@ -83,18 +83,18 @@ def _tried(step: Callable[[], object]) -> bool:
 
 
 def _load_test(change: Change) -> None:
-    """Load the service, unless it is the champion's, or the last load test is of it against this champion."""
+    """Load-test the service, unless it is identical to the champion's or was already tested against this champion."""
     limits = load_params().gates.service
     if not limits.enabled:
         return
     try:
         if change.champion and is_same_service(restore(change.champion)):
-            say("the service is the champion's: it is not loaded")
+            say("the service is identical to the champion's: no load test")
             return
         if not mismatch(read_loadtest(), limits, change.champion):
             return
     except InputError:
-        # The load test is missing or torn, or the champion cannot be restored: a new load test reports that.
+        # The load test is missing or broken, or the champion cannot be restored: a new load test reports that.
         pass
     from assay.load.run import run as load
 
@@ -102,7 +102,7 @@ def _load_test(change: Change) -> None:
 
 
 def report(change: Change) -> dict[str, Any]:
-    """Write the report of the verdict that is there; return its data. Raises InputError if there is none."""
+    """Write the report of the last verdict; return its data. Raises InputError if there is no verdict."""
     from assay.report.data import read_verdict
 
     verdict = read_verdict(VERDICT)
@@ -113,7 +113,7 @@ def report(change: Change) -> dict[str, Any]:
 def _write(
     verdict: dict[str, Any], champion: Path | None, change: Change, seconds: dict[str, float], began: float
 ) -> dict[str, Any]:
-    """Write the report as data, as Markdown and as a page; return the data."""
+    """Write the report as JSON, Markdown and HTML; return the data."""
     from assay.report.content import content
     from assay.report.html import html
     from assay.report.markdown import markdown
@@ -126,9 +126,9 @@ def _write(
 
 
 def _key(change: Change) -> str:
-    """Return what a verdict depends on, as a hash: commits, configuration, code, and by dvc.lock data and model."""
+    """Return a hash of everything a verdict depends on: commits, configuration, code, data and model."""
     made = hashlib.sha256(f"{change.head} {change.start} {service_identity(Path())}".encode())
-    for path in READ:
+    for path in VERDICT_INPUTS:
         made.update(f"\0{path}\0".encode())
         made.update(path.read_bytes() if path.exists() else b"")
     return made.hexdigest()

@@ -1,13 +1,13 @@
-"""Versions on machines: deploy one, ask it."""
+"""Commands for versions on machines: build, deploy and test them."""
 
 import click
 
 
 @click.command()
 @click.argument("url")
-@click.option("--seconds", default=120.0, show_default=True, help="How long to wait until it is ready.")
+@click.option("--seconds", default=120.0, show_default=True, help="Seconds to wait until it is ready.")
 def smoke(url: str, seconds: float) -> None:
-    """Ask the service at URL the examples of the model here: does it answer as the model does?"""
+    """Test the service at URL: does it predict the model's stored examples correctly?"""
     from assay.release.smoke import smoke as ask
 
     print(ask(url, seconds))
@@ -21,15 +21,15 @@ def smoke(url: str, seconds: float) -> None:
     envvar="DEPLOY_LISTEN",
     default="127.0.0.1:3000",
     show_default=True,
-    help="The address that clients ask at.",
+    help="The address for clients.",
 )
 @click.option("--backend", type=click.Choice(["docker", "podman"]), default="docker", show_default=True)
-@click.option("--seconds", default=120.0, show_default=True, help="How long to wait until it is ready.")
-@click.option("--nginx", help="The image of the proxy in front; by default nginx's own.")
+@click.option("--seconds", default=120.0, show_default=True, help="Seconds to wait until it is ready.")
+@click.option("--nginx", help="The image of the reverse proxy; by default the official nginx.")
 def deploy(image: str, options: tuple[str, ...], listen: str, backend: str, seconds: float, nginx: str | None) -> None:
-    """Let IMAGE answer the clients of this machine, or of that in DOCKER_HOST, once it was seen to answer well.
+    """Serve IMAGE to clients on this machine, or on DOCKER_HOST, once its smoke test passes.
 
-    The two ports after that of --listen are taken too. OPTIONS after `--` are handed to `docker run` for the service.
+    It also uses the two ports after that of --listen. OPTIONS after `--` are passed to `docker run` for the service.
     """
     from assay.release.machine import NGINX, Machine
     from assay.release.machine import deploy as switch_to
@@ -38,10 +38,10 @@ def deploy(image: str, options: tuple[str, ...], listen: str, backend: str, seco
 
 
 @click.command()
-@click.option("--name", help="The name of the image; by default that of the Bento.")
-@click.option("--backend", default="docker", show_default=True, help="What builds it: docker, podman, ...")
+@click.option("--name", help="The image name; by default that of the Bento.")
+@click.option("--backend", default="docker", show_default=True, help="The tool that builds it: docker, podman, ...")
 def image(name: str | None, backend: str) -> None:
-    """Pack the Bento as an image, and list what is in it in build/sbom.json."""
+    """Build an image of the Bento, and list its packages in build/sbom.json."""
     from assay.release.image import make
 
     print(make(name, backend))

@@ -5,12 +5,12 @@ import click
 
 @click.group()
 def remote() -> None:
-    """Where DVC keeps data and models."""
+    """The DVC storage of data and models."""
 
 
 @remote.command("push")
 def remote_push() -> None:
-    """Push data and models to the default remote, if the embedded one has room."""
+    """Push data and models to the default remote; the embedded one must stay below its limit."""
     from assay.project.params import load_params
     from assay.project.remote import push
 
@@ -19,7 +19,7 @@ def remote_push() -> None:
 
 @remote.command("check")
 def remote_check() -> None:
-    """Fail when the embedded remote is larger than params.yaml allows."""
+    """Fail if the embedded remote exceeds its limit in params.yaml."""
     from assay.project.params import load_params
     from assay.project.remote import EMBEDDED, require_room, size_mb
 

@@ -1,1 +1,1 @@
-"""Judging a model: metrics, curves, slices, behaviour, explanation."""
+"""Evaluation of a model: metrics, curves, slices, behaviour, explanation."""

@@ -1,4 +1,4 @@
-"""How a model behaves: under small changes of its inputs, in which label it prefers, and towards groups."""
+"""Behaviour of a model: sensitivity to perturbations, dominance of a label, fairness between groups."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 from assay.base.rounding import significant
 from assay.contract.spec import Boolean, Category, Contract, Integer, Text, Time
 from assay.data.columns import Columns
-from assay.evaluation.metrics import Rows
+from assay.evaluation.metrics import ScoredRows
 
 SMALLEST_GROUP = 30
 
@@ -16,12 +16,12 @@ Decide = Callable[[Columns], np.ndarray]
 
 
 def sensitivity(data: Columns, contract: Contract, decide: Decide, *, noise: float, seed: int) -> dict[str, Any]:
-    """Return how much answers change when inputs change a little: of each feature by itself, and of all together.
+    """Return the sensitivity of predictions to perturbations, of each feature alone and of all together.
 
-    A number moves by a normal step of `noise` of its interquartile range, a whole number by at least one in a share
-    `noise` of the rows, a time as a number does; a category becomes another value and a boolean the other one in a
-    share `noise` of the rows. All stay within their range. For classes the figure is the share of rows with another
-    answer, for numbers the mean change over the standard deviation of the answers. Texts stay as they are.
+    Numbers and times get normal noise with a standard deviation of `noise` interquartile ranges. In a share `noise` of
+    the rows, integers change by at least one, categories get a random value and booleans flip. Values stay within their
+    range; texts are unchanged. The sensitivity is the share of changed predictions, or for regression the mean absolute
+    change in standard deviations of the predictions.
     """
     before = decide(data)
     changed = perturbed(data, contract, noise=noise, seed=seed)
@@ -41,7 +41,7 @@ def sensitivity(data: Columns, contract: Contract, decide: Decide, *, noise: flo
 
 
 def perturbed(data: Columns, contract: Contract, *, noise: float, seed: int) -> dict[str, np.ndarray]:
-    """Return the rows with every feature changed a little, as `sensitivity` says."""
+    """Return the rows with every feature perturbed as described in `sensitivity`."""
     rng = np.random.default_rng(seed)
     return {name: _perturb(values, contract, name, noise, rng) for name, values in data.items()}
 
@@ -71,15 +71,15 @@ def _within(values: np.ndarray, limits: Sequence[Any]) -> np.ndarray:
 
 
 def _spread(known: np.ndarray) -> float:
-    """Return the interquartile range, or the standard deviation where most values are the same."""
+    """Return the interquartile range, or the standard deviation if the range is zero."""
     if not len(known):
         return 0.0
     low, high = np.quantile(known, [0.25, 0.75])
     return float((high - low) or known.std())
 
 
-def dominance(rows: Rows, contract: Contract, parts: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-    """Return, for all rows and each part, the label predicted most and its share beside its true share there."""
+def dominance(rows: ScoredRows, contract: Contract, parts: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Return the most predicted label with its predicted and true share, for all rows and for each part."""
     found = []
     for name, inside in {"all rows": np.ones(len(rows.target), dtype=bool), **parts}.items():
         if not inside.any():
@@ -99,17 +99,17 @@ def dominance(rows: Rows, contract: Contract, parts: Mapping[str, np.ndarray]) -
     return found
 
 
-def fairness(rows: Rows, contract: Contract, groups: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def fairness(rows: ScoredRows, contract: Contract, groups: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Return metrics by group of each sensitive column, and the largest difference between two groups (Fairlearn).
 
-    Selection rate, true and false positive rate for a binary task, accuracy for classes, mean error for numbers. The
-    groups are as `assay.evaluation.slices.groups` names them. A rate over no row is None. Groups under 30 rows are
-    shown and left out of the difference.
+    Selection rate, true and false positive rate for binary tasks, accuracy for classes, mean error for regression. The
+    groups are those of `assay.evaluation.slices.groups`. A rate over no rows is None. Groups with fewer than 30 rows
+    are listed, but excluded from the difference.
     """
     found: dict[str, Any] = {}
     if not groups:
         return found
-    # Imported here, since most contracts name no sensitive column and need not wait for it.
+    # Imported here because it is slow and most contracts have no sensitive column.
     from fairlearn.metrics import MetricFrame, count, false_positive_rate, selection_rate, true_positive_rate
     from sklearn.metrics import accuracy_score, mean_absolute_error
 

@@ -8,7 +8,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from assay.base.rounding import significant
 from assay.contract.spec import Contract
-from assay.evaluation.metrics import Rows, calibration_bins, confidence_and_truth
+from assay.evaluation.metrics import ScoredRows, calibration_bins, confidence_and_truth
 
 POINTS = 200
 SHOWN_ROWS = 5000
@@ -17,7 +17,7 @@ SMALLEST = 20
 Table = Sequence[Mapping[str, Any]]
 
 
-# The columns of each plot. One that does not suit the task is written without rows, for dvc.yaml names them all.
+# The columns of each plot. A plot of another task is written without rows because dvc.yaml lists all plots.
 HEADERS = {
     "roc": ("false_positive_rate", "true_positive_rate"),
     "precision_recall": ("recall", "precision"),
@@ -28,8 +28,8 @@ HEADERS = {
 }
 
 
-def curves(rows: Rows, contract: Contract) -> dict[str, Table]:
-    """Return the plots that suit the task: name of the plot to its points, at most 200 on a line."""
+def curves(rows: ScoredRows, contract: Contract) -> dict[str, Table]:
+    """Return the plots of the task by name, each with at most 200 points on a line."""
     if contract.task == "regression":
         return {"residuals": residuals(rows)}
     common = {"confusion": confusion(rows, contract), "reliability": reliability(rows)}
@@ -38,20 +38,20 @@ def curves(rows: Rows, contract: Contract) -> dict[str, Table]:
     return common
 
 
-def roc(rows: Rows) -> Table:
+def roc(rows: ScoredRows) -> Table:
     """Return the receiver operating characteristic of a binary model."""
     false, true, _ = roc_curve(rows.target, rows.scores[:, 1])
     return _line({"false_positive_rate": false, "true_positive_rate": true})
 
 
-def precision_recall(rows: Rows) -> Table:
+def precision_recall(rows: ScoredRows) -> Table:
     """Return precision against recall of a binary model."""
     precision, recall, _ = precision_recall_curve(rows.target, rows.scores[:, 1])
     return _line({"recall": recall[::-1], "precision": precision[::-1]})
 
 
-def reliability(rows: Rows) -> Table:
-    """Return the observed share against the predicted probability, in ten bins with equally many rows."""
+def reliability(rows: ScoredRows) -> Table:
+    """Return observed share and predicted probability in ten bins with equal numbers of rows."""
     confidence, truth = confidence_and_truth(rows)
     bins = calibration_bins(confidence)
     return [
@@ -64,8 +64,8 @@ def reliability(rows: Rows) -> Table:
     ]
 
 
-def confusion(rows: Rows, contract: Contract) -> Table:
-    """Return label and answer of each row; of very many rows an even selection."""
+def confusion(rows: ScoredRows, contract: Contract) -> Table:
+    """Return true and predicted label of each row, or of an even selection of 5000 rows."""
     labels = contract.classes
     return [
         {"actual": labels[rows.target[i]], "predicted": labels[rows.decision[i]]}
@@ -73,8 +73,8 @@ def confusion(rows: Rows, contract: Contract) -> Table:
     ]
 
 
-def residuals(rows: Rows) -> Table:
-    """Return the prediction of a number and how far the truth was above it; of very many rows an even selection."""
+def residuals(rows: ScoredRows) -> Table:
+    """Return prediction and residual (truth minus prediction) of each row, or of an even selection of 5000 rows."""
     return [
         {"predicted": significant(rows.scores[i]), "residual": significant(rows.target[i] - rows.scores[i])}
         for i in _even(len(rows.target), SHOWN_ROWS)
@@ -82,7 +82,7 @@ def residuals(rows: Rows) -> Table:
 
 
 def learning_curve(sizes: Iterable[int], loss_of: Callable[[int], tuple[float, float]]) -> Table:
-    """Return the loss on training and validation rows of models fitted on the first so many training rows."""
+    """Return training and validation loss of models fitted on the first `size` training rows, for each size."""
     return [
         {"rows": size, "train": significant(seen), "validation": significant(unseen)}
         for size, (seen, unseen) in ((size, loss_of(size)) for size in sizes)
@@ -90,7 +90,7 @@ def learning_curve(sizes: Iterable[int], loss_of: Callable[[int], tuple[float, f
 
 
 def learning_sizes(rows: int, points: int, max_rows: int) -> list[int]:
-    """Return training sizes, each half of the next, up to all rows or `max_rows`."""
+    """Return training sizes, each half of the next, up to `rows` or `max_rows`."""
     largest = min(rows, max_rows)
     return sorted({size for halvings in range(points) if (size := largest >> halvings) >= SMALLEST} | {largest})
 

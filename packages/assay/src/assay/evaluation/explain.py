@@ -1,4 +1,4 @@
-"""What drives a model: permutation importance on its loss, and SHAP values of its scores."""
+"""Explanations: permutation importance on the loss, and SHAP values of the scores."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,9 +19,9 @@ REPEATS = 5
 
 
 def permutation_importance(data: Columns, losses: Callable[[Columns], np.ndarray], seed: int) -> dict[str, float]:
-    """Return how much the loss rises when a feature is shuffled, mean of five shuffles (Breiman 2001); most first.
+    """Return the increase in loss when a feature is shuffled, mean of five shuffles (Breiman 2001), largest first.
 
-    `losses` returns the loss of each row; it is given the rows five times over, once for each shuffle.
+    `losses` returns the loss of each row; it gets the rows of all five shuffles at once.
     """
     rng = np.random.default_rng(seed)
     n = length(data)
@@ -35,11 +35,11 @@ def permutation_importance(data: Columns, losses: Callable[[Columns], np.ndarray
 def shap_importance(
     pipeline: Pipeline, data: Columns, contract: Contract, room: Room = NO_ROOM
 ) -> dict[str, float] | None:
-    """Return the mean absolute SHAP value of each feature (Lundberg, Lee 2017), most first.
+    """Return the mean absolute SHAP value of each feature (Lundberg, Lee 2017), largest first.
 
-    None if there is no fast explainer for the estimator. The values are of its raw score (log-odds, or the predicted
-    number), before calibration; those of all columns that come from one feature are added up before the absolute
-    value is taken.
+    None if there is no fast explainer for the estimator. The values explain the raw score (log-odds, or the predicted
+    number) before calibration. Values of all columns derived from one feature are summed before the absolute value is
+    taken.
     """
     transformed = pipeline[0].transform(inputs(data, contract, room))
     values = _shap_values(uncalibrated(pipeline[-1]), transformed)

@@ -1,7 +1,7 @@
 """Metrics of a model on rows, with bootstrap intervals.
 
-Each metric is computed for many weightings of the same rows at once: a bootstrap resample is a weighting by how often
-each row was drawn.
+Each metric is computed for many weightings of the same rows at once: a bootstrap resample weights each row by how often
+it was drawn.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,21 +22,21 @@ CALIBRATION_BINS = 10
 
 
 @dataclass(frozen=True)
-class Rows:
-    """What a metric looks at: targets and scores of the same rows, the answers, and the costs of wrong ones.
+class ScoredRows:
+    """The input of a metric: targets, scores and decisions of the same rows, and the costs of errors.
 
-    `target` has shape (rows,); `scores` has shape (rows, classes), or (rows,) for regression; `decision` (rows,).
+    Shapes: `target` and `decision` (rows,); `scores` (rows, classes), or (rows,) for regression.
     """
 
     target: np.ndarray
     scores: np.ndarray
     decision: np.ndarray
     costs: Costs | None = None
-    kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def ranking(self) -> tuple[np.ndarray, np.ndarray]:
-        """The rows from the highest score of the positive class down, and where each distinct score starts."""
+        """Row indices by descending score of the positive class, and the start of each distinct score."""
         score = self.scores[:, 1]
         order = np.argsort(-score, kind="stable")
         return order, np.flatnonzero(np.concatenate([[True], np.diff(score[order]) != 0]))
@@ -44,52 +44,52 @@ class Rows:
     def by_score(self, weights: "Weights") -> tuple[np.ndarray, np.ndarray]:
         """Return the weights of positives and of negatives at each distinct score, highest first.
 
-        The last answer is kept: several metrics ask for it in turn, and nothing else of theirs costs as much.
+        The last result is cached because several metrics need it and it is their slowest part.
         """
-        if self.kept.get("weights") is not weights:
+        if self.cache.get("weights") is not weights:
             order, starts = self.ranking
             ordered = weights[:, order]
             positives = np.add.reduceat(ordered * self.target[order], starts, axis=1)
-            self.kept["split"] = positives, np.add.reduceat(ordered, starts, axis=1) - positives
-            self.kept["weights"] = weights
-        split: tuple[np.ndarray, np.ndarray] = self.kept["split"]
+            self.cache["split"] = positives, np.add.reduceat(ordered, starts, axis=1) - positives
+            self.cache["weights"] = weights
+        split: tuple[np.ndarray, np.ndarray] = self.cache["split"]
         return split
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A named figure, whether more of it is better, and the function from rows and weights to one value a weighting.
+    """A metric: its name, whether higher is better, and a function of rows and weights.
 
     The weights have shape (weightings, rows), the result (weightings,).
     """
 
     name: str
     higher_is_better: bool
-    compute: Callable[[Rows, Weights], np.ndarray]
+    compute: Callable[[ScoredRows, Weights], np.ndarray]
 
 
 def _mean(values: np.ndarray, weights: Weights) -> np.ndarray:
     return np.asarray(weights @ values / weights.sum(axis=1))
 
 
-def _roc_auc(rows: Rows, weights: Weights) -> np.ndarray:
+def _roc_auc(rows: ScoredRows, weights: Weights) -> np.ndarray:
     positives, negatives = rows.by_score(weights)
     above = np.cumsum(positives, axis=1) - positives / 2
     return np.asarray((negatives * above).sum(axis=1) / (positives.sum(axis=1) * negatives.sum(axis=1)))
 
 
-def _average_precision(rows: Rows, weights: Weights) -> np.ndarray:
+def _average_precision(rows: ScoredRows, weights: Weights) -> np.ndarray:
     positives, negatives = rows.by_score(weights)
     true, false = np.cumsum(positives, axis=1), np.cumsum(negatives, axis=1)
     precision = true / np.maximum(true + false, 1e-300)
     return np.asarray((precision * positives).sum(axis=1) / positives.sum(axis=1))
 
 
-def _accuracy(rows: Rows, weights: Weights) -> np.ndarray:
+def _accuracy(rows: ScoredRows, weights: Weights) -> np.ndarray:
     return _mean(rows.decision == rows.target, weights)
 
 
-def _balanced_accuracy(rows: Rows, weights: Weights) -> np.ndarray:
+def _balanced_accuracy(rows: ScoredRows, weights: Weights) -> np.ndarray:
     right = rows.decision == rows.target
     recalls = [
         (weights[:, rows.target == label] @ right[rows.target == label]) / weights[:, rows.target == label].sum(axis=1)
@@ -98,34 +98,34 @@ def _balanced_accuracy(rows: Rows, weights: Weights) -> np.ndarray:
     return np.asarray(np.mean(recalls, axis=0))
 
 
-def _recall(rows: Rows, weights: Weights) -> np.ndarray:
+def _recall(rows: ScoredRows, weights: Weights) -> np.ndarray:
     positive = rows.target == 1
     return _mean(rows.decision[positive] == 1, weights[:, positive])
 
 
-def _precision(rows: Rows, weights: Weights) -> np.ndarray:
+def _precision(rows: ScoredRows, weights: Weights) -> np.ndarray:
     chosen = weights * (rows.decision == 1)
     return np.asarray(chosen @ rows.target / np.maximum(chosen.sum(axis=1), 1e-300))
 
 
-def _log_loss(rows: Rows, weights: Weights) -> np.ndarray:
+def _log_loss(rows: ScoredRows, weights: Weights) -> np.ndarray:
     return _mean(row_losses(rows.target, rows.scores), weights)
 
 
-def _brier(rows: Rows, weights: Weights) -> np.ndarray:
+def _brier(rows: ScoredRows, weights: Weights) -> np.ndarray:
     truth = np.eye(rows.scores.shape[1])[rows.target]
     spread = (rows.scores - truth) ** 2
     return _mean(spread[:, 1] if truth.shape[1] == 2 else spread.sum(axis=1), weights)
 
 
-def _calibration_error(rows: Rows, weights: Weights) -> np.ndarray:
+def _calibration_error(rows: ScoredRows, weights: Weights) -> np.ndarray:
     confidence, right = confidence_and_truth(rows)
     bins = calibration_bins(confidence)
     gaps = [np.abs(weights[:, bins == b] @ (confidence - right)[bins == b]) for b in np.unique(bins)]
     return np.asarray(np.sum(gaps, axis=0) / weights.sum(axis=1))
 
 
-def _cost(rows: Rows, weights: Weights) -> np.ndarray:
+def _cost(rows: ScoredRows, weights: Weights) -> np.ndarray:
     if rows.costs is None:
         raise ValueError("the contract names no costs")
     false_positive = (rows.decision == 1) & (rows.target == 0)
@@ -133,15 +133,15 @@ def _cost(rows: Rows, weights: Weights) -> np.ndarray:
     return _mean(rows.costs.false_positive * false_positive + rows.costs.false_negative * false_negative, weights)
 
 
-def _mae(rows: Rows, weights: Weights) -> np.ndarray:
+def _mae(rows: ScoredRows, weights: Weights) -> np.ndarray:
     return _mean(np.abs(rows.target - rows.scores), weights)
 
 
-def _rmse(rows: Rows, weights: Weights) -> np.ndarray:
+def _rmse(rows: ScoredRows, weights: Weights) -> np.ndarray:
     return np.asarray(np.sqrt(_mean((rows.target - rows.scores) ** 2, weights)))
 
 
-def _r2(rows: Rows, weights: Weights) -> np.ndarray:
+def _r2(rows: ScoredRows, weights: Weights) -> np.ndarray:
     mean = _mean(rows.target, weights)
     total = _mean(rows.target**2, weights) - mean**2
     return np.asarray(1 - _mean((rows.target - rows.scores) ** 2, weights) / np.maximum(total, 1e-300))
@@ -165,7 +165,7 @@ REGRESSION = [Metric("mae", False, _mae), Metric("rmse", False, _rmse), Metric("
 
 
 def metrics_for(contract: Contract) -> list[Metric]:
-    """Return the metrics of the contract's task, the most telling first."""
+    """Return the metrics of the contract's task, the most informative first."""
     if contract.task == "regression":
         return REGRESSION
     if contract.task == "multiclass":
@@ -173,35 +173,24 @@ def metrics_for(contract: Contract) -> list[Metric]:
     return BINARY + ([Metric("cost", False, _cost)] if contract.costs else [])
 
 
-def confidence_and_truth(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """Return what calibration compares: a probability for each row, and whether it came so.
+def confidence_and_truth(rows: ScoredRows) -> tuple[np.ndarray, np.ndarray]:
+    """Return what calibration compares, both of shape (rows,): a probability, and whether it was right.
 
-    For a binary task it is the positive class's, for more classes that of the likeliest label.
+    For a binary task this is the positive class, for more classes the most likely label.
     """
     if rows.scores.shape[1] == 2:
         return rows.scores[:, 1], rows.target == 1
     return rows.scores.max(axis=1), rows.scores.argmax(axis=1) == rows.target
 
 
-def measure(rows: Rows, metrics: list[Metric]) -> dict[str, float]:
+def measure(rows: ScoredRows, metrics: list[Metric]) -> dict[str, float]:
     """Return the value of each metric."""
     once = np.ones((1, len(rows.target)))
     return {metric.name: float(metric.compute(rows, once)[0]) for metric in metrics}
 
 
 def estimate(
-    rows: Rows, metrics: list[Metric], *, confidence: float, resamples: int, seed: int, units: np.ndarray | None = None
-) -> dict[str, Estimate]:
-    """Return each metric with its interval.
-
-    `units` are the groups of the rows, where these are not independent: whole groups are drawn then.
-    """
-    drawn = _resampled([rows], metrics, resamples, seed, units)
-    return _intervals(measure(rows, metrics), drawn, confidence)
-
-
-def compare(
-    pair: tuple[Rows, Rows],
+    rows: ScoredRows,
     metrics: list[Metric],
     *,
     confidence: float,
@@ -209,17 +198,33 @@ def compare(
     seed: int,
     units: np.ndarray | None = None,
 ) -> dict[str, Estimate]:
-    """Return how much higher each metric is of the first model than of the second, on the same rows.
+    """Return each metric with its interval.
 
-    Both are measured on the same resamples (paired bootstrap): most of what makes a metric vary from sample to sample
-    is how hard the rows are, and that is the same for both.
+    `units` are the groups of dependent rows; whole groups are resampled.
+    """
+    drawn = _resampled([rows], metrics, resamples, seed, units)
+    return _intervals(measure(rows, metrics), drawn, confidence)
+
+
+def compare(
+    pair: tuple[ScoredRows, ScoredRows],
+    metrics: list[Metric],
+    *,
+    confidence: float,
+    resamples: int,
+    seed: int,
+    units: np.ndarray | None = None,
+) -> dict[str, Estimate]:
+    """Return the difference of each metric, first model minus second, on the same rows.
+
+    Both models use the same resamples (paired bootstrap), which removes the variation from hard and easy rows.
     """
     drawn = _resampled(pair, metrics, resamples, seed, units)
     return _intervals(_contrast(pair, metrics), drawn, confidence)
 
 
-def _contrast(models: Sequence[Rows], metrics: list[Metric]) -> dict[str, float]:
-    """Return each metric of a model, or of two models the difference."""
+def _contrast(models: Sequence[ScoredRows], metrics: list[Metric]) -> dict[str, float]:
+    """Return each metric of one model, or the difference between two models."""
     first, *rest = (measure(rows, metrics) for rows in models)
     return {name: value - sum(other[name] for other in rest) for name, value in first.items()}
 
@@ -229,19 +234,19 @@ def _intervals(values: Mapping[str, float], drawn: Mapping[str, np.ndarray], con
 
 
 def _resampled(
-    models: Sequence[Rows], metrics: list[Metric], resamples: int, seed: int, units: np.ndarray | None
+    models: Sequence[ScoredRows], metrics: list[Metric], resamples: int, seed: int, units: np.ndarray | None
 ) -> dict[str, np.ndarray]:
-    """Return by how much each metric, or its difference of two models, is off in each resample.
+    """Return the deviation of each metric (or difference of two models) in each resample, shape (resamples,).
 
-    Of more than 8,000 rows, resamples are drawn from random parts of that size, and what they are off by is scaled
-    with the root of the share of units in the part (m out of n bootstrap, Bickel, Goetze, van Zwet 1997, over several
-    parts as in Kleiner et al. 2014): as sharp an interval, in a time that does not grow with the rows.
+    With more than 8,000 rows, resamples come from random parts of that size, and their deviations are scaled with the
+    square root of the share of units in the part (m out of n bootstrap, Bickel, Goetze, van Zwet 1997, over several
+    parts as in Kleiner et al. 2014). The interval is as narrow, in a time that does not grow with the rows.
     """
     n = len(models[0].target)
     classes = models[0].target if models[0].scores.ndim == 2 else np.zeros(n, dtype=np.int64)
     _, unit = np.unique(np.arange(n) if units is None else units, return_inverse=True)
     number = int(unit.max()) + 1
-    # A part has to hold some of each class.
+    # A part must contain some rows of each class.
     rarest = np.bincount(classes).clip(1).min()
     in_part = (
         number if n <= PART_ROWS or rarest * PART_ROWS < FEWEST_OF_A_CLASS * n else max(2, number * PART_ROWS // n)
@@ -263,11 +268,11 @@ def _resampled(
     return {name: np.concatenate(values) for name, values in drawn.items()}
 
 
-def _take(rows: Rows, index: np.ndarray) -> Rows:
-    return Rows(rows.target[index], rows.scores[index], rows.decision[index], rows.costs)
+def _take(rows: ScoredRows, index: np.ndarray) -> ScoredRows:
+    return ScoredRows(rows.target[index], rows.scores[index], rows.decision[index], rows.costs)
 
 
 def calibration_bins(confidence: np.ndarray) -> np.ndarray:
-    """Return the bin of each row: ten bins of about equally many rows, by probability; equal ones in one bin."""
+    """Return the bin of each row: ten bins by probability, about equal in size; ties share a bin."""
     rank = np.searchsorted(np.sort(confidence), confidence, side="left")
     return np.asarray(rank * CALIBRATION_BINS // len(confidence))

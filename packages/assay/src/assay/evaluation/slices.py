@@ -1,4 +1,4 @@
-"""Parts of the data on which a model may be worse than on the whole: declared ones, and ones that are looked for."""
+"""Slices of the data on which a model may be worse than overall: declared or discovered."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ MISSING = "missing"
 
 @dataclass(frozen=True)
 class Condition:
-    """A column has this value, or a number above `low` and up to `high`."""
+    """A column equals `value`, or is above `low` and at most `high`."""
 
     column: str
     value: str | None = None
@@ -29,7 +29,7 @@ class Condition:
     high: float = np.inf
 
     def __str__(self) -> str:
-        """Return the condition as a person would write it."""
+        """Return the condition in words."""
         if self.value is not None:
             return f"{self.column} is {self.value}"
         if self.low == -np.inf:
@@ -39,7 +39,7 @@ class Condition:
         return f"{self.column} in ({self.low:g}, {self.high:g}]"
 
     def holds(self, data: Columns) -> np.ndarray:
-        """Return which rows it holds for."""
+        """Return a mask of the rows that satisfy the condition."""
         values = data[self.column]
         if self.value == MISSING and values.dtype == np.float64:
             return np.asarray(np.isnan(values))
@@ -52,7 +52,7 @@ Slice = tuple[Condition, ...]
 
 
 def readable(data: Columns, contract: Contract) -> dict[str, np.ndarray]:
-    """Return the columns with words where slices name values: true, false, and missing."""
+    """Return the columns with the words true, false and missing for booleans and missing values."""
     return {
         name: _words(values, isinstance(contract.columns[name], Boolean))
         if values.dtype == object or isinstance(contract.columns[name], Boolean)
@@ -67,12 +67,12 @@ def _words(values: np.ndarray, is_boolean: bool) -> np.ndarray:
 
 
 def holds(part: Slice, data: Columns) -> np.ndarray:
-    """Return which rows a slice has: those that all its conditions hold for."""
+    """Return a mask of the rows that satisfy all conditions of a slice."""
     return np.asarray(np.logical_and.reduce([condition.holds(data) for condition in part]))
 
 
 def declared(contract: Contract, data: Columns) -> list[Slice]:
-    """Return the slices that the contract names: each interval between edges, or each value that occurs."""
+    """Return the slices declared in the contract: each interval between edges, or each value that occurs."""
     parts: list[Slice] = []
     for entry in contract.slices:
         if entry.edges:
@@ -86,7 +86,7 @@ def declared(contract: Contract, data: Columns) -> list[Slice]:
 def discover(data: Columns, losses: np.ndarray, *, min_rows: int) -> list[Slice]:
     """Return up to ten slices, of one or two conditions, on which the losses are highest (SliceLine, Sagadeeva 2021).
 
-    Numbers are cut into thirds. What comes out is a suspicion: `judge` it on other rows.
+    Numbers are cut into thirds. The result is only a suspicion: use `compare_with_rest` on other rows.
     """
     choices = {name: _conditions(name, values) for name, values in data.items()}
     choices = {name: conditions for name, conditions in choices.items() if len(conditions) > 1}
@@ -96,25 +96,24 @@ def discover(data: Columns, losses: np.ndarray, *, min_rows: int) -> list[Slice]
     for j, conditions in enumerate(choices.values()):
         for code, condition in enumerate(conditions, start=1):
             codes[condition.holds(data), j] = code
-    # Imported here, since it compiles, and not all who judge slices look for some.
+    # Imported here because it compiles code, and not all callers discover slices.
     from sliceline.slicefinder import Slicefinder
 
     finder = Slicefinder(alpha=0.9, k=FOUND, max_l=2, min_sup=max(FEWEST, min_rows), verbose=False)
     finder.fit(codes, losses)
     conditions_of = list(choices.values())
     found = [[(j, int(code)) for j, code in enumerate(row) if code is not None] for row in finder.top_slices_[:FOUND]]
-    # Code 0 is a value too rare to have a condition; a slice of such values cannot be named.
+    # Code 0 is a value too rare to have a condition, so a slice with it cannot be named.
     return [tuple(conditions_of[j][code - 1] for j, code in part) for part in found if all(code for _, code in part)]
 
 
-def judge(
+def compare_with_rest(
     parts: Sequence[Slice], data: Columns, losses: np.ndarray, *, min_rows: int, false_discovery_rate: float
 ) -> list[dict[str, Any]]:
-    """Hold the mean loss of each slice against the rest of the rows.
+    """Compare the mean loss of each slice with that of all other rows.
 
-    A slice is `worse` when Welch's one-sided test says so after correction for looking many times (Benjamini and
-    Hochberg 1995). Slices with fewer than `min_rows` rows, or with nearly all of them, are left out. The most harmful
-    comes first.
+    A slice is `worse` if Welch's one-sided test is significant after correction for the number of slices (Benjamini and
+    Hochberg 1995). Slices with fewer than `min_rows` rows, or with nearly all rows, are left out. The worst come first.
     """
     rows: list[dict[str, Any]] = []
     for part in parts:
@@ -157,7 +156,7 @@ def _intervals(name: str, edges: Sequence[float], values: np.ndarray) -> list[Co
 
 
 def groups(values: np.ndarray, name: str, contract: Contract) -> np.ndarray:
-    """Return the group of each row as words: its value, or the part of a number that the slices or thirds cut."""
+    """Return the group of each row in words: its value, or its interval (of the declared slices, else thirds)."""
     if values.dtype == object:
         return values
     edges = next((part.edges for part in contract.slices if part.column == name), ())
@@ -169,7 +168,7 @@ def groups(values: np.ndarray, name: str, contract: Contract) -> np.ndarray:
 
 
 def part_columns(contract: Contract) -> list[str]:
-    """Return the columns that slices and groups are made from: all but ids, texts and times."""
+    """Return the columns for slices and groups: all but ids, texts and times, unless declared."""
     kinds = {name: column.kind for name, column in contract.columns.items()}
     wanted = {part.column for part in contract.slices} | set(contract.sensitive)
     return [name for name in kinds if name in wanted or kinds[name] in ("number", "integer", "boolean", "category")]

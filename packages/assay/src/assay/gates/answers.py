@@ -1,8 +1,8 @@
-"""What a model answers to rows: run in the folder of that model, with the src/model of that folder.
+"""Predictions of the model in the current folder, with the src/model of that folder.
 
-`python -m assay.gates.answers FOLDER` answers each Parquet file in FOLDER by an .npz file of the same name, and the
-rows that were stored with the model by `stored.npy`. A champion is run so, by the candidate's Assay: its src/model may
-differ from the candidate's.
+`python -m assay.gates.answers FOLDER` writes predictions for each Parquet file in FOLDER to an .npz file of the same
+name, and those for the model's stored examples to `stored.npy`. The champion runs in this separate process because its
+src/model may differ from the candidate's.
 """
 
 import sys
@@ -28,7 +28,7 @@ STORED_ROWS = "stored.npy"
 
 
 class Model:
-    """The trained model of the current folder, which gives scores and decisions for columns."""
+    """The trained model of the current folder."""
 
     def __init__(self, contract: Contract) -> None:
         """Load the pipeline and its threshold."""
@@ -42,12 +42,12 @@ class Model:
         return scores(self.pipeline, data, self.contract, self.room)
 
     def decide(self, given: np.ndarray) -> np.ndarray:
-        """Return what is answered with these scores: the index of a class, or the number."""
+        """Return the decisions for scores, shape (rows,): class indices, or the numbers."""
         return decide(given, self.contract, self.threshold)
 
 
 def main(folder: Path) -> None:
-    """Answer the Parquet files of a folder."""
+    """Write the predictions for the Parquet files of a folder."""
     contract = load_contract()
     model = Model(contract)
     for path in sorted(folder.glob("*.parquet")):
@@ -63,7 +63,7 @@ def main(folder: Path) -> None:
 
 
 def _stored_rows(contract: Contract) -> Columns:
-    """Return the rows that were stored with the model, read as those of a request are."""
+    """Return the model's stored examples, parsed like a request."""
     rows = read_json(EXAMPLES)["rows"]
     reader = Rows(contract, len(rows))
     return reader.columns(reader.read(msgspec.json.encode({"rows": rows})))

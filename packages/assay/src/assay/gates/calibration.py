@@ -1,25 +1,25 @@
-"""Calibration: a probability of 0.8 comes true in eight of ten cases; an interval of 90 % holds nine of ten numbers."""
+"""Calibration: of rows with probability 0.8, eight of ten are positive; a 90 % interval covers nine of ten values."""
 
 import numpy as np
 from scipy.stats import spearmanr
 
 from assay.base.outcomes import Outcome, combined
 from assay.base.rounding import significant
-from assay.evaluation.metrics import CLASSES, Metric, Rows, compare, estimate
-from assay.gates.comparing import against, beyond, interval_options, rounded, uncompared
-from assay.gates.evidence import Answers, ModelEvidence
+from assay.evaluation.metrics import CLASSES, Metric, ScoredRows, compare, estimate
+from assay.gates.comparing import against, beyond, interval_options, rounded, uncompared, with_interval
+from assay.gates.evidence import ModelEvidence, Predictions
 from assay.statistics.bootstrap import Weights
 
 NOMINAL = 0.9
 BRIER, ERROR, LOSS = (
     next(metric for metric in CLASSES if metric.name == name) for name in ("brier", "calibration_error", "log_loss")
 )
-# Probabilities that moved by more than this were changed on purpose.
+# A larger change of probabilities is deliberate.
 MOVED = 0.05
 
 
 def judge(evidence: ModelEvidence) -> Outcome:
-    """Hold calibration error and Brier score, or the coverage of intervals, to a limit and to the champion's."""
+    """Compare calibration error and Brier score, or interval coverage, with a limit and with the champion."""
     is_regression = evidence.contract.task == "regression"
     mine = _rows(evidence.candidate, is_regression)
     metrics = [MISSED] if is_regression else [BRIER, ERROR]
@@ -30,7 +30,7 @@ def judge(evidence: ModelEvidence) -> Outcome:
     found = compare((mine, theirs), metrics, **interval_options(evidence))
     margin = evidence.params.gates.calibration.margin or 0.0
     confidence = evidence.params.gates.quality.confidence or 0.95
-    # Of few rows these two differ by chance alone, whatever the model: only what is conclusively worse counts.
+    # With few rows this metric differs by chance for any two models: only a conclusive loss counts.
     error = metrics[-1]
     said = against(found[error.name], error, margin, confidence)
     worse = found[error.name].low > margin
@@ -40,33 +40,31 @@ def judge(evidence: ModelEvidence) -> Outcome:
     return combined("calibration", [*checks, sure])
 
 
-def _limit(mine: Rows, evidence: ModelEvidence, metric: Metric) -> Outcome:
+def _limit(mine: ScoredRows, evidence: ModelEvidence, metric: Metric) -> Outcome:
     limit = evidence.params.gates.calibration.error or 0.0
     found = estimate(mine, [metric], **interval_options(evidence))[metric.name]
     verdict, said = beyond(found, limit, higher_is_better=False)
-    what = (
-        "calibration error"
-        if metric is ERROR
-        else f"share of numbers outside their {NOMINAL:.0%} interval, beyond what is due,"
-    )
-    # An error is above zero by chance alone, so that its upper end is no sign of a bad model.
+    what = "calibration error" if metric is ERROR else f"excess share of values outside their {NOMINAL:.0%} interval"
+    # The error is above zero by chance alone, so its upper limit does not indicate a bad model.
     verdict = "PROMOTE" if found.value <= limit else verdict
-    reason = f"{what} is {found.value:.4f} ({found.low:.4f} to {found.high:.4f}), {said} the limit of {limit:g}"
+    reason = f"{what} is {with_interval(found)}, {said} the limit of {limit:g}"
     return Outcome("limit", verdict, reason, {metric.name: rounded(found)}, {"error": limit})
 
 
-def _remapped(mine: Rows, theirs: Rows, evidence: ModelEvidence) -> Outcome:
-    """Ask for proof where all rows keep their order and only the probabilities are others."""
+def _remapped(mine: ScoredRows, theirs: ScoredRows, evidence: ModelEvidence) -> Outcome:
+    """Require a shown improvement if the ranking is unchanged and only the probabilities differ."""
     moved = float(np.abs(mine.scores - theirs.scores).max())
     measured = {"moved": significant(moved)}
     if moved <= MOVED or not _same_order(mine.scores, theirs.scores):
-        return Outcome("order", "PROMOTE", f"probabilities differ by up to {moved:.3f}", measured)
+        return Outcome("order", "PROMOTE", f"probabilities differ from the champion's by up to {moved:.3f}", measured)
     found = compare((mine, theirs), [BRIER, LOSS], **interval_options(evidence))
     if all(difference.high < 0 for difference in found.values()):
-        return Outcome("order", "PROMOTE", "the rows keep their order, and the probabilities became better", measured)
+        return Outcome(
+            "order", "PROMOTE", "the ranking of the rows is unchanged, and the probabilities improved", measured
+        )
     brier = found[BRIER.name]
     reason = (
-        f"the rows keep their order while probabilities move by up to {moved:.2f}, and nothing shows that it is better "
+        f"the ranking of the rows is unchanged, but probabilities move by up to {moved:.2f} without shown improvement "
         f"(brier {brier.value:+.4f}, {brier.low:+.4f} to {brier.high:+.4f})"
     )
     return Outcome("order", "HOLD", reason, measured)
@@ -78,20 +76,20 @@ def _same_order(mine: np.ndarray, theirs: np.ndarray) -> bool:
     return bool(spearmanr(mine[:, 1], theirs[:, 1]).statistic > 1 - 1e-6)
 
 
-def _rows(answers: Answers, is_regression: bool) -> Rows:
-    """Return the test rows; of numbers with the interval's half width, from the validation rows, as the decision.
+def _rows(answers: Predictions, is_regression: bool) -> ScoredRows:
+    """Return the test rows; for regression the decision is the half width of the interval.
 
-    The width is that of split conformal prediction (Lei et al. 2018).
+    The half width comes from the validation rows by split conformal prediction (Lei et al. 2018).
     """
     if not is_regression:
         return answers.test
     residuals = np.sort(np.abs(answers.validation.target - answers.validation.scores))
     place = min(len(residuals) - 1, int(np.ceil(NOMINAL * (len(residuals) + 1))) - 1)
     width = np.full(len(answers.test.target), residuals[place])
-    return Rows(answers.test.target, answers.test.scores, width)
+    return ScoredRows(answers.test.target, answers.test.scores, width)
 
 
-def _coverage_missed(rows: Rows, weights: Weights) -> np.ndarray:
+def _coverage_missed(rows: ScoredRows, weights: Weights) -> np.ndarray:
     outside = np.abs(rows.target - rows.scores) > rows.decision
     return np.asarray(np.maximum(weights @ outside / weights.sum(axis=1) - (1 - NOMINAL), 0.0))
 

@@ -1,16 +1,17 @@
-"""What several gates have in common: a difference with its interval, and the verdict that follows from it."""
+"""Comparisons shared by several gates: a difference with its interval, and the verdict derived from it."""
 
 from typing import Any
 
 from assay.base.outcomes import Outcome, Verdict
 from assay.base.rounding import significant
+from assay.base.words import decimal
 from assay.evaluation.metrics import Metric, compare
 from assay.gates.evidence import ModelEvidence
 from assay.statistics.bootstrap import Estimate
 
 
 def interval_options(evidence: ModelEvidence) -> dict[str, Any]:
-    """Return the options of intervals, confidence and number of resamples among them: the same for all gates."""
+    """Return the options of bootstrap intervals (confidence, resamples, seed, units), the same for all gates."""
     limits = evidence.params.gates.quality
     return {
         "confidence": limits.confidence or 0.95,
@@ -31,9 +32,9 @@ def uncompared(evidence: ModelEvidence) -> Outcome:
     """Return the outcome of a comparison that is not possible: SKIP for a first model, else HOLD with the reason."""
     obstacle = evidence.obstacle
     if obstacle is None:
-        raise ValueError("the champion has answered, and can be compared with")
+        raise ValueError("the champion can be compared")
     if obstacle.verdict == "SKIP":
-        reason = f"{obstacle.text}: judged against limits, baseline and expectations alone"
+        reason = f"{obstacle.text}: judged only against limits, baseline and expectations"
     else:
         reason = f"cannot be compared with the champion: {obstacle.text}; needs the model owner's approval"
     return Outcome("champion", obstacle.verdict, reason)
@@ -42,12 +43,12 @@ def uncompared(evidence: ModelEvidence) -> Outcome:
 def against(found: Estimate, metric: Metric, margin: float, confidence: float) -> Outcome:
     """Judge a difference, candidate minus champion, by a margin (non-inferiority: Piaggio et al. 2012, CONSORT).
 
-    PROMOTE if the interval says that it is not worse by more than the margin; REJECT if the candidate is conclusively
-    worse, and may be so by more than the margin; HOLD if the rows do not tell.
+    PROMOTE if the interval excludes a loss above the margin; REJECT if it excludes zero and includes such a loss; HOLD
+    if it is inconclusive.
     """
     measured, limit = {metric.name: rounded(found)}, {"margin": margin}
     if found.low == found.high == 0:
-        return Outcome("champion", "PROMOTE", f"{_words(metric.name)} is exactly the champion's", measured, limit)
+        return Outcome("champion", "PROMOTE", f"{_words(metric.name)} is identical to the champion's", measured, limit)
     sign = 1 if metric.higher_is_better else -1
     worst, best = sorted((sign * found.low, sign * found.high))
     verdict: Verdict = "PROMOTE" if worst >= -margin else "REJECT" if best < 0 else "HOLD"
@@ -57,20 +58,25 @@ def against(found: Estimate, metric: Metric, margin: float, confidence: float) -
         "REJECT": "is worse than the champion's",
     }[verdict]
     reason = (
-        f"{_words(metric.name)} {said}: difference {found.value:+.4f} ({confidence:.0%} interval "
-        f"{found.low:+.4f} to {found.high:+.4f}, margin {margin:g})"
+        f"{_words(metric.name)} {said}: difference {decimal(found.value, '+')} ({confidence:.0%} interval "
+        f"{decimal(found.low, '+')} to {decimal(found.high, '+')}, margin {margin:g})"
     )
     return Outcome("champion", verdict, reason, measured, limit)
 
 
 def beyond(found: Estimate, limit: float, *, higher_is_better: bool) -> tuple[Verdict, str]:
-    """Say on which side of a limit an estimate conclusively is: PROMOTE on the good one, REJECT on the bad, or HOLD."""
+    """Return the verdict of an interval on a limit, and its side in words: good PROMOTE, bad REJECT, else HOLD."""
     good, bad = ("above", "below") if higher_is_better else ("below", "above")
     low, high = (found.low, found.high) if higher_is_better else (-found.high, -found.low)
     line = limit if higher_is_better else -limit
     if low >= line:
         return "PROMOTE", good
     return ("REJECT", bad) if high < line else ("HOLD", f"not conclusively {good}")
+
+
+def with_interval(found: Estimate) -> str:
+    """Return an estimate and its interval as text."""
+    return f"{decimal(found.value)} ({decimal(found.low)} to {decimal(found.high)})"
 
 
 def rounded(found: Estimate) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The contract gate: the data keeps to contract.yaml, and is like the version that the champion was trained on."""
+"""Contract: the data satisfies contract.yaml and is similar to the champion's training data."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -27,7 +27,7 @@ from assay.project.params import ContractGate
 
 NAMED = 3
 LISTED = 50
-# What people read, and where the file lies; columns are compared one by one.
+# Texts for people and file locations do not matter; columns are compared one by one.
 NOT_OF_THE_DATA: Any = {
     **dict.fromkeys(("name", "description", "about", "data", "columns"), True),
     "target": {"description"},
@@ -35,13 +35,13 @@ NOT_OF_THE_DATA: Any = {
 OTHER_PROBLEM = Outcome(
     CONTRACT_CHANGES,
     "HOLD",
-    "contract.yaml is about another problem, of another target and other columns, and this is its first model; "
+    "contract.yaml describes a new problem (other target, other columns), and this is its first model; "
     "needs the project owner's approval",
 )
 
 
 class Shares(NamedTuple):
-    """The share of a class among all rows before, all rows now, and the new rows."""
+    """The share of a class among all previous rows, all current rows and the new rows."""
 
     before: float
     now: float
@@ -49,10 +49,10 @@ class Shares(NamedTuple):
 
 
 def judge(evidence: Evidence) -> Outcome:
-    """Judge the data by itself and against the champion's."""
+    """Judge the data on its own and against the champion's data."""
     contract, champion = evidence.contract, evidence.champion
     checks = [evidence.held]
-    # Of data that breaks the contract the rest says little.
+    # Other checks mean little for data that violates the contract.
     if evidence.held.verdict == "PROMOTE":
         checks += [look(evidence.data, contract, evidence.params.validate_) for look in (duplicates, shares_of_classes)]
     if evidence.change.is_new_problem:
@@ -64,11 +64,11 @@ def judge(evidence: Evidence) -> Outcome:
 def compare(checks: Sequence[Outcome], before: Version | None, now: Version, limits: ContractGate) -> Outcome:
     """Return the outcome of the gate.
 
-    `checks` are the outcomes of the data by itself (violations, duplicates, class shares), taken as they are. `before`
-    is the version that the champion was trained on, None where there is no champion. What was measured stands under
-    "previous version": numbers of rows, rewritten values, drift by column (the worst first) and class shares.
+    `checks` are the outcomes for the data on its own (violations, duplicates, class shares), included unchanged.
+    `before` is the champion's training data, None without a champion. The measurements are under "previous version":
+    numbers of rows, rewritten values, drift by column (the worst first) and class shares.
     """
-    given = list(checks) or [Outcome("contract", "HOLD", "the checks of the data left no outcome")]
+    given = list(checks) or [Outcome("contract", "HOLD", "the data was not checked")]
     if before is None:
         nothing = Outcome(PREVIOUS_VERSION, "SKIP", "there is no previous version of the data to compare with")
         return combined("contract", [*given, nothing])
@@ -80,9 +80,9 @@ def compare(checks: Sequence[Outcome], before: Version | None, now: Version, lim
     found = changes(before, now)
     new = new_rows(found)
     moved = shifts(before, now, new)
-    # Rows that were added are a sample, and may differ by chance; what was changed by hand does not.
+    # Added rows are a sample and may differ by chance; changes by hand are not chance.
     chance = bool(found.added.any())
-    who = _counted(len(new), "rows now") if new.all() else _counted(int(new.sum()), "added rows")
+    who = _counted(len(new), "current rows") if new.all() else _counted(int(new.sum()), "added rows")
     drift = _drift_table(moved, now.contract, limit)
     classes = _class_table(before, now, new)
     q_of_target = next((shift.q for shift in moved if shift.column == now.contract.target.name), 1.0)
@@ -102,9 +102,9 @@ def compare(checks: Sequence[Outcome], before: Version | None, now: Version, lim
 
 
 def differences(before: Contract, now: Contract) -> list[str]:
-    """Return what two contracts say differently of the data, each in a few words.
+    """Return the differences between two contracts, each in a few words.
 
-    Descriptions, where the file lies, and the order of columns, values and lists make no difference.
+    Descriptions, the file location, and the order of columns, values and lists are ignored.
     """
     said = [*_field_differences("", *(flat(made.model_dump(exclude=NOT_OF_THE_DATA)) for made in (before, now)))]
     for name in {**now.columns, **before.columns}:
@@ -151,7 +151,7 @@ def _text(value: Any) -> str:
 def _contract_changes(before: Contract, now: Contract) -> Outcome:
     said = differences(before, now)
     if not said:
-        return Outcome(CONTRACT_CHANGES, "PROMOTE", "contract.yaml says the same of the data as before")
+        return Outcome(CONTRACT_CHANGES, "PROMOTE", "contract.yaml describes the data as before")
     reason = f"contract.yaml changed: {_listed(said)}; needs the data owner's approval"
     return Outcome(CONTRACT_CHANGES, "HOLD", reason, asdict(ContractChanges(said[:LISTED])))
 
@@ -179,7 +179,7 @@ def _previous_version(found: Changes, drift: list[ColumnDrift], classes: Mapping
 def _rewritten(found: Changes, before: Contract, now: Contract, limit: float) -> Outcome:
     alike = "with the same id" if found.by_id else "that are otherwise the same"
     target = now.target.name
-    # What a label means may have changed with the contract; then that is for its owner to accept.
+    # If the classes changed, labels may have a new meaning; then the owner decides (HOLD).
     same_labels = now.task != "regression" and set(before.target.classes) == set(now.target.classes)
 
     def said(name: str) -> str:
@@ -196,14 +196,18 @@ def _rewritten(found: Changes, before: Contract, now: Contract, limit: float) ->
         most = same_labels and found.rewritten.get(target, 0) > found.kept / 2
         return Outcome("rewritten values", "REJECT" if most else "HOLD", reason, measured, held_to)
     worst = next(iter(found.rewritten), None)
-    reason = f"no value of the {found.kept} kept rows was rewritten" if worst is None else f"{said(worst)}, the most"
+    reason = (
+        f"no value of the {found.kept} kept rows was rewritten"
+        if worst is None
+        else f"{said(worst)}, more than any other column"
+    )
     return Outcome("rewritten values", "PROMOTE", reason, measured, held_to)
 
 
 def _removed(found: Changes, limit: float) -> Outcome:
     removed, before = int(found.removed.sum()), len(found.removed)
     share = removed / before
-    reason = f"{removed} of the {before} rows before are gone ({share:.1%}, limit {limit:.1%})"
+    reason = f"{removed} of the {before} previous rows were removed ({share:.1%}, limit {limit:.1%})"
     return Outcome(
         "removed rows",
         "HOLD" if share > limit else "PROMOTE",
@@ -214,7 +218,7 @@ def _removed(found: Changes, limit: float) -> Outcome:
 
 
 def _drift_table(moved: Sequence[Shift], contract: Contract, limit: Mapping[str, float]) -> list[ColumnDrift]:
-    """Return the drift of each column, the worst first; the classes of a target are judged by their shares."""
+    """Return the drift of each column, the worst first, without a target of classes (see `_classes`)."""
     rows = [
         ColumnDrift(
             column=shift.column,
@@ -235,18 +239,18 @@ def _drift(table: list[ColumnDrift], who: str, limit: Mapping[str, float]) -> Ou
     drifted = [row for row in table if row.drifted]
     named = [f"{row.column} by {row.distance:.2f}" for row in drifted or table[:1]]
     if not named:
-        return Outcome("drift", "SKIP", "both versions have no column in common", {}, held_to)
+        return Outcome("drift", "SKIP", "the two versions have no column in common", {}, held_to)
     if drifted:
         reason = (
             f"the distribution of {who} differs from the previous data: {_listed(named)} (limit {limit['drift']:g})"
         )
         return Outcome("drift", "HOLD", reason, {"columns": len(drifted)}, held_to)
-    reason = f"the distribution of {who} is that of the previous data; it differs most for {named[0]}"
+    reason = f"the distribution of {who} matches the previous data; the largest difference is {named[0]}"
     return Outcome("drift", "PROMOTE", reason, {"columns": 0}, held_to)
 
 
 def _class_table(before: Version, now: Version, new: np.ndarray) -> dict[str, Shares]:
-    """Return the share of each class in three tables, that which changed most first; empty for a target of numbers."""
+    """Return the shares of each class, the largest change first; empty for a numeric target."""
     name = now.contract.target.name
     if "regression" in (before.contract.task, now.contract.task) or name not in before.table.column_names:
         return {}
@@ -259,13 +263,13 @@ def _class_table(before: Version, now: Version, new: np.ndarray) -> dict[str, Sh
 def _classes(classes: Mapping[str, Shares], q: float, who: str, limit: Mapping[str, float], *, chance: bool) -> Outcome:
     held_to = {"class_change": limit["class_change"], "significance": limit["significance"]}
     if not classes:
-        reason = "the target is a number, or not the same column as before, and has no classes to compare"
+        reason = "no classes to compare: the target is numeric or another column than before"
         return Outcome("class shares changed", "SKIP", reason, {}, held_to)
     label, share = next(iter(classes.items()))
     over = abs(share.new - share.before) > limit["class_change"]
     by_chance = over and chance and q > limit["significance"]
     reason = (
-        f"{label!r} makes up {share.new:.1%} of {who} and {share.before:.1%} of those before "
+        f"{label!r} makes up {share.new:.1%} of {who} and {share.before:.1%} of the previous ones "
         f"({_allowed(limit['class_change'], by_chance=by_chance)})"
     )
     measured = {"new": {label: share.new for label, share in list(classes.items())[:LISTED]}, "q": significant(q)}
@@ -277,18 +281,18 @@ def _missing(moved: Sequence[Shift], who: str, limit: Mapping[str, float], *, ch
     most = sorted(moved, key=lambda shift: -abs(shift.missing_now - shift.missing_before))
     large = [shift for shift in most if abs(shift.missing_now - shift.missing_before) > limit["missing_change"]]
     over = [shift for shift in large if not chance or shift.missing_q <= limit["significance"]]
-    named = [f"{one.column} {one.missing_now:.1%}, before {one.missing_before:.1%}" for one in over or most[:1]]
+    named = [f"{one.column} from {one.missing_before:.1%} to {one.missing_now:.1%}" for one in over or most[:1]]
     if not named:
-        return Outcome("missing shares changed", "SKIP", "both versions have no column in common", {}, held_to)
+        return Outcome("missing shares changed", "SKIP", "the two versions have no column in common", {}, held_to)
     allowed = _allowed(limit["missing_change"], by_chance=bool(large) and not over)
-    what = "more or fewer" if over else "about as many"
-    reason = f"{what} values are missing in {who}{'' if over else ' as before'}: {_listed(named)} ({allowed})"
+    what = "changed" if over else "is about the same"
+    reason = f"the share of missing values in {who} {what}: {_listed(named)} ({allowed})"
     verdict: Verdict = "HOLD" if over else "PROMOTE"
     return Outcome("missing shares changed", verdict, reason, {"columns": len(over)}, held_to)
 
 
 def _allowed(limit: float, *, by_chance: bool) -> str:
-    return "which may be chance" if by_chance else f"limit: a difference of {limit:.1%}"
+    return "may be chance" if by_chance else f"limit: a difference of {limit:.1%}"
 
 
 def _counted(number: int, what: str) -> str:

@@ -1,4 +1,4 @@
-"""Dominance: no label is answered for nearly everything, overall or inside a slice."""
+"""Dominance: no label is predicted for nearly every row, overall or within a slice."""
 
 import numpy as np
 from scipy.stats import binomtest, false_discovery_control
@@ -13,13 +13,13 @@ SIGNIFICANCE = 0.01
 
 
 def judge(evidence: ModelEvidence) -> Outcome:
-    """Hold the share of the label answered most to its limit, unless as many rows truly have it.
+    """Compare the share of the label predicted most often with its limit, unless as many rows truly have it.
 
-    That it is answered too often is decided by McNemar's exact test (1947), after correction for looking at many
-    slices (Benjamini and Hochberg 1995).
+    McNemar's exact test (1947) decides whether it is predicted too often, corrected for the number of slices (Benjamini
+    and Hochberg 1995).
     """
     if evidence.contract.task == "regression":
-        return Outcome("dominance", "SKIP", "the target is a number and has no labels")
+        return Outcome("dominance", "SKIP", "the target is numeric and has no labels")
     share = evidence.params.gates.dominance.share or 0.0
     rows = evidence.candidate.test
     data = readable(columns(evidence.test, evidence.contract, part_columns(evidence.contract)), evidence.contract)
@@ -35,14 +35,14 @@ def judge(evidence: ModelEvidence) -> Outcome:
     for row, q in zip(found, false_discovery_control([row["p"] for row in found]), strict=True):
         if row["predicted_share"] > share and q <= SIGNIFICANCE:
             over.append(row)
-    # Where all rows are over, that says it all; their parts only differ in what is true there.
+    # If all rows exceed the limit, the slices add nothing: they differ only in the true shares.
     everywhere = bool(over) and over[0]["part"] == "all rows"
     worst = max(
         over[:1] if everywhere else over or found,
         key=lambda row: row["predicted_share"] - row["true_share"] if over else row["predicted_share"],
     )
     reason = (
-        f"{worst['label']!r} is answered for {worst['predicted_share']:.1%} of {worst['part']} ({worst['rows']} rows), "
+        f"{worst['label']!r} is predicted for {worst['predicted_share']:.1%} of {worst['part']} ({worst['rows']} rows) "
         f"and true for {worst['true_share']:.1%} (limit {share:.0%})"
     )
     measured = {"parts": found[:50], "over": len(over)}

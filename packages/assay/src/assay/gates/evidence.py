@@ -1,4 +1,4 @@
-"""All that the gates look at: the change, the data, and two models' answers to rows that neither was trained on."""
+"""The evidence of the gates: the change, the data, and both models' predictions for rows neither was trained on."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from assay.data.columns import Columns, columns, target
 from assay.data.reading import arrow_type, read_table
 from assay.data.split import SIDES, identity, row_keys
 from assay.evaluation.behaviour import perturbed
-from assay.evaluation.metrics import Rows
+from assay.evaluation.metrics import ScoredRows
 from assay.gates.answers import EXAMPLES, STORED_ROWS, Model
 from assay.gates.loadtest import LOADTEST, LoadTest, mismatch, read_loadtest
 from assay.gates.obstacle import NO_CHAMPION, Kind, Obstacle
@@ -33,26 +33,26 @@ from assay.project.packed import is_same_service
 from assay.project.params import Params, load_params
 
 FEWEST_ROWS = 30
-# Machines differ in the last digits.
+# Floating-point results differ between machines.
 SAME = 1e-6
 
 
 class IncomparableError(Exception):
-    """The champion's answers cannot be compared with; says why."""
+    """The champion's predictions cannot be compared; the message says why."""
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What a model answers: to the test rows, to the same rows perturbed, and to the validation rows."""
+class Predictions:
+    """A model's predictions for the test rows, the perturbed test rows and the validation rows."""
 
-    test: Rows
+    test: ScoredRows
     perturbed: np.ndarray
-    validation: Rows
+    validation: ScoredRows
 
 
 @dataclass(frozen=True)
 class Champion:
-    """The model of the commit that the change starts from: the folder of its files, its contract and its results."""
+    """The model of the base commit: the folder of its files, its contract, metrics and rows."""
 
     commit: str
     folder: Path
@@ -63,12 +63,12 @@ class Champion:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What all gates judge by, whether a model was trained or not.
+    """The evidence that exists with or without a trained model.
 
-    `held` says whether the data keeps to the contract. `obstacle` says why the champion is not compared with, None
-    where it is. `loadtest` is the load test of this service against this champion, or why there is none;
-    `same_service` says that it needs none. `unjudged` says why there is no `ModelEvidence`; `failed` that something
-    went wrong which may go better the next time.
+    `held` is the outcome of checking the data against the contract. `obstacle` is the reason why there is no comparison
+    with the champion, None if there is one. `loadtest` is the load test of this service against this champion, or the
+    reason why there is none; `same_service` says that none is needed. `unjudged` is the reason why there is no
+    `ModelEvidence`; `failed` says that an error occurred that may not occur again.
     """
 
     change: Change
@@ -87,10 +87,10 @@ class Evidence:
 
 @dataclass(frozen=True)
 class ModelEvidence(Evidence):
-    """What the gates on the model judge by besides.
+    """The additional evidence for gates that judge the model.
 
-    `champion_answers` is None where there is an obstacle. `test` and `validation` are the rows that were answered,
-    `units` the groups of the test rows that are not independent of each other.
+    `champion_answers` is None if there is an obstacle. `test` and `validation` are the rows that were predicted;
+    `units` assigns dependent test rows to one unit, None if all rows are independent.
     """
 
     checks: list[Outcome]
@@ -100,15 +100,15 @@ class ModelEvidence(Evidence):
     test: pa.Table
     validation: pa.Table
     units: np.ndarray | None
-    candidate: Answers
-    champion_answers: Answers | None
+    candidate: Predictions
+    champion_answers: Predictions | None
     retrained: Retrained
 
 
 def gather(change: Change) -> Evidence:
-    """Gather what the gates need; a `ModelEvidence` where the pipeline has finished and left all that it should.
+    """Gather the evidence of a change: a `ModelEvidence` if the pipeline is complete, else an `Evidence`.
 
-    Raises InputError where the configuration or the data file cannot be read, and where git fails.
+    Raises InputError if the configuration or the data file cannot be read, or git fails.
     """
     params, contract = load_params(), load_contract()
     repository = look(change)
@@ -133,19 +133,19 @@ def gather(change: Change) -> Evidence:
         return replace(known, unjudged=f"the pipeline did not finish ({', '.join(repository.stale)})")
     try:
         return _with_models(known)
-    # Missing, torn or foreign files raise errors of many kinds, and each means that there is no evidence.
+    # Missing, incomplete or foreign files raise many kinds of errors; each means that there is no evidence.
     except Exception as error:
-        return replace(known, unjudged=f"there is no evidence ({one_line(error)})", failed=True)
+        return replace(known, unjudged=f"the evidence could not be gathered ({one_line(error)})", failed=True)
 
 
 def one_line(error: Exception) -> str:
-    """Return an error in one line: a message for people as it is, any other with its kind."""
+    """Return an error in one line, with its type unless it is an InputError."""
     said = " ".join(str(error).split())[:300]
     return said if isinstance(error, InputError) else f"{type(error).__name__}: {said}"
 
 
 def champion_of(commit: str) -> Champion:
-    """Return the champion of a commit that has one; raises InputError if it cannot be restored."""
+    """Return the champion of a commit that has a model; raises InputError if it cannot be restored."""
     folder = restore(commit)
     contract = load_contract(folder / CONTRACT)
     rows = pa.concat_tables([pq.read_table(folder / SPLIT / f"{side}.parquet") for side in SIDES])
@@ -157,9 +157,9 @@ def _champion(commit: str | None) -> tuple[Champion | None, Obstacle | None]:
         return None, NO_CHAMPION
     try:
         return champion_of(commit), None
-    # Whatever a champion of other code, or of a torn cache, raises: it cannot be compared with, and that is HOLD.
+    # A champion with other code or a broken cache may raise anything; each means HOLD, without a comparison.
     except Exception as error:
-        text = f"the champion of {commit[:10]} could not be restored ({one_line(error)})"
+        text = f"champion {commit[:10]} could not be restored ({one_line(error)})"
         return None, Obstacle(kind=Kind.NOT_RESTORED, text=text)
 
 
@@ -173,14 +173,14 @@ def _loadtest(params: Params, commit: str | None) -> LoadTest | str:
 
 
 def _with_models(known: Evidence) -> ModelEvidence:
-    """Have both models answer the rows, and the candidate trained again."""
+    """Add both models' predictions and the retrained candidate."""
     params, contract, champion, obstacle = known.params, known.contract, known.champion, known.obstacle
     split = {side: read_split(side) for side in SIDES}
     test, validation = split["test"], split["validation"]
     if champion is not None:
         test = _unseen(test, champion, ("train", "validation"), contract)
         unseen = _unseen(validation, champion, ("train",), contract)
-        # They only say where to look. If the champion had another split, any will do.
+        # These rows only suggest slices. If the champion had another split, all of them are used.
         validation = unseen if unseen.num_rows >= FEWEST_ROWS else validation
         if reason := _incomparable_reason(contract, champion.contract, test, split["test"]):
             obstacle = Obstacle(kind=Kind.INCOMPARABLE, text=reason)
@@ -203,11 +203,12 @@ def _with_models(known: Evidence) -> ModelEvidence:
                 obstacle = Obstacle(kind=Kind.INCOMPARABLE, text=str(error))
         retrained = again.result()
 
-    def answers(given: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Answers:
+    def answers(given: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Predictions:
         known = {
-            name: Rows(target(asked[name], contract), *given[name], contract.costs) for name in ("test", "validation")
+            name: ScoredRows(target(asked[name], contract), *given[name], contract.costs)
+            for name in ("test", "validation")
         }
-        return Answers(known["test"], given["perturbed"][1], known["validation"])
+        return Predictions(known["test"], given["perturbed"][1], known["validation"])
 
     return ModelEvidence(
         **{name: getattr(known, name) for name in known.__dataclass_fields__} | {"obstacle": obstacle},
@@ -225,10 +226,7 @@ def _with_models(known: Evidence) -> ModelEvidence:
 
 
 def _incomparable_reason(contract: Contract, other: Contract, test: pa.Table, all_rows: pa.Table) -> str:
-    """Say why two models cannot be compared: they answer different questions, or too few rows are new to the champion.
-
-    Empty if they can.
-    """
+    """Return why two models cannot be compared (another target, or too few rows new to the champion), else ""."""
     if reason := _difference(contract, other):
         return reason
     if _enough(test, contract):
@@ -237,7 +235,7 @@ def _incomparable_reason(contract: Contract, other: Contract, test: pa.Table, al
 
 
 def _difference(contract: Contract, other: Contract) -> str:
-    """Say what makes two models answers to different questions; empty if nothing does."""
+    """Return the first difference in task, target or classes, else ""."""
     for what, mine, theirs in (
         ("task", contract.task, other.task),
         ("target", contract.target.name, other.target.name),
@@ -253,7 +251,7 @@ def _words(value: Any) -> str:
 
 
 def _unseen(table: pa.Table, champion: Champion, sides: tuple[str, ...], contract: Contract) -> pa.Table:
-    """Return the rows that are on no such side of the champion's split; by time those after all of them."""
+    """Return the rows that are not on these sides of the champion's split; for a split by time, only later rows."""
     seen = pa.concat_tables([pq.read_table(champion.folder / SPLIT / f"{side}.parquet") for side in sides])
     if contract.split.by == "time" and str(contract.split.column) in seen.column_names:
         moments = seen[str(contract.split.column)].to_numpy()
@@ -271,10 +269,10 @@ def _enough(test: pa.Table, contract: Contract) -> bool:
 
 
 def dependent(table: pa.Table, contract: Contract) -> np.ndarray | None:
-    """Return the unit that each row belongs to, None where all rows are independent.
+    """Return the unit of each row, shape (rows,), or None if all rows are independent.
 
-    With a split by group the unit is the group. With one by time it is a block of neighbours in time, the cube root of
-    the number of rows long (block bootstrap: Carlstein 1986, Kuensch 1989).
+    For a split by group the unit is the group. For a split by time it is a block of consecutive rows; the block length
+    is the cube root of the number of rows (block bootstrap: Carlstein 1986, Kuensch 1989).
     """
     if contract.split.by == "group":
         return row_keys(table, [str(contract.split.column)], "units")
@@ -287,9 +285,9 @@ def dependent(table: pa.Table, contract: Contract) -> np.ndarray | None:
 
 
 def _ask(champion: Champion, asked: Mapping[str, pa.Table]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Have the champion answer the rows: its src/model, files and artifacts under this Assay and these libraries.
+    """Return the champion's predictions, from its own src/model and artifacts with the installed Assay and libraries.
 
-    Raises IncomparableError where it does not, or does not answer its own examples as it did when it was made.
+    Raises IncomparableError if it fails, or if its predictions for its stored examples changed.
     """
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
@@ -299,26 +297,26 @@ def _ask(champion: Champion, asked: Mapping[str, pa.Table]) -> dict[str, tuple[n
             run_python(champion.folder, "-m", "assay.gates.answers", str(folder))
             stored = read_json(champion.folder / EXAMPLES)["scores"]
         except InputError as error:
-            raise IncomparableError(f"the champion does not answer these rows: {error}") from None
+            raise IncomparableError(f"the champion cannot predict these rows: {error}") from None
         if reason := changed_answers(np.load(folder / STORED_ROWS, allow_pickle=False), stored):
             raise IncomparableError(reason)
         return {name: _load(folder / f"{name}.npz") for name in asked}
 
 
 def changed_answers(scores: np.ndarray, stored: Sequence[Any]) -> str:
-    """Say by how much a model answers the examples that were stored with it differently; empty if it does not."""
+    """Return by how much a model's predictions for its stored examples changed, "" if they did not."""
     before = np.array(stored, dtype=np.float64)
     if before.shape != scores.shape:
         apart = np.inf
     else:
-        # Numbers are compared in their spread, as the service compares them when it starts.
+        # Numbers are compared relative to their standard deviation, as the service does when it starts.
         scale = (float(before.std()) or 1.0) if before.ndim == 1 else 1.0
         apart = float(np.abs(scores - before).max()) / scale
-    # Written so that NaN is a change too.
+    # Written so that NaN counts as a change.
     if apart <= SAME:
         return ""
     return (
-        "the champion's stored answers changed under this version of Assay or these libraries: "
+        "the champion's stored predictions changed with this version of Assay or its libraries: "
         f"by {apart:.3g} (limit {SAME:g})"
     )
 

@@ -1,4 +1,4 @@
-"""Does the model do what src/model/expectations.py expects of any model? Hypothesis looks for a row that says no."""
+"""Expectations: the model satisfies src/model/expectations.py; Hypothesis searches for a counterexample."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -25,10 +25,10 @@ from assay.properties.expectations import Answer, Change, Effect, Expectation, R
 from assay.properties.strategies import cells, feature_cells, together
 
 PLACE = "src/model/expectations.py"
-# A feature is tried at so many values from one end of its range to the other; where a side is open, at powers of ten.
+# A feature is tried at this many values over its range, or at powers of ten if the range has an open end.
 STEPS = 17
 POWERS = [10.0**power for power in range(-3, 7)]
-# The differences that single precision makes; relative for numbers.
+# The rounding error of single precision; relative for numbers.
 ROUNDING = 1e-6
 
 Scores = Callable[[Columns], np.ndarray]
@@ -37,7 +37,7 @@ Alone = Callable[[str], tuple[Contract, type[BaseModel]]]
 
 
 def judge(evidence: ModelEvidence) -> Outcome:
-    """Hold the model to what its owner expects of it."""
+    """Check the model against its owner's expectations."""
     params, model = evidence.params, evidence.model
     examples = params.gates.expectations.examples or 1
     return outcome(
@@ -46,12 +46,12 @@ def judge(evidence: ModelEvidence) -> Outcome:
 
 
 def outcome(results: Sequence[Expected], examples: int) -> Outcome:
-    """Return PROMOTE if all expectations held, REJECT with the first that did not, and HOLD if there is none."""
+    """Return PROMOTE if all expectations hold, REJECT with the first failure, HOLD if there are none."""
     measured = asdict(Expectations(list(results)))
     failed = [result for result in results if not result.held]
     if not results:
         verdict: Verdict = "HOLD"
-        reason = f"{PLACE} expects nothing: write down what must hold of any model (docs/expectations.md)"
+        reason = f"{PLACE} has no expectations: add what must hold for any model (docs/expectations.md)"
     elif failed:
         verdict = "REJECT"
         reason = f"{len(failed)} of {len(results)} expectations fail: {failed[0].name}: {failed[0].reason}"
@@ -64,16 +64,16 @@ def outcome(results: Sequence[Expected], examples: int) -> Outcome:
 def check(
     expectations: Sequence[Expectation], contract: Contract, scores: Scores, decide: Decide, examples: int, seed: int
 ) -> list[Expected]:
-    """Try each expectation on rows that the contract allows, and shrink what fails to the smallest row.
+    """Test each expectation on rows that the contract allows, and shrink a failure to the smallest row.
 
-    `scores` takes columns as `assay.data.columns.from_rows` makes them, and `decide` what `scores` returns. A change is
-    tried on rows that it really changes, into others that the contract allows; if there is none, or if the change
-    raises, the expectation fails. The same model and seed give the same results.
+    `scores` takes columns as returned by `assay.data.columns.from_rows`, and `decide` takes the scores. A change is
+    tested on rows that it alters into other rows that the contract allows; if there are none, or if the change raises,
+    the expectation fails. The same model and seed give the same results.
 
     Raises:
         InputError: An expectation names a feature, a value or a class that the contract does not have.
     """
-    # Of each feature once, for a model of requests takes longer to make than to use.
+    # Cached, because building a request model takes longer than using it.
     alone = cache(lambda name: _alone(name, contract))
     for expectation in expectations:
         for problem in _contradictions(expectation, contract, alone):
@@ -114,7 +114,7 @@ def _try(
 
     tried, found = counterexample(strategy, failures, examples=examples, seed=seed)
     if tried == 0:
-        return Expected(expectation.name, False, 0, f"the change can be tried on no row: {refused[0]}")
+        return Expected(expectation.name, False, 0, f"the change applies to no row: {refused[0]}")
     if found is None:
         return Expected(expectation.name, True, tried)
     row, failure = found
@@ -125,7 +125,7 @@ def _try(
 
 
 def _score(rows: Sequence[Row], contract: Contract, scores: Scores) -> np.ndarray:
-    # Where the contract leaves a side open, sums of such numbers overflow, and scikit-learn goes on without a harm.
+    # Very large numbers overflow in sums if a range has an open end; scikit-learn handles that.
     with np.errstate(over="ignore", invalid="ignore"):
         return scores(from_rows(rows, contract)) if rows else np.empty(0)
 
@@ -139,7 +139,7 @@ def _given(column: Feature, value: Any, markers: Sequence[str]) -> st.SearchStra
 
 
 def _variants(expectation: Expectation, row: Row, contract: Contract) -> list[Row] | str:
-    """Return the forms in which a row is scored, or what went wrong."""
+    """Return the variants of a row to score, or an error message."""
     if isinstance(expectation, Answer):
         return [row]
     if isinstance(expectation.change, str):
@@ -150,7 +150,7 @@ def _variants(expectation: Expectation, row: Row, contract: Contract) -> list[Ro
 
 
 def _values(column: Feature, given: Any) -> list[Any]:
-    """Return values from low to high: of what is given, or else of what the contract allows."""
+    """Return values from low to high: the given ones, or else those that the contract allows."""
     if given is not None and not isinstance(given, tuple):
         return [given]
     if not isinstance(column, Number | Integer):
@@ -163,28 +163,28 @@ def _values(column: Feature, given: Any) -> list[Any]:
 
 
 def _changed(change: Change, row: Row, contract: Contract) -> Row | str:
-    """Return what a change makes of a row, or what went wrong."""
+    """Return the changed row, or an error message."""
     try:
         after: Any = change(dict(row))
     # The owner's function may raise anything.
     except Exception as error:
         return f"the change raised {type(error).__name__}: {' '.join(str(error).split())[:200]}"
     if not isinstance(after, dict):
-        return f"the change returned {shown(after)} and not a row"
+        return f"the change returned {shown(after)} instead of a row"
     if unknown := sorted(map(str, after.keys() - contract.features.keys())):
-        return f"the change made {_unknown(unknown[0], contract)}"
+        return f"the change added {_unknown(unknown[0], contract)}"
     if absent := sorted(contract.features.keys() - after.keys()):
-        return f"the change left out {absent[0]!r}"
+        return f"the change removed {absent[0]!r}"
     return after
 
 
 def _refusal(row: Row, after: Row, contract: Contract, model: type[BaseModel]) -> str:
-    """Return why a change of a row is not tried, or nothing."""
+    """Return why a changed row is not tested, "" if it is."""
     return "it changes nothing" if after == row else _violation(after, contract, model)
 
 
 def _violation(row: Where, contract: Contract, model: type[BaseModel]) -> str:
-    """Return how values break the contract, or nothing."""
+    """Return how values violate the contract, "" if they do not."""
     for name, value in row.items():
         if isinstance(contract.features[name], Time) and not isinstance(value, datetime | None):
             return f"{name}: expected a datetime, got {shown(value)}"
@@ -196,7 +196,7 @@ def _violation(row: Where, contract: Contract, model: type[BaseModel]) -> str:
 
 
 def _unknown(name: str, contract: Contract) -> str:
-    return f"{name!r}, which is no feature{did_you_mean(name, contract.features)}"
+    return f"{name!r}, which is not a feature{did_you_mean(name, contract.features)}"
 
 
 def _judge(
@@ -208,13 +208,13 @@ def _judge(
     risks = _risks(expectation, scored, contract)
     if expectation.sign:
         signed = expectation.sign * risks
-        # How far the risk has gone back from where it was at any variant before.
+        # The drop of the risk below its maximum over the previous variants.
         wrong = np.maximum.accumulate(signed, axis=0) - signed
     else:
         wrong = np.abs(risks - risks[0])
     last, which = (int(place) for place in np.unravel_index(wrong.argmax(), wrong.shape))
     rounding = ROUNDING * (np.abs(risks).max() if contract.task == "regression" else 1)
-    # Not a number is not within the tolerance either.
+    # NaN is not within the tolerance.
     if wrong[last, which] <= expectation.tolerance + rounding:
         return None
     first = int((expectation.sign * risks[: last + 1, which]).argmax())
@@ -239,12 +239,12 @@ def _judge_answer(
     else:
         answer = float(scored[0, contract.classes.index(expected)])
         label = contract.classes[int(decide(scored)[0])]
-        right, said = label == expected, f"{label}, and the probability of {expected} is {shown(answer)}"
-    return None if right else Failure("a wrong answer", f"the answer is {said}", {"before": _plain(answer)})
+        right, said = label == expected, f"{label}; the probability of {expected} is {shown(answer)}"
+    return None if right else Failure("a wrong answer", f"the prediction is {said}", {"before": _plain(answer)})
 
 
 def _risks(effect: Effect, scored: np.ndarray, contract: Contract) -> np.ndarray:
-    """Return the risks, shape (variants, 1), or where no class may change (variants, classes)."""
+    """Return the risks, shape (variants, 1), or (variants, classes) if no class may change."""
     if contract.task == "regression":
         return scored[:, None]
     if effect.sign == 0 and contract.task == "multiclass":
@@ -265,7 +265,7 @@ def _plain(value: float) -> float | None:
 
 
 def _contradictions(expectation: Expectation, contract: Contract, alone: Alone) -> Iterator[str]:
-    """Yield what an expectation and the contract disagree on; whatever follows would fail on the first."""
+    """Yield contradictions between an expectation and the contract; only the first is sure to be meaningful."""
     for name, given in expectation.where.items():
         if name not in contract.features:
             yield f"where names {_unknown(name, contract)}"
@@ -274,14 +274,14 @@ def _contradictions(expectation: Expectation, contract: Contract, alone: Alone) 
         yield from _no_answers(expectation.expected, contract)
         return
     if not expectation.tolerance >= 0:
-        yield f"tolerance is {expectation.tolerance}, and must be at least 0"
+        yield f"tolerance is {expectation.tolerance}; it must be at least 0"
     yield from _no_classes(expectation, contract)
     if isinstance(expectation.change, str):
         yield from _not_ordered(expectation.change, expectation.where, contract)
 
 
 def _alone(name: str, contract: Contract) -> tuple[Contract, type[BaseModel]]:
-    """Return the contract of one feature, and what takes rows of it."""
+    """Return the contract of one feature and the request model of its rows."""
     part = contract.model_copy(update={"columns": {name: contract.features[name]}})
     return part, request_model(part, 1)
 
@@ -302,22 +302,22 @@ def _no_answers(expected: str | tuple[float, float], contract: Contract) -> Iter
     if contract.task != "regression":
         yield from _no_class(expected, contract)
     elif not isinstance(expected, tuple) or len(expected) != 2 or not expected[0] <= expected[1]:
-        yield f"a number is predicted: expected (low, high), got {expected!r}"
+        yield f"the target is numeric: expected (low, high), got {expected!r}"
 
 
 def _no_class(label: Any, contract: Contract) -> Iterator[str]:
     if label not in contract.classes:
         hint = did_you_mean(str(label), contract.classes) or f"; classes are {', '.join(contract.classes)}"
-        yield f"{label!r} is no class of {contract.target.name}{hint}"
+        yield f"{label!r} is not a class of {contract.target.name}{hint}"
 
 
 def _no_classes(effect: Effect, contract: Contract) -> Iterator[str]:
     if effect.of is not None and contract.task == "regression":
-        yield f"of={effect.of!r} names a class, and {contract.target.name} is a number"
+        yield f"of={effect.of!r} names a class, but {contract.target.name} is numeric"
     elif effect.of is not None:
         yield from _no_class(effect.of, contract)
     elif contract.task == "multiclass" and effect.sign:
-        yield f"say of which class: of={contract.classes[0]!r}, for instance"
+        yield f"name the class, for example of={contract.classes[0]!r}"
 
 
 def _not_ordered(feature: str, where: Where, contract: Contract) -> Iterator[str]:
@@ -325,6 +325,6 @@ def _not_ordered(feature: str, where: Where, contract: Contract) -> Iterator[str
         yield _unknown(feature, contract)
     column = contract.features[feature]
     if not isinstance(column, Number | Integer | Boolean):
-        yield f"{feature} is a {column.kind}, and has no more or less; write rises_when(...) with a change of yours"
+        yield f"{feature} is a {column.kind} and has no order; use rises_when(...) with your own change"
     if len(_values(column, where.get(feature))) < 2:
-        yield f"{feature} has one value only, and so no more or less"
+        yield f"{feature} has only one value, so it cannot rise or fall"

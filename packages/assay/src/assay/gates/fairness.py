@@ -1,4 +1,4 @@
-"""Fairness: groups of sensitive columns are treated alike, as far as the limits say."""
+"""Fairness: rates differ between groups of sensitive columns by no more than the limits."""
 
 from collections.abc import Callable
 
@@ -7,17 +7,17 @@ import numpy as np
 from assay.base.outcomes import Outcome, combined
 from assay.data.columns import columns
 from assay.evaluation.behaviour import SMALLEST_GROUP, fairness
-from assay.evaluation.metrics import Metric, Rows, compare, estimate
+from assay.evaluation.metrics import Metric, ScoredRows, compare, estimate
 from assay.evaluation.slices import groups, readable
 from assay.gates.comparing import against, beyond, interval_options, uncompared
 from assay.gates.evidence import ModelEvidence
 from assay.statistics.bootstrap import Weights
 
-Pick = Callable[[Rows], np.ndarray]
+Pick = Callable[[ScoredRows], np.ndarray]
 
 
 def judge(evidence: ModelEvidence) -> Outcome:
-    """Hold the largest difference between groups, of each rate and each sensitive column, to limit and champion."""
+    """Compare the largest difference between groups, per rate and sensitive column, with limit and champion."""
     contract, limits = evidence.contract, evidence.params.gates.fairness
     if not contract.sensitive:
         return Outcome("fairness", "SKIP", "contract.yaml names no sensitive column")
@@ -26,7 +26,7 @@ def judge(evidence: ModelEvidence) -> Outcome:
     metrics = [metric for name, values in grouped.items() for metric in _gaps(name, values, contract.task)]
     if not metrics:
         return Outcome(
-            "fairness", "HOLD", f"no sensitive column has two groups of {SMALLEST_GROUP} test rows to compare"
+            "fairness", "HOLD", f"no sensitive column has two groups with at least {SMALLEST_GROUP} test rows"
         )
     ours = _numbered(evidence.candidate.test)
     found = estimate(ours, metrics, **interval_options(evidence))
@@ -34,7 +34,7 @@ def judge(evidence: ModelEvidence) -> Outcome:
     for metric in metrics:
         value = found[metric.name]
         verdict, said = beyond(value, limits.difference or 0.0, higher_is_better=False)
-        # A gap cannot be negative, and is above zero by chance alone.
+        # A difference of rates is never negative, and above zero by chance alone.
         verdict = verdict if verdict == "REJECT" or value.value > (limits.difference or 0.0) else "PROMOTE"
         reason = (
             f"{metric.name} differ by {value.value:.3f} ({value.low:.3f} to {value.high:.3f}), {said} the limit of "
@@ -54,13 +54,13 @@ def judge(evidence: ModelEvidence) -> Outcome:
     return outcome
 
 
-def _numbered(rows: Rows) -> Rows:
-    """Return the rows with their numbers as scores, so that a metric of a part of them still knows their groups."""
-    return Rows(rows.target, np.arange(len(rows.target), dtype=np.float64), rows.decision)
+def _numbered(rows: ScoredRows) -> ScoredRows:
+    """Return the rows with their row numbers as scores, so that metrics on resampled parts can find the groups."""
+    return ScoredRows(rows.target, np.arange(len(rows.target), dtype=np.float64), rows.decision)
 
 
 def _gaps(name: str, values: np.ndarray, task: str) -> list[Metric]:
-    """Return for each rate the metric that is the largest difference between two groups of 30 rows or more."""
+    """Return a metric for each rate: the largest difference between two groups with at least 30 rows."""
     kinds, counts = np.unique(values, return_counts=True)
     large = [values == kind for kind, count in zip(kinds, counts, strict=True) if count >= SMALLEST_GROUP]
     if len(large) < 2:
@@ -68,8 +68,8 @@ def _gaps(name: str, values: np.ndarray, task: str) -> list[Metric]:
     return [Metric(f"{rate} by {name}", False, _gap(large, *parts)) for rate, parts in RATES[task].items()]
 
 
-def _gap(members: list[np.ndarray], counted: Pick, among: Pick) -> Callable[[Rows, Weights], np.ndarray]:
-    def gap(rows: Rows, weights: Weights) -> np.ndarray:
+def _gap(members: list[np.ndarray], counted: Pick, among: Pick) -> Callable[[ScoredRows, Weights], np.ndarray]:
+    def gap(rows: ScoredRows, weights: Weights) -> np.ndarray:
         number = rows.scores.astype(np.int64)
         base, hits = among(rows), counted(rows)
         rates = []
@@ -77,7 +77,7 @@ def _gap(members: list[np.ndarray], counted: Pick, among: Pick) -> Callable[[Row
             within = weights[:, (chosen := base & member[number])]
             with np.errstate(invalid="ignore"):
                 rates.append(within @ hits[chosen] / within.sum(axis=1))
-        # A group may have no row to count in a resample, and then no rate.
+        # A group without rows in a resample has no rate.
         known = np.array(rates)
         return np.asarray(
             np.where(np.isnan(known), -np.inf, known).max(0) - np.where(np.isnan(known), np.inf, known).min(0)
@@ -86,19 +86,19 @@ def _gap(members: list[np.ndarray], counted: Pick, among: Pick) -> Callable[[Row
     return gap
 
 
-def _all(rows: Rows) -> np.ndarray:
+def _all(rows: ScoredRows) -> np.ndarray:
     return np.ones(len(rows.target), dtype=bool)
 
 
-def _right(rows: Rows) -> np.ndarray:
+def _right(rows: ScoredRows) -> np.ndarray:
     return np.asarray(rows.decision == rows.target)
 
 
-def _chosen(rows: Rows) -> np.ndarray:
+def _chosen(rows: ScoredRows) -> np.ndarray:
     return np.asarray(rows.decision == 1)
 
 
-# For each task: the rate, which rows count, and among which.
+# For each task and rate: the numerator rows and the denominator rows.
 CLASSES: dict[str, tuple[Pick, Pick]] = {"accuracies": (_right, _all)}
 RATES: dict[str, dict[str, tuple[Pick, Pick]]] = {
     "regression": {"mean absolute errors": (lambda rows: np.abs(rows.decision - rows.target), _all)},

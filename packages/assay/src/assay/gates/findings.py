@@ -1,4 +1,4 @@
-"""What gates measure and the report shows, as types: a gate writes them with `asdict`, the report reads them back."""
+"""Types of what the gates measure: a gate writes them with `asdict`, and the report reads them back."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,21 +9,23 @@ from pydantic import TypeAdapter, ValidationError
 from assay.base.errors import InputError
 
 T = TypeVar("T")
-# The checks of the contract gate that the report looks into.
+# The checks of the contract gate whose figures the report shows.
 PREVIOUS_VERSION = "previous version"
 CONTRACT_CHANGES = "contract changes"
-# The check of the service gate that holds the figures of a candidate without a champion beside it.
+# The check of the service gate with the figures of a candidate that is not compared with a champion.
 ALONE = "champion"
-# The figures of the load test that the report shows, by the name of their check, with what they count.
+# The gate lists this many slices, the worst first.
+SLICES_LISTED = 50
+# The figures of the load test that the report shows: name of the check, and label with unit.
 FIGURES = {
-    "throughput": "answers a second",
-    "cpu": "processor time a request, ms",
+    "throughput": "responses per second",
+    "cpu": "CPU time per request, ms",
     "median": "median latency, ms",
-    "p95": "95th percentile of latency, ms",
-    "p99": "99th percentile of latency, ms",
+    "p95": "95th percentile latency, ms",
+    "p99": "99th percentile latency, ms",
     "memory": "memory, MB",
-    "size": "size of the Bento, MB",
-    "model size": "size of the model, MB",
+    "size": "Bento size, MB",
+    "model size": "model size, MB",
     "start": "cold start, s",
 }
 
@@ -39,7 +41,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Quality:
-    """Metrics of the candidate, and how much higher they are than the champion's, where it was compared with."""
+    """Metrics of the candidate, and differences from the champion (candidate minus champion) if they were compared."""
 
     metrics: dict[str, Interval]
     differences: dict[str, Interval] = field(default_factory=dict)
@@ -47,7 +49,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class SliceLoss:
-    """The mean loss on a slice; p is of it being above the margin, q is corrected for looking many times."""
+    """Mean loss on a slice. `p` tests for a rise above the margin; `q` is corrected for the number of slices."""
 
     slice: str
     rows: int
@@ -63,7 +65,7 @@ class SliceLoss:
 
 @dataclass(frozen=True)
 class Slices:
-    """The slices that were judged, the worst first, and how many had too few rows."""
+    """The slices that were judged, the worst first, and the number of slices with too few rows."""
 
     judged: int
     too_small: int
@@ -73,7 +75,7 @@ class Slices:
 
 @dataclass(frozen=True)
 class RowCounts:
-    """How many rows the data has and had; how many stayed, came and went."""
+    """Numbers of rows: previous, current, kept, added and removed."""
 
     before: int
     now: int
@@ -84,7 +86,7 @@ class RowCounts:
 
 @dataclass(frozen=True)
 class ColumnDrift:
-    """How far a column has moved from the previous data; shares of missing values."""
+    """Drift of a column from the previous data, and its shares of missing values."""
 
     column: str
     distance: float
@@ -96,7 +98,7 @@ class ColumnDrift:
 
 @dataclass(frozen=True)
 class PreviousVersion:
-    """What differs from the data of the champion: rows, rewritten values by column, drift, class shares."""
+    """Differences from the champion's data: rows, rewritten values by column, drift, class shares."""
 
     rows: RowCounts
     rewritten: dict[str, int]
@@ -106,17 +108,17 @@ class PreviousVersion:
 
 @dataclass(frozen=True)
 class ContractChanges:
-    """What contract.yaml says differently, each in a few words."""
+    """The changes of contract.yaml, each in a few words."""
 
     changes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Expected:
-    """The result of an expectation: how many rows were tried, and the smallest on which it fails, if there is one.
+    """The result of an expectation: the number of rows tried, and the smallest row on which it fails, if any.
 
-    `row` holds the features of that row as JSON values, `changed` those that the change made different. `before` and
-    `after` are the risks; for an answer `before` is the probability of the expected label, or the number.
+    `row` holds the features of that row as JSON values, `changed` the values after the change. `before` and `after` are
+    the risks; for an `Answer`, `before` is the probability of the expected label, or the predicted number.
     """
 
     name: str
@@ -138,7 +140,7 @@ class Expectations:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of the load test; the ratio is candidate by champion, where they were measured in turns."""
+    """A figure of the load test. `ratio` is candidate / champion, if both were loaded in alternating rounds."""
 
     candidate: float | None
     champion: float | None
@@ -146,7 +148,7 @@ class Figure:
 
 
 def read(kind: type[T], measured: Mapping[str, Any]) -> T:
-    """Return what a gate measured in its type; raises InputError where it is of another shape."""
+    """Return the measurements of a gate as their type; raises InputError if their shape is wrong."""
     try:
         return TypeAdapter(kind).validate_python(measured)
     except ValidationError as error:

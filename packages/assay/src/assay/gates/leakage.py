@@ -1,4 +1,4 @@
-"""Leakage: no feature gives the target away, and no test row had a part in making the model."""
+"""Leakage: no feature gives the target away, and no test row influenced the model."""
 
 from collections.abc import Mapping
 
@@ -13,14 +13,14 @@ from assay.gates.evidence import ModelEvidence
 
 
 def judge(evidence: ModelEvidence) -> Outcome:
-    """Combine what stage validate saw in the features with what the split and the training really did."""
+    """Combine the feature checks of stage validate with checks of the split and the training."""
     seen = [check for check in evidence.checks if check.gate == "leakage"]
     limits = evidence.params.validate_
     split = evidence.split
     return combined(
         "leakage",
         [
-            *(seen or [Outcome("leakage", "HOLD", "reports/validate.json holds no check of the features")]),
+            *(seen or [Outcome("leakage", "HOLD", "reports/validate.json has no check of the features")]),
             overlap(split["train"], split["test"], evidence.contract, limits),
             intact(evidence.data, split, evidence.contract),
             _training(evidence),
@@ -29,7 +29,7 @@ def judge(evidence: ModelEvidence) -> Outcome:
 
 
 def intact(data: pa.Table, split: Mapping[str, pa.Table], contract: Contract) -> Outcome:
-    """Check that the split holds each row of the data once, as it is: what changes rows has seen all of them."""
+    """Check that the split contains each row once and unchanged: code that changes rows may have seen all of them."""
     names = [*contract.features, contract.target.name]
     there = np.sort(row_keys(data, names, "intact"))
     found = np.sort(np.concatenate([row_keys(part, names, "intact") for part in split.values()]))
@@ -38,10 +38,12 @@ def intact(data: pa.Table, split: Mapping[str, pa.Table], contract: Contract) ->
     repeated = len(found) - altered - (len(there) - lost)
     measured = {"rows": len(data), "altered": altered, "lost": lost, "repeated": repeated}
     if not altered and not lost and not repeated:
-        return Outcome("split", "PROMOTE", f"the split holds each of the {len(there)} rows once, as it is", measured)
+        return Outcome(
+            "split", "PROMOTE", f"the split contains each of the {len(there)} rows once, unchanged", measured
+        )
     reason = (
-        f"the split is not the data: {altered} rows with other values, {lost} left out, {max(repeated, 0)} more than "
-        "once; preparing may have shown the training what it should not see"
+        f"the split does not match the data: {altered} rows changed, {lost} missing, {max(repeated, 0)} repeated; "
+        "stage prepare may leak information into training"
     )
     return Outcome("split", "HOLD", reason, measured)
 
@@ -49,6 +51,6 @@ def intact(data: pa.Table, split: Mapping[str, pa.Table], contract: Contract) ->
 def _training(evidence: ModelEvidence) -> Outcome:
     failure = evidence.retrained.failure
     if failure:
-        reason = f"training needs more than the training and validation rows: without the rest it says {failure!r}"
+        reason = f"training needs more than the training and validation rows; with only these it fails: {failure!r}"
         return Outcome("training", "HOLD", reason)
-    return Outcome("training", "PROMOTE", "training needs the training and validation rows alone")
+    return Outcome("training", "PROMOTE", "training needs only the training and validation rows")

@@ -1,4 +1,4 @@
-"""What a load test measured, as `reports/loadtest.json` holds it."""
+"""The measurements of a load test, as stored in `reports/loadtest.json`."""
 
 import hashlib
 import json
@@ -22,11 +22,12 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class Round(Frozen):
-    """One side under load for some seconds; latencies in milliseconds, of the right answers, None where none came.
+    """One round of load on one service.
 
-    `waiting` are the callers who got no answer in the second half of it. `cpu` are the seconds of all processes of the
-    service, `memory` what they hold at the end, in bytes, `handles` their open files and threads, `total` the requests
-    since the service was started.
+    Latencies (`p50`, `p95`, `p99`) are in milliseconds, of correct responses, None if there were none. `waiting` counts
+    callers without a response in the second half of the round. `cpu` is the CPU time in seconds of all processes of
+    the service, `memory` their memory at the end in bytes, `handles` their open files and threads, `total` the requests
+    since the service started.
     """
 
     requests: Count
@@ -43,10 +44,10 @@ class Round(Frozen):
 
 
 class Side(Frozen):
-    """A Bento as it was measured; `failed` says why there is nothing to measure.
+    """The measurements of one Bento; `failed` says why there are none.
 
-    `deaths` counts processes of the service that ended while it ran. Sizes are in bytes: of the Bento, and of the file
-    that is the model.
+    `deaths` counts processes of the service that ended during the test. Sizes of the Bento and of the model file are in
+    bytes.
     """
 
     failed: str = ""
@@ -60,9 +61,10 @@ class Side(Frozen):
 
 
 class LoadTest(Frozen):
-    """A load test. `candidate` and `champion` name what was served, by identity; `obstacle` says why no champion is.
+    """A load test.
 
-    `setting` are the users, rounds and seconds that the sides were loaded with, `commit` is the champion's.
+    `candidate` and `champion` are identities of the services, `obstacle` the reason for a missing champion, `commit`
+    the champion's commit, and `setting` the users, rounds and seconds of the load.
     """
 
     format: int = 1
@@ -76,18 +78,18 @@ class LoadTest(Frozen):
 
 
 def setting(limits: ServiceGate) -> str:
-    """Return what says how the sides are loaded."""
+    """Return the load settings as text: users, rounds, seconds and the hash of the load script."""
     script = hashlib.sha256(LOCUSTFILE.read_bytes()).hexdigest()[:12] if LOCUSTFILE.exists() else "none"
     return f"{limits.users} users, {limits.rounds} rounds of {limits.seconds} s, {LOCUSTFILE} {script}"
 
 
 def read_loadtest(path: Path = LOADTEST) -> LoadTest:
-    """Read a load test; raises InputError for a file that is not there, torn or of another shape."""
+    """Read a load test; raises InputError for a file that is missing, broken or of another shape."""
     return as_loadtest(read_format(path, LOADTEST_FORMAT), path)
 
 
 def as_loadtest(content: Mapping[str, object], path: Path = LOADTEST) -> LoadTest:
-    """Return a load test in its types; raises InputError for data of another shape."""
+    """Validate the data of a load test; raises InputError if its shape is wrong."""
     try:
         return LoadTest.model_validate_json(json.dumps(content))
     except ValidationError as error:
@@ -97,11 +99,11 @@ def as_loadtest(content: Mapping[str, object], path: Path = LOADTEST) -> LoadTes
 
 
 def mismatch(found: LoadTest, limits: ServiceGate, commit: str | None) -> str:
-    """Say why a load test is not one of the working tree against the champion of a commit; empty if it is."""
+    """Return why a load test does not fit the working tree and the champion at `commit`, "" if it does."""
     if found.candidate != service_identity(Path()):
-        return "is of another model or service"
+        return "belongs to another model or service"
     if found.commit != commit:
-        return "is against another champion"
+        return "was run against another champion"
     if not found.long and found.setting != setting(limits):
-        return "was made with another setting"
+        return "was run with other settings"
     return ""

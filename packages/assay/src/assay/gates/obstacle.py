@@ -1,4 +1,4 @@
-"""Why a candidate is not compared with the champion, as a kind that programs go by and a text for people."""
+"""Why a candidate is not compared with the champion: a kind for programs and a text for people."""
 
 from enum import StrEnum
 
@@ -7,7 +7,7 @@ from assay.base.outcomes import Verdict
 
 
 class Kind(StrEnum):
-    """What stands in the way of a comparison."""
+    """The kinds of obstacles to a comparison."""
 
     NO_CHAMPION = "no champion"
     NO_SERVICE = "no service"
@@ -15,19 +15,19 @@ class Kind(StrEnum):
     INCOMPARABLE = "incomparable"
 
 
-# There is nothing to compare with, and nothing is wrong: absolute limits alone count.
+# Nothing is wrong, there is just nothing to compare with: only absolute limits apply.
 ABSENT = (Kind.NO_CHAMPION, Kind.NO_SERVICE)
 
 
 class Obstacle(Frozen):
-    """What stands in the way of a comparison with the champion."""
+    """The reason why a comparison with the champion is not possible."""
 
     kind: Kind
     text: str
 
     @property
     def verdict(self) -> Verdict:
-        """The verdict on a comparison that is not possible: SKIP where there is nothing to compare with, else HOLD."""
+        """SKIP if there is nothing to compare with, else HOLD."""
         return "SKIP" if self.kind in ABSENT else "HOLD"
 
 

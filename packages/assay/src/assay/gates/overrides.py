@@ -1,4 +1,4 @@
-"""Overrides: a named person accepts what a gate holds or rejects, for one model and with a reason."""
+"""Overrides: a named person accepts the HOLD or REJECT of a gate, for one model and with a reason."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,17 +13,17 @@ OVERRIDES = Path("overrides.yaml")
 
 
 class Override(Frozen):
-    """A person's word on one gate, for one model and what it was judged by.
+    """A person's approval for one gate, one model and the limits that it was judged by.
 
-    `model` and `contract` are those that the report names, `limits` what the gate `limits` names: at least eight
-    hexadecimal digits each. A changed model, contract or limit asks for another override, even where the model stays.
+    `model` and `contract` are the hashes in the report, `limits` that of the gate `limits`: at least eight hexadecimal
+    digits each. A changed model, contract or limit needs a new override.
     """
 
     gate: str = Field(min_length=1)
     by: str = Field(min_length=1, max_length=200)
     why: str = Field(min_length=1, max_length=2000)
     model: str = Field(pattern=r"^[0-9a-f]{8,32}$")
-    # An override without these two was written for an earlier Assay; it counts for all gates but those they belong to.
+    # Overrides for an earlier Assay lack these two; they apply to all gates except `contract` and `limits`.
     contract: str | None = Field(default=None, pattern=r"^[0-9a-f]{8,64}$")
     limits: str | None = Field(default=None, pattern=r"^[0-9a-f]{8,64}$")
 
@@ -42,10 +42,7 @@ def load_overrides(path: Path = OVERRIDES) -> tuple[Override, ...]:
 def applying(
     overrides: Sequence[Override], outcomes: Sequence[Outcome], candidate: Mapping[str, str | None]
 ) -> list[Override]:
-    """Return the overrides that count.
-
-    These are for the candidate's model and contract, and for a gate that holds or rejects and may be overridden.
-    """
+    """Return the overrides that apply: for the candidate's model and contract, and an overridable outcome."""
     by_gate = {outcome.gate: outcome for outcome in outcomes}
     return [
         override
@@ -68,10 +65,10 @@ def _is_for(override: Override, outcome: Outcome, candidate: Mapping[str, str | 
 
 
 def may_override(gate: str, verdict: str | None) -> bool:
-    """Say whether a person may accept this verdict of a gate."""
+    """Return whether a person may override this verdict of a gate."""
     return verdict == "HOLD" or (verdict == "REJECT" and not is_final(gate))
 
 
 def is_final(gate: str) -> bool:
-    """Say whether nobody may override a REJECT of a gate; a gate that is not known here has none that is final."""
+    """Return whether a REJECT of a gate cannot be overridden; False for an unknown gate."""
     return gate in BY_NAME and BY_NAME[gate].final

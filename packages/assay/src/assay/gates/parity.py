@@ -1,4 +1,4 @@
-"""Parity: what is served answers as the scikit-learn pipeline does, for anything that the contract allows."""
+"""Parity: the served model predicts the same as the scikit-learn pipeline, for any row that the contract allows."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,14 +26,14 @@ from assay.properties.counterexample import Failure, counterexample, decisive, d
 from assay.properties.expectations import listed
 from assay.properties.strategies import Row, feature_cells, together
 
-# The rows of the tables that the served model is asked, in turn.
+# Numbers of rows in the tables that the served model gets, in rotation.
 SIZES = (1, 2, 4, 8, 16)
 SPREAD_ROWS = 100
-# These rows are others than those on which the export was found to be within its tolerance; what is wrong with an
-# export shows in the third decimal, and not in the fifth.
+# These rows differ from those of the export's own check, so the tolerance is wider; a wrong export differs in the third
+# decimal, not in the fifth.
 SLACK = 5
-# How far a number goes where the contract leaves a side open. Beyond, a sound model overflows in single precision, for
-# it divides by the standard deviation.
+# The bound of numbers that the contract leaves open. Beyond it even a correct model overflows in single precision,
+# because it divides by the standard deviation.
 FAR = 1e30
 
 
@@ -51,7 +51,7 @@ class Pair:
 
 
 def judge(evidence: ModelEvidence) -> Outcome:
-    """Hold the package in models/ to the pipeline that was trained."""
+    """Compare the package in models/ with the trained pipeline."""
     model, params, contract, champion = evidence.model, evidence.params, evidence.contract, evidence.champion
     about = read_json(MODELS / "model.json")
     whole = package(foreign_files(about, MODELS, contract=sha256(CONTRACT), threshold=model.threshold))
@@ -63,7 +63,7 @@ def judge(evidence: ModelEvidence) -> Outcome:
     pair = Pair(model.scores, _served(about["served"], contract, model.room), contract, tolerance)
     seen = columns(evidence.data, contract)
     same = compare_models(pair, seen, examples=params.gates.parity.examples or 1, seed=params.seed)
-    # What is served instead of the export is the thing to tell of.
+    # If the pipeline is served instead of the export, report that first.
     return combined("parity", [same, kind, whole] if about["served"] == "onnx" else [kind, same, whole])
 
 
@@ -75,7 +75,7 @@ def _served(form: str, contract: Contract, room: Room) -> Score:
 
 
 def foreign_files(about: Mapping[str, Any], folder: Path, *, contract: str, threshold: float | None) -> list[str]:
-    """Return what model.json, as it describes them, does not belong to: files, the contract's hash, the threshold."""
+    """Return the parts that model.json does not match: files, contract.yaml, threshold."""
     described = {f"model.{about['served']}": None, **about["files_sha256"]}
     wrong = [name for name, digest in described.items() if not _is(folder / name, digest)]
     if about["contract_sha256"] != contract:
@@ -90,37 +90,37 @@ def _is(path: Path, digest: str | None) -> bool:
 
 
 def package(wrong: Sequence[str]) -> Outcome:
-    """Judge what `foreign_files` found: what is served has to be what the pipeline made."""
+    """Judge the result of `foreign_files`: the served files must be those that the pipeline wrote."""
     if not wrong:
-        return Outcome("package", "PROMOTE", "models/model.json describes the files beside it")
-    reason = f"models/model.json does not belong to {', '.join(wrong)}: run `dvc repro`"
+        return Outcome("package", "PROMOTE", "models/model.json matches the files in models/")
+    reason = f"models/model.json does not match {', '.join(wrong)}; run `dvc repro`"
     return Outcome("package", "REJECT", reason, {"wrong": list(wrong)})
 
 
 def form(report: Mapping[str, Any], champion: str | None) -> Outcome:
-    """Judge in what form the model is served, from the report of the export and the champion's form, if there is one.
+    """Judge the form in which the model is served, from the report of the export and the champion's form, if any.
 
-    Where the export could not be made the pipeline is served, which is no loss to a project that never had an export.
-    An export that was made and answers otherwise is for somebody to look at.
+    If the export fails, the pipeline is served; that is fine for a project that never had an export. An export that
+    predicts differently needs a person's attention.
     """
     measured = {"served": report["served"], "champion": champion}
     if report["served"] == "onnx":
         return Outcome("form", "PROMOTE", "the model is served as ONNX", measured)
-    said = f"the scikit-learn pipeline is served, for {report['reason']}"
+    said = f"the scikit-learn pipeline is served because {report['reason']}"
     if report["parity"] is not None:
         return Outcome("form", "HOLD", said, measured)
     if champion == "onnx":
         return Outcome("form", "HOLD", f"{said}; the champion is served as ONNX", measured)
-    beside = "there is no champion yet" if champion is None else "so is the champion"
-    return Outcome("form", "PROMOTE", f"{said}; {beside}", measured)
+    other = "there is no champion yet" if champion is None else "so is the champion"
+    return Outcome("form", "PROMOTE", f"{said}; {other}", measured)
 
 
 def compare_models(pair: Pair, seen: Columns, *, examples: int, seed: int) -> Outcome:
-    """Look for a row to which two models answer differently, in `examples` tables, and shrink it to the smallest.
+    """Search `examples` tables for a row on which two models differ, and shrink it to the smallest such row.
 
-    Half of the rows hold anything that the contract allows, and half what lies between the extremes of the data that
-    were `seen`: far from all data most models are so sure of themselves that a mistake does not show. Within the
-    tolerance no decision can differ, unless the row stands on the edge between two.
+    Half of the rows hold any values that the contract allows, half only values within the range of the `seen` data: far
+    from the data most models saturate, which hides differences. Differences within the tolerance can change a decision
+    only for rows at the decision boundary.
     """
     contract = pair.contract
     drawn = [feature_cells(closed(contract, columns)) for columns in (seen, {})]
@@ -149,15 +149,15 @@ def compare_models(pair: Pair, seen: Columns, *, examples: int, seed: int) -> Ou
     if found is None:
         largest = max(differences)
         reason = (
-            f"the served model answers as the pipeline does: on {tried} rows the largest difference is {largest:.2g} "
-            f"(limit {pair.tolerance:g})"
+            f"the served model predicts the same as the pipeline: the largest difference on {tried} rows is "
+            f"{largest:.2g} (limit {pair.tolerance:g})"
         )
         measured = {"rows": tried, "largest_difference": significant(largest, 3)}
         return Outcome("answers", "PROMOTE", reason, measured, limit)
     (which, row), failure = found
     values = decisive(row, drawn[which])
     where = f" where {listed(values)}" if values else ""
-    alone = "" if failures([(which, row)])[0] else ", though not when asked for this row alone"
+    alone = "" if failures([(which, row)])[0] else ", but not if it gets this row alone"
     return Outcome(
         "answers",
         "REJECT",
@@ -168,18 +168,18 @@ def compare_models(pair: Pair, seen: Columns, *, examples: int, seed: int) -> Ou
 
 
 def _answer(pair: Pair, rows: Sequence[Row], shape: tuple[int, ...]) -> np.ndarray | str:
-    """Return what the served model answers to rows, each answer of this shape, or what went wrong."""
+    """Return the served model's output, each row of this shape, or an error message."""
     try:
         given = pair.served(from_rows(rows, pair.contract))
-    # A runtime has errors of its own, and each means the same: no answer.
+    # A runtime may raise its own errors; each means that there is no prediction.
     except Exception as error:
         return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
     wanted = (len(rows), *shape)
-    return given if given.shape == wanted else f"its answer has the shape {given.shape} and not {wanted}"
+    return given if given.shape == wanted else f"its output has shape {given.shape}, expected {wanted}"
 
 
 def _blamed(pair: Pair, rows: Sequence[Row], shape: tuple[int, ...], error: str) -> list[Failure | None]:
-    """Return the failures of rows that are not answered together: of those that are not answered alone, or of all."""
+    """Return the failures in a table that failed: the rows that also fail alone, else all rows."""
     alone = [_answer(pair, [row], shape) for row in rows]
     errors = [answer if isinstance(answer, str) else "" for answer in alone]
     if not any(errors):
@@ -188,7 +188,7 @@ def _blamed(pair: Pair, rows: Sequence[Row], shape: tuple[int, ...], error: str)
 
 
 def _tables(rows: int) -> Iterator[slice]:
-    """Yield the parts of so many rows that are asked for together."""
+    """Yield slices that split `rows` rows into tables."""
     start = 0
     for size in cycle(SIZES):
         if start >= rows:
@@ -198,7 +198,7 @@ def _tables(rows: int) -> Iterator[slice]:
 
 
 def _apart(given: np.ndarray, wanted: np.ndarray) -> float:
-    """Return how far apart two answers to a row are, infinitely where one is not a number."""
+    """Return the largest difference between two outputs for a row, infinity if one is NaN."""
     apart = float(np.abs(given - wanted).max())
     return math.inf if math.isnan(apart) else apart
 
@@ -207,13 +207,13 @@ def _differs(contract: Contract, given: np.ndarray, wanted: np.ndarray) -> Failu
     if contract.task == "regression":
         what, before, after = contract.target.name, float(wanted), float(given)
     else:
-        # Of two classes the positive one, which is the last; of several the one that differs most.
+        # For two classes the positive one, which is the last; for more the one that differs most.
         which = -1 if contract.task == "binary" else int(np.abs(given - wanted).argmax())
         what = f"the probability of {contract.classes[which]}"
         before, after = float(wanted[which]), float(given[which])
     return Failure(
         "a difference",
-        f"the served model's answer differs from the pipeline's: {what} is {after:.6g} and not {before:.6g}",
+        f"the served model differs from the pipeline: {what} is {after:.6g} instead of {before:.6g}",
         {"pipeline": _plain(before), "served": _plain(after)},
     )
 
@@ -223,7 +223,7 @@ def _plain(value: float) -> float | None:
 
 
 def _spread(pair: Pair, strategy: st.SearchStrategy[Row], seed: int) -> float:
-    """Return what differences are measured in: 1 for probabilities, the standard deviation of numbers."""
+    """Return the unit of differences: 1 for probabilities, the standard deviation of numbers."""
     if pair.contract.task != "regression":
         return 1.0
     answers = pair.reference(from_rows(draw(strategy, SPREAD_ROWS, seed), pair.contract))
@@ -231,7 +231,7 @@ def _spread(pair: Pair, strategy: st.SearchStrategy[Row], seed: int) -> float:
 
 
 def closed(contract: Contract, seen: Columns) -> Contract:
-    """Return the contract with ranges that end where the data do; without data, open sides end far out."""
+    """Return the contract with ranges limited to those of the data; without data, open ends are limited to `FAR`."""
     columns = {
         name: _within(column, seen.get(name)) if isinstance(column, Number | Integer | Time) else column
         for name, column in contract.columns.items()

@@ -1,4 +1,4 @@
-"""What the gates ask of the project's files and of git: pipeline, parameters and judging code, before and now."""
+"""The project's files and git history for the gates: pipeline, parameters and judging code, before and now."""
 
 import ast
 import hashlib
@@ -21,21 +21,21 @@ from assay.project.room import PACKAGE, SOURCE
 from assay.project.settings import PARAMS
 
 PIPELINE = Path("dvc.yaml")
-# What `dvc repro` itself changes.
-MADE = {"dvc.lock", "metrics.json", PROCESS.as_posix()}
+# The files that `dvc repro` itself changes.
+PIPELINE_OUTPUTS = {"dvc.lock", "metrics.json", PROCESS.as_posix()}
 EXPECTATIONS = SOURCE / PACKAGE / "expectations.py"
-# What makes the model: these are judged, whether an expectation imports them too or not.
+# These files build the model, so they are under judgement, even if expectations import them.
 MAKERS = (SOURCE / PACKAGE / "features.py", SOURCE / PACKAGE / "estimators.py")
 
 
 @dataclass(frozen=True)
 class Repository:
-    """What the files of the project say, and what git says of them.
+    """The state of the project's files.
 
-    `stale` names the stages that `dvc status` would run, `refreshed` says that the dvc.lock of the commit is not the
-    one that its code, data and parameters give, `foreign` names the parts of `requirements/process.yaml` that another
-    Assay recorded. `pipeline` and `params` are the texts of dvc.yaml and params.yaml, `_before` at the start of the
-    change, None where there are none. `rewritten` names the code that judges and has changed, `judge` is a hash of that code.
+    `stale` names the stages that `dvc repro` would run. `refreshed` says that the committed dvc.lock does not match the
+    code, data and parameters of its commit. `foreign` names the parts of `requirements/process.yaml` that another Assay
+    recorded. `pipeline` and `params` are the texts of dvc.yaml and params.yaml; with `_before` those at the base
+    commit, None if there are none. `rewritten` names the judging code that changed, `judge` is a hash of that code.
     """
 
     stale: tuple[str, ...] = ()
@@ -51,9 +51,9 @@ class Repository:
 
 
 def look(change: Change) -> Repository:
-    """Look at the project in the current folder.
+    """Return the state of the project in the current folder.
 
-    Raises InputError where there is no pipeline, or git fails.
+    Raises InputError if there is no pipeline or git fails.
     """
     start = change.start
     return Repository(
@@ -71,16 +71,15 @@ def look(change: Change) -> Repository:
 
 
 def foreign() -> tuple[str, ...]:
-    """Return the parts of Assay for which the project has recorded another one than is installed."""
+    """Return the parts of Assay whose recorded hash differs from the installed one."""
     now, before = fingerprints(), recorded()
     return tuple(part for part in now if now[part] != before.get(part))
 
 
 def rewritten(base: str, *, is_new_problem: bool = False) -> list[str]:
-    """Return what judges a model and differs from a commit: Assay, expectations, the load script.
+    """Return the judging code that differs from a commit: Assay, expectations, the load script.
 
-    Comments, docstrings and formatting make no difference in files of the project. The expectations of another problem
-    are others by nature.
+    Comments, docstrings and formatting in the project's files are ignored, as are the expectations of a new problem.
     """
     found = ["Assay"] if _recorded_at(base).get("judge") != recorded().get("judge") else []
     judges = {LOCUSTFILE} if is_new_problem else {LOCUSTFILE, *_expecting()}
@@ -103,12 +102,12 @@ def _recorded_at(commit: str) -> Mapping[str, str]:
 
 
 def _expecting() -> set[Path]:
-    """Return the expectations and the files that they import, without what makes the model."""
+    """Return expectations.py and the files it imports, except those that build the model."""
     imports = Imports(SOURCE)
     try:
         found = imports.closure(*filter(Path.exists, [EXPECTATIONS]))
         found -= imports.closure(*filter(Path.exists, MAKERS))
-    # Code that is no Python: no model of it is judged at all.
+    # The code is not valid Python, so there is no model to judge.
     except (SyntaxError, ValueError):
         found = set()
     return found | {EXPECTATIONS}
@@ -125,7 +124,7 @@ def _same_code(base: str, path: Path) -> bool:
 
 
 def _meaning(code: bytes) -> str:
-    """Return what a module says, without comments, formatting and docstrings."""
+    """Return a module's syntax tree as text, without docstrings."""
     tree = ast.parse(code)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -140,20 +139,20 @@ def _meaning(code: bytes) -> str:
 
 
 def _refreshed(change: Change) -> bool:
-    """Say whether the commit's own dvc.lock is not the one that its code, data and parameters give."""
+    """Return whether the committed dvc.lock does not match the code, data and parameters of its commit."""
     committed = None if change.head is None else file_at(change.head, LOCK)
-    if committed is None or not LOCK.exists() or not set(dirty_files()) <= MADE:
+    if committed is None or not LOCK.exists() or not set(dirty_files()) <= PIPELINE_OUTPUTS:
         return False
     try:
         before = _sources(locked_stages(committed.decode()))
-    # A lock that cannot be read, as after a merge, belongs to nothing.
+    # A broken dvc.lock, as after a merge, matches nothing.
     except InputError:
         return True
     return before != _sources(locked_stages(LOCK.read_text(encoding="utf-8")))
 
 
 def _sources(stages: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a dvc.lock was made from, without what the stages made: that may differ from machine to machine."""
+    """Return the inputs recorded in a dvc.lock, without outputs of stages, which may differ between machines."""
     made = {out["path"] for stage in stages.values() for out in stage.get("outs", [])}
     return {
         name: {

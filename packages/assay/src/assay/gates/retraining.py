@@ -1,7 +1,6 @@
-"""Training again, from nothing but what training may see: does the same model come out, and with another seed?
+"""Retraining from nothing but the files that training may read, with the same seed and with others.
 
-`python -m assay.gates.retraining SEEDS` runs stage train in the current folder, and then again with so many other
-seeds.
+`python -m assay.gates.retraining SEEDS` runs stage train in the current folder, and then again with SEEDS other seeds.
 """
 
 import shutil
@@ -24,26 +23,26 @@ from assay.project.room import load_room
 from assay.project.settings import PARAMS
 from assay.stages import train
 
-SEEN = [CONTRACT, PARAMS, SPLIT / "train.parquet", SPLIT / "validation.parquet"]
+TRAINING_INPUTS = [CONTRACT, PARAMS, SPLIT / "train.parquet", SPLIT / "validation.parquet"]
 
 
 @dataclass(frozen=True)
 class Retrained:
-    """Pipelines and thresholds from training again: with the same seed first, then with others; or why it failed."""
+    """Retrained pipelines and thresholds, the first with the same seed, the rest with others; or why it failed."""
 
     models: list[tuple[Any, float | None]]
     failure: str
 
 
 def retrain(seeds: int) -> Retrained:
-    """Train again in an empty folder that holds the training and validation rows, the choice, and the code.
+    """Retrain in a temporary folder with only the code, the choice of model and the training and validation rows.
 
-    Neither the data file nor the test rows are there: training that looks at them fails, or gives another model.
+    Training code that reads the data file or the test rows fails there, or gives another model.
     """
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         (folder / "src").symlink_to(Path("src").resolve())
-        for path in SEEN:
+        for path in TRAINING_INPUTS:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, folder / path)
         params = load_params()
@@ -59,7 +58,7 @@ def retrain(seeds: int) -> Retrained:
 
 
 def main(seeds: int) -> None:
-    """Train with the seed of params.yaml, and with the next ones."""
+    """Train with the seed of params.yaml, then with the following `seeds` seeds."""
     first = load_params().seed
     for number in range(seeds + 1):
         if number:

@@ -1,19 +1,19 @@
-"""Robustness: a small change of the inputs changes few answers."""
+"""Robustness: small perturbations of the inputs change few predictions."""
 
 import numpy as np
 
 from assay.base.outcomes import Outcome, combined
-from assay.evaluation.metrics import Metric, Rows, compare, estimate
-from assay.gates.comparing import against, beyond, interval_options, rounded, uncompared
-from assay.gates.evidence import Answers, ModelEvidence
+from assay.evaluation.metrics import Metric, ScoredRows, compare, estimate
+from assay.gates.comparing import against, beyond, interval_options, rounded, uncompared, with_interval
+from assay.gates.evidence import ModelEvidence, Predictions
 from assay.statistics.bootstrap import Weights
 
 
 def judge(evidence: ModelEvidence) -> Outcome:
-    """Hold the share of answers that a small change changes to a limit and to the champion.
+    """Compare the share of predictions changed by perturbations with a limit and with the champion.
 
-    For numbers it is the mean change, in standard deviations of the answers. See
-    `assay.evaluation.behaviour.sensitivity` for what a small change is.
+    For regression it is the mean change in standard deviations of the predictions. The perturbations are those of
+    `assay.evaluation.behaviour.sensitivity`.
     """
     limits = evidence.params.gates.robustness
     mine = _rows(evidence.candidate)
@@ -21,15 +21,14 @@ def judge(evidence: ModelEvidence) -> Outcome:
     verdict, said = beyond(found, limits.changed or 0.0, higher_is_better=False)
     noise = evidence.params.analyse.noise
     what = (
-        "mean change of the answers, in their standard deviations,"
+        "mean change of predictions, in standard deviations,"
         if mine.scores.ndim == 1
-        else "share of answers changed"
+        else "share of predictions changed"
     )
     sure = Outcome(
         "limit",
         verdict,
-        f"{what} by changes of {noise:.0%} is {found.value:.4f} ({found.low:.4f} to {found.high:.4f}), {said} the "
-        f"limit of {limits.changed:g}",
+        f"{what} by perturbations of {noise:.0%} is {with_interval(found)}, {said} the limit of {limits.changed:g}",
         {"changed": rounded(found), "noise": noise},
         {"changed": limits.changed},
     )
@@ -42,12 +41,12 @@ def judge(evidence: ModelEvidence) -> Outcome:
     return combined("robustness", [against(difference, CHANGED, limits.margin or 0.0, confidence), sure])
 
 
-def _rows(answers: Answers) -> Rows:
-    """Return what was answered before as the target, and what is answered after the change as the decision."""
-    return Rows(answers.test.decision, answers.test.scores, answers.perturbed)
+def _rows(answers: Predictions) -> ScoredRows:
+    """Return rows with the prediction before the perturbation as target and the one after it as decision."""
+    return ScoredRows(answers.test.decision, answers.test.scores, answers.perturbed)
 
 
-def _changed(rows: Rows, weights: Weights) -> np.ndarray:
+def _changed(rows: ScoredRows, weights: Weights) -> np.ndarray:
     if rows.scores.ndim == 1:
         moved = np.abs(rows.decision - rows.target) / (rows.target.std() or 1.0)
         return np.asarray(weights @ moved / weights.sum(axis=1))

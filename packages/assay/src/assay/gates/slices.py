@@ -1,4 +1,4 @@
-"""Slices: no part of the rows gets worse while the average holds."""
+"""Slices: no slice gets worse behind a stable average."""
 
 from dataclasses import asdict
 from typing import Any
@@ -11,20 +11,19 @@ from assay.base.rounding import significant
 from assay.data.columns import columns
 from assay.evaluation.slices import declared, discover, holds, part_columns, readable
 from assay.gates.comparing import uncompared
-from assay.gates.evidence import Answers, ModelEvidence
-from assay.gates.findings import SliceLoss, Slices
+from assay.gates.evidence import ModelEvidence, Predictions
+from assay.gates.findings import SLICES_LISTED, SliceLoss, Slices
 from assay.statistics.losses import row_losses
 
 FEWEST_UNITS = 5
-SHOWN = 50
 
 
 def judge(evidence: ModelEvidence) -> Outcome:
-    """Hold the loss on each slice to the champion's.
+    """Compare the loss on each slice with the champion's.
 
-    Slices are declared in the contract, or found where the candidate loses most on the validation rows; all are judged
-    on the test rows. A slice is worse when a one-sided t-test says that its mean loss rose by more than the margin,
-    after correction for looking many times (Benjamini and Hochberg 1995).
+    Slices are declared in the contract, or discovered on the validation rows where the candidate loses most; all are
+    judged on the test rows. A slice is worse if a one-sided t-test shows that its mean loss rose by more than the
+    margin, corrected for the number of slices (Benjamini and Hochberg 1995).
     """
     theirs = evidence.champion_answers
     if theirs is None:
@@ -53,12 +52,12 @@ def judge(evidence: ModelEvidence) -> Outcome:
             found[name] = {"slice": name, **_compared(added[inside], before[inside], units[inside], margin)}
     rows = list(found.values())
     if not rows:
-        return Outcome("slices", "SKIP", f"no slice has {limits.min_rows} test rows")
+        return Outcome("slices", "SKIP", f"no slice has at least {limits.min_rows} test rows")
     for row, q in zip(rows, false_discovery_control([row["p"] for row in rows]), strict=True):
         row |= {"q": significant(q), "worse": bool(q <= (limits.false_discovery_rate or 0.0))}
     rows.sort(key=lambda row: (not row["worse"], -row["difference"], row["slice"]))
     worse = [row for row in rows if row["worse"]]
-    details = Slices(len(rows), small, len(worse), [SliceLoss(**row) for row in rows[:SHOWN]])
+    details = Slices(len(rows), small, len(worse), [SliceLoss(**row) for row in rows[:SLICES_LISTED]])
     limit = {"margin": significant(margin), "false_discovery_rate": limits.false_discovery_rate}
     return Outcome(
         "slices", "REJECT" if worse else "PROMOTE", _reason(rows, len(worse), margin), asdict(details), limit
@@ -73,18 +72,18 @@ def _reason(rows: list[dict[str, Any]], worse: int, margin: float) -> str:
     )
     if worse:
         return f"{worse} of {len(rows)} slices got worse; the worst is {moved}"
-    return f"none of {len(rows)} slices got worse; the largest rise is at {moved}"
+    return f"none of {len(rows)} slices got worse; the largest increase is in {moved}"
 
 
-def _loss_added(mine: Answers, theirs: Answers, rows: str) -> np.ndarray:
+def _loss_added(mine: Predictions, theirs: Predictions, rows: str) -> np.ndarray:
     ours, other = getattr(mine, rows), getattr(theirs, rows)
     return np.asarray(row_losses(ours.target, ours.scores) - row_losses(other.target, other.scores))
 
 
 def _compared(added: np.ndarray, before: np.ndarray, units: np.ndarray, margin: float) -> dict[str, Any]:
-    """Return the mean loss added on a slice, its 95 % interval and the p-value of it being above the margin.
+    """Return the mean increase in loss on a slice, its 95 % interval and the p-value for a rise above the margin.
 
-    Rows of one unit are not independent: what is tested is the sum over each unit.
+    Rows of one unit are not independent, so the test uses the sum over each unit.
     """
     _, unit = np.unique(units, return_inverse=True)
     sums = np.bincount(unit, added)

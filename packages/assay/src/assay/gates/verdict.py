@@ -1,4 +1,4 @@
-"""The verdict on a change: every gate is asked, and nothing else counts."""
+"""The verdict on a change, derived from the outcomes of all gates and from nothing else."""
 
 import time
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from assay.project.params import Params
 class Judgement:
     """A verdict in the shape of reports/verdict.json, the seconds that each gate took, and the champion.
 
-    `failed` says that something went wrong in judging, which may go better the next time.
+    `failed` says that an error occurred while judging, so that another run may give another verdict.
     """
 
     verdict: dict[str, Any]
@@ -30,10 +30,10 @@ class Judgement:
 
 
 def judge(change: Change) -> Judgement:
-    """Judge what the pipeline left here against the champion of the change.
+    """Judge the outputs of the pipeline against the champion of the change.
 
-    Raises InputError when the configuration is wrong, or git fails. Whatever else is missing or fails is HOLD, with
-    the reason.
+    Raises InputError if the configuration is wrong or git fails. Any other missing file or failure is HOLD, with the
+    reason.
     """
     overrides = load_overrides()
     evidence = gather(change)
@@ -44,7 +44,7 @@ def judge(change: Change) -> Judgement:
         began = time.monotonic()
         try:
             outcomes.append(ask(gate, evidence))
-        # A gate that fails has not judged, whatever it failed of.
+        # A gate that raises any error has not judged.
         except Exception as error:
             failed = True
             outcomes.append(Outcome(gate.name, "HOLD", f"the gate failed ({one_line(error)})"))
@@ -82,4 +82,6 @@ def _by_parameters(gate: str, params: Params) -> Outcome | None:
     unset = [name for name, value in settings.model_dump().items() if value is None]
     if not unset:
         return None
-    return Outcome(gate, "HOLD", f"params.yaml sets no limit gates.{gate}.{unset[0]}, and without it nothing passes")
+    return Outcome(
+        gate, "HOLD", f"params.yaml does not set gates.{gate}.{unset[0]}, and the gate cannot pass without it"
+    )

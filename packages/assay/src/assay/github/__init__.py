@@ -1,1 +1,1 @@
-"""The trusted side of a pull request on GitHub: from the artifact of a stranger's run to comment, status and lock."""
+"""The trusted side of a pull request on GitHub: from the artifact of an untrusted run to comment, status and lock."""

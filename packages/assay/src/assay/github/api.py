@@ -1,4 +1,4 @@
-"""The few calls of GitHub's API that the trusted side needs."""
+"""The calls of GitHub's API that the trusted workflow needs."""
 
 import json
 import os
@@ -9,20 +9,20 @@ import httpx
 
 from assay.base.errors import InputError
 
-# Who writes with the token of a workflow.
+# The author of everything written with a workflow's token.
 BOT = "github-actions[bot]"
 PAGE = 100
 
 
 class DeniedError(InputError):
-    """GitHub does not let this token do that."""
+    """GitHub denies the request to this token (403)."""
 
 
 class GitHub:
-    """A repository on GitHub; every method raises InputError when GitHub cannot be had or does not answer well."""
+    """A repository on GitHub; every method raises InputError if GitHub is unreachable or returns an error."""
 
     def __init__(self, url: str, repository: str, token: str) -> None:
-        """Take the address of the API, `owner/name` and a token."""
+        """Set the URL of the API, the repository as `owner/name`, and a token."""
         self.repository = repository
         self._client = httpx.Client(
             base_url=f"{url}/repos/{repository}/",
@@ -34,25 +34,25 @@ class GitHub:
 
     @classmethod
     def here(cls) -> "GitHub":
-        """Return the repository whose workflow runs this; raises InputError outside of a workflow."""
+        """Return the repository of the current workflow; raises InputError outside of a workflow."""
         try:
             return cls(
                 os.environ["GITHUB_API_URL"], os.environ["GITHUB_REPOSITORY"], os.environ.get("GITHUB_TOKEN", "")
             )
         except KeyError as error:
-            raise InputError(f"{error.args[0]} is not set: this is for a workflow on GitHub") from None
+            raise InputError(f"{error.args[0]} is not set; run this in a GitHub workflow") from None
 
     def get(self, path: str, **query: Any) -> Any:
-        """Return what there is at a path of the repository."""
+        """GET a path of the repository."""
         return self._ask("GET", path, params=query).json()
 
     def send(self, method: str, path: str, body: Any) -> Any:
-        """Change something; return what GitHub says of it, None if nothing."""
+        """Send a request with a body; return the response, None if it is empty."""
         answer = self._ask(method, path, json=body)
         return answer.json() if answer.content else None
 
     def pages(self, path: str, within: str = "", **query: Any) -> Iterator[Any]:
-        """Yield the entries of a list, of all its pages; `within` is the key that GitHub puts some lists under."""
+        """Yield the entries of all pages of a list; `within` is the key of the list, if it is nested."""
         number = 1
         while True:
             found = self.get(path, **query, per_page=PAGE, page=number)
@@ -63,15 +63,15 @@ class GitHub:
             number += 1
 
     def download(self, path: str, most: int) -> bytes:
-        """Return a file of at most `most` bytes, from wherever GitHub says it lies; the token goes to GitHub alone."""
+        """Download a file of at most `most` bytes, following redirects; the token is sent only to GitHub."""
         try:
             with self._client.stream("GET", path, follow_redirects=True) as answer:
-                _require_well(answer, path)
+                _require_success(answer, path)
                 content = b""
                 for chunk in answer.iter_bytes():
                     content += chunk
                     if len(content) > most:
-                        raise InputError(f"GitHub: {path}: has more than {most} bytes")
+                        raise InputError(f"GitHub: {path}: larger than the limit of {most:,} bytes")
                 return content
         except httpx.HTTPError as error:
             raise InputError(f"GitHub: {path}: {type(error).__name__}") from None
@@ -81,11 +81,11 @@ class GitHub:
             answer = self._client.request(method, path, **how)
         except httpx.HTTPError as error:
             raise InputError(f"GitHub: {path}: {type(error).__name__}") from None
-        _require_well(answer, path)
+        _require_success(answer, path)
         return answer
 
 
-def _require_well(answer: httpx.Response, path: str) -> None:
+def _require_success(answer: httpx.Response, path: str) -> None:
     if answer.is_success:
         return
     answer.read()

@@ -1,4 +1,4 @@
-"""The data artifact of a run, as a stranger may have made it: a few known files, read and never unpacked."""
+"""The data artifact of an untrusted run: a few known files, read without unpacking."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from assay.base.errors import InputError
 
 NAME = "assay-data"
 REPORT = "reports/report.json"
-# What train.yml puts into the artifact, with the most bytes that are read of each.
+# The files that train.yml puts into the artifact, with their size limits in bytes.
 KNOWN = {REPORT: 50_000_000, **dict.fromkeys(("dvc.lock", "metrics.json", "requirements/process.yaml"), 1_000_000)}
 FOLDERS = {f"{parent}/" for name in KNOWN for parent in PurePosixPath(name).parents}
 MOST_BYTES = sum(KNOWN.values())
@@ -24,32 +24,32 @@ MOST_BYTES = sum(KNOWN.values())
 def contents(path: Path) -> dict[str, bytes]:
     """Return the files of an artifact, an archive or the folder of an unpacked one, by name.
 
-    Raises InputError for a file that does not belong there, one that leads elsewhere (a symlink, a name with `..`),
-    one that is too large, and for what is no archive. Nothing is written.
+    Raises InputError for unexpected files, symlinks, names with `..`, files that are too large, and broken archives.
+    Nothing is written.
     """
     if path.is_dir():
         return dict(_of_folder(path))
     if not path.is_file():
-        raise InputError(f"{path}: the run left no data; its log says why")
+        raise InputError(f"{path}: the run left no data; see its log")
     return _of_archive(path)
 
 
 def report_of(files: dict[str, bytes]) -> dict[str, Any]:
-    """Return the data of the report in an artifact; raises InputError where it is missing or no JSON object."""
+    """Return the report's data in an artifact; raises InputError if it is missing or not a JSON object."""
     if REPORT not in files:
-        raise InputError("the artifact holds no report: the run stopped before there was one; its log says why")
+        raise InputError("the artifact has no report: the run failed before it wrote one; see its log")
     try:
         found = json.loads(files[REPORT])
     except (ValueError, RecursionError):
-        raise InputError("the artifact's report.json is no JSON") from None
+        raise InputError("the artifact's report.json is not valid JSON") from None
     if not isinstance(found, dict):
-        raise InputError("the artifact's report.json is no JSON object")
+        raise InputError("the artifact's report.json is not a JSON object")
     return found
 
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Let no error carry a text of the artifact to where it could act: a log reads commands, a status has no escape."""
+    """Sanitize texts of the artifact in errors: workflow logs interpret commands, and a status cannot be escaped."""
     try:
         yield
     except InputError as error:
@@ -57,7 +57,7 @@ def refusing() -> Iterator[None]:
 
 
 def shown(text: str, most: int = 80) -> str:
-    """Return a text of which only what is harmless anywhere is left."""
+    """Return a text with all but harmless characters replaced."""
     return re.sub(":+", ":", re.sub(r"[^\w./,;:=()' -]", "?", text, flags=re.ASCII))[:most]
 
 
@@ -78,7 +78,7 @@ def _of_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 def _of_archive(path: Path) -> dict[str, bytes]:
     if path.stat().st_size > MOST_BYTES:
-        raise InputError(f"the artifact has more than {MOST_BYTES} bytes")
+        raise InputError(f"the artifact is larger than the limit of {MOST_BYTES} bytes")
     found: dict[str, bytes] = {}
     try:
         with zipfile.ZipFile(path) as archive:
@@ -88,22 +88,22 @@ def _of_archive(path: Path) -> dict[str, bytes]:
                 kind = stat.S_IFMT(entry.external_attr >> 16)
                 _require_known(entry.filename, is_plain=kind in (0, stat.S_IFREG), size=entry.file_size)
                 if entry.filename in found:
-                    raise InputError(f"the artifact holds {entry.filename} twice")
+                    raise InputError(f"the artifact contains {entry.filename} twice")
                 with archive.open(entry) as file:
                     content = file.read(KNOWN[entry.filename] + 1)
-                # What an entry says of its own size need not be so.
+                # The size that an entry declares may be wrong.
                 _require_known(entry.filename, is_plain=True, size=len(content))
                 found[entry.filename] = content
-    # An archive that is torn, encrypted or packed in an unknown way.
+    # The archive is broken, encrypted or uses an unknown compression.
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, OSError, ValueError):
-        raise InputError("the artifact is no archive that can be read") from None
+        raise InputError("the artifact is not a readable archive") from None
     return found
 
 
 def _require_known(name: str, *, is_plain: bool, size: int) -> None:
     if name not in KNOWN:
-        raise InputError(f"the artifact holds {shown(name)!r}, which does not belong there")
+        raise InputError(f"the artifact contains an unexpected file {shown(name)!r}")
     if not is_plain:
-        raise InputError(f"the artifact's {name} is no plain file")
+        raise InputError(f"the artifact's {name} is not a regular file")
     if size > KNOWN[name]:
-        raise InputError(f"the artifact's {name} has more than {KNOWN[name]} bytes")
+        raise InputError(f"the artifact's {name} is larger than the limit of {KNOWN[name]} bytes")

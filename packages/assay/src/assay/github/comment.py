@@ -1,4 +1,4 @@
-"""The comment on a pull request, from data that a stranger may have written."""
+"""The comment on a pull request, from untrusted data."""
 
 import re
 from typing import Any
@@ -8,12 +8,12 @@ from assay.base.outcomes import overall, was_judged
 from assay.gates.gate import GATES
 from assay.gates.overrides import may_override
 from assay.report.content import commands, next_steps
-from assay.report.data import Outcome, read
+from assay.report.data import GateOutcome, read
 from assay.report.markdown import MOST_CHARACTERS, markdown
 from assay.report.text import code, plain
 from assay.report.view import view
 
-# Finds the comment again; invisible, and no text of a report can hold it.
+# An invisible marker to find the comment again; texts of a report cannot contain it.
 MARKER = "<!-- assay: report -->"
 # A commit status has at most 140 characters.
 MOST_STATUS = 140
@@ -21,33 +21,33 @@ STATES = {"PROMOTE": "success", "HOLD": "pending", "REJECT": "failure"}
 
 
 def rederive_verdict(report: dict[str, Any], commit: str | None = None, refreshed: str | None = None) -> dict[str, Any]:
-    """Return the data of a report in which nothing is believed that follows from something else.
+    """Return the data of a report with all derived parts computed again.
 
-    The verdict is derived from the outcomes again, next steps and commands from the verdict. A gate without an outcome
-    holds, an override counts only where there may be one. `commit` is the one that the run was of, `refreshed` the one
-    that brought its dvc.lock since.
+    The verdict is derived from the outcomes, next steps and commands from the verdict. A gate without an outcome is
+    HOLD; an override counts only if it is allowed. `commit` is the commit of the run, `refreshed` the later commit
+    with its refreshed dvc.lock.
 
-    Raises InputError for data of another shape, of another commit, or with two outcomes of one gate.
+    Raises InputError if the data has the wrong shape, another commit, or two outcomes for one gate.
     """
     typed = read(report)
     base = typed.reproduce.base if typed.reproduce else None
     for name, found in {"candidate": typed.verdict.candidate.commit, "base": base}.items():
         if found is not None and not re.fullmatch(r"[0-9a-f]{40}", found):
-            raise InputError(f"report.json: {name}: is no commit")
+            raise InputError(f"report.json: {name}: not a commit hash")
     if commit and typed.verdict.candidate.commit != commit:
-        raise InputError(f"report.json: is not of {commit}, the commit that was run")
+        raise InputError(f"report.json: not for commit {commit}, which was run")
     outcomes = {one.gate: one for one in typed.verdict.outcomes}
     if len(outcomes) < len(typed.verdict.outcomes):
-        raise InputError("report.json: holds two outcomes of one gate")
+        raise InputError("report.json: contains two outcomes for one gate")
     for gate in (one.name for one in GATES):
-        outcomes.setdefault(gate, Outcome(gate=gate, verdict="HOLD", reason="the run says nothing of this gate"))
+        outcomes.setdefault(gate, GateOutcome(gate=gate, verdict="HOLD", reason="the run has no outcome for this gate"))
     lock = outcomes["lock"]
     if _wrote_lock(lock):
         if refreshed:
-            reason = "this run wrote dvc.lock, and it is committed to the branch"
+            reason = "the dvc.lock that this run wrote is committed to the branch"
             outcomes["lock"] = lock.model_copy(update={"reason": reason})
         elif lock.verdict == "PROMOTE":
-            reason = "the dvc.lock of this commit belongs to other code, data or parameters; commit the new one"
+            reason = "the dvc.lock of this commit does not match its code, data or parameters; commit the new dvc.lock"
             outcomes["lock"] = lock.model_copy(update={"verdict": "HOLD", "reason": reason})
     overrides = [
         one
@@ -74,23 +74,23 @@ def comment(report: dict[str, Any], template: str | None, run: str | None = None
 
     Raises InputError as `assay.report.markdown.markdown` does.
     """
-    end = f"\n[The whole run, with every plot and the model card]({run})\n" if run else ""
+    end = f"\n[The full run, with all plots and the model card]({run})\n" if run else ""
     return f"{MARKER}\n{markdown(report, template, MOST_CHARACTERS - len(MARKER) - len(end) - 1)}{end}"
 
 
 def failure_comment(reason: str, run: str | None) -> str:
-    """Return the Markdown of the comment on a run that left nothing to report."""
-    end = f"\n[Its log says more]({run})\n" if run else ""
+    """Return the Markdown of the comment on a run without a report."""
+    end = f"\n[See its log]({run})\n" if run else ""
     return f"{MARKER}\n## ⛔ There is no report\n\n{code(reason, MOST_STATUS * 2)}\n{end}"
 
 
 def status(report: dict[str, Any]) -> tuple[str, str]:
-    """Return state and description of the commit status: HOLD waits for somebody, and blocks as REJECT does."""
+    """Return state and description of the commit status; HOLD is pending and blocks like REJECT."""
     shown = view(read(report))
     return STATES[shown["verdict"]], plain(f"{shown['verdict']}: {shown['reason']}", MOST_STATUS)
 
 
-def _wrote_lock(lock: Outcome) -> bool:
-    """Say whether the run wrote another dvc.lock than the one of its commit."""
+def _wrote_lock(lock: GateOutcome) -> bool:
+    """Return whether the run wrote another dvc.lock than the committed one."""
     fresh = lock.measured.get("fresh")
     return isinstance(fresh, dict) and fresh.get("refreshed") is True

@@ -1,4 +1,4 @@
-"""The run that a workflow was started by, from the event that GitHub hands over in a file."""
+"""The run that triggered a workflow, from GitHub's event file."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from assay.base.errors import InputError
 
 @dataclass(frozen=True)
 class Run:
-    """A run of train.yml that has ended: what it was of, and where it came from."""
+    """A completed run of train.yml: its commit and its origin."""
 
     number: int
     url: str
@@ -25,24 +25,24 @@ class Run:
 
     @property
     def is_own(self) -> bool:
-        """Whether it came from a branch of this repository, and not from a fork."""
+        """Whether it came from a branch of this repository, not from a fork."""
         return self.source == self.home
 
 
 def current_run() -> Run:
-    """Return the run that the event is about; raises InputError outside of a workflow on `workflow_run`."""
+    """Return the run of the event; raises InputError outside of a workflow on `workflow_run`."""
     path = os.environ.get("GITHUB_EVENT_PATH")
     if not path:
-        raise InputError("GITHUB_EVENT_PATH is not set: this is for a workflow on GitHub")
+        raise InputError("GITHUB_EVENT_PATH is not set; run this in a GitHub workflow")
     try:
         return _run(json.loads(Path(path).read_text(encoding="utf-8")))
     except (ValueError, KeyError, TypeError):
-        raise InputError(f"{path}: is no event of a run that has ended") from None
+        raise InputError(f"{path}: not the event of a completed run") from None
 
 
 def _run(event: dict[str, Any]) -> Run:
     run, home = event["workflow_run"], event["repository"]
-    # A fork may have been deleted in the meantime; nothing has a head in it then.
+    # The fork may have been deleted since; then no pull request matches.
     source = run["head_repository"] or {"full_name": "", "owner": {"login": ""}}
     return Run(
         number=int(run["id"]),

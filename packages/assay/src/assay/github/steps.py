@@ -1,4 +1,4 @@
-"""The steps of report.yml: find the pull request, fetch the data, bring the lock, post the comment, set the status."""
+"""The steps of report.yml: find the pull request, fetch data, commit dvc.lock, post the comment, set the status."""
 
 import json
 import os
@@ -20,22 +20,22 @@ from assay.github.comment import MARKER, MOST_STATUS, rederive_verdict, status
 from assay.github.event import Run
 
 CONTEXT = "assay"
-# The checks of ci.yml, which the commit of a new lock needs as any other.
+# The workflow that the commit of a refreshed dvc.lock needs, like any other commit.
 CHECKS = "ci.yml"
-# How CML marks its comment, and among how many it looks for it.
+# CML's mark of its comment, and the number of comments that it searches.
 WATERMARK = "CML watermark"
 LOOKED_AT = 30
-# What a run makes of the project, and what git keeps of that.
+# The outputs of a run that git tracks.
 REFRESHED = ("dvc.lock", "metrics.json", "requirements/process.yaml")
 # The hashes of Assay's code, as `assay.project.fingerprint` writes them.
 HASHES = r'(#.*\n|[a-z_]+: "?[0-9a-f]{16}"?\n)+'
 
 
 def fetch(github: GitHub, run: Run, archive: Path, refreshed: str = "") -> dict[str, str]:
-    """Fetch the data of a run, if there is any; return what to do with it, as outputs of the step.
+    """Fetch the data of a run, if there is any; return the outputs of the step.
 
-    `current` says that the run is of the newest commit (of a pull request, or of what was pushed), `pr` the number of
-    the pull request, `poster` who writes the comment: `cml`, or `api` where CML would not find its own one again.
+    `current` says whether the run is for the newest commit of its pull request or push, `pr` is the number of the pull
+    request, `poster` the tool for the comment: `cml`, or `api` if CML would not find its own comment again.
     """
     number: int | None = None
     if run.event == "pull_request":
@@ -44,7 +44,7 @@ def fetch(github: GitHub, run: Run, archive: Path, refreshed: str = "") -> dict[
             say(f"{run.commit[:12]} is no longer the head of an open pull request: nothing is posted")
             return {"current": "false", "pr": "", "poster": ""}
     found = list(github.pages(f"actions/runs/{run.number}/artifacts", "artifacts", name=NAME))
-    # A run that was started again leaves another of the same name.
+    # A re-run leaves another artifact with the same name.
     kept = [one for one in found if one["name"] == NAME and not one["expired"]]
     if kept:
         newest = max(kept, key=lambda one: int(one["id"]))
@@ -54,9 +54,9 @@ def fetch(github: GitHub, run: Run, archive: Path, refreshed: str = "") -> dict[
 
 
 def pull_request(github: GitHub, run: Run, heads: set[str]) -> int | None:
-    """Return the number of the open pull request that a run belongs to, None if it has another head by now.
+    """Return the number of the open pull request of a run, None if its head has changed since.
 
-    It is asked of GitHub: a number in the data would let a stranger choose where to write.
+    GitHub provides the number: a number in untrusted data could point to any pull request.
     """
     found = [
         one
@@ -68,9 +68,9 @@ def pull_request(github: GitHub, run: Run, heads: set[str]) -> int | None:
 
 
 def post(github: GitHub, number: int, body: str, summary: Path | None) -> str:
-    """Write the comment on a pull request, over the one that is there; return what was done.
+    """Post or update the comment on a pull request; return a message.
 
-    Where the token may not write, the comment goes to the summary of the job.
+    If the token may not comment, the comment goes to the job summary.
     """
     try:
         mine = [one for one in github.pages(f"issues/{number}/comments") if is_ours(one)]
@@ -83,12 +83,12 @@ def post(github: GitHub, number: int, body: str, summary: Path | None) -> str:
             raise
         with summary.open("a", encoding="utf-8") as file:
             file.write(body)
-        return f"::warning::the comment is in the summary of this job, since it may not be posted ({error})"
+        return f"::warning::the comment is in the summary of this job because GitHub refused to post it ({error})"
     return f"a comment on #{number} was posted"
 
 
 def is_ours(comment: dict[str, Any]) -> bool:
-    """Say whether a comment is the report: anybody can write the marker, nobody but the bot as the bot."""
+    """Return whether a comment is the report: anyone can write the marker, but only the bot is its author."""
     return MARKER in (comment["body"] or "") and (comment["user"] or {}).get("login") == BOT
 
 
@@ -106,13 +106,13 @@ def set_status(github: GitHub, run: Run, archive: Path, refreshed: str = "") -> 
     return f"{state}: {description}"
 
 
-def bring_lock(github: GitHub, run: Run, archive: Path) -> str | None:
-    """Commit dvc.lock and its like of a run to the branch it was of; return the commit, None if nothing differs.
+def commit_lock(github: GitHub, run: Run, archive: Path) -> str | None:
+    """Commit dvc.lock and the other tracked outputs of a run to its branch; return the commit, None if nothing changed.
 
-    Raises InputError for a run of a fork or of the main branch, and when the branch has moved.
+    Raises InputError for a run of a fork or of the main branch, and if the branch has moved.
     """
     if not run.is_own or run.event != "pull_request" or run.branch == run.main:
-        raise InputError("only a branch of this repository that is not its main branch gets its dvc.lock")
+        raise InputError("dvc.lock is committed only to branches of this repository other than its main branch")
     with refusing():
         files = contents(archive)
         rederive_verdict(report_of(files), run.commit)
@@ -124,25 +124,25 @@ def bring_lock(github: GitHub, run: Run, archive: Path) -> str | None:
         return None
     message = f"Refresh {', '.join(made)}\n\nMade by {run.url}"
     commit = github.send("POST", "git/commits", {"message": message, "tree": tree, "parents": [run.commit]})["sha"]
-    # Without force: where somebody has pushed in the meantime, the branch stays as it is.
+    # Without force: if someone has pushed since, the branch stays unchanged.
     github.send("PATCH", f"git/refs/heads/{quote(run.branch, safe='')}", {"sha": commit, "force": False})
-    # What the token of a workflow pushes starts no workflow by itself.
+    # A push with a workflow's token does not start workflows.
     github.send("POST", f"actions/workflows/{CHECKS}/dispatches", {"ref": run.branch})
     return str(commit)
 
 
 def raise_alarm(github: GitHub, title: str, body: str) -> str:
-    """Open an issue, or say it once more in the one of this title that is open; return what was done."""
+    """Open an issue, or comment on the open issue with this title; return a message."""
     for issue in github.pages("issues", state="open", creator=BOT):
         if issue["title"] == title and (issue["user"] or {}).get("login") == BOT:
             github.send("POST", f"issues/{int(issue['number'])}/comments", {"body": body})
-            return f"issue #{issue['number']} was told"
+            return f"a comment on issue #{issue['number']} was posted"
     made = github.send("POST", "issues", {"title": title, "body": body})
     return f"issue #{made['number']} was opened"
 
 
 def write_outputs(outputs: dict[str, str]) -> None:
-    """Hand the outputs of a step to the steps after it, and print them."""
+    """Write the outputs of a step for later steps, and print them."""
     lines = "".join(f"{name}={value}\n" for name, value in outputs.items())
     if path := os.environ.get("GITHUB_OUTPUT"):
         with Path(path).open("a", encoding="utf-8") as file:
@@ -151,7 +151,7 @@ def write_outputs(outputs: dict[str, str]) -> None:
 
 
 def _poster(comments: Iterable[dict[str, Any]]) -> str:
-    """Return who can find the comment again: CML looks at the first ones alone, and for its own mark."""
+    """Return the tool that can find the comment: CML searches only the first comments, for its own mark."""
     listed = list(comments)
     mine = next((one for one in listed if is_ours(one)), None)
     if mine is None:
@@ -160,18 +160,18 @@ def _poster(comments: Iterable[dict[str, Any]]) -> str:
 
 
 def _text(name: str, content: bytes) -> str:
-    """Return a file as text; raises InputError where it is not what its name says."""
+    """Return a file as text; raises InputError if the content does not fit the name."""
     try:
         text = content.decode()
         if name == "dvc.lock":
             COMPILED_LOCKFILE_SCHEMA(parse_yaml(text))
         elif name.endswith(".yaml"):
-            # Other parts than this Assay knows, where the change brings a newer one.
+            # A newer Assay in the change may have parts that this one does not know.
             re.fullmatch(HASHES, text).group()  # type: ignore[union-attr]
         else:
-            # Nothing but an object has keys.
+            # Fails for anything but an object.
             json.loads(text).keys()
-    # Whatever it holds instead makes other libraries raise what they like.
+    # Other content may make the libraries raise any error.
     except Exception:
-        raise InputError(f"{name} is not what its name says") from None
+        raise InputError(f"{name}: the content does not fit the name") from None
     return text

@@ -35,7 +35,7 @@ from assay.init.write import (
     readme_text,
     review_text,
 )
-from assay.project.freeze import changed
+from assay.project.freeze import edit_yaml
 from assay.project.history import user_name
 from assay.project.identity import identity
 from assay.project.layout import ANALYSIS, METRICS, PIPELINE, read_split
@@ -253,7 +253,7 @@ def _accept() -> None:
     def change(content: CommentedMap) -> None:
         content["overrides"] = [entry]
 
-    write_text(OVERRIDES, changed(before, change))
+    write_text(OVERRIDES, edit_yaml(before, change))
 
 
 def _clear_cases() -> list[tuple[str, dict[str, Any], Any]]:

@@ -15,7 +15,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from assay.contract.spec import CONTRACT, Contract, load_contract
 from assay.init.infer import Finding, Kind, Plan
-from assay.project.freeze import changed, replace
+from assay.project.freeze import edit_yaml, replace_keys
 from assay.project.schemas import first_line
 
 HEAD = (
@@ -94,11 +94,11 @@ def params_text(before: str, settings: Mapping[str, Any]) -> str:
             for part in path:
                 place = place.setdefault(part, CommentedMap())
             if isinstance(value, Mapping) and isinstance(place.get(key), CommentedMap):
-                replace(place[key], dict(value))
+                replace_keys(place[key], dict(value))
             else:
                 place[key] = value
 
-    return changed(before, change)
+    return edit_yaml(before, change)
 
 
 def readme_text(before: str, title: str, description: str) -> str:

@@ -1,1 +1,1 @@
-"""The load test: the built Bentos of candidate and champion, loaded in turns and measured."""
+"""The load test: the built Bentos of candidate and champion, loaded in alternating rounds and measured."""

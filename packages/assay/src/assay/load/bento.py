@@ -1,4 +1,4 @@
-"""Bentos: built into a store of their own, and served on loopback for as long as a block lasts."""
+"""Bentos: built in their own store, and served on loopback for the duration of a block."""
 
 import os
 import random
@@ -23,21 +23,28 @@ from assay.project.fingerprint import SOURCE
 HOST = "127.0.0.1"
 READY_SECONDS = 120.0
 STOP_SECONDS = 15.0
-# Below those that Linux, macOS and Windows give to outgoing connections, unless told otherwise: a load test makes
-# thousands, and one of them might have the port before the service does.
+# Below the default ports of outgoing connections on Linux, macOS and Windows: a load test opens thousands, and one of
+# them might take the port before the service does.
 PORTS = range(10_000, 30_000)
-# Settings of whoever runs this, that the service would take for its own.
-OTHERS = ("PYTHONPATH", "ASSAY_API_KEY", "BENTOML_CONFIG", "BENTOML_CONFIG_OPTIONS", "BENTOML_PORT", "BENTOML_HOST")
+# Settings of the caller's environment that the service must not inherit.
+NOT_INHERITED = (
+    "PYTHONPATH",
+    "ASSAY_API_KEY",
+    "BENTOML_CONFIG",
+    "BENTOML_CONFIG_OPTIONS",
+    "BENTOML_PORT",
+    "BENTOML_HOST",
+)
 
-# The file of a store that says which Assay serves its Bento.
+# The file of a store with the path of the Assay that serves its Bento.
 ASSAY = "assay"
-# Large, and packed by nobody.
+# Large folders that are not packed.
 NOT_COPIED = {"build", "data", "plots", "reports"}
 
 
 @dataclass(frozen=True)
-class Served:
-    """A Bento that is being served, and what its start took."""
+class RunningService:
+    """A running service: its port, its process, and the time of its start in seconds."""
 
     port: int
     pid: int
@@ -45,22 +52,22 @@ class Served:
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on. Raises InputError if there is none."""
+    """Return a free loopback port. Raises InputError if there is none."""
     for port in random.sample(PORTS, len(PORTS)):
         with socket.socket() as found, suppress(OSError):
             found.bind((HOST, port))
             return port
-    raise InputError(f"no port from {PORTS[0]} to {PORTS[-1]} is free on {HOST}: end what listens on them")
+    raise InputError(f"no port from {PORTS[0]} to {PORTS[-1]} is free on {HOST}; stop a program that listens on one")
 
 
 def build(project: Path, store: Path, assay: Path | None = None) -> Path:
-    """Build the Bento of a project; return its folder. Raises InputError with what BentoML said last.
+    """Build the Bento of a project and return its folder. Raises InputError with BentoML's error.
 
-    It is built and served by the Assay in the folder `assay`, by default by this one.
+    The Assay in the folder `assay` builds and serves it, by default the running one.
     """
     store.mkdir(parents=True)
     (store / ASSAY).write_text(str(assay or SOURCE.parent), encoding="utf-8")
-    # BentoML builds nothing that lies in a hidden folder, as the champion's files do.
+    # BentoML does not build in hidden folders, where the champion's files are.
     if any(part.startswith(".") for part in project.resolve().parts):
         project = _copied(project, store / "project")
     done = subprocess.run(
@@ -79,10 +86,10 @@ def build(project: Path, store: Path, assay: Path | None = None) -> Path:
 
 
 @contextmanager
-def served(bento: Path) -> Iterator[Served]:
-    """Serve a built Bento in its store, from when it is ready until the block ends; nothing of it runs on then.
+def served(bento: Path) -> Iterator[RunningService]:
+    """Serve a built Bento for the duration of the block, then stop all of its processes.
 
-    Raises InputError, with what it said last, if it does not get ready.
+    Raises InputError with the service's error if it does not become ready.
     """
     port = free_port()
     store = bento.parents[2]
@@ -99,7 +106,7 @@ def served(bento: Path) -> Iterator[Served]:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                # Ctrl-C is for who started this; that one stops the service.
+                # Ctrl-C goes to the parent process only, which stops the service.
                 start_new_session=True,
             )
         while not _is_ready(port):
@@ -109,7 +116,7 @@ def served(bento: Path) -> Iterator[Served]:
                 said = _last_line(log.read_text(encoding="utf-8", errors="replace"))
                 raise InputError(f"the built Bento does not start: {said}")
             time.sleep(0.05)
-        yield Served(port, process.pid, time.monotonic() - began)
+        yield RunningService(port, process.pid, time.monotonic() - began)
     finally:
         if process:
             _stop(process, known)
@@ -117,22 +124,22 @@ def served(bento: Path) -> Iterator[Served]:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Hold back Ctrl-C until the block ends: a process that is just being started would be nobody's to stop."""
+    """Delay Ctrl-C until the block ends: an interrupt during start-up would orphan the process."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    received: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: received.append(number))
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-    if came:
+    if received:
         signal.raise_signal(signal.SIGINT)
 
 
 def size(folder: Path) -> int:
-    """Return the bytes of all files in a folder, without what Python compiled."""
+    """Return the size of all files in a folder in bytes, without compiled Python files."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
 
 
@@ -145,12 +152,12 @@ def _copied(project: Path, to: Path) -> Path:
 
 
 def _environment(store: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in OTHERS}
+    kept = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
     return kept | {"PYTHONPATH": _assay(store), "BENTOML_HOME": str(store), "BENTOML_DO_NOT_TRACK": "True"}
 
 
 def _assay(store: Path) -> str:
-    """Return the folder that Python has to search first for the Assay of a store, empty if that is installed."""
+    """Return the PYTHONPATH for the Assay of a store, "" if it is the installed one."""
     folder = (store / ASSAY).read_text(encoding="utf-8")
     return "" if Path(folder).name == "site-packages" else folder
 
@@ -167,7 +174,7 @@ def _is_ready(port: int) -> bool:
 
 
 def _stop(process: subprocess.Popen[bytes], known: set[psutil.Process]) -> None:
-    """End a service and all that it started; what does not end by itself is killed."""
+    """Stop a service and all its child processes; kill those that do not stop."""
     with suppress(psutil.NoSuchProcess):
         known |= set(psutil.Process(process.pid).children(recursive=True))
     process.terminate()
@@ -182,7 +189,7 @@ def _stop(process: subprocess.Popen[bytes], known: set[psutil.Process]) -> None:
 
 
 def _last_line(text: str) -> str:
-    """Return what a program said last: of an error the error, and not what stands around it."""
+    """Return the last error line of a program's output, else its last line."""
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if "Error" in line.split(":")[0]]
     return (errors or lines or ["nothing"])[-1][:300]

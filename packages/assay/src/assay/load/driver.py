@@ -1,10 +1,10 @@
-"""Loads services in turns with Locust: `python -m assay.load.driver`, with a plan on stdin and rounds on stdout.
+"""Loads services in alternating rounds with Locust: `python -m assay.load.driver`, plan on stdin, rounds on stdout.
 
-A process of its own, for Locust makes the sockets of the one it is loaded in cooperative. Each round is one line of
-JSON; the last line is what the errors of each side said.
+It is a separate process because Locust patches the sockets of its process. Each round is one line of JSON; the last
+line has the error messages of each side.
 """
 
-# First of all: it patches what others would import.
+# Imported first because it patches modules that others import.
 import locust  # isort: skip
 
 import json
@@ -20,16 +20,16 @@ import gevent
 import psutil
 from locust.env import Environment
 
-# Before a round is measured its callers have to be connected.
+# The callers connect during this time, before the measurement of a round starts.
 LEAD_SECONDS = 0.1
 MOST_MESSAGES = 5
 
 
-class Side:
-    """A service with its callers, and what they found in the round that is going on."""
+class LoadedService:
+    """A service with its callers, and their measurements in the current round."""
 
     def __init__(self, name: str, caller: type[locust.User], host: str, project: Path, pid: int) -> None:
-        """Prepare; nothing is asked yet."""
+        """Prepare the callers; they send no requests yet."""
         self.name = name
         self.caller = caller
         self.pid = pid
@@ -41,7 +41,7 @@ class Side:
         self.is_measured = False
         self.deaths = 0
         self._alive: set[psutil.Process] = set()
-        # One that waits for what it sends to be answered would make a round as long as its slowest answer.
+        # No stop timeout: waiting for pending responses would make a round as long as its slowest response.
         more = {"project": project, "host": host, "context": lambda user: {"caller": user}}
         user: Any = type(name.capitalize(), (caller,), more)
         user.prepare()
@@ -62,12 +62,12 @@ class Side:
                 self.failures += 1
 
     def _failed(self, user_instance: locust.User, exception: Exception, **_: Any) -> None:
-        """Count what went wrong in a caller itself, which has looked at no answer then."""
+        """Count an error in the caller itself, which then did not check the response."""
         error = RuntimeError(f"the caller failed: {type(exception).__name__}: {exception}")
         self._seen(0.0, error, user_instance.context())
 
     def load(self, users: int, seconds: float) -> dict[str, Any]:
-        """Have so many callers ask for some seconds; return what came of it."""
+        """Load the service with `users` callers for some seconds; return the measurements of the round."""
         self.latencies, self.failures = [], 0
         self._count_deaths()
         self.runner.start(users, spawn_rate=users, wait=True)
@@ -134,7 +134,7 @@ def _quantile(ordered: list[float], share: float) -> float | None:
 def _caller(path: Path) -> type[locust.User]:
     spec = spec_from_file_location("locustfile", path)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is no module")
+        raise ImportError(f"{path} is not a Python module")
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     found: type[locust.User] = module.Caller
@@ -142,16 +142,16 @@ def _caller(path: Path) -> type[locust.User]:
 
 
 def main() -> None:
-    """Load the services of the plan, in turns, each round in the other order than the one before."""
+    """Load the services of the plan in alternating rounds, each round in the reverse order of the previous one."""
     plan = json.load(sys.stdin)
-    # What libraries print is not a result.
+    # Output of libraries goes to stderr; stdout is for results.
     results = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     caller = _caller(Path(plan["locustfile"]))
-    sides = [Side(one["name"], caller, one["host"], Path(one["project"]), one["pid"]) for one in plan["sides"]]
+    sides = [LoadedService(one["name"], caller, one["host"], Path(one["project"]), one["pid"]) for one in plan["sides"]]
     for number in range(-1, plan["rounds"]):
         for side in sides if number % 2 else sides[::-1]:
-            # The callers of both sides ask the same.
+            # The callers of both sides send the same requests.
             setattr(caller, "callers", (number + 1) * plan["users"])  # noqa: B010
             found = side.load(plan["users"], plan["warm_up"] if number < 0 else plan["seconds"])
             print(json.dumps({"side": side.name, "round": number, **found}), file=results)

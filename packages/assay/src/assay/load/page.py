@@ -1,4 +1,4 @@
-"""The load test as one page that needs nothing else: no network, no script, no other file."""
+"""The load test as a self-contained HTML page: no network, no script, no other file."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,23 +15,23 @@ WIDTH, HEIGHT, LEFT, BOTTOM = 360, 200, 52, 24
 
 Point = tuple[float, float]
 
-# Title, and what a round is in it: where along the axis, and how much.
+# Title, label of the x axis, x of a round, y of a round.
 CHARTS: list[tuple[str, str, Callable[[int, Round], float], Callable[[Round], float | None]]] = [
-    ("answers a second", "round", lambda i, _: i, lambda one: (one.requests - one.errors) / one.seconds),
+    ("responses per second", "round", lambda i, _: i, lambda one: (one.requests - one.errors) / one.seconds),
     (
-        "processor time a request, ms",
+        "CPU time per request, ms",
         "round",
         lambda i, _: i,
         lambda one: 1000 * one.cpu / one.requests if one.requests else None,
     ),
     ("median latency, ms", "round", lambda i, _: i, lambda one: one.p50),
-    ("99th percentile of latency, ms", "round", lambda i, _: i, lambda one: one.p99),
+    ("99th percentile latency, ms", "round", lambda i, _: i, lambda one: one.p99),
     ("memory, MB", "requests", lambda _, one: one.total, lambda one: one.memory / 1e6),
 ]
 
 
 def page(found: LoadTest, outcome: Outcome) -> str:
-    """Return a load test and what the gate says of it as an HTML page."""
+    """Return a load test and the gate's outcome as an HTML page."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     loaded = {name: side.rounds for name, side in found.sides.items() if side.rounds}
     charts = [
@@ -56,7 +56,7 @@ def _points(
 
 
 def _chart(series: dict[str, list[Point]]) -> Markup:
-    """Draw points of each side, joined; the axis of values begins at 0, so that noise does not look large."""
+    """Return an SVG line chart of each side; the y axis starts at 0, so that noise does not look large."""
     points = [point for side in series.values() for point in side]
     if not points:
         return Markup()

@@ -1,4 +1,4 @@
-"""What the load test asks, made from the contract, and whether an answer is right."""
+"""The requests of the load test, generated from the contract, and the check of responses."""
 
 import random
 from collections.abc import MutableMapping
@@ -17,19 +17,19 @@ from assay.project.settings import load_packed_contract, load_settings
 from assay.properties.counterexample import draw
 from assay.properties.strategies import feature_rows
 
-# Rows in a request, and how many requests of that size come for one of the largest.
+# Rows per request, and the number of requests of that size per request of the largest size.
 SIZES = {1: 189, 10: 10, 100: 1}
 DRAWN = 150
-# Prime, so that a fault in each fiftieth request, or the like, does not always meet the same ones.
+# Prime, so that a periodic fault, say in every 50th request, does not always affect the same payloads.
 PAYLOADS = 397
-# Of the spread of the answers; what is served may differ from the pipeline by much less.
+# In standard deviations of the predictions; the served model differs from the pipeline by much less.
 TOLERANCE = 1e-3
 
 
-# Compared as what it is and not by what it holds, for that is done at every answer.
+# Compared by identity, because it is a dictionary key for every response.
 @dataclass(frozen=True, eq=False)
 class Payload:
-    """A request: its body, how many rows it holds, and the scores that the model gave them, if these are known."""
+    """A request: its body, its number of rows, and the model's scores for them, if known."""
 
     name: str
     body: bytes
@@ -39,10 +39,9 @@ class Payload:
 
 
 def payloads(project: Path, seed: int = 0) -> list[Payload]:
-    """Return requests in the order in which to send them, the same for the same contract, examples and seed.
+    """Return requests in sending order, the same for the same contract, examples and seed.
 
-    The rows are those that came with the model, whose scores are known, and as many more that Hypothesis draws from
-    the contract.
+    The rows are the model's stored examples, whose scores are known, and rows that Hypothesis draws from the contract.
     """
     contract = load_packed_contract(project / MODELS)
     most = load_settings(project / MODELS).serve.max_rows
@@ -71,7 +70,7 @@ def payloads(project: Path, seed: int = 0) -> list[Payload]:
 
 
 def problem(payload: Payload, status: int, body: bytes, before: MutableMapping[Any, Any]) -> str:
-    """Say what is wrong with an answer, "" if nothing is; `before` remembers the answers to be the same again."""
+    """Return the error in a response, "" if it is correct; `before` stores predictions, which must not change."""
     if status != 200:
         return f"status {status}"
     try:
@@ -83,16 +82,16 @@ def problem(payload: Payload, status: int, body: bytes, before: MutableMapping[A
             return f"{len(predictions)} predictions for {payload.rows} rows"
         ids = [one.pop("prediction_id") for one in predictions]
         if not all(ids) or len(set(ids)) < len(ids) or before.get(payload.name) == ids[0]:
-            return "a prediction_id is missing or not its own"
+            return "a prediction_id is missing or repeated"
         before[payload.name] = ids[0]
         wanted = before.get((payload, version))
         if wanted is not None:
-            return "" if predictions == wanted else "another answer than before to the same rows"
+            return "" if predictions == wanted else "different predictions than before for the same rows"
         if not _fits(payload, predictions):
-            return "not the scores that the model gave its examples"
+            return "scores differ from those stored with the model's examples"
         before[payload, version] = predictions
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return f"not an answer ({type(error).__name__})"
+        return f"not a valid response ({type(error).__name__})"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""The load test: build, serve, load in turns, measure, write down."""
+"""The load test: build, serve, load in alternating rounds, measure and record."""
 
 import json
 import signal
@@ -20,7 +20,7 @@ from assay.base.progress import say, track
 from assay.gates.loadtest import LOADTEST, LOADTEST_FORMAT, as_loadtest, setting
 from assay.gates.obstacle import NO_CHAMPION, Kind, Obstacle
 from assay.gates.service import compare, slow_start
-from assay.load.bento import HOST, Served, build, served, size
+from assay.load.bento import HOST, RunningService, build, served, size
 from assay.load.page import page
 from assay.project.champion import own_assay, restore
 from assay.project.change import Change
@@ -36,13 +36,13 @@ LONG_ROUNDS, LONG_SECONDS = 30, 10.0
 def run(change: Change, *, long: bool = False) -> Outcome:
     """Load the service of the working tree against the champion's; write reports/loadtest.json and .html.
 
-    Returns the outcome. Raises InputError where there is nothing to load, or no setting to load it with. What is wrong
-    with a service, or with the champion, is part of what was found.
+    Returns the outcome. Raises InputError if there is no service or a setting is missing. Failures of a service or of
+    the champion are part of the result.
     """
     limits = load_params().gates.service
     for name in ("users", "rounds", "seconds"):
         if getattr(limits, name) is None:
-            raise InputError(f"params.yaml: gates.service.{name} is not set, and says how to load the service")
+            raise InputError(f"params.yaml: gates.service.{name} is not set, but the load test needs it")
     for path in (SERVICE, MODELS / "model.json"):
         if not path.exists():
             raise InputError(f"{path}: there is no such file; run `make repro`")
@@ -67,14 +67,14 @@ def run(change: Change, *, long: bool = False) -> Outcome:
 
 
 def measure(projects: dict[str, Path], limits: ServiceGate, *, long: bool) -> dict[str, Any]:
-    """Build projects and load what was built; return the figures of each by its name."""
+    """Build projects and load the Bentos; return the measurements by project."""
     with tempfile.TemporaryDirectory(prefix="assay-load-") as made:
         bentos: dict[str, Path] = {}
         failed: dict[str, Any] = {}
         for name, project in projects.items():
-            say(f"{name}: building its Bento")
+            say(f"{name}: building the Bento")
             try:
-                # An upgrade of Assay that makes the service slower is a change of the candidate's.
+                # The champion runs with its own Assay: a slower service after an upgrade counts for the candidate.
                 assay = own_assay(project) if name == "champion" else None
                 bentos[name] = build(project, Path(made, name), assay)
             except InputError as error:
@@ -84,10 +84,10 @@ def measure(projects: dict[str, Path], limits: ServiceGate, *, long: bool) -> di
 
 
 def load(bentos: dict[str, Path], limits: ServiceGate, *, long: bool) -> dict[str, Any]:
-    """Serve built Bentos side by side, load them in turns; return the figures of each by its name."""
+    """Serve Bentos at the same time and load them in alternating rounds; return the measurements by project."""
     sides: dict[str, Any] = {}
     with ExitStack() as running:
-        services: dict[str, Served] = {}
+        services: dict[str, RunningService] = {}
         for name, bento in bentos.items():
             sides[name] = {"rounds": [], "bento_size": size(bento), "model_size": model(bento).stat().st_size}
             try:
@@ -108,7 +108,7 @@ def load(bentos: dict[str, Path], limits: ServiceGate, *, long: bool) -> dict[st
 
 
 def _start_again(bentos: dict[str, Path], sides: dict[str, Any], limits: ServiceGate) -> None:
-    """Where the candidate took much longer to start, look whether it does so again: the machine may have been busy."""
+    """Repeat the start if the candidate was much slower, because the machine may have been busy."""
     if set(bentos) != {"candidate", "champion"}:
         return
     for _ in range(MORE_STARTS):
@@ -120,7 +120,12 @@ def _start_again(bentos: dict[str, Path], sides: dict[str, Any], limits: Service
 
 
 def _load(
-    bentos: dict[str, Path], services: dict[str, Served], sides: dict[str, Any], limits: ServiceGate, *, long: bool
+    bentos: dict[str, Path],
+    services: dict[str, RunningService],
+    sides: dict[str, Any],
+    limits: ServiceGate,
+    *,
+    long: bool,
 ) -> None:
     seconds = limits.seconds or 0.0
     plan = {
@@ -134,26 +139,26 @@ def _load(
             for name, one in services.items()
         ],
     }
-    say(f"loading: {plan['rounds']} rounds of {plan['seconds']:g} s each, in turns")
+    say(f"load test: {plan['rounds']} alternating rounds of {plan['seconds']:g} s each")
     with _driver() as driver:
-        for told in _told(driver, plan):
-            if "messages" in told:
-                for name, errors in told["messages"].items():
+        for message in _messages(driver, plan):
+            if "messages" in message:
+                for name, errors in message["messages"].items():
                     sides[name]["errors"] = errors
                 continue
-            side, number = sides[told.pop("side")], told.pop("round")
-            side["deaths"] = told.pop("deaths")
+            side, number = sides[message.pop("side")], message.pop("round")
+            side["deaths"] = message.pop("deaths")
             if number < 0:
-                side["warm_up"] = told
+                side["warm_up"] = message
             else:
-                side["rounds"].append(told)
+                side["rounds"].append(message)
         if driver.wait():
-            raise InputError(f"the load test stopped: Locust ended with status {driver.returncode}")
+            raise InputError(f"the load test failed: Locust exited with status {driver.returncode}")
 
 
-def _told(driver: "subprocess.Popen[str]", plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _messages(driver: "subprocess.Popen[str]", plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if driver.stdin is None or driver.stdout is None:
-        raise ValueError("a driver is talked to")
+        raise ValueError("the driver needs stdin and stdout")
     driver.stdin.write(json.dumps(plan))
     driver.stdin.close()
     for line in track(driver.stdout, (plan["rounds"] + 1) * len(plan["sides"]) + 1, "rounds"):
@@ -176,7 +181,7 @@ def _champion(commit: str | None) -> tuple[Path | None, Obstacle | None]:
         return None, NO_CHAMPION
     try:
         folder = restore(commit)
-    # Whatever a torn cache or other code raises: there is nothing to compare with.
+    # A broken cache or the champion's code may raise anything; each means that there is no comparison.
     except Exception as error:
         text = f"the champion could not be restored ({' '.join(str(error).split())[:200]})"
         return None, Obstacle(kind=Kind.NOT_RESTORED, text=text)
@@ -185,27 +190,27 @@ def _champion(commit: str | None) -> tuple[Path | None, Obstacle | None]:
     return folder, None
 
 
-def _ask_once(service: Served, bento: Path) -> None:
-    """Ask for the model; raises InputError where another one is served than was packed."""
+def _ask_once(service: RunningService, bento: Path) -> None:
+    """Request the model version; raises InputError if another model is served than was packed."""
     wanted = model_version(bento / "src" / MODELS)
     try:
         with urlopen(f"http://{HOST}:{service.port}/model", timeout=30) as answer:
             given = msgspec.json.decode(answer.read())["model_version"]
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"the service does not say what its model is: {error}") from None
+        raise InputError(f"the service does not report its model version: {error}") from None
     if given != wanted:
-        raise InputError(f"the built Bento serves the model {given}, and holds {wanted}")
+        raise InputError(f"the built Bento serves model {given} but contains model {wanted}")
 
 
 def model(bento: Path) -> Path:
-    """Return the file of a Bento that is its model."""
+    """Return the model file of a Bento."""
     models = bento / "src" / MODELS
     return models / f"model.{read_json(models / 'model.json')['served']}"
 
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Let a signal that ends this process end it as Ctrl-C does, for what it started has to be stopped."""
+    """Turn SIGTERM and SIGHUP into an exit that stops all child processes."""
 
     def end(number: int, _: object) -> None:
         sys.exit(128 + number)

@@ -1,4 +1,4 @@
-"""The champion: the model of the commit that a change starts from, with the code that made it."""
+"""The champion: the model of the base commit, with the code that trained it."""
 
 import os
 import shutil
@@ -21,11 +21,11 @@ from assay.project.fingerprint import SOURCE, fingerprints
 from assay.project.history import file_at, files_at, folder_in_repository
 from assay.project.pipeline import locked_stages
 
-KEPT = Path(".assay/champions")
+CACHE_DIR = Path(".assay/champions")
 WHEELS = Path(".assay/wheels")
-MOST = 3
+MOST_CACHED = 3
 EMBEDDED = Path(".dvc/embedded/files/md5")
-# What a model is judged, explained, reported and served by.
+# The files needed to judge, explain, report and serve a model.
 PARTS = (
     "src",
     "service.py",
@@ -46,55 +46,57 @@ PARTS = (
 
 
 def has_model(commit: str) -> bool:
-    """Say whether the pipeline had been run at a commit."""
+    """Return whether a commit has a trained model."""
     lock = file_at(commit, Path("dvc.lock"))
     return lock is not None and "train" in locked_stages(lock.decode())
 
 
 def is_other_problem(commit: str, contract: Contract) -> bool:
-    """Say whether a commit is about another target, and from other columns: there is nothing to compare then."""
+    """Return whether a commit has another target and mostly other columns: its model cannot be compared."""
     content = parse_yaml((file_at(commit, CONTRACT) or b"").decode())
     try:
         target, columns = content["target"]["name"], set(content["columns"])
-    # What cannot be read is for whoever compares to say.
+    # The comparison reports a contract that cannot be read.
     except (KeyError, TypeError):
         return False
     return target != contract.target.name and 2 * len(columns & set(contract.columns)) <= len(columns)
 
 
 def restore(commit: str) -> Path:
-    """Return a folder with code, model, split and results of a commit, from the DVC cache or remote if these have it.
+    """Return a folder with code, model, split and results of a commit, from the DVC cache or remote if possible.
 
-    Else the pipeline of that commit is run again, in a git worktree. Raises InputError when that fails too.
+    Otherwise the pipeline of that commit is run again in a git worktree. Raises InputError if that fails too.
     """
-    folder = KEPT / commit
+    folder = CACHE_DIR / commit
     if folder.is_dir():
         os.utime(folder)
         return folder
-    temporary = KEPT / f".{commit}.{os.getpid()}.tmp"
+    temporary = CACHE_DIR / f".{commit}.{os.getpid()}.tmp"
     temporary.mkdir(parents=True)
     try:
         _from_embedded(commit)
         try:
             _from_git_and_dvc(commit, temporary)
-        # DVC raises errors of many kinds for what neither cache nor remote has; each means the same.
+        # DVC raises many kinds of errors for files that neither cache nor remote has.
         except Exception as error:
             say(f"champion: {commit[:10]} is not in the DVC cache or remote ({_one_line(error)}): training it again")
             _rebuild(commit, temporary)
-        # Another run may have been faster; what it made is the same.
+        # Another process may have been faster, with the same result.
         if not folder.is_dir():
             temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    for old in sorted((path for path in KEPT.iterdir() if not path.name.startswith(".")), key=os.path.getmtime)[:-MOST]:
+    cached = (path for path in CACHE_DIR.iterdir() if not path.name.startswith("."))
+    for old in sorted(cached, key=os.path.getmtime)[:-MOST_CACHED]:
         shutil.rmtree(old, ignore_errors=True)
     return folder
 
 
 def own_assay(folder: Path) -> Path | None:
-    """Return where the Assay that a project holds can be imported from, None if the installed one serves alike.
+    """Return the import path of the project's own Assay, None if its service code equals the installed one.
 
-    The template holds its source, a copy a wheel, which is unpacked once. Raises InputError for a broken wheel.
+    The template contains the source, a copy contains a wheel, which is unpacked once. Raises InputError for a broken
+    wheel.
     """
     found = folder / "packages/assay/src"
     if not (found / "assay").is_dir():
@@ -115,7 +117,7 @@ def _unpacked(wheel: Path) -> Path:
                 content.extractall(temporary)
             temporary.rename(folder)
         except BadZipFile:
-            raise InputError(f"{wheel}: not a whole wheel; take it from git again") from None
+            raise InputError(f"{wheel}: the wheel is broken; restore it from git") from None
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     return folder
@@ -139,7 +141,7 @@ def run_python(folder: Path, *arguments: str) -> None:
 
 
 def _from_embedded(commit: str) -> None:
-    """Put into the DVC cache what the embedded remote held at that commit: git still has it, the folder may not."""
+    """Copy the embedded remote of a commit into the DVC cache: git still has files that the folder may lack."""
     cache = _cache()
     for path in files_at(commit, EMBEDDED):
         kept = cache / path.relative_to(EMBEDDED)
@@ -148,7 +150,7 @@ def _from_embedded(commit: str) -> None:
 
 
 def _from_git_and_dvc(commit: str, folder: Path) -> None:
-    # What git has comes from git: DVC reads it through pygit2, which may wait for ever for the rest of a large file.
+    # Files in git come from git itself: DVC reads them through pygit2, which can hang on large files.
     archive = folder / ".archive.tar"
     there = map(str, files_at(commit, *map(Path, PARTS)))
     git("archive", f"--output={archive}", commit, "--", *there)
@@ -171,7 +173,7 @@ def _rebuild(commit: str, folder: Path) -> None:
         run("dvc", "config", "--local", "cache.dir", str(_cache().parent.parent.resolve()), folder=worktree)
         run_python(worktree, "-c", "from assay.cli.main import main; main()", "repro")
         for part in PARTS:
-            # A part of it may have been there after all.
+            # Some parts may already have been restored.
             shutil.rmtree(folder / part, ignore_errors=True)
             if (worktree / part).exists():
                 shutil.move(worktree / part, folder / part)

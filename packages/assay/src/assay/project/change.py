@@ -1,4 +1,4 @@
-"""The change under judgement: where it starts, its champion, and the files it touches."""
+"""The change to judge: its base commit, its champion, and the files it touches."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -9,20 +9,20 @@ from assay.project.history import base_commit, changed_lines, dirty_files, head
 
 
 class NoChampion(Enum):
-    """Why a change has no champion to be compared with; git or the files of the commit said so."""
+    """Why a change has no champion to be compared with."""
 
-    NO_COMMIT = "nothing is committed here yet"
-    NO_START = "the change starts from no commit"
-    NO_MODEL = "the commit that the change starts from has no trained model"
-    OTHER_PROBLEM = "the commit that the change starts from is about another problem"
+    NO_COMMIT = "the repository has no commit yet"
+    NO_START = "there is no base commit"
+    NO_MODEL = "the base commit has no trained model"
+    OTHER_PROBLEM = "the base commit is about another problem"
 
 
 @dataclass(frozen=True)
 class Change:
-    """What is judged: the working tree of the commit `head`, against the commit `start` that it left the base at.
+    """The working tree at commit `head`, compared with the merge base `start`.
 
-    `champion` is the commit of the champion, `start` itself if it has a model of the same problem; otherwise
-    `no_champion` says why there is none. `files` differ from `start`, committed or not.
+    `champion` is the commit of the champion: `start`, if it has a model of the same problem. Otherwise `no_champion`
+    says why there is none. `files` differ from `start`, committed or not.
     """
 
     head: str | None
@@ -40,7 +40,7 @@ class Change:
 def resolve(base: str | None, contract: Contract) -> Change:
     """Return the change that the working tree makes to `base`, by default to the main branch.
 
-    Raises InputError when `base` cannot be found, and when git fails or refuses: that is never taken for "no champion".
+    Raises InputError if `base` cannot be found or git fails; such errors never count as "no champion".
     """
     commit = head()
     start = None if commit is None else base_commit(base)

@@ -1,7 +1,7 @@
-"""The data in the working tree: fetched where there is none, and never older or newer than data.dvc in silence.
+"""The data in the working tree: fetched if it is missing, and checked against data.dvc.
 
-`dvc repro` records whatever lies in data/ as the data of the commit. After `git pull` has brought another data.dvc,
-that would put the old data back.
+`dvc repro` records any files in data/ as the data of the commit. After a `git pull` that changes data.dvc, it would
+restore the old data.
 """
 
 import json
@@ -25,7 +25,7 @@ from assay.contract.spec import Contract
 from assay.project.history import was_committed
 
 POINTER = Path("data.dvc")
-# The hash that data.dvc and data/ had when they were last the same.
+# The hash of data.dvc and data/ when they last matched.
 LAST = Path(".dvc/tmp/assay-data")
 
 
@@ -41,11 +41,11 @@ class State(Enum):
 def state(named: str, found: str, last: str | None) -> State:
     """Compare the hash that data.dvc names with the one of the data that was found.
 
-    `last` is the hash that both had when they were last the same, None if that is not known.
+    `last` is the hash of both when they last matched, None if it is unknown.
     """
     if found == named:
         return State.CURRENT
-    # A hash that no commit has was written by `dvc add` or `dvc repro`, and not by git.
+    # A hash in no commit was written by `dvc add` or `dvc repro`, not by git.
     if not was_committed(POINTER, named):
         return State.EDITED
     if was_committed(POINTER, found):
@@ -54,13 +54,13 @@ def state(named: str, found: str, last: str | None) -> State:
 
 
 def bring(contract: Contract) -> None:
-    """Bring the data that data.dvc names into the working tree.
+    """Check out the data of data.dvc into the working tree.
 
-    Data that was changed by hand stays, and is named. Raises InputError when the data cannot be fetched, when other
-    files lie in its place, and when both data.dvc and the data were changed.
+    Data that was changed by hand stays, with a message. Raises InputError if the data cannot be fetched, if data/
+    contains other files, or if both data.dvc and the data changed.
     """
     with in_one_line():
-        _remove_torn_lock(Path(".dvc/tmp"))
+        _remove_broken_lock(Path(".dvc/tmp"))
     if POINTER.exists():
         require_no_conflict(POINTER, POINTER.read_text(encoding="utf-8", errors="replace"))
     if not contract.data.exists():
@@ -70,18 +70,18 @@ def bring(contract: Contract) -> None:
     named, found = _hashes()
     match state(named, found, LAST.read_text() if LAST.exists() else None):
         case State.OLDER:
-            say("data: data/ holds an older version; checking out the one that data.dvc names")
+            say("data: data/ is older than data.dvc; checking out the version in data.dvc")
             if dvc(["pull", "--quiet", str(POINTER)]):
                 raise InputError(
-                    "data/: holds an older version than data.dvc names, which could not be checked out; "
-                    "`dvc pull data.dvc -v` says why"
+                    "data/: older than data.dvc, but the version in data.dvc cannot be checked out; "
+                    "`dvc pull data.dvc -v` shows why"
                 )
         case State.EDITED:
             say("data: data/ was changed by hand; this run uses it and records it in data.dvc")
             named = found
         case State.BOTH_CHANGED:
             raise InputError(
-                "data/: was changed by hand, and git has brought another data.dvc; keep yours with `dvc add data`, "
+                "data/: changed by hand, and git changed data.dvc too; keep yours with `dvc add data`, "
                 "or take the committed version with `dvc checkout --force data.dvc`"
             )
         case State.CURRENT:
@@ -93,38 +93,38 @@ def bring(contract: Contract) -> None:
 
 @contextmanager
 def in_one_line() -> Iterator[None]:
-    """Raise what DVC raises, a broken dvc.yaml or a run that is going on elsewhere, as InputError."""
+    """Raise DVC's errors, such as a broken dvc.yaml or a concurrent run, as InputError."""
     try:
         yield
     except DvcException as error:
-        raise InputError(f"dvc: {error}; `dvc status` says more") from None
+        raise InputError(f"dvc: {error}; `dvc status` shows more") from None
 
 
 def _fetch(contract: Contract) -> None:
     there = sorted(path.name for path in Path("data").glob("*"))
-    # DVC replaces what its cache has, as after going back to an older commit, and nothing else.
+    # After a checkout of an older commit DVC replaces the files in its cache, and no others.
     if there and dvc(["checkout", "--quiet", str(POINTER)]) == 0 and contract.data.exists():
         return
     if there:
-        raise InputError(f"{contract.data}: there is no such file; data/ holds {', '.join(there[:5])}")
-    say("data: fetching it from the DVC remote")
+        raise InputError(f"{contract.data}: there is no such file; data/ contains {', '.join(there[:5])}")
+    say("data: fetching from the DVC remote")
     if dvc(["pull", "--quiet", str(POINTER)]):
-        raise InputError("data.dvc: the data could not be fetched from the DVC remote; `dvc pull data.dvc -v` says why")
+        raise InputError("data.dvc: cannot fetch the data from the DVC remote; `dvc pull data.dvc -v` shows why")
 
 
 def _hashes() -> tuple[str, str]:
-    """Return the hash that data.dvc names, and that of what lies in its place."""
+    """Return the hash in data.dvc and the hash of the files in data/."""
     with in_one_line(), Repo() as repo:
         out: Output = repo.stage.load_one(str(POINTER)).outs[0]
         return str(out.hash_info.value), str(out.get_hash().value)
 
 
-def _remove_torn_lock(folder: Path) -> None:
-    """Remove DVC's list of who uses what if a process was killed while writing it, for DVC would never run again."""
+def _remove_broken_lock(folder: Path) -> None:
+    """Remove DVC's lock file if a killed process left it incomplete, because DVC would fail from then on."""
     path = folder / RWLOCK_FILE
     if not path.exists():
         return
-    # Whoever writes the list holds this lock, and the system releases it with the process.
+    # The writer of the file holds this lock; the system releases it when the process ends.
     with make_lock(str(folder / RWLOCK_LOCK), tmp_dir=str(folder)):
         try:
             json.loads(path.read_text(encoding="utf-8"))

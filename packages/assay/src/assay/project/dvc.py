@@ -1,4 +1,4 @@
-"""The main job: data from the remote if it is not here, then whatever stage has changed."""
+"""The pipeline: fetch missing data from the remote, then run the stages that changed."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ from assay.base.progress import say
 from assay.contract.spec import load_contract
 from assay.project.data import bring, in_one_line
 from assay.project.fingerprint import PROCESS, refresh
-from assay.project.freeze import adopt, with_search
+from assay.project.freeze import with_search, write_choice
 from assay.project.hooks import install
 from assay.project.layout import METRICS, read_choice
 from assay.project.params import ModelChoice, load_params
@@ -24,37 +24,37 @@ READ_BY_DVC = (Path("dvc.yaml"), Path("dvc.lock"), Path("data.dvc"), PROCESS, ME
 
 
 def stale_stages() -> list[str]:
-    """Return the stages that `dvc repro` would run; raises InputError where there is no pipeline."""
+    """Return the stages that `dvc repro` would run; raises InputError if there is no pipeline."""
     _require_pipeline()
     with in_one_line(), Repo() as repo:
         return list(repo.status())
 
 
 def changed() -> bool:
-    """Say whether `dvc repro` has anything to do."""
+    """Return whether `dvc repro` would run any stage."""
     return bool(stale_stages())
 
 
 def reproduce() -> bool:
-    """Run `dvc repro`, in this process and only if something changed; return whether it did.
+    """Run `dvc repro` in this process if anything changed; return whether it ran.
 
-    Raises InputError when the configuration is wrong, or when a stage failed; the stage has said why by then.
+    Raises InputError if the configuration is wrong or a stage failed; the stage has then printed the reason.
     """
     _prepare()
     if not changed():
         say("nothing changed: no stage ran")
         return False
-    # A stage prints to the terminal by itself; what DVC prints must not overtake it.
+    # Flush, so that our output comes before that of the stages.
     sys.stdout.flush()
     if dvc(["repro"]):
-        raise InputError("the pipeline stopped at the stage named above; what it had finished before is kept")
+        raise InputError("the pipeline failed at the stage named above; the results of finished stages are kept")
     return True
 
 
 def tune() -> ModelChoice:
-    """Search for a model, and write what was found into params.yaml; return it.
+    """Search for a model, write it into params.yaml and return it.
 
-    Raises InputError when the search fails; params.yaml is as it was then.
+    Raises InputError if the search fails; params.yaml is then unchanged.
     """
     _prepare()
     before = PARAMS.read_text(encoding="utf-8")
@@ -66,14 +66,14 @@ def tune() -> ModelChoice:
         if failed:
             write_text(PARAMS, before)
     if failed:
-        raise InputError("the search stopped; what it had to say stands above")
+        raise InputError("the search failed; its message is above")
     choice = read_choice()
-    adopt(choice, before)
+    write_choice(choice, before)
     return choice
 
 
 def _prepare() -> None:
-    """Read the configuration, record Assay's code and bring the data, so that DVC knows what has changed."""
+    """Check the configuration, record the hashes of Assay and fetch the data, so that DVC sees all changes."""
     load_params()
     contract = load_contract()
     _require_pipeline()
@@ -84,6 +84,6 @@ def _prepare() -> None:
 
 def _require_pipeline() -> None:
     if not Path("dvc.yaml").exists():
-        raise InputError("dvc.yaml: there is no pipeline here; run this in the folder of the project")
+        raise InputError("dvc.yaml: there is no such file; run this in the project's folder")
     for path in filter(Path.exists, READ_BY_DVC):
         require_no_conflict(path, path.read_text(encoding="utf-8", errors="replace"))

@@ -1,8 +1,8 @@
-"""Which of Assay's own code results depend on, as hashes in a file that DVC, the gates and releases compare.
+"""Hashes of the Assay code that results depend on, in a file that DVC, the gates and releases compare.
 
-Assay is installed beside the project, and DVC watches files of the project. `requirements/process.yaml` stands for the
-package there: a hash for the code of each stage, of the gates that judge, and of the service. A change of the package
-that can change results changes its hash; any other, of the report for instance, does not.
+DVC watches only files of the project, and Assay is installed outside it. `requirements/process.yaml` therefore has a
+hash of the code of each stage, of the gates (`judge`) and of the service. A change of Assay that can affect results
+changes a hash; any other change, for example of the report, does not.
 """
 
 import hashlib
@@ -17,12 +17,12 @@ from assay.project.layout import STAGES
 
 PROCESS = Path("requirements/process.yaml")
 SOURCE = Path(assay.__file__).parent
-# The modules that each part starts from; what these import belongs to it.
+# The entry modules of each part; the modules that they import belong to it too.
 STARTS: Mapping[str, tuple[str, ...]] = {
     **{stage: (f"stages/{stage}",) for stage in STAGES},
-    # A gate is imported by its name.
+    # Gates are imported by name.
     "judge": ("gates/*", "load/run", "load/driver", "load/payloads"),
-    # The image asks its own service before clients do.
+    # The image runs a smoke test on its own service.
     "service": ("serve/service", "release/smoke"),
 }
 HEADER = """\
@@ -32,15 +32,15 @@ HEADER = """\
 
 
 def part_files(part: str, source: Path = SOURCE, imports: Imports | None = None) -> set[Path]:
-    """Return the files of a part of the installed Assay: modules, and the pages and templates that they read."""
-    # Where a wheel is installed, all other packages lie in the same folder.
+    """Return the files of a part of Assay: modules, and the pages and templates that they read."""
+    # An installed wheel shares its folder with all other packages.
     imports = imports or Imports(source.parent, only=source.name)
     modules = imports.closure(*(path for module in STARTS[part] for path in source.glob(f"{module}.py")))
     return modules | {path for module in modules for path in _data(module)}
 
 
 def fingerprints(source: Path = SOURCE, parts: Iterable[str] = STARTS) -> dict[str, str]:
-    """Return the hash of each part of the installed Assay, whose package is the folder `source`."""
+    """Return the hash of each part of the Assay package in the folder `source`."""
     imports = Imports(source.parent, only=source.name)
     digests: dict[Path, str] = {}
 
@@ -58,12 +58,12 @@ def fingerprints(source: Path = SOURCE, parts: Iterable[str] = STARTS) -> dict[s
 
 
 def recorded(path: Path = PROCESS) -> dict[str, str]:
-    """Return the hashes that a project recorded, none if it has no such file; raises InputError for a broken one."""
+    """Return the recorded hashes, empty if there is no such file; raises InputError for a broken file."""
     return dict(read_yaml(path) or {}) if path.exists() else {}
 
 
 def refresh(path: Path = PROCESS) -> bool:
-    """Record the hashes of the installed Assay, and return whether they had changed."""
+    """Record the hashes of the installed Assay; return whether they changed."""
     text = HEADER + "".join(f'{part}: "{digest}"\n' for part, digest in fingerprints().items())
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return False
@@ -72,7 +72,7 @@ def refresh(path: Path = PROCESS) -> bool:
 
 
 def _data(module: Path) -> list[Path]:
-    """Return the pages and templates that a module reads: they lie beside it, and it names them."""
+    """Return the pages and templates in the folder of a module that the module names."""
     code = module.read_text(encoding="utf-8")
-    beside = (path for suffix in ("html", "js", "j2") for path in module.parent.glob(f"*.{suffix}"))
-    return [path for path in beside if f'"{path.name}"' in code]
+    siblings = (path for suffix in ("html", "js", "j2") for path in module.parent.glob(f"*.{suffix}"))
+    return [path for path in siblings if f'"{path.name}"' in code]

@@ -1,4 +1,4 @@
-"""Writing what a search found into params.yaml, so that an ordinary run does not search again."""
+"""Writing the result of a search into params.yaml, so that ordinary runs do not search again."""
 
 import io
 from collections.abc import Callable
@@ -13,35 +13,35 @@ from assay.project.params import ModelChoice
 from assay.project.settings import PARAMS
 
 
-def adopt(choice: ModelChoice, params: str) -> None:
-    """Write the choice into params.yaml, of which `params` is the text, and the trials that led to it beside it."""
-    write_text(PARAMS, frozen(params, choice))
+def write_choice(choice: ModelChoice, params: str) -> None:
+    """Write the choice into params.yaml, whose text is `params`, and the trials of the search to trials.csv."""
+    write_text(PARAMS, with_choice(params, choice))
     trials = TRIALS.read_text(encoding="utf-8")
     if trials.count("\n") > 1:
         write_text(EVIDENCE, trials)
 
 
-def frozen(params: str, choice: ModelChoice) -> str:
+def with_choice(params: str, choice: ModelChoice) -> str:
     """Return the text of params.yaml with the choice as its model and the search switched off.
 
-    Comments stay, but for those on the parameters that are replaced.
+    Comments stay, except those on replaced parameters.
     """
 
     def change(content: CommentedMap) -> None:
         content["tune"]["search"] = False
         content["model"]["family"] = choice.family
-        replace(content["model"]["parameters"], choice.parameters)
+        replace_keys(content["model"]["parameters"], choice.parameters)
 
-    return changed(params, change)
+    return edit_yaml(params, change)
 
 
 def with_search(params: str) -> str:
     """Return the text of params.yaml with the search switched on."""
-    return changed(params, lambda content: content["tune"].update(search=True))
+    return edit_yaml(params, lambda content: content["tune"].update(search=True))
 
 
-def changed(params: str, change: Callable[[CommentedMap], None]) -> str:
-    """Return the text of params.yaml after a change of its content; comments stay."""
+def edit_yaml(params: str, change: Callable[[CommentedMap], None]) -> str:
+    """Return the text of params.yaml after an edit of its content; comments stay."""
     yaml = YAML()
     yaml.preserve_quotes = True
     content = yaml.load(params)
@@ -51,10 +51,10 @@ def changed(params: str, change: Callable[[CommentedMap], None]) -> str:
     return text.getvalue()
 
 
-def replace(old: CommentedMap, new: dict[str, Any]) -> None:
-    """Put other keys into a section; only the comments around it stay."""
+def replace_keys(old: CommentedMap, new: dict[str, Any]) -> None:
+    """Replace the keys of a section; only the comments around it stay."""
     comments = old.ca.items
-    # What stands between a key and the next one, ruamel.yaml keeps with the first: here all up to the next section.
+    # ruamel.yaml attaches the text after a key to that key: here everything up to the next section.
     last = comments.get(next(reversed(old), None))
     comments.clear()
     old.clear()

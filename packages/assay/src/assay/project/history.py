@@ -1,7 +1,7 @@
-"""What git knows: which commit this is, what it is compared with, and what lies between.
+"""Git history: the current commit, the base commit, and the changes between them.
 
 Paths are relative to the current folder, the project's, which may be a folder of a larger repository. Files outside of
-it are no part of the project.
+it are not part of the project.
 """
 
 import re
@@ -20,7 +20,7 @@ def head() -> str | None:
     if not is_repository():
         return None
     branch = git_or_none("symbolic-ref", "--quiet", "HEAD")
-    # A branch that HEAD names and git does not have yet has no commit.
+    # A new branch has no commit yet.
     if branch is not None and git_or_none("show-ref", "--verify", "--quiet", branch) is None:
         return None
     commit = git("rev-parse", "--verify", "HEAD")
@@ -39,21 +39,23 @@ def dirty_files() -> list[str]:
 
 
 def base_commit(base: str | None) -> str | None:
-    """Return the commit that a change starts from: where it left `base`, by default the main branch.
+    """Return the merge base of HEAD with `base`, by default the main branch.
 
-    None outside a git repository, and for the null commit that GitHub names before a first push. Raises InputError
-    when `base` does not exist, or the history does not reach it.
+    None outside a git repository, and for the null commit that GitHub uses before a first push. Raises InputError if
+    `base` does not exist or the history does not reach it.
     """
     if head() is None or base == NULL:
         return None
     if base:
         found = git_or_none("rev-parse", "--verify", "--quiet", "--end-of-options", f"{base}^{{commit}}")
         if found is None:
-            raise InputError(f"BASE: there is no commit {base!r} here{_shallow_hint()}")
+            raise InputError(f"BASE: there is no commit {base!r} in this clone{_shallow_hint()}")
     else:
         found = next((commit for ref in MAIN if (commit := git_or_none("rev-parse", "--verify", "--quiet", ref))), None)
         if found is None:
-            raise InputError(f"BASE: there is no main branch here; name the commit to compare with{_shallow_hint()}")
+            raise InputError(
+                f"BASE: there is no main branch in this clone; name the commit to compare with{_shallow_hint()}"
+            )
     common = git_or_none("merge-base", "HEAD", found)
     if common is None:
         raise InputError(f"BASE: this change and {base or 'main'} have no commit in common{_shallow_hint()}")
@@ -63,7 +65,7 @@ def base_commit(base: str | None) -> str | None:
 def file_at(commit: str, path: Path) -> bytes | None:
     """Return the content of a file at a commit, None if the commit has no such file.
 
-    Raises InputError for a commit that is not here, and for content that is missing.
+    Raises InputError if the commit or the content is missing in this clone.
     """
     listed = git("ls-tree", "-z", commit, "--", path.as_posix())
     _, kind, blob = listed.partition("\t")[0].split() if listed else ("", "", "")
@@ -71,7 +73,7 @@ def file_at(commit: str, path: Path) -> bytes | None:
 
 
 def files_at(commit: str, *places: Path) -> list[Path]:
-    """Return the files at a commit that are one of these, or below one."""
+    """Return the files at a commit that are at or below these paths."""
     paths = [place.as_posix() for place in places]
     listed = git("ls-tree", "-r", "-z", "--name-only", commit, "--", *paths)
     return [Path(name) for name in listed.split("\0") if name]
@@ -85,14 +87,14 @@ def was_committed(path: Path, text: str) -> bool:
 
 
 def last_change(*places: Path) -> str | None:
-    """Return the last commit that changed a file at one of these places; None where there is none."""
+    """Return the last commit that changed a file at or below these paths; None if there is none."""
     if head() is None:
         return None
     return git("log", "--max-count=1", "--format=%H", "HEAD", "--", *(place.as_posix() for place in places)) or None
 
 
 def changed_lines(base: str) -> list[tuple[str, int, int]]:
-    """Return path, lines added and lines removed of each file that differs between a commit and the files here."""
+    """Return path, lines added and lines removed of each file that differs between a commit and the working tree."""
     listed = git("diff", "--numstat", "-z", "--no-renames", "--relative", base, "--", ".")
     found = []
     for entry in filter(None, listed.split("\0")):
@@ -103,24 +105,24 @@ def changed_lines(base: str) -> list[tuple[str, int, int]]:
 
 
 def tags() -> list[str]:
-    """Return the tags that this commit has behind it, the highest version first."""
+    """Return the tags reachable from HEAD, the highest version first."""
     if head() is None:
         return []
     return git("tag", "--list", "--merged", "HEAD", "--sort=-version:refname").splitlines()
 
 
 def last_release() -> str | None:
-    """Return the tag of the highest version that this commit has behind it, None where nothing was released."""
+    """Return the release tag with the highest version reachable from HEAD, None if there is none."""
     return next((tag for tag in tags() if re.fullmatch(VERSION, tag)), None)
 
 
 def user_name() -> str | None:
-    """Return the name that commits made here would have, None if git was given none."""
+    """Return git's configured user name, None if there is none."""
     return git_or_none("config", "user.name") or None
 
 
 def remote_url() -> str | None:
-    """Return where `origin` is; None where there is none."""
+    """Return the URL of the remote `origin`, None if there is none."""
     return git_or_none("config", "remote.origin.url") or None
 
 
@@ -130,10 +132,10 @@ def folder_in_repository() -> Path:
 
 
 def subjects(base: str) -> list[str]:
-    """Return the first lines of the commits since a commit, newest first."""
+    """Return the subjects of the commits since `base`, newest first."""
     return git("log", "--format=%s", f"{base}..HEAD").splitlines()
 
 
 def _shallow_hint() -> str:
     shallow = git("rev-parse", "--is-shallow-repository") == "true"
-    return "; this clone is shallow: `git fetch --unshallow` brings the rest" if shallow else ""
+    return "; it is shallow: run `git fetch --unshallow`" if shallow else ""

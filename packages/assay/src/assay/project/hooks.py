@@ -1,6 +1,6 @@
-"""Git hooks that bring the data along when git brings another data.dvc.
+"""Git hooks that check out the data when git changes data.dvc.
 
-`assay repro` does the same when it starts; the hooks are for those who type `dvc repro`.
+`assay repro` does the same when it starts; the hooks are for users of `dvc repro`.
 """
 
 import os
@@ -11,7 +11,7 @@ from assay.base.errors import InputError
 from assay.base.git import git, git_or_none, is_repository
 
 MARK = "# Written by `assay repro`."
-# Whether git has just changed data.dvc. A commit does so itself only when it reverts or picks another one.
+# Conditions that git just changed data.dvc. A commit changes it only if it is a revert or a cherry-pick.
 BROUGHT = {
     "post-checkout": '! git diff --quiet "$1" "$2" -- data.dvc',
     "post-merge": "! git diff --quiet ORIG_HEAD HEAD -- data.dvc",
@@ -23,9 +23,9 @@ BROUGHT = {
 
 
 def install() -> list[str]:
-    """Write the hooks that are missing, and return their names; a hook of somebody else stays as it is.
+    """Write the missing hooks and return their names; hooks of other tools stay unchanged.
 
-    Nothing is written outside a git repository, and where git is told to look for hooks in another folder.
+    Nothing is written outside a git repository, or if git is configured with another folder for hooks.
     """
     if not is_repository() or git_or_none("config", "core.hooksPath"):
         return []

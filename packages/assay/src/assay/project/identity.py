@@ -1,4 +1,4 @@
-"""What names a model: its commit, and the hashes of data, model and contract."""
+"""The identity of a model: its commit, and the hashes of data, model and contract."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ LOCK = Path("dvc.lock")
 
 
 def identity(commit: str | None, folder: Path) -> dict[str, str | None]:
-    """Return what names the model in a folder, of a commit."""
+    """Return commit and hashes of data, model and contract for the model in a folder."""
     lock = folder / LOCK
     stages = locked_stages(lock.read_text(encoding="utf-8")) if lock.exists() else {}
     hashes = {

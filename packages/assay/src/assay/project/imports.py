@@ -1,4 +1,4 @@
-"""Which files of a source tree a module imports, directly or not; DVC itself does not follow imports."""
+"""The files of a source tree that a module imports, directly or indirectly; DVC does not follow imports."""
 
 import ast
 from collections.abc import Iterator
@@ -6,19 +6,19 @@ from pathlib import Path
 
 
 class Imports:
-    """The import graph of packages below one folder; each file is read once, when it is first asked for."""
+    """The import graph of the packages in one folder; each file is read once, on first use."""
 
     def __init__(self, source: Path, only: str | None = None) -> None:
-        """Take the folder that holds the packages, and the name of the one to follow imports into, by default all."""
+        """Set the folder of the packages, and the only package to follow imports into, by default all."""
         self._source = source
         self._only = only
         self._parsed: dict[Path, tuple[list[Path], bool]] = {}
         self._found: dict[str, list[Path]] = {}
 
     def closure(self, *modules: Path) -> set[Path]:
-        """Return modules and the files that they import, directly or not, wherever the import stands.
+        """Return modules and the files that they import, directly or indirectly, also inside functions.
 
-        A package's `__init__.py` counts when it holds code.
+        A package's `__init__.py` counts if it contains code.
         """
         seen: set[Path] = set()
         waiting = list(modules)
@@ -44,7 +44,7 @@ class Imports:
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
-                # What is imported from a package may be a module of it. A leading dot is the package of this module.
+                # A name imported from a package may be a module. A leading dot is the package of this module.
                 package = module.relative_to(self._source).parts[: -node.level] if node.level else ()
                 base = ".".join([*package, node.module] if node.module else package)
                 names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
@@ -54,7 +54,7 @@ class Imports:
                 yield from self._files(name)
 
     def _files(self, name: str) -> list[Path]:
-        """Return the file of a module and those of the packages around it, if they are below the folder."""
+        """Return the file of a module and the `__init__.py` of its packages, if they are below the folder."""
         if name not in self._found:
             parts = name.split(".")
             candidates = [self._source.joinpath(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
@@ -65,7 +65,7 @@ class Imports:
 
 
 def _statements(node: ast.AST) -> Iterator[ast.stmt]:
-    """Yield all statements below a node; imports stand in no expression, and expressions are most of a tree."""
+    """Yield all statements below a node, skipping expressions, which contain no imports."""
     for block in ("body", "orelse", "finalbody", "handlers", "cases"):
         for child in getattr(node, block, ()):
             if isinstance(child, ast.stmt):

@@ -1,4 +1,4 @@
-"""What the pipeline leaves, and where: one name for each file that a stage writes and another reads."""
+"""The files of the pipeline: one name for each file that a stage writes and another reads."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,23 +26,23 @@ EVIDENCE = Path("trials.csv")
 ANALYSIS = Path("reports/analyse.json")
 PARITY = Path("reports/parity.json")
 MODELS = Path("models")
-# What has to be installed to serve a model, by its form.
+# The requirements for serving a model, by its form.
 LOCKS = {"onnx": "requirements/serve.txt", "skops": "requirements/serve-sklearn.txt"}
 VERDICT = Path("reports/verdict.json")
 REPORT = Path("reports/report.json")
-# The formats that are written of these two.
+# The format versions of these two files.
 VERDICT_FORMAT = 1
 REPORT_FORMAT = 1
 
 
 def model_version(models: Path = MODELS) -> str:
-    """Return what tells a model from others: of its files, threshold and contract, which model.json has digests of."""
+    """Return the version of a model: a hash of model.json, which has hashes of its files, threshold and contract."""
     return sha256(models / "model.json")[:12]
 
 
 def read_split(side: str) -> "pa.Table":
     """Read the rows of one side of the split: train, validation or test."""
-    # Imported here, so that who only wants to know where a file lies need not wait for it.
+    # Imported here because it is slow and most users of this module only need the paths.
     import pyarrow.parquet as pq
 
     return pq.read_table(SPLIT / f"{side}.parquet")

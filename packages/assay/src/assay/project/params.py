@@ -1,4 +1,4 @@
-"""What may be tuned: `params.yaml` as a frozen, typed object."""
+"""The parameters: `params.yaml` as a frozen, typed object."""
 
 from pathlib import Path
 from typing import Self
@@ -43,7 +43,7 @@ class Prepare(Frozen):
     @model_validator(mode="after")
     def _leaves_rows_to_train_on(self) -> Self:
         if self.test + self.validation >= 1:
-            raise ValueError(f"test {self.test} and validation {self.validation} leave no row to train on")
+            raise ValueError(f"test {self.test} and validation {self.validation} leave no rows to train on")
         return self
 
 
@@ -85,7 +85,7 @@ class Train(Frozen):
 
 
 class Evaluate(Frozen):
-    """How sure the metrics are said to be, and how far the learning curve goes."""
+    """The intervals of the metrics and the learning curve."""
 
     confidence: float = Field(gt=0.5, lt=1, description="Confidence level of the bootstrap intervals.")
     resamples: int = Field(ge=100, description="Number of bootstrap resamples.")
@@ -107,17 +107,17 @@ class Analyse(Frozen):
 
 
 class Gate(Frozen):
-    """What every gate has: a switch. A limit that is not set (None) makes its gate HOLD."""
+    """The switch that every gate has. A limit that is not set (None) makes its gate HOLD."""
 
     enabled: bool = Field(default=True, description="Whether this gate judges; `false` makes its outcome SKIP.")
 
 
 class ContractGate(Gate):
-    """How far data may be from the version that the champion was trained on, before a person has to look.
+    """How far data may differ from the champion's training data before a person must look.
 
-    Shares of rows: `rewritten` in one column, `removed`. Differences of shares: `class_change`, `missing_change`. And
-    `drift`, the distance between the distributions of old and new rows (Kolmogorov and Smirnov's for numbers, total
-    variation for categories), when it is also significant at `significance`, corrected for looking at every column.
+    Shares of rows: `rewritten` in one column, `removed`. Differences of shares: `class_change`, `missing_change`. The
+    distance between the distributions of old and new rows: `drift` (Kolmogorov-Smirnov for numbers, total variation for
+    categories), if it is also significant at level `significance`, corrected for the number of columns.
     """
 
     rewritten: float | None = Field(
@@ -158,9 +158,9 @@ class ReproducibilityGate(Gate):
 
 
 class QualityGate(Gate):
-    """The metric that decides, by how much it may be worse (`margin`), what it must reach (`floor`), and how surely.
+    """The deciding metric, its non-inferiority `margin`, its `floor`, and the confidence of the intervals.
 
-    `cost_margin` is by how much a decision may be dearer, as a share of what one without a model costs.
+    `cost_margin` is the allowed increase in cost per decision, as a share of the cost without a model.
     """
 
     metric: str | None = Field(default=None, description="The metric that decides.")
@@ -196,9 +196,9 @@ class SlicesGate(Gate):
 
 
 class CalibrationGate(Gate):
-    """Limits of the expected calibration error (classes) or the miss of interval coverage (numbers).
+    """Limits of the expected calibration error (classes) or the shortfall of interval coverage (regression).
 
-    `error` is absolute, `margin` how much worse than the champion, which also holds for the Brier score.
+    `error` is absolute; `margin` is relative to the champion, and applies to the Brier score too.
     """
 
     error: float | None = Field(
@@ -216,7 +216,7 @@ class CalibrationGate(Gate):
 
 
 class RobustnessGate(Gate):
-    """How many answers a small change of the inputs may change: at most, and more than the champion's (`margin`)."""
+    """The share of predictions that perturbations may change: at most, and above the champion's (`margin`)."""
 
     changed: float | None = Field(
         default=None, gt=0, description="Largest share of predictions that perturbations of the inputs may change."
@@ -225,7 +225,7 @@ class RobustnessGate(Gate):
 
 
 class DominanceGate(Gate):
-    """No label may be answered for more than this `share` of the rows, unless as many truly have it."""
+    """No label may be predicted for more than this `share` of the rows, unless as many truly have it."""
 
     share: float | None = Field(
         default=None,
@@ -236,7 +236,7 @@ class DominanceGate(Gate):
 
 
 class FairnessGate(Gate):
-    """How far apart groups may be, in any rate: at most, and more than the champion's (`margin`)."""
+    """The difference between groups in any rate: at most, and above the champion's (`margin`)."""
 
     difference: float | None = Field(default=None, ge=0, description="Largest difference of a rate between two groups.")
     margin: float | None = Field(
@@ -251,12 +251,13 @@ class ExamplesGate(Gate):
 
 
 class ServiceGate(Gate):
-    """How the built Bento is loaded, and what it is held to under that load.
+    """The load on the built Bento, and its limits under that load.
 
-    `users` ask without a pause, in `rounds` of `seconds`, candidate and champion in turns. At least `requests` have to
-    be answered, and of all at most the share `errors` wrongly. Against the champion, as a share more: `slower` in
-    throughput, processor time and median latency, `tail` in the 95th and 99th percentile, `memory`; and `growth` times
-    the size, `starts` times the start. By itself: milliseconds, bytes a request that memory grows by, MB, seconds.
+    `users` send requests without a pause, in `rounds` of `seconds`, alternating between candidate and champion. At
+    least `requests` must be completed, with at most the share `errors` wrong. Relative to the champion: `slower` for
+    throughput, CPU time and median latency, `tail` for the 95th and 99th percentile, and `memory`, all as an additional
+    share; `growth` and `starts` as factors of size and start time. Absolute: milliseconds, bytes of memory growth per
+    request, MB, seconds.
     """
 
     users: int | None = Field(default=None, ge=1, le=1000, description="Clients that send requests at the same time.")
@@ -302,7 +303,7 @@ class ServiceGate(Gate):
 
 
 class Gates(Frozen):
-    """The gates of a change, each switched and limited."""
+    """The gates of a change with their switches and limits."""
 
     contract: ContractGate = Field(
         default=ContractGate(), description="The data keeps to contract.yaml and is like the champion's data."

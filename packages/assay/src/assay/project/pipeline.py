@@ -1,4 +1,4 @@
-"""What dvc.lock says of the stages."""
+"""The stages in dvc.lock."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from assay.base.errors import InputError
 
 
 def locked_stages(text: str) -> Mapping[str, Any]:
-    """Return what a dvc.lock says of each stage; raises InputError for one that is not valid YAML or in conflict."""
+    """Return the stages in the text of a dvc.lock; raises InputError for invalid YAML and merge conflicts."""
     require_no_conflict(Path("dvc.lock"), text)
     try:
         return (parse_yaml(text) or {}).get("stages") or {}

@@ -1,4 +1,4 @@
-"""The DVC remote: a folder of this repository until its owner picks another, and kept small while it is one."""
+"""The DVC remote: by default a folder of this repository, whose size is limited."""
 
 import subprocess
 from collections.abc import Iterator
@@ -19,40 +19,40 @@ def size_mb(folder: Path = EMBEDDED) -> float:
 
 
 def pending_mb(root: Path = Path(), folder: Path = EMBEDDED) -> float:
-    """Return how many MB a push would add: what the .dvc files and dvc.lock name and the folder lacks."""
+    """Return the MB that a push would add: files in .dvc files and dvc.lock that the folder lacks."""
     outs: dict[str, int] = {out["md5"]: out.get("size", 0) for out in _tracked(root)}
     return sum(size for md5, size in outs.items() if not _stored(folder, md5).exists()) / 1e6
 
 
 def require_room(limit_mb: float, adding_mb: float = 0.0) -> None:
-    """Raise InputError when the embedded remote, with what is to be added, is larger than its limit."""
+    """Raise InputError if the embedded remote plus `adding_mb` exceeds its limit."""
     now = size_mb()
     if now + adding_mb > limit_mb:
-        added = f" and {adding_mb:.1f} MB to add" if adding_mb else ""
-        raise InputError(f"{EMBEDDED}: {now:.1f} MB{added} is over the limit of {limit_mb:g} MB: {ADVICE}")
+        added = f" plus {adding_mb:.1f} MB to add" if adding_mb else ""
+        raise InputError(f"{EMBEDDED}: {now:.1f} MB{added} exceeds the limit of {limit_mb:g} MB: {ADVICE}")
 
 
 def is_embedded() -> bool:
-    """Say whether the default remote is the folder of this repository."""
+    """Return whether the default remote is the folder of this repository."""
     return _dvc("config", "core.remote").strip() == "embedded"
 
 
 def push(limit_mb: float) -> None:
-    """Push all that the pipeline tracks to the default remote; refuses to let the embedded one grow past its limit."""
+    """Push data and models to the default remote; raises InputError if the embedded one would exceed its limit."""
     if is_embedded():
         require_room(limit_mb, pending_mb())
     _dvc("push")
 
 
 def use(url: str) -> str:
-    """Make `url` the default remote, and return what to do next. The embedded remote stays as it is."""
+    """Make `url` the default remote; return the next steps. The embedded remote is unchanged."""
     scheme = url.partition("://")[0] if "://" in url else ""
     if scheme and scheme not in SCHEMES:
         raise InputError(f"{url}: expected {', '.join(f'{name}://' for name in SCHEMES)} or a folder")
     _dvc("remote", "add", "--force", "--default", "storage", url)
     return (
-        f"the default remote is {url}; next: `make repro` installs what it needs, `assay remote push` fills it; "
-        "then commit .dvc/config"
+        f"the default remote is {url}; next: `make repro` installs its packages, `assay remote push` uploads data and "
+        "models, then commit .dvc/config"
     )
 
 
@@ -64,7 +64,7 @@ def _tracked(root: Path) -> Iterator[dict[str, Any]]:
     lock = root / "dvc.lock"
     if lock.exists():
         for stage in read_yaml(lock)["stages"].values():
-            # metrics.json is kept in git; DVC stores no copy of what has no cache.
+            # metrics.json is in git and has `cache: false`, so DVC stores no copy.
             yield from (out for out in stage.get("outs", []) if out["path"] != "metrics.json")
 
 

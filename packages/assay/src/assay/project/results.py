@@ -1,8 +1,9 @@
-"""The short table that ends a run: how good the model is, and what was noticed."""
+"""The short table at the end of a run: metrics, and checks that did not pass."""
 
 from typing import Any
 
 from assay.base.outcomes import Outcome
+from assay.base.words import decimal
 
 
 def summary(metrics: dict[str, Any], checks: list[dict[str, Any]], about: dict[str, Any]) -> str:
@@ -10,15 +11,23 @@ def summary(metrics: dict[str, Any], checks: list[dict[str, Any]], about: dict[s
     choice = about["choice"]
     rows = metrics["rows"]
     lines = [
-        f"{about['name']}: {choice['family'].replace('_', ' ')}, judged on {rows['test']} rows it never saw "
+        f"{about['name']}: {choice['family'].replace('_', ' ')}, tested on {rows['test']} unseen rows "
         f"(trained on {rows['train']})",
         "",
-        f"{'metric':<20}{'test':>9}  {'interval':<20}{'train':>9}{'dummy':>9}",
     ]
+    table = [("metric", "test", "interval", "train", "dummy")]
     for name, test in metrics["test"].items():
-        interval = f"{test['low']:.4f} to {test['high']:.4f}"
-        others = f"{metrics['train'][name]:>9.4f}{metrics['dummy'][name]:>9.4f}"
-        lines.append(f"{name:<20}{test['value']:>9.4f}  {interval:<20}{others}")
+        interval = f"{decimal(test['low'])} to {decimal(test['high'])}"
+        values = (decimal(value) for value in (test["value"], metrics["train"][name], metrics["dummy"][name]))
+        on_test, on_train, dummy = values
+        table.append((name, on_test, interval, on_train, dummy))
+    # Large numbers need wider columns.
+    first, *others = (max(7, *map(len, column)) for column in zip(*table, strict=True))
+    lines += [
+        f"{name:<{max(20, first + 2)}}{test:>{others[0] + 2}}  {interval:<{others[1] + 4}}"
+        f"{train:>{others[2] + 2}}{dummy:>{others[3] + 2}}"
+        for name, test, interval, train, dummy in table
+    ]
     noticed = [Outcome(**check) for check in checks if check["verdict"] in ("HOLD", "REJECT")]
     lines += ["", *(f"{outcome.verdict} {outcome.gate}: {outcome.reason}" for outcome in noticed)]
     lines += [

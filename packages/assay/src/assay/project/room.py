@@ -1,6 +1,6 @@
-"""The user's room, `src/model/`: what is true of this problem and no other, handed to the process as one value.
+"""The user's room, `src/model/`: code for this problem, passed to the process as one value.
 
-All of it is optional. The process imports nothing called `model`; this module loads what is there, by name, once.
+All of it is optional. The process never imports `model`; this module loads the existing parts by name, once.
 """
 
 import sys
@@ -19,7 +19,7 @@ from assay.base.errors import InputError
 from assay.contract.spec import Contract
 
 if TYPE_CHECKING:
-    # For the annotations only: an ordinary run does not search.
+    # Only for annotations: ordinary runs do not search.
     from optuna import Trial
 
 SOURCE = Path("src")
@@ -32,11 +32,11 @@ Parameters = dict[str, bool | int | float | str | None]
 
 @dataclass(frozen=True)
 class Derived:
-    """A feature that is computed from the columns of a row: one number for each row.
+    """A feature that is computed from the columns of a row, one number per row.
 
-    `compute` takes the columns by name, as `assay.data.columns` describes them (numbers are float64 with NaN for
-    missing), and returns float64 of shape (rows,); it treats each row by itself. `source` is the column of the contract
-    that explanations credit with the feature's effect.
+    `compute` takes the columns by name, as described in `assay.data.columns` (numbers are float64 with NaN for missing
+    values), and returns float64 of shape (rows,). It must treat each row independently. `source` is the column of the
+    contract to which explanations attribute the feature's effect.
     """
 
     name: str
@@ -46,11 +46,11 @@ class Derived:
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of estimator: what makes one for classes, what makes one for numbers (None: nothing), its search space.
+    """A model family: factories of its classifier and regressor (None if there is none), and its search space.
 
-    `space` takes an Optuna trial and the task and returns parameters; `needs` is what the estimator asks of numeric
-    features: nothing, the time of a split by time in the first column, no missing values, or also one scale. `suits`
-    says for which contracts the family is tried, `is_simple` that it is preferred to others that are about as good.
+    `space` takes an Optuna trial and the task and returns parameters. `needs` is the preprocessing of numeric features:
+    nothing, the time of a split by time in the first column, imputed missing values, or also scaling. `suits` says for
+    which contracts the family is tried; `is_simple` families are preferred to others of about equal quality.
     """
 
     classifier: Callable[[], Any] | None
@@ -62,18 +62,18 @@ class Family:
 
 
 class Room:
-    """What the user's package holds; each part is loaded when it is first asked for.
+    """The parts of the user's package; each is loaded on first use.
 
-    Without a folder, or without a module, each part is empty, and the process uses its own defaults. Every part raises
-    InputError, in one line that names the file, for code that cannot be imported or a value of the wrong type.
+    Without a folder or a module the part is empty, and the process uses its defaults. Each part raises InputError, in
+    one line with the file's name, if the code cannot be imported or a value has the wrong type.
     """
 
     def __init__(self, root: Path | None = None) -> None:
-        """Take the folder of the project."""
+        """Set the folder of the project."""
         self._root = root
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let another process load the room for itself."""
+        """Pickle only the folder, so that another process loads the code itself."""
         return Room, (self._root,)
 
     @cached_property
@@ -83,12 +83,12 @@ class Room:
         self._hold("features", "DERIVED", found, Derived)
         names = [one.name for one in found]
         if twice := next((name for name in names if names.count(name) > 1), None):
-            raise InputError(f"{self._place('features')}: DERIVED holds {twice!r} twice; rename one")
+            raise InputError(f"{self._place('features')}: DERIVED contains {twice!r} twice; rename one")
         return found
 
     @cached_property
     def families(self) -> Mapping[str, Family] | None:
-        """`FAMILIES` of estimators.py: the model families that are tried; None for Assay's own."""
+        """`FAMILIES` of estimators.py: the model families to try; None for Assay's own."""
         found: Mapping[str, Family] | None = self._value("estimators", "FAMILIES", (dict,), None)
         if found is not None:
             self._hold("estimators", "FAMILIES", found.values(), Family)
@@ -96,7 +96,7 @@ class Room:
 
     @cached_property
     def trusted(self) -> tuple[str, ...]:
-        """`TRUSTED` of estimators.py: types, by full name, that a stored model of this project may consist of."""
+        """`TRUSTED` of estimators.py: full names of types that stored models of this project may contain."""
         found = tuple(self._value("estimators", "TRUSTED", (list, tuple), ()))
         self._hold("estimators", "TRUSTED", found, str)
         return found
@@ -108,7 +108,7 @@ class Room:
 
     @cached_property
     def template(self) -> str | None:
-        """The text of report.md.j2: the user's wording of the report; None for Assay's own."""
+        """The text of report.md.j2, the user's template of the comment; None for Assay's own."""
         if self._root is None or not (self._root / TEMPLATE).exists():
             return None
         try:
@@ -128,7 +128,7 @@ class Room:
         return value
 
     def _hold(self, module: str, name: str, found: Iterable[Any], kind: type) -> None:
-        """Raise InputError for an entry that is of another type."""
+        """Raise InputError for an entry of the wrong type."""
         if wrong := next((type(one) for one in found if not isinstance(one, kind)), None):
             expected = f"each entry of {name} should be a {kind.__name__}"
             raise InputError(f"{self._place(module)}: {expected}, found {wrong.__name__}")
@@ -143,7 +143,7 @@ class Room:
         if (found := _found_first()) != source / PACKAGE:
             raise InputError(
                 f"{self._place(module)}: Python finds another package {PACKAGE!r} first, {found}; "
-                "rename it, or take it off the Python path"
+                "rename it, or remove it from the Python path"
             )
         try:
             return import_module(f"{PACKAGE}.{module}")
@@ -154,7 +154,7 @@ class Room:
 
 
 def _found_first() -> Path:
-    """Return the folder or the file that Python takes for the package."""
+    """Return the folder or file that Python imports the package from."""
     spec = find_spec(PACKAGE)
     folders = list(spec.submodule_search_locations or ()) if spec else []
     return Path(folders[0] if folders else str(spec and spec.origin)).resolve()
@@ -165,5 +165,5 @@ def load_room() -> Room:
     return Room(Path())
 
 
-# The process by itself, without anything of a user's.
+# The process without user code.
 NO_ROOM = Room()

@@ -1,4 +1,4 @@
-"""Logging a run to MLflow, for those who keep their experiments there; DVC keeps them anyway."""
+"""Logging of runs to MLflow, in addition to DVC."""
 
 import json
 import os
@@ -18,8 +18,8 @@ from assay.project.params import load_params
 
 SERVER = "MLFLOW_TRACKING_URI"
 REPORTS = (CHECKS, ANALYSIS, PARITY)
-# Whoever sets one of these means it. As MLflow has them, it reports its use to its makers, prints to stdout, and tries
-# for some minutes to reach a server that is down.
+# Used unless the user sets them. By default MLflow sends usage data, prints to stdout, and retries for minutes if the
+# server is down.
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -31,12 +31,12 @@ SETTINGS = {
 
 
 def track() -> None:
-    """Log the results that lie here to the MLflow server that MLFLOW_TRACKING_URI names, as a new run.
+    """Log the current results as a new run to the MLflow server in MLFLOW_TRACKING_URI.
 
-    Raises InputError when no server is named, MLflow is not installed, or the server does not take the run.
+    Raises InputError if the variable is not set, MLflow is not installed, or the server rejects the run.
     """
     if not os.environ.get(SERVER):
-        raise InputError(f"{SERVER} is not set; it names the MLflow server, such as http://127.0.0.1:5000")
+        raise InputError(f"{SERVER} is not set; set it to the URL of the MLflow server, such as http://127.0.0.1:5000")
     contract, about = load_contract(), read_json(MODELS / "model.json")
     lock = read_yaml(Path("dvc.lock"))
     parameters = parameters_of(load_params().model_dump(by_alias=True), about["choice"])
@@ -46,7 +46,7 @@ def track() -> None:
 
 
 def track_if_asked() -> None:
-    """Log the results if MLFLOW_TRACKING_URI is set; what goes wrong is a warning, for the results are there."""
+    """Log the results if MLFLOW_TRACKING_URI is set; an error is only a warning because the results exist."""
     if os.environ.get(SERVER):
         try:
             track()
@@ -57,8 +57,8 @@ def track_if_asked() -> None:
 def log_run(experiment: str, parameters: Mapping[str, str], metrics: Mapping[str, float], tags: dict[str, str]) -> str:
     """Log one run with the files of the pipeline as plain artifacts, and return its name.
 
-    The run goes to `experiment`, unless MLFLOW_EXPERIMENT_NAME or MLFLOW_EXPERIMENT_ID names another. Raises
-    InputError when MLflow is not installed or the run could not be logged.
+    The run goes to `experiment`, unless MLFLOW_EXPERIMENT_NAME or MLFLOW_EXPERIMENT_ID is set. Raises InputError if
+    MLflow is not installed or the run could not be logged.
     """
     for variable, value in SETTINGS.items():
         os.environ.setdefault(variable, value)
@@ -66,7 +66,7 @@ def log_run(experiment: str, parameters: Mapping[str, str], metrics: Mapping[str
         import mlflow
     except ImportError:
         raise InputError(
-            f"{SERVER} is set and MLflow is not installed; install it with `pip install -r requirements/mlflow.txt`"
+            f"{SERVER} is set but MLflow is not installed; install it with `pip install -r requirements/mlflow.txt`"
         ) from None
     try:
         if not {"MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"} & os.environ.keys():
@@ -78,14 +78,14 @@ def log_run(experiment: str, parameters: Mapping[str, str], metrics: Mapping[str
             for path in REPORTS:
                 mlflow.log_artifact(path, path.parent.name)
             mlflow.log_artifacts(MODELS, MODELS.name)
-    # A network, a server, its database and a store of files: what they raise has no common kind.
+    # Errors of network, server, database and file store have no common type.
     except Exception as error:
         raise InputError(f"MLflow at {_public(os.environ[SERVER])}: {first_cause(error)}") from None
     return str(run.info.run_name)
 
 
 def flatten(content: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Return nested keys as keys of one level, joined by dots as DVC joins them."""
+    """Flatten nested keys, joined by dots as in DVC."""
     flat: dict[str, Any] = {}
     for key, value in content.items():
         flat |= flatten(value, f"{above}{key}.") if isinstance(value, Mapping) else {f"{above}{key}": value}
@@ -93,7 +93,7 @@ def flatten(content: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def parameters_of(params: Mapping[str, Any], choice: Mapping[str, Any]) -> dict[str, str]:
-    """Return the parameters as text, with the model that was chosen: after a search it is not that of params.yaml."""
+    """Return the parameters as text, with the chosen model, which after a search differs from params.yaml."""
     flat = flatten({**params, "choice": choice})
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in flat.items()}
 
@@ -108,13 +108,13 @@ def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def versions_of(about: Mapping[str, Any], data: str | None) -> dict[str, str]:
-    """Return the tags that say which model this is, by SHA-256, of which contract and of which data, by DVC's MD5."""
+    """Return tags with the hashes of contract and model (SHA-256) and data (DVC's MD5)."""
     tags = {"contract": about["contract_sha256"], "model": about["files_sha256"][f"model.{about['served']}"]}
     return tags if data is None else {**tags, "data": data}
 
 
 def data_md5(lock: Mapping[str, Any], data: Path) -> str | None:
-    """Return the MD5 of the data that the last run read, or of the folder it lies in, from the content of dvc.lock."""
+    """Return the MD5 of the data of the last run, or of its folder, from the content of dvc.lock."""
     for stage in lock["stages"].values():
         for dep in stage.get("deps", []):
             if data.is_relative_to(dep["path"]):
@@ -123,21 +123,21 @@ def data_md5(lock: Mapping[str, Any], data: Path) -> str | None:
 
 
 def commit() -> dict[str, str]:
-    """Return the tags that say which commit this is, and whether files differ from it; none outside of git."""
+    """Return tags with the commit and whether files differ from it; empty outside of git."""
     found = head()
     if found is None:
         return {}
-    # MLflow's own tag, which its pages show, would be that of the folder in which `assay` is installed.
+    # MLflow itself would set this tag from the folder in which `assay` is installed.
     return {"commit": found, "dirty": json.dumps(bool(dirty_files())), "mlflow.source.git.commit": found}
 
 
 def first_cause(error: BaseException) -> str:
-    """Return in one line what went wrong first: MLflow wraps a refused connection into a page of text."""
+    """Return the root cause in one line: MLflow wraps a refused connection into a page of text."""
     while (inner := error.__cause__ or (None if error.__suppress_context__ else error.__context__)) is not None:
         error = inner
     return f"{type(error).__name__}: {_public(' '.join(str(error).split()))[:200]}"
 
 
 def _public(text: str) -> str:
-    """Return `text` without the name and password that a URL may hold."""
+    """Return `text` without user names and passwords in URLs."""
     return re.sub(r"//[^/\s]*@", "//", text)

@@ -1,4 +1,4 @@
-"""What the report tells: gathered from the verdict, and from what the pipeline left of candidate and champion."""
+"""The data of the report, from the verdict and from the pipeline's outputs for candidate and champion."""
 
 import csv
 import platform
@@ -38,8 +38,8 @@ from assay.project.settings import PARAMS
 from assay.project.times import stage_times
 
 REQUIREMENTS = Path("requirements/train.txt")
-# What the pipeline writes is told of as results.
-MADE = ("dvc.lock", "metrics.json", "trials.csv", ".dvc/embedded/")
+# Outputs of the pipeline, which are not listed as code changes.
+PIPELINE_OUTPUTS = ("dvc.lock", "metrics.json", "trials.csv", ".dvc/embedded/")
 CURVES = {
     "roc": ("false_positive_rate", "true_positive_rate"),
     "precision_recall": ("recall", "precision"),
@@ -54,14 +54,14 @@ MOST_NAMED = 6
 def content(
     verdict: dict[str, Any], champion: Path | None, base: str | None, *, seconds: dict[str, float], began: float
 ) -> dict[str, Any]:
-    """Return the data of the report, as `assay.report.data.Report` describes it.
+    """Return the data of the report in the shape of `assay.report.data.Report`.
 
-    `champion` is the folder of the champion's files, `base` the commit that the change started from, `seconds` what
-    each gate took; stages that ran after `began` are told from those that came from the cache.
+    `champion` is the folder of the champion's files, `base` the base commit, `seconds` the time of each gate. Stages
+    that ran after `began` (seconds since 1970) did not come from the cache.
     """
     contract, params = load_contract(), load_params()
     unjudged = {outcome["gate"] for outcome in verdict["outcomes"] if not was_judged(outcome["measured"])}
-    # A gate that was switched off, failed or had nothing to judge has measured nothing.
+    # A gate that is switched off, failed or had nothing to judge has no measurements.
     measured = {o["gate"]: o["measured"] for o in verdict["outcomes"] if o["measured"] and o["gate"] not in unjudged}
     checks = measured.get("contract", {})
     quality = read(Quality, measured["quality"]) if "quality" in measured else None
@@ -114,17 +114,19 @@ def next_steps(
     uncommitted: Sequence[str] = (),
     limits: str | None = None,
 ) -> list[str]:
-    """Return what to do next, in sentences: what stops the change first, then who may accept it.
+    """Return the next steps as sentences: first what stops the change, then who may accept it.
 
-    `unjudged` names the gates that had nothing to judge, `uncommitted` the files that no commit has yet. `limits` is
-    the hash by which an override of the gate `limits` names what it accepts.
+    `unjudged` names the gates that had nothing to judge, `uncommitted` the files to commit. `limits` is the hash that
+    an override of the gate `limits` must name.
     """
     accepted = {override["gate"] for override in verdict["overrides"]}
     stopped = [o for o in verdict["outcomes"] if o["verdict"] in ("REJECT", "HOLD") and o["gate"] not in accepted]
     if not stopped:
         is_first = verdict["champion"] is None and not accepted
-        steps = [f"{_commit(uncommitted)}, and the change can be merged." if uncommitted else "The change can be merged."]
-        return steps + ["It is the first model: it was compared with none."] * is_first
+        steps = [
+            f"{_commit(uncommitted)}, and the change can be merged." if uncommitted else "The change can be merged."
+        ]
+        return steps + ["It is the first model: there was no champion to compare with."] * is_first
     stopped.sort(key=lambda o: o["verdict"] != "REJECT")
     # One cause is often behind several gates that could not judge.
     unfinished = [o for o in stopped if o["gate"] in unjudged]
@@ -132,7 +134,7 @@ def next_steps(
         f"{o['gate']}: {BY_NAME[o['gate']].advice}" for o in stopped if o not in unfinished and o["gate"] in BY_NAME
     ]
     if unfinished and not steps:
-        steps.append("See why the pipeline stopped: `make repro`.")
+        steps.append("Run `make repro` to see why the pipeline stopped.")
     if not unfinished and not any(o["verdict"] == "REJECT" and is_final(o["gate"]) for o in stopped):
         candidate = verdict["candidate"]
         named = {"model": candidate["model"] or "", "contract": candidate["contract"] or ""}
@@ -144,13 +146,13 @@ def next_steps(
 
 
 def _commit(files: Sequence[str]) -> str:
-    """Return how to commit files."""
+    """Return the sentence with the command that commits files."""
     named = " ".join(files) if len(files) <= MOST_NAMED else "--all"
-    return f"Commit what this run judged: `git add {named} && git commit`"
+    return f"Commit the files that this run judged: `git add {named} && git commit`"
 
 
 def _previous_version(checks: Mapping[str, Any]) -> PreviousVersion | None:
-    """Return how the data differs from the champion's, None where it was compared with none."""
+    """Return the differences from the champion's data, None without a comparison."""
     check = checks.get(PREVIOUS_VERSION)
     return read(PreviousVersion, check) if check and check["verdict"] == "PROMOTE" else None
 
@@ -172,7 +174,7 @@ def _changed(checks: Mapping[str, Any], champion: Path | None, base: str) -> dic
         "code": [
             {"path": path, "added": added, "removed": removed}
             for path, added, removed in changed_lines(base)
-            if not path.startswith(MADE)
+            if not path.startswith(PIPELINE_OUTPUTS)
         ],
         "environment": _environment_changed(base),
         "commits": subjects(base),
@@ -209,7 +211,7 @@ def _environment_changed(base: str) -> list[dict[str, Any]]:
 
 
 def _packages(text: str) -> dict[str, str]:
-    """Return the packages that a lock pins, with their versions."""
+    """Return the pinned packages of a lock file with their versions."""
     return dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
 
 
@@ -288,7 +290,7 @@ def _explanation(mine: dict[str, Any], theirs: dict[str, Any]) -> list[dict[str,
 
 
 def _service(checks: Mapping[str, Any]) -> list[dict[str, Any]]:
-    # What was not compared stands with the reason for it.
+    # Without a comparison, the figures are those of the candidate alone.
     alone = checks.get(ALONE, {})
     found = []
     for name, words in FIGURES.items():
@@ -300,7 +302,7 @@ def _service(checks: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def commands(commit: str | None, base: str | None) -> list[str]:
-    """Return what to type to have a run again."""
+    """Return the commands that reproduce a run."""
     if commit is None:
         return ["make pr"]
     return [f"git checkout {commit}", f"make pr BASE={base}" if base else "make pr"]

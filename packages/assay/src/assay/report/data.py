@@ -1,4 +1,4 @@
-"""What a report is made from: `reports/report.json`, held to its shape, since a stranger's run may have written it."""
+"""The types of `reports/report.json`, validated because an untrusted run may have written it."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ MOST_TEXT = 500
 
 T = TypeVar("T")
 Text = Annotated[str, BeforeValidator(lambda value: plain(value, MOST_TEXT) if isinstance(value, str) else value)]
-# Far from the largest float, so that sums and differences are finite too.
+# Far below the largest float, so that sums and differences are finite too.
 Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e300, le=1e300)]
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 Direction = Literal["better", "worse", "no clear difference"]
@@ -28,15 +28,15 @@ def _nothing(value: Any) -> Any:
     return [] if value is None else value
 
 
-# A section that is not known is null or empty. Few: all of them are shown; Many: the first ones are.
+# An unknown section is null or empty. Few: all entries are shown; Many: the first ones.
 Few = Annotated[tuple[T, ...], Field(max_length=40, strict=False), BeforeValidator(_nothing)]
 Many = Annotated[tuple[T, ...], Field(max_length=20_000, strict=False), BeforeValidator(_nothing)]
 Points = Many[Annotated[tuple[Number, Number], Field(strict=False)]]
 Matrix = Many[Many[Count]]
 
 
-class Version(Frozen):
-    """What a model was made from."""
+class ModelVersion(Frozen):
+    """The identity of a model: its commit, and hashes of data, model and contract."""
 
     commit: Text | None = None
     data: Text | None = None
@@ -44,7 +44,7 @@ class Version(Frozen):
     contract: Text | None = None
 
 
-class Outcome(Frozen):
+class GateOutcome(Frozen):
     """The result of a gate."""
 
     gate: Text
@@ -54,27 +54,27 @@ class Outcome(Frozen):
     limit: dict[str, Any] = Field(default={})
 
 
-class Override(Frozen):
-    """A gate that a person let pass, and why."""
+class OverrideRecord(Frozen):
+    """A person's approval of a gate's outcome, with the reason."""
 
     gate: Text
     by: Text
     why: Text
 
 
-class Judgement(Frozen):
+class VerdictRecord(Frozen):
     """The verdict, as in `reports/verdict.json`."""
 
     format: Count = 1
     verdict: Literal["PROMOTE", "HOLD", "REJECT"]
-    candidate: Version
-    champion: Version | None
-    outcomes: Few[Outcome]
-    overrides: Few[Override] = ()
+    candidate: ModelVersion
+    champion: ModelVersion | None
+    outcomes: Few[GateOutcome]
+    overrides: Few[OverrideRecord] = ()
 
 
-class Rows(Frozen):
-    """How many rows the data has and had; how many stayed, came and went."""
+class RowCounts(Frozen):
+    """Numbers of rows: previous, current, kept, added and removed."""
 
     before: Count
     now: Count
@@ -84,28 +84,28 @@ class Rows(Frozen):
 
 
 class DataChange(Frozen):
-    """Rows that came and went, and in how many of the kept ones a column was rewritten."""
+    """Changes of rows, and for each column the number of kept rows in which it was rewritten."""
 
-    rows: Rows
+    rows: RowCounts
     rewritten: dict[Text, Count] = Field(default={}, max_length=20_000)
 
 
-class Columns(Frozen):
-    """Columns that came and went."""
+class ColumnChanges(Frozen):
+    """Added and removed columns."""
 
     added: Many[Text] = ()
     removed: Many[Text] = ()
 
 
-class Param(Frozen):
-    """A parameter with another value; null where there was or is none."""
+class ParamChange(Frozen):
+    """A changed parameter; null if it did not or does not exist."""
 
     name: Text
     before: Text | bool | int | float | None
     now: Text | bool | int | float | None
 
 
-class Code(Frozen):
+class FileChange(Frozen):
     """A changed file, with its added and removed lines."""
 
     path: Text
@@ -113,8 +113,8 @@ class Code(Frozen):
     removed: Count
 
 
-class Package(Frozen):
-    """A package in another version; null where there was or is none."""
+class PackageChange(Frozen):
+    """A package whose version changed; null if it was not or is not installed."""
 
     package: Text
     before: Text | None
@@ -122,19 +122,19 @@ class Package(Frozen):
 
 
 class Changed(Frozen):
-    """All that differs from the champion."""
+    """All differences from the champion."""
 
     data: DataChange | None = None
-    columns: Columns | None = None
+    columns: ColumnChanges | None = None
     contract: Many[Text] = ()
-    params: Many[Param] = ()
-    code: Many[Code] = ()
-    environment: Many[Package] = ()
+    params: Many[ParamChange] = ()
+    code: Many[FileChange] = ()
+    environment: Many[PackageChange] = ()
     commits: Many[Text] = ()
 
 
 class Value(Frozen):
-    """A figure without its noise."""
+    """A figure without an interval."""
 
     value: Number
 
@@ -147,8 +147,8 @@ class Interval(Frozen):
     high: Number
 
 
-class Metric(Frozen):
-    """A metric of candidate and champion on the same rows; `decides` where the quality gate looks at it."""
+class MetricRow(Frozen):
+    """A metric of candidate and champion on the same rows; `decides` marks the metric of the quality gate."""
 
     name: Text
     higher_is_better: bool
@@ -160,8 +160,8 @@ class Metric(Frozen):
     dummy: Number | None = None
 
 
-class Slice(Frozen):
-    """The mean loss on a part of the rows; `q` is corrected for looking many times."""
+class SliceRow(Frozen):
+    """The mean loss on a slice; `q` is the p-value corrected for the number of slices."""
 
     slice: Text
     rows: Count
@@ -189,7 +189,7 @@ class Learning(Frozen):
 
 
 class Confusion(Frozen):
-    """Counts of rows: a row of the matrix is what they are, a column what the model answered."""
+    """Confusion matrix: rows are true classes, columns are predicted classes."""
 
     labels: Annotated[tuple[Text, ...], Field(max_length=200)]
     candidate: Matrix
@@ -197,7 +197,7 @@ class Confusion(Frozen):
 
 
 class Curves(Frozen):
-    """The curves that suit the task."""
+    """The curves of the task."""
 
     roc: Curve | None = None
     precision_recall: Curve | None = None
@@ -208,7 +208,7 @@ class Curves(Frozen):
 
 
 class Drift(Frozen):
-    """How far a column has moved from the previous data; shares of missing values."""
+    """Drift of a column from the previous data, and its shares of missing values."""
 
     column: Text
     distance: Number | None = None
@@ -218,8 +218,8 @@ class Drift(Frozen):
     drifted: bool = False
 
 
-class Expectation(Frozen):
-    """What the owner expects of the model: on how many examples it was tried, and the row that broke it."""
+class ExpectationResult(Frozen):
+    """The result of an expectation: the number of examples tried, and the row on which it fails."""
 
     name: Text
     held: bool
@@ -229,7 +229,7 @@ class Expectation(Frozen):
 
 
 class ServiceFigure(Frozen):
-    """A figure of the load test; the ratio is candidate by champion, where they were measured in turns."""
+    """A figure of the load test. `ratio` is candidate / champion, if both were loaded in alternating rounds."""
 
     figure: Text
     candidate: Number
@@ -239,7 +239,7 @@ class ServiceFigure(Frozen):
 
 
 class Importance(Frozen):
-    """The loss added when a feature is shuffled."""
+    """The increase in loss when a feature is shuffled."""
 
     feature: Text
     candidate: Number
@@ -247,7 +247,7 @@ class Importance(Frozen):
 
 
 class Reproduce(Frozen):
-    """What it takes to have this run again."""
+    """The commands and versions that reproduce this run."""
 
     commit: Text | None = None
     base: Text | None = None
@@ -256,43 +256,43 @@ class Reproduce(Frozen):
     commands: Few[Text] = ()
 
 
-class Stage(Frozen):
-    """What a stage of the pipeline took."""
+class StageTime(Frozen):
+    """The time of a pipeline stage."""
 
     stage: Text
     seconds: Number
     cached: bool = False
 
 
-class Gate(Frozen):
-    """What a gate took."""
+class GateTime(Frozen):
+    """The time of a gate."""
 
     gate: Text
     seconds: Number
 
 
 class Cost(Frozen):
-    """Where the time went."""
+    """The times of stages and gates."""
 
-    stages: Few[Stage] = ()
-    gates: Few[Gate] = ()
+    stages: Few[StageTime] = ()
+    gates: Few[GateTime] = ()
 
 
 class Report(Frozen):
-    """All that the report shows."""
+    """The data of a report."""
 
     format: Count = 1
-    verdict: Judgement
+    verdict: VerdictRecord
     name: Text
     task: Literal["binary", "multiclass", "regression"]
     next: Few[Text] = ()
     changed: Changed | None = None
-    metrics: Many[Metric] = ()
+    metrics: Many[MetricRow] = ()
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
-    slices: Many[Slice] = ()
+    slices: Many[SliceRow] = ()
     curves: Curves | None = None
     drift: Many[Drift] = ()
-    expectations: Many[Expectation] = ()
+    expectations: Many[ExpectationResult] = ()
     explanation: Many[Importance] = ()
     service: Few[ServiceFigure] = ()
     card: Text | None = None
@@ -301,30 +301,30 @@ class Report(Frozen):
 
 
 def read(report: dict[str, Any]) -> Report:
-    """Return the data of a report in its types, with texts on one line, without what cannot be seen, and not too long.
+    """Validate the data of a report; texts become single printable lines of limited length.
 
-    Raises InputError for data that is too large, not of this shape, or of another format.
+    Raises InputError if the data is too large, has the wrong shape or another format.
     """
     check_format(report, REPORT_FORMAT, Path(REPORT.name))
     try:
         # Through JSON, so that strict typing takes a list for a tuple.
         text = json.dumps(report)
         if len(text) > MOST_CHARACTERS:
-            raise InputError(f"report.json: {len(text)} characters are more than the {MOST_CHARACTERS} that are read")
+            raise InputError(f"report.json: {len(text)} characters, more than the limit of {MOST_CHARACTERS}")
         return Report.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = plain(".".join(map(str, first["loc"])), MOST_TEXT)
         raise InputError(f"report.json: {where}: {plain(first['msg'], MOST_TEXT)}; run `assay report` again") from None
     except (TypeError, ValueError, RecursionError):
-        raise InputError("report.json: holds what is no JSON; run `assay report` again") from None
+        raise InputError("report.json: contains values that are not JSON; run `assay report` again") from None
 
 
 def read_verdict(path: Path) -> dict[str, Any]:
-    """Return the verdict in a file; raises InputError for one that is missing, torn, or of another shape or format."""
+    """Read a verdict; raises InputError if the file is missing, broken, or of another shape or format."""
     verdict = read_format(path, VERDICT_FORMAT)
     try:
-        Judgement.model_validate_json(json.dumps(verdict))
+        VerdictRecord.model_validate_json(json.dumps(verdict))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = plain(".".join(map(str, first["loc"])), MOST_TEXT)

@@ -1,4 +1,4 @@
-"""The curves of a model as tables to read and charts to look at."""
+"""The curves of a model as tables and charts."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -19,9 +19,9 @@ Figure = dict[str, Any]
 
 
 def figures(curves: Curves) -> list[Figure]:
-    """Return each curve that is known: its name, title, a sentence on how to read it, a table and a Mermaid chart.
+    """Return each known curve: its name, title, a note on how to read it, a table and a Mermaid chart.
 
-    The table is `head` and `rows` of text; the chart is "" where none can be drawn, and `legend` says its colours.
+    The table is `head` and `rows` of text. The chart is "" if it cannot be drawn; `legend` explains its colours.
     """
     makers: list[tuple[Any, Callable[[Any], Figure]]] = [
         (curves.roc, _roc),
@@ -44,7 +44,7 @@ def _roc(curve: Curve) -> Figure:
         [0.01, 0.05, 0.1, 0.2],
         name="roc",
         title="ROC curve",
-        note="What share of the positive rows is found when so many of the negative rows are taken for positive.",
+        note="The share of positive rows found, by the share of negative rows wrongly predicted as positive.",
         axes=("false positive rate", "true positive rate"),
     )
 
@@ -59,7 +59,7 @@ def _precision_recall(curve: Curve) -> Figure:
         [0.5, 0.8, 0.9, 0.95],
         name="precision_recall",
         title="Precision and recall",
-        note="What share of the rows taken for positive is positive when so many of the positive ones are found.",
+        note="The share of positive predictions that are correct, by the share of positive rows found.",
         axes=("recall", "precision"),
     )
 
@@ -67,7 +67,7 @@ def _precision_recall(curve: Curve) -> Figure:
 def _line(
     curve: Curve, at: Callable[[Points, float], float], shares: Sequence[float], *, axes: tuple[str, str], **about: str
 ) -> Figure:
-    """Read a curve from 0 to 1 at the shares for its table, and all along for its chart."""
+    """Return the figure of a curve from 0 to 1; its table has the values at `shares`."""
     models = _models(curve)
     x, y = axes
     return about | {
@@ -90,16 +90,16 @@ def _reliability(curve: Curve) -> Figure:
     return {
         "name": "reliability",
         "title": "Reliability",
-        "note": "Of the rows that a model gives such a probability, this share should be so, and this share was so.",
-        "head": [head for model, _, _ in models for head in (f"{model} said", "it was so")],
+        "note": "Predicted probability and observed share in bins of rows; in a calibrated model they are equal.",
+        "head": [head for model, _, _ in models for head in (f"predicted, {model}", f"observed, {model}")],
         "rows": [[percent(v) for point in row for v in (point or (None, None))] for row in bins],
         "chart": xychart(
-            ("part of the rows, by predicted probability", [str(place) for place in range(1, len(said) + 1)]),
+            ("bin of rows, by predicted probability", [str(place) for place in range(1, len(said) + 1)]),
             "share",
             [("bar", CANDIDATE, [y for _, y in curve.candidate]), ("line", CHAMPION, said)],
             ends=(0, 1),
         ),
-        "legend": "Blue is what was so for the candidate; a bar should reach the orange line, and not pass it.",
+        "legend": "Blue bars are the candidate's observed shares; each should end at the orange line of predictions.",
     }
 
 
@@ -114,13 +114,12 @@ def _confusion(confusion: Confusion) -> Figure:
     places = range(len(labels))
     if len(labels) <= MOST_CLASSES:
         rows = [[labels[i], *(counted(i, j) for j in places)] for i in places]
-        note = "How many rows of each class (down) got which answer (across)" + ", and got from the champion." * bool(
-            confusion.champion
-        )
-        return figure | {"note": note.removesuffix(".") + ".", "head": ["class", *labels], "rows": rows}
+        note = "Numbers of rows by true class (down) and predicted class (across)"
+        note += ", with the champion's in brackets." if confusion.champion else "."
+        return figure | {"note": note, "head": ["class", *labels], "rows": rows}
     pairs = sorted(((i, j) for i in places for j in places if i != j), key=lambda p: -_cell(confusion.candidate, *p))
     rows = [[labels[i], labels[j], counted(i, j)] for i, j in pairs[:PAIRS] if _cell(confusion.candidate, i, j)]
-    return figure | {"note": "The answers most often wrong.", "head": ["class", "answered", "rows"], "rows": rows}
+    return figure | {"note": "The most frequent errors.", "head": ["class", "predicted", "rows"], "rows": rows}
 
 
 def _cell(matrix: Sequence[Sequence[int]], i: int, j: int) -> int:
@@ -138,7 +137,7 @@ def _residuals(curve: Curve) -> Figure:
     return {
         "name": "residuals",
         "title": "Residuals",
-        "note": "How far the truth lies from the prediction.",
+        "note": "Absolute difference between true value and prediction.",
         "head": ["share of the rows", *(f"error up to, {model}" for model, _ in models)],
         "rows": [
             [percent(share), *(number(sizes[math.ceil(share * len(sizes)) - 1]) for _, sizes in models)]
@@ -146,7 +145,7 @@ def _residuals(curve: Curve) -> Figure:
             if errors
         ],
         "chart": xychart(
-            ("truth minus prediction", low + width / 2, high - width / 2),
+            ("true value minus prediction", low + width / 2, high - width / 2),
             "rows",
             [("bar", CANDIDATE, counts)],
         ),
@@ -161,15 +160,15 @@ def _learning(learning: Learning) -> Figure:
     return {
         "name": "learning",
         "title": "Learning curve",
-        "note": "The loss of models fitted on so many rows. While it falls on the validation rows, more rows may help.",
-        "head": ["rows", "loss on them", "loss on validation rows"],
+        "note": "Loss of models fitted on fewer rows. If the validation loss still falls, more rows may help.",
+        "head": ["rows", "training loss", "validation loss"],
         "rows": [[number(round(size)), number(seen[size]), number(unseen[size])] for size in sizes],
         "chart": xychart(
             ("rows", [number(round(size)) for size in sizes]),
             "loss",
             [("line", CANDIDATE, [unseen[size] for size in sizes]), ("line", CHAMPION, [seen[size] for size in sizes])],
         ),
-        "legend": "Blue is the loss on validation rows, orange on the rows it was fitted on.",
+        "legend": "Blue is the validation loss, orange the training loss.",
     }
 
 

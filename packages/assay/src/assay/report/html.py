@@ -1,4 +1,4 @@
-"""The report as one page that needs nothing else: no network, no script, no other file."""
+"""The report as a self-contained HTML page: no network, no script, no other file."""
 
 from pathlib import Path
 from typing import Any
@@ -13,31 +13,29 @@ from assay.report.view import shortened, view
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 MOST = 1000
 SECTIONS = (
-    *(
-        "metrics",
-        "changed",
-        "slices",
-        "figures",
-        "drift",
-        "expectations",
-        "service",
-        "explanation",
-        "reproduce",
-        "cost",
-    ),
+    "metrics",
+    "changed",
+    "slices",
+    "figures",
+    "drift",
+    "expectations",
+    "service",
+    "explanation",
+    "reproduce",
+    "cost",
 )
 
 
 def html(report: dict[str, Any]) -> str:
-    """Return the report as an HTML page with its plots inside.
+    """Return the report as an HTML page with embedded plots.
 
-    Raises InputError for data of another shape.
+    Raises InputError if the data has the wrong shape.
     """
     typed = read(report)
     shown, left = shortened(view(typed), dict.fromkeys(SECTIONS, MOST))
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["inline"] = _inline
-    # In the template a plot is marked as safe: Vega writes it, and escapes the texts in it.
+    # The template marks plots as safe because Vega escapes the texts in them.
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(shown, left=left, plots=plots(typed))
 

@@ -1,4 +1,4 @@
-"""The report as the comment on a pull request, through a template that its owner may edit."""
+"""The report as the comment on a pull request, rendered with a template that users can edit."""
 
 import re
 import traceback
@@ -17,12 +17,12 @@ from assay.report.data import read
 from assay.report.text import NAME, WORDS, Safe, code, escape, fenced, inline, plain
 from assay.report.view import View, shortened, view
 
-# Assay's own wording; a project may have another in src/model/report.md.j2.
+# The default template; a project may have its own in src/model/report.md.j2.
 DEFAULT = Path(__file__).with_name("report.md.j2")
 TEMPLATE = str(USERS_TEMPLATE)
 MOST_CHARACTERS = 60_000
-# How many entries the lists of a section show. Where the whole is too long, the last sections lose theirs first.
-# Verdict, next steps and outcomes are not here: they are never cut.
+# The number of entries that each section shows. If the comment is too long, the last sections are cut first. Verdict,
+# next steps and outcomes are not listed because they are never cut.
 SECTIONS = {
     "metrics": 30,
     "changed": 20,
@@ -36,18 +36,18 @@ SECTIONS = {
     "cost": 40,
 }
 FEW = 5
-# Where even that is too long, so is some text.
+# If it is still too long, texts are cut to this length.
 SHORTER = 150
 
 
 def markdown(report: dict[str, Any], template: str | None = None, longest: int = MOST_CHARACTERS) -> str:
     """Return the report as GitHub-flavoured Markdown of at most `longest` characters.
 
-    `template` is the text of src/model/report.md.j2, in Jinja2, if there is one. It is given the keys of
-    `assay.report.view.view`;
-    every text that it prints is escaped.
+    `template` is the text of src/model/report.md.j2 (Jinja2), if the project has one. Its variables are the keys of
+    `assay.report.view.view`; every text that it prints is escaped.
 
-    Raises InputError for data of another shape, and for a template that is wrong, with its line, or too long itself.
+    Raises InputError if the data has the wrong shape, if the template fails (with its line), or if its output is too
+    long.
     """
     shown = view(read(report))
     try:
@@ -59,12 +59,12 @@ def markdown(report: dict[str, Any], template: str | None = None, longest: int =
     except TemplateSyntaxError as error:
         raise InputError(f"{TEMPLATE}, line {error.lineno}: {plain(str(error.message), WORDS)}") from None
     except Exception as error:
-        # Whatever a template does wrong while it runs is its owner's to read, with the line of the template.
+        # Any error while the template runs is reported to its owner, with the line of the template.
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == TEMPLATE]
         raise InputError(f"{TEMPLATE}, line {lines[-1] if lines else 1}: {plain(str(error), WORDS)}") from None
     raise InputError(
-        f"{TEMPLATE}: what it writes is longer than {longest} characters even with nothing but verdict, "
-        "next steps and outcomes; make it shorter"
+        f"{TEMPLATE}: the output exceeds {longest} characters even with only verdict, next steps and outcomes; "
+        "shorten the template"
     )
 
 
@@ -96,7 +96,7 @@ def _environment(characters: int) -> ImmutableSandboxedEnvironment:
         "inline": partial(inline, most=characters),
         "fenced": fenced,
     }
-    # Nothing but what is escaped gets through; the filter would promise otherwise.
+    # Everything is escaped; the filter `safe` would promise otherwise.
     del environment.filters["safe"]
     return environment
 

@@ -1,4 +1,4 @@
-"""Charts that GitHub draws: Mermaid's xychart, as text that holds no more than letters, digits and numbers."""
+"""Charts that GitHub draws (Mermaid xychart), as text of harmless characters only."""
 
 import math
 import re
@@ -8,7 +8,7 @@ from assay.report.text import Safe, shorten
 
 MOST_POINTS = 100
 MOST_LABEL = 24
-# Told apart by who sees no red or green, on a light page and on a dark one.
+# Distinguishable with red-green colour blindness, on light and dark pages.
 CANDIDATE, CHAMPION = "#2f81f7", "#d9822b"
 
 Axis = tuple[str, float, float] | tuple[str, Sequence[str]]
@@ -19,16 +19,16 @@ Series = tuple[str, str, Sequence[float]]
 def xychart(
     x: Axis, y: str, series: Sequence[Series], *, ends: tuple[float, float] | None = None, horizontal: bool = False
 ) -> Safe:
-    """Return a fence with a chart of values, at even steps along x or one for each of its labels.
+    """Return a Markdown fence with a chart of values, at even steps along x or one per label.
 
-    `ends` are those of the y axis, by default what the values need, and zero. What cannot be drawn is "".
+    `ends` is the range of the y axis, by default that of the values and zero. Returns "" if the chart cannot be drawn.
     """
     values = [value for _, _, line in series for value in line]
     if not values or max(len(line) for _, _, line in series) > MOST_POINTS:
         return Safe()
     low, high = ends or (min(0.0, *values), max(0.0, *values))
     across = x[1:] if len(x) == 3 else (0.0, 1.0)
-    # Mermaid reads no exponents, so that a scale far from one would be a long row of digits.
+    # Mermaid does not read exponents, so very large or small scales would need many digits.
     if not all(1e-9 < max(map(abs, span)) < 1e12 and span[0] < span[1] for span in ((low, high), across)):
         return Safe()
     if len(x) == 3:

@@ -1,4 +1,4 @@
-"""Plots for the page: Vega-Lite drawn as SVG, with no network, in the colours of the page around it."""
+"""Plots for the HTML page: Vega-Lite rendered as SVG, without network, in the colours of the page."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,16 +15,16 @@ Line = Sequence[tuple[float, float]]
 WIDTH, HEIGHT = 320, 240
 MOST_MARKS = 1000
 MOST_LABEL = 32
-# From here on thousands and millions are written as k and M.
+# From this value on, axis labels use k and M.
 LARGE = 1e5
-# The style sheet of the page gives these their colours, for a light page and a dark one.
+# The page's style sheet defines these colours for light and dark mode.
 COLOURS = {
     "champion": "var(--champion)",
     "candidate": "var(--candidate)",
     "training rows": "var(--champion)",
     "validation rows": "var(--candidate)",
 }
-# Colour alone would not tell a curve from the other to everyone.
+# Dashes, because not everyone can distinguish the colours.
 DASHES = {"champion": [5, 3], "candidate": [1, 0], "training rows": [5, 3], "validation rows": [1, 0]}
 CONFIG: Spec = {
     "background": None,
@@ -49,7 +49,7 @@ REFERENCE: Spec = {"color": "currentColor", "opacity": 0.6, "strokeDash": [2, 2]
 
 
 def plots(report: Report) -> dict[str, str]:
-    """Return an SVG for each curve, and for the `importance` of features: "" for one that is not known."""
+    """Return an SVG for each curve and for the `importance` of features, "" if it is not known."""
     line, dotted = {"type": "line"}, {"type": "line", "point": {"size": 30}}
     dots = {"type": "point", "filled": True, "opacity": 0.4, "size": 14}
     diagonal, level = [(0.0, 0.0), (1.0, 1.0)], [(0.0, 0.0)]
@@ -61,7 +61,7 @@ def plots(report: Report) -> dict[str, str]:
         "roc": _plot(_both(curves.roc), line, rates, diagonal, share=True),
         "precision_recall": _plot(_both(curves.precision_recall), line, ("recall", "precision"), [], share=True),
         "reliability": _plot(_both(curves.reliability), dotted, ("predicted", "observed"), diagonal, share=True),
-        "residuals": _plot(_both(curves.residuals), dots, ("prediction", "truth minus prediction"), level),
+        "residuals": _plot(_both(curves.residuals), dots, ("prediction", "true value minus prediction"), level),
         "learning": _plot(losses, dotted, ("rows", "loss"), []),
         "confusion": "",
         "importance": _importance(report.explanation),
@@ -72,7 +72,7 @@ def _importance(explanation: Sequence[Importance]) -> str:
     if not explanation:
         return ""
     most = sorted(explanation, key=lambda one: -one.candidate)[:CHARTED]
-    # Vega-Lite tells bars apart by their names, and two long names may be cut to the same.
+    # Numbered, because Vega-Lite identifies bars by name and two long names may be cut to the same text.
     names = [f"{place}. {shorten(one.feature, MOST_LABEL)}" for place, one in enumerate(most, start=1)]
     models = ["champion", "candidate"] if any(one.champion is not None for one in most) else ["candidate"]
     values = [
@@ -89,8 +89,8 @@ def _importance(explanation: Sequence[Importance]) -> str:
             "encoding": {
                 "y": {"field": "feature", "type": "nominal", "sort": names, "title": None},
                 "yOffset": {"field": "model", "sort": models},
-                "x": {"field": "loss", "type": "quantitative", "title": "loss added when shuffled"},
-                "color": _told("model", models),
+                "x": {"field": "loss", "type": "quantitative", "title": "increase in loss when shuffled"},
+                "color": _colours("model", models),
             },
         }
     )
@@ -103,15 +103,15 @@ def _both(curve: Curve | None) -> dict[str, Line]:
 def _plot(
     series: Mapping[str, Line], mark: Spec, titles: tuple[str, str], reference: Line, *, share: bool = False
 ) -> str:
-    """Draw named points, and a dotted line through the reference: level, if that is a single point."""
+    """Return the SVG of named points and a dotted reference line (horizontal for a single point)."""
     known = {name: points[:: len(points) // MOST_MARKS + 1] for name, points in series.items() if points}
     if not known:
         return ""
     x, y = (
         _axis("xy"[i], titles[i], max(abs(p[i]) for points in known.values() for p in points), share) for i in (0, 1)
     )
-    told = _told("series", list(known))
-    dashes = {**told, "scale": {"domain": list(known), "range": [DASHES[name] for name in known]}}
+    colours = _colours("series", list(known))
+    dashes = {**colours, "scale": {"domain": list(known), "range": [DASHES[name] for name in known]}}
     layers: list[Spec] = [
         {
             "data": {"values": [{"x": a, "y": b} for a, b in reference]},
@@ -130,8 +130,8 @@ def _plot(
             "encoding": {
                 "x": x,
                 "y": y,
-                "color": told,
-                # Along the curve, which may rise at one x.
+                "color": colours,
+                # Connected along the curve, which may have several y at one x.
                 **({"order": {"field": "place"}, "strokeDash": dashes} if mark["type"] == "line" else {}),
             },
         },
@@ -145,8 +145,8 @@ def _axis(field: str, title: str, largest: float, share: bool) -> Spec:
     return {"field": field, "type": "quantitative", "title": title, "scale": scale, "axis": axis}
 
 
-def _told(field: str, names: Sequence[str]) -> Spec:
-    """Return the colours that tell names apart."""
+def _colours(field: str, names: Sequence[str]) -> Spec:
+    """Return the colour encoding of these names."""
     return {"field": field, "type": "nominal", "scale": {"domain": names, "range": [COLOURS[name] for name in names]}}
 
 

@@ -8,13 +8,14 @@ from assay.report.view import view
 
 PAGE = "reports/report.html"
 WIDTH = 160
-SHOWN = 6
+SHOWN = 5
+MOST_METRICS = 4
 
 
 def terminal(report: dict[str, Any]) -> str:
-    """Return verdict, what is not a pass, the metrics that matter and the next steps, in at most 25 lines.
+    """Return verdict, next steps, failed checks and main metrics, in the words of the comment and at most 25 lines.
 
-    Raises InputError for data of another shape.
+    Raises InputError if the data has the wrong shape.
     """
     shown = view(read(report))
     noticed = [
@@ -22,15 +23,21 @@ def terminal(report: dict[str, Any]) -> str:
         for one in shown["outcomes"]
         if one["verdict"] in ("HOLD", "REJECT") and one["reason"] not in shown["reason"]
     ]
-    lines = [f"{shown['verdict']}: {shown['reason']}", *_some(noticed, "gates"), ""]
+    metrics = []
     deciding = [one for one in shown["metrics"] if one["decides"] or one["direction"] in ("better", "worse")]
-    for one in (deciding or shown["metrics"])[:SHOWN]:
-        line = f"{one['name']} {one['candidate']} ({one['interval']})"
+    for one in (deciding or shown["metrics"])[:MOST_METRICS]:
+        line = f"{one['name']}: candidate {one['candidate']} ({one['interval']})"
         if one["noise"]:
-            line += f", {one['difference']} ({one['noise']}) from the champion's {one['champion']}: {one['direction']}"
-        lines.append(f"{line}; dummy {one['dummy']}")
-    lines += ["", *_some([f"next: {step}" for step in shown["next"]], "steps")]
-    lines.append(f"all of it: {PAGE}")
+            line += f", champion {one['champion']}, difference {one['difference']} ({one['noise']}): {one['direction']}"
+        metrics.append(f"{line}; dummy {one['dummy']}")
+    lines = [f"{shown['verdict']}: {shown['reason']}", ""]
+    for heading, listed in (
+        ("What to do next", _some([f"- {step}" for step in shown["next"]], "steps")),
+        ("Checks", _some(noticed, "gates")),
+        ("Metrics", metrics),
+    ):
+        lines += [heading, *listed, ""] if listed else []
+    lines.append(f"Full report: {PAGE}")
     return "\n".join(shorten(line, WIDTH) for line in lines) + "\n"
 
 

@@ -1,34 +1,34 @@
-"""Text from data in its place: on one line, seen for what it is, and escaped for GitHub-flavoured Markdown."""
+"""Text from data: on one line, with invisible characters shown, and escaped for GitHub-flavoured Markdown."""
 
 import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-# Between these GitHub finds no link, mention or reference; a reader sees nothing of it.
+# An invisible character that keeps GitHub from finding links, mentions and references.
 GAP = "&#8203;"
 WORDS = 600
 NAME = 160
-# Nothing breaks a word of a table: one as long as a page would push away the figures beside it.
+# Tables do not break words: a very long one would push away the other columns.
 WORD = 64
-# What makes a reference or a link of the characters around it, and what Markdown or HTML would act on.
+# Characters that create references or links, or that Markdown or HTML would interpret.
 _ACTIVE = re.compile(
     r"""(?P<commit>\b(?!(?<=\d\.)\d+\b)[0-9a-f]{7,40}\b) | (?P<issue>\bGH-(?=\d)) | (?P<emoji>:(?=[\w+-]+(?::|$)))
     | (?P<url>:(?=//)) | (?P<web>www(?=\.)) | (?P<at>@) | (?P<dollar>\$)
     | (?P<other>[\#&<>"`*\[\]\\|~] | (?<![^\W_])_ | _(?![^\W_]))""",
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
-# What would start a list, a heading's underline, a table or a command to a bot.
+# Starts of lists, heading underlines, tables and bot commands.
 _START = re.compile(r"^(\d{1,9})?((?<=\d)[.)](?= |$)|(?<!\d)(?:[-+=](?!\d)|[:/]))")
 
 
 class Safe(str):
-    """Text that is Markdown already."""
+    """Text that is already Markdown."""
 
     __slots__ = ()
 
 
 def plain(text: str, most: int) -> str:
-    """Return text on one line of at most `most` characters, and what cannot be seen in it as its escape."""
+    """Return text on one line of at most `most` characters, with unprintable characters as escapes."""
     line = shorten(" ".join(text.split()), most)
     if not line.isprintable():
         line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
@@ -36,7 +36,7 @@ def plain(text: str, most: int) -> str:
 
 
 def shorten(text: str, most: int) -> str:
-    """Return text without its middle where it is longer than `most` characters: names often differ at the end."""
+    """Cut the middle out of text longer than `most` characters: names often differ at the end."""
     if len(text) <= most:
         return text
     tail = most // 3
@@ -44,21 +44,21 @@ def shorten(text: str, most: int) -> str:
 
 
 def escape(text: str, most: int = WORDS) -> Safe:
-    """Return Markdown of at most `most` characters that shows a text, long words shortened, and does nothing else.
+    """Return Markdown of at most `most` characters that shows a text literally, with long words shortened.
 
-    It holds in a paragraph, a table and an HTML block; in a code span or a fence it shows more than was meant.
+    It works in paragraphs, tables and HTML blocks, but not in code spans and fences, which show the escapes.
     """
     return _escaped(text, most, GAP)
 
 
 def code(text: object, most: int = NAME) -> Safe:
     """Return Markdown that shows a name as code."""
-    # An HTML element and no backticks: those cannot hold every text inside a table.
+    # An HTML element, because backticks cannot show every text inside a table.
     return Safe(f"<code>{_escaped(str(text), most, '')}</code>")
 
 
 def inline(text: str, most: int = WORDS) -> Safe:
-    """Return Markdown of a sentence in which what stands between backticks is code."""
+    """Return Markdown of a sentence, with the parts between backticks as code."""
     parts = plain(text, most).split("`")
     made = "".join(
         code(part) if i % 2 else " " * part.startswith(" ") + escape(part) + " " * (part.endswith(" ") and part != " ")
@@ -68,13 +68,13 @@ def inline(text: str, most: int = WORDS) -> Safe:
 
 
 def fenced(lines: Iterable[str], language: str = "") -> Safe:
-    """Return lines in a fence that none of them can end."""
+    """Return lines in a code fence that none of the lines can close."""
     body = "\n".join(plain(line, WORDS) for line in lines)
     fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", body))])
     return Safe(f"{fence}{language}\n{body}\n{fence}")
 
 
-# A page that has to be made shorter is written again from the same texts.
+# Cached, because a comment that is too long is rendered again from the same texts.
 @lru_cache(maxsize=10_000)
 def _escaped(text: str, most: int, gap: str) -> Safe:
     def stands_for(found: re.Match[str]) -> str:
@@ -87,7 +87,7 @@ def _escaped(text: str, most: int, gap: str) -> Safe:
             case "emoji" | "url" | "web" | "at":
                 return character + GAP
             case "dollar":
-                # So that GitHub sees no formula.
+                # Keeps GitHub from seeing a formula.
                 return "<span>$</span>"
             case _:
                 return f"&#{ord(character)};" + gap * (character == "#")

@@ -1,4 +1,4 @@
-"""What the report shows, in the order and the words it shows it in: the same for comment, page and terminal."""
+"""The content of the report in its final order and wording, shared by comment, page and terminal."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -6,7 +6,8 @@ from typing import Any
 
 from assay.base.outcomes import SEVERITY
 from assay.base.words import UNKNOWN, between, number, percent, seconds, signed
-from assay.report.data import Changed, Cost, Importance, Judgement, Report
+from assay.gates.findings import SLICES_LISTED
+from assay.report.data import Changed, Cost, Importance, Report, SliceRow, VerdictRecord
 from assay.report.figures import figures
 from assay.report.mermaid import CANDIDATE, xychart
 
@@ -17,10 +18,10 @@ View = dict[str, Any]
 
 
 def view(report: Report) -> View:
-    """Return the report as texts, lists and mappings of them, what matters most first in every list.
+    """Return the report as nested mappings and lists of texts, the most important entries first.
 
-    The keys are those of the report, and what is said of it: `mark`, `reason`, `figures` (of the curves), `moved`
-    (features whose importance changed most) and `chart` (of the importance).
+    The keys are those of the report, and in addition `mark`, `reason`, `figures` (of the curves), `moved` (the features
+    whose importance changed most) and `chart` (of the importance).
     """
     verdict = report.verdict
     outcomes = sorted(verdict.outcomes, key=lambda one: -SEVERITY.index(one.verdict))
@@ -67,7 +68,7 @@ def view(report: Report) -> View:
                 "difference": signed(one.difference),
                 "noise": between(one.low, one.high, signed),
                 "q": number(one.q),
-                "verdict": one.verdict or "",
+                "verdict": _slice_result(one, len(slices)),
             }
             for one in slices
         ],
@@ -118,7 +119,7 @@ def view(report: Report) -> View:
 
 
 def shortened(view: View, most: Mapping[str, int]) -> tuple[View, dict[str, int]]:
-    """Return the view with at most so many entries in each list of a section, and how many each section lost."""
+    """Return the view with at most `most[section]` entries per list, and the number cut from each section."""
     left = dict.fromkeys(most, 0)
 
     def cut(value: Any, section: str) -> Any:
@@ -132,13 +133,13 @@ def shortened(view: View, most: Mapping[str, int]) -> tuple[View, dict[str, int]
     return {key: cut(value, key) if key in most else value for key, value in view.items()}, left
 
 
-def _reason(judgement: Judgement) -> str:
+def _reason(judgement: VerdictRecord) -> str:
     overridden = {one.gate for one in judgement.overrides}
     decisive = [one for one in judgement.outcomes if one.verdict == judgement.verdict and one.gate not in overridden]
     if judgement.verdict == "PROMOTE":
         skipped = sum(one.verdict == "SKIP" for one in judgement.outcomes)
         said = [
-            # Of all that passed, quality is what a reader wants to hear of.
+            # If all gates pass, readers want to know about quality.
             *(f"{one.gate}: {one.reason};" for one in decisive if one.gate == "quality"),
             f"{len(decisive)} of {len(judgement.outcomes)} gates passed",
             *([f"and {skipped} did not apply"] if skipped else []),
@@ -150,6 +151,14 @@ def _reason(judgement: Judgement) -> str:
     others = len(decisive) - 1
     more = f" (and {others} more {'gate' if others == 1 else 'gates'})" if others else ""
     return f"{decisive[0].gate}: {decisive[0].reason}{more}"
+
+
+def _slice_result(part: SliceRow, number_of_slices: int) -> str:
+    """Return the result for a slice; the interval, unlike the verdict, is not corrected and may exclude zero."""
+    if part.verdict != "no clear difference" or (part.low or 0.0) <= 0:
+        return part.verdict or ""
+    counted = f"{number_of_slices} slices" if number_of_slices < SLICES_LISTED else "all slices"
+    return f"not significant after correction for {counted}"
 
 
 def _changed(changed: Changed) -> View:
@@ -193,7 +202,7 @@ def _cost(cost: Cost) -> View:
 
 
 def _shown(value: Any) -> str:
-    """Return a value as YAML has it, since a parameter is no measurement to be rounded."""
+    """Return a value as in YAML: unlike a measurement, a parameter is not rounded."""
     match value:
         case None:
             return UNKNOWN
@@ -213,7 +222,7 @@ def _moved(driving: list[Importance]) -> list[View]:
 def _importance(driving: list[Importance]) -> str:
     return xychart(
         ("", [one.feature for one in driving]),
-        "loss added when shuffled",
+        "increase in loss when shuffled",
         [("bar", CANDIDATE, [one.candidate for one in driving])],
         horizontal=True,
     )

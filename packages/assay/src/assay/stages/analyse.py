@@ -12,8 +12,8 @@ from assay.data.columns import Columns, columns, length, target
 from assay.data.sample import sample
 from assay.evaluation.behaviour import dominance, fairness, sensitivity
 from assay.evaluation.explain import permutation_importance, shap_importance
-from assay.evaluation.metrics import Rows
-from assay.evaluation.slices import declared, discover, groups, holds, judge, part_columns, readable
+from assay.evaluation.metrics import ScoredRows
+from assay.evaluation.slices import compare_with_rest, declared, discover, groups, holds, part_columns, readable
 from assay.modelling.fitting import decide, scores
 from assay.modelling.store import load_pipeline
 from assay.project.layout import ANALYSIS, PIPELINE, THRESHOLD, read_split
@@ -31,9 +31,9 @@ def main() -> None:
     pipeline, threshold = load_pipeline(PIPELINE, room), read_json(THRESHOLD)
     test, validation = read_split("test"), read_split("validation")
 
-    def judged(table: pa.Table) -> Rows:
+    def judged(table: pa.Table) -> ScoredRows:
         given = scores(pipeline, columns(table, contract), contract, room)
-        return Rows(target(table, contract), given, decide(given, contract, threshold), contract.costs)
+        return ScoredRows(target(table, contract), given, decide(given, contract, threshold), contract.costs)
 
     names = part_columns(contract)
     rows, parts = judged(test), readable(columns(test, contract, names), contract)
@@ -61,8 +61,8 @@ def main() -> None:
 
     found: dict[str, Any] = {
         "slices": {
-            "declared": judge(named, parts, losses, **limits),
-            "discovered": judge(suspects, parts, losses, **limits),
+            "declared": compare_with_rest(named, parts, losses, **limits),
+            "discovered": compare_with_rest(suspects, parts, losses, **limits),
         },
         "sensitivity": sensitivity(some, contract, answers, noise=how.noise, seed=params.seed),
         "dominance": []

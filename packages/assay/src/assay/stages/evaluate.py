@@ -17,7 +17,7 @@ from assay.data.columns import Columns, columns, take, target
 from assay.data.sample import sample
 from assay.data.split import SIDES, identity, row_keys
 from assay.evaluation.curves import HEADERS, Table, curves, learning_curve, learning_sizes
-from assay.evaluation.metrics import Rows, estimate, measure, metrics_for
+from assay.evaluation.metrics import ScoredRows, estimate, measure, metrics_for
 from assay.modelling.fitting import build, build_dummy, decide, fit, scores, set_threshold
 from assay.modelling.store import load_pipeline
 from assay.project.layout import METRICS, PIPELINE, PLOTS, THRESHOLD, read_choice, read_split
@@ -40,11 +40,11 @@ def main() -> None:
     wanted = {side: target(table, contract) for side, table in tables.items()}
     pipeline, threshold = load_pipeline(PIPELINE, room), read_json(THRESHOLD)
 
-    def judge(model: Any, side: str, cut: float | None) -> Rows:
+    def judge(model: Any, side: str, cut: float | None) -> ScoredRows:
         given = scores(model, data[side], contract, room)
         if gaps := int((~np.isfinite(given)).reshape(len(given), -1).any(axis=1).sum()):
             raise InputError(f"build/model: the model gives no number for {gaps} of {len(given)} {side} rows")
-        return Rows(wanted[side], given, decide(given, contract, cut), contract.costs)
+        return ScoredRows(wanted[side], given, decide(given, contract, cut), contract.costs)
 
     kinds = metrics_for(contract)
     test = judge(pipeline, "test", threshold)

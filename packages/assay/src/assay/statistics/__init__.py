@@ -1,1 +1,1 @@
-"""Statistics: numbers in, numbers out."""
+"""Statistics on arrays of numbers."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Shape (weightings, rows): how often each row counts.
+# Shape (weightings, rows): the weight of each row.
 Weights = np.ndarray
 
 
@@ -18,9 +18,9 @@ class Estimate:
 
 
 def percentile_interval(value: float, deviations: np.ndarray, confidence: float) -> Estimate:
-    """Return a value with the interval that holds `confidence` of the resamples.
+    """Return a value with the percentile interval at level `confidence`.
 
-    `deviations` has shape (resamples,): by how much each resample is off from the value on its rows.
+    `deviations` has shape (resamples,): the metric on each resample minus the metric on all rows.
     """
     tail = (1 - confidence) / 2
     low, high = np.quantile(deviations, [tail, 1 - tail])
@@ -28,9 +28,9 @@ def percentile_interval(value: float, deviations: np.ndarray, confidence: float)
 
 
 def resample_weights(classes: np.ndarray, units: np.ndarray, resamples: int, rng: np.random.Generator) -> Weights:
-    """Return bootstrap weights of shape (resamples, rows): how often the unit of each row was drawn.
+    """Return bootstrap weights, shape (resamples, rows): how often the unit of each row was drawn.
 
-    A resample that lacks a class is drawn again, for most metrics need all of them.
+    A resample without one of the classes is drawn again because most metrics need all classes.
     """
     _, unit = np.unique(units, return_inverse=True)
     number = int(unit.max()) + 1

@@ -1,4 +1,4 @@
-"""Drift: whether new values are distributed as the old ones were, by distance and by test."""
+"""Drift: the distance between the distributions of old and new values, and its significance."""
 
 from collections import Counter
 from typing import Any
@@ -7,16 +7,17 @@ import numpy as np
 from scipy.stats import MonteCarloMethod, chi2_contingency, fisher_exact, ks_2samp
 
 FEW = 30
-# Few tell what may well be chance; the rest is drawn so often that it can stay significant among many columns.
+# A few draws suffice for clear chance; more draws allow significance after correction for many columns.
 RANDOM_TABLES = (999, 49_999)
 CLEARLY_CHANCE = 0.05
 SMALLEST_EXPECTED = 5
 
 
 def drift(sides: list[np.ndarray], part: float, *, goes_on: bool) -> tuple[float, float]:
-    """Return the distance of the second side from the first, beyond the usual one, and its p-value.
+    """Return the distance between the first and the second sample, beyond the usual one, and its p-value.
 
-    The other sides are windows of the first, each a `part` of it.
+    The other samples are windows of the first, each a share `part` of it; their distances are usual. `goes_on` is for
+    values that grow over time: then only a decrease counts.
     """
     old, new, *earlier = sides
     if not len(old) or not len(new):
@@ -24,7 +25,7 @@ def drift(sides: list[np.ndarray], part: float, *, goes_on: bool) -> tuple[float
     distance, p = _distance(old, new, goes_on=goes_on), _p_value(old, new, goes_on=goes_on)
     if goes_on or p > CLEARLY_CHANCE:
         return distance, p
-    # A window is a part of what it is held against, which makes it seem nearer.
+    # A window is part of the sample it is compared with, which makes the distance smaller.
     usual = max((_distance(old, one, goes_on=False) / (1 - part) for one in earlier if len(one)), default=0.0)
     return (distance - usual, p) if distance > usual else (0.0, 1.0)
 
@@ -48,13 +49,13 @@ def _counts_of_each(old: np.ndarray, new: np.ndarray) -> np.ndarray:
 
 
 def _kolmogorov_smirnov(old: np.ndarray, new: np.ndarray, *, goes_on: bool) -> Any:
-    # The exact test cannot be computed for many rows, and the asymptotic one is wrong for few.
+    # The exact test is too slow for many rows, and the asymptotic test is wrong for few.
     method = "exact" if min(len(old), len(new)) < FEW else "asymp"
     return ks_2samp(new, old, alternative="greater" if goes_on else "two-sided", method=method)
 
 
 def _independence(table: np.ndarray) -> float:
-    """Return the p-value of the test that both rows of a table of counts are drawn from one distribution."""
+    """Return the p-value of the test that both rows of a table of counts have the same distribution."""
     table = table[:, table.any(axis=0)]
     if table.shape[1] < 2:
         return 1.0
