@@ -1,6 +1,6 @@
 """Callers of the service, for Locust: `locust -f loadtests/locustfile.py --host http://localhost:3000`.
 
-They send what the contract allows, as fast as it is answered, and look at each answer: its status, and what is in it.
+They send requests that the contract allows, without a pause, and check status and content of each response.
 """
 
 import os
@@ -21,7 +21,7 @@ requests_of = cache(payloads)
 
 
 class Caller(FastHttpUser):
-    """Somebody who asks again as soon as there is an answer."""
+    """A client that sends the next request as soon as it has a response."""
 
     project = Path(__file__).resolve().parents[1]
     connection_timeout = network_timeout = 10.0
@@ -33,7 +33,7 @@ class Caller(FastHttpUser):
         requests_of(cls.project)
 
     def on_start(self) -> None:
-        """Begin with another request than the others do."""
+        """Start at a different request than the other clients."""
         self.requests: list[Payload] = requests_of(self.project)
         self.place = 37 * Caller.callers
         Caller.callers += 1
@@ -41,19 +41,19 @@ class Caller(FastHttpUser):
 
     @task
     def predict(self) -> None:
-        """Ask, and look at the answer."""
+        """Send a request and check the response."""
         payload = self.requests[self.place % len(self.requests)]
         self.place += 1
         with self.client.post(
             "/predict", data=payload.body, headers=HEADERS, name=payload.name, catch_response=True
         ) as response:
             if wrong := problem(payload, response.status_code, response.content or b"", self.before):
-                # Where there was no answer, Locust knows why.
+                # Without a response, Locust knows the reason.
                 response.failure(wrong if response.status_code else str(getattr(response, "error", wrong)))
 
 
 @events.init.add_listener
 def prepare(environment: Environment, **_: Any) -> None:
-    """Draw the requests before there is anything to measure; a master only counts what its workers ask."""
+    """Draw the requests before the measurement starts; a master sends none itself."""
     if not isinstance(environment.runner, MasterRunner):
         Caller.prepare()

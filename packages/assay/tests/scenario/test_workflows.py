@@ -228,7 +228,7 @@ def test_data_that_is_none_is_refused(pushed: Site, trained: Trained, kind: str)
     pushed.hub.upload(RUN, DATA, hostile(trained.data, kind))
     told = pushed.tell(RUN, trained.head)
     assert told.jobs["lock"].result == "failure"
-    assert told.jobs["report"].step("Validate the data, write the comment").outcome == "failure"
+    assert told.jobs["report"].step("Validate the data and write the comment").outcome == "failure"
     assert "Traceback" not in told.log()
     assert pushed.hub.state(trained.head) == "error"
     assert pushed.hub.run_git("for-each-ref") == before
@@ -407,7 +407,7 @@ def test_an_image_that_does_not_answer_is_not_pushed(site: Site, service: Server
     examples["scores"][0][0] += 0.01
     (models / "examples.json").write_text(json.dumps(examples))
     ran = released(site, service, tmp_path / "asked", models)
-    assert ran.jobs["image"].step("It answers as the model does").outcome == "failure"
+    assert ran.jobs["image"].step("Smoke test").outcome == "failure"
     assert "otherwise than then: by 0.01" in ran.log()
     assert ran.jobs["publish"].result == "skipped"
     assert "push" not in (tmp_path / "asked").read_text()

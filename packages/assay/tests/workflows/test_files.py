@@ -51,7 +51,7 @@ TRIGGERS: dict[str, dict[str, Any]] = {
         "workflow_dispatch": {
             "inputs": {
                 "version": {
-                    "description": "A version that was released, such as v1.2.0",
+                    "description": "A released version, such as v1.2.0",
                     "required": True,
                     "type": "string",
                 }
