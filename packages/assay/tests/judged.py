@@ -57,7 +57,7 @@ def scores(target: np.ndarray, noise: float, seed: int = 0) -> np.ndarray:
 
 def evidence(
     candidate: Predictions,
-    champion_answers: Predictions | None,
+    champion_predictions: Predictions | None,
     spec: Contract | None = None,
     rows: pa.Table | None = None,
     **changes: Any,
@@ -65,7 +65,7 @@ def evidence(
     """Return evidence in which all that is not given is as it should be."""
     spec = spec or contract()
     rows = table(len(candidate.test.target), spec.task) if rows is None else rows
-    commit = None if champion_answers is None else "c" * 40
+    commit = None if champion_predictions is None else "c" * 40
     champion = None if commit is None else Champion(commit, Path(), spec, {"test": {}}, rows)
     metrics = metrics_for(spec)
     found = measure(candidate.test, metrics) if candidate.test.target is not None else {}
@@ -90,7 +90,7 @@ def evidence(
         validation=rows,
         units=dependent(rows, spec),
         candidate=candidate,
-        champion_answers=champion_answers,
+        champion_predictions=champion_predictions,
         retrained=Retrained([], ""),
     )
     return replace(made, **changes)

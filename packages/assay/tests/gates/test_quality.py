@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.evaluation.metrics import BINARY, Metric
-from assay.gates.comparing import against, beyond
+from assay.gates.comparing import compare_with_limit, non_inferiority
 from assay.gates.obstacle import Kind, Obstacle
 from assay.gates.quality import judge
 from assay.statistics.bootstrap import Estimate
@@ -135,20 +135,20 @@ intervals = st.tuples(st.floats(-1, 1), st.floats(0, 1), st.floats(0, 1)).map(
 @given(found=intervals, margin=st.floats(0, 1))
 def test_what_is_better_the_one_way_is_worse_the_other(found, margin):
     mirrored = Estimate(-found.value, -found.high, -found.low)
-    assert against(found, AUC, margin, 0.95).verdict == against(mirrored, LOWER, margin, 0.95).verdict
+    assert non_inferiority(found, AUC, margin, 0.95).verdict == non_inferiority(mirrored, LOWER, margin, 0.95).verdict
 
 
 @given(found=intervals, margin=st.floats(0, 1), more=st.floats(0, 1))
 def test_a_wider_margin_never_judges_harder(found, margin, more):
     order = ["REJECT", "HOLD", "PROMOTE"]
-    strict, lenient = (order.index(against(found, AUC, m, 0.95).verdict) for m in (margin, margin + more))
+    strict, lenient = (order.index(non_inferiority(found, AUC, m, 0.95).verdict) for m in (margin, margin + more))
     # What is surely worse stays so until the margin covers it.
     assert lenient >= strict
 
 
 @given(found=intervals, margin=st.floats(0, 1))
 def test_only_what_is_surely_within_the_margin_passes_and_only_what_is_surely_worse_is_rejected(found, margin):
-    verdict = against(found, AUC, margin, 0.95).verdict
+    verdict = non_inferiority(found, AUC, margin, 0.95).verdict
     assert (verdict == "PROMOTE") == (found.low >= -margin)
     if verdict == "REJECT":
         assert found.high < 0
@@ -156,7 +156,7 @@ def test_only_what_is_surely_within_the_margin_passes_and_only_what_is_surely_wo
 
 @given(found=intervals, limit=st.floats(-2, 2))
 def test_a_limit_is_passed_kept_or_in_doubt(found, limit):
-    verdict, _ = beyond(found, limit, higher_is_better=True)
+    verdict, _ = compare_with_limit(found, limit, higher_is_better=True)
     assert (verdict == "PROMOTE") == (found.low >= limit)
     assert (verdict == "REJECT") == (found.high < limit)
 

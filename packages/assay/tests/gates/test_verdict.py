@@ -6,7 +6,7 @@ import pytest
 
 from assay.base.outcomes import Outcome, was_judged
 from assay.gates import verdict
-from assay.gates.evidence import Evidence, changed_answers
+from assay.gates.evidence import Evidence, changed_predictions
 from assay.gates.gate import GATES, Gate
 from assay.gates.obstacle import Kind, Obstacle
 from assay.gates.overrides import may_override
@@ -137,14 +137,14 @@ def test_a_rejection_of_contract_or_leakage_is_final(one: Gate):
 
 
 def test_stored_answers_that_come_out_the_same_are_no_obstacle():
-    assert changed_answers(scores(TARGET, 0.6), scores(TARGET, 0.6).tolist()) == ""
+    assert changed_predictions(scores(TARGET, 0.6), scores(TARGET, 0.6).tolist()) == ""
     numbers = TARGET * 1e9
-    assert changed_answers(numbers + 1.0, numbers.tolist()) == ""
+    assert changed_predictions(numbers + 1.0, numbers.tolist()) == ""
 
 
 def test_stored_answers_that_changed_are_an_obstacle_that_says_by_how_much():
     given = scores(TARGET, 0.6)
     for changed, by in ((given + 0.001, "0.001"), (given[:3], "inf"), (given * float("nan"), "nan")):
         assert f"stored predictions changed with this version of Assay or its libraries: by {by} (limit 1e-06)" in (
-            changed_answers(changed, given.tolist())
+            changed_predictions(changed, given.tolist())
         )

@@ -6,7 +6,14 @@ from scipy.stats import spearmanr
 from assay.base.outcomes import Outcome, combined
 from assay.base.rounding import significant
 from assay.evaluation.metrics import CLASSES, Metric, ScoredRows, compare, estimate
-from assay.gates.comparing import against, beyond, interval_options, rounded, uncompared, with_interval
+from assay.gates.comparing import (
+    compare_with_limit,
+    interval_options,
+    non_inferiority,
+    not_compared,
+    rounded,
+    with_interval,
+)
 from assay.gates.evidence import ModelEvidence, Predictions
 from assay.statistics.bootstrap import Weights
 
@@ -23,27 +30,31 @@ def judge(evidence: ModelEvidence) -> Outcome:
     is_regression = evidence.contract.task == "regression"
     mine = _rows(evidence.candidate, is_regression)
     metrics = [MISSED] if is_regression else [BRIER, ERROR]
-    sure = _limit(mine, evidence, metrics[-1])
-    if evidence.champion_answers is None:
-        return combined("calibration", [sure, uncompared(evidence)])
-    theirs = _rows(evidence.champion_answers, is_regression)
+    limit = _limit(mine, evidence, metrics[-1])
+    if evidence.champion_predictions is None:
+        return combined("calibration", [limit, not_compared(evidence)])
+    theirs = _rows(evidence.champion_predictions, is_regression)
     found = compare((mine, theirs), metrics, **interval_options(evidence))
     margin = evidence.params.gates.calibration.margin or 0.0
     confidence = evidence.params.gates.quality.confidence or 0.95
     # With few rows this metric differs by chance for any two models: only a conclusive loss counts.
     error = metrics[-1]
-    said = against(found[error.name], error, margin, confidence)
+    said = non_inferiority(found[error.name], error, margin, confidence)
     worse = found[error.name].low > margin
     checks = [Outcome(error.name, "REJECT" if worse else "PROMOTE", said.reason, said.measured, said.limit)]
     if not is_regression:
-        checks = [against(found[BRIER.name], BRIER, margin, confidence), *checks, _remapped(mine, theirs, evidence)]
-    return combined("calibration", [*checks, sure])
+        checks = [
+            non_inferiority(found[BRIER.name], BRIER, margin, confidence),
+            *checks,
+            _remapped(mine, theirs, evidence),
+        ]
+    return combined("calibration", [*checks, limit])
 
 
 def _limit(mine: ScoredRows, evidence: ModelEvidence, metric: Metric) -> Outcome:
     limit = evidence.params.gates.calibration.error or 0.0
     found = estimate(mine, [metric], **interval_options(evidence))[metric.name]
-    verdict, said = beyond(found, limit, higher_is_better=False)
+    verdict, said = compare_with_limit(found, limit, higher_is_better=False)
     what = "calibration error" if metric is ERROR else f"excess share of values outside their {NOMINAL:.0%} interval"
     # The error is above zero by chance alone, so its upper limit does not indicate a bad model.
     verdict = "PROMOTE" if found.value <= limit else verdict

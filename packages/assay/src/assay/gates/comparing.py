@@ -23,12 +23,12 @@ def interval_options(evidence: ModelEvidence) -> dict[str, Any]:
 
 def difference(evidence: ModelEvidence, metrics: list[Metric]) -> dict[str, Estimate]:
     """Return how much higher the candidate's metrics are than the champion's, on the same rows."""
-    if evidence.champion_answers is None:
+    if evidence.champion_predictions is None:
         raise ValueError("there is no champion to compare with")
-    return compare((evidence.candidate.test, evidence.champion_answers.test), metrics, **interval_options(evidence))
+    return compare((evidence.candidate.test, evidence.champion_predictions.test), metrics, **interval_options(evidence))
 
 
-def uncompared(evidence: ModelEvidence) -> Outcome:
+def not_compared(evidence: ModelEvidence) -> Outcome:
     """Return the outcome of a comparison that is not possible: SKIP for a first model, else HOLD with the reason."""
     obstacle = evidence.obstacle
     if obstacle is None:
@@ -40,7 +40,7 @@ def uncompared(evidence: ModelEvidence) -> Outcome:
     return Outcome("champion", obstacle.verdict, reason)
 
 
-def against(found: Estimate, metric: Metric, margin: float, confidence: float) -> Outcome:
+def non_inferiority(found: Estimate, metric: Metric, margin: float, confidence: float) -> Outcome:
     """Judge a difference, candidate minus champion, by a margin (non-inferiority: Piaggio et al. 2012, CONSORT).
 
     PROMOTE if the interval excludes a loss above the margin; REJECT if it excludes zero and includes such a loss; HOLD
@@ -64,7 +64,7 @@ def against(found: Estimate, metric: Metric, margin: float, confidence: float) -
     return Outcome("champion", verdict, reason, measured, limit)
 
 
-def beyond(found: Estimate, limit: float, *, higher_is_better: bool) -> tuple[Verdict, str]:
+def compare_with_limit(found: Estimate, limit: float, *, higher_is_better: bool) -> tuple[Verdict, str]:
     """Return the verdict of an interval on a limit, and its side in words: good PROMOTE, bad REJECT, else HOLD."""
     good, bad = ("above", "below") if higher_is_better else ("below", "above")
     low, high = (found.low, found.high) if higher_is_better else (-found.high, -found.low)

@@ -89,7 +89,7 @@ class Evidence:
 class ModelEvidence(Evidence):
     """The additional evidence for gates that judge the model.
 
-    `champion_answers` is None if there is an obstacle. `test` and `validation` are the rows that were predicted;
+    `champion_predictions` is None if there is an obstacle. `test` and `validation` are the rows that were predicted;
     `units` assigns dependent test rows to one unit, None if all rows are independent.
     """
 
@@ -101,7 +101,7 @@ class ModelEvidence(Evidence):
     validation: pa.Table
     units: np.ndarray | None
     candidate: Predictions
-    champion_answers: Predictions | None
+    champion_predictions: Predictions | None
     retrained: Retrained
 
 
@@ -220,7 +220,7 @@ def _with_models(known: Evidence) -> ModelEvidence:
         validation=validation,
         units=dependent(test, contract),
         candidate=answers(mine),
-        champion_answers=None if theirs is None else answers(theirs),
+        champion_predictions=None if theirs is None else answers(theirs),
         retrained=retrained,
     )
 
@@ -298,12 +298,12 @@ def _ask(champion: Champion, asked: Mapping[str, pa.Table]) -> dict[str, tuple[n
             stored = read_json(champion.folder / EXAMPLES)["scores"]
         except InputError as error:
             raise IncomparableError(f"the champion cannot predict these rows: {error}") from None
-        if reason := changed_answers(np.load(folder / STORED_ROWS, allow_pickle=False), stored):
+        if reason := changed_predictions(np.load(folder / STORED_ROWS, allow_pickle=False), stored):
             raise IncomparableError(reason)
         return {name: _load(folder / f"{name}.npz") for name in asked}
 
 
-def changed_answers(scores: np.ndarray, stored: Sequence[Any]) -> str:
+def changed_predictions(scores: np.ndarray, stored: Sequence[Any]) -> str:
     """Return by how much a model's predictions for its stored examples changed, "" if they did not."""
     before = np.array(stored, dtype=np.float64)
     if before.shape != scores.shape:

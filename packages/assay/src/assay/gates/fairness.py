@@ -9,7 +9,7 @@ from assay.data.columns import columns
 from assay.evaluation.behaviour import SMALLEST_GROUP, fairness
 from assay.evaluation.metrics import Metric, ScoredRows, compare, estimate
 from assay.evaluation.slices import groups, readable
-from assay.gates.comparing import against, beyond, interval_options, uncompared
+from assay.gates.comparing import compare_with_limit, interval_options, non_inferiority, not_compared
 from assay.gates.evidence import ModelEvidence
 from assay.statistics.bootstrap import Weights
 
@@ -33,7 +33,7 @@ def judge(evidence: ModelEvidence) -> Outcome:
     checks = []
     for metric in metrics:
         value = found[metric.name]
-        verdict, said = beyond(value, limits.difference or 0.0, higher_is_better=False)
+        verdict, said = compare_with_limit(value, limits.difference or 0.0, higher_is_better=False)
         # A difference of rates is never negative, and above zero by chance alone.
         verdict = verdict if verdict == "REJECT" or value.value > (limits.difference or 0.0) else "PROMOTE"
         reason = (
@@ -41,13 +41,13 @@ def judge(evidence: ModelEvidence) -> Outcome:
             f"{limits.difference:g}"
         )
         checks.append(Outcome(metric.name, verdict, reason, {}, {"difference": limits.difference}))
-    if evidence.champion_answers is None:
-        checks.append(uncompared(evidence))
+    if evidence.champion_predictions is None:
+        checks.append(not_compared(evidence))
     else:
-        moved = compare((ours, _numbered(evidence.champion_answers.test)), metrics, **interval_options(evidence))
+        moved = compare((ours, _numbered(evidence.champion_predictions.test)), metrics, **interval_options(evidence))
         confidence = evidence.params.gates.quality.confidence or 0.95
         for metric in metrics:
-            made = against(moved[metric.name], metric, limits.margin or 0.0, confidence)
+            made = non_inferiority(moved[metric.name], metric, limits.margin or 0.0, confidence)
             checks.append(Outcome(f"{metric.name}, champion", made.verdict, made.reason, made.measured, made.limit))
     outcome = combined("fairness", checks)
     outcome.measured["columns"] = fairness(evidence.candidate.test, contract, grouped)

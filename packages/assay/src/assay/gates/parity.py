@@ -41,7 +41,7 @@ FAR = 1e30
 class Pair:
     """Two ways to score rows of a contract, and how far they may differ.
 
-    `tolerance` is absolute for probabilities; for numbers it is in standard deviations of the answers.
+    `tolerance` is absolute for probabilities; for numbers it is in standard deviations of the predictions.
     """
 
     reference: Score

@@ -6,7 +6,15 @@ from assay.base.outcomes import Outcome, Verdict, combined
 from assay.base.rounding import significant
 from assay.base.words import decimal
 from assay.evaluation.metrics import Metric, estimate, metrics_for
-from assay.gates.comparing import against, beyond, difference, interval_options, rounded, uncompared, with_interval
+from assay.gates.comparing import (
+    compare_with_limit,
+    difference,
+    interval_options,
+    non_inferiority,
+    not_compared,
+    rounded,
+    with_interval,
+)
 from assay.gates.evidence import ModelEvidence
 from assay.gates.findings import Interval, Quality
 from assay.statistics.bootstrap import Estimate
@@ -31,8 +39,8 @@ def judge(evidence: ModelEvidence) -> Outcome:
     floor = _floor(found[name], metric, evidence)
     dummy = _dummy(found[name], metric, evidence)
     moved: dict[str, Estimate] = {}
-    if evidence.champion_answers is None:
-        outcome = combined("quality", [uncompared(evidence), floor, dummy, *match])
+    if evidence.champion_predictions is None:
+        outcome = combined("quality", [not_compared(evidence), floor, dummy, *match])
     else:
         moved = difference(evidence, list(known.values()))
         checks = [_champion(moved[name], metric, evidence), *_cost(moved, metric, evidence), floor, dummy, *match]
@@ -71,7 +79,7 @@ def _metrics_match(found: dict[str, Estimate], evidence: ModelEvidence) -> list[
 
 def _champion(found: Estimate, metric: Metric, evidence: ModelEvidence) -> Outcome:
     limits = evidence.params.gates.quality
-    return against(found, metric, limits.margin or 0.0, limits.confidence or 0.95)
+    return non_inferiority(found, metric, limits.margin or 0.0, limits.confidence or 0.95)
 
 
 def _cost(moved: dict[str, Estimate], metric: Metric, evidence: ModelEvidence) -> list[Outcome]:
@@ -97,7 +105,7 @@ def _cost(moved: dict[str, Estimate], metric: Metric, evidence: ModelEvidence) -
 
 def _floor(found: Estimate, metric: Metric, evidence: ModelEvidence) -> Outcome:
     floor = evidence.params.gates.quality.floor or 0.0
-    verdict, said = beyond(found, floor, higher_is_better=metric.higher_is_better)
+    verdict, said = compare_with_limit(found, floor, higher_is_better=metric.higher_is_better)
     reason = f"{metric.name} is {with_interval(found)}, {said} the floor of {floor:g}"
     return Outcome("floor", verdict, reason, rounded(found), {"floor": floor})
 
@@ -106,6 +114,6 @@ def _dummy(found: Estimate, metric: Metric, evidence: ModelEvidence) -> Outcome:
     dummy = (evidence.metrics.get("dummy") or {}).get(metric.name)
     if dummy is None:
         return Outcome("dummy", "HOLD", f"metrics.json lacks {metric.name} for the dummy baseline")
-    verdict, said = beyond(found, dummy, higher_is_better=metric.higher_is_better)
+    verdict, said = compare_with_limit(found, dummy, higher_is_better=metric.higher_is_better)
     reason = f"{metric.name} is {with_interval(found)}, {said} the dummy baseline of {decimal(dummy)}"
     return Outcome("dummy", verdict, reason, {"dummy": significant(dummy)})

@@ -4,7 +4,14 @@ import numpy as np
 
 from assay.base.outcomes import Outcome, combined
 from assay.evaluation.metrics import Metric, ScoredRows, compare, estimate
-from assay.gates.comparing import against, beyond, interval_options, rounded, uncompared, with_interval
+from assay.gates.comparing import (
+    compare_with_limit,
+    interval_options,
+    non_inferiority,
+    not_compared,
+    rounded,
+    with_interval,
+)
 from assay.gates.evidence import ModelEvidence, Predictions
 from assay.statistics.bootstrap import Weights
 
@@ -18,27 +25,27 @@ def judge(evidence: ModelEvidence) -> Outcome:
     limits = evidence.params.gates.robustness
     mine = _rows(evidence.candidate)
     found = estimate(mine, [CHANGED], **interval_options(evidence))[CHANGED.name]
-    verdict, said = beyond(found, limits.changed or 0.0, higher_is_better=False)
+    verdict, said = compare_with_limit(found, limits.changed or 0.0, higher_is_better=False)
     noise = evidence.params.analyse.noise
     what = (
         "mean change of predictions, in standard deviations,"
         if mine.scores.ndim == 1
         else "share of predictions changed"
     )
-    sure = Outcome(
+    limit = Outcome(
         "limit",
         verdict,
         f"{what} by perturbations of {noise:.0%} is {with_interval(found)}, {said} the limit of {limits.changed:g}",
         {"changed": rounded(found), "noise": noise},
         {"changed": limits.changed},
     )
-    if evidence.champion_answers is None:
-        return combined("robustness", [sure, uncompared(evidence)])
-    difference = compare((mine, _rows(evidence.champion_answers)), [CHANGED], **interval_options(evidence))[
+    if evidence.champion_predictions is None:
+        return combined("robustness", [limit, not_compared(evidence)])
+    difference = compare((mine, _rows(evidence.champion_predictions)), [CHANGED], **interval_options(evidence))[
         CHANGED.name
     ]
     confidence = evidence.params.gates.quality.confidence or 0.95
-    return combined("robustness", [against(difference, CHANGED, limits.margin or 0.0, confidence), sure])
+    return combined("robustness", [non_inferiority(difference, CHANGED, limits.margin or 0.0, confidence), limit])
 
 
 def _rows(answers: Predictions) -> ScoredRows:

@@ -101,35 +101,35 @@ def _deaths(mine: Side) -> Outcome:
 
 def _silence(mine: Side, theirs: Side | None, limits: ServiceGate) -> Outcome:
     """Judge rounds without a correct response in which the champion responded."""
-    rounds, beside = list(mine.rounds), ""
+    rounds, which = list(mine.rounds), ""
     if theirs and theirs.rounds:
-        rounds, beside = [one for one, _ in _pairs(mine, theirs)], " in which the champion responded"
+        rounds, which = [one for one, _ in _pairs(mine, theirs)], " in which the champion responded"
     silent = sum(not _throughput(one) for one in rounds)
     measured, limit = {"rounds": len(rounds), "silent": silent}, {"errors": limits.errors}
     if not rounds:
-        return Outcome("silence", "SKIP", f"there are no rounds{beside}", measured, limit)
+        return Outcome("silence", "SKIP", f"there are no rounds{which}", measured, limit)
     # The ratios are ranked, so a few very bad rounds weigh little in them; this check catches them.
     most = limits.errors or 0.0
     interval = binomtest(silent, len(rounds)).proportion_ci(limits.confidence or 0.99, method="exact")
     verdict: Verdict = "REJECT" if interval.low > most else "HOLD" if silent / len(rounds) > most else "PROMOTE"
-    reason = f"no correct response in {silent} of {len(rounds)} rounds{beside}"
+    reason = f"no correct response in {silent} of {len(rounds)} rounds{which}"
     return Outcome("silence", verdict, reason, measured, limit)
 
 
 def _waiting(mine: Side, theirs: Side | None, limits: ServiceGate) -> Outcome:
     """Judge by the sign test whether callers wait without a response in more rounds than with the champion."""
-    sure: Verdict = "HOLD"
+    if_worse: Verdict = "HOLD"
     pairs, who = [(one.waiting, 0) for one in mine.rounds], "callers"
     if theirs and theirs.rounds:
         pairs = [(a.waiting, b.waiting) for a, b in _pairs(mine, theirs)]
-        who, sure = "more callers than the champion's", "REJECT"
+        who, if_worse = "more callers than the champion's", "REJECT"
     worse, better = sum(a > b for a, b in pairs), sum(a < b for a, b in pairs)
     reason = f"in {worse} of {len(pairs)} rounds {who} got no response for half a round"
     if better:
         reason += f", in {better} fewer"
     # A waiting caller has no latency and leaves the service to others, which makes it look faster.
     chance = binomtest(worse, worse + better, alternative="greater").pvalue if worse else 1.0
-    verdict: Verdict = sure if chance <= 1 - (limits.confidence or 0.99) else "PROMOTE"
+    verdict: Verdict = if_worse if chance <= 1 - (limits.confidence or 0.99) else "PROMOTE"
     return Outcome("waiting", verdict, reason, {"worse": worse, "better": better})
 
 

@@ -10,7 +10,7 @@ from assay.base.outcomes import Outcome
 from assay.base.rounding import significant
 from assay.data.columns import columns
 from assay.evaluation.slices import declared, discover, holds, part_columns, readable
-from assay.gates.comparing import uncompared
+from assay.gates.comparing import not_compared
 from assay.gates.evidence import ModelEvidence, Predictions
 from assay.gates.findings import SLICES_LISTED, SliceLoss, Slices
 from assay.statistics.losses import row_losses
@@ -25,9 +25,9 @@ def judge(evidence: ModelEvidence) -> Outcome:
     judged on the test rows. A slice is worse if a one-sided t-test shows that its mean loss rose by more than the
     margin, corrected for the number of slices (Benjamini and Hochberg 1995).
     """
-    theirs = evidence.champion_answers
+    theirs = evidence.champion_predictions
     if theirs is None:
-        outcome = uncompared(evidence)
+        outcome = not_compared(evidence)
         return Outcome("slices", outcome.verdict, outcome.reason)
     limits = evidence.params.gates.slices
     names = part_columns(evidence.contract)

@@ -124,7 +124,7 @@ def _unpacked(wheel: Path) -> Path:
 
 
 def run_python(folder: Path, *arguments: str) -> None:
-    """Run Python in a folder, with its src/ before what is installed; raises InputError with the last line it said."""
+    """Run Python in a folder, with its src/ first on the path; raises InputError with the last line of stderr."""
     path = [str((folder / "src").resolve()), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
         [sys.executable, *arguments],

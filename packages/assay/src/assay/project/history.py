@@ -80,7 +80,7 @@ def files_at(commit: str, *places: Path) -> list[Path]:
 
 
 def was_committed(path: Path, text: str) -> bool:
-    """Say whether a file held a text in any commit of any branch; False outside a git repository."""
+    """Return whether a file contained a text in any commit of any branch; False outside a git repository."""
     if head() is None:
         return False
     return bool(git("log", "--all", "--max-count=1", "--format=%H", f"-S{text}", "--", path.as_posix()))

@@ -48,7 +48,7 @@ class Prepare(Frozen):
 
 
 class Tune(Frozen):
-    """The search over model families; without `search` the model below is taken as it stands."""
+    """The search over model families; without `search` the model below is used as it is."""
 
     search: bool = Field(description="Whether the pipeline searches for a model; otherwise it takes `model` as it is.")
     trials: int = Field(

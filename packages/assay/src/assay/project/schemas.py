@@ -33,7 +33,7 @@ def schema(model: type[BaseModel]) -> dict[str, Any]:
     """Return the JSON schema of a type, in draft 7, with the descriptions of its fields."""
     made = _plain(model.model_json_schema())
     for part in (made, *made.get("$defs", {}).values()):
-        # The docstring of the type, which is for whoever reads the code.
+        # The docstring of the type is for readers of the code.
         part.pop("description", None)
     return {"$schema": "http://json-schema.org/draft-07/schema#", **made}
 
