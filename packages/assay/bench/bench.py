@@ -61,7 +61,7 @@ import time
 from assay.contract.spec import load_contract
 from assay.data.columns import columns, target
 from assay.data.reading import read_table
-from assay.evaluation.metrics import Rows, compare, metrics_for
+from assay.evaluation.metrics import ScoredRows, compare, metrics_for
 from assay.gates.answers import Model
 contract = load_contract()
 table, _ = read_table(contract.data, contract)
@@ -69,7 +69,7 @@ model, data, wanted = Model(contract), columns(table, contract), target(table, c
 start = time.perf_counter()
 scores = model.scores(data)
 predicting = time.perf_counter() - start
-rows, other = (Rows(wanted, given, model.decide(given)) for given in (scores, scores ** 1.01))
+rows, other = (ScoredRows(wanted, given, model.decide(given)) for given in (scores, scores ** 1.01))
 start = time.perf_counter()
 compare((rows, other), metrics_for(contract)[:1], confidence=0.95, resamples=2000, seed=0)
 print(predicting, time.perf_counter() - start)

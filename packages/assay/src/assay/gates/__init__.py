@@ -1,1 +1,1 @@
-"""The gates: each holds the candidate to one thing, and returns an outcome."""
+"""The gates: each checks one property of the candidate and returns an outcome."""

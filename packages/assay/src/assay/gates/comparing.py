@@ -22,7 +22,7 @@ def interval_options(evidence: ModelEvidence) -> dict[str, Any]:
 
 
 def difference(evidence: ModelEvidence, metrics: list[Metric]) -> dict[str, Estimate]:
-    """Return how much higher the candidate's metrics are than the champion's, on the same rows."""
+    """Return the difference of each metric, candidate minus champion, on the same rows."""
     if evidence.champion_predictions is None:
         raise ValueError("there is no champion to compare with")
     return compare((evidence.candidate.test, evidence.champion_predictions.test), metrics, **interval_options(evidence))

@@ -39,7 +39,7 @@ FAR = 1e30
 
 @dataclass(frozen=True)
 class Pair:
-    """Two ways to score rows of a contract, and how far they may differ.
+    """Two ways to score rows of a contract, and the largest allowed difference.
 
     `tolerance` is absolute for probabilities; for numbers it is in standard deviations of the predictions.
     """

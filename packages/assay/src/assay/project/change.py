@@ -33,7 +33,7 @@ class Change:
 
     @property
     def is_new_problem(self) -> bool:
-        """Whether the change makes the first model of another problem."""
+        """Whether the change trains the first model of a new problem."""
         return self.no_champion is NoChampion.OTHER_PROBLEM
 
 

@@ -10,7 +10,7 @@ from assay.project.settings import PARAMS, Export, Serve
 
 
 class Validate(Frozen):
-    """Limits of the checks of duplicates, rare classes and leakage, whose outcomes stand in reports/validate.json."""
+    """Limits of the checks of duplicates, rare classes and leakage, whose outcomes are in reports/validate.json."""
 
     duplicate_share: float = Field(
         ge=0,
@@ -34,7 +34,7 @@ class Validate(Frozen):
 
 
 class Prepare(Frozen):
-    """The shares of the rows that are held back; `salt` keys the hash that draws them."""
+    """The shares of validation and test rows; `salt` keys the hash that draws them."""
 
     test: float = Field(gt=0, lt=1, description="Share of the rows in the test set.")
     validation: float = Field(gt=0, lt=1, description="Share of the rows in the validation set.")
@@ -339,7 +339,7 @@ class Gates(Frozen):
 
 
 class Remote(Frozen):
-    """The size in MB past which the embedded remote may not grow."""
+    """The size limit of the embedded remote in MB."""
 
     embedded_limit_mb: float = Field(gt=0, description="Largest size of the embedded DVC remote, in MB.")
 

@@ -35,7 +35,7 @@ class Export(Frozen):
 
 
 class Serve(Frozen):
-    """The service: how much a request may hold, how long one may wait for others, and whether it logs predictions."""
+    """The service: limits of requests, the longest wait for batching, and whether it logs predictions."""
 
     workers: int = Field(ge=1, description="Worker processes of the service.")
     max_rows: int = Field(ge=1, le=1_000_000, description="Most rows in one request; more is refused with 413.")
@@ -47,7 +47,7 @@ class Serve(Frozen):
 
 
 class Settings(Frozen):
-    """The part of params.yaml that the service goes by."""
+    """The part of params.yaml that the service reads."""
 
     model_config = ConfigDict(extra="ignore")
 

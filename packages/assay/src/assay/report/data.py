@@ -182,7 +182,7 @@ class Curve(Frozen):
 
 
 class Learning(Frozen):
-    """Training rows and loss: on the rows trained on, and on the validation rows."""
+    """Points of number of training rows and loss, for training and validation loss."""
 
     train: Points
     validation: Points
