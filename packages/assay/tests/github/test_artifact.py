@@ -116,7 +116,7 @@ def test_a_large_file_that_says_it_is_small_is_refused(tmp_path):
 
 def test_an_archive_that_is_larger_than_all_files_may_be_is_not_opened(tmp_path, monkeypatch):
     monkeypatch.setattr(artifact, "MOST_BYTES", 10)
-    with pytest.raises(InputError, match="more than 10 bytes"):
+    with pytest.raises(InputError, match="larger than the limit of 10 bytes"):
         contents(packed(tmp_path, archive(GOOD)))
 
 
@@ -133,7 +133,7 @@ def test_two_files_of_one_name_are_refused(tmp_path):
 def test_what_is_not_there_is_told_in_a_line(tmp_path):
     with pytest.raises(InputError, match="left no data"):
         contents(tmp_path / "none.zip")
-    with pytest.raises(InputError, match="holds no report"):
+    with pytest.raises(InputError, match="has no report"):
         report_of({})
 
 

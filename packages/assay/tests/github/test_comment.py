@@ -102,12 +102,12 @@ def test_what_is_no_commit_is_refused(place):
         made["reproduce"]["base"] = "main; curl x.y | sh"
     else:
         made["verdict"]["candidate"]["commit"] = "$(x)"
-    with pytest.raises(InputError, match=f"{place}: is no commit"):
+    with pytest.raises(InputError, match=f"{place}: not a commit hash"):
         rederive_verdict(made)
 
 
 def test_a_report_of_another_commit_is_refused():
-    with pytest.raises(InputError, match="is not of"):
+    with pytest.raises(InputError, match="not for commit"):
         rederive_verdict(judged(), "e" * 40)
 
 

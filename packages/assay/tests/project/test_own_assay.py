@@ -64,5 +64,5 @@ def test_a_broken_wheel_is_named(champion: Path) -> None:
     as_wheel(champion)
     (wheel,) = champion.glob("vendor/*.whl")
     wheel.write_bytes(b"x")
-    with pytest.raises(InputError, match="not a whole wheel"):
+    with pytest.raises(InputError, match="the wheel is broken"):
         own_assay(champion)

@@ -105,7 +105,7 @@ def test_the_process_by_itself_has_no_room_wherever_it_runs(write: Write, monkey
     [
         ("derived", "features.py", "DERIVED = 3", "DERIVED should be a list or tuple, found int"),
         ("derived", "features.py", "DERIVED = [print]", "each entry of DERIVED should be a Derived, found builtin"),
-        ("derived", "features.py", f"{DERIVED}\nDERIVED *= 2", "DERIVED holds 'growth' twice; rename one"),
+        ("derived", "features.py", f"{DERIVED}\nDERIVED *= 2", "DERIVED contains 'growth' twice; rename one"),
         ("families", "estimators.py", "FAMILIES = []", "FAMILIES should be a dict, found list"),
         ("families", "estimators.py", "FAMILIES = {'a': 3}", "each entry of FAMILIES should be a Family, found int"),
         ("trusted", "estimators.py", "TRUSTED = 'a.B'", "TRUSTED should be a list or tuple, found str"),

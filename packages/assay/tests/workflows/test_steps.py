@@ -102,7 +102,7 @@ def test_a_push_to_main_has_no_pull_request(hub, api, run, tmp_path):
 def test_a_download_that_never_ends_is_given_up(hub, api, run):
     hub.upload(7, "assay-data", b"0" * 2000)
     number = hub.artifacts[7][0][0]["id"]
-    with pytest.raises(InputError, match="more than 1000 bytes"):
+    with pytest.raises(InputError, match="larger than the limit of 1,000 bytes"):
         api(READ).download(f"actions/artifacts/{number}/zip", 1000)
 
 
@@ -234,7 +234,7 @@ def test_one_alarm_is_one_issue_however_often_it_is_raised(hub, api):
     hub.issues.append({"number": 1, "title": "The night", "state": "open", "labels": [], "user": {"login": "eve"}})
     assert "opened" in raise_alarm(github, "The night", "first")
     assert "opened" in raise_alarm(github, "Another", "it")
-    assert "told" in raise_alarm(github, "The night", "second")
+    assert "a comment on issue" in raise_alarm(github, "The night", "second")
     assert [issue["title"] for issue in hub.issues] == ["The night", "The night", "Another"]
     assert hub.reports(hub.issues[1]["number"]) == ["second"]
     hub.issues[1]["state"] = "closed"
