@@ -35,7 +35,7 @@ def test_more_changed_answers_than_the_champions_are_rejected_below_the_limit():
     loose = params(robustness={"changed": 0.9})
     outcome = judge(evidence(model(0.3), model(0.02), params=loose))
     assert outcome.verdict == "REJECT"
-    assert "answers changed is worse than the champion's" in outcome.reason
+    assert "prediction change is worse than the champion's" in outcome.reason
 
 
 def test_near_the_limit_the_rows_do_not_tell():

@@ -60,4 +60,4 @@ def _changed(rows: ScoredRows, weights: Weights) -> np.ndarray:
     return np.asarray(weights @ (rows.decision != rows.target) / weights.sum(axis=1))
 
 
-CHANGED = Metric("answers_changed", False, _changed)
+CHANGED = Metric("prediction_change", False, _changed)
