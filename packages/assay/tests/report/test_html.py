@@ -129,3 +129,8 @@ def test_a_very_long_list_ends_with_where_the_rest_is():
     page = html(report(slices=report()["slices"] * 2_500))
     assert page.count("ward is west</td>") == 1_000
     assert "1,500 more in report.json" in page
+
+
+def test_a_slice_that_is_not_significant_names_the_correction():
+    part = report()["slices"][0] | {"verdict": "no clear difference"}
+    assert "not significant after correction for 1 slice<" in html(report(slices=[part]))

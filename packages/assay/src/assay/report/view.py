@@ -157,7 +157,9 @@ def _slice_result(part: SliceRow, number_of_slices: int) -> str:
     """Return the result for a slice; the interval, unlike the verdict, is not corrected and may exclude zero."""
     if part.verdict != "no clear difference" or (part.low or 0.0) <= 0:
         return part.verdict or ""
-    counted = f"{number_of_slices} slices" if number_of_slices < SLICES_LISTED else "all slices"
+    counted = f"{number_of_slices} slice{'s' * (number_of_slices > 1)}"
+    if number_of_slices >= SLICES_LISTED:
+        counted = "all slices"
     return f"not significant after correction for {counted}"
 
 
