@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
-# `dvc` and `assay` of this project, for the commands that the stages of dvc.yaml run.
+# The stages in dvc.yaml run the `dvc` and `assay` of this project.
 export PATH := $(abspath $(BIN)):$(PATH)
-# Some images set it. Each command would compile all that it imports, and start in three times the time.
+# Some images set it. Then each command compiles everything it imports, and takes three times as long to start.
 unexport PYTHONDONTWRITEBYTECODE
 # Some people have it set; packages would go to their home, where this environment does not look.
 export PIP_USER := no
@@ -13,17 +13,17 @@ export PIP_USER := no
 .DEFAULT_GOAL := help
 .PHONY: help repro tune pr serve bento image loadtest test lint audit format lock clean
 
-help:  ## this list
+help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-repro: $(VENV)/.train  ## fetch the data, train and judge the model, show the results; only what changed is run
+repro: $(VENV)/.train  ## fetch the data, train and evaluate the model, show the results; runs only what changed
 	@assay repro
 
-tune: $(VENV)/.train  ## search for a better model, and write what was found into params.yaml
+tune: $(VENV)/.train  ## search for a better model and write it to params.yaml
 	@assay tune
 	@assay repro
 
-pr: $(VENV)/.train  ## all that a pull request runs, against BASE (default: the merge base with main)
+pr: $(VENV)/.train  ## everything a pull request runs, against BASE (default: the merge base with main)
 	@assay pr
 
 serve: $(VENV)/.train  ## serve the model on port 3000
@@ -36,11 +36,11 @@ bento: $(VENV)/.train  ## pack the model and its service as a Bento
 
 BACKEND ?= docker
 
-image: $(VENV)/.dev  ## pack the Bento as an image, and list what is in it in build/sbom.json; BACKEND=podman, NAME= its name
+image: $(VENV)/.dev  ## build the image of the Bento, with an SBOM in build/sbom.json; BACKEND=podman, NAME= its name
 	@assay repro > /dev/null
 	@assay image --backend $(BACKEND) $(if $(NAME),--name $(NAME))
 
-loadtest: $(VENV)/.train  ## load the service and the champion's, and write reports/loadtest.html; LONG=--long takes ten minutes
+loadtest: $(VENV)/.train  ## load-test the service against the champion's, and write reports/loadtest.html; LONG=--long takes ten minutes
 	@assay repro > /dev/null
 	@assay loadtest $(LONG)
 
@@ -56,14 +56,14 @@ lint: $(VENV)/.dev  ## formatting, lint, types, workflows, and the size of the e
 	@assay remote check
 	@zizmor --offline --quiet .github
 
-audit: $(VENV)/.dev  ## known vulnerabilities of the packages that are installed
+audit: $(VENV)/.dev  ## known vulnerabilities of the installed packages
 	@pip-audit --require-hashes --disable-pip --progress-spinner off -r requirements/train.txt -r requirements/setup.txt
 
-format: $(VENV)/.dev  ## put the code into the one format
+format: $(VENV)/.dev  ## format the code
 	@ruff format
 	@ruff check --fix
 
-lock: $(VENV)/.setup  ## resolve the requirements again; the pins of the locks stay, FRESH=1 takes the newest releases
+lock: $(VENV)/.setup  ## resolve the requirements again; keeps the pins, FRESH=1 takes the newest releases
 	@$(if $(FRESH),rm -f requirements/dev.txt)
 	@$(call resolve,dev,requirements/dev.in)
 	@$(call resolve,train,requirements/train.in --constraint requirements/dev.txt)
@@ -75,23 +75,23 @@ lock: $(VENV)/.setup  ## resolve the requirements again; the pins of the locks s
 	done
 	@$(COMPILE) requirements/setup.in --constraint requirements/dev.txt --output-file requirements/setup.txt
 
-clean:  ## remove the environment and what the pipeline made; data and cache stay
+clean:  ## remove the environment and the results of the pipeline; keeps data and cache
 	@rm -rf $(VENV) build models plots reports
 
 COMPILE := $(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --no-emit-package assay \
 	--generate-hashes --universal --python-version 3.11 --fork-strategy fewest
-# The lock of what Assay needs for a use, with further requirements, in a folder; Assay itself is in no lock.
+# Lock an extra of Assay, with further requirements, in a folder; Assay itself is in no lock.
 ASSAY := ./$(firstword $(wildcard packages/assay vendor/assay-*.whl))
 resolve = echo "$(ASSAY)[$(1)]" | $(COMPILE) - $(2) --output-file $(or $(3),requirements)/$(1).txt
 
-# The packages of a lock, installed with their hashes. uv is fast; where it cannot reach the packages and pip can (a
-# mirror that only pip is told of), pip does the same.
+# Install the packages of a lock with their hashes. uv is fast; if only pip can reach the packages (through a mirror in
+# pip's configuration), pip does the same.
 define install
 $(UV) pip install --quiet --python $(VENV) --require-hashes -r $(1) \
 	|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
 endef
 
-# Assay itself: its source where that is part of this repository, else the wheel that requirements/assay.txt names by hash.
+# Install Assay itself: from its source if this repository has it, else the wheel locked by hash in requirements/assay.txt.
 define install_assay
 if [ -d packages/assay ]; then \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e packages/assay; \
@@ -100,14 +100,14 @@ else \
 fi
 endef
 
-# Where it comes from: when one of these changes, it is installed again.
+# When one of these changes, Assay is installed again.
 INSTALLED := $(wildcard packages/assay/pyproject.toml requirements/assay.txt)
 
-# The scripts of an environment hold its path: one that was moved, or copied with the folder, is made again.
+# The scripts of an environment hold its path: an environment that was moved or copied with the folder is made again.
 MOVED := $(shell cd $(VENV) 2> /dev/null && test -s .setup && test "$$(cat .setup)" != "$$(pwd -P)" && echo moved)
 .PHONY: moved
 
-# An environment is complete when its stamp is there.
+# An environment is complete when its stamp file exists.
 $(VENV)/.setup: requirements/setup.txt $(MOVED)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Assay needs Python 3.11 or newer")'
 	@$(PYTHON) -m venv $(if $(MOVED),--clear) $(VENV)
@@ -121,5 +121,5 @@ $(VENV)/.train $(VENV)/.dev: $(VENV)/.%: requirements/%.txt pyproject.toml .dvc/
 	@$(call install_assay)
 	@touch $@
 
-# What develops Assay itself; in the template alone.
+# Development of Assay itself; only in the template.
 -include packages/assay/package.mk

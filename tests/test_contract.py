@@ -1,4 +1,4 @@
-"""The data keeps to contract.yaml, and contract.yaml allows what it says and nothing else."""
+"""The data satisfies contract.yaml, and contract.yaml allows exactly what it says."""
 
 from assay.testing import load_project
 from hypothesis import given
@@ -21,4 +21,4 @@ def test_a_row_that_breaks_one_rule_is_refused_for_the_right_column(broken):
     assert {found.column for found in project.violations(row)} == {column}
 
 
-# What you know of your data and contract.yaml cannot say belongs here: which rows must be there, which may not.
+# Add what you know of your data and contract.yaml cannot express: which rows must exist, which must not.

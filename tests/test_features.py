@@ -1,4 +1,4 @@
-"""Features treat each row by itself, and are numbers: your own of src/model/features.py, and those of the columns."""
+"""Features are numbers and treat each row by itself: your own from src/model/features.py, and those of the columns."""
 
 from copy import deepcopy
 
@@ -40,7 +40,7 @@ def test_a_derived_feature_is_known_for_some_row_of_the_data():
         assert np.isfinite(inputs[feature.name]).any(), f"{feature.name} is unknown in every row"
 
 
-# What a feature of yours must be on a row that you know belongs here:
+# Add tests of your own features on rows that you know:
 #
 #     def test_growth_is_the_ratio_of_the_two_areas():
 #         row = {**project.data_rows(1)[0], "worst_area": 6.0, "mean_area": 3.0}

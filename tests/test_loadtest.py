@@ -1,4 +1,4 @@
-"""The load test of loadtests/locustfile.py sends what the service answers."""
+"""The service answers the requests of loadtests/locustfile.py."""
 
 from assay.testing import load
 

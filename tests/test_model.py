@@ -1,4 +1,4 @@
-"""The trained model answers every row that the contract allows, and does what src/model/expectations.py expects."""
+"""The trained model predicts every valid row, and meets the expectations in src/model/expectations.py."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def test_every_row_gets_a_finite_answer(rows):
     assert np.isfinite(scores).all()
 
 
-@pytest.mark.skipif(not project.contract.classes, reason="the model predicts a number, which has no probabilities")
+@pytest.mark.skipif(not project.contract.classes, reason="regression has no probabilities")
 @given(rows=some_rows)
 def test_probabilities_are_probabilities(rows):
     scores = project.scores(rows)
@@ -26,7 +26,7 @@ def test_probabilities_are_probabilities(rows):
     np.testing.assert_allclose(scores.sum(axis=1), 1)
 
 
-# The gate `expectations` tries each on many more rows.
+# The gate `expectations` tries each of them on many more rows.
 @pytest.mark.parametrize("expectation", project.room.expectations, ids=lambda expectation: expectation.name)
 def test_what_is_expected_of_the_model_holds(expectation):
     result = project.check_expectation(expectation)

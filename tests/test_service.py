@@ -1,4 +1,4 @@
-"""The service, over HTTP: any row that the contract allows is answered, any other is refused with the reason."""
+"""The service over HTTP: valid rows get predictions, all others are refused with the reason."""
 
 import math
 

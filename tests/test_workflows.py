@@ -1,4 +1,4 @@
-"""The workflows on GitHub: what they run is pinned, and has only the rights that it needs."""
+"""The GitHub workflows: their actions are pinned, and have only the permissions they need."""
 
 import re
 import shutil
@@ -20,7 +20,7 @@ def test_every_action_is_pinned_to_a_commit(path):
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=str)
-def test_a_workflow_gives_rights_job_by_job(path):
+def test_a_workflow_sets_permissions_for_each_job(path):
     workflow = yaml.safe_load(path.read_text())
     assert workflow["permissions"] == {}
     for name, job in workflow["jobs"].items():

@@ -1,17 +1,17 @@
-# What develops Assay itself, as targets of the Makefile of the template, which includes this file.
+# Targets for the development of Assay itself; the Makefile of the template includes this file.
 .PHONY: test-all lint-all lock-all schemas bench bench-serve gate-bench load-bench push-bench
 
-test-all: test $(VENV)/.package  ## the tests of the project, of Assay, and of a generated project
+test-all: test $(VENV)/.package  ## the tests of the project, of Assay and of a generated project
 	@cd packages/assay && pytest --numprocesses auto
 
-lint-all: lint $(VENV)/.package  ## the same of the project and of Assay, and the workflows
+lint-all: lint $(VENV)/.package  ## lint the project, Assay and the workflows
 	@cd packages/assay && mypy
 	@python packages/assay/tests/workflows/lint.py
 
 LOCK := packages/assay/requirements/dev.txt
 
-# What a lock holds is preferred: here the pins of the project.
-lock-all: lock  ## the locks of the project, and those of the tests of Assay
+# The resolver prefers pins that are already in the lock: here those of the project.
+lock-all: lock  ## lock the requirements of the project and of Assay's tests
 	@$(if $(FRESH),rm -f $(LOCK) packages/assay/requirements/mlflow-server.txt)
 	@cat requirements/dev.txt >> $(LOCK)
 	@$(call resolve,dev,requirements/dev.in packages/assay/requirements/dev.in,packages/assay/requirements)
@@ -20,10 +20,10 @@ lock-all: lock  ## the locks of the project, and those of the tests of Assay
 schemas: $(VENV)/.train  ## the JSON schemas of contract.yaml and params.yaml, from their types
 	@python -m assay.project.schemas
 
-bench: $(VENV)/.package  ## what the pipeline costs, as ratios; takes some ten minutes
+bench: $(VENV)/.package  ## measure the pipeline, as ratios; takes about ten minutes
 	@python packages/assay/bench/bench.py
 
-bench-serve: $(VENV)/.package  ## how fast the service is, compared with others of the same model; needs wrk, takes some ten minutes
+bench-serve: $(VENV)/.package  ## compare the speed of the service with other servers of the same model; needs wrk, takes about ten minutes
 	@test -d $(VENV)-peers || $(UV) venv --quiet $(VENV)-peers
 	@$(UV) pip install --quiet --python $(VENV)-peers/bin/python --requirement packages/assay/bench/peers/requirements.in
 	@test -d $(VENV)-served || $(UV) venv --quiet $(VENV)-served
@@ -35,14 +35,14 @@ bench-serve: $(VENV)/.package  ## how fast the service is, compared with others 
 
 SEEDS ?= 20
 
-gate-bench: $(VENV)/.package  ## how often bad changes are caught and harmless ones pass, over SEEDS=20; takes hours
+gate-bench: $(VENV)/.package  ## how often the gates catch bad changes and pass harmless ones, over SEEDS=20; takes hours
 	@python packages/assay/bench/gates.py --seeds $(SEEDS)
 
-load-bench: $(VENV)/.package  ## how often faults in the service are caught, and that the same passes; takes an hour
+load-bench: $(VENV)/.package  ## how often the service gate catches faults and passes an unchanged service; takes an hour
 	@assay repro > /dev/null
 	@python packages/assay/bench/load.py
 
-push-bench: $(VENV)/.package  ## what lies between a push and what may be merged, step by step; takes some ten minutes
+push-bench: $(VENV)/.package  ## measure the steps from a push to a mergeable pull request; takes about ten minutes
 	@python packages/assay/bench/pushes.py
 
 $(VENV)/.package: packages/assay/requirements/dev.txt $(VENV)/.dev

@@ -1,1 +1,1 @@
-"""Yours: what is true of this problem and no other. All of it is optional."""
+"""Your code: everything specific to this problem. All of it is optional."""

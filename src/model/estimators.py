@@ -1,8 +1,8 @@
-"""The model families that are tried. Add one of your own, or leave one out."""
+"""The model families of the search. Add your own, or remove some."""
 
 from assay.modelling.estimators import FAMILIES as DEFAULTS
 from assay.project.room import Family
 
 FAMILIES: dict[str, Family] = {**DEFAULTS}
-# Types of your own, or of another library, that a stored model may consist of: their full names.
+# Full names of the types, your own or of other libraries, that a stored model may contain.
 TRUSTED: list[str] = []

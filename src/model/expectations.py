@@ -1,6 +1,6 @@
-"""What must hold of any model of this problem, whatever its family: the test of the trained model, in your words.
+"""What every model of this problem must do, whatever its family: tests of the trained model, in your words.
 
-Hypothesis looks for a row that proves a line wrong; docs/expectations.md says how, and explains the words.
+Hypothesis searches for a row that breaks an expectation; docs/expectations.md explains how, and the functions.
 """
 
 from assay.properties.expectations import Change, Expectation, Row, answers, rises, rises_when, same_when
@@ -40,30 +40,30 @@ BENIGN_AND_MALIGNANT = {
 }
 BENIGN = {name: (0.9 * median, 1.1 * median) for name, (median, _) in BENIGN_AND_MALIGNANT.items()}
 MALIGNANT = {name: (0.9 * median, 1.1 * median) for name, (_, median) in BENIGN_AND_MALIGNANT.items()}
-# From the one to the other, in every feature by itself.
+# From one to the other, for each feature separately.
 BETWEEN = {name: (0.9 * min(medians), 1.1 * max(medians)) for name, medians in BENIGN_AND_MALIGNANT.items()}
 
 
 def twice_as_large(row: Row) -> Row:
-    """Return the row of nuclei twice as large and of the same shape."""
+    """Return the row with nuclei twice as large and of the same shape."""
     factors = {"radius": 2, "perimeter": 2, "area": 4}
     sizes = {f"{which}_{size}": factor for which in ("mean", "worst") for size, factor in factors.items()}
     return {**row, **{name: row[name] * factor for name, factor in sizes.items()}}
 
 
 def more_concave(row: Row) -> Row:
-    """Return the row of nuclei whose outlines are dented three times as deep, and as often."""
+    """Return the row with nuclei whose outlines have dents three times as deep and three times as many."""
     names = [f"{which}_{what}" for which in ("mean", "worst") for what in ("concavity", "concave_points")]
     return {**row, **{name: row[name] * 3 for name in names}}
 
 
 def to_four_digits(row: Row) -> Row:
-    """Return the row as the data have it, of which no measurement has more digits."""
+    """Return the row rounded to four digits, the precision of the measurements."""
     return {name: float(f"{value:.4g}") for name, value in row.items()}
 
 
 def as_if_benign(name: str) -> Change:
-    """Return the change that makes one measurement that of a typical benign mass."""
+    """Return the change that sets one measurement to that of a typical benign mass."""
     return lambda row: {**row, name: BENIGN_AND_MALIGNANT[name][0]}
 
 
@@ -75,7 +75,7 @@ EXPECTATIONS: list[Expectation] = [
     rises("worst_area", tolerance=0.3),
     rises("worst_texture", tolerance=0.3),
     same_when("digits beyond the fourth", to_four_digits, tolerance=0.1),
-    # No single measurement clears a mass that all others condemn.
+    # One benign measurement must not clear a mass if all others are malignant.
     *(
         same_when(f"{name} as if benign in a malignant mass", as_if_benign(name), tolerance=0.5, where=MALIGNANT)
         for name in ("worst_radius", "worst_perimeter", "worst_area", "worst_concave_points", "mean_concave_points")

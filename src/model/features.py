@@ -1,6 +1,6 @@
-"""Features of your own, computed from the columns of contract.yaml; Assay encodes those columns by itself.
+"""Your own features, computed from the columns of contract.yaml; Assay encodes those columns by itself.
 
-A feature is one function: columns in, one number for each row out. Training, service and explanations all use it:
+A feature is one function from columns to one number per row. Training, service and explanations all use it:
 
     def area_growth(columns):
         return columns["worst_area"] / columns["mean_area"]

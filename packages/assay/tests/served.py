@@ -13,10 +13,10 @@ from assay.base.files import sha256, write_json
 from assay.contract.request import as_json
 from assay.contract.spec import CONTRACT, Contract, load_contract
 from assay.data.columns import Columns, length, take
-from assay.data.training_ranges import seen
+from assay.data.training_ranges import training_ranges
 from assay.export.onnx import convert
 from assay.inference.package import PACKED_FILES, Package, load_package
-from assay.inference.rows import Rows
+from assay.inference.rows import RowReader
 from assay.modelling.fitting import build, fit, scores
 from assay.modelling.store import save_pipeline
 from assay.project.params import ModelChoice, load_params
@@ -43,7 +43,7 @@ def served_project(
 
 def load(project: Path, max_rows: int = 1000) -> Package:
     """Load the models of a project, for requests of so many rows."""
-    reader = Rows(load_contract(project / CONTRACT), max_rows)
+    reader = RowReader(load_contract(project / CONTRACT), max_rows)
     return load_package(project / "models", reader, sha256(project / CONTRACT), tolerance=1e-5)
 
 
@@ -75,7 +75,7 @@ def write_models(root: Path, made: Contract, data: Columns, pipeline: object, fo
         "reason": "" if form == "onnx" else "the export failed",
         "contract_sha256": sha256(root / "contract.yaml"),
         "files_sha256": {name: sha256(models / name) for name in PACKED_FILES if (models / name).exists()},
-        "seen": seen(table, made),
+        "seen": training_ranges(table, made),
         "versions": {name: version(name) for name in ("scikit-learn", "numpy", "skl2onnx", "onnxruntime", "skops")},
     }
     write_json(models / "model.json", about)

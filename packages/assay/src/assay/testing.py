@@ -1,4 +1,4 @@
-"""What the tests of a project need: its contract, data and model, rows to try them on, and its service.
+"""Helpers for the tests of a project: its contract, data and model, example rows, and its service.
 
     from assay.testing import load_project
 
@@ -8,8 +8,8 @@
     def test_every_row_gets_a_finite_score(row):
         assert np.isfinite(project.scores([row])).all()
 
-A row is a mapping from column to Python value, None where it is missing, with all columns of the contract and the
-target. What needs the trained model reads what `assay repro` left.
+A row is a mapping from column to Python value, None if missing, with all columns of the contract and the target.
+Everything that needs the trained model reads the results of `assay repro`.
 """
 
 import json
@@ -41,7 +41,7 @@ from assay.gates import expectations, parity
 from assay.gates.answers import Model
 from assay.gates.findings import Expected
 from assay.inference.package import Package, load_package
-from assay.inference.rows import Rows
+from assay.inference.rows import RowReader
 from assay.load.bento import HOST, build, served
 from assay.modelling.features import encode
 from assay.project.layout import MODELS
@@ -52,28 +52,28 @@ from assay.properties import strategies
 from assay.properties.expectations import Expectation
 
 Row = Mapping[str, Any]
-# A row is checked beside rows of the data, since a column of one row may look empty as a whole.
-BESIDE = 5
+# A row is checked together with rows of the data: in a single row a column may look completely empty.
+CONTEXT_ROWS = 5
 
 
 @dataclass(frozen=True)
 class Project:
-    """A project: what its files say, and what its pipeline left. Each part is loaded when it is first used."""
+    """A project: its configuration and the results of its pipeline. Each part is loaded when it is first used."""
 
     contract: Contract
     params: Params
     room: Room
 
     def rows(self) -> SearchStrategy[dict[str, Any]]:
-        """Return rows that the contract allows, for `hypothesis.given`."""
+        """Return a strategy of valid rows, for `hypothesis.given`."""
         return strategies.rows(parity.closed(self.contract, {}))
 
     def broken_rows(self) -> SearchStrategy[tuple[dict[str, Any], str]]:
-        """Return rows that break one rule of the contract, each with the column that breaks it."""
+        """Return a strategy of rows that break one rule of the contract, each with the column that breaks it."""
         return strategies.broken_rows(self.contract).map(lambda drawn: drawn[:2])
 
     def broken_requests(self) -> SearchStrategy[tuple[dict[str, Any], str]]:
-        """Return rows of features that break one rule of the contract, as JSON values, each with the column."""
+        """Return a strategy of JSON rows that break one rule of the contract, each with the column that breaks it."""
         # JSON has no infinity.
         broken = strategies.broken_rows(self.contract).filter(
             lambda drawn: drawn[1] in self.contract.features and not _is_infinite(drawn[0][drawn[1]])
@@ -101,30 +101,30 @@ class Project:
 
     def violations(self, row: Row) -> list[Violation]:
         """Return the violations of the contract in a row."""
-        others = self.data_rows(BESIDE)
+        others = self.data_rows(CONTEXT_ROWS)
         table, found = typed(strategies.as_table([*others, row], self.contract), self.contract)
         return [one for one in [*found, *check(table, self.contract)] if one.row == len(others)]
 
     def inputs(self, rows: Sequence[Row]) -> dict[str, np.ndarray]:
-        """Return what the model gets for rows: by name one value for each, derived features among them."""
+        """Return the inputs of the model for rows: an array per input, derived features included."""
         return encode(from_rows(rows, self.contract), self.contract, self.room)
 
     def scores(self, rows: Sequence[Row]) -> np.ndarray:
-        """Return what the trained pipeline answers: probabilities (rows, classes), or numbers (rows,)."""
+        """Return the scores of the trained pipeline: probabilities (rows, classes), or numbers (rows,)."""
         return self._model.scores(from_rows(rows, self.contract))
 
     def served_scores(self, rows: Sequence[Row]) -> np.ndarray:
-        """Return what the model in models/ answers, which is served, in the shape of `scores`."""
+        """Return the scores of the served model in models/, in the shape of `scores`."""
         return self._package.score(from_rows(rows, self.contract))
 
     @cached_property
     def tolerance(self) -> float:
-        """By how much what is served may differ from the pipeline; for numbers it follows the spread of the answers."""
+        """The largest allowed difference between served and pipeline scores; for regression in units of the target."""
         scale = 1.0 if self.contract.classes else float(np.std(self.scores(self.data_rows()))) or 1.0
         return parity.SLACK * self.params.export.tolerance * scale
 
     def check_expectation(self, expectation: Expectation, examples: int = 10) -> Expected:
-        """Try an expectation of src/model/expectations.py on rows; `held` says whether it holds, `reason` why not."""
+        """Check an expectation of src/model/expectations.py on rows; `held` says whether it holds, `reason` why not."""
         model = self._model
         [result] = expectations.check(
             [expectation], self.contract, model.scores, model.decide, examples, self.params.seed
@@ -141,7 +141,7 @@ class Project:
 
     @cached_property
     def _package(self) -> Package:
-        reader = Rows(self.contract, self.params.serve.max_rows)
+        reader = RowReader(self.contract, self.params.serve.max_rows)
         return load_package(MODELS, reader, sha256(CONTRACT), self.params.export.tolerance, self.room)
 
 
@@ -153,7 +153,7 @@ def load_project() -> Project:
 
 @contextmanager
 def service() -> Iterator[httpx.Client]:
-    """Build the Bento of the project and serve it on this machine; yield a client, with its address as base URL."""
+    """Build and serve the Bento of the project on this machine; yield a client with its address as base URL."""
     with (
         TemporaryDirectory() as folder,
         served(build(Path(), Path(folder, "bentoml"))) as server,
@@ -163,10 +163,10 @@ def service() -> Iterator[httpx.Client]:
 
 
 def load(client: httpx.Client, users: int = 2, seconds: float = 1.0) -> tuple[int, list[str]]:
-    """Ask a service what loadtests/locustfile.py asks; return how many requests that made, and what was wrong."""
+    """Send the requests of loadtests/locustfile.py to a service; return their number and the error messages."""
     side = {"name": "service", "host": str(client.base_url), "project": str(Path.cwd()), "pid": os.getpid()}
     plan = {"locustfile": str(LOCUSTFILE), "sides": [side], "users": users, "rounds": 0, "warm_up": seconds}
-    # What goes wrong in the script itself is on stderr.
+    # Errors of the script itself go to stderr.
     done = subprocess.run(
         [sys.executable, "-m", "assay.load.driver"],
         input=json.dumps(plan),

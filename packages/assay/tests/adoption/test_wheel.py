@@ -36,7 +36,7 @@ def test_a_wheel_says_its_version_and_its_template(tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["assay", "other"])
 def test_another_package_of_any_name_is_refused(tmp_path: Path, name: str):
-    with pytest.raises(InputError, match=f"is {name} 1.0, and not the Assay that this project was made with"):
+    with pytest.raises(InputError, match=f"is {name} 1.0, not an Assay wheel for this project"):
         read_wheel(wheel(tmp_path / "some.whl", name))
 
 
@@ -54,5 +54,5 @@ def test_a_wheel_that_is_not_there_is_not_looked_for_elsewhere():
 
 def test_an_older_version_is_refused_by_number_and_not_by_letter():
     old, new = (Wheel("assay.whl", b"", version, {}) for version in ("0.10.0", "0.9.0"))
-    with pytest.raises(InputError, match=r"is older than the 0.10.0 that is here"):
+    with pytest.raises(InputError, match=r"is older than the 0.10.0 in use"):
         upgrade(old, new)

@@ -26,9 +26,9 @@ def test_the_newest_format_and_the_one_before_are_read(found: int) -> None:
     [
         (9, "models/model.json: written by a newer Assay (format 9); upgrade"),
         (5, "models/model.json: written by an Assay that is too old (format 5)"),
-        (0, "models/model.json: its format should be a number from 1, found 0"),
-        ("7", "models/model.json: its format should be a number from 1, found '7'"),
-        (True, "models/model.json: its format should be a number from 1, found True"),
+        (0, "models/model.json: its format should be a whole number of at least 1, found 0"),
+        ("7", "models/model.json: its format should be a whole number of at least 1, found '7'"),
+        (True, "models/model.json: its format should be a whole number of at least 1, found True"),
     ],
 )
 def test_any_other_format_is_refused_with_what_to_do(found: Any, message: str) -> None:

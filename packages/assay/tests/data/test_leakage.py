@@ -50,7 +50,7 @@ def look(task: str, values: Any, column: dict[str, Any] = NUMBER, *, target: lis
 def test_a_copy_of_the_target_is_rejected(task: str, copy: Any) -> None:
     outcome = look(task, pa.array(copy(TRUTH[task]), from_pandas=True))
     assert outcome.verdict == "REJECT"
-    assert "gives the target away" in outcome.reason
+    assert "nearly determines the target" in outcome.reason
     assert "x (" in outcome.reason
     assert "noise" not in outcome.reason
 
@@ -81,7 +81,7 @@ def test_a_noisy_copy_is_rejected_only_above_the_limit(task: str, wrong: float, 
 def test_harmless_columns_are_let_through_with_the_one_that_says_most(task: str) -> None:
     outcome = look(task, TRUTH[task] + TRUTH[task].std() * np.random.default_rng(3).normal(size=N))
     assert outcome.verdict == "PROMOTE"
-    assert outcome.reason.startswith("the single feature that says most is x, with 0.")
+    assert outcome.reason.startswith("the most predictive single feature is x, with 0.")
     assert outcome.measured["scores"]["noise"] < 0.05
     assert outcome.limit == {"score": 0.98, "id_like_share": 0.98}
 
@@ -131,7 +131,7 @@ def test_a_time_may_give_the_target_away() -> None:
 def test_a_column_that_only_tells_rows_apart_is_held(values: list[Any], column: dict[str, Any]) -> None:
     outcome = look("binary", values, column)
     assert outcome.verdict == "HOLD"
-    assert outcome.reason == "takes another value in nearly every row, as an id does: x"
+    assert outcome.reason == "has a different value in nearly every row, like an id: x"
     assert outcome.measured["id_like"] == ["x"]
 
 
@@ -165,7 +165,7 @@ def test_repeated_rows_are_counted_and_those_that_contradict() -> None:
     assert outcome.verdict == "HOLD"
     assert outcome.measured == {"repeated": 2, "share": 0.5, "contradicting": 1}
     assert outcome.reason == (
-        "2 of 4 rows repeat the features of another (50.0%, limit 5.0%); 1 times with another target"
+        "2 of 4 rows have the same features as another (50.0%, limit 5.0%); 1 times with a different target"
     )
 
 

@@ -132,7 +132,7 @@ def test_a_row_survives_a_parquet_file(tmp_path: Path) -> None:
         (b'age,note,sick\n1,a,no\n2,b,"yes\n', "the file ends inside a quoted cell"),
         (b'age,note,sick\n1,a,no\n2,b,"', "the file ends inside a quoted cell"),
         (b'age,note,sick\n1,"a",no\n2,b,"y,', "the file ends inside a quoted cell"),
-        (b"age,note,age\n1,a,no\n", "column 'age' is there twice"),
+        (b"age,note,age\n1,a,no\n", "column 'age' occurs twice"),
         ("age,note,sick\n1,é,no\n".encode("latin-1"), "save it as UTF-8"),
         ((GOOD + 9999 * "1,a,no\n" + "1,é,no\n").encode("latin-1"), "invalid UTF8 data; save it as UTF-8"),
         ("é,note,sick\n1,a,no\n".encode("latin-1"), "not UTF-8 text"),
@@ -190,7 +190,7 @@ def test_a_broken_parquet_file_is_refused_in_one_line(tmp_path: Path, spoil: Cal
     path = tmp_path / "data.parquet"
     pq.write_table(pa.table({"age": [1, 2], "note": ["a", "b"], "sick": ["no", "yes"]}), path)
     path.write_bytes(spoil(path.read_bytes()))
-    with pytest.raises(InputError, match=r"data\.parquet: not a whole Parquet file: ") as caught:
+    with pytest.raises(InputError, match=r"data\.parquet: not a complete Parquet file: ") as caught:
         read_table(path, AGES)
     assert "\n" not in str(caught.value)
 
@@ -198,7 +198,7 @@ def test_a_broken_parquet_file_is_refused_in_one_line(tmp_path: Path, spoil: Cal
 def test_a_parquet_file_with_a_column_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "data.parquet"
     pq.write_table(pa.table([[1], [2]], names=["age", "age"]), path)
-    with pytest.raises(InputError, match=r"data\.parquet: column 'age' is there twice"):
+    with pytest.raises(InputError, match=r"data\.parquet: column 'age' occurs twice"):
         read_table(path, AGES)
 
 

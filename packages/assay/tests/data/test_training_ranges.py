@@ -7,7 +7,7 @@ from hypothesis import given
 
 from assay.contract.request import as_json, request_model
 from assay.contract.spec import Category, Contract, Time, parse_time
-from assay.data.training_ranges import seen
+from assay.data.training_ranges import training_ranges
 from assay.properties.strategies import as_table, tables
 from examples import contract, row
 
@@ -15,7 +15,7 @@ WARD = contract()
 
 
 def seen_in(*rows: dict[str, Any], made: Contract = WARD) -> dict[str, list[Any]]:
-    return seen(as_table([row(**values) for values in rows], made), made)
+    return training_ranges(as_table([row(**values) for values in rows], made), made)
 
 
 def test_numbers_and_times_have_ends_and_categories_have_values() -> None:
@@ -52,14 +52,14 @@ def test_missing_values_are_not_seen() -> None:
 def test_a_request_may_hold_what_was_seen(table: pa.Table) -> None:
     body = request_model(WARD, max_rows=1)
     known = as_json(table.to_pylist()[0], WARD)
-    for name, values in seen(table, WARD).items():
+    for name, values in training_ranges(table, WARD).items():
         for value in values:
             body.model_validate_json(json.dumps({"rows": [known | {name: value}]}))
 
 
 @given(tables(WARD, max_rows=4))
 def test_nothing_that_was_there_lies_outside(table: pa.Table) -> None:
-    for name, values in seen(table, WARD).items():
+    for name, values in training_ranges(table, WARD).items():
         there = [one for one in table[name].to_pylist() if one is not None]
         match WARD.features[name]:
             case Category():

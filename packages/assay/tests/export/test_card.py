@@ -51,7 +51,7 @@ def test_the_card_says_what_the_run_found():
         "60 to train on, 15 to validate on, 25 to judge on; split by hash",
         "- Duplicates: 9 of 100 rows repeat another",
         "- Family: gradient boosting (max_iter = 30)",
-        "Answers sick from a probability of 0.25",
+        "Decides for sick from a probability of 0.25",
         "a false positive costs 1, a false negative 5 (letter)",
         "| roc_auc | higher | 0.9 | 0.8 to 0.95 | 0.91 | 0.99 | 0.5 |",
         "| ward is west | 12 | 0.5 | 0.1 | yes |",
@@ -86,5 +86,5 @@ def test_a_card_of_numbers_names_no_threshold():
         **{side: {"mae": 1.0} for side in ("validation", "train", "dummy")},
     }
     text = card(contract("regression"), ABOUT | {"threshold": None}, metrics, ANALYSIS, CHECKS)
-    assert "Answers" not in text
+    assert "Decides for" not in text
     assert "| mae | lower | 0.9 |" in text

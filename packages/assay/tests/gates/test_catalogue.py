@@ -95,7 +95,7 @@ def test_a_model_that_gives_no_numbers_stops_the_pipeline_with_its_reason(
 ):
     project = champion("linear").copy(tmp_path / "project")
     scores_not_a_number(project, 0)
-    assert re.search(r"the model gives no number for \d+ of \d+ test rows", project.refused("assay", "repro"))
+    assert re.search(r"the model gives no finite score for \d+ of \d+ test rows", project.refused("assay", "repro"))
 
 
 def test_every_gate_has_a_bad_change_that_it_stops():

@@ -15,7 +15,7 @@ from assay.base.files import read_json, write_json
 from assay.data.columns import length
 from assay.inference import package
 from assay.inference.package import load_package
-from assay.inference.rows import Rows
+from assay.inference.rows import RowReader
 from assay.project.settings import load_packed_contract, load_settings
 from served import load
 
@@ -62,7 +62,7 @@ def test_examples_that_do_not_keep_to_the_contract_are_refused(project: Path) ->
     examples = json.loads(path.read_text())
     del examples["background"][0]["age"]
     write_json(path, examples)
-    assert refusal(project) == f"{path}: its rows do not keep to the contract; run `dvc repro`"
+    assert refusal(project) == f"{path}: its rows break the contract; run `dvc repro`"
 
 
 def test_another_contract_is_refused(project: Path) -> None:
@@ -74,20 +74,20 @@ def test_another_contract_is_refused(project: Path) -> None:
 @pytest.mark.parametrize("name", ["model.onnx", "model.skops"])
 def test_another_file_is_refused(project: Path, name: str) -> None:
     (project / "models" / name).write_bytes(b"x")
-    assert f"{name}: is not the file that model.json describes" in refusal(project)
+    assert f"{name}: differs from the file that model.json lists" in refusal(project)
 
 
 @pytest.mark.parametrize("name", ["model.json", "model.onnx", "examples.json"])
 def test_a_file_that_is_not_there_is_named(project: Path, name: str) -> None:
     (project / "models" / name).unlink()
-    assert f"{name}: there is no such file" in refusal(project)
+    assert f"{name}: no such file" in refusal(project)
 
 
 def test_libraries_of_another_version_are_named_with_what_to_install(project: Path) -> None:
     about(project, versions={"onnxruntime": "0.9.0"})
     said = refusal(project)
-    assert said.startswith("the model was made with onnxruntime 0.9.0, and here is ")
-    assert said.endswith("use requirements/serve.txt")
+    assert said.startswith("the model was built with onnxruntime 0.9.0, but ")
+    assert said.endswith("install requirements/serve.txt")
 
 
 def test_a_library_that_is_not_there_is_named(projects: Projects, project: Path, monkeypatch: Any) -> None:
@@ -97,7 +97,7 @@ def test_a_library_that_is_not_there_is_named(projects: Projects, project: Path,
     from importlib.metadata import PackageNotFoundError
 
     monkeypatch.setattr("assay.inference.package.version", version)
-    assert refusal(project) == "the model is served by onnxruntime, which is not installed: use requirements/serve.txt"
+    assert refusal(project) == "the model needs onnxruntime, which is not installed: install requirements/serve.txt"
 
 
 def test_a_model_that_answers_otherwise_than_it_did_is_refused(project: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_model_that_answers_otherwise_than_it_did_is_refused(project: Path) ->
     examples = json.loads(path.read_text())
     examples["scores"][3] = [score + 0.01 for score in examples["scores"][3]]
     write_json(path, examples)
-    assert "otherwise than the pipeline did: by 0.01, where 1e-05 is tolerated" in refusal(project)
+    assert "differ from those of the pipeline by 0.01 (tolerance 1e-05)" in refusal(project)
 
 
 def test_a_model_that_has_no_answer_to_a_row_alone_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +116,7 @@ def test_a_model_that_has_no_answer_to_a_row_alone_is_refused(project: Path, mon
         return lambda data: score(data) * (np.nan if length(data) == 1 else 1.0)
 
     monkeypatch.setattr(package, "_score", broken)
-    assert "otherwise than the pipeline did: by nan" in refusal(project)
+    assert "differ from those of the pipeline by nan" in refusal(project)
 
 
 @pytest.mark.parametrize("form", ["onnx", "skops"])
@@ -132,7 +132,7 @@ def test_the_package_of_a_release_is_read(tmp_path: Path) -> None:
     # Only its files are of that release: the libraries are those that are installed.
     about(tmp_path, versions={**made_with["versions"], "onnxruntime": version("onnxruntime")})
     contract = load_packed_contract(models)
-    package = load_package(models, Rows(contract, load_settings(models).serve.max_rows), None, tolerance=1e-5)
+    package = load_package(models, RowReader(contract, load_settings(models).serve.max_rows), None, tolerance=1e-5)
     assert (package.contract.name, package.about["format"]) == ("patients", 1)
 
 

@@ -12,14 +12,14 @@ from pydantic import ValidationError
 
 from assay.contract.request import as_json, request_model, row_values
 from assay.data.columns import MANY, from_rows
-from assay.inference.rows import Rows, Values
+from assay.inference.rows import RowReader, Values
 from assay.properties.strategies import feature_rows
 from examples import COLUMNS, TASKS, contract
 from examples import row as good_row
 
 WARD = contract()
 MOST = 3
-READER, MODEL = Rows(WARD, MOST), request_model(WARD, MOST)
+READER, MODEL = RowReader(WARD, MOST), request_model(WARD, MOST)
 # What a value of JSON may look like; each is right in some column, or nearly.
 SPELLINGS = [
     *["0", "-0", "1", "1.0", "1e0", "1E2", "1.5", "0.30000000000000004", "1e400", "-1e400", "1e-400", "NaN", "01", "-"],
@@ -102,7 +102,7 @@ def test_what_is_around_the_rows_is_read_as_the_request_model_reads_it() -> None
 def test_what_stands_for_a_missing_value_is_none_or_refused() -> None:
     made = contract(missing_markers=["", "NA"])
     good = as_json(good_row(), made)
-    reader = Rows(made, MOST)
+    reader = RowReader(made, MOST)
     place = list(made.features).index("size")
     for text in ("NA", ""):
         assert reader.read(json.dumps({"rows": [good | {"size": text}]}).encode())[0][place] is None
@@ -116,13 +116,13 @@ def test_rows_of_the_contract_are_read_quickly(task: str, data: st.DataObject) -
     made = contract(task)
     rows = data.draw(st.lists(feature_rows(made), min_size=1, max_size=MOST))
     body = json.dumps({"rows": [as_json(row, made) for row in rows]}).encode()
-    assert Rows(made, MOST).read_quickly(body) == [tuple(row.values()) for row in rows]
+    assert RowReader(made, MOST).read_fast(body) == [tuple(row.values()) for row in rows]
 
 
 @pytest.mark.parametrize("name", ['a "b"', "a\\b", "a\nb", "\x00", "", " ", "über"])
 def test_a_column_may_have_any_name(name: str) -> None:
     made = contract(columns={**COLUMNS, name: {"kind": "number"}})
-    reader = Rows(made, MOST)
+    reader = RowReader(made, MOST)
     (read,) = reader.read(json.dumps({"rows": [as_json(good_row(**{name: 2.5}), made)]}).encode())
     assert read[-1] == 2.5
     assert reader.columns([read])[name].tolist() == [2.5]
@@ -132,7 +132,7 @@ def test_a_column_may_have_any_name(name: str) -> None:
 @given(rows=st.lists(feature_rows(WARD), min_size=1, max_size=5))
 def test_columns_hold_what_few_and_many_rows_do(times: int, rows: list[dict[str, Any]]) -> None:
     rows = rows * times
-    found = Rows(WARD, 5).columns([tuple(row.values()) for row in rows])
+    found = RowReader(WARD, 5).columns([tuple(row.values()) for row in rows])
     wanted = from_rows(rows, WARD)
     assert found.keys() == wanted.keys()
     for name, values in wanted.items():

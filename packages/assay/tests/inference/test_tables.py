@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.inference.answers import PredictionBatch, record
+from assay.inference.predictor import PredictionBatch, record
 from assay.inference.tables import prediction_ids
 
 

@@ -31,20 +31,23 @@ def test_data_that_keeps_to_the_contract_changes_no_letter_of_it():
 
 def test_what_a_person_wrote_stays():
     text = contract_text(plan()).replace("size: {kind: integer", "size: {kind: integer, unit: m2, description: floor")
-    text = text.replace("# Yours", "# I read it all. Yours")
+    text = text.replace("# Fill this in", "# I read it all. Fill this in")
     made, _ = renewed(text, plan(200, town=np.array(["Bonn", "Orly"] * 100)))
     assert "# I read it all." in made
     assert parse_contract(made).columns["size"].description == "floor"
 
 
 CHANGES = {
-    "a range": ({"size": np.arange(ROWS) * 100}, "size: range 0 to 280 is now 0 to"),
+    "a range": ({"size": np.arange(ROWS) * 100}, "size: range widened from 0 to 280 to 0 to"),
     "a new value": ({"town": ["Bonn", "Orly", "Ulm"] * 100}, "town: new values 'Orly', 'Ulm'"),
-    "a gap": ({"town": [None, "Bonn", "Köln"] * 100}, "town: may be missing now"),
-    "a later time": ({"sold": [datetime.date(2050, 1, 1 + i % 28) for i in range(ROWS)]}, "sold: range 2019-01-01 to"),
-    "fractions": ({"size": np.linspace(40.5, 199, ROWS)}, "size: has fractions now"),
-    "a new column": ({"garden": [True, False] * 150}, "garden: new, boolean"),
-    "a column gone": ({"town": None}, "town: is no longer in the data"),
+    "a gap": ({"town": [None, "Bonn", "Köln"] * 100}, "town: values may now be missing"),
+    "a later time": (
+        {"sold": [datetime.date(2050, 1, 1 + i % 28) for i in range(ROWS)]},
+        "sold: range widened from 2019-01-01 to",
+    ),
+    "fractions": ({"size": np.linspace(40.5, 199, ROWS)}, "size: now has fractions"),
+    "a new column": ({"garden": [True, False] * 150}, "garden: new column, boolean"),
+    "a column gone": ({"town": None}, "town: removed: no longer in the data"),
 }
 
 
@@ -59,7 +62,7 @@ def test_the_contract_follows_newer_data_and_says_so(what):
 def test_a_column_whose_kind_cannot_hold_the_data_gets_the_new_decision():
     made, changes = renewed(contract_text(plan()), plan(size=["big", "small"] * 150), replaced=("size",))
     assert parse_contract(made).columns["size"].kind == "category"
-    assert "size: the data is no longer what it was; now category" in changes
+    assert "size: the data no longer fits its kind; now category" in changes
 
 
 def test_another_target_or_other_columns_are_another_problem():

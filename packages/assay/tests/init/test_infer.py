@@ -25,12 +25,12 @@ def test_a_series_that_grows_is_learnt_from_its_time():
     days = [datetime.date(2020, 1, 1) + datetime.timedelta(days=i) for i in range(ROWS)]
     made = infer(pa.table({"day": days, "stock": np.arange(ROWS) + RNG.normal(size=ROWS)}), "stock", "mine")
     assert made.contract["split"] == {"by": "time", "column": "day"}
-    assert made.suspects == []
+    assert made.suspects == {}
 
 
 def test_a_copy_of_the_target_is_left_out_unless_it_is_to_be_kept():
     made = plan({"verdict": np.where(LABEL == "yes", 1.5, 2.5)})
-    assert made.suspects == ["verdict"]
+    assert list(made.suspects) == ["verdict"]
     assert "suspected leak" in made.contract["columns"]["verdict"]["reason"]
     assert made.findings[0].where == "verdict"
     assert (
@@ -62,7 +62,7 @@ def test_a_good_linear_model_is_no_leak():
 
 def test_a_column_that_is_there_only_afterwards_is_left_out():
     body = [float(i % 17) if label == "yes" else None for i, label in enumerate(LABEL)]
-    assert plan({"body": body}).suspects == ["body"]
+    assert plan({"body": body}).suspects.keys() == {"body"}
 
 
 def test_a_strong_but_honest_feature_stays():
@@ -146,7 +146,7 @@ def test_rows_of_few_possible_values_are_told_apart_by_a_number_made_for_them():
     few = {name: RNG.integers(0, 2, ROWS).astype(bool) for name in ("one", "two", "three")}
     made = infer(pa.table({**few, "row": LABEL}), "row", "mine")
     assert made.contract["columns"]["row 2"] == {"kind": "id"}
-    assert "8 different rows at most" in made.reasons["row 2"]
+    assert "only 8 different rows" in made.reasons["row 2"]
     sides = dealt(made)
     alike = [sides[np.all([few[name] for name in few], axis=0)], sides[~np.any([few[name] for name in few], axis=0)]]
     assert all(set(side) == {0, 1, 2} for side in alike)
@@ -197,8 +197,8 @@ def test_a_split_by_time_that_lacks_a_class_is_not_made():
 BAD: dict[str, tuple[Any, str]] = {
     "constant": (["a"] * ROWS, "is 'a' in every row"),
     "empty cells": ([None, *LABEL[1:]], "is empty in 1 rows"),
-    "words for missing among numbers": (["?", *map(str, range(1, ROWS))], "stand for missing"),
-    "too many classes": ([f"c{i // 2}" for i in range(ROWS)], "has 200 classes, and at most 100"),
+    "words for missing among numbers": (["?", *map(str, range(1, ROWS))], "mean missing"),
+    "too many classes": ([f"c{i // 2}" for i in range(ROWS)], "has 200 classes; at most 100"),
     "a time": ([datetime.date(2020, 1, 1 + i % 28) for i in range(ROWS)], "is a time"),
 }
 
@@ -215,9 +215,9 @@ def test_a_table_that_cannot_be_learnt_from_is_refused():
         infer(pa.table({"x": X, "answer": LABEL}), "answe", "mine")
     with pytest.raises(InputError, match="1 rows are too few"):
         infer(pa.table({"x": [1], "answer": ["a"]}), "answer", "mine")
-    with pytest.raises(InputError, match="copies of one another"):
+    with pytest.raises(InputError, match="all rows are identical"):
         infer(pa.table({"x": [1.5] * 60, "answer": ["a", "b"] * 30}), "answer", "mine")
-    with pytest.raises(InputError, match="no column beside the target"):
+    with pytest.raises(InputError, match="no column besides the target"):
         infer(pa.table({"answer": LABEL}), "answer", "mine")
 
 

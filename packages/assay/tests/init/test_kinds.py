@@ -27,15 +27,15 @@ def test_a_column_that_repeats_another_is_ignored_and_the_ordered_one_stays():
     words = np.array(["none", "school", "college", "doctorate"])[level]
     columns = plan({"education": words, "education_num": level, "copy": X}).contract["columns"]
     assert columns["education_num"]["kind"] == "integer"
-    assert "one to one with 'education_num'" in columns["education"]["reason"]
-    assert "equal to 'x'" in columns["copy"]["reason"]
+    assert "maps one to one to 'education_num'" in columns["education"]["reason"]
+    assert "a copy of 'x'" in columns["copy"]["reason"]
 
 
 def test_measurements_that_hardly_ever_repeat_are_not_one_to_one_but_those_in_two_units_are():
     celsius, other = RNG.normal(15, 8, ROWS), RNG.normal(size=ROWS)
     columns = plan({"celsius": celsius, "other": other, "fahrenheit": 32 + 1.8 * celsius}).contract["columns"]
     assert [columns[name]["kind"] for name in ("celsius", "other")] == ["number", "number"]
-    assert "one to one with 'celsius'" in columns["fahrenheit"]["reason"]
+    assert "maps one to one to 'celsius'" in columns["fahrenheit"]["reason"]
     many = {name: RNG.normal(size=50_000) for name in ("one", "two")}
     made = infer(pa.table({**many, "answer": np.resize(LABEL, 50_000)}), "answer", "mine")
     assert {column["kind"] for column in made.contract["columns"].values()} == {"number"}

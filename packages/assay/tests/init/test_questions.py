@@ -65,7 +65,7 @@ def empty(tmp_path: Path) -> Path:
 def test_who_only_presses_enter_gets_the_safe_side(empty: Path, ratings: Path) -> None:
     shown, asked = at_terminal(empty, ratings, "\n\n")
     assert "rating: regression: 5 whole numbers" in asked
-    assert "refund alone gives 100.0% of the target away" in asked
+    assert "refund: explains 100.0% of the target on its own" in asked
     assert "Leave it out? [Y/n]" in asked
     assert "task: regression" in shown
     assert 'refund: {kind: ignored, reason: "suspected leak' in shown

@@ -15,7 +15,7 @@ import pytest
 from assay.base.outcomes import Outcome
 from assay.gates.service import compare
 from assay.inference.package import load_package
-from assay.inference.rows import Rows
+from assay.inference.rows import RowReader
 from assay.load.bento import ASSAY, HOST, _uninterrupted, build, free_port, served
 from assay.load.run import load, model
 from assay.project import fingerprint as package
@@ -102,7 +102,7 @@ def test_a_larger_model_is_seen_in_its_bento(bento: Path, tmp_path: Path):
     assert model(larger).stat().st_size > 10 * model(bento).stat().st_size
     # It is one that would be served all the same.
     models = larger / "src" / MODELS
-    load_package(models, Rows(load_packed_contract(models), 1000), None, tolerance=1e-5)
+    load_package(models, RowReader(load_packed_contract(models), 1000), None, tolerance=1e-5)
 
 
 def test_one_that_does_not_start_says_why(bento: Path, tmp_path: Path):

@@ -107,7 +107,9 @@ def test_a_search_looks_among_the_families_of_the_room_alone(monkeypatch):
 
 
 def test_a_family_that_the_room_leaves_out_is_unknown():
-    with pytest.raises(InputError, match=r"^params\.yaml: model\.family: unknown 'linear'; known are neighbours, net"):
+    with pytest.raises(
+        InputError, match=r"^params\.yaml: model\.family: unknown 'linear'; choose from neighbours, net"
+    ):
         build(choice("linear"), contract(), 1, room=ROOM)
 
 

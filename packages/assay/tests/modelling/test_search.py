@@ -148,7 +148,7 @@ def test_folds_show_each_row_unseen_once(seed, task):
 
 def test_a_class_with_fewer_rows_than_folds_is_named():
     target = np.array([0] * 20 + [1] * 2)
-    with pytest.raises(InputError, match=r"tune\.folds is 3, and 2 training rows are 'sick'"):
+    with pytest.raises(InputError, match=r"tune\.folds is 3, but class 'sick' has only 2 training rows"):
         folds(target, None, contract(), 3, 1)
 
 

@@ -80,7 +80,7 @@ def test_a_type_that_is_not_known_to_be_harmless_is_refused_by_name(tmp_path):
     with pytest.raises(InputError) as caught:
         load_pipeline(tmp_path / "model.skops")
     said = str(caught.value)
-    assert f"holds the type {STRANGER}, which could run code, and is not loaded" in said
+    assert f"contains the type {STRANGER}, which could run code, so it is not loaded" in said
     assert said.endswith("if it is yours, add it to TRUSTED in src/model/estimators.py")
 
 
@@ -88,7 +88,7 @@ def test_a_type_that_the_user_trusts_is_loaded_and_no_other(tmp_path):
     skops.io.dump(Pipeline([("stranger", Stranger())]), tmp_path / "model.skops")
     back = load_pipeline(tmp_path / "model.skops", room(trusted=(STRANGER,)))
     assert isinstance(back[0], Stranger)
-    with pytest.raises(InputError, match=r"holds the type \S*Stranger"):
+    with pytest.raises(InputError, match=r"contains the type \S*Stranger"):
         load_pipeline(tmp_path / "model.skops", room(trusted=("another.Stranger",)))
 
 

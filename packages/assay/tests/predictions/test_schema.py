@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.data.columns import RequestColumns, columns
-from assay.inference.answers import PredictionBatch, record
+from assay.inference.predictor import PredictionBatch, record
 from assay.predictions.schema import TOGETHER, Tables
 from assay.predictions.write import Request
 from assay.properties.strategies import as_table, rows

@@ -17,8 +17,8 @@ from bentoml.monitoring import MonitorBase
 from assay import predictions
 from assay.contract.spec import Contract
 from assay.data.columns import Columns, take
-from assay.inference.answers import PredictionBatch, record
-from assay.inference.rows import Rows
+from assay.inference.predictor import PredictionBatch, record
+from assay.inference.rows import RowReader
 from assay.predictions.write import MANY, PredictionLog
 from patients import contract, patients
 from servers import until
@@ -32,7 +32,7 @@ def told(rows: int) -> PredictionBatch:
 
 
 def logging(dropped: Callable[[int], None] = lambda rows: None, made: Contract = WARD) -> PredictionLog:
-    return PredictionLog(made, Rows(made, 1000).values, dropped)
+    return PredictionLog(made, RowReader(made, 1000).values, dropped)
 
 
 def numbers(**values: float) -> Columns:
@@ -149,7 +149,7 @@ def test_an_answer_that_waits_for_the_log_is_kept_without_the_rows_that_were_mad
     ((_, waiting),) = kept._waiting["requests"]
     answers.rows()
     kept.close()
-    assert not waiting.told._rows
+    assert not waiting.batch._rows
 
 
 def test_numbers_that_are_answered_are_a_table_too(where: Path) -> None:

@@ -62,7 +62,7 @@ def test_a_file_that_is_missing_broken_or_newer_is_named(models: Path, name: str
     with pytest.raises(InputError, match=rf"{name}: written by a newer Assay \(format 9\); upgrade"):
         load(models)  # type: ignore[operator]
     (models / name).write_text("{")
-    with pytest.raises(InputError, match=f"{name}: not a whole JSON file"):
+    with pytest.raises(InputError, match=f"{name}: not a complete JSON file"):
         load(models)  # type: ignore[operator]
     (models / name).unlink()
     with pytest.raises(InputError, match=f"{name}: there is no such file"):

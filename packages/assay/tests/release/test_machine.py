@@ -8,7 +8,7 @@ from assay.release.machine import NGINX, Machine
 
 @pytest.mark.parametrize("listen", ["3000", "host:", "127.0.0.1:http", "a b:3000", "127.0.0.1:3000;\n"])
 def test_what_is_no_address_is_refused(listen: str) -> None:
-    with pytest.raises(InputError, match="is no address to ask at; one is written like 127"):
+    with pytest.raises(InputError, match="not an address; write it like 127"):
         Machine("docker", listen, NGINX, 120)
 
 
@@ -27,5 +27,5 @@ def test_it_is_asked_where_clients_ask(listen: str, url: str) -> None:
 
 def test_machines_at_neighbouring_ports_share_no_container() -> None:
     machines = [Machine("docker", f"127.0.0.1:{port}", NGINX, 120) for port in (3000, 3001, 3002)]
-    names = [name for machine in machines for name in (machine.proxy, machine.place(0), machine.place(1))]
+    names = [name for machine in machines for name in (machine.proxy, machine.slot(0), machine.slot(1))]
     assert len(set(names)) == len(names)

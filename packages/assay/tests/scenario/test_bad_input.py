@@ -148,7 +148,7 @@ BAD_FILES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a file cut off in its last cell": (lambda content: content[:-4], "'diagnosis' .*not one of"),
     "a column twice": (
         lambda content: content.replace(b"mean_texture", b"mean_area", 1),
-        "column 'mean_area' is there twice",
+        "column 'mean_area' occurs twice",
     ),
     "UTF-16": (lambda content: content.decode().encode("utf-16"), "not UTF-8 text"),
     "UTF-16 without a mark": (lambda content: content.decode().encode("utf-16-le"), "not UTF-8 text"),
@@ -244,7 +244,7 @@ def test_a_contract_that_contradicts_itself_or_the_data_is_refused(
     ("model", "message"),
     [
         ({"family": "liner", "parameters": {}}, "model.family: unknown 'liner'; did you mean 'linear'?"),
-        ({"family": "xyz", "parameters": {}}, "known are gradient_boosting, linear, random_forest"),
+        ({"family": "xyz", "parameters": {}}, "choose from gradient_boosting, linear, random_forest"),
         (
             {"family": "random_forest", "parameters": {"max_dept": 3}},
             "model.parameters: unknown 'max_dept'; did you mean 'max_depth'?",

@@ -144,7 +144,7 @@ def test_the_report_of_a_verdict_is_made_anew(judged_once: Project, tmp_path: Pa
     project.ok("assay", "report")
     assert (project.root / "reports/report.html").exists()
     (project.root / "reports/verdict.json").write_text('{"verdict": "PROM')
-    assert "reports/verdict.json: not a whole JSON file" in project.refused("assay", "report")
+    assert "reports/verdict.json: not a complete JSON file" in project.refused("assay", "report")
     (project.root / "reports/verdict.json").unlink()
     assert "reports/verdict.json: there is no such file" in project.refused("assay", "report")
 

@@ -187,7 +187,7 @@ def machine(made: tuple[Project, str], storage: dict[str, str]) -> Iterator[Mach
     """A machine on which the image is deployed, as the first."""
     machine = Machine(made[0], storage, three_ports(), made[1])
     try:
-        assert machine.deploy(machine.image) == f"{machine.url} is {machine.image} now\n"
+        assert machine.deploy(machine.image) == f"{machine.url} now runs {machine.image}\n"
         yield machine
     finally:
         podman("rm", "--force", "--time=0", "--all")
@@ -349,7 +349,7 @@ def test_a_switch_and_a_roll_back_are_noticed_by_no_client(
 
     with clients(machine, [first, second]) as told:
         interrupted(machine, second.image)
-        assert machine.deploy(second.image) == f"{machine.url} is {second.image} now\n"
+        assert machine.deploy(second.image) == f"{machine.url} now runs {second.image}\n"
     for mine in told:
         assert [version for version, _ in groupby(mine)] == [first.name, second.name]
     assert len(containers("--all")) == 2
@@ -358,11 +358,11 @@ def test_a_switch_and_a_roll_back_are_noticed_by_no_client(
     podman("restart", f"assay-{machine.port}")
     until(lambda: can_connect(machine.port), "nginx is there")
     before = containers()
-    assert machine.deploy(second.image) == f"{machine.url} is {second.image} already\n"
+    assert machine.deploy(second.image) == f"{machine.url} already runs {second.image}\n"
     assert containers() == before
 
     with clients(machine, [first, second]) as told:
-        assert machine.deploy(first.image) == f"{machine.url} is {first.image} now\n"
+        assert machine.deploy(first.image) == f"{machine.url} now runs {first.image}\n"
     for mine in told:
         assert [version for version, _ in groupby(mine)] == [second.name, first.name]
     assert len(containers("--all")) == 2
@@ -402,7 +402,7 @@ BROKEN: dict[str, tuple[Callable[[Project], str], list[str], float, str]] = {
         wrong,
         [],
         120,
-        "localhost/wrong:1: http://127.0.0.1:{port}: answers the examples of the model otherwise than then",
+        "localhost/wrong:1: http://127.0.0.1:{port}: predictions differ from those recorded at export",
     ),
 }
 
@@ -424,4 +424,4 @@ def test_other_settings_of_nginx_are_not_passed_over(machine: Machine) -> None:
     command = ("assay", "deploy", machine.image, "--backend", "podman", "--listen", listen)
     name = f"assay-{machine.port}"
     said = machine.project.refused(*command, **machine.environment)
-    assert said.startswith(f"{name}: runs with other settings; `podman rm --force {name}`")
+    assert said.startswith(f"{name}: runs with other settings; run `podman rm --force {name}`")

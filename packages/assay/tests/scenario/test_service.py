@@ -295,7 +295,7 @@ def test_with_a_key_only_who_has_it_is_answered(trained: Project, rows: list[dic
     ("path", "text", "said"),
     [
         ("contract.yaml", "# other words\n", "contract.yaml: is not the contract that"),
-        ("models/model.onnx", "x", "model.onnx: is not the file that model.json describes"),
+        ("models/model.onnx", "x", "model.onnx: differs from the file that model.json lists"),
     ],
 )
 def test_parts_that_do_not_belong_together_are_not_served(

@@ -408,7 +408,7 @@ def test_an_image_that_does_not_answer_is_not_pushed(site: Site, service: Server
     (models / "examples.json").write_text(json.dumps(examples))
     ran = released(site, service, tmp_path / "asked", models)
     assert ran.jobs["image"].step("Smoke test").outcome == "failure"
-    assert "otherwise than then: by 0.01" in ran.log()
+    assert "differ from those recorded at export by 0.01" in ran.log()
     assert ran.jobs["publish"].result == "skipped"
     assert "push" not in (tmp_path / "asked").read_text()
 
@@ -502,7 +502,7 @@ def test_without_a_host_nothing_is_deployed(site: Site, hosts: Path):
 
 @pytest.mark.parametrize(
     ("version", "said"),
-    [("v9.0.0", "assay: gh attestation: exit status 1"), ("latest; ls", "'latest; ls': is no version")],
+    [("v9.0.0", "assay: gh attestation: exit status 1"), ("latest; ls", "'latest; ls': not a version")],
 )
 def test_what_no_release_signed_is_not_deployed(site: Site, hosts: Path, version: str, said: str):
     ran = deployed(site, version)

@@ -19,7 +19,7 @@ from assay.contract import rules
 from assay.contract.spec import Contract
 from assay.data.columns import from_rows
 from assay.inference import tables
-from assay.inference.answers import PredictionBatch, record
+from assay.inference.predictor import PredictionBatch, record
 from assay.properties.strategies import as_table, breaches, rows
 from assay.serve.arrow import read_table, write_table
 from assay.serve.refusal import Refused
@@ -171,7 +171,7 @@ def allocated(read: Callable[[], Any]) -> int:
 LONG = "x" * 20_000_000
 # What a stream ends with.
 END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
-COMPRESSED = ("the table is compressed, or its buffers lie outside of it; send it uncompressed", 400)
+COMPRESSED = ("the table is compressed, or its buffers are out of bounds; send it uncompressed", 400)
 
 
 @pytest.mark.parametrize("compression", ["zstd", "lz4"])

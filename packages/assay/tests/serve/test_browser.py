@@ -202,7 +202,7 @@ SENT = {
 def test_a_row_typed_in_is_answered_with_nothing_from_elsewhere(browser: Browser, server: Server) -> None:
     browser.open(server.url + "/")
     browser.fill_in(ROW)
-    said = browser.submit("What moved it")
+    said = browser.submit("What moved the score")
     told = server.post("/predict", {"rows": [SENT]}).json()["predictions"][0]
     assert said.startswith(told["decision"])
     assert all(f"{name}\t{100 * share:.1f} %" in said for name, share in told["probabilities"].items())
@@ -221,8 +221,8 @@ def test_the_answer_waits_for_no_explanation(browser: Browser, server: Server) -
     browser.do("Fetch.enable", patterns=[{"urlPattern": "*/explain"}])
     browser.fill_in(ROW)
     said = browser.submit("Prediction ")
-    assert "No answer" not in said
-    assert "What moved it" not in said
+    assert "No prediction" not in said
+    assert "What moved the score" not in said
     # A row more, while the explanation of the first has not come.
     browser.js("byId('f0').focus()")
     again = browser.submit("Prediction ")
@@ -237,17 +237,17 @@ def test_the_answer_waits_for_no_explanation(browser: Browser, server: Server) -
 def test_a_mistake_is_told_at_its_field(browser: Browser, server: Server) -> None:
     browser.open(server.url + "/")
     browser.fill_in(ROW | {"age": "500", "heart-rate": "1,234", "noise": "1.234,5"})
-    said = browser.submit("No answer")
+    said = browser.submit("No prediction")
     assert browser.marked() == {
         "age": "expected a whole number between 0 and 120, got 500",
         "heart-rate": "expected a number between 30 and 220 or null, got '1,234': write 1234 or 1.234",
         "noise": "expected a number between -10 and 10, got '1.234,5': "
-        "write it with a point before the decimals, and nothing between the other digits",
+        "use a point before the decimals and no thousands separator",
     }
     assert all(f"{column}: {problem}" in said for column, problem in browser.marked().items())
     browser.js("['61', '92,5', '-0.25'].forEach((text, number) => { byId('f' + number).value = text; })")
     browser.js("byId('f0').focus()")
-    assert "No answer" not in browser.submit("What moved it")
+    assert "No prediction" not in browser.submit("What moved the score")
     assert browser.marked() == {}
 
 

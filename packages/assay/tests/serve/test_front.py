@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from assay.inference.scorer import Scorer
 from assay.serve.front import (
-    ASIDE,
-    ASIDE_SECONDS,
     HUGE,
     LARGE,
+    LARGE_AT_ONCE,
+    LARGE_WAIT_SECONDS,
     RECONNECT_EVERY,
     Front,
     LargeRequestQueue,
@@ -27,7 +27,7 @@ from assay.serve.front import (
     read_body,
 )
 from assay.serve.refusal import Refused
-from assay.serve.steps import beside
+from assay.serve.steps import offload
 
 LIMIT = 20
 
@@ -127,22 +127,22 @@ def test_requests_of_one_turn_share_its_clock_and_those_of_the_next_have_their_o
 
 def test_a_few_large_requests_are_done_at_a_time_and_those_that_would_wait_for_long_are_refused() -> None:
     async def ask() -> None:
-        made, go, begun = LargeRequestQueue(), threading.Event(), threading.Barrier(ASIDE + 1)
-        size = int(2 * ASIDE_SECONDS * made._bytes_per_second)
+        made, go, begun = LargeRequestQueue(), threading.Event(), threading.Barrier(LARGE_AT_ONCE + 1)
+        size = int(2 * LARGE_WAIT_SECONDS * made._bytes_per_second)
 
         def work() -> bool:
             begun.wait(10)
             return go.wait(10)
 
-        some = [asyncio.create_task(made.run(beside(work), size)) for _ in range(ASIDE)]
+        some = [asyncio.create_task(made.run(offload(work), size)) for _ in range(LARGE_AT_ONCE)]
         await asyncio.sleep(0)
         with pytest.raises(Refused) as refused:
-            await made.run(beside(lambda: None), 1)
+            await made.run(offload(lambda: None), 1)
         assert refused.value.status == 503
         begun.wait(10)
         go.set()
         assert all(await asyncio.gather(*some))
-        assert await made.run(beside(lambda: "answered"), 1) == "answered"
+        assert await made.run(offload(lambda: "answered"), 1) == "answered"
 
     asyncio.run(ask())
 
@@ -152,7 +152,7 @@ def test_what_fails_aside_waits_no_longer_and_says_nothing_of_the_speed() -> Non
         made = LargeRequestQueue()
         speed = made._bytes_per_second
         with pytest.raises(ZeroDivisionError):
-            await made.run(beside(lambda: 1 // 0), 10**9)
+            await made.run(offload(lambda: 1 // 0), 10**9)
         return made._waiting, made._bytes_per_second == speed
 
     assert asyncio.run(ask()) == (0, True)
@@ -187,7 +187,7 @@ def test_a_body_is_answered_alike_whatever_its_size_and_what_takes_long_is_done_
     servings: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, size: int, read_by: str, scored_by: str
 ) -> None:
     serving = servings()
-    read, score, seen = serving.rows.read_quickly, serving.package.score, list[tuple[str, str]]()
+    read, score, seen = serving.rows.read_fast, serving.package.score, list[tuple[str, str]]()
 
     def told(name: str, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
         def tell(given: Any) -> Any:
@@ -196,9 +196,9 @@ def test_a_body_is_answered_alike_whatever_its_size_and_what_takes_long_is_done_
 
         return tell
 
-    monkeypatch.setattr(serving.rows, "read_quickly", told("read", read))
+    monkeypatch.setattr(serving.rows, "read_fast", told("read", read))
     spied = replace(serving.package, score=Scorer(score.prepare, told("score", score.run)))
-    monkeypatch.setattr(serving.router.champion.answers, "package", spied)
+    monkeypatch.setattr(serving.router.champion.predictor, "package", spied)
     body = json.dumps({"rows": serving.package.examples}).encode()
     found = posted(fronted(serving), body.ljust(size))[1]["predictions"]
     assert seen == [("read", read_by), ("score", scored_by)]

@@ -9,7 +9,7 @@ from hashlib import sha256
 from html.parser import HTMLParser
 from typing import Any
 
-from assay.inference.rows import Rows
+from assay.inference.rows import RowReader
 from assay.serve.page import page
 from assay.serve.serving import Serving
 from patients import contract
@@ -45,7 +45,7 @@ def test_texts_of_the_contract_and_the_card_do_not_get_out_of_their_place(servin
     evil = '</script><img src=x onerror="alert(1)">'
     package = servings().package
     made = package.contract.model_copy(update={"name": evil, "description": evil})
-    text = page(replace(package, reader=Rows(made, 1), card=f"# {evil}", examples=[{"age": evil}]))
+    text = page(replace(package, reader=RowReader(made, 1), card=f"# {evil}", examples=[{"age": evil}]))
     tags = Tags()
     tags.feed(text)
     assert not [attributes for tag, attributes in tags.found if tag == "img"]

@@ -26,7 +26,7 @@ from assay.properties.strategies import breaches, feature_rows
 from assay.serve.arrow import ARROW
 from assay.serve.metrics import Metrics
 from assay.serve.refusal import Refused
-from assay.serve.serving import MOST_EXPLAINED, TOLD, Call, Serving
+from assay.serve.serving import MOST_EXPLAINED, MOST_PROBLEMS, Call, Serving
 from patients import contract
 from serve.conftest import client, counted, load_project
 from served import sent
@@ -56,12 +56,12 @@ def counted_predictions(serving: Serving) -> float:
 def test_of_many_problems_the_first_are_told_and_all_are_counted(servings: Servings) -> None:
     serving = servings()
     before = counted(serving, "assay_contract_violations_total", column="")
-    row = serving.package.examples[0] | {f"unknown {number}": 1 for number in range(TOLD + 7)}
+    row = serving.package.examples[0] | {f"unknown {number}": 1 for number in range(MOST_PROBLEMS + 7)}
     refused = refusal(serving, [row])
     assert refused.problems[-1] == "and 7 more"
-    assert len(refused.problems) == TOLD + 1
+    assert len(refused.problems) == MOST_PROBLEMS + 1
     assert refused.error == refused.problems[0]
-    assert counted(serving, "assay_contract_violations_total", column="") - before == TOLD + 7
+    assert counted(serving, "assay_contract_violations_total", column="") - before == MOST_PROBLEMS + 7
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -122,7 +122,7 @@ def test_a_row_without_an_answer_is_refused_also_where_a_challenger_has_a_share(
         return np.full((length(data), 2), np.nan)
 
     for contender in (serving.router.champion, serving.router.shares[0][1]):
-        contender.answers.package = replace(contender.answers.package, score=nothing)
+        contender.predictor.package = replace(contender.predictor.package, score=nothing)
     refused = refusal(serving, serving.package.examples[:1])
     assert refused.status == 422
     serving.close()
@@ -161,7 +161,7 @@ def test_what_no_training_row_had_is_answered_with_a_warning_and_counted(serving
     told = ask(serving, [row, {**row, "age": 120, "admitted": "1990-01-01"}])["predictions"]
     assert "warnings" not in told[0]
     assert [text.split(":")[0] for text in told[1]["warnings"]] == ["age", "admitted"]
-    assert "120 is outside 20 to " in told[1]["warnings"][0]
+    assert "120 is outside the training range, 20 to " in told[1]["warnings"][0]
     assert counted(serving, "assay_warnings_total", column="age") >= 1
 
 
@@ -224,7 +224,10 @@ def test_values_so_extreme_that_the_model_has_no_answer_are_refused(
     refused = refusal(
         Serving(blind, Path(), load_settings(projects() / MODELS), Metrics(client())), package.examples[:2]
     )
-    assert (refused.status, refused.error) == (422, "row 1: values so extreme that the model has no answer")
+    assert (refused.status, refused.error) == (
+        422,
+        "row 1: the values are too extreme: the model gives no finite score",
+    )
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -1,4 +1,4 @@
-"""Work in steps: what is done here and what beside, and that it comes to the same."""
+"""Work in steps: what is done here and what offload, and that it comes to the same."""
 
 import asyncio
 import threading
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from assay.serve.steps import Steps, at_once, beside, with_others
+from assay.serve.steps import Steps, offload, run_inline, run_with_executor
 
 
 def name() -> str:
@@ -35,17 +35,17 @@ def divided(by: list[int]) -> Steps[str]:
 
 def asked(steps: Steps[object]) -> object:
     with ThreadPoolExecutor(1, thread_name_prefix="beside") as threads:
-        return asyncio.run(with_others(steps, threads))
+        return asyncio.run(run_with_executor(steps, threads))
 
 
 def test_what_is_yielded_is_done_beside_and_the_rest_here() -> None:
     here = name()
-    assert at_once(where()) == [here] * 3
+    assert run_inline(where()) == [here] * 3
     assert asked(where()) == [here, "beside_0", "beside_0"]
-    assert asked(beside(name)) == "beside_0"
+    assert asked(offload(name)) == "beside_0"
 
 
-@pytest.mark.parametrize("done", [at_once, asked])
+@pytest.mark.parametrize("done", [run_inline, asked])
 def test_an_error_beside_is_one_of_the_steps_that_wanted_it(done: Callable[[Steps[object]], object]) -> None:
     assert done(divided([3, 0, 4])) == " 4 no 3"
     with pytest.raises(TypeError):
@@ -61,7 +61,7 @@ def test_others_are_answered_while_something_is_done_beside() -> None:
             go.set()
 
         with ThreadPoolExecutor(1) as threads:
-            steps = asyncio.create_task(with_others(beside(lambda: go.wait(10)), threads))
+            steps = asyncio.create_task(run_with_executor(offload(lambda: go.wait(10)), threads))
             await asyncio.sleep(0)
             await other()
             assert await steps

@@ -17,7 +17,7 @@ from assay.contract.spec import CONTRACT
 from assay.data.columns import Columns, length, take
 from assay.inference.package import Package
 from assay.serve.metrics import Metrics
-from assay.serve.steps import at_once
+from assay.serve.steps import run_inline
 from assay.serve.traffic import MOST_FAILURES, MUCH_SLOWER, WARM_UP, Router
 from serve.conftest import client
 from served import load
@@ -82,7 +82,7 @@ def test_a_challenger_that_no_library_can_load_changes_nothing(
     say(project, SHARE.format(share=1))
     router.refresh()
     assert router.choose(b"").name == "champion"
-    assert "the traffic stays as it was" in caplog.text
+    assert "the traffic is unchanged" in caplog.text
 
 
 def test_the_same_client_stays_with_the_same_model_also_when_the_share_grows(project: Path, router: Router) -> None:
@@ -128,7 +128,7 @@ def test_a_file_that_is_wrong_changes_nothing_and_is_counted(
     assert router.choose(b"x").name == "b"
     said = [record.message for record in caplog.records if "traffic.yaml" in record.message]
     assert len(said) == 1
-    assert said[0].endswith("the traffic stays as it was")
+    assert said[0].endswith("the traffic is unchanged")
 
 
 def test_a_challenger_of_another_contract_is_not_taken(project: Path, router: Router, projects: Projects) -> None:
@@ -139,12 +139,12 @@ def test_a_challenger_of_another_contract_is_not_taken(project: Path, router: Ro
 
 
 def ask(router: Router, data: Columns, times: int = 1) -> list[str]:
-    return [at_once(router.scores(router.choose(b"x"), data))[0].name for _ in range(times)]
+    return [run_inline(router.scores(router.choose(b"x"), data))[0].name for _ in range(times)]
 
 
 def spoilt(router: Router, score: Any) -> None:
     contender = router.shares[0][1]
-    contender.answers.package = replace(contender.answers.package, score=score)
+    contender.predictor.package = replace(contender.predictor.package, score=score)
 
 
 def fails(data: Columns) -> np.ndarray:
@@ -161,7 +161,7 @@ def test_the_champion_answers_for_a_challenger_that_fails_and_soon_for_good(
 ) -> None:
     say(project, SHARE.format(share=1.0))
     router.refresh()
-    data = router.champion.answers.package.background
+    data = router.champion.predictor.package.background
     assert ask(router, data) == ["b"]
     spoilt(router, score)
     assert ask(router, data, MOST_FAILURES) == ["champion"] * MOST_FAILURES
@@ -171,12 +171,12 @@ def test_the_champion_answers_for_a_challenger_that_fails_and_soon_for_good(
 def test_a_challenger_that_is_much_slower_is_left_out(project: Path, router: Router) -> None:
     say(project, SHARE.format(share=0.5))
     router.refresh()
-    data = router.champion.answers.package.background
-    package: Package = router.shares[0][1].answers.package
+    data = router.champion.predictor.package.background
+    package: Package = router.shares[0][1].predictor.package
     spoilt(router, lambda rows: np.mean([package.score(rows) for _ in range(30)], axis=0))
     for _ in range(2 * WARM_UP):
-        at_once(router.scores(router.champion, data))
-        at_once(router.scores(router.shares[0][1], data))
+        run_inline(router.scores(router.champion, data))
+        run_inline(router.scores(router.shares[0][1], data))
     assert not router.shares[0][1].healthy
 
 
@@ -186,17 +186,17 @@ def test_a_challenger_that_becomes_much_slower_is_left_out_also_where_the_champi
 ) -> None:
     say(project, SHARE.replace("share: {share}", share))
     router.refresh()
-    data = take(router.champion.answers.package.background, np.array([0]))
+    data = take(router.champion.predictor.package.background, np.array([0]))
     (challenger,) = [contender for _, contender in router.shares] + router.shadows
-    package = challenger.answers.package
-    challenger.answers.package = replace(
+    package = challenger.predictor.package
+    challenger.predictor.package = replace(
         package, score=lambda rows: np.mean([package.score(rows) for _ in range(300)], axis=0)
     )
     for _ in range(WARM_UP):
         if router.shadows:
             router.send_to_shadows(data, lambda *_: None)
         else:
-            at_once(router.scores(challenger, data))
+            run_inline(router.scores(challenger, data))
     until(lambda: not challenger.healthy, "it is left out")
 
 
@@ -208,7 +208,7 @@ def test_a_challenger_that_is_much_slower_from_the_start_is_not_taken(
     say(project, SHARE.format(share=1.0))
     router.refresh()
     assert router.choose(b"").name == "champion"
-    assert "challenger 'b' takes 10.0 times as long as the champion for a row" in caplog.text
+    assert "challenger 'b' takes 10.0 times as long per row as the champion" in caplog.text
 
 
 def test_a_challenger_that_is_as_fast_stays_though_the_champion_gets_more_rows_at_a_time(
@@ -227,11 +227,11 @@ def test_a_challenger_that_is_as_fast_stays_though_the_champion_gets_more_rows_a
 
     monkeypatch.setattr("assay.serve.traffic.time.perf_counter", lambda: now)
     for contender in (router.champion, challenger):
-        contender.answers.package = replace(contender.answers.package, score=takes)
-    many = router.champion.answers.package.background
+        contender.predictor.package = replace(contender.predictor.package, score=takes)
+    many = router.champion.predictor.package.background
     for _ in range(2 * WARM_UP):
-        at_once(router.scores(router.champion, many))
-        at_once(router.scores(challenger, take(many, np.array([0]))))
+        run_inline(router.scores(router.champion, many))
+        run_inline(router.scores(challenger, take(many, np.array([0]))))
     assert length(many) > MUCH_SLOWER
     assert challenger.healthy
 
@@ -245,7 +245,7 @@ def test_rows_of_several_requests_that_a_challenger_fails_are_for_whoever_asks_t
     challenger = router.shares[0][1]
     for _ in range(2 * MOST_FAILURES):
         with pytest.raises(RuntimeError):
-            at_once(router.scores(challenger, router.champion.answers.package.background, alone=False))
+            run_inline(router.scores(challenger, router.champion.predictor.package.background, alone=False))
     assert challenger.healthy
 
 
@@ -258,13 +258,13 @@ def test_whoever_is_chosen_is_one_of_those_in_the_file(servings: Any, keys: list
 def test_a_shadow_answers_beside_the_champion_and_may_fail(project: Path, router: Router) -> None:
     say(project, "challengers:\n  - name: b\n    models: models-b\n    shadow: true\n")
     router.refresh()
-    data = router.champion.answers.package.background
+    data = router.champion.predictor.package.background
     assert ask(router, data) == ["champion"]
     seen: list[Any] = []
     done = Event()
     router.send_to_shadows(data, lambda contender, scores: (seen.append((contender.name, scores.shape)), done.set()))
     assert done.wait(10)
     assert seen == [("b", (length(data), 2))]
-    router.shadows[0].answers.package = replace(router.shadows[0].answers.package, score=fails)
+    router.shadows[0].predictor.package = replace(router.shadows[0].predictor.package, score=fails)
     router.send_to_shadows(data, lambda contender, scores: None)
     assert ask(router, data) == ["champion"]

@@ -1,1 +1,1 @@
-"""A copy of one's own: Assay as a wheel that the locks name by hash, a newer one, and its source back."""
+"""Adopt, upgrade and eject: Assay as a wheel locked by hash, a newer wheel, or its source."""

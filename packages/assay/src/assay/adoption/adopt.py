@@ -1,4 +1,4 @@
-"""`assay adopt`: a copy of the template becomes a project of its own, with Assay as a wheel."""
+"""`assay adopt`: turn a copy of the template into a project of its own, with Assay as a wheel."""
 
 import shutil
 from pathlib import Path
@@ -30,39 +30,37 @@ from assay.project.history import remote_url
 
 PYPROJECT = Path("pyproject.toml")
 README = Path("README.md")
-# Pages about the data that comes with the template.
+# Pages about the template's sample data.
 ABOUT_SAMPLE = (Path("docs/data.md"),)
-# What a copy has in place of the template's own files.
+# Files of a copy that replace the template's own.
 INSTEAD = SOURCE / "copy"
 
 
 def may_adopt(source: str) -> bool:
-    """Say whether `assay init` with a source adopts the copy of the template that is here; prints why not."""
+    """Say whether `assay init` with a source may adopt this copy of the template; prints why not."""
     if not INSTEAD.is_dir():
         return False
     try:
         require_clean("assay init", besides=source)
     except InputError as error:
-        say(f"  the source of Assay stays in {SOURCE} until you type `assay adopt`: {error}")
+        say(f"  the source of Assay stays in {SOURCE} until you run `assay adopt`: {error}")
         return False
     return True
 
 
 def is_adopted() -> bool:
-    """Say whether the project is its own already; raises InputError where there is neither source nor wheel."""
+    """Say whether this project is adopted already; raises InputError if it has neither source nor wheel."""
     if SOURCE.is_dir():
         return False
     if not LOCK.exists():
-        raise InputError(
-            f"{SOURCE}: there is no source of Assay here; run this in the folder of a copy of the template"
-        )
+        raise InputError(f"{SOURCE}: no source of Assay here; run this in a copy of the template")
     return True
 
 
 def adoption(name: str | None = None) -> Changes:
-    """Return what makes the project here one of its own: a wheel in place of the package and what develops it.
+    """Return the changes that adopt this copy: a wheel replaces the package and its development files.
 
-    In a project that ejected the source of Assay only that source goes.
+    In a project that ejected the source of Assay, only that source is removed.
     """
     wheel = build()
     here = files_here()
@@ -87,7 +85,7 @@ def adoption(name: str | None = None) -> Changes:
 
 
 def no_overrides() -> Changes:
-    """Return the overrides of a project whose models nobody has accepted anything of yet."""
+    """Return the change that empties overrides.yaml, for a project without accepted exceptions."""
     if not OVERRIDES.exists() or not load_overrides():
         return {}
 
@@ -98,21 +96,21 @@ def no_overrides() -> Changes:
 
 
 def carry_out(changes: Changes) -> None:
-    """Put the changes in place, and the wheel into the project's environment."""
+    """Apply the changes, and install the wheel in the project's environment."""
     put(different(changes))
-    # Tools left files of their own there.
+    # Tools may have left files there.
     shutil.rmtree(SOURCE, ignore_errors=True)
     remove_empty(SOURCE.parent)
     install()
-    say(f"adopted: Assay is now the wheel that {LOCK} names; {undo()}")
+    say(f"adopted: Assay now runs from the wheel in {LOCK}; {undo()}")
 
 
 def install() -> None:
-    """Install the wheel that is locked, if this Python is that of the project's own .venv."""
+    """Install the locked wheel, if this Python is that of the project's own .venv."""
     if own_environment():
         pip("install", "--force-reinstall", "--no-deps", "--require-hashes", "--requirement", str(LOCK))
     else:
-        say("this Python is not that of .venv: `make repro` installs Assay there")
+        say("this Python is not the one in .venv: run `make repro` to install Assay there")
 
 
 def _installed(wheel: Wheel) -> Changes:

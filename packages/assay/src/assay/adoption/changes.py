@@ -1,4 +1,4 @@
-"""Files to write and to remove, prepared aside and then put in place."""
+"""Changes of files, prepared in a temporary folder and then applied."""
 
 import os
 import shutil
@@ -14,12 +14,12 @@ from assay.base.process import run
 from assay.project.history import dirty_files, files_at, head
 
 LEFT_BEHIND = {".git", ".venv", "__pycache__", "node_modules"}
-# The content of each path, None where the file goes.
+# The new content of each path, None to remove the file.
 Changes = Mapping[Path, bytes | None]
 
 
 def require_clean(command: str, besides: str | None = None) -> None:
-    """Raise InputError when git does not have all that is here, `besides` one file."""
+    """Raise InputError if there are uncommitted changes, `besides` in one file."""
     dirty = sorted(set(dirty_files()) - {os.path.relpath(besides)} if besides else dirty_files())
     if dirty:
         more = f" and {len(dirty) - 1} more" if len(dirty) > 1 else ""
@@ -27,7 +27,7 @@ def require_clean(command: str, besides: str | None = None) -> None:
 
 
 def files_here() -> list[Path]:
-    """Return the files that git tracks; without git all files, except what tools leave behind."""
+    """Return the files that git tracks; without git all files, except those that tools create."""
     commit = head()
     if commit is not None:
         return [path for path in files_at(commit, Path()) if path.is_file()]
@@ -39,40 +39,40 @@ def files_here() -> list[Path]:
 
 
 def commit(subject: str, paths: Iterable[Path]) -> None:
-    """Commit files as they are now, removed ones too; raises InputError when git refuses, such as by a hook."""
+    """Commit files as they are now, removed ones too; raises InputError if git refuses, for example by a hook."""
     try:
         run("git", "add", "--force", "--", *map(str, paths))
         run("git", "commit", "--quiet", "--message", subject)
     except InputError as error:
-        raise InputError(f"everything is written, but not committed: {error}") from None
+        raise InputError(f"all files are written, but not committed: {error}") from None
 
 
 def undo() -> str:
-    """Return how what was changed can be undone."""
+    """Return how to undo the changes."""
     if head() is None:
-        return "this folder is not under git, so there is no command that undoes it"
+        return "undo: not possible, since this folder is not a git repository"
     return "undo: `git restore . && git clean -fd requirements vendor`"
 
 
 def different(changes: Changes) -> Changes:
-    """Return the changes that differ from what is here."""
+    """Return the changes that differ from the present files."""
     return {path: made for path, made in changes.items() if (path.read_bytes() if path.is_file() else None) != made}
 
 
 def put(changes: Changes) -> None:
-    """Write and remove files; everything is written aside first, so that a full disk changes nothing."""
+    """Write and remove files; everything is written to a temporary folder first, so a full disk changes nothing."""
     aside = Path(mkdtemp(prefix=".assay-", dir="."))
     try:
         written = [
             (aside / str(number), path) for number, (path, made) in enumerate(changes.items()) if made is not None
         ]
-        for place, path in written:
-            place.write_bytes(changes[path] or b"")
-        for place, path in written:
+        for temporary, path in written:
+            temporary.write_bytes(changes[path] or b"")
+        for temporary, path in written:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists():
-                shutil.copymode(path, place)
-            place.replace(path)
+                shutil.copymode(path, temporary)
+            temporary.replace(path)
         for path in (path for path, made in changes.items() if made is None):
             path.unlink(missing_ok=True)
             remove_empty(path.parent)
@@ -90,7 +90,7 @@ def remove_empty(folder: Path) -> None:
 
 
 def described(changes: Changes) -> list[str]:
-    """Return a line for each file to write, and for each place from which files go."""
+    """Return a line for each file to write, and for each folder from which files are removed."""
     lines = [
         f"{'write ' if path.exists() else 'add   '} {path}"
         for path, made in sorted(changes.items())
@@ -98,7 +98,7 @@ def described(changes: Changes) -> list[str]:
     ]
     gone = Counter("/".join(path.parts[:2]) for path, made in changes.items() if made is None)
     return lines + [
-        f"remove {place}" + (f" ({count} files)" if count > 1 else "") for place, count in sorted(gone.items())
+        f"remove {folder}" + (f" ({count} files)" if count > 1 else "") for folder, count in sorted(gone.items())
     ]
 
 
@@ -108,9 +108,9 @@ def own_environment() -> bool:
 
 
 def pip(*arguments: str) -> None:
-    """Run pip of this Python; raises InputError with its last line where it fails."""
+    """Run pip of this Python; raises InputError with its last line if it fails."""
     command = [sys.executable, "-m", "pip", *arguments, "--quiet", "--disable-pip-version-check"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        raise InputError(f"pip {arguments[0]}: {said[-1] if said else f'exit status {done.returncode}'}")
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        raise InputError(f"pip {arguments[0]}: {lines[-1] if lines else f'exit status {done.returncode}'}")

@@ -1,6 +1,6 @@
-"""Whose a file of this repository is: the template's, the package's, or that of whoever uses the template.
+"""The owner of each file of this repository: the template, the package, or the user of the template.
 
-setup.py runs this file by itself: it imports nothing of Assay.
+setup.py runs this file on its own: it must not import anything of Assay.
 """
 
 from fnmatch import fnmatchcase
@@ -8,7 +8,7 @@ from typing import Literal
 
 Owner = Literal["template", "package", "user"]
 
-# A `*` stands for any text, slashes too. The wheel carries these files, and `assay upgrade` merges them.
+# A `*` matches any text, slashes too. The wheel contains these files, and `assay upgrade` merges them.
 TEMPLATE = (
     ".devcontainer/*",
     ".dvc/.gitignore",
@@ -39,12 +39,12 @@ PACKAGE = (
     "LICENSE",
     "packages/*",
 )
-# Of no version of the template: the wheel that is here.
+# Not part of the template: it names the installed wheel.
 VENDORED = "requirements/assay.txt"
 
 
 def owner(path: str) -> Owner:
-    """Return whose the file at a path below the root is; what no list names is the user's."""
+    """Return the owner of a file by its path from the root; a file in no list belongs to the user."""
     if any(fnmatchcase(path, pattern) for pattern in PACKAGE):
         return "package"
     if path != VENDORED and any(fnmatchcase(path, pattern) for pattern in TEMPLATE):

@@ -1,4 +1,4 @@
-"""Three versions of a file: as it came with the old Assay, as it is here, and as it comes with the new one."""
+"""Three-way merge of a file: from the old Assay, in this project, and from the new Assay."""
 
 import subprocess
 from collections.abc import Mapping
@@ -9,22 +9,22 @@ from typing import Literal
 
 from assay.base.errors import InputError
 
-# What happens to a file: with `none` it stays as it is. After a `conflict` it stays too, and a person looks at both.
+# The result for a file: `none` leaves it as it is; so does `conflict`, which a person has to resolve.
 Result = Literal["none", "taken", "merged", "added", "removed", "conflict"]
 
 
 @dataclass(frozen=True)
 class Merged:
-    """What happens to a file, and its new content; None for a file that is not there."""
+    """The result for a file, and its new content; None if there is no such file."""
 
     result: Result
     content: bytes | None
 
 
 def merge(base: bytes | None, ours: bytes | None, theirs: bytes | None) -> Merged:
-    """Merge what changed from `base` to `theirs` into `ours`; None stands for a file that is not there.
+    """Merge the changes from `base` to `theirs` into `ours`; None is a file that does not exist.
 
-    A file that was removed here stays removed. One that the new version drops goes, unless it was edited here.
+    A file that was removed here stays removed. A file that the new version drops is removed, unless it was edited here.
     """
     if theirs in (base, ours) or (ours is None and base is not None):
         return Merged("none", ours)
@@ -39,19 +39,19 @@ def merge(base: bytes | None, ours: bytes | None, theirs: bytes | None) -> Merge
 
 
 def merge_all(base: Mapping[str, bytes], ours: Mapping[str, bytes], theirs: Mapping[str, bytes]) -> dict[str, Merged]:
-    """Merge files by path; returns those to which something happens."""
+    """Merge files by path; return those whose result is not `none`."""
     merged = {path: merge(base.get(path), ours.get(path), theirs.get(path)) for path in sorted({*base, *theirs})}
     return {path: found for path, found in merged.items() if found.result != "none"}
 
 
 def _by_lines(base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
-    """Return the merged text, None where both changed the same lines, or one is no text."""
+    """Return the merged text, None if both changed the same lines or a file is not text."""
     with TemporaryDirectory() as folder:
         paths = [Path(folder, name) for name in ("ours", "base", "theirs")]
         for path, content in zip(paths, (ours, base, theirs), strict=True):
             path.write_bytes(content)
         done = subprocess.run(["git", "merge-file", "--stdout", *map(str, paths)], capture_output=True, check=False)
-    # The number of conflicts, or 255 for what is no text.
+    # The number of conflicts, or 255 for a file that is not text.
     if done.returncode not in range(256):
         raise InputError(f"git merge-file: {done.stderr.decode(errors='replace').strip()}")
     return None if done.returncode else done.stdout

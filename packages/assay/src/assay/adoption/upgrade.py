@@ -1,4 +1,4 @@
-"""`assay upgrade`: a newer Assay, merged into what was changed here, as one commit."""
+"""`assay upgrade`: install a newer Assay and merge its template files, as one commit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ NEW = ".assay-new"
 
 @dataclass(frozen=True)
 class Upgrade:
-    """What an upgrade does: the versions, what happens to each file of the template, and all changes of files."""
+    """An upgrade: the two versions, the result for each file of the template, and all changes of files."""
 
     before: str
     after: str
     merged: Mapping[str, Merged]
     changes: Changes
-    # The new version of each file with a conflict, under another name.
-    beside: Changes
+    # The new version of each conflicting file, under the name PATH.assay-new.
+    conflicts: Changes
 
     @property
     def subject(self) -> str:
@@ -36,18 +36,18 @@ class Upgrade:
 
 
 def current() -> Wheel:
-    """Return the wheel that this project is installed from; raises InputError where it has the source of Assay."""
+    """Return the wheel that this project uses; raises InputError if it has the source of Assay."""
     if SOURCE.is_dir():
-        raise InputError(f"{SOURCE}: Assay is its source here, and no wheel; `assay adopt` makes one of it")
+        raise InputError(f"{SOURCE}: Assay runs from source here, not from a wheel; run `assay adopt` first")
     if not LOCK.exists():
-        raise InputError(f"{LOCK}: there is no such file; run this in the folder of the project")
+        raise InputError(f"{LOCK}: no such file; run this in the project folder")
     with TemporaryDirectory() as folder:
         _download(folder, "--require-hashes", "--requirement", str(LOCK))
         return _only_wheel(folder)
 
 
 def wanted(what: str | None) -> Wheel:
-    """Return the wheel at a path or an address, or of a version of the index; by default of its newest version."""
+    """Return the wheel at a path or URL, or of a version in the index; by default the newest version."""
     if what is not None and Path(what).is_file():
         return read_wheel(Path(what))
     if what is not None and what.endswith(".whl") and "://" not in what:
@@ -57,14 +57,16 @@ def wanted(what: str | None) -> Wheel:
         try:
             _download(folder, source)
         except InputError as error:
-            raise InputError(f"{source}: cannot be downloaded ({error}); `assay upgrade WHEEL` takes a file") from None
+            raise InputError(
+                f"{source}: cannot be downloaded ({error}); `assay upgrade WHEEL` installs from a file"
+            ) from None
         return _only_wheel(folder)
 
 
 def upgrade(old: Wheel, new: Wheel) -> Upgrade:
-    """Return what brings the project here from one wheel to another; raises InputError for an older one."""
+    """Return the upgrade of this project from one wheel to another; raises InputError for an older one."""
     if Version(new.version) < Version(old.version):
-        raise InputError(f"{new.name}: is older than the {old.version} that is here; `git revert` goes back")
+        raise InputError(f"{new.name}: is older than the {old.version} in use; go back with `git revert`")
     here = {path: Path(path).read_bytes() for path in {*old.template, *new.template} if Path(path).is_file()}
     merged = merge_all(_of_this_project(old.template, here), here, _of_this_project(new.template, here))
     changes = {
@@ -73,28 +75,28 @@ def upgrade(old: Wheel, new: Wheel) -> Upgrade:
         **new.files(),
         PROCESS: process_of(new),
     }
-    beside = {
+    conflicts = {
         Path(path + NEW): new.template[path]
         for path, found in merged.items()
         if found.result == "conflict" and path in new.template
     }
-    return Upgrade(old.version, new.version, merged, different(changes), beside)
+    return Upgrade(old.version, new.version, merged, different(changes), conflicts)
 
 
 def carry_out(found: Upgrade) -> None:
-    """Put an upgrade in place, and the wheel into the project's environment."""
-    put({**found.changes, **found.beside})
+    """Apply an upgrade, and install the wheel in the project's environment."""
+    put({**found.changes, **found.conflicts})
     install()
 
 
 def described(found: Upgrade) -> list[str]:
-    """Return a line for each file of the template that changed; last come those that a person has to look at."""
+    """Return a line for each changed file of the template; conflicts come last."""
     lines = [f"{merged.result:8} {path}" for path, merged in found.merged.items() if merged.result != "conflict"]
     for path, merged in found.merged.items():
         if merged.result != "conflict":
             continue
-        if Path(path + NEW) in found.beside:
-            todo = "copy what you want from it" if not _is_lock(path) else "replace yours by it and run `make lock`"
+        if Path(path + NEW) in found.conflicts:
+            todo = "copy what you want from it" if not _is_lock(path) else "replace yours with it and run `make lock`"
             lines.append(f"conflict {path} is unchanged; the new version is in {path}{NEW}: {todo}, then delete it")
         else:
             lines.append(
@@ -109,7 +111,7 @@ def _is_lock(path: str) -> bool:
 
 
 def _of_this_project(template: Mapping[str, bytes], here: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return a template with the name that this project has."""
+    """Return a template with the name of this project."""
     path = str(PYPROJECT)
     if path not in template or path not in here:
         return dict(template)

@@ -1,4 +1,4 @@
-"""The wheel of Assay: built from the source that is here, read, and named by its hash."""
+"""The wheel of Assay: building it from source, reading it, and locking it by hash."""
 
 import hashlib
 import io
@@ -22,7 +22,7 @@ from assay.project.history import last_change
 SOURCE = Path("packages/assay")
 VENDOR = Path("vendor")
 LOCK = Path("requirements/assay.txt")
-# In the wheel: the files of the template, and those of its source that are no modules.
+# In the wheel: the template files, and the source files that are not modules.
 TEMPLATE = "assay/template.zip"
 BUILT_BY = "assay/built_by/"
 HEADER = "# Assay itself. Written by `assay adopt` and `assay upgrade`.\n"
@@ -38,22 +38,22 @@ class Wheel:
     template: dict[str, bytes]
 
     def files(self) -> dict[Path, bytes]:
-        """Return what a project holds to be installed from this wheel."""
+        """Return the files of a project that installs this wheel."""
         digest = hashlib.sha256(self.content).hexdigest()
         line = f"./{VENDOR.as_posix()}/{self.name} --hash=sha256:{digest}\n"
         return {VENDOR / self.name: self.content, LOCK: (HEADER + line).encode()}
 
 
 def read_wheel(path: Path) -> Wheel:
-    """Read a wheel; raises InputError for what is none of Assay."""
+    """Read a wheel; raises InputError if it is not a wheel of Assay."""
     content = path.read_bytes()
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             about = next((name for name in archive.namelist() if name.endswith(".dist-info/METADATA")), "METADATA")
             metadata = BytesParser().parsebytes(archive.read(about))
             if metadata["Name"] != "assay" or TEMPLATE not in archive.namelist():
-                said = f"{metadata['Name']} {metadata['Version']}"
-                raise InputError(f"{path.name}: is {said}, and not the Assay that this project was made with")
+                message = f"{metadata['Name']} {metadata['Version']}"
+                raise InputError(f"{path.name}: is {message}, not an Assay wheel for this project")
             inner = archive.read(TEMPLATE)
         with zipfile.ZipFile(io.BytesIO(inner)) as archive:
             template = {name: archive.read(name) for name in archive.namelist()}
@@ -63,9 +63,9 @@ def read_wheel(path: Path) -> Wheel:
 
 
 def build() -> Wheel:
-    """Build the wheel of the source that is here, with the template as it came with that source.
+    """Build the wheel from the present source, with the template files that belong to that source.
 
-    Whoever uses the template may have changed files of it since, and a later merge needs them as they came.
+    The user may have changed template files since, and a later merge needs the originals.
     """
     with TemporaryDirectory() as folder:
         root = Path(folder)
@@ -78,18 +78,18 @@ def build() -> Wheel:
 
 
 def process_of(wheel: Wheel) -> bytes:
-    """Return the file of hashes that a wheel's own code makes of itself."""
+    """Return the file with the hashes of a wheel's code, made by that code itself."""
     with TemporaryDirectory() as folder:
         unpack(wheel, Path(folder))
         command = "from assay.project.fingerprint import refresh; refresh()"
         Path(folder, PROCESS.parent).mkdir()
-        failure = f"{wheel.name}: does not run with the packages that are installed"
+        failure = f"{wheel.name}: does not run with the installed packages"
         _python(Path(folder), failure, "-P", "-c", command, PYTHONPATH=folder)
         return Path(folder, PROCESS).read_bytes()
 
 
 def unpack(wheel: Wheel, folder: Path) -> None:
-    """Write the files of a wheel below a folder."""
+    """Write the files of a wheel to a folder."""
     with zipfile.ZipFile(io.BytesIO(wheel.content)) as archive:
         archive.extractall(folder)
 
@@ -111,7 +111,7 @@ def _python(folder: Path, failure: str, *arguments: str, **environment: str) -> 
 
 
 def _source(folder: Path) -> None:
-    """Write package and template into a folder, as of the last commit that changed the package; without git as here."""
+    """Write package and template as of the last commit that changed the package; without git as they are."""
     folder.mkdir()
     commit = last_change(SOURCE)
     if commit is not None:

@@ -1,1 +1,1 @@
-"""Ground that everything stands on: errors, files, configuration, outcomes."""
+"""What all other packages use: errors, files, configuration, outcomes."""

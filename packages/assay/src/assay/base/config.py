@@ -14,23 +14,23 @@ from assay.base.errors import InputError
 
 
 class Frozen(BaseModel):
-    """A typed value that cannot be changed and knows no keys but its own."""
+    """A typed, immutable value that accepts no unknown keys."""
 
-    # Built when first needed: a service has many that are not.
+    # Built when first needed: a service never needs many of them.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True, ser_json_inf_nan="strings")
 
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-# No configuration is nested deeper.
+# The deepest nesting of a configuration file.
 DEEPEST = 100
 
 
 def parse_yaml(text: str) -> Any:
-    """Return what a YAML document says, as DVC reads it, but with times as texts.
+    """Return the content of a YAML document as DVC reads it, but with times as text.
 
-    Raises ValueError, in one line, for a document that is not YAML, has a key twice, or is nested too deeply.
+    Raises ValueError, in one line, for a document that is not YAML, repeats a key, or is nested too deeply.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError
@@ -42,17 +42,19 @@ def parse_yaml(text: str) -> Any:
         return yaml.load(text)
     except MarkedYAMLError as error:
         parts = ((error.context, error.context_mark), (error.problem, error.problem_mark))
-        said = [f"{what} in line {at.line + 1}, column {at.column + 1}" if at else what for what, at in parts if what]
-        raise ValueError(" ".join(" ".join(said).split())) from None
-    # ruamel.yaml raises errors of many kinds for a value that is not what its tag says.
+        message = [
+            f"{what} in line {at.line + 1}, column {at.column + 1}" if at else what for what, at in parts if what
+        ]
+        raise ValueError(" ".join(" ".join(message).split())) from None
+    # ruamel.yaml raises errors of many kinds for a value that does not fit its tag.
     except Exception as error:
         raise ValueError(" ".join(str(error).split())[:200] or type(error).__name__) from None
 
 
 @cache
 def _constructor() -> type[Any]:
-    """Return what makes values of a YAML document, with times as texts."""
-    # Imported here: the service reads no YAML, and would wait for it.
+    """Return a YAML constructor that leaves times as text."""
+    # Imported here, because the service reads no YAML and should start quickly.
     from ruamel.yaml.constructor import SafeConstructor
 
     class Constructor(SafeConstructor):
@@ -63,7 +65,7 @@ def _constructor() -> type[Any]:
 
 
 def read_yaml(path: Path) -> Any:
-    """Return what a YAML file says; raises InputError, in one line, for one that is missing or no YAML."""
+    """Return the content of a YAML file; raises InputError, in one line, if it is missing or not YAML."""
     try:
         text = path.read_text(encoding="utf-8")
         require_no_conflict(path, text)
@@ -79,23 +81,25 @@ def read_yaml(path: Path) -> Any:
 
 
 def read_config(path: Path, model: type[Model]) -> Model:
-    """Read a YAML file into `model`; raises InputError, in one line, for a file that is missing or no YAML, too."""
+    """Read a YAML file into `model`; raises InputError as `read_yaml` and `typed` do."""
     return typed(read_yaml(path), model, path)
 
 
 def typed(content: Any, model: type[Model], path: Path) -> Model:
-    """Return what a file says as `model`.
+    """Return the content of a file as `model`.
 
-    Raises InputError, in one line, for an unknown key (with the nearest known one), a wrong type or a value that
+    Raises InputError, in one line, for an unknown key (with the closest known one), a wrong type or a value that
     `model` refuses.
     """
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected keys and values, found {type(content).__name__}")
     try:
-        # Through JSON, so that strict typing still takes a list for a tuple and a text for a time.
+        # Through JSON, so that strict typing still accepts a list for a tuple and a text for a time.
         text = json.dumps(content)
     except (TypeError, ValueError):
-        raise InputError(f"{path}: an anchor holds itself, or a tag makes what is no text, number or list") from None
+        raise InputError(
+            f"{path}: an anchor refers to itself, or a tag makes something other than text, a number or a list"
+        ) from None
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
@@ -104,10 +108,10 @@ def typed(content: Any, model: type[Model], path: Path) -> Model:
 
 def _describe(error: ValidationError, model: type[BaseModel]) -> str:
     problems = error.errors(include_url=False)
-    # A misspelt key is also a missing one; of the two, the misspelling says what to do.
+    # A misspelt key is also a missing key; the misspelling tells the user what to do.
     first = next((problem for problem in problems if problem["type"] == "extra_forbidden"), problems[0])
     keys, known = _place(model, first["loc"], first["type"])
-    # The members of a union each complain of the same value: that is one problem.
+    # Each member of a union reports the same value: that is one problem.
     same = [one for one in problems if one["loc"] == first["loc"] or _place(model, one["loc"], one["type"])[0] == keys]
     where = ".".join(keys)
     match first["type"]:
@@ -140,13 +144,13 @@ def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the end of a message that offers the nearest known name, or nothing where none is near."""
+    """Return the end of a message that suggests the closest known name; empty if none is close."""
     near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _place(model: type[BaseModel], loc: tuple[int | str, ...], problem: str) -> tuple[list[str], set[str]]:
-    """Return the keys of a location, without pydantic's names of the members of a union, and the keys known there."""
+    """Return the keys of a location, without pydantic's names for union members, and the keys known there."""
     kind: Any = model
     keys: list[str] = []
     known: set[str] = set()
@@ -159,7 +163,7 @@ def _place(model: type[BaseModel], loc: tuple[int | str, ...], problem: str) -> 
 
 
 def _below(kind: Any, part: int | str) -> tuple[Any, bool]:
-    """Return the type that lies under `part` of a type, and whether `part` is a key and not a member of a union."""
+    """Return the type under `part` of a type, and whether `part` is a key rather than a member of a union."""
     if part in _fields(kind):
         return _fields(kind)[str(part)], True
     if get_origin(kind) in (dict, tuple, list):

@@ -1,5 +1,5 @@
-"""The one kind of error a person is meant to read."""
+"""The one kind of error that is written for people."""
 
 
 class InputError(Exception):
-    """Something the user gave is wrong: one line that says what, where and what to do."""
+    """Wrong input from the user: one line that says what is wrong, where, and what to do."""

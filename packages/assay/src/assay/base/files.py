@@ -1,4 +1,4 @@
-"""Files are written whole or not at all: to a temporary name beside the target, then renamed."""
+"""Atomic writes: files are written to a temporary name in the same folder, then renamed."""
 
 import hashlib
 import json
@@ -15,10 +15,10 @@ from assay.base.errors import InputError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the folder of `path`; rename it to `path` when the block ends well.
+    """Yield a temporary path in the folder of `path`; rename it to `path` if the block succeeds.
 
-    What a process that was killed while it wrote the same file left behind is removed. Raises InputError when the file
-    cannot be written, as on a full disk.
+    Temporary files left by a process that was killed are removed. Raises InputError if the file cannot be written, for
+    example because the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for abandoned in path.parent.glob(f".{escape(path.name)}.*.tmp"):
@@ -28,7 +28,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        # A failed write knows neither its file nor that this one has a temporary name.
+        # The error of a failed write names no file, or the temporary one.
         if error.filename is None or str(temporary) in (error.filename, error.filename2):
             raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
         raise
@@ -37,23 +37,23 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write `content` to `path`, whole or not at all."""
+    """Write `content` to `path` atomically."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write `content` to `path` in UTF-8, whole or not at all."""
+    """Write `content` to `path` in UTF-8, atomically."""
     write_bytes(path, content.encode())
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write `content` as indented JSON; NaN and infinities are an error, for other readers refuse them."""
+    """Write `content` as indented JSON; NaN and infinities are an error, because other readers refuse them."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file that this project wrote; raises InputError if it is not there, or no longer whole."""
+    """Read a JSON file that this project wrote; raises InputError if it is missing or incomplete."""
     text = ""
     try:
         text = path.read_text(encoding="utf-8")
@@ -62,7 +62,7 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: there is no such file; run `make pr`") from None
     except ValueError:
         require_no_conflict(path, text)
-        raise InputError(f"{path}: not a whole JSON file; delete it and run `make pr`") from None
+        raise InputError(f"{path}: not a complete JSON file; delete it and run `make pr`") from None
 
 
 def sha256(path: Path) -> str:

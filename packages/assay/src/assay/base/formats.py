@@ -1,4 +1,4 @@
-"""Versions of file formats: a reader takes the newest that it knows, and the one before."""
+"""Versions of file formats: a reader accepts the newest version that it knows, and the one before."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,19 +9,17 @@ from assay.base.files import read_json
 
 
 def check_format(content: Mapping[str, Any], newest: int, path: Path) -> int:
-    """Return the format of a file's content; a file that does not name it has the first, 1.
+    """Return the format version of a file's content; 1 if the file names none.
 
     Raises InputError for a format that is newer than `newest`, or older than the one before.
     """
     found = content.get("format", 1)
     if type(found) is not int or found < 1:
-        raise InputError(f"{path}: its format should be a number from 1, found {found!r:.40}")
+        raise InputError(f"{path}: its format should be a whole number of at least 1, found {found!r:.40}")
     if found > newest:
         raise InputError(f"{path}: written by a newer Assay (format {found}); upgrade")
     if found < newest - 1:
-        raise InputError(
-            f"{path}: written by an Assay that is too old (format {found}); run `make pr` to write it again"
-        )
+        raise InputError(f"{path}: written by an Assay that is too old (format {found}); run `make pr` to rewrite it")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Git: what it prints, what it says is not there, and an error where it fails or refuses."""
+"""Running git: its output, None for "not found", and an error if it fails or refuses."""
 
 import os
 import subprocess
@@ -8,12 +8,12 @@ from assay.base.errors import InputError
 
 
 def git(*arguments: str) -> str:
-    """Run git and return what it printed; raises InputError, in git's own words, where it fails or refuses."""
+    """Run git and return its output; raises InputError, in git's own words, if it fails or refuses."""
     return _text(git_bytes(*arguments))
 
 
 def git_bytes(*arguments: str) -> bytes:
-    """Run git and return what it printed as bytes; raises InputError as `git` does."""
+    """Run git and return its output as bytes; raises InputError as `git` does."""
     done = _run(arguments)
     if done.returncode:
         raise InputError(_failure(arguments, done))
@@ -21,9 +21,9 @@ def git_bytes(*arguments: str) -> bytes:
 
 
 def git_or_none(*arguments: str) -> str | None:
-    """Run a git command that answers "no" with exit status 1; return None for that, and what it printed otherwise.
+    """Run a git command that answers "no" with exit status 1; return None for that, otherwise its output.
 
-    Only for commands and options that git documents so, such as `rev-parse --verify --quiet`. Raises InputError as
+    Only for commands and options documented to do so, such as `rev-parse --verify --quiet`. Raises InputError as
     `git` does for every other failure: a refusal is not a "no".
     """
     done = _run(arguments)
@@ -35,9 +35,9 @@ def git_or_none(*arguments: str) -> str | None:
 
 
 def is_repository() -> bool:
-    """Say whether the current folder is in a git repository; raises InputError for one that git refuses or cannot read.
+    """Say whether the current folder is in a git repository; raises InputError if git refuses or cannot read it.
 
-    Git ends alike outside of a repository and in one that it refuses, so it is only asked where there is one to see.
+    Git fails alike outside of a repository and in one that it refuses, so it is only run if there is a .git.
     """
     here = Path.cwd()
     ceilings = {Path(one) for one in os.environ.get("GIT_CEILING_DIRECTORIES", "").split(os.pathsep) if one}
@@ -56,12 +56,12 @@ def _run(arguments: tuple[str, ...]) -> "subprocess.CompletedProcess[bytes]":
     try:
         return subprocess.run(["git", *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=False)
     except FileNotFoundError:
-        raise InputError("git: is not installed; install it") from None
+        raise InputError("git: not installed; install it") from None
 
 
 def _failure(arguments: tuple[str, ...], done: "subprocess.CompletedProcess[bytes]") -> str:
-    said = " ".join(_text(done.stderr).split())[:400] or f"exit status {done.returncode}"
-    return f"git {arguments[0]}: {said.removeprefix('fatal: ')}"
+    message = " ".join(_text(done.stderr).split())[:400] or f"exit status {done.returncode}"
+    return f"git {arguments[0]}: {message.removeprefix('fatal: ')}"
 
 
 def _text(output: bytes) -> str:

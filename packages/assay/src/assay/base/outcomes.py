@@ -1,4 +1,4 @@
-"""What a check found. A verdict is made from outcomes and from nothing else."""
+"""Outcomes of checks. A verdict is made only from outcomes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -9,7 +9,7 @@ Verdict = Literal["PROMOTE", "HOLD", "REJECT", "SKIP"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of one gate: its verdict, the reason in one sentence, what was measured and against what limit."""
+    """The result of one gate: its verdict, the reason in one sentence, what was measured, and the limits."""
 
     gate: str
     verdict: Verdict
@@ -23,35 +23,35 @@ class Outcome:
 
 
 def not_judged(gate: str, why: str) -> Outcome:
-    """Return the outcome of a gate that had nothing to judge: HOLD, marked so that it is told from one that judged."""
+    """Return the outcome of a gate that had nothing to judge: HOLD, marked as not judged."""
     return Outcome(gate, "HOLD", f"not judged: {why}", {"judged": False})
 
 
 def was_judged(measured: Mapping[str, Any]) -> bool:
-    """Say by what was measured whether a gate judged."""
+    """Say from its measurements whether a gate judged anything."""
     return measured.get("judged") is not False
 
 
-# From good to bad; SKIP is for what does not apply, and weighs nothing.
+# From best to worst; SKIP means that a gate does not apply, and does not count.
 SEVERITY: list[Verdict] = ["SKIP", "PROMOTE", "HOLD", "REJECT"]
 
 
 def overall(verdicts: Sequence[Verdict]) -> Verdict:
-    """Return REJECT if any rejects, else HOLD if any holds, else PROMOTE; where nothing was judged HOLD."""
+    """Return REJECT if any rejects, else HOLD if any holds, else PROMOTE; HOLD if nothing was judged."""
     worst = max([*verdicts, SEVERITY[0]], key=SEVERITY.index)
     return "HOLD" if worst == "SKIP" else worst
 
 
 def combined(gate: str, checks: Sequence[Outcome]) -> Outcome:
-    """Return the outcome of a gate that looked at several things: the worst verdict, with the reasons for it.
+    """Return the outcome of a gate with several checks: the worst verdict and the reasons for it.
 
-    Each check keeps its name, verdict, reason and figures under `measured`.
+    Each check keeps its name, verdict, reason and measurements under `measured`.
     """
     if not checks:
         return Outcome(gate, "HOLD", "nothing was checked")
     worst = max((check.verdict for check in checks), key=SEVERITY.index)
     reasons = [check.reason for check in checks if check.verdict == worst]
-    # Where all is well, the first thing looked at is the one to tell of.
+    # If all is well, the reason of the first check is enough.
     reason = reasons[0] if worst == "PROMOTE" else "; ".join(reasons)
     measured = {check.gate: {"verdict": check.verdict, "reason": check.reason, **check.measured} for check in checks}
     return Outcome(gate, worst, reason, measured, {name: v for check in checks for name, v in check.limit.items()})

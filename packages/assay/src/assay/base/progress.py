@@ -1,4 +1,4 @@
-"""Progress for people: a bar at a terminal, plain lines in a log; always on stderr."""
+"""Progress for people: a bar on a terminal, plain lines in a log; always on stderr."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ def say(message: str) -> None:
 
 
 def track(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
-    """Yield `items`, showing a bar at a terminal and nothing elsewhere."""
+    """Yield `items`; show a progress bar on a terminal and nothing elsewhere."""
     if not sys.stderr.isatty():
         yield from items
         return
@@ -26,7 +26,7 @@ def track(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
 
 @contextmanager
 def stdout_for_results() -> Iterator[None]:
-    """Send to stderr what this process, and those that it starts, would print to stdout meanwhile."""
+    """Redirect the stdout of this process and its children to stderr inside the block."""
     sys.stdout.flush()
     stdout = os.dup(1)
     os.dup2(2, 1)

@@ -1,6 +1,6 @@
-"""Rounding of what is written down."""
+"""Rounding of results that are written to files."""
 
 
 def significant(value: float, digits: int = 6) -> float:
-    """Round to so many significant digits: what lies below six differs from machine to machine."""
+    """Round to significant digits: beyond the sixth they differ from machine to machine."""
     return float(f"{value:.{digits}g}")

@@ -6,7 +6,7 @@ UNKNOWN = "-"
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """Return a number with so many significant digits, in full where that is readable; a count stays exact."""
+    """Return a number rounded to significant digits, without an exponent if readable; a count stays exact."""
     if value is None:
         return UNKNOWN
     if isinstance(value, int):
@@ -23,12 +23,12 @@ def decimal(value: float, sign: str = "") -> str:
 
 
 def signed(value: float | None) -> str:
-    """Return a difference, with its sign; noise leaves it fewer digits worth reading."""
+    """Return a difference with its sign, in three digits: noise makes further digits meaningless."""
     return ("+" if value is not None and value > 0 else "") + number(value, 3)
 
 
 def between(low: float | None, high: float | None, write: Callable[[float], str] = number) -> str:
-    """Return the ends of an interval, or "" where they are not known."""
+    """Return the ends of an interval, or "" if they are unknown."""
     return "" if low is None or high is None else f"{write(low)} to {write(high)}"
 
 
@@ -38,5 +38,5 @@ def percent(share: float | None) -> str:
 
 
 def seconds(time: float) -> str:
-    """Return a time in seconds, or in minutes where they are many."""
+    """Return a duration in seconds, or in minutes from 100 seconds on."""
     return f"{time:.1f} s" if abs(time) < 100 else f"{number(time / 60, 2)} min"

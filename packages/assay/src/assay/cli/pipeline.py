@@ -103,12 +103,17 @@ def check(file: Path | None, as_json: bool) -> int:
 @click.option("--no-adopt", is_flag=True, help="Keep the source of Assay in the repository.")
 def init(source: str, target: str, **options: Any) -> None:
     """Set up the project for your data: FILE is a file, a folder of Parquet parts, a URL or a database URL."""
-    from assay.init.command import Wishes, run_init
-    from assay.init.files import Asked
+    from assay.init.command import InitOptions, run_init
+    from assay.init.files import Source
 
-    asked = Asked(source, target, options["table"], options["encoding"])
-    wishes = Wishes(options["task"], options["keep"], options["yes"])
-    run_init(asked, wishes, dry_run=options["dry_run"], run=not options["no_run"], adopt=not options["no_adopt"])
+    wanted = InitOptions(options["task"], options["keep"], options["yes"])
+    run_init(
+        Source(source, target, options["table"], options["encoding"]),
+        wanted,
+        dry_run=options["dry_run"],
+        run=not options["no_run"],
+        adopt=not options["no_adopt"],
+    )
 
 
 @click.command()

@@ -1,1 +1,1 @@
-"""What the data is, and what is made from that: checks, requests, examples."""
+"""The contract, which describes the data, and the request model made from it."""

@@ -1,4 +1,4 @@
-"""The request model of the service, made from the contract. Needs pydantic and nothing of the pipeline."""
+"""The request model of the service, made from the contract. Needs only pydantic."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -27,21 +27,21 @@ _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, defer_bui
 def request_model(contract: Contract, max_rows: int, name: str = "Request") -> type[BaseModel]:
     """Return the model of `{"rows": [{...}, ...]}`, with 1 to `max_rows` rows of the contract's features.
 
-    Takes nothing for something else: no text for a number, no key that is not a feature. A whole number may be
-    written 3 or 3.0, as in JSON Schema. The model reads JSON text and plain Python values alike.
+    It is strict: no text for a number, no key that is not a feature. A whole number may be written 3 or 3.0, as in JSON
+    Schema. The model reads both JSON text and plain Python values.
     """
     return request_models(contract, {name: max_rows})[0]
 
 
 def request_models(contract: Contract, max_rows: Mapping[str, int]) -> list[type[BaseModel]]:
-    """Return models as `request_model` does, with names and numbers of rows as given, that have the row in common."""
-    # A column may have any name, and a field may not: so fields are numbered, and the name is the alias.
+    """Return models as `request_model` does, by name and most rows; they share the model of a row."""
+    # A column may have any name, but a field may not: so fields are numbered, and the name is the alias.
     fields: dict[str, Any] = {
         _field(number): (_annotation(column, contract.missing_markers), _described(name, column))
         for number, (name, column) in enumerate(contract.features.items())
     }
     row = create_model("Row", __config__=_STRICT, **fields)
-    # Not beyond the first row that is wrong: to tell of ten thousand would take seconds.
+    # Stop at the first invalid row: reporting ten thousand would take seconds.
     rows = Annotated[list[row], FailFast()]  # type: ignore[valid-type]
     return [
         create_model(name, __config__=_STRICT, rows=(Annotated[rows, Field(min_length=1, max_length=most)], ...))
@@ -50,7 +50,7 @@ def request_models(contract: Contract, max_rows: Mapping[str, int]) -> list[type
 
 
 def field_names(contract: Contract) -> dict[str, str]:
-    """Return for each feature the attribute of a row of the request model that holds it."""
+    """Return, for each feature, the name of its attribute in a row of the request model."""
     return {name: _field(number) for number, name in enumerate(contract.features)}
 
 
@@ -60,12 +60,12 @@ def row_values(row: BaseModel, contract: Contract) -> dict[str, Any]:
 
 
 def as_json(row: Mapping[str, Any], contract: Contract) -> dict[str, Any]:
-    """Return the features of a row, Python values or None, as JSON values that a request may hold."""
+    """Return the features of a row, Python values or None, as JSON values for a request."""
     return {name: json_value(row[name], column) for name, column in contract.features.items()}
 
 
 def explain(problems: Iterable[ErrorDetails], contract: Contract) -> list[str]:
-    """Return what is wrong with a request: one line each, with row (counted from 0), column and what was expected.
+    """Return the problems of a request, one line each, with row (from 0), column and what was expected.
 
     `problems` are the errors of pydantic's ValidationError.
     """
@@ -75,10 +75,10 @@ def explain(problems: Iterable[ErrorDetails], contract: Contract) -> list[str]:
     ]
 
 
-def _explain(place: tuple[int | str, ...], kind: str, given: Any, contract: Contract, ctx: Mapping[str, Any]) -> str:
-    if len(place) < 3:
-        return _explain_shape(place, kind, given, ctx)
-    row, name = f"row {place[1]}", str(place[2])
+def _explain(location: tuple[int | str, ...], kind: str, given: Any, contract: Contract, ctx: Mapping[str, Any]) -> str:
+    if len(location) < 3:
+        return _explain_shape(location, kind, given, ctx)
+    row, name = f"row {location[1]}", str(location[2])
     column = contract.features.get(name)
     if column is None:
         return f"{row}: unknown column {_quoted(name)}{did_you_mean(name, contract.features)}"
@@ -86,19 +86,19 @@ def _explain(place: tuple[int | str, ...], kind: str, given: Any, contract: Cont
     return f"{row}: {_plain(name)}: expected {rules.expected(column)}, got {got}"
 
 
-def _explain_shape(place: tuple[int | str, ...], kind: str, given: Any, ctx: Mapping[str, Any]) -> str:
-    """Say what is wrong around the rows: with the body, its keys, the list, or something in it that is no row."""
+def _explain_shape(location: tuple[int | str, ...], kind: str, given: Any, ctx: Mapping[str, Any]) -> str:
+    """Describe a problem outside of the rows: the body, its keys, the list, or an item that is not a row."""
     if kind == "json_invalid":
         return f"the body is not JSON: {' '.join(str(ctx['error']).split())}"
     if kind == "extra_forbidden":
-        return f'unknown key {_quoted(str(place[-1]))}; the body is {{"rows": [{{...}}, ...]}}'
+        return f'unknown key {_quoted(str(location[-1]))}; the body is {{"rows": [{{...}}, ...]}}'
     if kind == "too_short":
         return "rows: expected at least 1 row, got none"
     if kind == "too_long":
         return f"rows: expected at most {ctx['max_length']} rows, got {len(given)}"
-    if len(place) == 2:
-        return f"row {place[1]}: expected an object with a value for each column, got {_shown(given)}"
-    if len(place) == 1:
+    if len(location) == 2:
+        return f"row {location[1]}: expected an object with a value for each column, got {_shown(given)}"
+    if len(location) == 1:
         return f"rows: expected a list of rows, got {'nothing' if kind == 'missing' else _shown(given)}"
     return f'the body: expected {{"rows": [{{...}}, ...]}}, got {_shown(given)}'
 
@@ -123,7 +123,7 @@ def _annotation(column: Feature, markers: Iterable[str]) -> Any:
     if isinstance(column, Category) and may_be_missing:
         return Annotated[kind, BeforeValidator(_without(markers))]
     if isinstance(column, Text):
-        # What stands for a missing value in a file does so here.
+        # Missing markers of the data file mean missing here too.
         schema: JsonDict = {} if may_be_missing else {"not": {"enum": [*markers]}}
         return Annotated[kind, BeforeValidator(_without(markers)), Field(json_schema_extra=schema)]
     return kind
@@ -158,7 +158,7 @@ def _without(markers: Iterable[str]) -> Callable[[Any], Any]:
 
 
 def moment(column: Time) -> Callable[[str], datetime]:
-    """Return what reads a time of the column as it is written; it raises ValueError for one that cannot be."""
+    """Return a function that parses a time of the column; it raises ValueError for an invalid time."""
     low, high = column.range or (datetime.min, datetime.max)
 
     def read(text: str) -> datetime:
@@ -171,7 +171,7 @@ def moment(column: Time) -> Callable[[str], datetime]:
 
 
 def json_value(value: Any, column: Feature) -> Any:
-    """Return a value of a column, or None, as a JSON value that a request may hold."""
+    """Return a value of a column, or None, as a JSON value for a request."""
     if isinstance(value, datetime) and isinstance(column, Time):
         return value.strftime(column.format) if column.format else value.isoformat()
     return value

@@ -1,4 +1,4 @@
-"""How the rules of the contract are worded: once, for the checks of data, the answers of the service and the tests."""
+"""The wording of the contract's rules, shared by the data checks, the service and the tests."""
 
 import math
 from datetime import datetime
@@ -17,7 +17,7 @@ Limits = tuple[float, float] | tuple[datetime, datetime]
 
 
 def limits(column: Column) -> Limits | None:
-    """Return the lowest and the highest value that a column allows, or None where its kind or contract has none."""
+    """Return the lowest and highest value that a column allows, or None if it has no limits."""
     match column:
         case Integer():
             return column.limits
@@ -28,7 +28,7 @@ def limits(column: Column) -> Limits | None:
 
 
 def wrong_type(column: Column) -> str:
-    """Return the rule that a cell of another kind breaks."""
+    """Return the rule that a cell of the wrong type breaks."""
     return f"not {_noun(column)}"
 
 
@@ -53,7 +53,7 @@ def too_long(column: Text) -> str:
 
 
 def expected(column: Column) -> str:
-    """Return what a value of the column has to be, as the end of "expected ..."."""
+    """Return what a value of the column must be, as the end of "expected ..."."""
     match column:
         case Category():
             wanted = f"one of {_listed(column.values)}"

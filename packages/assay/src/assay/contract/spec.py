@@ -1,4 +1,4 @@
-"""The contract: what the data is. Everything that needs to know imports it from here."""
+"""The contract: a description of the data, as typed objects."""
 
 import math
 from collections.abc import Mapping
@@ -13,22 +13,22 @@ from assay.base.config import Frozen, read_config
 
 Task = Literal["binary", "multiclass", "regression"]
 CONTRACT = Path("contract.yaml")
-# Past this a float, and so JSON and a feature array, no longer holds every whole number.
+# Above this, a float (and so JSON and a feature array) no longer holds every whole number.
 MAX_INTEGER = 2**53 - 1
 
 
 def parse_time(text: str, form: str | None = None) -> datetime:
-    """Return the moment that a text names: ISO 8601, or `form` as in strptime; ValueError for another or a zone."""
+    """Parse a time in ISO 8601, or in the strptime format `form`; raises ValueError otherwise, or for a time zone."""
     moment = datetime.strptime(text, form) if form else datetime.fromisoformat(text)
     if moment.tzinfo is not None:
-        raise ValueError(f"{text!r} has a time zone, and times have none here")
+        raise ValueError(f"{text!r} has a time zone; times must not have one")
     return moment
 
 
 Moment = Annotated[datetime, BeforeValidator(lambda value: parse_time(value) if isinstance(value, str) else value)]
 
 
-# JSON has no infinities: there they are texts.
+# JSON has no infinities: they are written as text.
 Bound = Annotated[float, BeforeValidator(lambda value: float(value) if value in ("Infinity", "-Infinity") else value)]
 
 
@@ -58,7 +58,7 @@ class Number(_Column):
 
 
 class Integer(_Column):
-    """A whole number of less than 2**53, a count for instance; `range` is inclusive."""
+    """A whole number below 2**53, for instance a count; `range` is inclusive."""
 
     kind: Literal["integer"] = Field(description="A whole number between -(2**53 - 1) and 2**53 - 1, such as a count.")
     unit: str | None = Field(default=None, description="The unit of the values, for people.")
@@ -75,7 +75,7 @@ class Integer(_Column):
 
     @property
     def limits(self) -> tuple[int, int]:
-        """The range, or that of all whole numbers that are exact."""
+        """The range, or that of all whole numbers that a float holds exactly."""
         return self.range or (-MAX_INTEGER, MAX_INTEGER)
 
 
@@ -107,7 +107,7 @@ class Text(_Column):
 
 
 class Time(_Column):
-    """A date or a moment, without a time zone; `range` is inclusive; `format` as in strptime, ISO 8601 if absent."""
+    """A date or time without a time zone; `range` is inclusive; `format` as in strptime, ISO 8601 by default."""
 
     kind: Literal["time"] = Field(description="A date, or a date and time, without a time zone.")
     range: tuple[Moment, Moment] | None = Field(
@@ -125,18 +125,18 @@ class Time(_Column):
             try:
                 parse_time(datetime(2001, 12, 31, 23, 59, 58).strftime(self.format), self.format)
             except ValueError:
-                raise ValueError(f"format {self.format!r} is not one that strptime reads, without a zone") from None
+                raise ValueError(f"format {self.format!r} is not a strptime format without a zone") from None
         return self
 
 
 class Id(_Column):
-    """Tells rows apart and says nothing of the target: never a feature."""
+    """Identifies a row and says nothing about the target: never a feature."""
 
     kind: Literal["id"] = Field(description="Identifies a row, and is never a feature.")
 
 
 class Ignored(_Column):
-    """A column that is in the file and deliberately not used."""
+    """A column of the file that is deliberately not used."""
 
     kind: Literal["ignored"] = Field(description="In the file, and not used.")
     reason: str = Field(min_length=1, description="Why the column is not used.")
@@ -191,7 +191,7 @@ class Split(Frozen):
 
 
 class Slice(Frozen):
-    """A column whose values, or intervals between `edges`, are judged apart."""
+    """A column whose values, or intervals between `edges`, are judged separately."""
 
     column: str = Field(description="The column to slice by.")
     edges: tuple[Annotated[float, Field(allow_inf_nan=False)], ...] = Field(
@@ -200,7 +200,7 @@ class Slice(Frozen):
 
 
 class About(Frozen):
-    """What the model card says of the data and of the model's use."""
+    """What the model card says about the data and the use of the model."""
 
     source: str = Field(default="", description="Where the data comes from.")
     licence: str = Field(default="", description="The licence of the data.")
@@ -211,7 +211,7 @@ class About(Frozen):
 
 
 class Contract(Frozen):
-    """What the data is: where it lies, its columns, its target and what must be held about them."""
+    """The description of the data: its file, its columns, its target, and the rules that they must satisfy."""
 
     name: str = Field(description="The name of the project; the model card starts with it.")
     description: str = Field(default="", description="What the model predicts, in a sentence.")
@@ -241,12 +241,12 @@ class Contract(Frozen):
     @cached_property
     def features(self) -> dict[str, Feature]:
         """The columns a model may use, in the order of the file."""
-        # By their kind, for asking pydantic for the type takes ten times as long.
+        # Selected by kind: asking pydantic for the type takes ten times as long.
         columns: dict[str, Any] = self.columns
         return {name: column for name, column in columns.items() if column.kind not in NO_FEATURES}
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Return a copy with some fields changed, and with what is derived from them derived anew."""
+        """Return a copy with some fields changed, and with everything derived from them recomputed."""
         made = super().model_copy(update=update, deep=deep)
         made.__dict__.pop("features", None)
         return made
@@ -260,7 +260,7 @@ class Contract(Frozen):
 
     @property
     def ids(self) -> list[str]:
-        """The columns that tell rows apart."""
+        """The columns that identify rows."""
         return [name for name, column in self.columns.items() if isinstance(column, Id)]
 
     @property
@@ -271,14 +271,14 @@ class Contract(Frozen):
         return tuple(sorted(self.target.classes, key=lambda label: label == self.target.positive))
 
     @model_validator(mode="after")
-    def _does_not_contradict_itself(self) -> Self:
+    def _is_consistent(self) -> Self:
         target = self.target
         if self.data.parts[:1] != ("data",) or ".." in self.data.parts:
-            raise ValueError(f"data: {str(self.data)!r} is not below data/, whose changes DVC notices")
+            raise ValueError(f"data: {str(self.data)!r} must be in data/, the folder that DVC tracks")
         if target.name in self.columns:
             raise ValueError(f"{target.name!r} is the target and also listed under columns: remove it there")
         if not self.features:
-            raise ValueError("no column is a feature: every one is an id or ignored")
+            raise ValueError("no column is a feature: all are ids or ignored")
         if self.task == "regression" and (target.classes or target.positive):
             raise ValueError("a regression target has neither classes nor a positive class")
         if self.task != "regression" and target.range:
@@ -292,7 +292,7 @@ class Contract(Frozen):
         if self.task != "binary" and target.positive:
             raise ValueError("only a binary task has a positive class")
         if self.task != "binary" and self.costs:
-            raise ValueError("costs of two errors belong to a binary task")
+            raise ValueError("costs apply only to a binary task")
         for name, values in self._lists_of_values():
             for marker in self.missing_markers:
                 if marker in values:
@@ -304,20 +304,24 @@ class Contract(Frozen):
             if part.edges and not isinstance(self.columns[part.column], Number | Integer):
                 raise ValueError(f"slices: {part.column!r} has edges but is not a number")
             if not part.edges and isinstance(self.columns[part.column], Number | Integer | Time):
-                raise ValueError(f"slices: {part.column!r} is not cut into parts; give it edges")
+                raise ValueError(f"slices: {part.column!r} needs edges, which cut it into parts")
             if list(part.edges) != sorted(set(part.edges)):
-                raise ValueError(f"slices: the edges of {part.column!r} do not rise")
+                raise ValueError(f"slices: the edges of {part.column!r} must increase")
         if (self.split.by == "hash") != (self.split.column is None):
-            raise ValueError("split.column goes with by: group or by: time, and only with them")
+            raise ValueError("split.column is needed for by: group and by: time, and only for them")
         if self.split.column is not None:
             self._must_have("split", self.split.column)
             column = self.columns[self.split.column]
             if self.split.by == "time" and not isinstance(column, Time | Integer | Number):
-                raise ValueError(f"split: {self.split.column!r} is a {column.kind}, and time has to be ordered")
+                raise ValueError(
+                    f"split: {self.split.column!r} is a {column.kind}; a split by time needs a time or a number"
+                )
             if isinstance(column, Ignored):
-                raise ValueError(f"split: {self.split.column!r} is ignored, and so never checked; make it an id")
+                raise ValueError(f"split: {self.split.column!r} is ignored, so it is never checked; make it an id")
             if column.missing == "allow":
-                raise ValueError(f"split: {self.split.column!r} may be missing, and each row has to fall on one side")
+                raise ValueError(
+                    f"split: {self.split.column!r} may be missing, but the split needs a value in each row"
+                )
         return self
 
     def _lists_of_values(self) -> list[tuple[str, tuple[str, ...]]]:
@@ -330,16 +334,16 @@ class Contract(Frozen):
 
 
 def load_contract(path: Path = CONTRACT) -> Contract:
-    """Read the contract; raises InputError when it is missing, misspelt or contradicts itself."""
+    """Read the contract; raises InputError if it is missing, has unknown keys or contradicts itself."""
     return read_config(path, Contract)
 
 
 def _check_range(limits: tuple[float, float] | tuple[datetime, datetime] | None) -> None:
     if limits is not None and (not limits[0] <= limits[1] or limits[0] == math.inf or limits[1] == -math.inf):  # type: ignore[operator]
-        raise ValueError(f"range [{limits[0]}, {limits[1]}]: no value is at least the first and at most the second")
+        raise ValueError(f"range [{limits[0]}, {limits[1]}]: no value lies in it")
 
 
 def _check_distinct(values: tuple[str, ...]) -> None:
     twice = sorted({value for value in values if values.count(value) > 1})
     if twice:
-        raise ValueError(f"{twice[0]!r} stands twice in the list")
+        raise ValueError(f"{twice[0]!r} occurs twice in the list")

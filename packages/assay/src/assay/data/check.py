@@ -1,4 +1,4 @@
-"""Holding a table to the contract: every violation, not the first."""
+"""Checking a table against the contract: all violations, not only the first."""
 
 from collections.abc import Iterator, Sequence
 
@@ -17,8 +17,8 @@ def check(table: pa.Table, contract: Contract) -> list[Violation]:
     """Return the violations among the values of a table that `assay.data.reading` made.
 
     The rules are: no rows, not finite, out of range, unknown category, too long, and for the target of a
-    classification one class only. Cells that are missing or not of their type are null in the table: reading reports
-    them, and here they break no rule. Costs one pass over each column.
+    classification one class only. Cells that are missing or of the wrong type are null in the table: `reading` reports
+    them, so they are not reported again here. Takes one pass over each column.
     """
     if table.num_rows == 0:
         return [violation(contract.target.name, rules.NO_ROWS, 0, ["the table is empty"])]
@@ -38,10 +38,10 @@ def check(table: pa.Table, contract: Contract) -> list[Violation]:
 
 
 def contract_outcome(table: pa.Table, violations: Sequence[Violation], contract: Contract) -> Outcome:
-    """Return the outcome of holding a table to the contract, from its violations."""
+    """Return the outcome of the contract check, from the violations of a table."""
     rows = {"rows": table.num_rows, "violations": [str(found) for found in violations[:SHOWN]]}
     if not violations:
-        return Outcome("contract", "PROMOTE", f"{table.num_rows} rows keep to all of {CONTRACT}", rows)
+        return Outcome("contract", "PROMOTE", f"{table.num_rows} rows satisfy {CONTRACT}", rows)
     more = f" (and {len(violations) - 1} more; `assay check` lists all)" if len(violations) > 1 else ""
     return Outcome("contract", "REJECT", f"{contract.data} breaks {CONTRACT}: {violations[0]}{more}", rows)
 
@@ -63,7 +63,7 @@ def _check_limits(name: str, values: pa.ChunkedArray, column: Column) -> Iterato
     limits = rules.limits(column)
     if limits is None and not isinstance(column, Number):
         return
-    # The minimum and maximum are cheap, and nearly always say that there is nothing to look for.
+    # Minimum and maximum are cheap, and nearly always show that nothing is out of range.
     extremes = pc.min_max(values).as_py()
     if extremes["min"] is None:
         return

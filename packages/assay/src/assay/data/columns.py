@@ -1,4 +1,4 @@
-"""From a typed table to plain numpy columns, the form in which models get their rows."""
+"""From a typed table to plain numpy columns, the input of models."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -9,47 +9,47 @@ import numpy as np
 from assay.contract.spec import Boolean, Category, Column, Contract, Integer, Number, Time
 
 if TYPE_CHECKING:
-    # The service makes columns from rows, and has no pyarrow.
+    # The service makes columns from rows, without pyarrow.
     import pyarrow as pa
 
 Columns = Mapping[str, np.ndarray]
-# A larger number would be infinite in single precision.
+# Larger numbers are infinite in single precision.
 LARGEST = float(np.finfo(np.float32).max)
-# From so many rows on a call of numpy costs less than its work, during which other threads may have the interpreter.
+# From this number of rows a numpy call costs less than its work, which releases the interpreter to other threads.
 MANY = 500
 
 
 class RequestColumns(dict[str, np.ndarray]):
-    """Columns of a request, which keep the codes of their categories: the model asks for them, and so does the log."""
+    """Columns of a request that cache the codes of their categories: both the model and the log need them."""
 
     def __init__(self, columns: Columns | Iterable[tuple[str, np.ndarray]]) -> None:
-        """Begin without codes."""
+        """Start without codes."""
         super().__init__(columns)
         self.codes: dict[str, np.ndarray] = {}
 
 
 def codes(data: Columns, name: str, column: Category) -> np.ndarray:
-    """Return for each row the place of its category in the contract, as float64.
+    """Return the index of each row's category in the contract, as float64.
 
-    It is the number of values where there is none, and -1 for one that the contract does not know.
+    A missing value has the index after the last category, and a value that is not in the contract has -1.
     """
     kept = data.codes if isinstance(data, RequestColumns) else {}
     found = kept.get(name)
     if found is None:
         values = data[name].tolist()
-        found = kept[name] = np.array([*map(_places(column.values).__getitem__, values)], np.float64)
+        found = kept[name] = np.array([*map(_code_of(column.values).__getitem__, values)], np.float64)
     return found
 
 
-class _Places(dict[str | None, float]):
+class _Codes(dict[str | None, float]):
     def __missing__(self, value: str | None) -> float:
         return -1.0
 
 
 @cache
-def _places(values: tuple[str, ...]) -> _Places:
-    """Return the number that stands for each value of a category."""
-    return _Places({value: float(place) for place, value in enumerate((*values, None))})
+def _code_of(values: tuple[str, ...]) -> _Codes:
+    """Return the index of each value of a category."""
+    return _Codes({value: float(index) for index, value in enumerate((*values, None))})
 
 
 def columns(table: "pa.Table", contract: Contract, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
@@ -88,31 +88,31 @@ def from_rows(rows: Iterable[Mapping[str, Any]], contract: Contract) -> dict[str
 
 
 def take(data: Columns, index: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the rows of `data` at an index or a mask."""
+    """Return the rows of `data` selected by indices or a mask."""
     return {name: values[index] for name, values in data.items()}
 
 
 def stacked(columns: Sequence[np.ndarray]) -> np.ndarray:
-    """Return columns of one type, or of numbers, as the rows of a matrix."""
+    """Return columns of one type, or of numbers, stacked as the rows of a matrix."""
     if len(columns[0]) < MANY or columns[0].dtype.kind != "f":
-        # Much faster than np.stack for a single row, which is what a service mostly has.
+        # Much faster than np.stack for a single row, the usual case in a service.
         return np.concatenate(columns).reshape(len(columns), -1)
     return joined([np.asarray(column, np.float64) for column in columns]).reshape(len(columns), -1)
 
 
 def joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Return arrays of one type, one after the other, as `np.concatenate` does, and read-only.
+    """Concatenate arrays of one type, as `np.concatenate` does; the result is read-only.
 
-    That would give the interpreter away with each array, and ask for it again.
+    `np.concatenate` would release the interpreter and reacquire it for each array.
     """
     first = arrays[0]
-    # A buffer has no type for times.
+    # The buffer protocol has no type for times.
     data = b"".join(np.ascontiguousarray(array).view(np.uint8).data for array in arrays)
     return np.frombuffer(data, first.dtype).reshape(-1, *first.shape[1:])
 
 
 def single(numbers: np.ndarray) -> np.ndarray:
-    """Return numbers in single precision, with what the exported model computes: the largest one for larger ones."""
+    """Return numbers in single precision, as the exported model computes; larger ones become the largest one."""
     return np.asarray(np.minimum(np.maximum(numbers, -LARGEST), LARGEST), dtype=np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Signs that the data tells the model what it could not know: target copies, near copies, ids, repeated rows."""
+"""Signs of leakage in the data: copies and near copies of the target, ids, repeated rows."""
 
 import numpy as np
 import pyarrow as pa
@@ -15,14 +15,14 @@ SAMPLE = 100_000
 NEIGHBOURS = 200_000
 NEAR = 0.02
 CROWD = 16
-# Where what is missing lies: beside what is missing too, and nothing else.
+# The position of missing values: near other missing values, and nothing else.
 FAR = 1e9
 NEAREST = 2
 STEPS = 32
 
 
 def duplicates(table: pa.Table, contract: Contract, limits: Validate) -> Outcome:
-    """Count rows that repeat another in every feature, and those among them that disagree on the target."""
+    """Count rows that repeat another in every feature, and how often they contradict each other in the target."""
     names = list(contract.features)
     rows = row_keys(table, names, "duplicates")
     full = row_keys(table, [*names, contract.target.name], "duplicates")
@@ -33,19 +33,18 @@ def duplicates(table: pa.Table, contract: Contract, limits: Validate) -> Outcome
     return Outcome(
         "duplicates",
         "HOLD" if over else "PROMOTE",
-        f"{repeated} of {len(rows)} rows repeat the features of another ({share:.1%}, limit "
-        f"{limits.duplicate_share:.1%}); {contradicting} times with another target",
+        f"{repeated} of {len(rows)} rows have the same features as another ({share:.1%}, limit "
+        f"{limits.duplicate_share:.1%}); {contradicting} times with a different target",
         {"repeated": repeated, "share": share, "contradicting": contradicting},
         {"share": limits.duplicate_share},
     )
 
 
 def overlap(train: pa.Table, test: pa.Table, contract: Contract, limits: Validate) -> Outcome:
-    """Count test rows that a training row repeats in every feature: the model has seen them, whatever their id.
+    """Count test rows that equal a training row in every feature: the model has seen them, whatever their id.
 
-    Rows repeat each other when they are equal, and also when every number lies within 2 % of its interquartile range:
-    a copy with a little noise is a copy. Where few features make neighbours the rule, those do not count. Up to
-    200,000 training rows are looked at.
+    Rows also count if every number lies within 2 % of its interquartile range: a copy with a little noise is a copy.
+    Where few features make such neighbours common, they do not count. Compares up to 200,000 training rows.
     """
     known, asked = (row_keys(side, list(contract.features), "duplicates") for side in (train, test))
     equal = int(np.isin(asked, known).sum())
@@ -54,7 +53,7 @@ def overlap(train: pa.Table, test: pa.Table, contract: Contract, limits: Validat
     return Outcome(
         "overlap",
         "HOLD" if share > limits.duplicate_share else "PROMOTE",
-        f"{equal} of {len(asked)} test rows equal a training row in every feature, {near} more do nearly ({share:.1%}, "
+        f"{equal} of {len(asked)} test rows equal a training row in every feature, {near} more nearly ({share:.1%}, "
         f"limit {limits.duplicate_share:.1%})",
         {"rows": equal, "near": near, "share": share},
         {"share": limits.duplicate_share},
@@ -62,28 +61,27 @@ def overlap(train: pa.Table, test: pa.Table, contract: Contract, limits: Validat
 
 
 def _near(train: pa.Table, test: pa.Table, contract: Contract) -> int:
-    """Return how many test rows have a training row beside them that is not there by chance.
+    """Return how many test rows have a training row so close that it is not by chance.
 
-    By chance there are at least as many rows between once and twice a distance as there are within it, in one dimension
-    as many and in more dimensions more; a copy is within it alone. What is left must not be chance either, at a level
-    of 1 %.
+    By chance, at least as many rows lie between one and two distances as within one: equally many in one dimension, and
+    more in more dimensions. A copy lies within one distance only. The excess must be significant at a level of 1 %.
     """
     if not train.num_rows or not test.num_rows:
         return 0
     known = columns(train.slice(0, NEIGHBOURS), contract)
     asked = columns(test.slice(0, SAMPLE), contract)
-    places = [_places(known[name], asked[name]) for name in known]
-    seen, looked = np.column_stack([a for a, _ in places]), np.column_stack([b for _, b in places])
+    positions = [_positions(known[name], asked[name]) for name in known]
+    seen, looked = np.column_stack([a for a, _ in positions]), np.column_stack([b for _, b in positions])
     found = KDTree(seen).query(looked, k=CROWD, p=np.inf, distance_upper_bound=2 * NEAR)[0]
     within, around = (found <= NEAR).sum(axis=1), np.isfinite(found).sum(axis=1)
-    # In a crowd nothing can be told.
+    # Too many neighbours to tell copies from chance.
     more = np.where(around == CROWD, 0, np.minimum(within - (around - within), 1))
     share = float(more.mean())
     return round(share * test.num_rows) if share > 2.33 * float(more.std()) / np.sqrt(len(more)) else 0
 
 
-def _places(known: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the values of a feature as places on an axis: numbers in interquartile ranges, all others far apart."""
+def _positions(known: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values of a feature as positions: numbers in interquartile ranges, categories far apart."""
     if known.dtype == object:
         codes = np.unique([str(value) for value in [*known, *asked]], return_inverse=True)[1].astype(np.float64)
         return codes[: len(known)], codes[len(known) :]
@@ -102,9 +100,9 @@ def _numbers(values: np.ndarray) -> np.ndarray:
 
 
 def class_shares(table: pa.Table, contract: Contract, limits: Validate) -> Outcome:
-    """Hold the share of the rarest class to its limit."""
+    """Compare the share of the rarest class with its limit."""
     if contract.task == "regression":
-        return Outcome("class shares", "SKIP", "the target is a number and has no classes")
+        return Outcome("class shares", "SKIP", "a regression target has no classes")
     counts = dict.fromkeys(contract.target.classes, 0)
     for entry in pc.value_counts(table[contract.target.name]).to_pylist():
         counts[entry["values"]] = entry["counts"]
@@ -122,14 +120,14 @@ def class_shares(table: pa.Table, contract: Contract, limits: Validate) -> Outco
 
 
 def leakage(table: pa.Table, contract: Contract, limits: Validate) -> Outcome:
-    """Look for single features that give the target away, and for features that only tell rows apart.
+    """Look for single features that reveal the target, and for features that only identify rows.
 
     A feature's score is the share of the target's variance (regression) or Gini impurity (classes: Goodman and
-    Kruskal's tau) that the rows with the nearest values explain, in a half of the rows that does not hold the row
-    itself; 1 is a copy. Up to 100,000 rows are looked at. The time by which rows are split is passed by: between two
-    rows it may say all, and the rows that are asked for come after them.
+    Kruskal's tau) that the rows with the nearest values explain, taken from the half of the rows without the row
+    itself; 1 is a copy. Uses up to 100,000 rows. The time of a split by time is skipped: it may explain everything
+    between two rows, but future rows come after all of them.
     """
-    # Shuffled, for a file may alternate cases and controls: every second row would then be of one class.
+    # Shuffled, because a file may alternate cases and controls: then every second row has the same class.
     sample = table.take(pa.array(np.random.default_rng(0).permutation(table.num_rows)[:SAMPLE]))
     wanted = target(sample, contract)
     scores = {
@@ -143,15 +141,15 @@ def leakage(table: pa.Table, contract: Contract, limits: Validate) -> Outcome:
     limit = {"score": limits.leakage_score, "id_like_share": limits.id_like_share}
     if suspects:
         listed = ", ".join(f"{name} ({scores[name]:.3f})" for name in suspects)
-        reason = f"alone nearly gives the target away (limit {limits.leakage_score}): {listed}"
+        reason = f"a single feature nearly determines the target (limit {limits.leakage_score}): {listed}"
         return Outcome("leakage", "REJECT", reason, measured, limit)
     if ids:
-        reason = f"takes another value in nearly every row, as an id does: {', '.join(ids)}"
+        reason = f"has a different value in nearly every row, like an id: {', '.join(ids)}"
         return Outcome("leakage", "HOLD", reason, measured, limit)
     if not scores:
-        return Outcome("leakage", "PROMOTE", "there is no feature but the time of a row", measured, limit)
+        return Outcome("leakage", "PROMOTE", "the only feature is the time of the row", measured, limit)
     top = max(scores, key=lambda name: scores[name])
-    reason = f"the single feature that says most is {top}, with {scores[top]:.3f} (limit {limits.leakage_score})"
+    reason = f"the most predictive single feature is {top}, with {scores[top]:.3f} (limit {limits.leakage_score})"
     return Outcome("leakage", "PROMOTE", reason, measured, limit)
 
 
@@ -163,7 +161,7 @@ def share_explained(values: np.ndarray, wanted: np.ndarray, n_classes: int) -> f
         return 0.0
     ranks = _ranks(values)
     folds = np.arange(len(goal)) % 2
-    # The nearest rows find a copy, sharp as its edges are; wide windows average the noise of what only helps.
+    # The nearest rows detect a copy even with sharp edges; wide windows average out noise.
     widths = (NEAREST, len(goal) // STEPS) if values.dtype != object else (0,)
     guesses = [
         sum(_guess(ranks, goal, folds != fold, width) * (folds == fold)[:, None] for fold in (0, 1)) for width in widths
@@ -173,7 +171,7 @@ def share_explained(values: np.ndarray, wanted: np.ndarray, n_classes: int) -> f
 
 
 def _guess(ranks: np.ndarray, goal: np.ndarray, seen: np.ndarray, width: int) -> np.ndarray:
-    """Return the mean goal of the seen rows of the same rank, or of the `width` nearest ones where those are fewer."""
+    """Return the mean goal of the known rows with the same rank, or of the `width` nearest if there are fewer."""
     order = np.argsort(ranks[seen], kind="stable")
     known = ranks[seen][order]
     total = np.concatenate([np.zeros((1, goal.shape[1])), np.cumsum(goal[seen][order], axis=0)])
@@ -185,7 +183,7 @@ def _guess(ranks: np.ndarray, goal: np.ndarray, seen: np.ndarray, width: int) ->
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    """Return the rank of each value; all missing values are one, the highest."""
+    """Return the rank of each value; missing values share the highest."""
     comparable = [str(value) for value in values] if values.dtype == object else values
     return np.unique(comparable, return_inverse=True)[1]
 

@@ -1,4 +1,4 @@
-"""Reading a data file into a typed table, as the contract says; what does not fit becomes a violation."""
+"""Reading a data file into the types of the contract; values that do not fit become violations."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -32,9 +32,9 @@ from assay.data.violations import Violation, first_twice, violation
 TRUE_WORDS = ["true", "True", "TRUE", "yes", "Yes", "1"]
 FALSE_WORDS = ["false", "False", "FALSE", "no", "No", "0"]
 EPOCH = datetime(1970, 1, 1)
-# No name that is longer is meant to be another.
+# Longer names get no "did you mean".
 LONGEST = 200
-# So many unknown columns are explained: what a name was meant to be takes a while to find, and there may be any number.
+# Only so many unknown columns get a "did you mean": finding it takes a while, and there may be any number of columns.
 EXPLAINED = 100
 EARLIEST, LATEST = ((moment - EPOCH) // timedelta(microseconds=1) for moment in (datetime.min, datetime.max))
 
@@ -61,7 +61,7 @@ def read_table(path: Path, contract: Contract) -> tuple[pa.Table, list[Violation
     or with a column named twice.
     """
     if path.is_dir():
-        raise InputError(f"{path}: is a folder; name a .csv or .parquet file in it")
+        raise InputError(f"{path}: is a folder; give a .csv or .parquet file")
     if not path.is_file():
         raise InputError(f"{path}: there is no such file")
     if path.stat().st_size == 0:
@@ -78,22 +78,22 @@ def read_table(path: Path, contract: Contract) -> tuple[pa.Table, list[Violation
         try:
             table = _read_csv(path, {name: types.get(name, pa.string()) for name in names}, contract)
         except pa.ArrowInvalid:
-            # Some cell is not of its type, or the file is broken: the slow way tells which, and finds all.
+            # Some cell has the wrong type, or the file is broken: read all as text to find every such cell.
             table = _read_csv(path, text, contract)
     except pa.ArrowInvalid as error:
         hint = "; save it as UTF-8" if "UTF8" in str(error) else ""
         raise InputError(f"{path}: {_one_line(error)}{hint}") from None
     if _ends_inside_quotes(path):
-        raise InputError(f"{path}: the file ends inside a quoted cell, so a part of it is lost")
+        raise InputError(f"{path}: the file ends inside a quoted cell: it is cut off")
     return typed(table, contract)
 
 
 def typed(table: pa.Table, contract: Contract) -> tuple[pa.Table, list[Violation]]:
-    """Give a table the columns and types of the contract, in its order and the target last.
+    """Return a table with the columns and types of the contract, in its order, the target last.
 
-    Returns the table and its violations: columns missing or unknown, cells that are missing where that is refused or
-    in all rows, and cells that are not of their type (these are null in the table). A null, a NaN, and a text among
-    `missing_markers` are missing. No two columns have one name.
+    Returns the table and its violations: missing or unknown columns, missing values where they are refused or in all
+    rows, and cells of the wrong type (null in the table). Null, NaN and the texts in `missing_markers` are missing
+    values. Column names must be unique.
     """
     wanted: dict[str, Column] = {**contract.columns, contract.target.name: contract.target_column}
     there = set(table.column_names)
@@ -129,7 +129,7 @@ def typed(table: pa.Table, contract: Contract) -> tuple[pa.Table, list[Violation
 
 
 def _misfits(name: str, raw: pa.ChunkedArray, values: pa.ChunkedArray, column: Column) -> Iterator[Violation]:
-    """Yield what is wrong with cells that have no value: none was given, or one of another type."""
+    """Yield violations for cells without a value: missing, or of the wrong type."""
     if isinstance(column, Ignored):
         return
     if raw.null_count == len(raw):
@@ -145,12 +145,12 @@ def _misfits(name: str, raw: pa.ChunkedArray, values: pa.ChunkedArray, column: C
 
 
 def is_readable(kind: pa.DataType) -> bool:
-    """Say whether a type is one whose values Arrow can look at, filter and cast."""
+    """Say whether Arrow can compare, filter and cast values of a type."""
     types = pa.types
     if types.is_dictionary(kind):
         return not types.is_dictionary(kind.value_type) and is_readable(kind.value_type)
     if types.is_decimal(kind):
-        # Arrow looks up powers of ten by the scale, without a look at whether it has so many.
+        # Arrow looks up powers of ten by the scale, without checking the bounds of its table.
         return bool(0 <= kind.scale <= kind.precision)
     is_number = types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_null(kind)
     is_text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
@@ -160,23 +160,23 @@ def is_readable(kind: pa.DataType) -> bool:
 
 
 def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the values of a readable type, in one that has neither dictionaries nor views."""
+    """Return the values of a readable type without dictionaries and views."""
     if not pa.types.is_dictionary(values.type):
         return _without_views(values)
-    # Arrow's cast has no dictionaries of views.
+    # Arrow cannot cast dictionaries of views.
     kind = _without_views(pa.nulls(0, values.type.value_type)).type
     return pa.chunked_array([_without_views(one.dictionary).take(one.indices) for one in values.chunks], kind)
 
 
 def _without_views(values: Any) -> Any:
-    """Return an array, chunked or not, with texts and bytes one after the other."""
+    """Return an array, chunked or not, with plain texts or bytes instead of views."""
     if pa.types.is_string_view(values.type):
         return values.cast(pa.string())
     return values.cast(pa.binary()) if pa.types.is_binary_view(values.type) else values
 
 
 def _with_nulls(values: pa.ChunkedArray, markers: tuple[str, ...]) -> pa.ChunkedArray:
-    """Return the values in a plain type, with null for all that stands for missing."""
+    """Return the values in a plain type, with null for everything that means missing."""
     values = plain(values)
     if pa.types.is_large_string(values.type):
         values = values.cast(pa.string())
@@ -190,7 +190,7 @@ def _with_nulls(values: pa.ChunkedArray, markers: tuple[str, ...]) -> pa.Chunked
 
 
 def _cast(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
-    """Return the values in the type of the column, null where they do not fit."""
+    """Return the values in the type of the column; null if they do not fit."""
     wanted = arrow_type(column)
     if values.type == wanted and not isinstance(column, Time):
         return values
@@ -210,7 +210,7 @@ def _cast(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
 
 
 def _is_safe(given: pa.DataType, column: Column) -> bool:
-    """Say whether Arrow's cast gives what the contract means, and no zone, unit or truth value of its own making."""
+    """Say whether Arrow's cast keeps the meaning, without guessing a zone, unit or boolean."""
     is_number = pa.types.is_integer(given) or pa.types.is_floating(given) or pa.types.is_decimal(given)
     match column:
         case Number() | Integer():
@@ -227,7 +227,7 @@ def _is_safe(given: pa.DataType, column: Column) -> bool:
 
 
 def _within_calendar(moments: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the moments, null where Python has no such year."""
+    """Return the times; null if Python has no such year."""
     ticks = moments.cast(pa.int64())
     extremes = pc.min_max(ticks).as_py()
     if extremes["min"] is None or (extremes["min"] >= EARLIEST and extremes["max"] <= LATEST):
@@ -236,14 +236,14 @@ def _within_calendar(moments: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _parse(cell: str, column: Column) -> Any:
-    """Return the value that a text stands for, or None if it stands for none."""
+    """Return the value of a text, or None if it has none."""
     try:
         match column:
             case Number():
                 return _number(cell)
             case Integer():
                 number = _number(cell)
-                # Digits alone are exact where a float is not; whether they are in range is for the check to say.
+                # Digits alone are exact where a float is not; `check` decides whether they are in range.
                 whole = int(cell) if cell.lstrip("+-").isdigit() else int(number)
                 return whole if number == int(number) and -(2**63) <= whole < 2**63 else None
             case Boolean():
@@ -256,7 +256,7 @@ def _parse(cell: str, column: Column) -> Any:
 
 
 def _number(cell: str) -> float:
-    # Python takes 1_000 and the digits of every script; other readers of the file do not.
+    # Python accepts 1_000 and the digits of every script; other readers of the file do not.
     if "_" in cell or not cell.isascii():
         raise ValueError(cell)
     return float(cell)
@@ -294,7 +294,7 @@ def _read_parquet(path: Path) -> pa.Table:
         _refuse_twice(path, names)
         return pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: not a whole Parquet file: {_one_line(error)}") from None
+        raise InputError(f"{path}: not a complete Parquet file: {_one_line(error)}") from None
 
 
 def _header(path: Path) -> list[str]:
@@ -313,19 +313,19 @@ def _header(path: Path) -> list[str]:
 
 def _refuse_twice(path: Path, names: Sequence[str]) -> None:
     if (twice := first_twice(names)) is not None:
-        raise InputError(f"{path}: column {twice!r} is there twice")
+        raise InputError(f"{path}: column {twice!r} occurs twice")
 
 
 def _ends_inside_quotes(path: Path) -> bool:
-    """Say whether the last quote is never closed; Arrow takes the rest of the file for a cell without a word."""
+    """Say whether the last quote is never closed; Arrow then silently reads the rest of the file as one cell."""
     with path.open("rb") as file:
-        # Arrow takes no cell longer than a block of 1 MiB, so the quote that opens the last one is not further away.
+        # Arrow accepts no cell longer than a block of 1 MiB, so the quote that opens the last cell is within it.
         file.seek(max(0, path.stat().st_size - (1 << 21)))
         before, quote, after = file.read().rpartition(b'"')
     closes = after[:1] in b",\r\n" and before[-1:] not in (b"", b",", b"\r", b"\n")
     if not quote or closes:
         return False
-    # It may still be right: a quote inside a bare cell, or the end of a cell that ends in a comma.
+    # It may still be valid: a quote inside an unquoted cell, or at the end of a cell that ends with a comma.
     with path.open(encoding="utf-8-sig", newline="") as file:
         try:
             for _ in csv.reader(file, strict=True):

@@ -1,4 +1,4 @@
-"""The split that never leaks: which side a row is on depends on the row alone, or on its group, or on its time."""
+"""The split that never leaks: the side of a row depends only on the row, its group or its time."""
 
 import hashlib
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ SIDES = ("train", "validation", "test")
 def assign(table: pa.Table, contract: Contract, shares: Prepare) -> np.ndarray:
     """Return the side of each row: 0 train, 1 validation, 2 test.
 
-    By hash: from the id columns, or the content of the features where there are none. By group: from the group
-    column. By time: the latest rows are the test rows, those before them the validation rows; rows of one moment
-    stay together. By hash and by group a row keeps its side whatever is added, removed or reordered.
+    By hash: from the id columns, or from all columns in use if there are none. By group: from the group column. By
+    time: the latest rows are the test rows, those before them the validation rows; rows of the same time stay
+    together. By hash and by group a row keeps its side whatever rows are added, removed or reordered.
     """
     if contract.split.by == "time":
         return _by_time(table[str(contract.split.column)], shares)
@@ -34,7 +34,7 @@ def parts(table: pa.Table, contract: Contract, shares: Prepare) -> dict[str, pa.
 
 
 def identity(contract: Contract) -> list[str]:
-    """Return the columns that make a row the row it is."""
+    """Return the columns that identify a row for the split."""
     if contract.split.by == "group":
         return [str(contract.split.column)]
     if contract.ids:
@@ -55,7 +55,7 @@ def row_keys(table: pa.Table, names: Sequence[str], salt: str) -> np.ndarray:
 
 
 def cell_keys(table: pa.Table, name: str, salt: str) -> np.ndarray:
-    """Return a 64-bit key for each value of a column: equal values have equal keys, and so have missing ones."""
+    """Return a 64-bit key for each value of a column: equal values, and missing ones, have equal keys."""
     return _mix(_bits(table[name]) ^ np.uint64(_digest(f"{salt}\0{name}")))
 
 
@@ -69,14 +69,14 @@ def _by_time(moments: pa.ChunkedArray, shares: Prepare) -> np.ndarray:
 
 
 def _bits(values: pa.ChunkedArray) -> np.ndarray:
-    """Return 64 bits for each value: equal values give equal bits, and missing ones the same."""
+    """Return 64 bits for each value: equal values, and missing ones, have equal bits."""
     if pa.types.is_string(values.type):
         unique = values.unique()
         hashed = np.array([0 if value is None else _digest(value) for value in unique.to_pylist()], dtype=np.uint64)
         return np.take(hashed, np.asarray(pc.index_in(values.combine_chunks(), unique)))
     if pa.types.is_timestamp(values.type):
         return np.asarray(pc.fill_null(values.cast(pa.int64()), np.iinfo(np.int64).min)).view(np.uint64)
-    # Adding zero makes -0.0 and 0.0 the same; NaN stands for missing and becomes one bit pattern.
+    # Adding zero makes -0.0 and 0.0 equal; NaN means missing and becomes one bit pattern.
     numbers = np.asarray(values.cast(pa.float64(), safe=False), dtype=np.float64) + 0.0
     bits = numbers.view(np.uint64).copy()
     bits[np.isnan(numbers)] = 0x7FF8000000000000

@@ -1,4 +1,4 @@
-"""What the training rows held: where an answer is an extrapolation."""
+"""The range of the training data: outside of it a prediction is an extrapolation."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def seen(table: "pa.Table", contract: Contract) -> dict[str, list[Any]]:
-    """Return for each number, whole number and time its least and largest value, for each category its values.
+def training_ranges(table: "pa.Table", contract: Contract) -> dict[str, list[Any]]:
+    """Return the lowest and highest value of each number, integer and time, and the values of each category.
 
-    As JSON values that a request may hold; a column that is empty has none.
+    Values are as in a JSON request; an empty column has an empty list.
     """
     found: dict[str, list[Any]] = {}
     for name, column in contract.features.items():

@@ -1,4 +1,4 @@
-"""Two versions of the data: which rows were added, removed or rewritten, and whether new rows are like the old ones."""
+"""Two versions of the data: rows added, removed or rewritten, and whether the distribution changed."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ WINDOWS = 20
 
 @dataclass(frozen=True)
 class Version:
-    """A table that `assay.data.reading` made, and the contract it was read by."""
+    """A table from `assay.data.reading`, and its contract."""
 
     table: pa.Table
     contract: Contract
@@ -31,11 +31,11 @@ class Version:
 
 @dataclass(frozen=True)
 class Changes:
-    """What became of the rows of one version in the next.
+    """The changes of rows from one version to the next.
 
-    `removed` is a mask over the rows before and `added` one over the rows now; the other rows are kept. `rewritten`
-    counts, for each column in which there are any, the kept rows that have another value there, the most first;
-    `changed` counts those that have one in any column. `by_id` says how the rows were recognised.
+    `removed` is a mask over the rows before, `added` a mask over the rows now; all other rows are kept. `rewritten`
+    counts the kept rows with a different value, per column that has any, the largest count first; `changed` counts
+    those with a different value in any column. `by_id` says whether rows were matched by id.
     """
 
     removed: np.ndarray
@@ -52,10 +52,10 @@ class Changes:
 
 @dataclass(frozen=True)
 class Shift:
-    """How far the values of a column lie from those before: a distance from 0 to 1, and the shares that are missing.
+    """The drift of a column: the distance of its values from those before (0 to 1), and the shares of missing values.
 
-    `q` and `missing_q` are p-values corrected for looking at every column (Benjamini and Yekutieli 2001, who
-    let columns depend on each other).
+    `q` and `missing_q` are p-values corrected for the false discovery rate over all columns (Benjamini and Yekutieli
+    2001, which holds for dependent columns).
     """
 
     column: str
@@ -67,7 +67,7 @@ class Shift:
 
 
 def shared(before: Contract, now: Contract) -> dict[str, Column]:
-    """Return the columns that both contracts have and use in the same form, the target too, as `now` has them."""
+    """Return the columns (and target) that both contracts have in the same type, as `now` defines them."""
     old, new = ({**made.columns, made.target.name: made.target_column} for made in (before, now))
     return {
         name: column
@@ -77,17 +77,17 @@ def shared(before: Contract, now: Contract) -> dict[str, Column]:
 
 
 def _form(column: Column) -> str:
-    # A whole number that may now have decimals is the same number; what is no longer ignored was never checked.
+    # An integer that became a number has the same type; a column that was ignored was never checked.
     return "number" if isinstance(column, Number | Integer) else f"{isinstance(column, Ignored)} {arrow_type(column)}"
 
 
 def changes(before: Version, now: Version) -> Changes:
-    """Compare the rows of two versions in the columns that both have; the order of rows and columns does not matter.
+    """Compare the rows of two versions in their shared columns; the order of rows and columns does not matter.
 
-    Rows are recognised by the id columns where these tell all rows of both versions apart. Otherwise equal rows are
-    paired first, each with one, then those that are equal in all columns but one, which was rewritten; where several
-    columns could be the one, it is that which explains most rows. So a row that differs in two columns is one removed
-    and one added. Costs a few passes over each column.
+    Rows are matched by the id columns if these are unique in both versions. Otherwise equal rows are paired first, one
+    to one, then rows that differ in exactly one column, which was rewritten; if several columns are possible, the one
+    that explains most rows is taken. So a row that differs in two columns counts as one removed and one added. Takes a
+    few passes over each column.
     """
     names = list(shared(before.contract, now.contract))
     ids = now.contract.ids
@@ -111,10 +111,10 @@ def _by_id(before: pa.Table, now: pa.Table, names: list[str], keys: tuple[np.nda
 
 
 def _by_content(before: pa.Table, now: pa.Table, names: list[str]) -> Changes:
-    # A sum does not mind the order of the columns, and a column is taken out of it by subtraction.
+    # A sum does not depend on the order of columns, and subtraction removes one column from it.
     sums = [_sum_of_cells(table, names) for table in (before, now)]
     unpaired = [~paired for paired in _pairs(*sums)]
-    # In the order of their sums, so that the order in the file decides nothing.
+    # Sorted by their sums, so that the order in the file has no effect.
     left = [np.flatnonzero(mask)[np.argsort(keys[mask])] for mask, keys in zip(unpaired, sums, strict=True)]
     rest = [table.take(pa.array(rows)) for table, rows in zip((before, now), left, strict=True)]
     rest_sums = [keys[rows] for keys, rows in zip(sums, left, strict=True)]
@@ -148,19 +148,19 @@ def _sum_of_cells(table: pa.Table, names: list[str]) -> np.ndarray:
 
 
 def _counts(before: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return a code for each key of both sides, and for each code on how many of both it can be paired."""
+    """Return a code for each key of both sides, and for each code how many pairs are possible."""
     codes, keys = pd.factorize(np.concatenate([before, now]))
     old, new = codes[: len(before)], codes[len(before) :]
     return old, new, np.minimum(*(np.bincount(side, minlength=len(keys)) for side in (old, new)))
 
 
 def _common(before: np.ndarray, now: np.ndarray) -> int:
-    """Return how many keys can be paired with an equal one of the other side, each with one."""
+    """Return how many keys can be paired one to one with equal keys of the other side."""
     return int(_counts(before[_may_be_in(before, now)], now[_may_be_in(now, before)])[2].sum())
 
 
 def _may_be_in(keys: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return a mask without most of the keys that are not among the others: cheaper than looking each of them up."""
+    """Return a mask that excludes most keys that are not among the others: cheaper than looking up each of them."""
     low_bits = np.uint64(2**24 - 1)
     seen = np.zeros(2**24, dtype=bool)
     seen[others & low_bits] = True
@@ -168,13 +168,13 @@ def _may_be_in(keys: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def _pairs(before: np.ndarray, now: np.ndarray) -> list[np.ndarray]:
-    """Return, for both sides, which keys are paired with an equal one of the other, each with one; the first ones."""
+    """Return, for both sides, the mask of keys that are paired one to one with equal keys; the first ones win."""
     old, new, both = _counts(before, now)
     return [_number_within(side) < both[side] for side in (old, new)]
 
 
 def _number_within(codes: np.ndarray) -> np.ndarray:
-    """Return how many equal codes stand before each."""
+    """Return, for each code, how many equal codes come before it."""
     order = np.argsort(codes, kind="stable")
     counts = np.bincount(codes)
     number = np.empty(len(codes), dtype=np.int64)
@@ -183,22 +183,22 @@ def _number_within(codes: np.ndarray) -> np.ndarray:
 
 
 def new_rows(found: Changes) -> np.ndarray:
-    """Return which rows now are held against those before: the added ones, or all where none or hardly any was kept."""
+    """Return the mask of rows to compare with those before: the added ones, or all if none or hardly any was kept."""
     replaced = found.kept - found.changed < HARDLY_ANY * len(found.removed)
     return np.ones_like(found.added) if replaced or not found.added.any() else found.added
 
 
 def shifts(before: Version, now: Version, new: np.ndarray) -> list[Shift]:
-    """Compare some rows now (a mask) with all rows before, in the distribution of each feature and of the target.
+    """Compare the distribution of each feature and the target in some rows now (a mask) with all rows before.
 
-    Numbers, times and the lengths of texts: distance and two-sample test of Kolmogorov and Smirnov. Categories,
-    booleans, and whether a value is missing: total variation, and the chi-squared test of independence; where it
-    expects fewer than 5 rows of some value, Fisher's exact test for two values and random tables for more.
+    Numbers, times and lengths of texts: distance and two-sample test of Kolmogorov and Smirnov. Categories, booleans,
+    and whether a value is missing: total variation distance and chi-squared test of independence; if it expects fewer
+    than 5 rows of some value, Fisher's exact test for two values and random tables for more.
 
-    Times, and the column of a split by time, are expected to go on: only how far rows lie earlier counts. With a split
-    by time the others are expected to vary with it: the distance is what exceeds that of the most unlike of up to 20
-    earlier stretches of as many rows from the rest. Rows of one group are alike, so of a split by group one row of each
-    is looked at. Of more than 100,000 rows a sample of so many is.
+    Times, and the column of a split by time, are expected to increase: only a shift to earlier values counts. With a
+    split by time the other columns may vary over time: the distance is the excess over that of the most different of up
+    to 20 earlier windows of equal length. Rows of a group are alike, so with a split by group one row of each group is
+    used. More than 100,000 rows are sampled.
     """
     contract, fresh = now.contract, now.table.filter(pa.array(new))
     columns = {name: column for name, column in shared(before.contract, contract).items() if not isinstance(column, Id)}
@@ -235,17 +235,17 @@ def class_shares(labels: pa.ChunkedArray) -> dict[str, float]:
 
 
 def _independent(table: pa.Table, contract: Contract, names: list[str]) -> pa.Table:
-    """Return rows that can be taken for independent of each other, and not too many."""
+    """Return rows that can be assumed independent, at most SAMPLE of them."""
     if contract.split.by == "group" and contract.split.column in table.column_names:
         groups = row_keys(table, [str(contract.split.column)], SALT)
-        # Which row stands for its group is drawn by content, so that the order in the file decides nothing.
+        # The row that represents a group is chosen by content, so that the order in the file has no effect.
         order = np.lexsort((_sum_of_cells(table, names), groups))
         table = table.take(pa.array(order[np.unique(groups[order], return_index=True)[1]]))
     return sample(table, SAMPLE, seed=0)
 
 
 def _windows(table: pa.Table, contract: Contract, length: int) -> list[pa.Table]:
-    """Return stretches of time with so many rows each, spread over all of it; none but for a split by time."""
+    """Return windows of `length` rows, spread over the whole time; none without a split by time."""
     number = min(WINDOWS, table.num_rows // max(length, 1))
     if contract.split.by != "time" or contract.split.column not in table.column_names or number < 2:
         return []
@@ -254,7 +254,7 @@ def _windows(table: pa.Table, contract: Contract, length: int) -> list[pa.Table]
 
 
 def _known(values: pa.ChunkedArray, column: Column) -> np.ndarray:
-    """Return the values that are not missing: labels as objects, all else as numbers."""
+    """Return the values that are not missing: labels as objects, everything else as numbers."""
     values = values.drop_null()
     if isinstance(column, Boolean | Category):
         return np.array(values.cast(pa.string()).to_pylist(), dtype=object)

@@ -1,11 +1,11 @@
-"""What a violation of the contract is."""
+"""Violations of the contract."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# What files often hold where there is no value.
+# Words that files often have for a missing value.
 MISSING_WORDS = {"NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?", "-", "."}
 
 
@@ -13,7 +13,7 @@ MISSING_WORDS = {"NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?", 
 class Violation:
     """A rule of the contract that some rows break: which column, which rule, how many rows, and some of the values.
 
-    `row` is the first such row, counted from 0, where the rule is about single rows.
+    `row` is the first such row, counted from 0, if the rule is about single rows.
     """
 
     column: str
@@ -26,7 +26,7 @@ class Violation:
         """Return the violation in one line."""
         where = "" if self.row is None else f" (row {self.row})"
         rows = f"{self.count} row" + ("s" if self.count != 1 else "")
-        hint = "; what stands for missing belongs into missing_markers" if MISSING_WORDS & {*self.examples} else ""
+        hint = "; if it means missing, add it to missing_markers" if MISSING_WORDS & {*self.examples} else ""
         return f"column {self.column!r}{where}: {self.rule}: {', '.join(self.examples)}; {rows}{hint}"
 
 
@@ -36,7 +36,7 @@ def violation(column: str, rule: str, count: int, examples: Sequence[Any], row: 
 
 
 def first_twice(names: Sequence[str]) -> str | None:
-    """Return the first name, in the order of the alphabet, of those that are there more than once."""
+    """Return the alphabetically first name that occurs more than once, or None."""
     return min((name for name, number in Counter(names).items() if number > 1), default=None)
 
 

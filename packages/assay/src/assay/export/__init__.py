@@ -1,1 +1,1 @@
-"""Making the package that is served."""
+"""Export: the package that is served."""

@@ -15,7 +15,7 @@ def card(
     analysis: dict[str, Any],
     checks: list[dict[str, Any]],
 ) -> str:
-    """Return the card in Markdown, made from what the run left and nothing else."""
+    """Return the card in Markdown, made only from the results of the run."""
     parts = [
         [f"# Model card: {contract.name}", contract.description],
         ["## Use", contract.about.intended_use or "The owner has not said what the model is for."],
@@ -58,7 +58,7 @@ def _model(contract: Contract, about: dict[str, Any]) -> list[str]:
     ]
     if about["threshold"] is not None:
         lines.insert(
-            1, f"- Answers {contract.target.positive} from a probability of {about['threshold']:g}" + _why(contract)
+            1, f"- Decides for {contract.target.positive} from a probability of {about['threshold']:g}" + _why(contract)
         )
     return lines
 
@@ -89,7 +89,7 @@ def _slices(analysis: dict[str, Any]) -> list[str]:
     if not rows:
         return ["No slice has enough rows."]
     worst = sorted(rows, key=lambda row: row["loss_elsewhere"] - row["loss"])[:SHOWN]
-    lines = ["| slice | rows | loss | elsewhere | surely worse |", "|---|---|---|---|---|"]
+    lines = ["| slice | rows | loss | elsewhere | significantly worse |", "|---|---|---|---|---|"]
     return lines + [
         f"| {row['slice']} | {row['rows']} | {row['loss']:.4g} | {row['loss_elsewhere']:.4g} | "
         f"{'yes' if row['worse'] else 'no'} |"

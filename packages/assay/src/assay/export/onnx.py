@@ -1,4 +1,4 @@
-"""The exported model: an ONNX graph of the whole pipeline, and proof that it answers as the pipeline does."""
+"""The exported model: an ONNX graph of the whole pipeline, and a check that it predicts the same."""
 
 import copy
 from typing import Any
@@ -35,13 +35,13 @@ UNSEEN = "a value that was never seen"
 def convert(pipeline: Pipeline, example: Columns, contract: Contract, room: Room = NO_ROOM) -> bytes:
     """Return the pipeline as an ONNX model that takes `assay.inference.scorer.matrix`.
 
-    Raises ValueError for one that reads texts, and whatever the converter raises for one that it cannot convert.
+    Raises ValueError for a pipeline with text inputs, and the converter's own error for one it cannot convert.
     """
     inputs = encode(example, contract, room)
     for name, values in inputs.items():
         if values.dtype == object:
-            # What is a word depends on the locale of the machine there, which the runtime may not even find.
-            raise ValueError(f"the input {name!r} is a text, whose words ONNX takes otherwise")
+            # How ONNX splits words depends on the locale of the machine, which the runtime may not even find.
+            raise ValueError(f"the input {name!r} is text, which ONNX splits into words differently")
     kinds = [(name, FloatTensorType([None, 1])) for name in inputs]
     pipeline = _in_single_precision(pipeline)
     last = pipeline[-1]
@@ -51,10 +51,10 @@ def convert(pipeline: Pipeline, example: Columns, contract: Contract, room: Room
     model = to_onnx(pipeline, initial_types=kinds, options=options, target_opset=OPSET, name=contract.name)
     if isinstance(last, LogBoosting):
         first = time_input(contract)
-        place = list(inputs).index(first) if first else 0
-        _append_growth(model.graph, last, model.graph.input[place].name)
+        index = list(inputs).index(first) if first else 0
+        _append_growth(model.graph, last, model.graph.input[index].name)
     _pack_inputs(model.graph)
-    # The converter keeps the domains in a set, and so in the order of hashes, which differ from process to process.
+    # The converter keeps the domains in a set, whose order differs from process to process.
     domains = sorted(model.opset_import, key=lambda entry: entry.domain)
     del model.opset_import[:]
     model.opset_import.extend(domains)
@@ -62,10 +62,10 @@ def convert(pipeline: Pipeline, example: Columns, contract: Contract, room: Room
 
 
 def _convert_one_hot(scope: Any, operator: Any, container: Any) -> None:
-    """Encode all columns at once: each is repeated for its values and compared with them.
+    """Encode all columns at once: repeat each column for its values, and compare it with them.
 
-    The library makes three nodes of each column, which take longer than a tree model itself for a row. No column may
-    hold NaN, which would be in all of the row.
+    The library's converter makes three nodes per column, which take longer for one row than a tree model itself. No
+    column may contain NaN, which the multiplication would spread over the whole row.
     """
     encoder: OneHotEncoder = operator.raw_operator
     kinds = {values.dtype.kind for values in encoder.categories_}
@@ -78,8 +78,8 @@ def _convert_one_hot(scope: Any, operator: Any, container: Any) -> None:
     )
     sizes = [len(known) for known in encoder.categories_]
     container.add_initializer(values, onnx.TensorProto.FLOAT, [sum(sizes)], np.concatenate(encoder.categories_))
-    places = np.repeat(np.eye(len(sizes)), sizes, axis=1)
-    container.add_initializer(repeat, onnx.TensorProto.FLOAT, places.shape, places.ravel())
+    indices = np.repeat(np.eye(len(sizes)), sizes, axis=1)
+    container.add_initializer(repeat, onnx.TensorProto.FLOAT, indices.shape, indices.ravel())
     steps: list[tuple[str, list[str], str, dict[str, int]]] = [
         ("Concat", [column.full_name for column in operator.inputs], columns, {"axis": 1}),
         ("MatMul", [columns, repeat], repeated, {}),
@@ -100,23 +100,23 @@ update_registered_converter(
 
 
 def _pack_inputs(graph: onnx.GraphProto) -> None:
-    """Let a graph take its columns as one matrix: a request is then one Python object.
+    """Make a graph take its columns as one matrix: a request is then one Python object.
 
-    Where columns are put together, they are taken together.
+    Columns that the graph concatenates are taken from the matrix together.
     """
     columns = [column.name for column in graph.input]
     del graph.input[:]
     graph.input.append(onnx.helper.make_tensor_value_info(NUMBERS, onnx.TensorProto.FLOAT, [None, len(columns)]))
     joining = [node for node in graph.node if node.op_type == "Concat" and set(node.input) <= set(columns)]
     for node in joining:
-        places = [columns.index(name) for name in node.input]
+        indices = [columns.index(name) for name in node.input]
         kind: str
         how: dict[str, Any]
-        if places == list(range(places[0], places[-1] + 1)):
-            # Much faster than to gather them one by one.
-            kind, given, how = "Slice", [[places[0]], [places[-1] + 1], [1]], {}
+        if indices == list(range(indices[0], indices[-1] + 1)):
+            # Much faster than gathering them one by one.
+            kind, given, how = "Slice", [[indices[0]], [indices[-1] + 1], [1]], {}
         else:
-            kind, given, how = "Gather", [places], {"axis": 1}
+            kind, given, how = "Gather", [indices], {"axis": 1}
         numbers = {f"{node.output[0]} {number}": np.array(one) for number, one in enumerate(given)}
         graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in numbers.items())
         node.CopyFrom(onnx.helper.make_node(kind, [NUMBERS, *numbers], node.output, name=node.name, **how))
@@ -126,25 +126,30 @@ def _pack_inputs(graph: onnx.GraphProto) -> None:
 
 
 def _append_growth(graph: onnx.GraphProto, estimator: LogBoosting, time: str) -> None:
-    """Let a graph of the trees answer as the estimator does: the exponential of their sum and of the growth."""
+    """Make a graph of the trees predict as the estimator does: the exponential of their sum and the growth."""
     answer = graph.output[0].name
     for node in graph.node:
         node.output[:] = ["trees" if name == answer else name for name in node.output]
-    number = {"end": estimator.end_, "start": estimator.start_, "slope": estimator.slope_}
+    if estimator.slope_:
+        number = {"end": estimator.end_, "start": estimator.start_, "slope": estimator.slope_}
+        steps = [
+            ("Min", [time, "growth_end"], "growth_until"),
+            ("Sub", ["growth_until", "growth_start"], "growth_time"),
+        ]
+        steps += [("Mul", ["growth_time", "growth_slope"], "growth"), ("Add", ["trees", "growth"], "logarithm")]
+    else:
+        # The runtime warns about constants that no node uses.
+        number, steps = {}, [("Identity", ["trees"], "logarithm")]
     graph.initializer.extend(
         onnx.numpy_helper.from_array(np.array(value, dtype=np.float32), f"growth_{name}")
         for name, value in number.items()
     )
-    steps = [("Min", [time, "growth_end"], "growth_until"), ("Sub", ["growth_until", "growth_start"], "growth_time")]
-    steps += [("Mul", ["growth_time", "growth_slope"], "growth"), ("Add", ["trees", "growth"], "logarithm")]
-    if not estimator.slope_:
-        steps = [("Identity", ["trees"], "logarithm")]
     steps.append(("Exp", ["logarithm"], answer))
     graph.node.extend(onnx.helper.make_node(kind, given, [made], name=f"{kind}_{made}") for kind, given, made in steps)
 
 
 def _in_single_precision(pipeline: Pipeline) -> Pipeline:
-    """Return a copy whose trees compare with thresholds that single precision can hold.
+    """Return a copy whose trees have thresholds in single precision.
 
     A single-precision x is at most t exactly when it is at most the largest single-precision number not above t. The
     converter rounds t to the nearest instead, which may be above t and equal to x.
@@ -171,9 +176,9 @@ def parity(
 ) -> dict[str, Any]:
     """Compare two ways to score the same rows, all at once and one by one.
 
-    Differences are absolute for probabilities, and relative to the spread of the answers for numbers. An answer
-    counts as another one when the decision differs, unless the row stands on the edge between two: where the
-    difference that is tolerated anyway would change it.
+    Differences are absolute for probabilities, and relative to the standard deviation of the predictions for
+    regression. `other_answers` counts rows with a different decision, except rows so close to the boundary that a
+    difference within the tolerance can change it.
     """
     expected, together = reference(data), exported(data)
     alone_index = np.unique(np.linspace(0, length(data) - 1, min(limits.parity_rows, length(data))).astype(int))
@@ -207,10 +212,10 @@ def agrees(found: dict[str, Any], tolerance: float) -> bool:
 
 
 def hard_rows(data: Columns, contract: Contract, seed: int) -> dict[str, np.ndarray]:
-    """Return the rows, and as many again in which features are replaced by what the contract also allows.
+    """Return the rows, followed by a copy of them in which half of the cells are replaced.
 
-    In half of the cells of the second part stands a value from the whole declared range or its ends, another
-    category, a category never seen, or a missing value where it may be missing.
+    A replacement is a value from the whole declared range or its ends, another category, an unseen category, or a
+    missing value if the contract allows it.
     """
     rng = np.random.default_rng(seed)
     return {

@@ -17,7 +17,7 @@ from assay.base.files import read_json, replacing
 from assay.contract.spec import Contract, load_contract
 from assay.data.columns import Columns, columns
 from assay.data.reading import typed
-from assay.inference.rows import Rows
+from assay.inference.rows import RowReader
 from assay.modelling.fitting import decide, scores
 from assay.modelling.store import load_pipeline
 from assay.project.layout import MODELS, PIPELINE, THRESHOLD
@@ -65,7 +65,7 @@ def main(folder: Path) -> None:
 def _stored_rows(contract: Contract) -> Columns:
     """Return the model's stored examples, parsed like a request."""
     rows = read_json(EXAMPLES)["rows"]
-    reader = Rows(contract, len(rows))
+    reader = RowReader(contract, len(rows))
     return reader.columns(reader.read(msgspec.json.encode({"rows": rows})))
 
 

@@ -1,1 +1,1 @@
-"""A packaged model and what it answers, for the service, the gates and batches alike."""
+"""A packaged model and its predictions, shared by the service, the gates and batch scoring."""

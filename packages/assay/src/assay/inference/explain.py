@@ -1,8 +1,8 @@
-"""Why the model answers as it does: what each column of a row contributes to its score.
+"""Explanations: what each column of a row contributes to its score.
 
 Shapley values by permutation (Strumbelj, Kononenko 2014; Lundberg, Lee 2017): a row of the background is turned into
-the row in question column by column, in a random order and in its reverse, and what the score moves at each step is
-credited to the column. The values of a row add up to its score minus the mean score of the background.
+the row in question column by column, in a random order and in its reverse, and the change of the score at each step is
+credited to the column. The contributions of a row add up to its score minus the mean score of the background.
 """
 
 from typing import Any
@@ -17,8 +17,8 @@ from assay.inference.package import Package
 def contributions(package: Package, data: Columns, seed: int = 0) -> list[dict[str, Any]]:
     """Return for each row its score, the mean score of the background, and each column's share of the difference.
 
-    The score is the probability of the positive class, of the likeliest where there are more than two, or the number
-    that is predicted. Columns come in the order of their weight.
+    The score is the probability of the positive class, of the most probable one of more than two, or the predicted
+    number. The column with the largest contribution comes first.
     """
     return [_explained(package, take(data, np.array([row])), seed) for row in range(length(data))]
 
@@ -28,15 +28,15 @@ def _explained(package: Package, row: Columns, seed: int) -> dict[str, Any]:
     background = package.background
     n, k = length(background), len(names)
     rng = np.random.default_rng(seed)
-    # Each row of the background is walked twice, in k steps; before the first it is itself.
+    # Two walks start at each row of the background and take k steps each.
     order = np.array([rng.permutation(k) for _ in range(n)])
     rank = np.argsort(np.concatenate([order, order[:, ::-1]]), axis=1)
     start = np.tile(np.arange(n), 2)
-    # Of the step s of walk w the column c is that of the row where rank[w, c] < s.
+    # At step s of walk w the column c has the value of the explained row if rank[w, c] < s.
     from_row = rank[:, None, :] < np.arange(k + 1)[None, :, None]
     walks = {}
-    for place, name in enumerate(names):
-        mixed = np.where(from_row[:, :, place], row[name][0], background[name][start][:, None])
+    for index, name in enumerate(names):
+        mixed = np.where(from_row[:, :, index], row[name][0], background[name][start][:, None])
         walks[name] = mixed.reshape(-1).astype(row[name].dtype)
     scores = package.score(walks)
     classes = package.contract.classes

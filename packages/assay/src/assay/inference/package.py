@@ -1,4 +1,4 @@
-"""The package that is served: models/ as the pipeline left it, whose parts have to belong together."""
+"""The package that is served: models/ as the pipeline wrote it, checked to be consistent."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -16,30 +16,30 @@ from assay.base.files import sha256
 from assay.base.formats import read_format
 from assay.contract.spec import CONTRACT, Contract
 from assay.data.columns import Columns, length, take
-from assay.inference.rows import Rows
+from assay.inference.rows import RowReader
 from assay.inference.scorer import Score, Scorer, scorer
 from assay.project.layout import LOCKS, model_version
 from assay.project.room import NO_ROOM, Room
 
 # The format of the JSON files in models/.
 PACKAGE_FORMAT = 1
-# Those files that model.json has digests of.
+# The files whose hashes are in model.json.
 PACKED_FILES = ("contract.json", "model.onnx", "model.skops")
-# So often an example is answered to see how long that takes.
+# How often an example is scored to measure its latency.
 TIMED = 20
-# What answers, in either form; the versions it was made with are in model.json.
+# The libraries that score in each form; model.json has the versions that the model was built with.
 LIBRARIES = {"onnx": ("onnxruntime",), "skops": ("scikit-learn", "skops")}
 
 
 @dataclass(frozen=True)
 class Package:
-    """A model as it is served; `about` is its model.json, `version` tells it from every other model."""
+    """A model as it is served; `about` is its model.json, `version` identifies the model."""
 
     version: str
     about: Mapping[str, Any]
     card: str
     metrics: Mapping[str, Any]
-    reader: Rows
+    reader: RowReader
     score: Score
     examples: list[dict[str, Any]]
     wanted: np.ndarray
@@ -47,69 +47,72 @@ class Package:
     background: Columns
 
     def scoring(self, data: Columns) -> Callable[[], np.ndarray]:
-        """Return what scores rows; all that can be done before is done."""
+        """Return a function that scores rows, with all preparation already done."""
         score = self.score
         if not isinstance(score, Scorer):
             return lambda: score(data)
         packed = score.prepare(data)
         return lambda: score.run(packed)
 
-    def apart(self, scores: np.ndarray) -> float:
-        """Return by how much scores of the first examples differ from the pipeline's, in their spread for numbers."""
+    def deviation(self, scores: np.ndarray) -> float:
+        """Return the largest difference between scores of the first examples and those of the pipeline.
+
+        For regression it is relative to the standard deviation of the scores.
+        """
         scale = (float(self.wanted.std()) or 1.0) if self.contract.task == "regression" else 1.0
         return float(np.abs(scores - self.wanted[: len(scores)]).max()) / scale
 
-    def answer_example(self) -> np.ndarray:
+    def score_example(self) -> np.ndarray:
         """Return the scores of the first example, read as a request is."""
         body = msgspec.json.encode({"rows": self.examples[:1]})
         return self.score(self.reader.columns(self.reader.read(body)))
 
     def row_seconds(self) -> float:
-        """Return what a request of one row takes, the median of some."""
+        """Return the median seconds of a request with one row."""
         took = []
         for _ in range(TIMED):
             started = time.perf_counter()
-            self.answer_example()
+            self.score_example()
             took.append(time.perf_counter() - started)
         return sorted(took)[TIMED // 2]
 
     @property
     def contract(self) -> Contract:
-        """What its rows keep to."""
+        """The contract of its rows."""
         return self.reader.contract
 
     @property
     def threshold(self) -> float | None:
-        """The probability of the positive class from which on it is answered."""
+        """The probability from which the positive class is decided for; None without one."""
         value = self.about["threshold"]
         return None if value is None else float(value)
 
 
 def load_package(
-    models: Path, reader: Rows, contract_sha256: str | None, tolerance: float, room: Room = NO_ROOM
+    models: Path, reader: RowReader, contract_sha256: str | None, tolerance: float, room: Room = NO_ROOM
 ) -> Package:
     """Load the model in a folder.
 
-    `reader` reads rows by its contract; the digest is that of contract.yaml, None where there is none to compare with.
-    Raises InputError where the model's files, the contract or the libraries here are not those it was made with, or
-    where it does not answer the examples that came with it as the scikit-learn pipeline did, within `tolerance` (of the
-    spread of the answers, for numbers).
+    `reader` reads rows by its contract. `contract_sha256` is the hash of contract.yaml, None to skip the comparison.
+    Raises InputError if the model's files, the contract or the installed libraries are not those it was built with, or
+    if its scores of the packed examples differ from those of the scikit-learn pipeline by more than `tolerance`
+    (for regression relative to the standard deviation of the scores).
     """
     about = read_format(models / "model.json", PACKAGE_FORMAT)
     if contract_sha256 not in (None, about["contract_sha256"]):
-        raise InputError(f"{CONTRACT}: is not the contract that {models} was made for; run `dvc repro`")
+        raise InputError(f"{CONTRACT}: is not the contract that {models} was built with; run `dvc repro`")
     for name, digest in about["files_sha256"].items():
         if not (models / name).exists():
-            raise InputError(f"{models / name}: there is no such file, and model.json describes it; run `dvc repro`")
+            raise InputError(f"{models / name}: no such file, but model.json lists it; run `dvc repro`")
         if sha256(models / name) != digest:
-            raise InputError(f"{models / name}: is not the file that model.json describes; run `dvc repro`")
+            raise InputError(f"{models / name}: differs from the file that model.json lists; run `dvc repro`")
     form = about["served"]
     _check_libraries(form, about["versions"])
     examples = read_format(models / "examples.json", PACKAGE_FORMAT)
     try:
         data, background = (_columns(examples[part], reader) for part in ("rows", "background"))
     except ValidationError:
-        raise InputError(f"{models / 'examples.json'}: its rows do not keep to the contract; run `dvc repro`") from None
+        raise InputError(f"{models / 'examples.json'}: its rows break the contract; run `dvc repro`") from None
     package = Package(
         version=model_version(models),
         about=about,
@@ -141,26 +144,27 @@ def _check_libraries(form: str, made_with: Mapping[str, str]) -> None:
         try:
             here = version(library)
         except PackageNotFoundError:
-            raise InputError(f"the model is served by {library}, which is not installed: use {LOCKS[form]}") from None
+            raise InputError(f"the model needs {library}, which is not installed: install {LOCKS[form]}") from None
         if here.split(".")[:2] != made_with[library].split(".")[:2]:
             raise InputError(
-                f"the model was made with {library} {made_with[library]}, and here is {here}: use {LOCKS[form]}"
+                f"the model was built with {library} {made_with[library]}, but {here} is installed: "
+                f"install {LOCKS[form]}"
             )
 
 
 def _check_answers(package: Package, data: Columns) -> None:
-    """Compare the answers to the examples, together and one by one, with those of the pipeline."""
+    """Compare the scores of the examples, in one batch and one by one, with those of the pipeline."""
     together = package.score(data)
     alone = np.concatenate([package.score(take(data, np.array([row]))) for row in range(length(data))])
-    # Written so that NaN fails too.
-    apart = np.max([package.apart(together), package.apart(alone)])
+    # A NaN has to fail too, so the condition is negated.
+    apart = np.max([package.deviation(together), package.deviation(alone)])
     if not apart <= package.tolerance:
         raise InputError(
-            f"the model answers the rows of examples.json otherwise than the pipeline did: by {apart:.3g}, where "
-            f"{package.tolerance:g} is tolerated; run `dvc repro`"
+            f"predictions for examples.json differ from those of the pipeline by {apart:.3g} "
+            f"(tolerance {package.tolerance:g}); run `dvc repro`"
         )
 
 
-def _columns(rows: list[dict[str, Any]], reader: Rows) -> Columns:
-    # One by one, for a request may hold fewer.
+def _columns(rows: list[dict[str, Any]], reader: RowReader) -> Columns:
+    # One by one, since `max_rows` may be smaller than the number of rows.
     return reader.columns([reader.read(msgspec.json.encode({"rows": [row]}))[0] for row in rows])

@@ -15,8 +15,8 @@ from assay.data.columns import MANY, Columns, RequestColumns, length
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-# `Columns` and `length` are all that the service needs to know of columns.
-__all__ = ["Columns", "Rows", "Values", "finite_limits", "length"]
+# `Columns` and `length` are re-exported for the service.
+__all__ = ["Columns", "RowReader", "Values", "finite_limits", "length"]
 
 LARGEST = sys.float_info.max
 
@@ -24,7 +24,7 @@ Values = tuple[Any, ...]
 
 
 def finite_limits(column: Number | Integer | Boolean) -> tuple[float, float]:
-    """Return the lowest and the highest number that a column takes: none that is infinite, also with an open range."""
+    """Return the lowest and the highest finite number that a column allows, also if its range is open."""
     match column:
         case Integer():
             return column.limits
@@ -35,49 +35,49 @@ def finite_limits(column: Number | Integer | Boolean) -> tuple[float, float]:
             return 0, 1
 
 
-class Rows:
-    """Reads the rows of requests of a contract."""
+class RowReader:
+    """Reads the rows of requests by a contract."""
 
     def __init__(self, contract: Contract, max_rows: int) -> None:
-        """Prepare to read; all that can be known before the first request is looked up here."""
+        """Look up everything that is known before the first request."""
         self.contract = contract
         self.max_rows = max_rows
         self._decoder = _decoder(contract, max_rows)
         kinds = list(contract.features.items())
         self._later = [
-            (place, reader)
-            for place, (_, kind) in enumerate(kinds)
+            (index, reader)
+            for index, (_, kind) in enumerate(kinds)
             if (reader := _later(kind, contract.missing_markers))
         ]
-        self._places = [place for place, (_, kind) in enumerate(kinds) if isinstance(kind, Number | Integer | Boolean)]
+        self._indices = [index for index, (_, kind) in enumerate(kinds) if isinstance(kind, Number | Integer | Boolean)]
         self._all = [name for name, _ in kinds]
-        self._names = [kinds[place][0] for place in self._places]
+        self._names = [kinds[index][0] for index in self._indices]
         self._others = [
-            (name, place, "datetime64[us]" if isinstance(kind, Time) else "object")
-            for place, (name, kind) in enumerate(kinds)
-            if place not in self._places
+            (name, index, "datetime64[us]" if isinstance(kind, Time) else "object")
+            for index, (name, kind) in enumerate(kinds)
+            if index not in self._indices
         ]
 
     @cached_property
     def _model(self) -> "type[BaseModel]":
-        # Made for the first body that it has to judge: a service is to be ready soon.
+        # Built when first needed, so that the service starts quickly.
         return request_model(self.contract, self.max_rows)
 
     def read(self, body: bytes) -> list[Values]:
         """Return the values of the rows of a body, in the order of columns.
 
-        Raises pydantic's ValidationError for one that does not keep to the contract.
+        Raises pydantic's ValidationError for a body that breaks the contract.
         """
-        return self.read_quickly(body) or self.judge(body)
+        return self.read_fast(body) or self.validate(body)
 
-    def judge(self, body: bytes) -> list[Values]:
-        """Return what `read` does, by the request model, which can say what is wrong."""
+    def validate(self, body: bytes) -> list[Values]:
+        """Read with the request model, whose errors say what is wrong."""
         request: Any = self._model.model_validate_json(body)
-        # The fields of a row are those of the contract, in its order.
+        # The fields of a row have the order of the contract.
         return [tuple(row.__dict__.values()) for row in request.rows]
 
-    def read_quickly(self, body: bytes) -> list[Values] | None:
-        """Return what `judge` does in a fifth of the time, None for a body that only the request model can judge."""
+    def read_fast(self, body: bytes) -> list[Values] | None:
+        """Read in a fifth of the time of `validate`; None for a body that needs the request model."""
         if self._decoder is None:
             return None
         try:
@@ -89,13 +89,13 @@ class Rows:
     def columns(self, rows: list[Values]) -> RequestColumns:
         """Return rows as columns."""
         columns = list(zip(*rows, strict=True))
-        values = [columns[place] for place in self._places]
-        # None becomes NaN. Of few rows all columns at once, for a call costs more than its work; of many rows one by
-        # one, for numpy reads a nested sequence twice.
+        values = [columns[index] for index in self._indices]
+        # None becomes NaN. With few rows all columns are converted at once, since a call costs more than its work; with
+        # many rows one by one, since numpy reads a nested sequence twice.
         numbers = np.array(values, np.float64) if len(rows) < MANY else [np.array(one, np.float64) for one in values]
         data = RequestColumns(zip(self._names, numbers, strict=True))
-        for name, place, kind in self._others:
-            data[name] = np.array(columns[place], dtype=kind)
+        for name, index, kind in self._others:
+            data[name] = np.array(columns[index], dtype=kind)
         return data
 
     def values(self, data: Columns) -> list[Values]:
@@ -104,18 +104,18 @@ class Rows:
 
     def _finish(self, row: Values) -> Values:
         values = list(row)
-        for place, read in self._later:
-            if values[place] is not None:
-                values[place] = read(values[place])
+        for index, read in self._later:
+            if values[index] is not None:
+                values[index] = read(values[index])
         return tuple(values)
 
 
 def _decoder(contract: Contract, max_rows: int) -> msgspec.json.Decoder[Any] | None:
-    """Return what reads `{"rows": [{...}, ...]}` and takes nothing that the request model, with `_later`, does not.
+    """Return a decoder of `{"rows": [{...}, ...]}` that, with `_later`, accepts only what the request model accepts.
 
-    There is none for a name with a quotation mark, a backslash or a control character, which msgspec does not take.
+    None if a column name has a quotation mark, a backslash or a control character, which msgspec does not allow.
     """
-    # A column may have any name, and a field may not.
+    # A column may have any name, but a field may not.
     fields = {f"c{number}": (name, kind) for number, (name, kind) in enumerate(contract.features.items())}
     if not all(name.isprintable() and '"' not in name and "\\" not in name for name in contract.features):
         return None
@@ -152,7 +152,7 @@ def _type(column: Feature) -> Any:
 
 
 def _later(column: Feature, markers: tuple[str, ...]) -> Callable[[str], Any] | None:
-    """Return what finishes the reading of a text, or raises ValueError where the request model has to."""
+    """Return a function that finishes reading a text; it raises ValueError where the request model has to decide."""
     if isinstance(column, Time):
         return moment(column)
     if not isinstance(column, Text):
@@ -160,7 +160,7 @@ def _later(column: Feature, markers: tuple[str, ...]) -> Callable[[str], Any] | 
 
     def text(value: str) -> str:
         if value in markers:
-            raise ValueError(f"{value!r} stands for a missing value")
+            raise ValueError(f"{value!r} means a missing value")
         return value
 
     return text

@@ -1,4 +1,4 @@
-"""Scores from the exported model. Needs onnxruntime, and nothing that it was made with."""
+"""Scores from the exported model. Needs onnxruntime, but not scikit-learn."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ NUMBERS = "packed numbers"
 class Scorer:
     """A function from columns to scores, as `assay.modelling.fitting.scores` gives them, that runs the graph.
 
-    It has two parts: `prepare` makes what the graph takes, `run` runs it, and needs no interpreter meanwhile.
+    It has two parts: `prepare` makes the input of the graph, `run` runs the graph and releases the interpreter.
     """
 
     prepare: Callable[[Columns], np.ndarray]
@@ -35,11 +35,13 @@ class Scorer:
 def scorer(model: bytes | Path, contract: Contract, room: Room = NO_ROOM) -> Scorer:
     """Load a graph.
 
-    One thread: a service has one worker a processor, and a prediction takes microseconds. A row gets the same score to
-    the last bit whatever rows are with it.
+    It uses one thread: a service has one worker per processor, and a prediction takes microseconds. A row gets the same
+    score to the last bit, whatever other rows are in the batch.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
+    # Errors alone: its coloured warnings are about how it simplifies the graph.
+    options.log_severity_level = 3
     source = model if isinstance(model, bytes) else str(model)
     session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     wanted = [session.get_outputs()[-1].name]
@@ -48,7 +50,7 @@ def scorer(model: bytes | Path, contract: Contract, room: Room = NO_ROOM) -> Sco
     def run(packed: np.ndarray) -> np.ndarray:
         rows = len(packed)
         if rows == 1:
-            # A single row goes another way through the library's linear algebra, and would be rounded otherwise.
+            # The library's linear algebra handles a single row differently and would round it differently.
             packed = np.concatenate([packed, packed])
         result = np.asarray(session.run(wanted, {NUMBERS: packed})[0][:rows], dtype=np.float64)
         return result[:, 0] if is_number else result
@@ -57,5 +59,5 @@ def scorer(model: bytes | Path, contract: Contract, room: Room = NO_ROOM) -> Sco
 
 
 def matrix(inputs: Columns) -> np.ndarray:
-    """Return what the graph takes: float32 of shape (rows, inputs), in the order of inputs."""
+    """Return the input of the graph: float32 of shape (rows, inputs), in the order of inputs."""
     return single(stacked(list(inputs.values())).T)

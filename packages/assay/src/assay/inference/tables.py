@@ -1,4 +1,4 @@
-"""Tables of Arrow: from the table of a request to columns, and from answers to columns of a table."""
+"""Arrow tables: from the table of a request to columns, and from predictions to columns of a table."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -12,22 +12,22 @@ from assay.contract import rules
 from assay.contract.spec import Category, Contract, Feature, Text, Time
 from assay.data.columns import Columns, RequestColumns, columns
 from assay.data.violations import Violation, first_twice, violation
-from assay.inference.answers import PredictionBatch
+from assay.inference.predictor import PredictionBatch
 from assay.inference.rows import finite_limits
 
 if TYPE_CHECKING:
-    # The service starts without it, and loads it before the first table comes.
+    # The service starts without pyarrow and imports it before the first table arrives.
     import pyarrow as pa
 
-# `Violation` and `first_twice` are of the data, and the service needs them too.
+# `Violation` and `first_twice` are re-exported for the service.
 __all__ = ["Violation", "first_twice", "prediction_ids", "read_columns", "warned", "wrong_types"]
 
-# Numbers of so many rows are kept as texts.
-KEPT = 2**14
+# Row numbers below this are cached as text.
+CACHED_ROWS = 2**14
 
 
 def wrong_types(given: "Mapping[str, pa.DataType]", contract: Contract, rows: int) -> list[Violation]:
-    """Return a violation for each column whose type Arrow cannot read as that of the contract."""
+    """Return a violation for each column whose Arrow type cannot be read."""
     from assay.data.reading import is_readable
 
     return [
@@ -38,15 +38,15 @@ def wrong_types(given: "Mapping[str, pa.DataType]", contract: Contract, rows: in
 
 
 def read_columns(table: "pa.Table", contract: Contract) -> tuple[Columns, list[Violation]]:
-    """Return the features in a table, and what in it breaks the contract; no columns where something does.
+    """Return the features of a table and its violations of the contract; no columns if there is a violation.
 
-    The target may be missing, and so may all values of a column that allows it.
+    The target may be missing, and so may every value of a column that allows missing values.
     """
     from assay.data.check import check
     from assay.data.reading import typed
 
     features = contract.model_copy(update={"columns": contract.features})
-    # Mostly nothing is wrong. To see that takes a fifth of the time that it takes to find all that is.
+    # Mostly there is no violation. To see that takes a fifth of the time of a full check.
     if (data := _right(table, features)) is not None:
         return data, []
     made, violations = typed(table, features)
@@ -55,7 +55,7 @@ def read_columns(table: "pa.Table", contract: Contract) -> tuple[Columns, list[V
 
 
 def _right(table: "pa.Table", contract: Contract) -> Columns | None:
-    """Return the columns of a table that has those of the contract, in the same types, and nothing wrong in them."""
+    """Return the columns of a table that matches the contract in columns, types and values; None if it does not."""
     from assay.data.reading import arrow_type
 
     wanted = contract.features
@@ -66,14 +66,14 @@ def _right(table: "pa.Table", contract: Contract) -> Columns | None:
     try:
         data = RequestColumns(columns(table, contract))
     except ValueError:
-        # A whole number that is not exact as a float.
+        # A whole number that a float cannot hold exactly.
         return None
     markers = frozenset(contract.missing_markers)
     return data if all(_keeps(data[name], column, markers) for name, column in wanted.items()) else None
 
 
 def _keeps(values: np.ndarray, column: Feature, markers: frozenset[str]) -> bool:
-    """Say whether all values of a column are such as the contract allows."""
+    """Say whether the contract allows all values of a column."""
     match column:
         case Category():
             return {*column.values, *_missing(column)}.issuperset(values.tolist())
@@ -87,7 +87,7 @@ def _keeps(values: np.ndarray, column: Feature, markers: frozenset[str]) -> bool
         case _:
             low, high = finite_limits(column)
             missing = np.isnan(values)
-    # No comparison is true of what is missing.
+    # Comparisons with missing values are false.
     return not ((values < low) | (values > high)).any() and (column.missing == "allow" or not missing.any())
 
 
@@ -96,22 +96,22 @@ def _missing(column: Feature) -> set[None]:
 
 
 def _is_allowed(found: "Violation", contract: Contract) -> bool:
-    """Say whether a request may have what data may not: no target, or a column without any value."""
+    """Say whether requests may have a violation that data may not: no target, or a column without values."""
     if found.column == contract.target.name:
         return True
     return found.rule == rules.ALL_MISSING and contract.features[found.column].missing == "allow"
 
 
-def prediction_ids(told: Sequence[PredictionBatch]) -> "pa.StringArray":
-    """Return as a column what the predictions of some requests are called."""
+def prediction_ids(batches: Sequence[PredictionBatch]) -> "pa.StringArray":
+    """Return the ids of the predictions of some requests as a column."""
     import pyarrow as pa
 
-    # Made as one text, in a tenth of the time that pyarrow takes to join them one by one.
+    # Built as one text, in a tenth of the time of joining them with pyarrow.
     text, lengths = "", []
-    for one in told:
+    for one in batches:
         rows = len(one.scores)
-        # What only the largest tables need is not kept.
-        numbers, digits = (_numbers if rows < KEPT else _numbers.__wrapped__)(rows.bit_length())
+        # Numbers that only the largest tables need are not cached.
+        numbers, digits = (_numbers if rows < CACHED_ROWS else _numbers.__wrapped__)(rows.bit_length())
         text += f"{one.name}-".join(("", *numbers[:rows]))
         lengths.append(digits[:rows] + len(one.name) + 1)
     ends = np.cumsum(np.concatenate([[0], *lengths]), dtype=np.int32)
@@ -120,20 +120,20 @@ def prediction_ids(told: Sequence[PredictionBatch]) -> "pa.StringArray":
 
 @cache
 def _numbers(bits: int) -> tuple[list[str], np.ndarray]:
-    """Return the numbers below a power of two as texts, and how long each is."""
+    """Return the numbers below a power of two as text, and the length of each."""
     numbers = list(map(str, range(1 << bits)))
     return numbers, np.array(list(map(len, numbers)))
 
 
-def warned(told: Sequence[PredictionBatch]) -> "pa.ListArray":
-    """Return as a column the warnings of some requests."""
+def warned(batches: Sequence[PredictionBatch]) -> "pa.ListArray":
+    """Return the warnings of some requests as a column."""
     import pyarrow as pa
 
-    # Mostly there are none, and a list for each row would cost more than all the rest of a table.
-    found = [np.zeros(len(one.scores), dtype=np.int32) for one in told]
-    for one, numbers in zip(told, found, strict=True):
+    # Mostly there are none, and a list for each row would cost more than the rest of the table.
+    found = [np.zeros(len(one.scores), dtype=np.int32) for one in batches]
+    for one, numbers in zip(batches, found, strict=True):
         for row, warnings in one.warnings.items():
             numbers[row] = len(warnings)
-    texts = list(chain.from_iterable(one.warnings[row] for one in told for row in sorted(one.warnings)))
+    texts = list(chain.from_iterable(one.warnings[row] for one in batches for row in sorted(one.warnings)))
     ends = np.cumsum(np.concatenate([[0], *found]), dtype=np.int32)
     return pa.ListArray.from_arrays(ends, pa.array(texts, pa.string()))

@@ -1,1 +1,1 @@
-"""Bringing one's own data: from any file to a contract, parameters and data that the pipeline takes."""
+"""Bring your own data: from any file to a contract, parameters and data for the pipeline."""

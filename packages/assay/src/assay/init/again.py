@@ -1,4 +1,4 @@
-"""Newer data for the same problem: the contract stays as its owner has it, and changes where the data asks for it."""
+"""Newer data for the same problem: the contract keeps its owner's decisions and changes only where necessary."""
 
 import io
 from collections.abc import Mapping
@@ -15,17 +15,17 @@ MOST_SHOWN = 5
 
 
 def is_same_problem(old: Contract, plan: Plan) -> bool:
-    """Say whether a plan is for newer data of an existing contract: the same target, and most of its columns."""
+    """Say whether a plan is for newer data of an existing contract: same target, and most of its columns."""
     there = sum(name in plan.contract["columns"] for name in old.columns)
     return old.target.name == plan.contract["target"]["name"] and 2 * there > len(old.columns)
 
 
 def renewed(text: str, plan: Plan, *, replaced: tuple[str, ...] = ()) -> tuple[str, list[str]]:
-    """Return the text of an existing contract.yaml, changed so that it holds newer data, and what was changed.
+    """Return the text of contract.yaml, updated for newer data, and the list of changes.
 
-    Ranges widen, categories and classes are added, missing becomes allowed, new columns come and gone ones go; all
-    else stays as it is, comments too. Of the columns in `replaced` the old kind cannot hold the data, so that the new
-    decision takes its place.
+    Ranges are widened, categories and classes added, missing values allowed, new columns added and gone ones removed;
+    everything else stays, comments included. The data no longer fits the kind of the columns in `replaced`, so they get
+    their new kind from the plan.
     """
     yaml = YAML()
     yaml.preserve_quotes = True
@@ -36,17 +36,17 @@ def renewed(text: str, plan: Plan, *, replaced: tuple[str, ...] = ()) -> tuple[s
     changes: list[str] = []
     for name in [name for name in columns if name not in plan.contract["columns"]]:
         del columns[name]
-        changes.append(f"{name}: is no longer in the data; taken out")
+        changes.append(f"{name}: removed: no longer in the data")
         _forget(content, name, changes)
     for name, new in plan.contract["columns"].items():
         if name not in columns:
             columns[name] = _flow(new)
-            changes.append(f"{name}: new, {new['kind']}")
+            changes.append(f"{name}: new column, {new['kind']}")
         elif name in replaced:
             columns[name] = _flow(new)
-            changes.append(f"{name}: the data is no longer what it was; now {new['kind']}")
+            changes.append(f"{name}: the data no longer fits its kind; now {new['kind']}")
         else:
-            changes += [f"{name}: {change}" for change in _widen(columns[name], new, plan.seen.get(name))]
+            changes += [f"{name}: {change}" for change in _widen(columns[name], new, plan.extremes.get(name))]
     changes += [f"{content['target']['name']}: {change}" for change in _widen_target(content["target"], plan)]
     made = io.StringIO()
     yaml.dump(content, made)
@@ -54,12 +54,12 @@ def renewed(text: str, plan: Plan, *, replaced: tuple[str, ...] = ()) -> tuple[s
 
 
 def _forget(content: CommentedMap, name: str, changes: list[str]) -> None:
-    """Take a column out of the lists that name it."""
+    """Remove a column from the lists that name it."""
     for key in ("sensitive", "slices"):
         listed = content.get(key) or []
         for entry in [entry for entry in listed if name in (entry, entry.get("column") if key == "slices" else None)]:
             listed.remove(entry)
-            changes.append(f"{name}: taken out of {key}")
+            changes.append(f"{name}: removed from {key}")
 
 
 def _widen(old: CommentedMap, new: Mapping[str, Any], seen: tuple[Any, Any] | None) -> list[str]:
@@ -68,17 +68,17 @@ def _widen(old: CommentedMap, new: Mapping[str, Any], seen: tuple[Any, Any] | No
         return changes
     if old["kind"] == "integer" and new["kind"] == "number":
         old["kind"] = "number"
-        changes.append("has fractions now: a number")
+        changes.append("now has fractions: kind is now number")
     if new.get("missing") == "allow" and old.get("missing") != "allow":
         old["missing"] = "allow"
-        changes.append("may be missing now")
+        changes.append("values may now be missing")
     if seen is not None and "range" in old and "range" in new:
         changes += _stretch(old, seen, new["range"])
     if old["kind"] == "category" and "values" in new:
         changes += _extend(old["values"], new["values"])
     if old["kind"] == "text" and new.get("max_length", 0) > 4 * old.get("max_length", 10_000):
         old["max_length"] = new["max_length"]
-        changes.append(f"longer texts, up to {new['max_length']} characters")
+        changes.append(f"texts may now have up to {new['max_length']} characters")
     return changes
 
 
@@ -86,7 +86,7 @@ def _widen_target(old: CommentedMap, plan: Plan) -> list[str]:
     new = plan.contract["target"]
     if "classes" in old:
         return _extend(old["classes"], new["classes"])
-    return _stretch(old, plan.seen[old["name"]], new["range"]) if "range" in old else []
+    return _stretch(old, plan.extremes[old["name"]], new["range"]) if "range" in old else []
 
 
 def _stretch(old: CommentedMap, seen: tuple[Any, Any], room: tuple[Any, Any]) -> list[str]:
@@ -99,11 +99,11 @@ def _stretch(old: CommentedMap, seen: tuple[Any, Any], room: tuple[Any, Any]) ->
     if [str(low), str(high)] == before:
         return []
     old["range"] = _flow([low, high])
-    return [f"range {before[0]} to {before[1]} is now {low} to {high}"]
+    return [f"range widened from {before[0]} to {before[1]} to {low} to {high}"]
 
 
 def _less(one: Any, other: Any) -> bool:
-    # Times are compared as ISO 8601 writes them, whose order is that of time.
+    # ISO 8601 texts sort in the order of time.
     return str(one) < str(other) if isinstance(one, str) or isinstance(other, str) else bool(one < other)
 
 

@@ -1,4 +1,4 @@
-"""From texts as people write them to values: numbers with units, dates, truth values, and words for missing."""
+"""From text as people write it to values: numbers with units, dates, booleans, and words for missing."""
 
 import re
 from collections import Counter
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-# Values looked at before all of them are.
+# How many values are sampled before all are read.
 LOOK = 2000
 MISSING_WORDS = frozenset(
     [
@@ -20,7 +20,7 @@ MISSING_WORDS = frozenset(
         *("not available", "not known", "no data", "no answer", "not recorded", "keine angabe", "k.a.", "inconnu"),
     ]
 )
-# For a category `none` and the like may be an answer.
+# In a category `none` and similar words may be real values.
 MISSING_CATEGORIES = MISSING_WORDS - {"none", "nil", "unspecified", "no answer"}
 YES = frozenset(["yes", "y", "true", "t", "ja", "oui", "si", "sí", "on"])
 NO = frozenset(["no", "n", "false", "f", "nein", "non", "off"])
@@ -40,14 +40,14 @@ DATES = (
 )
 CLOCKS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%H.%M.%S", "%H.%M", "%I:%M %p", "%I:%M:%S %p")
 WHOLE = ("%a %b %d %H:%M:%S %Y", "%a, %d %b %Y %H:%M:%S", "%d/%b/%Y:%H:%M:%S")
-# Below all others, or far above: what instruments and forms write where they have no value.
+# Numbers below or far above all others that instruments and forms write for a missing value.
 LOW_MARKS = (-1, -9, -99, -200, -999, -9999, -99999)
 HIGH_MARKS = (99, 999, 9999, 99999, 999999, 9999999)
 
 
 @dataclass(frozen=True)
 class Cleaned:
-    """Values, their unit if one stood beside them, what was done, and what of it may be wrong."""
+    """Cleaned values, their unit if they had one, notes on what was done, and doubts about it."""
 
     values: pa.ChunkedArray
     unit: str | None = None
@@ -58,7 +58,7 @@ class Cleaned:
 
 @dataclass
 class _Reading:
-    """How texts are read as values of one kind."""
+    """How the texts of a column are read as values of one type."""
 
     read: Callable[[str], Any]
     kind: pa.DataType
@@ -70,8 +70,8 @@ class _Reading:
 def clean(values: pa.ChunkedArray, *, is_target: bool = False) -> Cleaned:
     """Return the values of a column in the type that they mean.
 
-    Texts become numbers, dates or truth values if all do but for words that stand for missing; else they stay texts,
-    trimmed and in one spelling. Numbers that stand for missing become missing. A target keeps its words.
+    Texts become numbers, dates or booleans if all of them can, except words for missing; otherwise they stay text,
+    trimmed and in one spelling. Numbers that mean missing become missing. A target keeps its texts.
     """
     if pa.types.is_string(values.type):
         made = _texts(values, is_target)
@@ -80,7 +80,7 @@ def clean(values: pa.ChunkedArray, *, is_target: bool = False) -> Cleaned:
         return Cleaned(_days(values))
     if pa.types.is_time64(values.type):
         hours = pc.divide(values.cast(pa.int64()).cast(pa.float64()), 3.6e9)
-        return Cleaned(hours, "hours", ("a time of day, as hours since midnight",))
+        return Cleaned(hours, "hours", ("a time of day, converted to hours since midnight",))
     if (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)) and not is_target:
         return _numbers(values)
     return Cleaned(values)
@@ -101,7 +101,7 @@ def _texts(values: pa.ChunkedArray, is_target: bool) -> Cleaned:
             {word for word, value, gone in zip(words, made, absent, strict=True) if value is None and not gone}
         )
         if lost:
-            reading.doubts.append(f"{_listed(lost)} stood for no value and became missing")
+            reading.doubts.append(f"{_listed(lost)} could not be read as values and became missing")
         if markers:
             reading.notes.append(f"{_listed(markers)} became missing")
         column = _take(pa.array(made, reading.kind), encoded)
@@ -112,19 +112,19 @@ def _texts(values: pa.ChunkedArray, is_target: bool) -> Cleaned:
 
 
 def _categories(encoded: pa.DictionaryArray, words: list[str], is_target: bool) -> Cleaned:
-    """Return texts trimmed, in one spelling, and without words for missing."""
+    """Return trimmed texts in one spelling, with words for missing as null."""
     counts = Counter(
         dict(enumerate(np.bincount(encoded.indices.drop_null().to_numpy(), minlength=len(words)).tolist()))
     )
     gone = {word for word in words if not word or (word.lower() in MISSING_CATEGORIES and not is_target)}
     spelling: dict[str, str] = {}
-    for place, _ in counts.most_common():
-        spelling.setdefault(words[place].lower(), words[place])
+    for code, _ in counts.most_common():
+        spelling.setdefault(words[code].lower(), words[code])
     other = sorted({word for word in words if word not in gone and spelling[word.lower()] != word})
-    # Among many different words some differ in case by chance, and a name or code may mean it.
+    # Among many different words some differ in case by chance, and in names or codes case may matter.
     unify = bool(other) and len(words) <= 1000
     made = [None if word in gone else spelling[word.lower()] if unify else word for word in words]
-    notes = [f"{_listed(other)} spelt as the more frequent form"] if unify else []
+    notes = [f"{_listed(other)} changed to the most frequent spelling"] if unify else []
     markers = tuple(sorted(filter(None, gone)))
     if markers:
         notes.append(f"{_listed(markers)} became missing")
@@ -132,7 +132,7 @@ def _categories(encoded: pa.DictionaryArray, words: list[str], is_target: bool) 
 
 
 def _reading(present: list[str], encoded: pa.DictionaryArray, words: list[str], is_target: bool) -> _Reading | None:
-    """Return how texts are read, if they are numbers, dates or truth values; None if they are texts."""
+    """Return how to read texts that are numbers, dates or booleans; None for other texts."""
     some = present[:: max(1, len(present) // LOOK)]
     if not is_target and {word.lower() for word in some} in PAIRS:
         shown = sorted(present)
@@ -153,7 +153,7 @@ def _number_reading(some: list[str], present: list[str]) -> _Reading | None:
     unit: str | None = None
     scaled = bool(units & SCALES.keys()) and units <= SCALES.keys() | {""}
     if scaled:
-        notes.append(f"{_listed(sorted(units - {''}))} after a number multiplies it")
+        notes.append(f"{_listed(sorted(units - {''}))} after a number is applied as a multiplier")
     elif len(units - {""}) > 1:
         return None
     elif units - {""}:
@@ -161,7 +161,7 @@ def _number_reading(some: list[str], present: list[str]) -> _Reading | None:
         is_known = unit == "%" or re.fullmatch(CURRENCY, unit)
         if not is_known and len(set(some)) < FEWEST_WITH_UNIT:
             return None
-        notes.append(f"{unit!r} beside the numbers became the unit")
+        notes.append(f"{unit!r} next to the numbers became the unit")
     digits = [cell["digits"].strip() for cell in cells]
     decimal = _decimal(digits)
     if decimal is None:
@@ -169,9 +169,9 @@ def _number_reading(some: list[str], present: list[str]) -> _Reading | None:
     if any(mark in text for text in digits for mark in ",.'\u2019 \u00a0") and (decimal == "," or len(units) > 0):
         groups = {mark for text in digits for mark in text if not mark.isdigit() and mark != decimal}
         if groups:
-            notes.append("thousands separators were taken out")
+            notes.append("thousands separators were removed")
         if decimal == ",":
-            notes.append("the comma is the decimal mark")
+            notes.append("the comma is read as the decimal mark")
         one = [text for text in digits if re.fullmatch(r"\d{1,3}[.,]\d{3}", text)]
         if one and len(one) == sum(not text.isdigit() for text in digits):
             doubts.append(f"{one[0]!r} was read as {_value(one[0], decimal):g}")
@@ -192,7 +192,7 @@ def _number_reading(some: list[str], present: list[str]) -> _Reading | None:
 
 
 def _decimal(digits: list[str]) -> str | None:
-    """Return the decimal mark of texts of digits and separators, or None where they do not agree."""
+    """Return the decimal mark of texts of digits and separators, or None if they disagree."""
     votes: set[str] = set()
     undecided: set[str] = set()
     for text in digits:
@@ -214,7 +214,7 @@ def _decimal(digits: list[str]) -> str | None:
         return None
     if votes:
         return votes.pop()
-    # 1,234 groups thousands and 1.234 does not, unless other cells say so.
+    # 1,234 is a thousand and 1.234 is not, unless other cells show the opposite.
     return "."
 
 
@@ -232,7 +232,7 @@ def _time_reading(some: list[str], encoded: pa.DictionaryArray, words: list[str]
             moment = datetime.strptime(word, clock)
             return round(moment.hour + moment.minute / 60 + moment.second / 3600, 6)
 
-        return _Reading(hours, pa.float64(), "hours", ["a time of day, as hours since midnight"])
+        return _Reading(hours, pa.float64(), "hours", ["a time of day, converted to hours since midnight"])
     doubts: list[str] = []
     form = _dates(some, doubts, encoded, words)
     if form is None:
@@ -248,7 +248,7 @@ def _moment(form: str) -> Callable[[str], datetime]:
 def _dates(
     some: Sequence[str], doubts: list[str], encoded: pa.DictionaryArray | None = None, words: Iterable[str] = ()
 ) -> str | None:
-    """Return the format that all texts are dates in; of a pair that differs in day and month, the likelier one."""
+    """Return the date format of all texts; if day and month can be swapped, the more probable format."""
     if not some or not re.search(r"\d", some[0]) or max(map(len, some)) > 40 or min(map(len, some)) < 5:
         return None
     forms = [
@@ -257,7 +257,7 @@ def _dates(
     first = [form for form in [*forms, *WHOLE] if _or_none(_moment(form), some[0])]
     fits = [form for form in first if all(_or_none(_moment(form), word) for word in some)]
     if not fits:
-        # A short list of words among dates stands for missing.
+        # A few words among dates mean missing.
         fits = [f for f in first if sum(_or_none(_moment(f), word) is None for word in some) <= min(3, len(some) // 20)]
     if not fits:
         return None
@@ -266,22 +266,22 @@ def _dates(
         return fits[0]
     pair = [fits[0], swapped[0]]
     best = max(pair, key=lambda form: _orderly(form, encoded, words))
-    doubts.append(f"dates such as {some[0]!r} can be read day first or month first; they were read as {best}")
+    doubts.append(f"dates such as {some[0]!r} are ambiguous (day or month first); read as {best}")
     return best
 
 
 def _orderly(form: str, encoded: pa.DictionaryArray | None, words: Iterable[str]) -> float:
-    """Return how often dates in this format do not go back from row to row: files are often in order of time."""
+    """Return how often dates in this format do not decrease from row to row: files are often in order of time."""
     if encoded is None:
         return 0.0
     moments = [_or_none(_moment(form), word) for word in words]
-    rows = [moments[place] for place in encoded.indices.slice(0, 5000).drop_null().to_pylist()]
+    rows = [moments[code] for code in encoded.indices.slice(0, 5000).drop_null().to_pylist()]
     known = [moment for moment in rows if moment is not None]
     return float(np.mean([b >= a for a, b in pairwise(known)])) if len(known) > 1 else 0.0
 
 
 def _days(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return moments that are all at midnight as dates, anything else as it is."""
+    """Return timestamps as dates if all are at midnight; anything else unchanged."""
     if not pa.types.is_timestamp(values.type):
         return values
     days = values.cast(pa.date32(), safe=False)
@@ -289,7 +289,7 @@ def _days(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _numbers(values: pa.ChunkedArray) -> Cleaned:
-    """Return numbers without those that stand for missing, and whole numbers as such."""
+    """Return numbers with those that mean missing as null, and as integers if all are whole."""
     extremes = pc.min_max(values).as_py()
     low, high = extremes["min"], extremes["max"]
     notes: list[str] = []
@@ -302,14 +302,14 @@ def _numbers(values: pa.ChunkedArray) -> Cleaned:
             within = pc.min_max(others).as_py()
             span = within["max"] - within["min"]
             times = len(values) - values.null_count - len(others)
-            # -1 may be a value of a scale that goes on below zero; -200 below nothing but positive numbers is none.
+            # -1 may be a value on a scale below zero, but -200 below only positive numbers is not a value.
             if mark is low:
                 is_mark = within["min"] >= 0 and mark <= -9 and times > 1
             else:
                 is_mark = times > 1 and mark - within["max"] > 3 * max(span, 1) and within["min"] >= 0
             if is_mark:
                 values = pc.if_else(pc.equal(values, mark), None, values)
-                doubts.append(f"{mark:g} stands {times} times far from all other values and became missing")
+                doubts.append(f"{mark:g} occurs {times} times, far from all other values, and became missing")
     if pa.types.is_floating(values.type) and pc.all(pc.equal(pc.floor(values), values)).as_py():
         limit = pc.max(pc.abs(values)).as_py()
         if limit is not None and limit < 2**53:

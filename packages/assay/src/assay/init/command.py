@@ -1,4 +1,4 @@
-"""`assay init`: from a file to a project that is about it."""
+"""`assay init`: from a file to a project about its data."""
 
 import re
 import sys
@@ -24,7 +24,7 @@ from assay.data.reading import typed
 from assay.gates.overrides import OVERRIDES
 from assay.init.again import is_same_problem, renewed
 from assay.init.expected import clear_cases, expectations_text
-from assay.init.files import Asked, read
+from assay.init.files import Source, read
 from assay.init.infer import Finding, Kind, Plan, checked, infer
 from assay.init.limits import limits
 from assay.init.write import (
@@ -49,39 +49,40 @@ MOST_ROWS_AS_TEXT = 200_000
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What a person decided beforehand: the task, columns that stay features, and not to be asked."""
+class InitOptions:
+    """What the user decided on the command line: the task, the columns to keep as features, and to ask no questions."""
 
     task: Task | None = None
     keep: tuple[str, ...] = ()
     yes: bool = False
 
 
-def plan_for(asked: Asked, wishes: Wishes) -> tuple[Plan, list[str]]:
-    """Read a source and decide on it; ask at a terminal about decisions that could hurt. Writes nothing."""
-    table, notes = read(asked)
-    name = slug(asked.source)
-    wishes = _as_before(asked.target, set(table.column_names), wishes)
-    plan = infer(table, asked.target, name, keep=wishes.keep, task=wishes.task)
-    answers = Wishes(wishes.task, wishes.keep) if wishes.yes or not _at_terminal() else _ask(plan, asked.target, wishes)
-    if answers != Wishes(wishes.task, wishes.keep):
-        plan = infer(table, asked.target, name, keep=answers.keep, task=answers.task)
+def plan_for(source: Source, options: InitOptions) -> tuple[Plan, list[str]]:
+    """Read a source and plan the project; at a terminal, ask about risky decisions. Writes nothing."""
+    table, notes = read(source)
+    name = slug(source.location)
+    options = _with_earlier_decisions(source.target, set(table.column_names), options)
+    plan = infer(table, source.target, name, keep=options.keep, task=options.task)
+    decided = InitOptions(options.task, options.keep)
+    answers = decided if options.yes or not _at_terminal() else _ask(plan, source.target, options)
+    if answers != decided:
+        plan = infer(table, source.target, name, keep=answers.keep, task=answers.task)
     checked(plan.contract)
     return plan, notes
 
 
-def _as_before(target: str, names: set[str], wishes: Wishes) -> Wishes:
-    """Return the wishes with what the contract here decided, if it is one for the same target and columns."""
+def _with_earlier_decisions(target: str, names: set[str], options: InitOptions) -> InitOptions:
+    """Return the options with the decisions of the present contract, if it has the same target and columns."""
     if not CONTRACT.exists():
-        return wishes
+        return options
     old = load_contract()
     if old.target.name != target or 2 * len(old.columns.keys() & names) <= len(old.columns):
-        return wishes
-    return Wishes(wishes.task or old.task, (*wishes.keep, *old.features), wishes.yes)
+        return options
+    return InitOptions(options.task or old.task, (*options.keep, *old.features), options.yes)
 
 
 def slug(source: str) -> str:
-    """Return a name for the project from that of its source."""
+    """Return a project name made from the name of its source."""
     stem = re.sub(r"(\.\w{1,7}){1,2}$", "", source.rstrip("/").rpartition("/")[2]) or "data"
     return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or "data"
 
@@ -90,8 +91,8 @@ def _at_terminal() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def _ask(plan: Plan, target: str, wishes: Wishes) -> Wishes:
-    task, keep = wishes.task, list(wishes.keep)
+def _ask(plan: Plan, target: str, options: InitOptions) -> InitOptions:
+    task, keep = options.task, list(options.keep)
     for finding in plan.findings:
         if finding.where == target and finding.kind is Kind.UNSURE_TASK:
             given: Any = click.prompt(
@@ -102,14 +103,14 @@ def _ask(plan: Plan, target: str, wishes: Wishes) -> Wishes:
             )
             task = given
         elif finding.where in plan.suspects and not click.confirm(
-            f"{finding.where} {finding.what.removeprefix('left out: ')}. Leave it out?", default=True, err=True
+            f"{finding.where}: {plan.suspects[finding.where]}. Leave it out?", default=True, err=True
         ):
             keep.append(finding.where)
-    return Wishes(task, tuple(keep))
+    return InitOptions(task, tuple(keep))
 
 
 def earlier(plan: Plan) -> Contract | None:
-    """Return the contract that is here, if the plan is for newer data of the same problem."""
+    """Return the present contract, if the plan is for newer data of the same problem."""
     if not CONTRACT.exists():
         return None
     old = load_contract()
@@ -117,7 +118,7 @@ def earlier(plan: Plan) -> Contract | None:
 
 
 def apply(plan: Plan) -> None:
-    """Write the files of the project for a plan, and put the data under DVC."""
+    """Write the project files for a plan, and add the data to DVC."""
     suffix = ".csv" if plan.table.num_rows <= MOST_ROWS_AS_TEXT else ".parquet"
     path = DATA / f"{plan.contract['name']}{suffix}"
     plan.contract["data"] = path.as_posix()
@@ -132,10 +133,10 @@ def apply(plan: Plan) -> None:
         write_text(README, readme_text(README.read_text(encoding="utf-8"), title, plan.contract["description"]))
 
 
-def renew(plan: Plan, old: Contract) -> tuple[str, list[str], pa.Table]:
-    """Return the contract's text for newer data, what changes, and the data as that contract has it.
+def updated(plan: Plan, old: Contract) -> tuple[str, list[str], pa.Table]:
+    """Return the text of the contract for newer data, its changes, and the data in its types.
 
-    Raises InputError when the data fits neither what the owner decided nor what would be decided now.
+    Raises InputError if the data fits neither the owner's decisions nor new ones.
     """
     before = CONTRACT.read_text(encoding="utf-8")
     replaced: tuple[str, ...] = ()
@@ -147,11 +148,11 @@ def renew(plan: Plan, old: Contract) -> tuple[str, list[str], pa.Table]:
         if not violations:
             return text, changes, table
         replaced = (*replaced, *{found.column for found in violations})
-    raise InputError(f"{CONTRACT}: cannot be made to hold the new data: {violations[0]}")
+    raise InputError(f"{CONTRACT}: cannot be updated to fit the new data: {violations[0]}")
 
 
 def _put_data(table: pa.Table, path: Path) -> None:
-    """Write the data, remove what DVC kept there before (its cache has it), and let DVC track the folder."""
+    """Write the data, remove the earlier files that DVC has in its cache, and let DVC track the folder."""
     from dvc.cli import main as dvc
 
     old = _tracked()
@@ -159,11 +160,11 @@ def _put_data(table: pa.Table, path: Path) -> None:
     for name in old - {path.name}:
         (DATA / name).unlink(missing_ok=True)
     if dvc(["add", "--quiet", DATA.as_posix()]):
-        raise InputError(f"{DATA}: DVC could not take the data in; `dvc add {DATA}` says why")
+        raise InputError(f"{DATA}: DVC could not add the data; run `dvc add {DATA}` to see why")
 
 
 def _tracked() -> set[str]:
-    """Return the names of the files in data/ that DVC's cache holds."""
+    """Return the names of the files in data/ that DVC tracks."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
@@ -173,28 +174,31 @@ def _tracked() -> set[str]:
         with Repo() as repo:
             return {Path(entry["path"]).name for entry in repo.ls(".", path="data", recursive=True, dvc_only=True)}
     except DvcException:
-        # An older version of the data that is nowhere to be had keeps nobody from starting with new data.
+        # New data may replace old data that is no longer available.
         return set()
 
 
-def run_init(asked: Asked, wishes: Wishes, *, dry_run: bool, run: bool = True, adopt: bool = True) -> Plan:
-    """Read, decide, show; then, unless it is a dry run, write, search for a model, and run the pipeline.
+def run_init(source: Source, options: InitOptions, *, dry_run: bool, run: bool = True, adopt: bool = True) -> Plan:
+    """Read, plan and show; unless it is a dry run, also write the files, search for a model, and run the pipeline.
 
-    Newer data of the same problem changes the contract only where it has to, and searches for no other model.
+    Newer data of the same problem changes the contract only where necessary, and starts no search.
     """
     if not dry_run and not (PARAMS.exists() and Path("dvc.yaml").exists()):
-        raise InputError(f"{PARAMS}: there is no project here; run this in the folder of the project")
-    plan, notes = plan_for(asked, wishes)
-    is_to_adopt = adopt and not dry_run and may_adopt(asked.source)
+        raise InputError(f"{PARAMS}: no project here; run this in the project folder")
+    plan, notes = plan_for(source, options)
+    is_to_adopt = adopt and not dry_run and may_adopt(source.location)
     for note in notes:
         say(f"  {note}")
     features = sum(column["kind"] not in ("id", "ignored") for column in plan.contract["columns"].values())
-    say(f"{asked.source}: {plan.table.num_rows} rows, {features} features, {plan.contract['task']} of {asked.target!r}")
+    size = f"{plan.table.num_rows} rows, {features} features"
+    say(f"{source.location}: {size}, {plan.contract['task']} target {source.target!r}")
     old = earlier(plan)
     if old is not None:
-        text, changes, table = renew(plan, old)
-        for change in changes or ["nothing: the data keeps to the contract as it stands"]:
+        text, changes, table = updated(plan, old)
+        for change in changes:
             say(f"  changed: {change}")
+        if not changes:
+            say(f"  {CONTRACT} is unchanged: the new data keeps to it")
         if dry_run:
             print(text)
             return plan
@@ -208,7 +212,7 @@ def run_init(asked: Asked, wishes: Wishes, *, dry_run: bool, run: bool = True, a
         return plan
     else:
         apply(plan)
-    say("written; `git restore .` takes it back")
+    say("files written; `git restore .` undoes it")
     if run:
         plan.findings.extend(_run(plan, is_new=old is None))
     if is_to_adopt:
@@ -218,7 +222,7 @@ def run_init(asked: Asked, wishes: Wishes, *, dry_run: bool, run: bool = True, a
 
 
 def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
-    """Run the pipeline; for a new problem search for a model before, and set limits by what it reaches after."""
+    """Run the pipeline; for a new problem, first search for a model, and then set gate limits from its results."""
     from assay.project.dvc import reproduce, tune
 
     if not is_new:
@@ -232,19 +236,19 @@ def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
     write_text(PARAMS, params_text(params, settings))
     if EXPECTATIONS.exists():
         write_text(EXPECTATIONS, expectations_text(_clear_cases()))
-    # Limits are checked first of all; no other stage reads them.
+    # The first stage checks the limits; no other stage reads them.
     reproduce()
     _accept()
     return findings
 
 
 def _accept() -> None:
-    """Write into overrides.yaml that whoever runs this has made the project about another problem, for this model."""
+    """Record in overrides.yaml that the user switched the project to another problem, for this model."""
     made = identity(None, Path())
     entry = {
         "gate": "contract",
         "by": user_name() or getuser(),
-        "why": "`assay init` made the project about other data.",
+        "why": "`assay init` switched the project to other data.",
         "model": str(made["model"])[:12],
         "contract": str(made["contract"])[:12],
     }
@@ -257,7 +261,7 @@ def _accept() -> None:
 
 
 def _clear_cases() -> list[tuple[str, dict[str, Any], Any]]:
-    """Return clear cases among the test rows of the model that is here."""
+    """Return clear cases among the test rows of the present model."""
     from assay.modelling.fitting import scores
     from assay.modelling.store import load_pipeline
 
@@ -271,5 +275,5 @@ def _clear_cases() -> list[tuple[str, dict[str, Any], Any]]:
 def _show(findings: Sequence[Finding]) -> None:
     text = review_text(sorted(findings, key=lambda finding: -finding.weight))
     if text:
-        say("to review, in order of importance:")
+        say("to review, most important first:")
         say(text)

@@ -1,4 +1,4 @@
-"""Reading delimited text in whatever dialect it comes: encoding, separator, header, decimal mark, stray rows."""
+"""Reading delimited text in any dialect: encoding, separator, header, decimal mark, extra lines."""
 
 import codecs
 import csv
@@ -20,17 +20,17 @@ SEPARATORS = ",;\t|"
 SAMPLE_BYTES = 1 << 20
 SAMPLE_ROWS = 1000
 MOST_COLUMNS = 2000
-# A longer text is something that is said of a row, not its name.
+# A longer text is data, not the name of a row.
 LONGEST_ROW_NAME = 40
-# What stands for missing in a cell of any kind; further words are looked for column by column.
+# Cells that mean missing in any column; clean.py looks for further words column by column.
 MISSING = (
     *("", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "NULL", "null", "NaT", "<NA>", "#N/A", "#NA", "N.A.", "n.a."),
     *("?", "-", "--", ".", "\\N", "#VALUE!", "#DIV/0!", "#REF!", "#NUM!"),
 )
 NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?([eE][-+]?\d+)?")
-# Between columns that are aligned, and what is in quotes, which stays.
+# Spaces between aligned columns; quoted text is matched to keep it.
 SPACES = re.compile(rb'("[^"\n]*")|[ \t]+')
-# A file that holds both is no text of one encoding.
+# If a file also has invalid bytes, it mixes encodings.
 VALID_NON_ASCII = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 # Bytes that cp1252 leaves undefined.
 NOT_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
@@ -38,9 +38,9 @@ NOT_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 
 @dataclass(frozen=True)
 class Dialect:
-    """How the text is laid out: `skip` lines come before the first row, which is the header if `names` came from it.
+    """The layout of a text; `skip` is the number of lines before the first row of data, the header included.
 
-    Where it is not `quoted`, a quotation mark is a character as any other.
+    If it is not `quoted`, quotation marks are ordinary characters.
     """
 
     separator: str
@@ -56,11 +56,11 @@ class Dialect:
 def read_delimited(
     given: bytes | Path, source: str, target: str, encoding: str | None = None
 ) -> tuple[pa.Table, list[str]]:
-    """Return the table in a text, or in a file of text, and what was unusual about the text.
+    """Return the table in a text or in a text file, and notes on anything unusual.
 
-    Columns have the types that Arrow infers: whole numbers, numbers, truth values, dates, moments, else text, as for
-    numbers with leading zeros. Columns without a name and without a value, and rows without a value, are left out.
-    Raises InputError for what is no such text: binary, of mixed encodings, ragged, cut off, without columns or rows.
+    Columns have the types that Arrow infers: integers, numbers, booleans, dates, times, else text, also for numbers
+    with leading zeros. Columns without name and values, and rows without values, are left out. Raises InputError for a
+    text that is binary, mixes encodings, has rows of different length, is cut off, or has no columns or rows.
     """
     raw = given.read_bytes() if isinstance(given, Path) else given
     content, notes = _as_utf8(raw, source, encoding)
@@ -74,19 +74,19 @@ def read_delimited(
     if dialect.decimal == ",":
         notes.append("numbers have a decimal comma")
     if not dialect.has_header:
-        notes.append(f"no header: the columns are called {dialect.names[0]} to {dialect.names[-1]}")
+        notes.append(f"no header: columns are named {dialect.names[0]} to {dialect.names[-1]}")
     if dialect.skip > dialect.has_header:
-        notes.append("lines before the table were left out")
+        notes.append("lines before the table were skipped")
     quoted = dialect.quoted and b'"' in content
     if quoted and content.count(b'"') % 2 and _ends_inside_quotes(content, dialect.separator):
-        raise InputError(f"{source}: the file ends inside a quoted cell, so a part of it is lost")
+        raise InputError(f"{source}: the file ends inside a quoted cell: it is cut off")
     sample = _sample(content, quoted=quoted)
-    # A large file is read from the disk once more, so that it is not in memory twice.
-    place: bytes | Path = given if content is raw else content
+    # A large file is read from disk again, so that it is not in memory twice.
+    text: bytes | Path = given if content is raw else content
     del raw, content
-    table = _parse(place, sample, source, dialect, quoted=quoted)
+    table = _parse(text, sample, source, dialect, quoted=quoted)
     if table.num_rows == 0:
-        raise InputError(f"{source}: there is a header and no row below it")
+        raise InputError(f"{source}: the file has a header but no rows")
     table, more = _without_nameless(_without_empty_rows(table), source)
     return table, notes + more
 
@@ -95,7 +95,7 @@ _NAMES = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
 
 
 def _as_utf8(content: bytes, source: str, encoding: str | None) -> tuple[bytes, list[str]]:
-    """Return the text in UTF-8 without a byte order mark, and a note on the encoding if it was another."""
+    """Return the text in UTF-8 without a byte order mark, and a note if the encoding was different."""
     for mark, name in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
         if content.startswith(mark) and encoding is None:
             encoding = name
@@ -107,29 +107,29 @@ def _as_utf8(content: bytes, source: str, encoding: str | None) -> tuple[bytes, 
     if content.startswith(b"\xef\xbb\xbf"):
         content = content[3:]
     if b"\0" in content[:SAMPLE_BYTES]:
-        raise InputError(f"{source}: a binary file of a kind that is not known here; save the table as CSV or Parquet")
+        raise InputError(f"{source}: an unknown binary format; save the table as CSV or Parquet")
     if content.isascii():
         return content, []
     if (wrong := _first_wrong_byte(content)) is not None:
         line = content.count(b"\n", 0, wrong) + 1
         if VALID_NON_ASCII.search(content):
             raise InputError(
-                f"{source}: line {line} is not UTF-8 and other lines are: mixed encodings; save the file as UTF-8"
+                f"{source}: mixed encodings: line {line} is not UTF-8, but other lines are; save the file as UTF-8"
             )
         name = "latin-1" if NOT_CP1252.search(content) else "cp1252"
         text = content.decode(name)
         strange = sum(not (c.isprintable() or c.isspace()) for c in text[:100_000])
         if strange > 0.05 * min(len(text), 100_000):
-            raise InputError(f"{source}: a binary file, or text of an unknown encoding (--encoding names it)")
-        return text.encode(), [f"the encoding is {name}, judged by its bytes (--encoding names another)"]
+            raise InputError(f"{source}: a binary file, or text in an unknown encoding (set it with --encoding)")
+        return text.encode(), [f"the encoding was detected as {name} (--encoding sets another)"]
     return content, []
 
 
 def _is_aligned(content: bytes) -> bool:
-    """Say whether columns are separated by runs of spaces: no other separator, and as many words in every line."""
+    """Say whether columns are separated by runs of spaces: no other separator, and equally many words in each line."""
     lines = [line for line in content[:SAMPLE_BYTES].split(b"\n")[:SAMPLE_ROWS] if line.strip()]
     if b'"' in content:
-        # What is in quotes is one word, whatever it holds.
+        # A quoted text is one word.
         lines = [re.sub(rb'"[^"]*"', b"quoted", line) for line in lines]
     if len(lines) < 3 or any(mark in line for line in lines for mark in b',;|"'):
         return False
@@ -139,7 +139,7 @@ def _is_aligned(content: bytes) -> bool:
 
 
 def _first_wrong_byte(content: bytes) -> int | None:
-    """Return where a text stops being UTF-8, or None; piece by piece, for the whole may be large."""
+    """Return the position of the first byte that is not UTF-8, or None; in chunks, since the text may be large."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     for start in range(0, len(content), SAMPLE_BYTES):
         try:
@@ -150,7 +150,7 @@ def _first_wrong_byte(content: bytes) -> int | None:
 
 
 def sniff(content: bytes, source: str, target: str) -> Dialect:
-    """Return the dialect of a UTF-8 text, judged by its first megabyte; raises InputError where there is no table."""
+    """Return the dialect of a UTF-8 text, judged by its first megabyte; raises InputError if it is not a table."""
     head = content[:SAMPLE_BYTES]
     if len(head) < len(content):
         head = head[: head.rfind(b"\n") + 1] or head
@@ -169,21 +169,19 @@ def sniff(content: bytes, source: str, target: str) -> Dialect:
     rows = parsed[separator]
     width = Counter(map(len, rows)).most_common(1)[0][0]
     if width > MOST_COLUMNS:
-        raise InputError(
-            f"{source}: {width} columns, and at most {MOST_COLUMNS} can be handled; choose among them first"
-        )
+        raise InputError(f"{source}: {width} columns; at most {MOST_COLUMNS} are supported: remove some first")
     start = next(
         (i for i, row in enumerate(rows[:50]) if target in map(str.strip, row)),
         next(i for i, row in enumerate(rows) if len(row) == width),
     )
     first = [cell.strip() for cell in rows[start]]
     if len(first) < 2:
-        raise InputError(f"{source}: there is one column only; is it a table separated by , ; | or tabs?")
+        raise InputError(f"{source}: only one column found; separate columns by , ; | or tabs")
     below = rows[start + 1 : start + 1 + SAMPLE_ROWS]
     has_header = target in first or _looks_like_header(first, below)
     skip = _lines_before(text, separator, start, quoted=quoted[separator])
     if len(first) == width - 1 and has_header and all(len(row) == width and not row[-1] for row in below):
-        # Each row ends in a separator, and the header does not.
+        # Each row ends with a separator, but the header does not.
         first.append("")
     names = tuple(first) if has_header else tuple(f"column_{i + 1}" for i in range(len(first)))
     cells = below if has_header else [rows[start], *below]
@@ -201,7 +199,7 @@ def sniff(content: bytes, source: str, target: str) -> Dialect:
 
 
 def _quotes_are_text(text: str) -> bool:
-    """Say whether quotation marks belong to what is said, as in messages that people wrote: tabs alone make a table."""
+    """Say whether quotation marks are part of the text, as in chat messages, and tabs alone separate columns."""
     lines = [line.rstrip("\r").split("\t") for line in text.split("\n") if line.strip()]
     if len({len(line) for line in lines}) > 1:
         return False
@@ -227,7 +225,7 @@ def _rows(text: str, separator: str, *, quoted: bool) -> list[list[str]]:
 
 
 def _lines_before(text: str, separator: str, row: int, *, quoted: bool) -> int:
-    """Return the number of lines that come before a row, counting rows that are not empty from 0."""
+    """Return the number of lines before a row; rows that are not empty are counted from 0."""
     reader = _reader(text, separator, quoted=quoted)
     before = seen = 0
     for cells in reader:
@@ -240,17 +238,17 @@ def _lines_before(text: str, separator: str, row: int, *, quoted: bool) -> int:
 
 
 def _looks_like_header(first: list[str], below: list[list[str]]) -> bool:
-    """Say whether the first row names columns: no number in it, nothing twice, and nothing that rows hold too."""
+    """Say whether the first row is a header: no numbers, no duplicates, and no values that occur in other rows."""
     if any(NUMBER.fullmatch(cell) for cell in first):
         return False
-    # A header may stand again where files were put together.
+    # A header may occur again where files were concatenated.
     others = [cells for row in below if (cells := [cell.strip() for cell in row]) != first]
     if any(sum(i < len(row) and row[i] == cell for row in others) > 1 for i, cell in enumerate(first) if cell):
         return False
     named = [cell for cell in first if cell]
     if len(set(named)) == len(named):
         return True
-    # Values stand twice in a row of data, and so do names in a broken header: there the rows below look otherwise.
+    # A row of data may repeat a value, and a broken header a name: only below a header the rows look different.
     numeric = [any(i < len(row) and NUMBER.fullmatch(row[i].strip()) for row in below) for i in range(len(first))]
     return any(numeric)
 
@@ -263,12 +261,12 @@ def _decimal_comma(columns: list[list[str]]) -> bool:
 
 
 def _is_code(cell: str) -> bool:
-    """Say whether digits are a name and no number: leading zeros, or more than a number holds."""
+    """Say whether digits are a code, not a number: leading zeros, or too many digits."""
     return bool(re.fullmatch(r"0\d+|\d{17,}", cell))
 
 
 def _sample(content: bytes, *, quoted: bool) -> bytes:
-    """Return whole lines from begin, middle and end; of a text with quotes, in which lines may end, the begin."""
+    """Return complete lines from start, middle and end; only from the start if quoted cells may contain line breaks."""
     if len(content) <= 3 * SAMPLE_BYTES:
         return content
     begin = content[: content.rfind(b"\n", 0, SAMPLE_BYTES) + 1]
@@ -278,7 +276,7 @@ def _sample(content: bytes, *, quoted: bool) -> bytes:
     return begin + middle.partition(b"\n")[2].rpartition(b"\n")[0] + b"\n" + end.partition(b"\n")[2]
 
 
-def _parse(place: bytes | Path, sample: bytes, source: str, dialect: Dialect, *, quoted: bool) -> pa.Table:
+def _parse(text: bytes | Path, sample: bytes, source: str, dialect: Dialect, *, quoted: bool) -> pa.Table:
     names = _distinct(dialect.names, source)
     ragged: list[pacsv.InvalidRow] = []
 
@@ -308,37 +306,37 @@ def _parse(place: bytes | Path, sample: bytes, source: str, dialect: Dialect, *,
             )
 
     as_text = dict.fromkeys(dialect.as_text, pa.string())
-    # With types that a sample shows, Arrow need not keep the text until it has seen the last row.
+    # With types from a sample, Arrow need not keep the text until it has seen the last row.
     with suppress(pa.ArrowInvalid):
         schema = read(sample, as_text).schema
         types = {field.name: pa.string() if pa.types.is_null(field.type) else field.type for field in schema}
-        return read(place, types)
+        return read(text, types)
     ragged.clear()
     try:
-        return read(place, as_text)
+        return read(text, as_text)
     except pa.ArrowInvalid as error:
         if not ragged:
-            said = " ".join(str(error).split())[:200]
-            said = "there is a header and no row below it" if "Empty CSV" in said else said
-            raise InputError(f"{source}: {said}") from None
+            message = " ".join(str(error).split())[:200]
+            message = "the file has a header but no rows" if "Empty CSV" in message else message
+            raise InputError(f"{source}: {message}") from None
     ragged.clear()
-    # The number of a row is known only where rows are read one after the other.
+    # Row numbers are known only if rows are read in one thread.
     with suppress(pa.ArrowInvalid):
-        read(place, as_text, threads=False)
+        read(text, as_text, threads=False)
     row = ragged[0]
     where = "" if row.number is None else f"row {row.number}: "
     raise InputError(
-        f"{source}: {where}{row.actual_columns} cells where the header has {row.expected_columns} "
-        f"(it begins {row.text[:40]!r}); the file is ragged or cut off"
+        f"{source}: {where}{row.actual_columns} cells, but the header has {row.expected_columns} "
+        f"(the row begins {row.text[:40]!r}); rows differ in length, or the file is cut off"
     )
 
 
 def _distinct(names: tuple[str, ...], source: str) -> list[str]:
-    """Return the names, with a mark of its own for each that is empty."""
+    """Return the names, with a unique placeholder for each empty one."""
     twice = next((name for name, count in Counter(filter(None, names)).items() if count > 1), None)
     if twice is not None:
-        raise InputError(f"{source}: column {twice!r} is there twice; rename one in the file")
-    return [name or f"\0{place}" for place, name in enumerate(names)]
+        raise InputError(f"{source}: column {twice!r} occurs twice; rename one in the file")
+    return [name or f"\0{index}" for index, name in enumerate(names)]
 
 
 def _without_empty_rows(table: pa.Table) -> pa.Table:
@@ -354,19 +352,19 @@ def _without_empty_rows(table: pa.Table) -> pa.Table:
 def _without_nameless(table: pa.Table, source: str) -> tuple[pa.Table, list[str]]:
     notes: list[str] = []
     for name in [name for name in table.column_names if name.startswith("\0")]:
-        values, place = table[name], int(name[1:]) + 1
+        values, number = table[name], int(name[1:]) + 1
         if values.null_count == len(values):
-            notes.append(f"column {place} has neither a name nor a value: left out")
-        elif place == 1 and _is_index(values):
-            notes.append("the first column has no name and another value in every row: an index, left out")
+            notes.append(f"column {number} has no name and no values: left out")
+        elif number == 1 and _is_index(values):
+            notes.append("the first column has no name and a different value in every row: an index, left out")
         else:
-            raise InputError(f"{source}: column {place} has no name; give it one in the header")
+            raise InputError(f"{source}: column {number} has no name; give it one in the header")
         table = table.drop_columns([name])
     return table, notes
 
 
 def _is_index(values: pa.ChunkedArray) -> bool:
-    """Say whether a first column without a name is what pandas and R write there: whole numbers or names of rows."""
+    """Say whether an unnamed first column is the index that pandas or R writes: whole numbers or row names."""
     if pa.types.is_string(values.type):
         if pc.max(pc.utf8_length(values)).as_py() > LONGEST_ROW_NAME:
             return False

@@ -1,4 +1,4 @@
-"""Expectations that the first model of a new problem can stand behind: clear cases, answered as they were."""
+"""Expectations that the first model of a new problem meets: clear cases that it predicts correctly."""
 
 from datetime import datetime
 from typing import Any
@@ -11,16 +11,16 @@ from assay.data.columns import Columns, length
 MOST_CLASSES = 5
 CLEAR = 0.7
 HEAD = '''\
-"""What must hold of any model of this problem, whatever its family: the test of the trained model, in your words.
+"""What every model of this problem must do, whatever its family: tests of the trained model, in your words.
 
-`assay init` wrote down clear cases of rows that the first model never saw, answered rightly. Put what you know of the
-problem beside them, or in their place: docs/expectations.md explains the words.
+`assay init` recorded clear cases: rows that the first model never saw and predicted correctly. Add what you know of the
+problem, or replace them: docs/expectations.md explains the functions.
 """
 '''
 
 
 def expectations_text(cases: list[tuple[str, dict[str, Any], Any]]) -> str:
-    """Return src/model/expectations.py for named cases: the features of a row, and what has to be answered."""
+    """Return src/model/expectations.py for named cases: the features of a row, and the expected prediction."""
     if not cases:
         return (
             f"{HEAD}\nfrom assay.properties.expectations import Expectation\n\nEXPECTATIONS: list[Expectation] = []\n"
@@ -44,10 +44,10 @@ def expectations_text(cases: list[tuple[str, dict[str, Any], Any]]) -> str:
 def clear_cases(
     data: Columns, target: np.ndarray, scores: np.ndarray, contract: Contract
 ) -> list[tuple[str, dict[str, Any], Any]]:
-    """Return rows that a model answers rightly and surely, with a name and the answer, from rows it never saw.
+    """Return rows that a model predicts correctly and confidently, each with a name and the expected prediction.
 
-    For classes the surest row of each, for numbers a low and a high one, with a standard deviation of the target as
-    room on either side.
+    The rows are new to the model. For classes it is the most confident row of each; for regression a low and a high
+    one, with one standard deviation of the target as tolerance on either side.
     """
     if contract.task == "regression":
         room = float(target.std())
@@ -55,26 +55,26 @@ def clear_cases(
         if not len(near) or not room:
             return []
         order = near[np.argsort(scores[near], kind="stable")]
-        places = {"a low case": order[len(order) // 10], "a high case": order[len(order) * 9 // 10]}
+        chosen = {"a low case": order[len(order) // 10], "a high case": order[len(order) * 9 // 10]}
         return [
-            (name, _row(data, place, contract), tuple(_short(scores[place] + side * room) for side in (-1, 1)))
-            for name, place in places.items()
+            (name, _row(data, row, contract), tuple(_short(scores[row] + side * room) for side in (-1, 1)))
+            for name, row in chosen.items()
         ]
     cases = []
     for index, label in enumerate(contract.classes[:MOST_CLASSES]):
         sure = np.where(target == index, scores[:, index], 0.0)
-        place = int(sure.argmax())
-        if sure[place] >= CLEAR and length(data):
-            cases.append((f"a clear case of {label}", _row(data, place, contract), label))
+        row = int(sure.argmax())
+        if sure[row] >= CLEAR and length(data):
+            cases.append((f"a clear case of {label}", _row(data, row, contract), label))
     return cases
 
 
-def _row(data: Columns, place: int, contract: Contract) -> dict[str, Any]:
-    return {name: _value(data[name][place], column) for name, column in contract.features.items()}
+def _row(data: Columns, row: int, contract: Contract) -> dict[str, Any]:
+    return {name: _value(data[name][row], column) for name, column in contract.features.items()}
 
 
 def _value(cell: Any, column: Any) -> Any:
-    """Return a cell as a plain Python value, None where it is missing."""
+    """Return a cell as a plain Python value, None if it is missing."""
     match column:
         case Time():
             return None if np.isnat(cell) else cell.astype("datetime64[us]").item()

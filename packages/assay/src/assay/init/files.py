@@ -1,4 +1,4 @@
-"""Reading what people have: any common kind of file, folder, address or database, into a table."""
+"""Reading any common file, folder, address or database into a table."""
 
 import bz2
 import gzip
@@ -43,88 +43,92 @@ MAGIC = {
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What to read: a file, folder, address or database, for the column `target`; `table` names a table or a sheet."""
+class Source:
+    """What to read, to predict the column `target`.
 
-    source: str
+    `location` is a file, folder, address or database URL; `table` names a table of a database, a sheet or a file in an
+    archive.
+    """
+
+    location: str
     target: str
     table: str | None = None
     encoding: str | None = None
 
 
-def read(asked: Asked) -> tuple[pa.Table, list[str]]:
+def read(source: Source) -> tuple[pa.Table, list[str]]:
     """Return the table of a source and notes on how it was read.
 
-    Columns are of the types int64, float64, bool, string, date32, time64[us] and timestamp[us] without a zone; columns
-    of other types are left out with a note. Raises InputError for what is no table, or none that can be used, and
-    where an optional package is needed, with the command that installs it.
+    Columns have the types int64, float64, bool, string, date32, time64[us] and timestamp[us] without a zone; columns of
+    other types are left out with a note. Raises InputError if the source is not a usable table, and if it needs an
+    optional package, with the command that installs it.
     """
-    table, notes = _from_anywhere(asked)
+    table, notes = _from_anywhere(source)
     if table.num_columns > MOST_COLUMNS:
-        raise InputError(f"{asked.source}: {table.num_columns} columns, and at most {MOST_COLUMNS} can be handled")
+        raise InputError(f"{source.location}: {table.num_columns} columns; at most {MOST_COLUMNS} are supported")
     table = table.rename_columns([name.strip() for name in table.column_names])
     twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
     if twice:
-        raise InputError(f"{asked.source}: column {twice[0]!r} is there twice; rename one in the file")
+        raise InputError(f"{source.location}: column {twice[0]!r} occurs twice; rename one in the file")
     return _plain(table, notes)
 
 
-def _from_anywhere(asked: Asked) -> tuple[pa.Table, list[str]]:
-    source = asked.source
-    if DATABASES.match(source):
-        return _database(source, asked), []
-    if "://" in source:
-        with _fetched(source) as path:
-            return _local(path, asked)
-    path = Path(source).expanduser()
+def _from_anywhere(source: Source) -> tuple[pa.Table, list[str]]:
+    location = source.location
+    if DATABASES.match(location):
+        return _database(location, source), []
+    if "://" in location:
+        with _fetched(location) as path:
+            return _local(path, source)
+    path = Path(location).expanduser()
     if not path.exists():
-        raise InputError(f"{source}: there is no such file")
-    return _local(path, asked)
+        raise InputError(f"{location}: there is no such file")
+    return _local(path, source)
 
 
-def _local(path: Path, asked: Asked) -> tuple[pa.Table, list[str]]:
+def _local(path: Path, source: Source) -> tuple[pa.Table, list[str]]:
     if path.is_dir():
-        return _folder(path, asked), []
+        return _folder(path, source), []
     if path.stat().st_size == 0:
-        raise InputError(f"{asked.source}: the file is empty")
+        raise InputError(f"{source.location}: the file is empty")
     with path.open("rb") as file:
         kind = _kind(file.read(16))
-    if kind == "zip" and _is_workbook(path, asked):
+    if kind == "zip" and _is_workbook(path, source):
         kind = "excel"
     match kind:
         case "parquet" | "arrow":
-            return _columnar(path, kind, asked), []
+            return _columnar(path, kind, source), []
         case "sqlite":
-            return _database(f"sqlite:///{path.resolve()}", asked), []
+            return _database(f"sqlite:///{path.resolve()}", source), []
         case "excel":
-            return _workbook(path, asked)
+            return _workbook(path, source)
         case "zip":
-            return _inside(_unzipped(path, asked), asked)
+            return _inside(_unzipped(path, source), source)
         case None:
-            return _text(path, asked)
+            return _text(path, source)
         case _:
             try:
-                return _inside(COMPRESSED[kind](path.read_bytes()), asked)
+                return _inside(COMPRESSED[kind](path.read_bytes()), source)
             except (OSError, EOFError, lzma.LZMAError) as error:
-                raise InputError(f"{asked.source}: a compressed file that is not whole: {error}") from None
+                raise InputError(f"{source.location}: the compressed file is damaged: {error}") from None
 
 
 def _kind(start: bytes) -> str | None:
     return next((kind for magic, kind in MAGIC.items() if start.startswith(magic)), None)
 
 
-def _inside(content: bytes, asked: Asked) -> tuple[pa.Table, list[str]]:
-    """Read what came out of an archive."""
+def _inside(content: bytes, source: Source) -> tuple[pa.Table, list[str]]:
+    """Read the content of an archive."""
     kind = _kind(content[:16])
     if kind is None:
-        return _text(content, asked)
+        return _text(content, source)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"content.{kind}")
         path.write_bytes(content)
-        return _local(path, asked)
+        return _local(path, source)
 
 
-def _text(given: bytes | Path, asked: Asked) -> tuple[pa.Table, list[str]]:
+def _text(given: bytes | Path, source: Source) -> tuple[pa.Table, list[str]]:
     if isinstance(given, Path):
         with given.open("rb") as file:
             head = file.read(1000)
@@ -132,16 +136,16 @@ def _text(given: bytes | Path, asked: Asked) -> tuple[pa.Table, list[str]]:
         head = given[:1000]
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     if not start:
-        raise InputError(f"{asked.source}: the file is empty")
+        raise InputError(f"{source.location}: the file is empty")
     if start in b"{[":
         table = _json(given.read_bytes() if isinstance(given, Path) else given, start)
         if table is not None:
-            return table.flatten(), ["JSON, with nested objects as columns"]
-    return read_delimited(given, asked.source, asked.target, asked.encoding)
+            return table.flatten(), ["JSON: nested objects became columns"]
+    return read_delimited(given, source.location, source.target, source.encoding)
 
 
 def _json(content: bytes, start: bytes) -> pa.Table | None:
-    """Return the table in JSON lines, or in a list of objects; None if it is neither."""
+    """Return the table of JSON lines or of a list of objects; None if it is neither."""
     import pyarrow.json as pajson
 
     try:
@@ -153,86 +157,86 @@ def _json(content: bytes, start: bytes) -> pa.Table | None:
         return None
 
 
-def _columnar(path: Path, kind: str, asked: Asked) -> pa.Table:
+def _columnar(path: Path, kind: str, source: Source) -> pa.Table:
     import pyarrow.parquet as pq
     from pyarrow import feather
 
     try:
         return pq.read_table(path) if kind == "parquet" else feather.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{asked.source}: not a whole {kind.capitalize()} file: {_one_line(error)}") from None
+        raise InputError(f"{source.location}: not a complete {kind.capitalize()} file: {_one_line(error)}") from None
 
 
-def _folder(path: Path, asked: Asked) -> pa.Table:
+def _folder(path: Path, source: Source) -> pa.Table:
     from pyarrow import dataset
 
     if (path / "_delta_log").is_dir():
-        delta = _optional("deltalake", asked, "a Delta table")
+        delta = _optional("deltalake", source, "a Delta table")
         try:
             return pa.table(delta.DeltaTable(str(path)).to_pyarrow_table())
         except Exception as error:
-            raise InputError(f"{asked.source}: not a whole Delta table: {_one_line(error)}") from None
+            raise InputError(f"{source.location}: not a complete Delta table: {_one_line(error)}") from None
     if not any(path.rglob("*.parquet")):
-        raise InputError(f"{asked.source}: a folder without Parquet files; name a file")
+        raise InputError(f"{source.location}: a folder without Parquet files; give a file")
     try:
         return dataset.dataset(path, format="parquet", partitioning="hive", exclude_invalid_files=False).to_table()
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{asked.source}: the files are not parts of one table: {_one_line(error)}") from None
+        raise InputError(f"{source.location}: the files do not form one table: {_one_line(error)}") from None
 
 
-def _is_workbook(path: Path, asked: Asked) -> bool:
+def _is_workbook(path: Path, source: Source) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except zipfile.BadZipFile as error:
-        raise InputError(f"{asked.source}: an archive that is not whole: {error}") from None
+        raise InputError(f"{source.location}: the archive is damaged: {error}") from None
     return any(name in names for name in ("xl/workbook.xml", "xl/workbook.bin", "content.xml"))
 
 
-def _unzipped(path: Path, asked: Asked) -> bytes:
+def _unzipped(path: Path, source: Source) -> bytes:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [n for n in archive.namelist() if not n.endswith("/") and not n.startswith("__MACOSX")]
-            if asked.table:
-                names = [name for name in names if name == asked.table]
+            if source.table:
+                names = [name for name in names if name == source.table]
             if len(names) != 1:
                 listed = ", ".join(names[:5])
-                raise InputError(f"{asked.source}: holds {len(names)} files ({listed}); --table names the one to read")
+                raise InputError(f"{source.location}: holds {len(names)} files ({listed}); choose one with --table")
             return archive.read(names[0])
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-        raise InputError(f"{asked.source}: an archive that cannot be opened: {error}") from None
+        raise InputError(f"{source.location}: the archive cannot be opened: {error}") from None
 
 
-def _workbook(path: Path, asked: Asked) -> tuple[pa.Table, list[str]]:
-    calamine = _optional("python_calamine", asked, "an Excel file")
+def _workbook(path: Path, source: Source) -> tuple[pa.Table, list[str]]:
+    calamine = _optional("python_calamine", source, "an Excel file")
     try:
         book = calamine.CalamineWorkbook.from_path(str(path))
-        name = asked.table or book.sheet_names[0]
+        name = source.table or book.sheet_names[0]
         if name not in book.sheet_names:
-            raise InputError(f"{asked.source}: no sheet {name!r}; it has {', '.join(book.sheet_names)}")
+            raise InputError(f"{source.location}: no sheet {name!r}; the sheets are {', '.join(book.sheet_names)}")
         rows = [row for row in book.get_sheet_by_name(name).to_python() if any(cell not in ("", None) for cell in row)]
     except (calamine.CalamineError, OSError) as error:
-        raise InputError(f"{asked.source}: not a whole Excel file: {_one_line(error)}") from None
+        raise InputError(f"{source.location}: not a complete Excel file: {_one_line(error)}") from None
     if len(rows) < 2:
-        raise InputError(f"{asked.source}: sheet {name!r} has no row below its header")
-    start = next((i for i, row in enumerate(rows[:50]) if asked.target in map(str, row)), 0)
+        raise InputError(f"{source.location}: sheet {name!r} has no rows below its header")
+    start = next((i for i, row in enumerate(rows[:50]) if source.target in map(str, row)), 0)
     names = [str(cell).strip() for cell in rows[start]]
     arrays: dict[str, pa.Array] = {}
-    for place, column in enumerate(names):
-        cells = [None if row[place] == "" else row[place] for row in rows[start + 1 :]]
+    for index, column in enumerate(names):
+        cells = [None if row[index] == "" else row[index] for row in rows[start + 1 :]]
         if not column and all(cell is None for cell in cells):
             continue
         if not column:
-            raise InputError(f"{asked.source}: column {place + 1} has no name; give it one in the header")
+            raise InputError(f"{source.location}: column {index + 1} has no name; give it one in the header")
         if column in arrays:
-            raise InputError(f"{asked.source}: column {column!r} is there twice; rename one in the file")
+            raise InputError(f"{source.location}: column {column!r} occurs twice; rename one in the file")
         arrays[column] = _array(cells)
-    more = [f"sheet {name!r} was read; --table names another"] if len(book.sheet_names) > 1 else []
+    more = [f"sheet {name!r} was read; --table chooses another"] if len(book.sheet_names) > 1 else []
     return pa.table(arrays), more
 
 
 def _array(cells: list[Any]) -> pa.Array:
-    """Return cells of one kind as that, of several as text."""
+    """Return cells of one type in that type, cells of several types as text."""
     whole = all(cell is None or (isinstance(cell, float) and cell.is_integer()) for cell in cells)
     try:
         return pa.array([None if cell is None else int(cell) for cell in cells] if whole else cells)
@@ -244,24 +248,26 @@ def _shown(cell: Any) -> str:
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
 
-def _database(url: str, asked: Asked) -> pa.Table:
+def _database(url: str, source: Source) -> pa.Table:
     import sqlalchemy
 
     try:
         engine = sqlalchemy.create_engine(url)
         names = sqlalchemy.inspect(engine).get_table_names() + sqlalchemy.inspect(engine).get_view_names()
-        wanted = [asked.table] if asked.table else names
+        wanted = [source.table] if source.table else names
         if len(wanted) != 1 or wanted[0] not in names:
             listed = ", ".join(names[:10]) or "none"
-            raise InputError(f"{_without_password(asked.source)}: --table has to name one of its tables: {listed}")
+            raise InputError(f"{_without_password(source.location)}: choose one of its tables with --table: {listed}")
         table = sqlalchemy.Table(wanted[0], sqlalchemy.MetaData(), autoload_with=engine)
         with engine.connect() as connection:
             rows = connection.execute(sqlalchemy.select(table)).all()
         arrays = {column.name: _array([row[i] for row in rows]) for i, column in enumerate(table.columns)}
     except ModuleNotFoundError as error:
-        raise InputError(f"{_without_password(asked.source)}: needs the package {error.name}, its driver") from None
+        raise InputError(
+            f"{_without_password(source.location)}: install its driver, the package {error.name}"
+        ) from None
     except sqlalchemy.exc.SQLAlchemyError as error:
-        raise InputError(f"{_without_password(asked.source)}: cannot be read: {_one_line(error)[:200]}") from None
+        raise InputError(f"{_without_password(source.location)}: cannot be read: {_one_line(error)[:200]}") from None
     finally:
         if "engine" in locals():
             engine.dispose()
@@ -278,47 +284,47 @@ def _fetched(url: str) -> Iterator[Path]:
     import fsspec
 
     try:
-        system, place = fsspec.core.url_to_fs(url)
+        system, remote = fsspec.core.url_to_fs(url)
         with tempfile.TemporaryDirectory() as folder:
-            local = Path(folder, Path(place.rstrip("/")).name)
-            system.get(place, str(local), recursive=bool(system.isdir(place)))
+            local = Path(folder, Path(remote.rstrip("/")).name)
+            system.get(remote, str(local), recursive=bool(system.isdir(remote)))
             yield local
     except ImportError:
-        raise InputError(f"{url}: needs an optional package: {REMOTES} installs it") from None
+        raise InputError(f"{url}: needs an optional package; install it with {REMOTES}") from None
     except InputError:
         raise
     except FileNotFoundError:
         raise InputError(f"{url}: there is no such file") from None
     except Exception as error:
-        # Each kind of store has errors of its own, and each means the same here.
+        # Each storage has its own errors; all mean the same here.
         raise InputError(f"{url}: cannot be fetched: {_one_line(error)[:200] or type(error).__name__}") from None
 
 
-def _optional(module: str, asked: Asked, what: str) -> Any:
+def _optional(module: str, source: Source, what: str) -> Any:
     try:
         return import_module(module)
     except ImportError:
-        raise InputError(f"{asked.source}: {what} needs an optional package: {READERS} installs it") from None
+        raise InputError(f"{source.location}: {what} needs an optional package; install it with {READERS}") from None
 
 
 def _plain(table: pa.Table, notes: list[str]) -> tuple[pa.Table, list[str]]:
-    """Return the table in the few types that the rest knows."""
+    """Return the table in the few types that the other modules expect."""
     notes = list(notes)
     arrays: dict[str, pa.ChunkedArray] = {}
     for name, given in zip(table.column_names, table.columns, strict=True):
         values = given
         wanted = _plain_type(values.type)
         if wanted is None:
-            notes.append(f"column {name!r} holds {values.type}, which no model here takes: left out")
+            notes.append(f"column {name!r} has type {values.type}, which is not supported: left out")
             continue
         if pa.types.is_timestamp(values.type) and values.type.tz is not None:
-            notes.append(f"times of {name!r} are those of UTC, without a zone")
-            # A cast between zones keeps the moment, and a zone is dropped by way of the one it is shown in.
+            notes.append(f"times in {name!r} were converted to UTC")
+            # A cast between zones keeps the moment; the next cast drops the zone.
             values = values.cast(pa.timestamp("us", "UTC"), safe=False)
         try:
             arrays[name] = values if values.type == wanted else values.cast(wanted, safe=False)
         except pa.ArrowException:
-            notes.append(f"column {name!r} holds {values.type} that cannot be read: left out")
+            notes.append(f"column {name!r} has type {values.type} and cannot be read: left out")
             continue
         if pa.types.is_floating(wanted):
             found = pc.is_nan(arrays[name])

@@ -1,4 +1,4 @@
-"""From a table to a contract: what is predicted, from which columns, how to split; each decision with its reason."""
+"""From a table to a contract: the target, the features and the split, each decision with its reason."""
 
 import json
 import math
@@ -26,9 +26,9 @@ from assay.init.kinds import (
     UNITS_OF_GROUPS,
     Column,
     describe,
-    head_room,
     ignore,
     ignore_twins,
+    with_margin,
     words_of,
 )
 from assay.init.suspects import after_the_fact, alone, missing_alone, parts_of_sum
@@ -36,20 +36,20 @@ from assay.project.params import Prepare
 
 FEWEST_ROWS = 30
 FEWEST_OF_A_CLASS = 8
-# Share of the rows below which a class is hardly ever answered.
+# Share of the rows below which a model hardly ever predicts a class.
 RARE = 0.1
 MOST_CLASSES = 100
-# So many rows for each that is possible are not repetitions.
+# With so many rows per possible row, equal rows are no repetitions.
 FEWEST_ALIKE = 5
-# Share of the rows of a file that come no earlier than the row before.
+# Share of rows that are not earlier than the row before, from which a file is in order of time.
 IN_ORDER = 0.99
 SAMPLE_OF_LEAKS = 10_000
-# Of a category when there are several classes: each value becomes a column, and of a text only words that are frequent.
+# Most values of a category in a multiclass task, where each value becomes a column; a text uses only frequent words.
 MOST_VALUES_OF_MULTICLASS = 100
 MOST_SALTS = 30
-# Of the rows that a side should have, the least that it may.
+# The smallest acceptable share of the rows that a side should have.
 FAIR = 0.6
-# So many rows of a class fall on each side, whatever the salt.
+# With so many rows of a class, some fall on each side whatever the salt.
 ENOUGH_OF_A_CLASS = 500
 
 CLASS_NAMES = "class label type category species kind cultivar group cluster diagnosis outcome status segment".split()
@@ -102,7 +102,7 @@ POSITIVE = (
 
 
 class Kind(Enum):
-    """What programs do with a finding: show it, ask for the task, or keep it out of contract.yaml."""
+    """How a finding is used: shown, asked about (the task), or kept out of the comments of contract.yaml."""
 
     NOTE = "note"
     UNSURE_TASK = "unsure task"
@@ -111,7 +111,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """Something to look at: how much it could hurt (3 most), where, what it is, and of what kind."""
+    """Something to review: its weight (3 is the most harmful), the column or setting, what it is, and its kind."""
 
     weight: int
     where: str
@@ -121,23 +121,27 @@ class Finding:
 
 @dataclass
 class Plan:
-    """What was decided: the contract, reasons for its parts, what to look at, settings, and the data that fits it."""
+    """What was decided: contract, reasons, findings, settings for params.yaml, and the data that fits the contract.
+
+    `suspects` are the columns left out because they seem to leak the target, each with its reason. `extremes` are the
+    lowest and highest value of each number and time.
+    """
 
     contract: dict[str, Any]
     reasons: dict[str, str]
     findings: list[Finding]
     params: dict[str, Any]
     table: pa.Table
-    suspects: list[str] = field(default_factory=list)
-    seen: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    suspects: dict[str, str] = field(default_factory=dict)
+    extremes: dict[str, tuple[Any, Any]] = field(default_factory=dict)
 
 
 def infer(table: pa.Table, target: str, name: str, *, keep: Iterable[str] = (), task: Task | None = None) -> Plan:
     """Return a plan for a table and the column to predict.
 
-    `keep` are columns that stay features although they are suspected of leaking the target. Raises InputError when the
-    table cannot be learnt from: no such target, one that is empty in some row, constant or of too many classes, too
-    few rows, or nothing but copies of one row.
+    `keep` names columns that stay features although they seem to leak the target. Raises InputError if no model can be
+    trained on the table: the target is missing, empty in some row, constant or of too many classes; there are too few
+    rows, or all rows are identical.
     """
     _require(table, target)
     findings: list[Finding] = []
@@ -175,20 +179,20 @@ def infer(table: pa.Table, target: str, name: str, *, keep: Iterable[str] = (), 
 def _require(table: pa.Table, target: str) -> None:
     if target not in table.column_names:
         shown = ", ".join(table.column_names[:8]) + (", ..." if table.num_columns > 8 else "")
-        hint = did_you_mean(target, table.column_names) or f"; there are {shown}"
-        raise InputError(f"--target: there is no column {target!r}{hint}")
+        hint = did_you_mean(target, table.column_names) or f"; the columns are {shown}"
+        raise InputError(f"--target: no column {target!r}{hint}")
     if table.num_rows < FEWEST_ROWS:
         raise InputError(
-            f"{table.num_rows} rows are too few to learn from and to judge on; {FEWEST_ROWS} are the least"
+            f"{table.num_rows} rows are too few to train and judge a model; at least {FEWEST_ROWS} are needed"
         )
     values = table[target]
     if values.null_count:
         row = pc.index(values.is_null(), True).as_py()
         raise InputError(
-            f"target {target!r} is empty in {values.null_count} rows (the first is row {row + 1}); leave those rows out"
+            f"target {target!r} is empty in {values.null_count} rows (first: row {row + 1}); remove those rows"
         )
     if table.num_columns < 2:
-        raise InputError(f"there is no column beside the target {target!r}")
+        raise InputError(f"no column besides the target {target!r}")
 
 
 def _target(
@@ -196,11 +200,11 @@ def _target(
 ) -> tuple[pa.ChunkedArray, Task, dict[str, Any]]:
     values = made.values
     if values.null_count:
-        raise InputError(f"target {name!r} has {values.null_count} values that stand for missing; leave those rows out")
+        raise InputError(f"target {name!r} has {values.null_count} values that mean missing; remove those rows")
     if pa.types.is_floating(values.type) and pc.all(pc.equal(pc.floor(values), values)).as_py():
         values = values.cast(pa.int64(), safe=False)
     if pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
-        raise InputError(f"target {name!r} is a time; predict a number (days until it, say) or a class")
+        raise InputError(f"target {name!r} is a time; predict a number (such as days until then) or a class")
     counts = {entry["values"]: entry["counts"] for entry in pc.value_counts(values).to_pylist()[: 10 * MOST_VALUES]}
     if len(counts) == 1:
         raise InputError(f"target {name!r} is {next(iter(counts))!r} in every row: there is nothing to predict")
@@ -211,16 +215,16 @@ def _target(
         findings.append(Finding(3 if kind is Kind.UNSURE_TASK else 0, name, f"{task}: {why}", kind))
     if task == "regression":
         if not is_number:
-            raise InputError(f"target {name!r} holds words, and regression needs numbers")
+            raise InputError(f"target {name!r} is text, but regression needs numbers")
         section: dict[str, Any] = {"name": name}
         if made.unit:
             section["unit"] = made.unit
-        section["range"] = [float(limit) for limit in head_room(values, wide=True)]
+        section["range"] = [float(limit) for limit in with_margin(values, wide=True)]
         return values.cast(pa.float64()), task, section
     labels = values.cast(pa.string())
     sizes = {str(entry["values"]): entry["counts"] for entry in pc.value_counts(labels).to_pylist()}
     if len(sizes) > MOST_CLASSES:
-        raise InputError(f"target {name!r} has {len(sizes)} classes, and at most {MOST_CLASSES} can be learnt")
+        raise InputError(f"target {name!r} has {len(sizes)} classes; at most {MOST_CLASSES} are supported")
     rare = sorted(label for label, size in sizes.items() if size < FEWEST_OF_A_CLASS)
     if rare:
         left = sum(sizes[label] for label in rare)
@@ -238,11 +242,11 @@ def _target(
     if task == "multiclass" and len(classes) == 2:
         task = "binary"
     if task == "binary" and len(classes) > 2:
-        raise InputError(f"target {name!r} has {len(classes)} classes, and a binary task has two")
+        raise InputError(f"target {name!r} has {len(classes)} classes, but a binary task needs two")
     section = {"name": name, "classes": classes}
     if task == "binary":
         section["positive"], why = _positive(classes, sizes)
-        findings.append(Finding(1, name, f"the positive class is {section['positive']!r}: {why}"))
+        findings.append(Finding(1, name, f"the positive class is {section['positive']!r}, {why}"))
     return labels, task, section
 
 
@@ -251,17 +255,17 @@ def _task(is_number: bool, has_fractions: bool, counts: Mapping[Any, int], words
     if number == 2:
         return "binary", "two values", Kind.NOTE
     if not is_number:
-        return "multiclass", f"{number} words", Kind.NOTE
+        return "multiclass", f"{number} text values", Kind.NOTE
     if has_fractions:
         return "regression", "numbers with fractions", Kind.NOTE
     if number <= MOST_CLASSES and words & set(CLASS_NAMES):
-        return "multiclass", f"{number} whole numbers, and the name says that they are classes", Kind.NOTE
+        return "multiclass", f"{number} whole numbers, and the name suggests classes", Kind.NOTE
     if number > 10:
         return "regression", f"{number} or more whole numbers", Kind.NOTE
     if words & set(AMOUNT_NAMES):
-        why = f"{number} whole numbers, and the name says that they are an amount (unsure: --task)"
+        why = f"{number} whole numbers, and the name suggests an amount; for classes use `--task multiclass`"
         return "regression", why, Kind.UNSURE_TASK
-    why = f"{number} whole numbers; they may also be an amount (unsure: --task regression)"
+    why = f"{number} whole numbers; for an amount use `--task regression`"
     return "multiclass", why, Kind.UNSURE_TASK
 
 
@@ -269,24 +273,24 @@ def _positive(classes: Sequence[str], sizes: Mapping[str, int]) -> tuple[str, st
     """Return which of two classes is the positive one, and why."""
     for word in POSITIVE:
         for label, other in (classes, reversed(classes)):
-            # Of 1 and 2 neither says more.
+            # Between 1 and 2 the name decides nothing.
             if label.lower() == word and (word != "1" or other in ("0", "-1")):
-                return label, "its word says so"
-    return min(classes, key=lambda label: (sizes[label], label)), "the rarer one"
+                return label, "judged by its name"
+    return min(classes, key=lambda label: (sizes[label], label)), "the rarer class"
 
 
 def _refuse_copies(columns: Sequence[Column], goal: pa.ChunkedArray) -> None:
     if all(column.kind in ("id", "ignored") for column in columns):
         if all(column.distinct <= 1 for column in columns):
-            raise InputError("all rows are copies of one another: there is nothing to learn from")
+            raise InputError("all rows are identical: there is nothing to learn from")
         ignored = "; ".join(f"{c.name}: {c.reason or c.decided.get('reason')}" for c in columns[:3])
         raise InputError(f"no column is left to learn from ({ignored})")
 
 
 def _ignore_suspects(
     columns: Sequence[Column], goal: pa.ChunkedArray, target: str, task: Task, keep: set[str], findings: list[Finding]
-) -> list[str]:
-    """Ignore columns that give the target away, and return their names."""
+) -> dict[str, str]:
+    """Ignore columns that leak the target; return their names and the reasons."""
     usable = [column for column in columns if column.kind not in ("id", "ignored")]
     index = None
     if len(goal) > SAMPLE_OF_LEAKS:
@@ -296,13 +300,13 @@ def _ignore_suspects(
     found: dict[str, str] = {}
     for column in usable:
         values = sample[column.name]
-        # What grows with time follows from when it was, and still nobody knows it beforehand.
+        # A target that grows with time follows from the time, but is still unknown beforehand.
         if column.kind == "time" and task == "regression" and _in_order(column.values) > IN_ORDER:
             continue
         if (share := alone(values, wanted, is_number=task == "regression")) is not None:
-            found[column.name] = f"alone gives {share:.1%} of the target away"
+            found[column.name] = f"explains {share:.1%} of the target on its own"
         elif values.null_count and (share := missing_alone(values, wanted, task == "regression")) is not None:
-            found[column.name] = f"whether it is missing gives {share:.0%} of the target away: known only afterwards"
+            found[column.name] = f"whether it is missing explains {share:.0%} of the target: known only afterwards"
     if task == "regression":
         numbers = {
             n: v
@@ -312,23 +316,23 @@ def _ignore_suspects(
         parts = parts_of_sum(numbers, wanted)
         for name in parts:
             others = ", ".join(part for part in parts if part != name)
-            found[name] = f"with {others} it adds up to the target" if others else "is the target in another unit"
+            found[name] = f"adds up to the target with {others}" if others else "is the target in another unit"
     for column in usable:
         if column.name in found:
             why = found[column.name]
             if column.name in keep:
-                findings.append(Finding(2, column.name, f"kept as you say, though it {why}"))
+                findings.append(Finding(2, column.name, f"kept as you asked, but suspected of leaking: {why}"))
                 continue
             ignore(column, f"suspected leak: {why}")
-            said = f"left out: {why}; if it is known before the target, make it a feature"
-            findings.append(Finding(3, column.name, said, Kind.LEFT_OUT))
+            message = f"left out: {why}; if it is known before the target, make it a feature"
+            findings.append(Finding(3, column.name, message, Kind.LEFT_OUT))
         elif after_the_fact(words_of(column.name)):
             findings.append(
-                Finding(2, column.name, "the name sounds like something known only afterwards; ignore it if so")
+                Finding(2, column.name, "the name suggests that it is known only afterwards; if so, ignore it")
             )
     if all(column.kind in ("id", "ignored") for column in columns):
-        raise InputError(f"every column that could be learnt from gives {target!r} away: {', '.join(found)}")
-    return [name for name in found if name not in keep]
+        raise InputError(f"every usable column leaks the target {target!r}: {', '.join(found)}")
+    return {name: why for name, why in found.items() if name not in keep}
 
 
 def _split(columns: Sequence[Column], rows: int, findings: list[Finding]) -> tuple[dict[str, str], str]:
@@ -351,23 +355,23 @@ def _split(columns: Sequence[Column], rows: int, findings: list[Finding]) -> tup
     ]
     if times:
         best = max(times, key=lambda c: (ordered[c.name], c.distinct))
-        why = f"rows have a time, and the model will be used on later ones ({best.name})"
+        why = f"rows have a time ({best.name}), and the model will predict later ones"
         findings.append(
-            Finding(2, best.name, "the split is by time; if the order of rows means nothing, make it by hash")
+            Finding(2, best.name, "the split is by time; if time does not matter, set `split` to `by: hash`")
         )
         return {"by": "time", "column": best.name}, why
     if groups:
         best = max(groups, key=lambda c: c.distinct)
-        findings.append(Finding(1, best.name, "the split keeps all rows of one of these on one side"))
-        return {"by": "group", "column": best.name}, f"{best.distinct} of {best.name} have several rows each"
-    return {"by": "hash"}, "no time and no group that rows belong to"
+        findings.append(Finding(1, best.name, "the split keeps all rows of one value together"))
+        return {"by": "group", "column": best.name}, f"{best.distinct} values of {best.name} have several rows each"
+    return {"by": "hash"}, "no column is a time or a group"
 
 
 def _tell_apart(columns: list[Column], rows: int, target: str) -> None:
-    """Give rows a number as their id where they are alike because there is little to say of one, not by repetition.
+    """Add a row number as id if rows are equal only because the features have few values, not by repetition.
 
-    By hash rows that are alike in all of their features share a side. Of three features of two values each there are
-    eight rows, and a model that never saw one of them would be judged on it.
+    With a split by hash, rows with equal features share a side. Three features of two values each allow eight different
+    rows, and a model would be judged on combinations that it never saw.
     """
     features = [column for column in columns if column.kind not in ("id", "ignored")]
     possible = math.prod(column.distinct + (column.values.null_count > 0) for column in features)
@@ -376,7 +380,7 @@ def _tell_apart(columns: list[Column], rows: int, target: str) -> None:
     taken = {target, *(column.name for column in columns)}
     name = next(name for name in chain(["row"], (f"row {n}" for n in count(2))) if name not in taken)
     numbers = pa.chunked_array([pa.array(np.arange(1, rows + 1))])
-    reason = f"made here: with {possible} different rows at most, their features do not tell {rows} apart"
+    reason = f"added by `assay init`: the features allow only {possible} different rows, too few to tell {rows} apart"
     columns.append(Column(name, numbers, None, rows, {"kind": "id"}, reason))
 
 
@@ -415,10 +419,10 @@ def _contract(
 
 
 def _weigh_errors(goal: pa.ChunkedArray, contract: dict[str, Any], findings: list[Finding]) -> str:
-    """Where a class is rare, have an error on it cost as many times more as it has fewer rows; return why.
+    """If a class is rare, weight errors on it by the ratio of the class sizes; return the reason.
 
-    For decisions this is what class weights are (Elkan 2001, The foundations of cost-sensitive learning), and the
-    probabilities stay what they are.
+    For decisions this equals class weights (Elkan 2001, The foundations of cost-sensitive learning), but leaves the
+    probabilities unchanged.
     """
     positive = contract["target"]["positive"]
     share = pc.mean(pc.equal(goal, positive).cast(pa.float64())).as_py()
@@ -432,7 +436,7 @@ def _weigh_errors(goal: pa.ChunkedArray, contract: dict[str, Any], findings: lis
     }
     label = positive if share < RARE else next(label for label in contract["target"]["classes"] if label != positive)
     findings.append(Finding(2, "costs", f"errors on {label!r} are weighted by its rarity; set your own `costs`"))
-    return f"{label} is rare: without costs it would hardly ever be decided for"
+    return f"{label} is rare: without costs the model would hardly ever decide for it"
 
 
 def _is_sensitive(column: Column) -> bool:
@@ -447,7 +451,7 @@ def _is_sensitive(column: Column) -> bool:
 
 
 def _slices(features: Sequence[Column], sensitive: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield up to four columns to judge part by part: categories of few values, and sensitive numbers by thirds."""
+    """Yield up to four slices: categories with few values, and sensitive numbers cut into thirds."""
     count = 0
     for column in features:
         if count == 4:
@@ -463,7 +467,7 @@ def _slices(features: Sequence[Column], sensitive: Sequence[str]) -> Iterator[di
 
 
 def _table(columns: Sequence[Column], goal: pa.ChunkedArray, target: str) -> pa.Table:
-    """Return the data as it is kept: ignored columns as text, the target last."""
+    """Return the data as it is stored: ignored columns and ids as text, the target last."""
     arrays = {
         column.name: column.values.cast(pa.string()) if column.kind in ("ignored", "id") else column.values
         for column in columns
@@ -483,7 +487,7 @@ def _extremes(data: pa.Table) -> Iterator[tuple[str, tuple[Any, Any]]]:
 
 
 def _params(data: pa.Table, contract: dict[str, Any], findings: list[Finding]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return settings of params.yaml that suit the data, by dotted key, and reasons."""
+    """Return settings of params.yaml for the data, by dotted key, and reasons."""
     rows, task = data.num_rows, contract["task"]
     by_time = contract["split"]["by"] == "time"
     params: dict[str, Any] = {}
@@ -493,7 +497,9 @@ def _params(data: pa.Table, contract: dict[str, Any], findings: list[Finding]) -
     params["prepare.validation"] = 0.15 if small else 0.1
     if by_time and task == "regression" and not small:
         params["prepare.validation"] = 0.02
-        reasons["prepare"] = "the latest rows teach most, and for a number the validation rows choose nothing"
+        reasons["prepare"] = (
+            "the latest rows are the most useful for training, and regression sets no threshold on validation rows"
+        )
     params["validate.smallest_class_share"] = 0.05
     if task != "regression":
         sizes = sorted(entry["counts"] for entry in pc.value_counts(data[contract["target"]["name"]]).to_pylist())
@@ -509,9 +515,9 @@ def _params(data: pa.Table, contract: dict[str, Any], findings: list[Finding]) -
     params["validate.duplicate_share"] = 0.05
     if repeated > 0.03:
         params["validate.duplicate_share"] = min(1.0, _two_digits(repeated * 1.5))
-        findings.append(Finding(2, "rows", f"{repeated:.1%} of the rows repeat the features of another"))
+        findings.append(Finding(2, "rows", f"{repeated:.1%} of the rows have the same features as another"))
     elif repeated:
-        findings.append(Finding(1, "rows", f"{repeated:.2%} of the rows repeat the features of another"))
+        findings.append(Finding(1, "rows", f"{repeated:.2%} of the rows have the same features as another"))
     params["tune.trials"] = 24 if small else 12
     params["tune.max_rows"] = 20_000 if small else 10_000
     params["model.family"], params["model.parameters"] = _first_model(data, contract)
@@ -524,10 +530,10 @@ def _params(data: pa.Table, contract: dict[str, Any], findings: list[Finding]) -
 def _with_enough_on_each_side(
     data: pa.Table, contract: dict[str, Any], params: dict[str, Any], findings: list[Finding]
 ) -> str | None:
-    """Choose a split with a fair share of the rows and each class on each side; return a reason if it is another.
+    """Choose a split with enough rows and every class on each side; return a reason if `split` had to change.
 
-    By hash and by group another salt deals the rows anew. A split by time that lacks a class becomes one by hash; how
-    many rows are on its sides is up to the times.
+    A split by hash or by group tries other salts. A split by time with a class missing from a side becomes one by hash;
+    the sizes of its sides depend on the times.
     """
     shares = {"test": params["prepare.test"], "validation": params["prepare.validation"]}
     made = checked(contract)
@@ -549,16 +555,16 @@ def _with_enough_on_each_side(
 
     reason = None
     if made.split.by == "time" and not is_whole(made, "assay"):
-        findings.append(Finding(3, str(made.split.column), "not split by time: some class is not there early or late"))
+        findings.append(Finding(3, str(made.split.column), "not split by time: one side would lack a class"))
         contract["split"] = {"by": "hash"}
-        made, reason = checked(contract), "by time some class would be missing on one side"
+        made, reason = checked(contract), "with a split by time one side would lack a class"
     salts = ["assay", *(f"assay-{number}" for number in range(2, MOST_SALTS))]
     params["prepare.salt"] = next((salt for salt in salts if is_whole(made, salt)), "assay")
     return reason
 
 
 def _first_model(data: pa.Table, contract: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return a model that does well on most data of this size and kind, for the search to start from."""
+    """Return a model that does well on most data of this size and kind: the start of the search."""
     if contract["task"] == "regression":
         goal = data[contract["target"]["name"]].to_numpy()
         spread = float(goal.std()) or 1.0
@@ -573,7 +579,7 @@ def _first_model(data: pa.Table, contract: Mapping[str, Any]) -> tuple[str, dict
 
 
 def _repeated(data: pa.Table, names: Sequence[str]) -> float:
-    """Return the share of rows that repeat another, among the first rows of a large table."""
+    """Return the share of rows that repeat another row, among the first 200,000 rows."""
     some = data.slice(0, 200_000)
     plain = pa.table({name: _keyable(some[name]) for name in names})
     keys = row_keys(plain, names, "duplicates")
@@ -584,7 +590,7 @@ def _keyable(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return values.cast(pa.timestamp("us")) if pa.types.is_date(values.type) else values
 
 
-def _review(columns: Sequence[Column], contract: Mapping[str, Any], suspects: Sequence[str]) -> Iterator[Finding]:
+def _review(columns: Sequence[Column], contract: Mapping[str, Any], suspects: Mapping[str, str]) -> Iterator[Finding]:
     for column in columns:
         if column.kind == "ignored" and column.name not in suspects:
             yield Finding(1, column.name, f"ignored: {column.decided['reason']}")
@@ -593,7 +599,7 @@ def _review(columns: Sequence[Column], contract: Mapping[str, Any], suspects: Se
         elif column.kind == "text" or column.is_code:
             yield Finding(1, column.name, f"{column.kind}: {column.reason}")
     for name in contract.get("sensitive", ()):
-        yield Finding(2, name, "sensitive: the report compares its groups; is it allowed to decide?")
+        yield Finding(2, name, "sensitive: the report compares its groups; may the model use it?")
 
 
 def _two_digits(value: float) -> float:
@@ -601,5 +607,5 @@ def _two_digits(value: float) -> float:
 
 
 def checked(contract: Mapping[str, Any]) -> Contract:
-    """Return the contract as an object; a contradiction here is a fault of the inference."""
+    """Return the contract as an object; a contradiction here is a bug of the inference."""
     return Contract.model_validate_json(json.dumps(contract))

@@ -1,4 +1,4 @@
-"""What each column is: number, category, text, time, id, or nothing to learn from; and which say the same."""
+"""The kind of each column: number, category, text, time, id or ignored; and which columns are duplicates."""
 
 import math
 import re
@@ -33,7 +33,7 @@ UNITS_OF_GROUPS = (
     "patient subject customer user client person member account household family driver passenger student employee "
     "session device machine engine animal player borrower respondent participant donor visitor worker citizen"
 ).split()
-# Names that are written as one word, and the words that they are of.
+# Names written as one word, and the words they consist of.
 JOINED = {f"{unit}id": (unit, "id") for unit in UNITS_OF_GROUPS} | {
     "custid": ("customer", "id"),
     "hid": ("household", "id"),
@@ -107,7 +107,7 @@ SAMPLE = 20_000
 
 @dataclass
 class Column:
-    """What is known of one column while it is decided on."""
+    """A column and what was decided about it."""
 
     name: str
     values: pa.ChunkedArray
@@ -115,12 +115,12 @@ class Column:
     distinct: int
     decided: dict[str, Any] = field(default_factory=dict)
     reason: str = ""
-    # Whole numbers that stand for categories.
+    # Whole numbers that are codes of categories.
     is_code: bool = False
 
     @property
     def kind(self) -> str:
-        """What was decided."""
+        """The kind that was decided."""
         return str(self.decided["kind"])
 
     @property
@@ -130,13 +130,13 @@ class Column:
 
 
 def words_of(name: str) -> list[str]:
-    """Return the words that a column name is made of, in lower case."""
+    """Return the words of a column name, in lower case."""
     words = (word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", name))
     return [part for word in words for part in JOINED.get(word, (word,))]
 
 
 def describe(name: str, made: Cleaned, rows: int, most_values: int) -> Column:
-    """Return a column with its kind, and the reason for it."""
+    """Return a column with its kind and the reason for it."""
     values = made.values
     if pa.types.is_integer(values.type) and (moments := _moments(name, values)) is not None:
         values = moments
@@ -144,29 +144,29 @@ def describe(name: str, made: Cleaned, rows: int, most_values: int) -> Column:
     column = Column(name, values, made.unit, distinct)
     present = len(values) - values.null_count
     if present == 0:
-        ignore(column, "no value in any row")
+        ignore(column, "empty in every row")
     elif distinct == 1 and not values.null_count:
         ignore(column, f"constant: {values[0].as_py()!r} in every row")
     elif pa.types.is_boolean(values.type):
-        _decide(column, "boolean", "two words for true and false")
+        _decide(column, "boolean", "two values for true and false")
     elif pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
         low, high = (_as_datetime(limit) for limit in pc.min_max(values).as_py().values())
-        _decide(column, "time", f"from {low:%Y-%m-%d} to {high:%Y-%m-%d}; ten years of head-room")
+        _decide(column, "time", f"from {low:%Y-%m-%d} to {high:%Y-%m-%d}; the range allows ten more years")
         column.decided["range"] = [_iso(_shift(low, -365)), _iso(_shift(high, 3652))]
     elif pa.types.is_string(values.type):
         _describe_text(column, present, most_values)
     else:
         _describe_number(column, rows, most_values)
     if column.kind == "id" and values.null_count:
-        ignore(column, f"an id that is missing in {values.null_count} rows")
+        ignore(column, f"an id with {values.null_count} missing values")
     elif column.kind != "ignored" and values.null_count:
         column.decided["missing"] = "allow"
-        column.reason += f"; missing in {values.null_count / len(values):.2g} of the rows"
+        column.reason += f"; missing in {100 * values.null_count / len(values):.2g}% of the rows"
     return column
 
 
 def _distinct(values: pa.ChunkedArray) -> int:
-    """Return the number of different values; of very many that among the first rows, unless these all differ."""
+    """Return the number of different values; for a large column possibly only that of its first rows."""
     if len(values) > 2 * SAMPLE and not pa.types.is_string(values.type):
         found: int = pc.count_distinct(values.slice(0, SAMPLE)).as_py()
         if found > MOST_VALUES and (pa.types.is_floating(values.type) or found < SAMPLE):
@@ -180,7 +180,7 @@ def _decide(column: Column, kind: str, reason: str) -> None:
 
 
 def ignore(column: Column, reason: str) -> None:
-    """Decide that a column is not learnt from."""
+    """Decide to ignore a column."""
     column.decided = {"kind": "ignored", "reason": reason}
     column.reason = ""
 
@@ -190,27 +190,31 @@ def _describe_number(column: Column, rows: int, most_values: int) -> None:
     whole = pa.types.is_integer(values.type)
     low, high = pc.min_max(values).as_py().values()
     if _counts_rows(values) or (whole and words & ROW_NUMBERS and column.distinct == rows):
-        return ignore(column, "a row number: it says where a row stands in the file, and nothing of the row")
+        return ignore(column, "a row number: only the position in the file")
     if whole and words & IDS:
         return _describe_id(column, rows, most_values)
     if whole and column.distinct == rows and high - low < 1.5 * rows and rows >= 50:
-        return _decide(column, "id", "whole numbers that are all different and fill their range")
+        return _decide(column, "id", "whole numbers, all different and nearly consecutive")
     if WEIGHTS.fullmatch(column.name):
-        return ignore(column, "a survey weight: how many people a row stands for, not what it is")
+        return ignore(column, "a survey weight: how many people a row represents")
     if whole and max(abs(low), abs(high)) > MAX_INTEGER:
-        return _decide(column, "id", "numbers too large to be exact")
+        return _decide(column, "id", "numbers too large for exact arithmetic")
     if whole and (low, high) == (0, 1):
         return _decide(column, "boolean", "0 and 1")
     if whole and _is_code(column, low, high):
         codes = sorted(column.values.drop_null().unique().to_pylist())
         column.values = values.cast(pa.string())
-        _decide(column, "category", f"{len(codes)} codes without an order")
+        _decide(column, "category", f"{len(codes)} unordered codes")
         column.decided["values"] = [str(code) for code in codes]
         column.is_code = True
         return None
-    low, high = _natural_range(column, low, high) or head_room(values)
+    low, high = _natural_range(column, low, high) or with_margin(values)
     shown = pc.min_max(values).as_py()
-    _decide(column, "integer" if whole else "number", f"from {shown['min']:g} to {shown['max']:g}, with head-room")
+    _decide(
+        column,
+        "integer" if whole else "number",
+        f"from {shown['min']:g} to {shown['max']:g}; the range leaves a margin",
+    )
     if column.unit:
         column.decided["unit"] = column.unit
     column.decided["range"] = [low, high]
@@ -218,7 +222,7 @@ def _describe_number(column: Column, rows: int, most_values: int) -> None:
 
 
 def _counts_rows(values: pa.ChunkedArray) -> bool:
-    """Say whether whole numbers go up by one from row to row, as row numbers do."""
+    """Say whether whole numbers increase by one from row to row, as row numbers do."""
     if not pa.types.is_integer(values.type) or values.null_count or len(values) < 3:
         return False
     first, last = values[0].as_py(), values[len(values) - 1].as_py()
@@ -237,7 +241,7 @@ def _natural_range(column: Column, low: float, high: float) -> tuple[int, int] |
 
 
 def _is_code(column: Column, low: int, high: int) -> bool:
-    """Say whether few whole numbers are names of things, judged by the column's name and by gaps."""
+    """Say whether a few whole numbers are codes, judged by the name of the column and the values."""
     if column.distinct > FEW_VALUES or column.distinct < 2 or low < 0:
         return False
     if column.words & set(ORDERED) or any(word.endswith("num") for word in column.words):
@@ -250,13 +254,13 @@ def _is_code(column: Column, low: int, high: int) -> bool:
 def _describe_id(column: Column, rows: int, most_values: int) -> None:
     share = column.distinct / rows
     if share >= 0.98:
-        return _decide(column, "id", "an id: another value in every row")
+        return _decide(column, "id", "an id: a different value in nearly every row")
     if column.words & set(UNITS_OF_GROUPS) and column.distinct > 10:
-        return _decide(column, "id", f"an id of {column.distinct} that have several rows each")
+        return _decide(column, "id", f"an id with {column.distinct} values, each in several rows")
     if column.distinct <= most_values and rows / column.distinct >= 5:
         values = sorted({str(value) for value in column.values.drop_null().unique().to_pylist()})
         column.values = column.values.cast(pa.string())
-        _decide(column, "category", f"an id of {len(values)} things, each with many rows")
+        _decide(column, "category", f"an id with {len(values)} values, each in many rows")
         column.decided["values"] = values
         return None
     return _decide(column, "id", f"an id: {column.distinct} values in {rows} rows")
@@ -279,20 +283,20 @@ def _describe_text(column: Column, present: int, most_values: int) -> None:
         column.decided["values"] = sorted(value for value in values.unique().to_pylist() if value is not None)
         return None
     if share >= 0.8 and column.words & PERSONAL:
-        return _decide(column, "id", "names a person or how to reach one: no feature")
+        return _decide(column, "id", "a person's name or contact: not a feature")
     if words >= 2.5 or length > 25 or often:
         longest = pc.max(pc.utf8_length(values)).as_py()
-        many = f"{column.distinct} different values, too many for a column each: their words"
+        many = f"{column.distinct} different values, too many for one-hot columns: used as text"
         _decide(column, "text", many if often else f"free text of {words:.0f} words on average")
         column.decided["max_length"] = int(_rounded(longest * 4, up=True))
         return None
     if share >= 0.98:
-        return _decide(column, "id", "another value in nearly every row")
-    return ignore(column, f"{column.distinct} different codes in {present} rows: too few rows of each to learn from")
+        return _decide(column, "id", "a different value in nearly every row")
+    return ignore(column, f"{column.distinct} different codes in {present} rows: too few rows per code to learn from")
 
 
 def _moments(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """Return dates from whole numbers like 20110131 or, one row each, 1960, and moments from seconds since 1970."""
+    """Return times from whole numbers: dates like 20110131, years in sequence, or seconds since 1970; else None."""
     if not set(words_of(name)) & (EVENT_TIMES | OTHER_TIMES | {"year", "ts", "epoch", "unix", "at", "unixtime", "ymd"}):
         return None
     low, high = pc.min_max(values).as_py().values()
@@ -313,7 +317,7 @@ def _moments(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray | None:
 
 
 def ignore_twins(columns: Sequence[Column]) -> None:
-    """Ignore columns that say the same as another: equal in every row, or one to one where that is no chance."""
+    """Ignore columns that duplicate another: equal in every row, or one to one where that is not by chance."""
     seen: dict[int, list[Column]] = {}
     for column in columns:
         if column.kind in ("ignored", "time", "text") or column.distinct < 2:
@@ -323,8 +327,8 @@ def ignore_twins(columns: Sequence[Column]) -> None:
                 continue
             ordered = {"integer", "number"}
             twin, stays = (other, column) if column.kind in ordered and other.kind not in ordered else (column, other)
-            what = "equal to" if _are_equal(twin, stays) else "one to one with"
-            ignore(twin, f"{what} {stays.name!r} in every row, which stays")
+            what = "a copy of" if _are_equal(twin, stays) else "maps one to one to"
+            ignore(twin, f"{what} {stays.name!r}, which is kept")
             if twin is other:
                 seen[column.distinct].remove(other)
                 seen[column.distinct].append(column)
@@ -340,7 +344,7 @@ def _one_to_one(one: Column, other: Column) -> bool:
         return False
     there = 1 - one.values.null_count / len(one.values)
     if 2 * one.distinct > there * min(len(one.values), SAMPLE):
-        # Where hardly a value comes twice any two columns are one to one.
+        # If hardly any value occurs twice, any two columns are one to one.
         return _are_alike(one, other)
     for some in (500, len(one.values)):
         first, second = (_codes(column.values.slice(0, some)) for column in (one, other))
@@ -355,7 +359,7 @@ def _are_equal(one: Column, other: Column) -> bool:
 
 
 def _are_alike(one: Column, other: Column) -> bool:
-    """Say whether two columns are equal, or numbers of which one is the other in another unit."""
+    """Say whether two columns are equal, or numbers that differ only in their unit."""
     if _are_equal(one, other):
         return True
     if not {one.kind, other.kind} <= {"integer", "number"}:
@@ -374,8 +378,8 @@ def _codes(values: pa.ChunkedArray) -> np.ndarray:
     return np.asarray(encoded.indices)
 
 
-def head_room(values: pa.ChunkedArray, *, wide: bool = False) -> tuple[Any, Any]:
-    """Return a range with half of what was seen as head-room on each side, round numbers, and natural ends kept."""
+def with_margin(values: pa.ChunkedArray, *, wide: bool = False) -> tuple[Any, Any]:
+    """Return a rounded range with a margin of half the observed span on each side; natural limits such as 0 stay."""
     low, high = pc.min_max(values).as_py().values()
     span = (high - low) or abs(high) or 1
     room = span * (1.0 if wide else 0.5)
@@ -390,7 +394,7 @@ def head_room(values: pa.ChunkedArray, *, wide: bool = False) -> tuple[Any, Any]
 
 
 def _rounded(value: float, *, up: bool) -> float:
-    """Return a number of two significant digits that is not below (up) or not above the value."""
+    """Round up or down to two significant digits."""
     if value == 0 or not math.isfinite(value):
         return value
     step = 10.0 ** (math.floor(math.log10(abs(value))) - 1)

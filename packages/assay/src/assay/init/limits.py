@@ -1,4 +1,4 @@
-"""Limits for the gates of a new problem, from what its first model reaches."""
+"""Limits for the gates of a new problem, from the results of its first model."""
 
 import math
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from assay.init.infer import Finding
 def limits(
     metrics: Mapping[str, Any], analysis: Mapping[str, Any], gates: Mapping[str, Any], task: str
 ) -> tuple[dict[str, Any], list[Finding]]:
-    """Return settings of params.yaml, by dotted key, that the first model keeps to, and what to look at.
+    """Return settings of params.yaml, by dotted key, that the first model meets, and findings to review.
 
     `metrics` is the content of metrics.json, `analysis` that of reports/analyse.json, `gates` the section of
-    params.yaml. The floor lies half-way between a model that looks at nothing and the worse end of the interval. The
-    limits of robustness, calibration, fairness and dominance are those of the template, or wider where the model is
-    past them, or close.
+    params.yaml. The floor lies half-way between the dummy model and the worse end of the interval. The limits of
+    robustness, calibration, fairness and dominance are those of the template, or wider if the model is close to them or
+    exceeds them.
     """
     name = gates["quality"]["metric"]
     found, dummy = metrics["test"][name], metrics["dummy"][name]
@@ -31,7 +31,7 @@ def limits(
         ),
     }
     what = {
-        "gates.robustness.changed": "share of answers that a small change of the inputs changes",
+        "gates.robustness.changed": "share of predictions that small perturbations change",
         "gates.calibration.error": "calibration error",
         "gates.fairness.difference": "difference between groups of a sensitive column",
     }
@@ -41,7 +41,9 @@ def limits(
         if now is not None and value > 0.8 * now:
             made[key] = _two(min(1.25 * value, 1.0 if task != "regression" else 1.25 * value))
             findings.append(
-                Finding(2, key, f"the {what[key]} is {value:.2g}; the limit was set to {made[key]:g}, yours to lower")
+                Finding(
+                    2, key, f"the {what[key]} is {value:.2g}; the limit was set to {made[key]:g}; lower it if you can"
+                )
             )
     answered = max(
         (row["predicted_share"] for row in analysis["dominance"] if row["predicted_share"] > row["true_share"]),
@@ -51,8 +53,8 @@ def limits(
     if 1 - answered < 1.25 * (1 - most):
         key, wider = "gates.dominance.share", math.ceil(500 * (1 + answered)) / 1000
         made[key] = wider
-        said = f"one label is answered for {answered:.1%} of a slice; the limit was set from {most:g} to {wider:g}"
-        findings.append(Finding(2, key, f"{said}, yours to lower"))
+        text = f"one label is predicted for {answered:.1%} of a slice; the limit was raised from {most:g} to {wider:g}"
+        findings.append(Finding(2, key, f"{text}; lower it if you can"))
     return made, findings
 
 

@@ -1,4 +1,4 @@
-"""Columns that say what could not be known when the target is predicted."""
+"""Columns that reveal what is unknown when the target is predicted."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,9 +10,9 @@ from assay.data.leakage import share_explained
 
 SURE = 0.98
 SURE_OF_MISSING = 0.6
-# How closely a sum has to meet the target to be no accident.
+# How closely a sum has to match the target not to be by chance.
 EXACT = 1e-6
-# Of the spread of the target: a unit to which it may have been rounded.
+# The largest rounding unit of the target that counts as fine, as a share of its standard deviation.
 FINE = 0.05
 AFTERWARDS = {
     *(
@@ -24,19 +24,19 @@ AFTERWARDS = {
 
 
 def alone(values: pa.ChunkedArray, target: pa.ChunkedArray, *, is_number: bool) -> float | None:
-    """Return the share of the target that a column explains, if so much that it must be a copy."""
+    """Return the share of the target that a column explains, if it is so large that the column must be a copy."""
     share = share_explained(_array(values), *_goal(target, is_number))
     return share if share >= SURE else None
 
 
 def missing_alone(values: pa.ChunkedArray, target: pa.ChunkedArray, is_number: bool) -> float | None:
-    """Return the share of the target that is explained by whether a value is there, if it is large."""
+    """Return the share of the target explained by whether a value is missing, if it is large."""
     share = share_explained(values.is_null().cast(pa.float64()).to_numpy(), *_goal(target, is_number))
     return share if share >= SURE_OF_MISSING else None
 
 
 def parts_of_sum(numbers: Mapping[str, pa.ChunkedArray], target: pa.ChunkedArray) -> list[str]:
-    """Return the columns of a linear combination that gives the target, rounded as it is, or none; by least squares."""
+    """Return the columns whose linear combination is the target up to rounding, found by least squares; else none."""
     if len(numbers) < 2:
         return []
     matrix = np.column_stack(
@@ -53,7 +53,7 @@ def parts_of_sum(numbers: Mapping[str, pa.ChunkedArray], target: pa.ChunkedArray
     rest = goal - goal.mean() - scaled @ found
     exact = EXACT * max(spread, float(np.abs(goal).max()))
     unit = next((10.0**-digits for digits in range(4) if np.abs(goal - goal.round(digits)).max() <= exact), 0.0)
-    # To within a coarse unit many a good model comes, by right.
+    # A good model legitimately comes within a coarse rounding unit.
     near = max(exact, unit if unit < FINE * spread else 0.0)
     if float(np.abs(rest).max()) > near:
         return []
@@ -62,7 +62,7 @@ def parts_of_sum(numbers: Mapping[str, pa.ChunkedArray], target: pa.ChunkedArray
 
 
 def after_the_fact(words: Sequence[str]) -> bool:
-    """Say whether a name sounds like something that is known only once the target is."""
+    """Say whether a name suggests something that is known only after the target."""
     return bool(AFTERWARDS & set(words))
 
 

@@ -1,4 +1,4 @@
-"""The files of a project for another problem, as texts: contract, parameters, README, expectations."""
+"""The text of the files of a project for a new problem: contract, parameters, README, data."""
 
 import io
 import re
@@ -21,20 +21,20 @@ from assay.project.schemas import first_line
 HEAD = (
     first_line(CONTRACT)
     + """\
-# What the data is, as `assay init` inferred it: read it through. Data checks, the request model and the Hypothesis
-# strategies are generated from this file. `assay manual contract` explains every key; a comment gives the reason for a
-# decision.
+# What the data is, as `assay init` inferred it: please check it. Data checks, the request model and the Hypothesis
+# strategies are generated from this file. `assay manual contract` explains every key; comments give the reasons for
+# decisions.
 """
 )
 WIDTH = 120
 
 
 def contract_text(plan: Plan) -> str:
-    """Return contract.yaml, with the reason for each decision above it."""
+    """Return contract.yaml with the reason above each decision."""
     content = as_yaml(plan.contract)
     about = CommentedMap(source="", licence="", intended_use="", limits=CommentedSeq())
     content.insert(2, "about", about)
-    content.yaml_set_comment_before_after_key("about", before="Yours to say: the model card quotes it.")
+    content.yaml_set_comment_before_after_key("about", before="Fill this in: the model card quotes it.")
     for key in ("split", "costs"):
         _remark(content, key, plan.reasons.get(key, ""))
     columns = content["columns"]
@@ -49,13 +49,13 @@ def contract_text(plan: Plan) -> str:
 
 def _remark(content: CommentedMap, key: str, remark: str, indent: int = 0) -> None:
     if remark:
-        # ruamel writes a comment of several lines as several comments.
+        # ruamel would write a comment of several lines as several comments.
         line = " ".join(remark.split())
         content.yaml_set_comment_before_after_key(key, before=line, indent=indent)
 
 
 def as_yaml(value: Any) -> Any:
-    """Return plain data as ruamel writes it: texts that look like something else in quotes, short lists in one line."""
+    """Return plain data for ruamel to write: ambiguous texts in quotes, short lists on one line."""
     if isinstance(value, Mapping):
         made = CommentedMap()
         for key, content in value.items():
@@ -70,7 +70,7 @@ def as_yaml(value: Any) -> Any:
 
 
 def _text(value: str) -> str:
-    # Words that YAML 1.1 readers take for truth values, numbers or dates.
+    # Words that YAML 1.1 readers take for booleans, numbers or dates need quotes.
     plain = re.fullmatch(r"[A-Za-z_][\w .<>=/()+-]*", value) and not re.fullmatch(
         r"(?i)y|n|yes|no|true|false|on|off|null|none|nan|inf", value
     )
@@ -85,24 +85,24 @@ def _dumper() -> YAML:
 
 
 def params_text(before: str, settings: Mapping[str, Any]) -> str:
-    """Return params.yaml with settings, by dotted key, put into it; comments stay."""
+    """Return params.yaml with settings, by dotted key; comments stay."""
 
     def change(content: CommentedMap) -> None:
         for dotted, value in settings.items():
             *path, key = dotted.split(".")
-            place = content
+            section = content
             for part in path:
-                place = place.setdefault(part, CommentedMap())
-            if isinstance(value, Mapping) and isinstance(place.get(key), CommentedMap):
-                replace_keys(place[key], dict(value))
+                section = section.setdefault(part, CommentedMap())
+            if isinstance(value, Mapping) and isinstance(section.get(key), CommentedMap):
+                replace_keys(section[key], dict(value))
             else:
-                place[key] = value
+                section[key] = value
 
     return edit_yaml(before, change)
 
 
 def readme_text(before: str, title: str, description: str) -> str:
-    """Return the README with the project's own title and first sentence; the rest says how to use it, and stays."""
+    """Return the README with the project's own title and introduction; all other sections stay."""
     lines = before.splitlines(keepends=True)
     start = next((i for i, line in enumerate(lines) if line.startswith("# ")), None)
     if start is None:
@@ -114,7 +114,7 @@ def readme_text(before: str, title: str, description: str) -> str:
 
 
 def data_bytes(table: pa.Table, suffix: str) -> bytes:
-    """Return the table as CSV (missing is an empty cell, times in ISO 8601) or as Parquet."""
+    """Return the table as CSV (missing values as empty cells, times in ISO 8601) or as Parquet."""
     made = io.BytesIO()
     if suffix == ".parquet":
         import pyarrow.parquet as pq
@@ -140,16 +140,20 @@ def _is_whole_seconds(values: pa.ChunkedArray) -> bool:
 
 
 def review_text(findings: Sequence[Finding], most: int = 40) -> str:
-    """Return what to look at, what could hurt most first."""
-    marks = {3: "decide", 2: "look", 1: "note", 0: "done"}
-    shown = [finding for finding in findings if finding.weight > 0][:most]
-    lines = [f"  {marks[f.weight]:6} {f.where}: {f.what}" for f in shown]
-    rest = sum(finding.weight > 0 for finding in findings) - len(shown)
-    return "\n".join([*lines, *([f"  and {rest} more, in contract.yaml"] if rest > 0 else [])])
+    """Return the findings to look at as lines, in their order; columns with the same finding share a line."""
+    marks = {3: "decide", 2: "look", 1: "note"}
+    where: dict[tuple[int, str], list[str]] = {}
+    for finding in findings:
+        if finding.weight > 0:
+            where.setdefault((finding.weight, finding.what), []).append(finding.where)
+    lines = [f"  {marks[weight]:6} {', '.join(names)}: {what}" for (weight, what), names in where.items()]
+    rest = len(lines) - most
+    lines = lines[:most]
+    return "\n".join([*lines, *([f"  and {rest} more in contract.yaml"] if rest > 0 else [])])
 
 
 def parse_contract(text: str) -> Contract:
-    """Return the contract in a text; raises InputError when it contradicts itself."""
+    """Return the contract of a text; raises InputError if it contradicts itself."""
     with TemporaryDirectory() as folder:
         path = Path(folder, CONTRACT.name)
         path.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The model families that are tried, and where the search looks for their parameters."""
+"""The default model families, and the search spaces of their parameters."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -29,9 +29,9 @@ SAME_AS_TIME = 0.6
 class LogBoosting(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """Gradient boosting of the logarithm of the mean, for amounts that are not negative.
 
-    It minimises the Poisson deviance, so that effects multiply and the answer is the mean and no median. With
-    `follow_time` the first column is a time, and trees cannot go on with a trend: its rate of growth is fitted to what
-    is left when time is not looked at, and followed past the training rows for half as long as it was seen.
+    It minimises the Poisson deviance, so that effects multiply and the prediction is the mean, not the median. With
+    `follow_time` the first column is a time. Trees cannot extrapolate a trend, so the rate of growth is fitted to the
+    residuals of a model without time, and continued after the training rows for half as long as their time span.
     """
 
     _parameter_constraints = HistGradientBoostingRegressor._parameter_constraints | {"follow_time": ["boolean"]}
@@ -65,7 +65,7 @@ class LogBoosting(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         if self.follow_time:
             times = rows[:, 0]
             self.start_ = float(times.min())
-            # In single precision, as the exported model has it.
+            # In single precision, as in the exported model.
             self.end_ = float(np.float32(times.max() + (times.max() - times.min()) / 2))
             self.slope_ = float(np.float32(self._rate_of_growth(rows, y)))
         growth = self._growth(rows)
@@ -89,7 +89,7 @@ class LogBoosting(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         )
 
     def _without_time(self, rows: np.ndarray) -> np.ndarray:
-        """Return the rows with a time that is always the same, so that no tree looks at it."""
+        """Return the rows with a constant time, so that no tree uses it."""
         return np.column_stack([np.zeros(len(rows)), rows[:, 1:]]) if self.follow_time else rows
 
     def _rate_of_growth(self, rows: np.ndarray, y: np.ndarray) -> float:
@@ -108,9 +108,9 @@ class LogBoosting(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def families(contract: Contract, room: Room = NO_ROOM) -> dict[str, Family]:
-    """Return the families that suit a contract: the room's, or those of this module where it names none.
+    """Return the families that suit a contract: the room's, or those of this module if it names none.
 
-    Raises InputError where none suits.
+    Raises InputError if none suits.
     """
     known: Mapping[str, Family] = FAMILIES if room.families is None else room.families
     suiting = {name: one for name, one in known.items() if maker(one, contract) is not None and one.suits(contract)}
@@ -120,12 +120,12 @@ def families(contract: Contract, room: Room = NO_ROOM) -> dict[str, Family]:
 
 
 def maker(family: Family, contract: Contract) -> Callable[[], Any] | None:
-    """Return what makes an estimator of a family for the task of a contract."""
+    """Return the constructor of a family's estimator for the task of a contract."""
     return family.regressor if contract.task == "regression" else family.classifier
 
 
 def _gradient_boosting(trial: "Trial", task: str) -> Parameters:
-    # With several classes each iteration makes a tree for each of them.
+    # With several classes each iteration makes one tree per class.
     most, leaves = (150, 32) if task == "multiclass" else (400, 64)
     return {
         "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.3, log=True),
@@ -172,7 +172,7 @@ FAMILIES: dict[str, Family] = {
         HistGradientBoostingClassifier, HistGradientBoostingRegressor, "nothing", _gradient_boosting
     ),
     "log_boosting": Family(None, LogBoosting, "time first", _log_boosting, _is_amount),
-    # Of a text many words are known, and a hundred iterations are too few.
+    # Texts give many columns, for which the default of a hundred iterations is too few.
     "linear": Family(partial(LogisticRegression, max_iter=1000), Ridge, "scaling", _linear, is_simple=True),
     "random_forest": Family(RandomForestClassifier, RandomForestRegressor, "imputing", _random_forest),
 }

@@ -1,7 +1,7 @@
-"""From the columns of the contract to what an estimator takes.
+"""From the columns of the contract to the input of an estimator, in two steps.
 
-Two steps. `encode` treats each row by itself and learns nothing; training and service both call it. `transformer`
-learns from the training rows, and is exported with the model.
+`encode` treats each row by itself and learns nothing; training and service both call it. `transformer` learns from the
+training rows and is exported with the model.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from assay.data.columns import Columns, codes, stacked
 from assay.project.room import NO_ROOM, Derived, Needs, Room
 
 if TYPE_CHECKING:
-    # The service encodes rows, and has no scikit-learn.
+    # The service encodes rows without scikit-learn.
     from sklearn.compose import ColumnTransformer
 
 MISSING = "missing"
@@ -23,13 +23,13 @@ BEST_WORDS = 50
 
 
 def encode(data: Columns, contract: Contract, room: Room = NO_ROOM) -> dict[str, np.ndarray]:
-    """Return the model's inputs: float64 columns with NaN for missing, and of texts object columns of str.
+    """Return the inputs of the model: float64 columns with NaN for missing values, and object columns of str for texts.
 
-    A number that may be missing gets a column that says so, a time becomes its parts, and a category the place of its
-    value in the contract: the number of values where there is none, -1 for one that is not there.
+    A number that may be missing gets an extra indicator column, a time becomes its parts, and a category the index of
+    its value in the contract (a missing value: the number of values; an unknown one: -1).
     """
     inputs: dict[str, np.ndarray] = {}
-    gaps: list[str] = []
+    may_be_missing: list[str] = []
     made = 0
     for name, column in contract.features.items():
         if column.kind == "time":
@@ -46,12 +46,12 @@ def encode(data: Columns, contract: Contract, room: Room = NO_ROOM) -> dict[str,
             inputs[name] = data[name]
             made += 1
             if column.missing == "allow":
-                gaps.append(name)
-    if gaps:
-        # All at once: the service encodes one row at a time, and a call costs more than its work.
-        missing = np.isnan(stacked([data[name] for name in gaps])).astype(np.float64)
-        inputs |= {f"{name}:missing": gap for name, gap in zip(gaps, missing, strict=True)}
-    if len(inputs) != made + len(gaps):
+                may_be_missing.append(name)
+    if may_be_missing:
+        # All columns at once: the service encodes one row at a time, and a call costs more than its work.
+        missing = np.isnan(stacked([data[name] for name in may_be_missing])).astype(np.float64)
+        inputs |= {f"{name}:missing": values for name, values in zip(may_be_missing, missing, strict=True)}
+    if len(inputs) != made + len(may_be_missing):
         raise InputError(f"contract.yaml: {_twice(contract)}: rename one")
     if room.derived:
         columns = {name: _read_only(values) for name, values in data.items()}
@@ -61,7 +61,7 @@ def encode(data: Columns, contract: Contract, room: Room = NO_ROOM) -> dict[str,
 
 
 def _derived(feature: Derived, data: Columns, inputs: Columns) -> np.ndarray:
-    """Return a feature of the user's own; raises InputError for one that is not a number for each row."""
+    """Return a user's derived feature; raises InputError unless it is one number per row."""
     where = f"src/model/features.py: derived feature {feature.name!r}"
     if feature.name in inputs:
         raise InputError(f"{where} has the name of another input; rename it")
@@ -72,24 +72,24 @@ def _derived(feature: Derived, data: Columns, inputs: Columns) -> np.ndarray:
             found = np.asarray(feature.compute(data), dtype=np.float64)
     # The user's function may raise anything.
     except Exception as error:
-        said = " ".join(str(error).split())[:200]
-        raise InputError(f"{where} raised {type(error).__name__}: {said}") from error
+        message = " ".join(str(error).split())[:200]
+        raise InputError(f"{where} raised {type(error).__name__}: {message}") from error
     rows = len(data[feature.source])
     if found.shape != (rows,):
         raise InputError(f"{where} returned shape {found.shape} for {rows} rows; it needs one number for each row")
-    # Infinities, of a division by zero for instance, would be rejected by estimators: the value is not known.
+    # Estimators reject infinities, for instance from a division by zero: count them as missing.
     return np.where(np.isfinite(found), found, np.nan)
 
 
 def _read_only(values: np.ndarray) -> np.ndarray:
-    """Return a view of a column that cannot be used to change it."""
+    """Return a read-only view of a column."""
     view = values.view()
     view.flags.writeable = False
     return view
 
 
 def _twice(contract: Contract) -> str:
-    """Say which column makes an input that another is."""
+    """Name two columns that make the same input."""
     made = {f"{name}:{part}": name for name in contract.features for part in (*TIME_PARTS, "missing")}
     name = next(name for name in made if name in contract.features)
     return f"column {name!r} and another, {made[name]!r}, both make the input {name!r}"
@@ -98,9 +98,9 @@ def _twice(contract: Contract) -> str:
 def transformer(contract: Contract, *, needs: Needs, seed: int, room: Room = NO_ROOM) -> "ColumnTransformer":
     """Return the preprocessing for the inputs that `encode` makes.
 
-    `needs` says what the estimator asks of numbers: no gaps, or also one scale, or the time of a split by time in the
-    first column. Categories with few values are one-hot encoded, those with many by the mean of the target, computed
-    out of fold (Micci-Barreca 2001).
+    `needs` says what the estimator requires of numbers: no missing values, or also equal scales, or the time of a split
+    by time in the first column. Categories with few values are one-hot encoded, those with many by the mean of the
+    target, computed out of fold (Micci-Barreca 2001).
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -121,7 +121,7 @@ def transformer(contract: Contract, *, needs: Needs, seed: int, room: Room = NO_
             case Text():
                 texts.append(name)
             case Category():
-                # The means of more than two classes cannot be exported.
+                # Target means of more than two classes cannot be exported.
                 (few if len(column.values) <= MANY_VALUES or contract.task == "multiclass" else many).append(name)
             case _:
                 numbers.append(name)
@@ -132,7 +132,7 @@ def transformer(contract: Contract, *, needs: Needs, seed: int, room: Room = NO_
         if needs == "time first":
             numbers = [first, *(name for name in numbers if name != first)]
         elif needs != "scaling" and first not in contract.features:
-            # Trees learn the days of the past by heart, and later ones are all alike to them; other parts remain.
+            # Trees would memorise past days and cannot tell later ones apart; the other parts of the time remain.
             numbers.remove(first)
     imputer = SimpleImputer(strategy="median", keep_empty_features=True)
     number: Any = {"imputing": imputer, "scaling": make_pipeline(imputer, StandardScaler())}.get(needs, "passthrough")
@@ -140,7 +140,7 @@ def transformer(contract: Contract, *, needs: Needs, seed: int, room: Room = NO_
         target_type="continuous" if contract.task == "regression" else contract.task,
         cv=KFold(5, shuffle=True, random_state=seed),
     )
-    # Trees look at every column in every node: they get the words that say most of the target.
+    # Trees search every column in every node, so they get only the most predictive words.
     best = SelectKBest(f_regression if contract.task == "regression" else f_classif, k=BEST_WORDS)
     words = [TfidfVectorizer(max_features=2000), *([] if needs == "scaling" else [best])]
     parts = [
@@ -151,7 +151,7 @@ def transformer(contract: Contract, *, needs: Needs, seed: int, room: Room = NO_
             few,
         ),
         ("mean", make_pipeline(means, StandardScaler()) if needs == "scaling" else means, many),
-        *((f"text {place}", make_pipeline(*words), name) for place, name in enumerate(texts)),
+        *((f"text {index}", make_pipeline(*words), name) for index, name in enumerate(texts)),
     ]
     return ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0)
 
@@ -174,7 +174,7 @@ def _time_parts(values: np.ndarray) -> list[np.ndarray]:
 
 
 def time_input(contract: Contract) -> str | None:
-    """Return the input that a split by time follows, if a model may use it."""
+    """Return the input with the time of a split by time, if it is a feature; else None."""
     name = contract.split.column
     column = contract.features.get(name) if contract.split.by == "time" and name else None
     if column is None:
@@ -183,7 +183,7 @@ def time_input(contract: Contract) -> str | None:
 
 
 def sources(fitted: "ColumnTransformer", contract: Contract, room: Room = NO_ROOM) -> list[str]:
-    """Return for each column that a fitted `transformer` puts out the column of the contract that it comes from."""
+    """Return, for each output column of a fitted `transformer`, its source column in the contract."""
     found: list[str] = []
     derived = {feature.name: feature.source for feature in room.derived}
     for part, transform, names in fitted.transformers_:
@@ -192,7 +192,7 @@ def sources(fitted: "ColumnTransformer", contract: Contract, room: Room = NO_ROO
         elif part == "category":
             found += [name for name, values in zip(names, transform.categories_, strict=True) for _ in values]
         else:
-            # Of a target mean there is one for each class, all classes of a column together; a text is alone.
+            # A target mean has one column per class, all classes of a source column together; each text is a part.
             width = fitted.output_indices_[part]
             origins = [names] if isinstance(names, str) else list(names)
             each = (width.stop - width.start) // len(origins)

@@ -1,4 +1,4 @@
-"""Fitting a model: preprocessing inside it, calibration when asked, a threshold from what the errors cost."""
+"""Fitting a model: preprocessing, optional calibration, and a threshold from the costs of errors."""
 
 import warnings
 from collections.abc import Iterator
@@ -26,9 +26,9 @@ FEW_ROWS = 20_000
 
 
 def inputs(data: Columns, contract: Contract, room: Room = NO_ROOM) -> pd.DataFrame:
-    """Return the inputs of the pipeline, one row a row of `data`.
+    """Return the inputs of the pipeline, one row per row of `data`.
 
-    Numbers are rounded to single precision, which is what the exported model computes with: both then see the same.
+    Numbers are rounded to single precision, as in the exported model, so that both get the same inputs.
     """
     encoded = encode(data, contract, room)
     return pd.DataFrame(
@@ -59,7 +59,7 @@ def build(
         parameters = {"random_state": seed, **parameters}
     try:
         estimator.set_params(**parameters)
-        # scikit-learn's own say what they take; others may not.
+        # scikit-learn's own estimators declare which values they accept; others may not.
         if hasattr(estimator, "_parameter_constraints"):
             estimator._validate_params()
     except ValueError as error:
@@ -72,31 +72,31 @@ def build(
             "wrap its classifier in CalibratedClassifierCV(..., ensemble=False), or set `train.calibrate`"
         )
     if calibrate:
-        # Platt's sigmoid, on out-of-fold scores; isotonic steps do not survive the export in single precision.
+        # Platt's sigmoid on out-of-fold scores; isotonic steps do not survive the export in single precision.
         estimator = CalibratedClassifierCV(estimator, method="sigmoid", cv=5, ensemble=False)
     features = transformer(contract, needs=family.needs, seed=seed, room=room)
     return Pipeline([("features", features), ("estimator", estimator)])
 
 
 def build_dummy(contract: Contract) -> Pipeline:
-    """Return the unfitted baseline that looks at no feature: class shares, or the median."""
+    """Return the unfitted baseline that ignores all features: class shares, or the median."""
     return Pipeline(
         [("estimator", DummyRegressor(strategy="median") if contract.task == "regression" else DummyClassifier())]
     )
 
 
 def fit(pipeline: Pipeline, data: Columns, target: np.ndarray, contract: Contract, room: Room = NO_ROOM) -> Pipeline:
-    """Fit a pipeline on the rows of `data` and return it; raises InputError when parameters or rows do not allow it."""
+    """Fit a pipeline on the rows of `data` and return it; raises InputError if parameters or rows make it fail."""
     with threads(length(data)):
         frame = inputs(data, contract, room)
         try:
             with warnings.catch_warnings():
-                # Of a text of fewer words than are to be chosen all are taken.
+                # A text with fewer words than the selection asks for: all of them are kept.
                 warnings.filterwarnings("ignore", "k=.* is greater than n_features", UserWarning)
                 return pipeline.fit(frame, target)
         except ValueError as error:
-            said = " ".join(str(error).split())[:300]
-            raise InputError(f"params.yaml: the model cannot be fitted on {length(data)} rows: {said}") from None
+            message = " ".join(str(error).split())[:300]
+            raise InputError(f"params.yaml: the model cannot be fitted on {length(data)} rows: {message}") from None
 
 
 def scores(pipeline: Pipeline, data: Columns, contract: Contract, room: Room = NO_ROOM) -> np.ndarray:
@@ -108,14 +108,14 @@ def scores(pipeline: Pipeline, data: Columns, contract: Contract, room: Room = N
         found = np.asarray(pipeline.predict_proba(frame), dtype=np.float64)
     if found.shape[1] == len(contract.classes):
         return found
-    # Fitted on rows of which none was of some class, which then has no chance.
+    # A class without training rows gets probability 0.
     whole = np.zeros((len(found), len(contract.classes)))
     whole[:, pipeline.classes_] = found
     return whole
 
 
 def decide(scores: np.ndarray, contract: Contract, threshold: float | None) -> np.ndarray:
-    """Return what is answered: the index of a class (binary: positive at or above the threshold), or the value."""
+    """Return the decision: the index of a class (binary: positive at or above the threshold), or the value."""
     if contract.task == "regression":
         return scores
     if contract.task == "binary":
@@ -135,9 +135,9 @@ def set_threshold(
 
 
 def cheapest_threshold(positive: np.ndarray, target: np.ndarray, costs: Costs) -> float:
-    """Return the threshold on the positive class's probability at which the errors on these rows cost least.
+    """Return the threshold on the probability of the positive class with the lowest cost of errors on these rows.
 
-    Among the thresholds that cost the same the middle of the widest gap is taken (Elkan 2001 gives the threshold of a
+    Of several thresholds with the same cost it is the middle of the widest gap (Elkan 2001 gives the threshold of a
     perfectly calibrated model, which lies in such a gap).
     """
     cuts = np.concatenate([[0.0], np.unique(positive), [1.0]])
@@ -152,7 +152,7 @@ def cheapest_threshold(positive: np.ndarray, target: np.ndarray, costs: Costs) -
 
 
 def uncalibrated(estimator: Any) -> Any:
-    """Return the estimator inside a calibrated one or inside a trend, or the estimator itself."""
+    """Return the estimator inside a calibrated or trend estimator, or the estimator itself."""
     if isinstance(estimator, CalibratedClassifierCV):
         return estimator.calibrated_classifiers_[0].estimator
     return estimator.boosting_ if isinstance(estimator, LogBoosting) else estimator
@@ -160,13 +160,13 @@ def uncalibrated(estimator: Any) -> Any:
 
 @contextmanager
 def threads(rows: int) -> Iterator[None]:
-    """Use one thread for few rows: starting more, on busy processors, costs far more than it saves."""
+    """Use one thread for few rows: on busy processors, starting more costs far more than it saves."""
     number = 1 if rows < FEW_ROWS else cpu_count()
-    # Set around the model and not in it: a model must not remember how many processors it was fitted on.
+    # Set around the model, not in it: a model must not depend on the number of processors it was fitted on.
     with threadpool_limits(limits=number), parallel_config("threading", n_jobs=number):
         yield
 
 
 def _unknown(where: str, name: str, known: list[str]) -> str:
-    hint = did_you_mean(name, known) or f"; known are {', '.join(known)}"
+    hint = did_you_mean(name, known) or f"; choose from {', '.join(known)}"
     return f"params.yaml: model.{where}: unknown {name!r}{hint}; `make tune` finds a model for the data"

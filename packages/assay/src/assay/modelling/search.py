@@ -1,4 +1,4 @@
-"""The search over model families: probabilistic, pruned, in parallel, and the same on every run."""
+"""The search over model families: Bayesian, pruned, parallel, and reproducible."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ WARM_UP_TRIALS = 3
 
 @dataclass(frozen=True)
 class Trial:
-    """One choice that was tried: its mean loss over the folds it got, and whether it was stopped early."""
+    """A choice of the search, its loss on each fold that was run, and its state: complete or pruned."""
 
     number: int
     choice: ModelChoice
@@ -51,14 +51,14 @@ def search(  # noqa: PLR0913, PLR0917
     start: ModelChoice | None = None,
     room: Room = NO_ROOM,
 ) -> tuple[ModelChoice, list[Trial]]:
-    """Try `how.trials` choices by cross-validation on these rows; return the best and all of them, the dummy first.
+    """Try `how.trials` choices by cross-validation on these rows; return the best and all trials, the dummy first.
 
-    `start` is tried beside them if it suits the contract, so that the search ends with nothing worse.
+    `start` is tried too if it suits the contract, so that the result is not worse.
 
-    `units` are as in `folds`. Each family has a study of its own (tree-structured Parzen estimator, Bergstra et al.
-    2011) and an equal share of the trials. Trials are asked for in batches and run fold by fold, side by side; after
-    each fold those above the median of earlier trials are stopped. Nothing depends on which trial finishes first, so
-    the same data, parameters and seed give the same result on any number of processors.
+    `units` are as in `folds`. Each family has its own study (tree-structured Parzen estimator, Bergstra et al. 2011)
+    and an equal share of the trials. Trials run in parallel batches, fold by fold; after each fold those above the
+    median of earlier trials are stopped. Nothing depends on which trial finishes first, so the same data, parameters
+    and seed give the same result on any number of processors.
     """
     parts = folds(target, units, contract, how.folds, seed)
     losses = [_loss(None, data, target, contract, fold, seed, room) for fold in parts]
@@ -107,10 +107,10 @@ def as_csv(trials: Sequence[Trial]) -> str:
 
 
 def _best(trials: Sequence[Trial], known: Mapping[str, Family]) -> Trial:
-    """Return the best whole trial of a real family; the dummy is there for comparison only.
+    """Return the best complete trial of a real family; the dummy is only for comparison.
 
-    A simple family is preferred to it if its mean loss is larger by no more than one standard error of the difference
-    over the folds (after Breiman et al. 1984): what so few rows cannot tell apart, other rows may turn around.
+    A simple family is preferred if its mean loss is larger by at most one standard error of the difference over the
+    folds (after Breiman et al. 1984): on other rows such a small difference may be reversed.
     """
     whole = [trial for trial in trials if trial.state == "complete" and trial.choice.family in known]
     best = min(whole, key=lambda trial: trial.score)
@@ -124,7 +124,7 @@ def _about_as_good(trial: Trial, best: Trial) -> bool:
 
 
 def _can_be_built(choice: ModelChoice, contract: Contract, seed: int, room: Room) -> bool:
-    """Say whether a choice, perhaps made for other data, is one for this contract."""
+    """Say whether a choice, perhaps made for other data, suits this contract."""
     try:
         build(choice, contract, seed, room=room)
     except InputError:
@@ -133,7 +133,7 @@ def _can_be_built(choice: ModelChoice, contract: Contract, seed: int, room: Room
 
 
 def _choice(name: str, family: Family, trial: optuna.Trial, contract: Contract) -> ModelChoice:
-    """Return what a trial suggests, with four digits: enough for the model, and readable in params.yaml."""
+    """Return the choice of a trial, rounded to four digits: enough for the model, and readable in params.yaml."""
     suggested = family.space(trial, contract.task)
     parameters = {
         name: significant(value, 4) if isinstance(value, float) else value for name, value in suggested.items()
@@ -152,21 +152,23 @@ def _study(seed: int) -> optuna.Study:
 def folds(
     target: np.ndarray, units: np.ndarray | None, contract: Contract, number: int, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return pairs of seen and unseen rows that keep apart what the contract's split keeps apart.
+    """Return pairs of training and held-out rows (indices), separated as by the contract's split.
 
-    `units` are the values of the split's column: a group is on one side, and with a split by time the seen rows are
-    the earlier ones. Raises InputError when a class has fewer rows than there are folds.
+    `units` are the values of the split's column: a group stays on one side, and with a split by time the seen rows are
+    the earlier ones. Raises InputError if a class has fewer rows than there are folds.
     """
     rows = np.zeros(len(target))
     regression = contract.task == "regression"
     counts = [] if regression else np.bincount(target, minlength=len(contract.classes)).tolist()
     if counts and min(counts) < number:
         rarest = contract.classes[int(np.argmin(counts))]
-        raise InputError(f"params.yaml: tune.folds is {number}, and {min(counts)} training rows are {rarest!r}")
+        raise InputError(
+            f"params.yaml: tune.folds is {number}, but class {rarest!r} has only {min(counts)} training rows"
+        )
     try:
         if contract.split.by == "time" and units is not None:
             order = np.argsort(units, kind="stable")
-            # Of the last quarter, so that the seen rows are about as many as the model will learn from.
+            # Tested on the last quarter, so that the training rows are nearly as many as for the final model.
             cut = TimeSeriesSplit(number, test_size=max(1, len(order) // (4 * number)))
             return [(order[seen], order[unseen]) for seen, unseen in cut.split(order)]
         if contract.split.by == "group" and units is not None:
@@ -187,7 +189,7 @@ def _loss(  # noqa: PLR0913, PLR0917
     seed: int,
     room: Room,
 ) -> float:
-    """Return the mean loss on one held-out fold; no choice is the dummy."""
+    """Return the mean loss on one held-out fold; the choice None is the dummy."""
     seen, unseen = fold
     pipeline = build_dummy(contract) if choice is None else build(choice, contract, seed, room=room)
     fit(pipeline, take(data, seen), target[seen], contract, room)

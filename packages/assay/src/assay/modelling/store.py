@@ -1,4 +1,4 @@
-"""The model on disk: a skops file that holds no code, and a JSON file that says what it is."""
+"""The model on disk: a skops file that contains no code."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from assay.base.errors import InputError
 from assay.base.files import write_bytes
 from assay.project.room import NO_ROOM, Room
 
-# What scikit-learn's own estimators and Assay's consist of; anything else in a file is refused.
+# The types in scikit-learn's and Assay's estimators; a file with any other type is refused.
 TRUSTED = (
     "assay.modelling.estimators.LogBoosting",
     "numpy.dtype",
@@ -31,24 +31,24 @@ TRUSTED = (
 
 
 def save_pipeline(pipeline: Pipeline, path: Path) -> None:
-    """Write a pipeline so that the same pipeline gives the same bytes."""
+    """Write a pipeline; the same pipeline gives the same bytes."""
     write_bytes(path, _canonical(skops.io.dumps(pipeline)))
 
 
 def load_pipeline(path: Path, room: Room = NO_ROOM) -> Pipeline:
-    """Read a pipeline; raises InputError for a type that neither Assay nor the room says to be harmless."""
+    """Read a pipeline; raises InputError for a type that neither Assay nor the room trusts."""
     trusted = {*TRUSTED, *room.trusted}
     unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - trusted)
     if unknown:
         raise InputError(
-            f"{path}: holds the type {unknown[0]}, which could run code, and is not loaded; "
+            f"{path}: contains the type {unknown[0]}, which could run code, so it is not loaded; "
             "if it is yours, add it to TRUSTED in src/model/estimators.py"
         )
     return skops.io.load(path, trusted=sorted(trusted))
 
 
 def _canonical(dump: bytes) -> bytes:
-    """Return a skops dump without memory addresses and times, which differ from run to run."""
+    """Return a skops dump without memory addresses and timestamps, which differ from run to run."""
     with zipfile.ZipFile(io.BytesIO(dump)) as source:
         schema = json.loads(source.read("schema.json"))
         names: dict[str, str] = {}
@@ -62,7 +62,7 @@ def _canonical(dump: bytes) -> bytes:
 
 
 def _renumber(node: Any, ids: dict[int, int], names: dict[str, str]) -> None:
-    """Replace each object id, and each file named after one, by the order in which it appears."""
+    """Replace object ids, and the files named after them, by numbers in order of appearance."""
     if isinstance(node, list):
         for item in node:
             _renumber(item, ids, names)

@@ -1,4 +1,4 @@
-"""Where the prediction log goes, if nobody says otherwise: files, as BentoML's default monitor writes them."""
+"""Where the prediction log goes by default: files, as BentoML's default monitor writes them."""
 
 import logging
 from collections.abc import Iterable
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-# Of the lines and of the tables: what is written first names it.
+# The format of lines and tables, named at the start of each file.
 LOG_FORMAT = 1
 
 
 class Files(MonitorBase[Any]):
-    """A monitor as BentoML's default one, for many rows at once, with files for each worker.
+    """A monitor like BentoML's default one, but for many rows at once, with files per worker.
 
-    JSON lines in rotating files, and tables in streams of Arrow, a new one each day.
+    It writes JSON lines to rotating files, and tables to Arrow streams, a new one each day.
     """
 
     def __init__(self, name: str, log_path: str, worker: int = 0, **_: Any) -> None:
-        """Write below a folder."""
+        """Write to files in a folder."""
         super().__init__(name)
         self._folder = Path(log_path, name)
         self._worker = worker
@@ -36,13 +36,13 @@ class Files(MonitorBase[Any]):
         self._day = ""
 
     def start_record(self) -> None:
-        """Do nothing: what is written is whole already."""
+        """Do nothing: records are complete when they are written."""
 
     def stop_record(self) -> None:
         """Do nothing."""
 
     def write_lines(self, lines: Iterable[bytes], roles: dict[str, tuple[str, str]]) -> None:
-        """Write lines, and before the first of them what their columns are."""
+        """Write lines; before the first one, write a schema of their columns."""
         if self._lines is None:
             for part in ("schema", "data"):
                 (self._folder / part).mkdir(parents=True, exist_ok=True)
@@ -51,14 +51,14 @@ class Files(MonitorBase[Any]):
             (self._folder / "schema" / f"schema.{self._worker}.log").write_bytes(schema)
             path = self._folder / "data" / f"data.{self._worker}.log"
             self._lines = TimedRotatingFileHandler(path, when="D", utc=True)
-        # As the handler does with a record, but for making a text of bytes, and bytes of that again.
+        # What the handler does with a record, without decoding the bytes and encoding them again.
         if self._lines.shouldRollover(logging.makeLogRecord({})):
             self._lines.doRollover()
         cast("TextIOWrapper[BufferedWriter]", self._lines.stream).buffer.writelines(lines)
         self._lines.flush()
 
     def write_tables(self, beginning: "pa.Buffer", tables: "Iterable[pa.Buffer]") -> None:
-        """Write tables as messages of Arrow, and before the first of them what the stream begins with."""
+        """Write tables as Arrow messages; before the first one, write the beginning of the stream."""
         now = f"{datetime.now(UTC):%Y-%m-%dT%H%M%S.%f}"
         try:
             if self._tables is None or now[:10] != self._day:
@@ -70,7 +70,7 @@ class Files(MonitorBase[Any]):
             self._tables.writelines(tables)
             self._tables.flush()
         except OSError:
-            # Nobody could read what came after half of a table, or half of a beginning.
+            # After an incomplete message the rest of the stream cannot be read.
             self._end_tables()
             raise
 

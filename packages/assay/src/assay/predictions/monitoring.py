@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Monitoring:
-    """Whether predictions go to files or to a monitor of the user's, its options, and which worker writes."""
+    """Whether predictions go to files or to the user's own monitor, its options, and the number of the worker."""
 
     is_default: bool = True
     options: Mapping[str, Any] = field(default_factory=lambda: {"log_path": "monitoring"})

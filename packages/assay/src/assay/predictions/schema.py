@@ -1,4 +1,4 @@
-"""Answers to many rows as the prediction log takes them down: as tables of Arrow."""
+"""Predictions for many rows as the prediction log records them: as Arrow tables."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -11,27 +11,27 @@ import pyarrow as pa
 from assay.contract.spec import Category, Contract
 from assay.data.columns import Columns, codes, joined
 from assay.data.reading import arrow_type
-from assay.inference.answers import Answer
+from assay.inference.predictor import RowPrediction
 from assay.inference.tables import prediction_ids, warned
 from assay.predictions.monitor import LOG_FORMAT
 from assay.predictions.write import Request
 
-# What the rows of a table have in common, and where it stands.
+# Columns whose value is the same in a whole table, and the attribute of `Request` that holds it.
 SAME = {"model_version": "version", "role": "role"}
-# So many requests a table at most: memory for it is needed some times over while it is made.
+# Most requests per table: building a table needs its memory several times.
 TOGETHER = 32
 TIME = pa.timestamp("us", tz="UTC")
-# A text of a known list is its place in the list, as categories of pandas are.
+# A text from a known list is stored as its index in the list, as in a pandas categorical.
 LISTED = pa.dictionary(pa.int32(), pa.string())
-# With its first array pyarrow loads pandas where that is installed: now, and not beside requests.
+# With its first array pyarrow imports pandas if it is installed: do it now, not during requests.
 pa.array([])
 
 
 class Tables:
-    """Makes the tables of a contract, all of one schema."""
+    """Makes the tables for a contract, all with one schema."""
 
     def __init__(self, contract: Contract, names: Mapping[str, str]) -> None:
-        """Look up all that is the same for every table; features have other `names`."""
+        """Look up everything that is the same for all tables; `names` maps features to columns of the table."""
         self._contract, self._names = contract, names
         self._categories = {name: column for name, column in contract.features.items() if isinstance(column, Category)}
         self._lists = {name: pa.array(column.values, pa.string()) for name, column in self._categories.items()}
@@ -44,7 +44,7 @@ class Tables:
             names[name]: LISTED if name in self._lists else arrow_type(column)
             for name, column in contract.features.items()
         }
-        kinds |= {name: own[name] for name in Answer.__struct_fields__ if name in own}
+        kinds |= {name: own[name] for name in RowPrediction.__struct_fields__ if name in own}
         fields = [*kinds.items(), *((name, pa.string()) for name in SAME), ("timestamp", TIME)]
         self._schema = pa.schema(fields, metadata={"format": str(LOG_FORMAT)})
         by_kind: dict[tuple[str, pa.DataType], list[str]] = {}
@@ -54,7 +54,7 @@ class Tables:
 
     @cached_property
     def beginning(self) -> pa.Buffer:
-        """What a stream of Arrow begins with, before the messages that tables are: its schema, and the lists."""
+        """The beginning of an Arrow stream, before the tables: its schema and the lists of texts."""
         lists = {self._names[name]: values for name, values in self._lists.items()}
         nothing = [
             pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), lists.get(field.name, self._labels))
@@ -67,39 +67,39 @@ class Tables:
         return sink.getvalue()
 
     def of(self, requests: Iterable[Request]) -> Iterator[pa.RecordBatch]:
-        """Yield what was asked and told, some requests at a time."""
-        # In their order, but for those that others answered in between.
-        for _, alike in groupby(sorted(requests, key=_by_whom), _by_whom):
-            # A table costs more than the rows of a request.
+        """Yield tables of requests and their predictions, several requests per table."""
+        # In their order, grouped by the model that answered.
+        for _, alike in groupby(sorted(requests, key=_by_model), _by_model):
+            # A table costs more than the rows of one request.
             while together := list(islice(alike, TOGETHER)):
                 yield self._table(together)
 
     def _table(self, requests: Sequence[Request]) -> pa.RecordBatch:
-        told = [one.told for one in requests]
-        scores = joined([one.scores for one in told])
+        batch = [one.batch for one in requests]
+        scores = joined([one.scores for one in batch])
         features = self.features([one.data for one in requests])
         made: dict[str, Any] = dict(zip(self._names.values(), features, strict=True))
-        made |= {"prediction_id": prediction_ids(told), "warnings": warned(told)}
+        made |= {"prediction_id": prediction_ids(batch), "warnings": warned(batch)}
         if self._contract.classes:
             parts = list(map(pa.array, scores.T.copy()))
             made["probabilities"] = pa.StructArray.from_arrays(parts, self._contract.classes)
-            made["prediction"] = self._listed([one.best for one in told])
-            made["decision"] = self._listed([one.decided for one in told])
+            made["prediction"] = self._listed([one.best for one in batch])
+            made["decision"] = self._listed([one.decided for one in batch])
         else:
             made["prediction"] = pa.array(scores)
         made |= {name: pa.repeat(getattr(requests[0], of), len(scores)) for name, of in SAME.items()}
         times = np.array([one.time.replace(tzinfo=None) for one in requests], dtype="datetime64[us]")
-        made["timestamp"] = pa.array(np.repeat(times, [len(one.scores) for one in told]), TIME)
+        made["timestamp"] = pa.array(np.repeat(times, [len(one.scores) for one in batch]), TIME)
         return pa.RecordBatch.from_arrays([made[name] for name in self._schema.names], schema=self._schema)
 
     def features(self, data: Sequence[Columns]) -> list[pa.Array]:
         """Return the columns of some requests, one after the other, in the types of the schema."""
         made: dict[str, pa.Array] = {}
         for names, kind in self._by_kind:
-            # All of a kind at once: with each call other threads are let in.
+            # All columns of a kind at once, because each call lets other threads run.
             array = self._array(data, names, kind)
             rows = len(array) // len(names)
-            made |= {name: array.slice(place * rows, rows) for place, name in enumerate(names)}
+            made |= {name: array.slice(index * rows, rows) for index, name in enumerate(names)}
         return [
             pa.DictionaryArray.from_arrays(made[name], self._lists[name], safe=False)
             if name in self._lists
@@ -108,31 +108,31 @@ class Tables:
         ]
 
     def _array(self, data: Sequence[Columns], names: Sequence[str], kind: pa.DataType) -> pa.Array:
-        """Return some columns of a kind, one after the other; of categories the places."""
+        """Return the columns of a kind, one after the other; categories as indices."""
         if names[0] in self._categories:
-            # The model needed the codes too.
-            places = joined([codes(one, name, self._categories[name]) for name in names for one in data])
-            missing = places == np.repeat([len(self._lists[name]) for name in names], len(places) // len(names))
-            return pa.array(places.astype(np.int32), mask=missing if missing.any() else None)
+            # The codes were already computed for the model.
+            indices = joined([codes(one, name, self._categories[name]) for name in names for one in data])
+            missing = indices == np.repeat([len(self._lists[name]) for name in names], len(indices) // len(names))
+            return pa.array(indices.astype(np.int32), mask=missing if missing.any() else None)
         values = [one[name] for name in names for one in data]
         if values[0].dtype == object:
             return pa.array(list(chain.from_iterable(map(np.ndarray.tolist, values))), kind)
         return _nullable(joined(values)).cast(kind)
 
-    def _listed(self, places: Sequence[np.ndarray | None]) -> pa.DictionaryArray:
-        """Return places of labels, that of several requests, as labels."""
-        found = joined([one for one in places if one is not None]).astype(np.int32)
+    def _listed(self, indices: Sequence[np.ndarray | None]) -> pa.DictionaryArray:
+        """Return the label indices of several requests as labels."""
+        found = joined([one for one in indices if one is not None]).astype(np.int32)
         return pa.DictionaryArray.from_arrays(pa.array(found), self._labels, safe=False)
 
 
-def _by_whom(request: Request) -> tuple[str, str]:
+def _by_model(request: Request) -> tuple[str, str]:
     return request.version, request.role
 
 
 def _nullable(values: np.ndarray) -> pa.Array:
-    """Return numbers, or times, with null for what is NaN, or NaT."""
+    """Return numbers or times, with null for NaN and NaT."""
     if values.dtype != np.float64:
         return pa.array(values, from_pandas=True)
-    # As pyarrow does, in a tenth of the time.
+    # The same as pyarrow's own conversion, in a tenth of the time.
     bits = np.packbits(~np.isnan(values), bitorder="little")
     return pa.Array.from_buffers(pa.float64(), len(values), [pa.py_buffer(bits), pa.py_buffer(values)])

@@ -1,11 +1,11 @@
 """The prediction log, through BentoML's monitoring, off the path of requests.
 
-A request of a few rows makes a line of each, some microseconds a row, and a thread writes them. That thread has to do
-next to nothing in Python: whenever the event loop waits for a socket the thread would get the interpreter, and keep it
-for long. BentoML's default monitor spends some 70 us a row there; `monitor.Files` writes what it would write, in the
-same places. Of requests of many rows the thread makes tables, of all at once that have come since the last time: lines,
-or a table for each request, would take a quarter of the time that the answers take. A monitor of another kind, set in
-BentoML's configuration, is used as it is.
+A request of a few rows becomes one line per row, at some microseconds each, and a thread writes the lines. That thread
+has to do almost nothing in Python: whenever the event loop waits for a socket, the thread would get the interpreter and
+keep it for long. BentoML's default monitor needs some 70 us per row there; `monitor.Files` writes the same to the same
+places. For requests of many rows the thread makes tables, from all requests since the last time: lines, or a table per
+request, would take a quarter of the time of the predictions. A monitor of another kind, set in BentoML's configuration,
+is used as it is.
 """
 
 import logging
@@ -21,23 +21,23 @@ import msgspec
 
 from assay.contract.spec import Contract, Integer, Number
 from assay.data.columns import Columns
-from assay.inference.answers import Answer, PredictionBatch, record
+from assay.inference.predictor import PredictionBatch, RowPrediction, record
 from assay.inference.rows import Values
 from assay.predictions.monitoring import Monitoring
 
 logger = logging.getLogger("bentoml.assay")
 
-# So many rows may wait to be written; more are counted as dropped.
+# The most rows that may wait to be written; more are counted as dropped.
 MOST_WAITING = 100_000
 SECONDS = 0.25
-# So many rows at once are a table.
+# From this number of rows a request is written as a table.
 MANY = 200
 
 KINDS = {True: "numerical", False: "categorical"}
 
-# What a line holds after the features, the answer first, and what that is.
-OWN = {
-    **dict.fromkeys(Answer.__struct_fields__, "prediction"),
+# The fields of a line after the features, and the role of each.
+OWN_FIELDS = {
+    **dict.fromkeys(RowPrediction.__struct_fields__, "prediction"),
     "prediction_id": "prediction_id",
     "warnings": "warnings",
     **{name: name for name in ("model_version", "role", "timestamp")},
@@ -46,9 +46,9 @@ OWN = {
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request of many rows: what was asked, and what was told by whom and when."""
+    """A request of many rows, its predictions, the model that made them, and the time."""
 
-    told: PredictionBatch
+    batch: PredictionBatch
     data: Columns
     version: str
     role: str
@@ -56,7 +56,7 @@ class Request:
 
 
 class PredictionLog:
-    """Writes what was asked and told; never in the way of a request."""
+    """Writes requests and predictions, without delaying a request."""
 
     def __init__(
         self,
@@ -65,23 +65,23 @@ class PredictionLog:
         dropped: Callable[[int], None],
         monitoring: Monitoring = Monitoring(),  # noqa: B008 - it is frozen
     ) -> None:
-        """Prepare to write.
+        """Start the thread that writes.
 
-        `values` makes rows of columns; `dropped` is told of rows that there was no room for, or that could not be
-        written.
+        `values` turns columns into rows; `dropped` is called with the number of rows that did not fit in the queue or
+        could not be written.
         """
         self._contract = contract
         self._values = values
-        self._names = {name: _apart(name, contract.features) for name in contract.features}
+        self._names = {name: _free_name(name, contract.features) for name in contract.features}
         features = {
             self._names[name]: isinstance(column, Number | Integer) for name, column in contract.features.items()
         }
-        self._line = record([*features, *OWN])
+        self._line = record([*features, *OWN_FIELDS])
         self._encoder = msgspec.json.Encoder()
         self._roles: dict[str, dict[str, tuple[str, str]]] = {
             "predictions": {
                 **{name: ("feature", KINDS[is_number]) for name, is_number in features.items()},
-                **{name: (role, "categorical") for name, role in OWN.items()},
+                **{name: (role, "categorical") for name, role in OWN_FIELDS.items()},
             },
             "outcomes": {
                 "prediction_id": ("prediction_id", "categorical"),
@@ -95,7 +95,7 @@ class PredictionLog:
         self._writing = threading.Lock()
         self._rows = 0
         self._tables: Any = None
-        self._said = False
+        self._warned = False
         self._ended = threading.Event()
         self._monitoring = monitoring
         self._is_default = monitoring.is_default
@@ -106,38 +106,38 @@ class PredictionLog:
         self,
         version: str,
         role: str,
-        told: PredictionBatch,
+        batch: PredictionBatch,
         data: Columns,
         *,
         rows: list[Values] | None = None,
     ) -> None:
-        """Take down answers to columns, also given as rows where they came as such.
+        """Record predictions for columns, which may also be given as rows.
 
         `role` is champion, or the name of a challenger.
         """
         now = datetime.now(UTC)
-        if self._is_default and len(told.scores) >= MANY:
-            # A copy of it, without the rows that are made of it for the answer.
-            self._put("requests", len(told.scores), Request(replace(told), data, version, role, now))
+        if self._is_default and len(batch.scores) >= MANY:
+            # A copy, without the rows that are made for the response.
+            self._put("requests", len(batch.scores), Request(replace(batch), data, version, role, now))
             return
-        made = self._lines(version, role, now, told, self._values(data) if rows is None else rows)
+        made = self._lines(version, role, now, batch, self._values(data) if rows is None else rows)
         self._put("predictions", len(made), self._as_written(made))
 
-    def _lines(self, version: str, role: str, now: datetime, told: PredictionBatch, rows: list[Values]) -> list[Any]:
+    def _lines(self, version: str, role: str, now: datetime, batch: PredictionBatch, rows: list[Values]) -> list[Any]:
         line, rest = self._line, (version, role, now.isoformat())
         return [
-            line(*row, *msgspec.structs.astuple(answer), *rest) for row, answer in zip(rows, told.rows(), strict=True)
+            line(*row, *msgspec.structs.astuple(answer), *rest) for row, answer in zip(rows, batch.rows(), strict=True)
         ]
 
     def outcomes(self, outcomes: list[dict[str, Any]]) -> None:
-        """Write what turned out to be true, at once, for nobody else may have it; raises what prevents that."""
+        """Write outcomes at once, since there may be no other copy; raises any error of writing."""
         now = datetime.now(UTC).isoformat()
         made = [{**outcome, "timestamp": now} for outcome in outcomes]
         with self._writing:
             self._write("outcomes", [self._as_written(made)])
 
     def close(self) -> None:
-        """Write what is waiting, and end."""
+        """Write what is waiting, and stop the thread."""
         self._ended.set()
         self._thread.join(timeout=5)
 
@@ -159,9 +159,9 @@ class PredictionLog:
         self._write_waiting()
 
     def _warn(self, error: Exception) -> None:
-        if not self._said:
-            self._said = True
-            logger.warning("the prediction log cannot be written as it should be: %s", error)
+        if not self._warned:
+            self._warned = True
+            logger.warning("the prediction log cannot be written as configured: %s", error)
 
     def _write_waiting(self) -> None:
         for name in self._waiting:
@@ -172,7 +172,7 @@ class PredictionLog:
                 continue
             try:
                 self._write(name, [made for _, made in waiting])
-            # Nobody's request may fail for the log, and the thread has to go on.
+            # No request may fail because of the log, and the thread has to go on.
             except Exception as error:
                 self._dropped(rows)
                 self._warn(error)
@@ -195,12 +195,12 @@ class PredictionLog:
 
     def _write_requests(self, requests: list[Request]) -> None:
         try:
-            # Here and below: loaded by the thread, or once the service is ready, for it takes long.
+            # Here and below: imported by the thread, or once the service is ready, because it takes long.
             from assay.predictions.schema import Tables
         except ImportError as error:
             self._warn(error)
             for one in requests:
-                lines = self._lines(one.version, one.role, one.time, one.told, self._values(one.data))
+                lines = self._lines(one.version, one.role, one.time, one.batch, self._values(one.data))
                 self._write("predictions", [self._encoder.encode_lines(lines)])
             return
         if self._tables is None:
@@ -210,17 +210,17 @@ class PredictionLog:
             files.write_tables(self._tables.beginning, made)
 
     def _files(self, name: str) -> Any:
-        """Return the context in which what is called `name` is written to files."""
+        """Return the context of a monitor that writes to files called `name`."""
         from assay.predictions.monitor import Files
 
         options = {**self._monitoring.options, "worker": self._monitoring.worker}
-        # BentoML takes a class too, which its overloads do not say.
+        # BentoML accepts a class too, although its overloads do not say so.
         return bentoml.monitor(name, monitor_class=Files, monitor_options=options)  # type: ignore[call-overload]
 
 
-def _apart(name: str, features: Collection[str]) -> str:
-    """Return the name of a feature in a line, another one where what a line holds of its own has that name."""
-    if name in OWN:
-        while name in OWN or name in features:
+def _free_name(name: str, features: Collection[str]) -> str:
+    """Return the name of a feature in a line; a different one if the line has a field of that name."""
+    if name in OWN_FIELDS:
+        while name in OWN_FIELDS or name in features:
             name = f"feature {name}"
     return name

@@ -1,6 +1,9 @@
 """The pipeline: fetch missing data from the remote, then run the stages that changed."""
 
+import io
+import logging
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from dvc.cli import main as dvc
@@ -21,6 +24,8 @@ from assay.project.settings import PARAMS
 
 # DVC names a merge conflict in one of these as broken YAML, or overwrites it.
 READ_BY_DVC = (Path("dvc.yaml"), Path("dvc.lock"), Path("data.dvc"), PROCESS, METRICS)
+# Modules and functions of DVC that log which stage runs, and which comes from the cache.
+STAGE_LINES = {("dvc.stage.run", "cmd_run"), ("dvc.stage.cache", "restore")}
 
 
 def stale_stages() -> list[str]:
@@ -44,9 +49,7 @@ def reproduce() -> bool:
     if not changed():
         say("nothing changed: no stage ran")
         return False
-    # Flush, so that our output comes before that of the stages.
-    sys.stdout.flush()
-    if dvc(["repro"]):
+    if _dvc_fails("repro"):
         raise InputError("the pipeline failed at the stage named above; the results of finished stages are kept")
     return True
 
@@ -61,7 +64,7 @@ def tune() -> ModelChoice:
     write_text(PARAMS, with_search(before))
     failed = True
     try:
-        failed = bool(dvc(["repro", "tune"]))
+        failed = _dvc_fails("repro", "tune")
     finally:
         if failed:
             write_text(PARAMS, before)
@@ -70,6 +73,40 @@ def tune() -> ModelChoice:
     choice = read_choice()
     write_choice(choice, before)
     return choice
+
+
+class _StageLines(logging.Filter):
+    """Let warnings, errors and the lines that name a stage through; keep everything else in `held`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held = io.StringIO()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno >= logging.WARNING or (record.name, record.funcName) in STAGE_LINES:
+            return True
+        print(record.getMessage(), file=self.held)
+        return False
+
+
+def _dvc_fails(*arguments: str) -> bool:
+    """Run DVC and say whether it failed; its hints, such as what to commit, are printed only then."""
+    # A stage prints to the terminal by itself; what DVC prints must not overtake it.
+    sys.stdout.flush()
+    lines = _StageLines()
+    handlers = [one for name in ("dvc", "dvc_objects", "dvc_data") for one in logging.getLogger(name).handlers]
+    for handler in handlers:
+        handler.addFilter(lines)
+    try:
+        # DVC prints some of its hints without its logger. Stages write to the file descriptor.
+        with redirect_stdout(lines.held):
+            failed = bool(dvc(list(arguments)))
+    finally:
+        for handler in handlers:
+            handler.removeFilter(lines)
+    if failed:
+        sys.stdout.write(lines.held.getvalue())
+    return failed
 
 
 def _prepare() -> None:

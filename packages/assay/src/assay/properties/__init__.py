@@ -1,1 +1,1 @@
-"""Property tests: what models are expected to do, and the search for counterexamples."""
+"""Property tests: expectations of models, and the search for counterexamples."""

@@ -1,4 +1,4 @@
-"""The smallest example that fails, found by Hypothesis with few calls of the model."""
+"""The smallest failing example, found by Hypothesis with few calls of the model."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,13 +11,13 @@ from hypothesis.strategies import SearchStrategy
 
 T = TypeVar("T")
 
-# Calls of the model to make a failure smaller: a bound that does not depend on the machine, as one in time would.
+# Calls of the model to shrink a failure: unlike a time limit, it does not depend on the machine.
 ATTEMPTS = 500
 
 
 @dataclass(frozen=True)
 class Failure:
-    """How an example fails: in which way, why in one sentence, and the figures."""
+    """How an example fails: the kind of failure, the reason in one sentence, and details."""
 
     kind: str
     reason: str
@@ -30,10 +30,10 @@ Failures = Callable[[Sequence[T]], Sequence[Failure | None]]
 def counterexample(
     strategy: SearchStrategy[T], failures: Failures[T], *, examples: int, seed: int, attempts: int = ATTEMPTS
 ) -> tuple[int, tuple[T, Failure] | None]:
-    """Return how many examples were tried, and the smallest that fails in the way of the first, with its failure.
+    """Return how many examples were tried, and the smallest one with the same kind of failure as the first.
 
-    `failures` says of each example how it fails, or None where it does not. It gets all examples at once, and the
-    smaller forms of a failure, up to `attempts`, one by one. The same strategy, failures and seed give the same result.
+    `failures` returns for each example its failure, or None. It gets all examples at once, and then up to `attempts`
+    smaller examples one by one. The same strategy, failures and seed give the same result.
     """
     drawn = draw(strategy, examples, seed)
     found = failures(drawn)
@@ -43,7 +43,7 @@ def counterexample(
     known = {repr(example): failure for example, failure in zip(drawn, found, strict=True)}
     asked = 0
 
-    def fails_alike(example: T) -> bool:
+    def fails_the_same_way(example: T) -> bool:
         nonlocal asked
         key = repr(example)
         if key not in known and asked < attempts:
@@ -52,21 +52,21 @@ def counterexample(
         failure = known.get(key)
         return failure is not None and failure.kind == first[1].kind
 
-    smallest = _find(strategy, fails_alike, examples, seed)
+    smallest = _find(strategy, fails_the_same_way, examples, seed)
     failure = known.get(repr(smallest))
     return len(drawn), first if smallest is None or failure is None else (smallest, failure)
 
 
 def draw(strategy: SearchStrategy[T], examples: int, seed: int) -> list[T]:
-    """Return examples of a strategy, fewer where it has no more; the same seed gives the same."""
+    """Return examples of a strategy, fewer if it has no more; the same seed gives the same examples."""
     drawn: list[T] = []
-    # `append` returns None: nothing is ever found.
+    # `append` returns None, so that the search never stops early.
     _find(strategy, drawn.append, examples, seed)
     return drawn
 
 
 def decisive(row: Mapping[str, Any], cells: Mapping[str, SearchStrategy[Any]]) -> dict[str, Any]:
-    """Return the values of a row that are not the simplest that the strategy of their column makes."""
+    """Return the values of a row that differ from the simplest value of their column's strategy."""
     plain = {name: _find(strategy, lambda _: True, 100, 0) for name, strategy in cells.items()}
     return {name: value for name, value in row.items() if value != plain[name]}
 
@@ -75,7 +75,7 @@ def _find(strategy: SearchStrategy[T], condition: Callable[[T], object], example
     """Return the smallest example that meets a condition, or None if no example does."""
     found: list[T] = []
 
-    # Every field is set: Hypothesis has a profile of its own for machines that run CI, and would fill in from that.
+    # Every setting is given, because Hypothesis has a different default profile on CI.
     @settings(
         max_examples=examples,
         derandomize=False,

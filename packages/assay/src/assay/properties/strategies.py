@@ -1,4 +1,4 @@
-"""Hypothesis strategies from the contract: rows that keep to it, and rows that break exactly one of its rules."""
+"""Hypothesis strategies from the contract: valid rows, and rows that break exactly one rule."""
 
 import json
 import math
@@ -19,33 +19,33 @@ SMALLEST, LARGEST = 5e-324, sys.float_info.max
 
 
 def rows(contract: Contract) -> st.SearchStrategy[Row]:
-    """Return rows that keep to the contract: a Python value for each column and the target, None where missing."""
+    """Return valid rows: a Python value for each column and the target, None if missing."""
     return st.fixed_dictionaries(
         {name: cells(column, contract.missing_markers) for name, column in all_columns(contract).items()}
     )
 
 
 def feature_rows(contract: Contract) -> st.SearchStrategy[Row]:
-    """Return rows of the features alone that keep to the contract."""
+    """Return valid rows of only the features."""
     return together(feature_cells(contract))
 
 
 def feature_cells(contract: Contract) -> dict[str, st.SearchStrategy[Any]]:
-    """Return for each feature the values that the contract allows."""
+    """Return a strategy for each feature of the values that the contract allows."""
     return {name: cells(column, contract.missing_markers) for name, column in contract.features.items()}
 
 
 def together(drawn: Mapping[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[Row]:
-    """Return rows of values of each column."""
-    # Half as dear as fixed_dictionaries, which draws the values in another order each time.
+    """Return rows made of the strategies of their columns."""
+    # Half as expensive as fixed_dictionaries, which draws the values in a different order each time.
     return st.tuples(*drawn.values()).map(lambda values: dict(zip(drawn, values, strict=True)))
 
 
 def broken_rows(contract: Contract) -> st.SearchStrategy[tuple[Row, str, str]]:
     """Return rows with exactly one violation, each with the column and the rule of `assay.contract.rules` it breaks.
 
-    Every rule about single values that applies to the contract is drawn as often as every other. A cell of the
-    wrong type is a text.
+    All rules about single values that apply to the contract are drawn equally often. A cell of the wrong type is a
+    text.
     """
     return st.sampled_from(breaches(contract)).flatmap(
         lambda breach: st.tuples(rows(contract), breach[2]).map(
@@ -55,31 +55,31 @@ def broken_rows(contract: Contract) -> st.SearchStrategy[tuple[Row, str, str]]:
 
 
 def tables(contract: Contract, min_rows: int = 1, max_rows: int = 20) -> st.SearchStrategy[pa.Table]:
-    """Return tables of rows that keep to the contract; rules about whole columns may be broken."""
+    """Return tables of valid rows; rules about whole columns may be broken."""
     return st.lists(rows(contract), min_size=min_rows, max_size=max_rows).map(lambda made: as_table(made, contract))
 
 
 def as_table(made: Sequence[Mapping[str, Any]], contract: Contract) -> pa.Table:
-    """Return rows as a table such as a file holds: typed, or text in a column where some cell is not of its type."""
+    """Return rows as a table as if read from a file: typed, or text for a column with cells of the wrong type."""
     return pa.table(
         {name: _as_array([row[name] for row in made], column) for name, column in all_columns(contract).items()}
     )
 
 
 def all_columns(contract: Contract) -> dict[str, Column]:
-    """Return the columns in the order of the table that reading makes: those of the contract, then the target."""
+    """Return the columns in the order of a table that was read: those of the contract, then the target."""
     return {**contract.columns, contract.target.name: contract.target_column}
 
 
 def cells(column: Column, markers: Sequence[str]) -> st.SearchStrategy[Any]:
-    """Return values that a column allows; None stands for missing, which is never spelt as one of `markers`."""
+    """Return values that a column allows; a missing value is None, never one of `markers`."""
     kept = _kept(column, markers)
     may_be_missing = column.missing == "allow" or isinstance(column, Ignored)
     return st.none() | kept if may_be_missing else kept
 
 
 def breaches(contract: Contract) -> list[tuple[str, str, st.SearchStrategy[Any]]]:
-    """Return each rule about single values that a row can break: the column, the rule and values that break it."""
+    """Return each rule about single values that a row can break: the column, the rule, and values that break it."""
     return [
         (name, rule, values)
         for name, column in all_columns(contract).items()
@@ -145,11 +145,11 @@ def _broken(column: Column, markers: Sequence[str]) -> dict[str, st.SearchStrate
 
 
 def _numbers(low: float, high: float) -> st.SearchStrategy[float]:
-    """Return finite floats of a range, with its ends, their neighbours, both zeros and the smallest numbers in it."""
+    """Return finite floats in a range, including its ends, their neighbours, both zeros and the smallest numbers."""
     ends = [low, high, math.nextafter(low, math.inf), math.nextafter(high, -math.inf)]
     special = [one for one in (*ends, 0.0, -0.0, SMALLEST, -SMALLEST) if math.isfinite(one) and low <= one <= high]
     drawn = _floats(low, high)
-    # What fails shrinks towards the first of the two, where small numbers are the simple ones.
+    # Failures shrink towards the first of the two, where small numbers are the simplest.
     return drawn | st.sampled_from(special) if special else drawn
 
 
@@ -160,8 +160,8 @@ def _floats(low: float, high: float) -> st.SearchStrategy[float]:
 
 
 def _texts(markers: Sequence[str], *, min_size: int = 0, max_size: int) -> st.SearchStrategy[str]:
-    """Return texts that UTF-8 can hold and that do not stand for a missing value."""
-    # Long texts are short ones made longer: Hypothesis draws each character, and refuses to draw thousands.
+    """Return texts that UTF-8 can encode and that do not mean missing."""
+    # Long texts are padded short ones: Hypothesis draws each character, and refuses to draw thousands.
     drawn = st.text(st.characters(codec="utf-8"), max_size=min(max_size, 40))
     stretched = drawn.map(lambda text: text.ljust(max_size, "x"))
     fitting = drawn.map(lambda text: text.ljust(min_size, "x"))
@@ -169,7 +169,7 @@ def _texts(markers: Sequence[str], *, min_size: int = 0, max_size: int) -> st.Se
 
 
 def _times(column: Time) -> st.SearchStrategy[datetime]:
-    """Return moments of the column's range, as far as its format can write them."""
+    """Return times in the range of a column, in the precision of its format."""
     low, high = column.range or (datetime.min, datetime.max)
     rewrite = _rewritten(column)
     drawn: st.SearchStrategy[Any] = (st.datetimes(low, high) | st.sampled_from([low, high])).map(rewrite)
@@ -190,7 +190,7 @@ def _outside_times(column: Time) -> dict[str, st.SearchStrategy[Any]]:
 
 
 def _rewritten(column: Time) -> Callable[[datetime], datetime | None]:
-    """Return what is left of a moment when it is written in the column's format and read again."""
+    """Return a function that writes a time in the format of a column and reads it again."""
 
     def rewrite(moment: datetime) -> datetime | None:
         if not column.format:

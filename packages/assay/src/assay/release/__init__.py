@@ -1,1 +1,1 @@
-"""Versions, and how they get to a machine."""
+"""Releases: versions, images and deployment to a machine."""

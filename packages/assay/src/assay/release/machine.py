@@ -1,8 +1,8 @@
-"""Deploy an image on a machine with Docker or Podman, so that clients notice another version and nothing else.
+"""Deploy an image on a machine with Docker or Podman, without clients noticing anything but the new version.
 
-Clients ask nginx, in a container of its own. Behind it are two places for the service, on the two ports of loopback
-after the one that clients ask at. Which of them answers is said by a file in nginx's container, that it looks for with
-each request: a switch is one step, that closes no connection as a reload would, and that a restart does not undo.
+Clients connect to nginx, which has its own container. Behind it are two slots for the service, on the two loopback
+ports after that of nginx. A file in nginx's container, checked with each request, selects the slot: a switch is one
+step that closes no connections, as a reload would, and that survives a restart.
 """
 
 import hashlib
@@ -20,14 +20,14 @@ from assay.base.process import run
 from assay.base.progress import say
 
 NGINX = "docker.io/library/nginx:1.28-alpine"
-# Where to ask what listens at every address.
+# The loopback address for a service that listens on all addresses.
 ANY = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104
-# The label that tells containers from those that would be made otherwise.
+# The label with a hash of the settings that a container was started with.
 MARK = "assay.mark"
 SWITCH = "/etc/nginx/second"
-# A request is with the version that was chosen for it from its first byte on, or a slow one could come when that has
-# ended; and no connection to a service is kept, which it could close just when the next request is sent. The service
-# itself bounds what it takes.
+# A request goes to its version from the first byte on: a slow one, if buffered, could arrive after that version has
+# stopped. Connections to a service are not reused: it could close one just as the next request is sent. The service
+# itself limits the size of bodies.
 CONFIG = """\
 daemon off;
 pid /tmp/nginx.pid;
@@ -61,18 +61,18 @@ http {{
 """
 LASTING = ("--detach", "--network", "host", "--restart", "unless-stopped")
 WITHOUT_RIGHTS = ("--tmpfs", "/tmp", "--cap-drop", "all", "--security-opt", "no-new-privileges")  # noqa: S108
-# Asked within the container, which holds the examples of its own model, and may be on another machine.
+# Run inside the container, which has the examples of its own model and may be on another machine.
 SMOKE = ("python", "-m", "assay.release.smoke")
 SOURCE = ("--workdir", "/home/bentoml/bento/src", "--env", "PYTHONPATH=src")
-# What a service says in its log where it does not start.
+# The prefix in the log of a service that does not start.
 REFUSED = "assay.base.errors.InputError: "
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where to deploy: with which command, at which address clients ask, and how long a service may take to be ready.
+    """Where to deploy: the container command, the address for clients, the image of nginx, and the seconds to be ready.
 
-    `options` are more options of `docker run` for the service.
+    `options` are additional options of `docker run` for the service.
     """
 
     command: str
@@ -82,13 +82,13 @@ class Machine:
     options: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        """Raise InputError for what is no address."""
+        """Raise InputError for an invalid address."""
         if not re.fullmatch(r"[\w.:\[\]-]+:\d+", self.listen):
-            raise InputError(f"{self.listen!r}: is no address to ask at; one is written like 127.0.0.1:3000")
+            raise InputError(f"{self.listen!r}: not an address; write it like 127.0.0.1:3000")
 
     @property
     def port(self) -> int:
-        """The port that clients ask at."""
+        """The port for clients."""
         return int(self.listen.rpartition(":")[2])
 
     @property
@@ -96,46 +96,46 @@ class Machine:
         """The name of nginx's container."""
         return f"assay-{self.port}"
 
-    def place(self, number: int) -> str:
-        """Return the name of the container in a place, 0 or 1, whose ports follow that of nginx."""
+    def slot(self, number: int) -> str:
+        """Return the name of the container in slot 0 or 1."""
         return f"{self.proxy}-{number + 1}"
 
     def port_of(self, number: int) -> int:
-        """Return the port of loopback that a place is asked at."""
+        """Return the loopback port of a slot; the ports of the slots follow that of nginx."""
         return self.port + 1 + number
 
     def url(self) -> str:
-        """Return what clients ask, as seen from this machine."""
+        """Return the URL for clients, as seen from this machine."""
         host = self.listen.rpartition(":")[0]
         return f"http://{ANY.get(host, host)}:{self.port}"
 
 
 def deploy(image: str, machine: Machine) -> str:
-    """Let an image answer the clients of a machine from now on, once it has shown that it answers well.
+    """Switch the clients of a machine to an image, after checking that it answers correctly.
 
-    Returns what was done; what runs already is left as it is. Raises InputError where the image does not start, is not
-    ready in time, or does not answer as its model did when it was exported: then what ran before answers on, and
-    nothing is left of the attempt. What an interrupted deployment left is tidied away by the next.
+    Returns what was done; an image that already runs is left as it is. Raises InputError if the image does not start,
+    is not ready in time, or does not predict as recorded at export: then the previous version keeps answering, and the
+    new container is removed. The next deployment cleans up after an interrupted one.
     """
     there = set(_docker(machine, "ps", "--all", "--format", "{{.Names}}").split())
     live = _live(machine) if machine.proxy in there else None
-    for name in there & {machine.place(number) for number in {0, 1} - {live}}:
+    for name in there & {machine.slot(number) for number in {0, 1} - {live}}:
         _end(machine, name, 3)
     mark = _mark(machine, image)
-    before = machine.place(live) if live is not None and machine.place(live) in there else None
+    before = machine.slot(live) if live is not None and machine.slot(live) in there else None
     if before and _inspected(machine, before) == ["true", mark] and _is_well(machine, image, before):
-        return f"{machine.url()} is {image} already"
+        return f"{machine.url()} already runs {image}"
     number = 0 if live is None else 1 - live
-    name = machine.place(number)
+    name = machine.slot(number)
     try:
         _start(machine, number, image, mark)
-        _ask(machine, image, name, f"http://127.0.0.1:{machine.port_of(number)}")
+        _check(machine, image, name, f"http://127.0.0.1:{machine.port_of(number)}")
         if live is None:
             _start_proxy(machine)
         _switch(machine, number)
-        _ask(machine, image, name, machine.url())
+        _check(machine, image, name, machine.url())
     except BaseException:
-        say(f"{image} is taken away again")
+        say(f"{image} failed: removing it again")
         if live is None:
             _end(machine, machine.proxy, 3)
             _end(machine, name, 3)
@@ -146,15 +146,15 @@ def deploy(image: str, machine: Machine) -> str:
         raise
     if before:
         _end(machine, before, 60)
-    return f"{machine.url()} is {image} now"
+    return f"{machine.url()} now runs {image}"
 
 
 def _live(machine: Machine) -> int:
-    """Return which place answers the clients."""
+    """Return the slot that answers clients."""
     if _inspected(machine, machine.proxy)[1:] != [_digest(_proxy_command(machine))]:
         again = f"{machine.command} rm --force {machine.proxy}"
         raise InputError(
-            f"{machine.proxy}: runs with other settings; `{again}`, while nobody is answered, and try again"
+            f"{machine.proxy}: runs with other settings; run `{again}`, which stops answering clients, and try again"
         )
     _docker(machine, "start", machine.proxy)
     found = _docker(machine, "exec", machine.proxy, "sh", "-c", f"test -f {SWITCH} && echo 1 || echo 0")
@@ -162,19 +162,19 @@ def _live(machine: Machine) -> int:
 
 
 def _mark(machine: Machine, image: str) -> str:
-    """Return what is another when an image, its options, or the variables that they hand on are others."""
+    """Return a hash of an image, its options, and the environment variables that these pass on."""
     identify = ("image", "inspect", "--format", "{{.Id}}", image)
     try:
         identity = _docker(machine, *identify)
     except InputError:
-        say(f"{image} is fetched")
+        say(f"pulling {image}")
         _docker(machine, "pull", "--quiet", image)
         identity = _docker(machine, *identify)
     return _digest([identity, *machine.options, *(os.environ.get(one, "") for one in machine.options)])
 
 
 def _start(machine: Machine, number: int, image: str, mark: str) -> None:
-    name, port = machine.place(number), machine.port_of(number)
+    name, port = machine.slot(number), machine.port_of(number)
     settings = {"BENTOML_HOST": "127.0.0.1", "BENTOML_PORT": port, "BENTOML_HOME": "/tmp/bentoml"}  # noqa: S108
     given = [word for key, value in settings.items() for word in ("--env", f"{key}={value}")]
     named = ("--name", name, "--label", f"{MARK}={mark}")
@@ -193,8 +193,8 @@ def _proxy_command(machine: Machine) -> list[str]:
     return [*WITHOUT_RIGHTS, "--user", "65534:65534", "--entrypoint", "sh", machine.nginx, "-c", begin, config]
 
 
-def _ask(machine: Machine, image: str, name: str, url: str) -> None:
-    """Ask the examples of its model of what runs in a container; raises InputError with what is wrong."""
+def _check(machine: Machine, image: str, name: str, url: str) -> None:
+    """Check the service in a container with the examples of its model; raises InputError with what is wrong."""
     try:
         _docker(machine, "exec", *SOURCE, name, *SMOKE, url, f"{machine.seconds:g}")
     except InputError as error:
@@ -203,20 +203,20 @@ def _ask(machine: Machine, image: str, name: str, url: str) -> None:
 
 def _is_well(machine: Machine, image: str, name: str) -> bool:
     try:
-        _ask(machine, image, name, machine.url())
+        _check(machine, image, name, machine.url())
     except InputError as error:
-        say(f"{error}: it is started anew")
+        say(f"{error}: restarting it")
         return False
     return True
 
 
 def _fault(asked: str, log: Sequence[str]) -> str:
-    """Return what is wrong with a service: by its own log where it did not start, and else by what asked it."""
+    """Return what is wrong with a service: from its log if it did not start, otherwise from the smoke test."""
     refused = [line.removeprefix(REFUSED) for line in log if line.startswith(REFUSED)]
     if refused:
         return refused[-1]
-    _, is_answer, said = asked.partition("assay: ")
-    return said if is_answer else f"{asked}; its log ends with {log[-1] if log else ''!r}"
+    _, is_answer, message = asked.partition("assay: ")
+    return message if is_answer else f"{asked}; its log ends with {log[-1] if log else ''!r}"
 
 
 def _switch(machine: Machine, number: int) -> None:
@@ -225,7 +225,7 @@ def _switch(machine: Machine, number: int) -> None:
 
 
 def _end(machine: Machine, name: str, seconds: int) -> None:
-    """End a container, that has so many seconds to answer what it has accepted, and remove it, if it is there."""
+    """Stop and remove a container, if it exists; it has `seconds` to finish accepted requests."""
     for step in (("stop", "-t", str(seconds)), ("rm", "--force")):
         with suppress(InputError):
             _docker(machine, *step, name)
@@ -237,9 +237,9 @@ def _log(machine: Machine, name: str) -> list[str]:
 
 
 def _inspected(machine: Machine, name: str) -> list[str]:
-    """Return `true` or `false` for whether a container runs, and by what it was made."""
-    told = f'{{{{.State.Running}}}} {{{{index .Config.Labels "{MARK}"}}}}'
-    return _docker(machine, "container", "inspect", "--format", told, name).split()
+    """Return whether a container runs (`true` or `false`), and its label."""
+    template = f'{{{{.State.Running}}}} {{{{index .Config.Labels "{MARK}"}}}}'
+    return _docker(machine, "container", "inspect", "--format", template, name).split()
 
 
 def _digest(what: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
-"""Ask a running service what its model was asked when it was exported: is it up, and does it answer the same?
+"""Smoke test of a running service: is it ready, and does it predict the examples as recorded at export?
 
-`python -m assay.release.smoke URL SECONDS` is how an image, which has no `assay` command, asks its own service.
+`python -m assay.release.smoke URL SECONDS` is how an image, which has no `assay` command, tests its own service.
 """
 
 import os
@@ -16,15 +16,15 @@ from assay.base.formats import read_format
 from assay.inference.package import PACKAGE_FORMAT
 from assay.project.layout import MODELS, model_version
 
-# The libraries of an image need not be compiled alike.
+# The libraries in an image may be compiled differently.
 TOLERANCE = 1e-4
 
 
 def smoke(url: str, seconds: float, models: Path = MODELS) -> str:
-    """Wait until the service at `url` is ready, and compare its answers to the examples of a model with those then.
+    """Wait until the service at `url` is ready, and compare its predictions for the examples with those at export.
 
-    It is asked with the key in ASSAY_API_KEY, where there is one. Returns what was seen; raises InputError if it does
-    not get ready in time, or answers otherwise.
+    Uses the key in ASSAY_API_KEY if it is set. Returns the result in one line; raises InputError if the service is not
+    ready in time, or predicts differently.
     """
     wanted, examples = model_version(models), read_format(models / "examples.json", PACKAGE_FORMAT)
     key = os.environ.get("ASSAY_API_KEY")
@@ -33,16 +33,16 @@ def smoke(url: str, seconds: float, models: Path = MODELS) -> str:
         _wait(client, seconds)
         answer = client.post("/predict", json={"rows": examples["rows"]})
         if answer.status_code != 200:
-            raise InputError(f"{url}: answers {answer.status_code} to the examples of the model")
-        found = answer.json()
-    if found["model_version"] != wanted:
-        raise InputError(f"{url}: serves model {found['model_version']}, and {models} holds {wanted}")
-    pairs = zip(map(_scores, found["predictions"]), examples["scores"], strict=True)
-    apart = max(abs(a - b) for told, then in pairs for a, b in zip(told, _listed(then), strict=True))
-    # Written so that NaN fails too.
-    if not apart <= TOLERANCE * max(1.0, *(abs(value) for then in examples["scores"] for value in _listed(then))):
-        raise InputError(f"{url}: answers the examples of the model otherwise than then: by {apart:.3g}")
-    return f"{url} serves model {wanted} and answers {len(examples['rows'])} examples as it did when it was exported"
+            raise InputError(f"{url}: returned status {answer.status_code} for the examples of the model")
+        served = answer.json()
+    if served["model_version"] != wanted:
+        raise InputError(f"{url}: serves model {served['model_version']}, but {models} holds {wanted}")
+    pairs = zip(map(_scores, served["predictions"]), examples["scores"], strict=True)
+    difference = max(abs(a - b) for found, then in pairs for a, b in zip(found, _listed(then), strict=True))
+    # A NaN has to fail too, so the condition is negated.
+    if not difference <= TOLERANCE * max(1.0, *(abs(value) for then in examples["scores"] for value in _listed(then))):
+        raise InputError(f"{url}: predictions differ from those recorded at export by {difference:.3g}")
+    return f"{url} serves model {wanted}; its answers to {len(examples['rows'])} examples are those recorded at export"
 
 
 def _wait(client: httpx.Client, seconds: float) -> None:
@@ -51,11 +51,11 @@ def _wait(client: httpx.Client, seconds: float) -> None:
         try:
             if client.get("/readyz").status_code == 200:
                 return
-            said = "is not ready"
+            message = "is not ready"
         except httpx.HTTPError as error:
-            said = type(error).__name__
+            message = type(error).__name__
         if time.monotonic() > end:
-            raise InputError(f"{client.base_url}: {said} after {seconds:g} s")
+            raise InputError(f"{client.base_url}: {message} after {seconds:g} s")
         time.sleep(0.2)
 
 

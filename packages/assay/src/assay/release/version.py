@@ -1,4 +1,4 @@
-"""A release: which version it is, and its image by the hash of what is in it."""
+"""A release: its version, and its image by digest."""
 
 import re
 import tempfile
@@ -15,15 +15,15 @@ from assay.project.pipeline import locked_stages
 
 REGISTRY = "ghcr.io"
 FIRST = "v1.0.0"
-# What makes another model, in dvc.lock: the data, and what became of it.
+# Entries of dvc.lock that change with the model: the data and the fitted model.
 MODEL = ("data", "build/model")
 
 
 def version() -> str | None:
-    """Return the version that the commit here would be released as, None if nothing of it is another.
+    """Return the version for a release of the current commit, None if nothing relevant changed.
 
-    MAJOR: contract.yaml says otherwise of the data, so that who asks the service may have to ask otherwise. MINOR:
-    another model, of other data, parameters or code. PATCH: neither.
+    MAJOR: contract.yaml changed, so clients of the service may have to change their requests. MINOR: a new model, from
+    changed data, parameters or code. PATCH: neither.
     """
     before = last_release()
     if before is None:
@@ -39,27 +39,27 @@ def version() -> str | None:
 
 
 def image(repository: str, tag: str) -> str:
-    """Return the name of the image of a version of `owner/name`; registries know small letters alone."""
+    """Return the name of the image of a version of `owner/name`; registries allow only lower case."""
     return f"{REGISTRY}/{repository.lower()}:{tag}"
 
 
 def push(name: str) -> str:
-    """Push an image; return its digest, which names these bytes and no others. Raises InputError when it fails."""
+    """Push an image and return its digest, which identifies its content. Raises InputError if it fails."""
     run("docker", "push", "--quiet", name)
     found = run("docker", "image", "inspect", "--format", "{{range .RepoDigests}}{{println .}}{{end}}", name).split()
     mine = [one.partition("@")[2] for one in found if one.startswith(f"{name.rpartition(':')[0]}@")]
     if not mine:
-        raise InputError(f"{name}: was pushed, and has no digest")
+        raise InputError(f"{name}: was pushed but has no digest")
     return mine[0]
 
 
 def verified(repository: str, wanted: str) -> str:
-    """Return the image of a version by its digest, which is signed as what release.yml has made on main.
+    """Return the image of a version by its digest, after verifying that release.yml built it on main.
 
-    Raises InputError for what is no version, and for an image without that signature.
+    Raises InputError for an invalid version, and for an image without that signature.
     """
     if not re.fullmatch(VERSION, wanted):
-        raise InputError(f"{wanted!r}: is no version; one is written like {FIRST}")
+        raise InputError(f"{wanted!r}: not a version; write it like {FIRST}")
     name = image(repository, wanted)
     signed = (
         *("--repo", repository, "--signer-workflow", f"{repository}/.github/workflows/release.yml"),
@@ -68,7 +68,7 @@ def verified(repository: str, wanted: str) -> str:
     subject = ".[0].verificationResult.statement.subject[0].digest.sha256"
     digest = run("gh", "attestation", "verify", f"oci://{name}", *signed, "--format", "json", "--jq", subject).strip()
     if not re.fullmatch("[0-9a-f]{64}", digest):
-        raise InputError(f"{name}: is signed, and nothing says for which digest")
+        raise InputError(f"{name}: is signed, but the signature names no digest")
     return f"{name.rpartition(':')[0]}@sha256:{digest}"
 
 

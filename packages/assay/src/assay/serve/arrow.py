@@ -1,14 +1,14 @@
 """Large batches as streams of Arrow, in and out.
 
-A request cannot make a table larger than itself. Compressed buffers, dictionaries and views, of which a few bytes may
-stand for gigabytes, are refused before they are read; what is left lies in the body, and pyarrow copies none of it.
+A request cannot expand to a table larger than itself. Compressed buffers, dictionaries and views, where a few bytes may
+expand to gigabytes, are refused before they are read; everything else lies in the body, and pyarrow does not copy it.
 """
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from assay.contract.spec import Contract
-from assay.inference.answers import PredictionBatch
+from assay.inference.predictor import PredictionBatch
 from assay.inference.rows import Columns
 from assay.inference.tables import Violation, first_twice, prediction_ids, read_columns, warned, wrong_types
 from assay.serve.refusal import Refused
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     pass
 
 ARROW = b"application/vnd.apache.arrow.stream"
-# A compressed buffer begins with its size: with these bytes it is a negative one, which pyarrow refuses.
+# A compressed buffer starts with its size: these bytes make it negative, which pyarrow refuses.
 FILLER = b"\xfe"
 
 
 def read_table(body: bytes, contract: Contract, max_rows: int) -> tuple[Columns, list[Violation]]:
-    """Return the features of a table, and what in it breaks the contract.
+    """Return the features of a table, and its violations of the contract.
 
     Raises Refused for a body that is not a complete stream, is compressed or may expand, or holds no rows, too many
     rows, or two columns of one name.
@@ -33,15 +33,15 @@ def read_table(body: bytes, contract: Contract, max_rows: int) -> tuple[Columns,
     try:
         return _read(body, contract, max_rows)
     except (pa.ArrowException, OSError, ValueError, LookupError, EOFError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise _refused(f"the body is not a complete Arrow stream: {said}") from None
+        message = " ".join(str(error).split())[:200]
+        raise _refused(f"the body is not a complete Arrow stream: {message}") from None
 
 
 def _read(body: bytes, contract: Contract, max_rows: int) -> tuple[Columns, list[Violation]]:
     import pyarrow as pa
 
     schema = pa.ipc.open_stream(body).schema
-    rows, hollow = _measured(body, max_rows)
+    rows, blank = _measured(body, max_rows)
     if not rows:
         raise Refused(422, "rows: expected at least 1 row, got none", reason="contract")
     if (twice := first_twice(schema.names)) is not None:
@@ -49,20 +49,20 @@ def _read(body: bytes, contract: Contract, max_rows: int) -> tuple[Columns, list
     wanted = {name: schema.field(name).type for name in schema.names if name in contract.features}
     for name, kind in wanted.items():
         if pa.types.is_dictionary(kind) or pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
-            raise _refused(f"column {name!r} has the type {kind}; send its plain values")
+            raise _refused(f"column {name!r} has type {kind}; send plain values")
     if violations := wrong_types(wanted, contract, rows):
         return {}, violations
-    # Columns that the contract knows and the model does not use may be there; any other is a violation.
+    # Columns of the contract that the model does not use are allowed; any other column is a violation.
     known = {*contract.columns, contract.target.name}
     columns: dict[str, Any] = {name: pa.nulls(rows) for name in schema.names if name not in known}
     # With no fields pyarrow would read all of them.
     if wanted:
         options = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(name) for name in wanted])
         try:
-            for _ in pa.ipc.open_stream(hollow, options=options):
+            for _ in pa.ipc.open_stream(blank, options=options):
                 pass
         except (pa.ArrowException, OSError):
-            raise _refused("the table is compressed, or its buffers lie outside of it; send it uncompressed") from None
+            raise _refused("the table is compressed, or its buffers are out of bounds; send it uncompressed") from None
         table = pa.ipc.open_stream(body, options=options).read_all()
         table.validate(full=True)
         if table.num_rows != rows or table.nbytes > len(body):
@@ -74,24 +74,24 @@ def _read(body: bytes, contract: Contract, max_rows: int) -> tuple[Columns, list
 def _measured(body: bytes, max_rows: int) -> tuple[int, bytes]:
     """Return the number of rows of a stream, and a copy of it in which every buffer holds FILLER.
 
-    pyarrow does not say whether a batch is compressed. It reads the copy if none of the buffers is, and else fails at
-    their sizes, before it unpacks anything.
+    pyarrow does not say whether a batch is compressed. It can read the copy only if no buffer is: otherwise it fails at
+    the sizes, before it decompresses anything.
     """
     import pyarrow as pa
 
     rows, parts = 0, list[bytes]()
     for message in pa.ipc.MessageReader.open_stream(pa.py_buffer(body)):
         if message.type not in ("schema", "record batch"):
-            raise _refused(f"the stream holds a message of the type {message.type}; send plain values only")
+            raise _refused(f"the stream has a message of type {message.type}; send plain values only")
         content = message.body.size if message.body is not None else 0
         if message.type == "record batch":
             # Without columns only the number of rows is read.
             batch = pa.ipc.read_record_batch(message, pa.schema([])).num_rows
             if batch < 0:
-                raise ValueError("a batch of less than no rows")
+                raise ValueError("a batch with a negative number of rows")
             rows += batch
             if rows > max_rows:
-                raise Refused(413, f"at most {max_rows} rows are answered at once, got {rows}", reason="too large")
+                raise Refused(413, f"at most {max_rows} rows per request, got {rows}", reason="too large")
         metadata = message.metadata.to_pybytes()
         parts += (b"\xff" * 4 + len(metadata).to_bytes(4, "little"), metadata, FILLER * content)
     return rows, b"".join(parts)
@@ -102,7 +102,7 @@ def _refused(error: str) -> Refused:
 
 
 def write_table(batch: PredictionBatch, classes: Sequence[str], version: str) -> bytes:
-    """Return answers as a table: a column for the probability of each class."""
+    """Return predictions as an Arrow stream, with a column for the probability of each class."""
     import pyarrow as pa
 
     made: dict[str, Any] = {}

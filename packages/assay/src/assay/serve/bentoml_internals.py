@@ -1,6 +1,6 @@
-"""All that Assay touches inside BentoML and Prometheus' client: nothing else of Assay uses their private names.
+"""The private names of BentoML and the Prometheus client that Assay uses; no other module uses any.
 
-tests/serve/test_bentoml_internals.py fails first, and says what moved, when a new version changes one of them.
+When a new version changes one, tests/serve/test_bentoml_internals.py fails first and says which.
 """
 
 from bisect import bisect_left
@@ -14,29 +14,29 @@ from starlette.middleware import Middleware
 
 from assay.predictions.monitoring import Monitoring
 
-# From so many values on numpy is faster than Python.
+# From this number of values numpy is faster than Python.
 MANY = 500
 
 
 def metrics_client() -> Any:
-    """Return the client of Prometheus that BentoML has set up for its workers."""
+    """Return the Prometheus client that BentoML set up for its workers."""
     return BentoMLContainer.metrics_client.get()
 
 
 def monitoring() -> Monitoring:
-    """Return what BentoML's configuration says of monitoring, and which worker this is."""
+    """Return BentoML's configuration of monitoring, and the number of this worker."""
     config = BentoMLContainer.config.monitoring
     kind, options = config.type.get(), dict(config.options.get() or {})
     return Monitoring(is_default=kind in (None, "default"), options=options, worker=server_context.worker_index or 0)
 
 
 def number_of_workers(service: str) -> Any:
-    """Return what BentoML's configuration says of the workers of a service."""
+    """Return the number of workers in BentoML's configuration of a service."""
     return BentoMLContainer.config.services[service].workers.get()
 
 
 def labels() -> dict[str, str]:
-    """Return the labels by which BentoML's metrics know this service."""
+    """Return the labels of this service in BentoML's metrics."""
     return {
         "service_name": str(server_context.bento_name),
         "service_version": str(server_context.bento_version),
@@ -45,11 +45,11 @@ def labels() -> dict[str, str]:
 
 
 def without_routes(app: Any, ours: Collection[str]) -> Any:
-    """Take routes from an application of BentoML; return what counts its requests, for others to count with."""
+    """Remove routes from a BentoML application; return its request-counting middleware for use elsewhere."""
     from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
 
     app.router.routes = [route for route in app.router.routes if getattr(route, "path", None) not in ours]
-    # One that both sides count with, for a metric can be made only once.
+    # Shared by both, because a metric can be created only once.
     counting = RunnerTrafficMetricsMiddleware(app, namespace="bentoml_service")
     counting._setup()
 
@@ -64,13 +64,13 @@ def without_routes(app: Any, ours: Collection[str]) -> Any:
 
 
 def observe_all(histogram: Any, values: list[float]) -> None:
-    """Observe many values at once, as `histogram.observe` would one by one: every number in shared memory costs."""
-    # BentoML's supervisor reads this module, and needs no numpy.
+    """Observe many values at once, as `histogram.observe` would one by one, with fewer writes to shared memory."""
+    # BentoML's supervisor imports this module and needs no numpy.
     import numpy as np
 
     histogram._sum.inc(sum(values))
     bounds = histogram._upper_bounds
     few = len(values) < MANY
-    places = (bisect_left(bounds, value) for value in values) if few else np.searchsorted(bounds, values).tolist()
-    for bucket, number in Counter(places).items():
+    buckets = (bisect_left(bounds, value) for value in values) if few else np.searchsorted(bounds, values).tolist()
+    for bucket, number in Counter(buckets).items():
         histogram._buckets[bucket].inc(number)

@@ -1,12 +1,12 @@
-"""HTTP in front of BentoML: the endpoints of the model, answered before any middleware.
+"""HTTP in front of BentoML: the endpoints of the model, answered before any middleware runs.
 
-BentoML's own path costs ten times what a prediction does. So requests to the model's endpoints are answered here, and
-everything else (/livez, /readyz, /metrics, its OpenAPI page) is handed on.
+BentoML's own path costs ten times as much as a prediction. So requests to the model's endpoints are answered here, and
+everything else (/livez, /readyz, /metrics, its OpenAPI page) is passed on.
 
-What is admitted is bounded by time, not by number. One turn of the event loop first reads every socket that has
-something, and then runs every request that is whole. Under overload a turn would last as long as all that wait need;
-so requests that are run after a turn has lasted `wait_ms` are refused, which costs little, and no accepted request
-waits for more than two or three turns.
+Admission is limited by time, not by number. One turn of the event loop first reads every socket that has data, and
+then runs every complete request. Under overload a turn would last as long as all waiting requests need. So requests
+that are run after a turn has lasted `wait_ms` are refused, which costs little, and no accepted request waits for more
+than two or three turns.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ import msgspec
 from assay.serve.metrics import Requests
 from assay.serve.refusal import Refused
 from assay.serve.serving import ENDPOINTS, JSON, Call, Endpoint, Serving
-from assay.serve.steps import Steps, beside, with_others
+from assay.serve.steps import Steps, offload, run_with_executor
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -33,25 +33,25 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 logger = logging.getLogger("bentoml.assay")
 
-# A body larger than this waits for its turn, and the model answers it beside the event loop.
+# A larger body waits in a queue, and its prediction runs in a thread.
 LARGE = 64 * 1024
-# One larger than this would stop the loop for too long, and is worked on beside it altogether.
+# An even larger one would block the event loop for too long: all of the work on it runs in a thread.
 HUGE = 1024 * 1024
 BODY_SECONDS = 10.0
-# So many bytes of bodies that come slowly are held at a time.
+# At most so many bytes of incomplete bodies are held at a time.
 MOST_ARRIVING = 256 * 1024 * 1024
-# So many such are worked on at a time: while the model answers one, without the interpreter, another is read.
-ASIDE = 2
-# How long a large request may wait for others.
-ASIDE_SECONDS = 2.0
-# With every so many answers one of several workers asks a client to connect anew: the worker that is awake first takes
-# all connections that are there, with all that they will ever ask, and one that was started again gets none. But a new
-# one is mostly taken by who has less to do. A prime number, so that it is another client each time.
+# Large requests worked on at a time: while the model predicts one, without the interpreter, another is read.
+LARGE_AT_ONCE = 2
+# Seconds that a large request may wait for others.
+LARGE_WAIT_SECONDS = 2.0
+# Every so many answers, one of several workers asks its client to reconnect. Else the worker that wakes first keeps
+# all connections, and a restarted worker gets none; new connections mostly go to the less busy worker. A prime number,
+# so that it is a different client each time.
 RECONNECT_EVERY = 499
 
 
 class LoopTurn:
-    """How long the current turn of the event loop has lasted."""
+    """Measures how long the current turn of the event loop has lasted."""
 
     def __init__(self, after: Callable[[], None]) -> None:
         """Call `after` at the end of every turn in which there was a request."""
@@ -59,11 +59,11 @@ class LoopTurn:
         self._started = 0.0
 
     def lasted(self) -> float:
-        """Return for how many seconds requests have been answered in this turn."""
+        """Return the seconds since the first request of this turn."""
         now = time.perf_counter()
         if not self._started:
             self._started = now
-            # Runs when all that was ready has run.
+            # Runs after everything that was ready in this turn.
             asyncio.get_running_loop().call_soon(self._end)
         return now - self._started
 
@@ -73,16 +73,16 @@ class LoopTurn:
 
 
 class UploadBudget:
-    """How many bytes of bodies that are not whole yet are held."""
+    """The bytes held of bodies that have not arrived completely."""
 
     def __init__(self, most: int) -> None:
-        """Begin with none; no more than `most` are held at a time."""
+        """Start with 0 bytes; at most `most` are held at a time."""
         self.most = most
         self.held = 0
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int, seconds: float, arriving: UploadBudget) -> bytes:
-    """Return the body of a request; raises Refused for one that is too large, too slow, or one too many."""
+    """Return the body of a request; raises Refused if it is too large, too slow, or over the budget."""
     for name, value in scope["headers"]:
         if name == b"content-length" and int(value) > limit:
             raise _too_large(limit)
@@ -96,7 +96,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int, seconds: float, 
             while True:
                 message = message or await receive()
                 if message["type"] == "http.disconnect":
-                    raise Refused(400, "the client went away", reason="disconnected")
+                    raise Refused(400, "the client disconnected", reason="disconnected")
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
                 arriving.held += len(parts[-1])
@@ -114,8 +114,8 @@ async def read_body(scope: Scope, receive: Receive, limit: int, seconds: float, 
 
 
 def _at_hand(receive: Receive) -> MutableMapping[str, Any] | None:
-    """Return what has arrived of a request, None if that is nothing."""
-    # Mostly all of it has, and to set a time limit for each request would take a twentieth of its time.
+    """Return the message that has already arrived, or None."""
+    # Mostly everything has arrived, and a time limit for each request would take 5 % of its time.
     waiting = cast("Coroutine[Any, Any, MutableMapping[str, Any]]", receive())
     try:
         waiting.send(None)
@@ -130,7 +130,7 @@ def _too_large(limit: int) -> Refused:
 
 
 def header(scope: Scope, wanted: bytes) -> bytes:
-    """Return the value of a header, empty where there is none."""
+    """Return the value of a header; empty if it is missing."""
     for name, value in scope["headers"]:
         if name == wanted:
             return bytes(value)
@@ -138,25 +138,25 @@ def header(scope: Scope, wanted: bytes) -> bytes:
 
 
 async def send_answer(send: Send, status: int, body: bytes, kind: bytes = JSON, *, more: Iterable[Any] = ()) -> None:
-    """Send a whole answer."""
+    """Send a complete response."""
     headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
 class Front:
-    """An ASGI application that answers the endpoints of the model, and hands everything else on."""
+    """An ASGI application that answers the endpoints of the model and passes everything else on."""
 
     def __init__(
         self, app: App, serving: Callable[[], Serving], requests: Requests, *, is_one_of_several: bool
     ) -> None:
-        """Take what everything else goes to, the model once it is loaded, and what counts requests."""
+        """Take the application for everything else, a function that returns the model, and the request counter."""
         self._is_one_of_several = is_one_of_several
         self._app = app
         self._serving = serving
         self._requests = requests
         self._turns = LoopTurn(self._flush)
-        self._aside = LargeRequestQueue()
+        self._large = LargeRequestQueue()
         self._arriving = UploadBudget(MOST_ARRIVING)
         self._answered = 0
         key = os.environ.get("ASSAY_API_KEY", "")
@@ -170,7 +170,7 @@ class Front:
         path = scope["path"]
         endpoint = ENDPOINTS.get(path)
         if endpoint is None:
-            await self._hand_on(scope, receive, send)
+            await self._pass_on(scope, receive, send)
             return
         started = time.perf_counter()
         serving = self._serving()
@@ -181,11 +181,11 @@ class Front:
             status = 200
         except Refused as refused:
             status, answer = refused.status, _error(refused.error, refused.problems)
-            more = _more(status, endpoint)
+            more = _refusal_headers(status, endpoint)
             serving.metrics.add("refused", refused.reason)
         except Exception:
             logger.exception("%s failed", path)
-            status, answer = 500, _error("an unexpected error, which the log of the service tells about")
+            status, answer = 500, _error("internal error; the log of the service has the details")
         self._answered += 1
         if serving.is_ending or (self._is_one_of_several and self._answered % RECONNECT_EVERY == 0):
             more = [*more, (b"connection", b"close")]
@@ -200,7 +200,7 @@ class Front:
             self._authorise(scope)
         method = scope["method"]
         if method not in endpoint.methods:
-            raise Refused(405, f"{scope['path']} takes {' or '.join(endpoint.methods)}", reason="method")
+            raise Refused(405, f"{scope['path']} accepts only {' or '.join(endpoint.methods)}", reason="method")
         body = b""
         if method == "POST":
             body = await read_body(scope, receive, serving.max_body, BODY_SECONDS, self._arriving)
@@ -209,15 +209,15 @@ class Front:
         call = Call(body, scope)
         if len(body) > LARGE:
             in_turn = endpoint.steps if len(body) <= HUGE else None
-            steps = in_turn(serving, call) if in_turn else beside(lambda: endpoint.answer(serving, call))
-            return await self._aside.run(steps, len(body))
-        if endpoint.soon:
-            return await endpoint.soon(serving, call)
+            steps = in_turn(serving, call) if in_turn else offload(lambda: endpoint.answer(serving, call))
+            return await self._large.run(steps, len(body))
+        if endpoint.batched:
+            return await endpoint.batched(serving, call)
         return endpoint.answer(serving, call)
 
-    async def _hand_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/docs":
-            # BentoML has its OpenAPI page at /, where the page of the model is here.
+            # BentoML has its OpenAPI page at /, where this service has the page of the model.
             scope = {**scope, "path": "/", "raw_path": b"/"}
         if scope["path"] == "/metrics":
             self._flush()
@@ -226,7 +226,7 @@ class Front:
     def _authorise(self, scope: Scope) -> None:
         given = header(scope, b"authorization").removeprefix(b"Bearer ")
         if not hmac.compare_digest(given, self._key):
-            raise Refused(401, "an API key is needed, as `Authorization: Bearer ...`", reason="unauthorised")
+            raise Refused(401, "an API key is required: send `Authorization: Bearer ...`", reason="unauthorised")
 
     def _flush(self) -> None:
         self._requests.flush()
@@ -234,25 +234,25 @@ class Front:
 
 
 class LargeRequestQueue:
-    """Does what takes long a few at a time, partly beside the event loop; refuses what would wait too long."""
+    """Runs large requests a few at a time, partly in threads; refuses those that would wait too long."""
 
     def __init__(self) -> None:
         """Start with a guess at the speed."""
-        self._threads = ThreadPoolExecutor(max_workers=ASIDE, thread_name_prefix="large")
-        self._turns = asyncio.Semaphore(ASIDE)
+        self._threads = ThreadPoolExecutor(max_workers=LARGE_AT_ONCE, thread_name_prefix="large")
+        self._turns = asyncio.Semaphore(LARGE_AT_ONCE)
         self._waiting = 0
         self._bytes_per_second = 1e7
 
     async def run(self, steps: Steps[Result], size: int) -> Result:
-        """Return what work on so many bytes returns; raises Refused when others are worked on for long."""
-        if self._waiting / (ASIDE * self._bytes_per_second) > ASIDE_SECONDS:
+        """Return the result of work on `size` bytes; raises Refused if it would wait too long for others."""
+        if self._waiting / (LARGE_AT_ONCE * self._bytes_per_second) > LARGE_WAIT_SECONDS:
             raise Refused(503, "too many large requests at once", reason="overload")
         self._waiting += size
         try:
             async with self._turns:
                 started = time.perf_counter()
-                result = await with_others(steps, self._threads)
-                # One that is refused says nothing about how long the others will take.
+                result = await run_with_executor(steps, self._threads)
+                # A refused request says nothing about how long the others will take.
                 speed = size / (time.perf_counter() - started)
                 self._bytes_per_second += 0.2 * (speed - self._bytes_per_second)
                 return result
@@ -260,15 +260,15 @@ class LargeRequestQueue:
             self._waiting -= size
 
 
-def _more(status: int, endpoint: Endpoint) -> list[tuple[bytes, bytes]]:
-    """Return the headers that belong to a refusal."""
+def _refusal_headers(status: int, endpoint: Endpoint) -> list[tuple[bytes, bytes]]:
+    """Return the headers of a refusal."""
     match status:
         case 401:
             return [(b"www-authenticate", b"Bearer")]
         case 405:
             return [(b"allow", ", ".join(endpoint.methods).encode())]
         case 408 | 413:
-            # What is left of the body is not waited for.
+            # The rest of the body is not read.
             return [(b"connection", b"close")]
         case 503:
             return [(b"retry-after", b"1")]

@@ -1,4 +1,4 @@
-"""The image of the service: Python and what the service needs, without compilers and without what nobody loads."""
+"""The image of the service: Python and what the service imports, without compilers and unused files."""
 
 import shutil
 from pathlib import Path
@@ -9,11 +9,11 @@ from bentoml.images import Image
 
 BASE = "docker.io/library/python:3.11-slim"
 
-# The half of pyarrow that nothing here loads: headers, tests, Flight, S3, and copies of what it does load.
+# The half of pyarrow that is never loaded here: headers, tests, Flight, S3, and duplicates of libraries.
 UNUSED = [f"pyarrow/{part}" for part in ("include", "*flight*", "*s3*", "libarrow_python.so", "libarrow_python.so.*.*")]
 
-# BentoML fills the image with uv. What is removed after that step still takes room, in the layer below; so what BentoML
-# takes for uv is this script, that fetches uv, itself a tenth of the image, and tidies up within the step.
+# BentoML installs packages with uv. Files removed in a later step still take space in the layer below. So this script
+# stands in for uv: it installs uv, itself a tenth of the image, runs it, and cleans up in the same step.
 UV = (
     "#!/bin/sh -e",
     "pip install --quiet --no-cache-dir --root-user-action ignore --target /opt/uv uv",
@@ -25,10 +25,10 @@ UV = (
 )
 SCRIPT = join(["printf", r"%s\n", *UV])
 
-# Where Assay's code waits in a Bento. BentoML copies the folder into the image first of all.
+# The folder of a Bento with Assay's code, which BentoML copies into the image first.
 ASSAY = "env/docker/assay"
 PACKAGES = "/app/.venv/lib/python3*/site-packages"
-# Where nothing can be written, each start would compile the code again. By hash, since a copied file has another time.
+# A read-only container would compile the code at each start. By hash, because copying changes the time of a file.
 INSTALL = (
     f"cp -r {ASSAY} {PACKAGES}/",
     f"python -m compileall -q --invalidation-mode checked-hash {PACKAGES}/assay src/src",
@@ -36,29 +36,29 @@ INSTALL = (
 
 
 class ServiceImage(Image):  # type: ignore[misc]
-    """An image that gets the part of the installed Assay that the service imports, and nothing else of it."""
+    """An image with only the modules of the installed Assay that the service imports."""
 
     def freeze(self, bento_fs: Path, *given: Any, **more: Any) -> Any:
-        """Put Assay's code into the Bento that is being built, and do what BentoML does."""
+        """Copy Assay's code into the Bento being built, then do what BentoML does."""
         copy_service(Path(str(bento_fs)) / ASSAY)
         return super().freeze(bento_fs, *given, **more)
 
 
 def copy_service(to: Path) -> None:
-    """Copy the modules that the service imports, and the pages that it shows, to a folder."""
+    """Copy the modules that the service imports, and its pages, to a folder."""
     from assay.project.fingerprint import SOURCE, part_files
 
     files = part_files("service")
-    # Python needs those of packages that hold no code, too.
+    # Python needs the __init__.py of every package, even without code.
     folders = {folder for path in files for folder in path.parents if folder.is_relative_to(SOURCE)}
     for path in files | {folder / "__init__.py" for folder in folders}:
-        place = to / path.relative_to(SOURCE)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, place)
+        copy = to / path.relative_to(SOURCE)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
 
 
 def image(requirements: str) -> Image:
-    """Return the image for requirements; without them where there is no such file, as in a Bento, built already."""
+    """Return the image for requirements; without them if the file is missing, as in a Bento that is already built."""
     made = ServiceImage(base_image=BASE, distro="", lock_python_packages=False)
     made.run(f"{SCRIPT} > /usr/local/bin/uv && chmod +x /usr/local/bin/uv")
     if Path(requirements).exists():

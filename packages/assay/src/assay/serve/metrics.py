@@ -1,7 +1,7 @@
-"""What Prometheus is told of the model, beside BentoML's own metrics, cheaply.
+"""Prometheus metrics of the model, besides BentoML's own.
 
-Counting in shared memory, which several workers need, costs microseconds a number. So numbers are added up in this
-process first, and written when the event loop has answered what it had: before a scrape can ask for them.
+Counting in shared memory, which several workers need, costs microseconds per number. So numbers are first added up in
+this process, and written at the end of each turn of the event loop: before a scrape can ask for them.
 """
 
 import threading
@@ -11,35 +11,41 @@ from typing import Any
 
 import numpy as np
 
-from assay.inference.answers import PredictionBatch
+from assay.inference.predictor import PredictionBatch
 from assay.serve.bentoml_internals import observe_all
 
 BUCKETS = [number / 20 for number in range(1, 20)]
 
 
 class Metrics:
-    """The metrics of the model; `add` and its kin are cheap, `flush` writes."""
+    """The metrics of the model: the methods that count are cheap, `flush` writes."""
 
     def __init__(self, client: Any) -> None:
         """Register with BentoML's Prometheus client."""
         self.client = client
         self._counters = {
             "predictions": client.Counter(
-                "assay_predictions", "Predictions by the version of the model and the class", ["version", "prediction"]
+                "assay_predictions", "Predictions by model version and class", ["version", "prediction"]
             ),
             "violations": client.Counter("assay_contract_violations", "Rows that break the contract", ["column"]),
-            "unknown": client.Counter("assay_unknown_categories", "Categories the contract does not know", ["column"]),
-            "warnings": client.Counter("assay_warnings", "Values outside of the training rows", ["column"]),
-            "challenger_failures": client.Counter(
-                "assay_challenger_failures", "Requests that a challenger failed to answer", ["challenger"]
+            "unknown": client.Counter(
+                "assay_unknown_categories", "Category values that are not in the contract", ["column"]
             ),
-            "traffic_errors": client.Counter("assay_traffic_errors", "Versions of traffic.yaml that were wrong", []),
-            "refused": client.Counter("assay_refused_requests", "Requests without an answer", ["reason"]),
-            "dropped": client.Counter("assay_unlogged_predictions", "Predictions that the log had no room for", []),
+            "warnings": client.Counter("assay_warnings", "Values outside the training range", ["column"]),
+            "challenger_failures": client.Counter(
+                "assay_challenger_failures", "Requests on which a challenger failed", ["challenger"]
+            ),
+            "traffic_errors": client.Counter("assay_traffic_errors", "Invalid versions of traffic.yaml", []),
+            "refused": client.Counter("assay_refused_requests", "Refused requests", ["reason"]),
+            "dropped": client.Counter(
+                "assay_unlogged_predictions",
+                "Predictions missing from the log: it was full or could not be written",
+                [],
+            ),
         }
         self._scores = client.Histogram(
             "assay_score",
-            "Probability of the positive class, of the likeliest class where there are more than two",
+            "Probability of the positive class, or of the most probable of more than two classes",
             ["version"],
             buckets=BUCKETS,
         )
@@ -59,16 +65,16 @@ class Metrics:
         for label in labels:
             self.add(name, label)
 
-    def predicted(self, version: str, told: PredictionBatch) -> None:
-        """Count predictions of a model, of classes by class, and their scores."""
-        scores = told.scores
-        if told.best is None:
+    def predicted(self, version: str, batch: PredictionBatch) -> None:
+        """Count the predictions of a model, by class if there are classes, and record their scores."""
+        scores = batch.scores
+        if batch.best is None:
             self.add("predictions", version, "number", number=len(scores))
             return
-        found = np.bincount(told.best).tolist()
+        found = np.bincount(batch.best).tolist()
         positive = (scores[:, 1] if scores.shape[1] == 2 else scores.max(axis=1)).tolist()
         with self._lock:
-            for label, number in zip(told.labels, found, strict=False):
+            for label, number in zip(batch.labels, found, strict=False):
                 if number:
                     self._added[("predictions", version, label)] += number
             self._observed[version] += positive
@@ -93,10 +99,10 @@ class Metrics:
 
 
 class Requests:
-    """BentoML's metrics of requests, for those that are answered in front of it."""
+    """BentoML's metrics of requests, for those answered in front of BentoML."""
 
     def __init__(self, counting: Any, labels: dict[str, str]) -> None:
-        """Take BentoML's middleware that counts, and the labels by which it knows this service."""
+        """Take BentoML's middleware that counts requests, and the labels of this service."""
         self._counting = counting
         self._labels = labels
         self._added: dict[tuple[str, int], list[float]] = {}

@@ -1,4 +1,4 @@
-"""The OpenAPI document of the service, from the models that requests are held to (OpenAPI 3.1)."""
+"""The OpenAPI document of the service, from the models that validate requests (OpenAPI 3.1)."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ from assay.serve.arrow import ARROW
 
 REF = "#/components/schemas/{model}"
 REFUSALS = {
-    400: "not JSON",
-    401: "an API key is needed",
-    405: "another method",
+    400: "the body is not JSON",
+    401: "an API key is required",
+    405: "method not allowed",
     408: "the body did not arrive in time",
-    413: "too large, or too many rows",
-    415: "another content type",
-    422: "does not keep to the contract; names row, column and what was expected",
-    503: "too many requests at once, or outcomes cannot be written; try again after the seconds that Retry-After says",
+    413: "the body is too large or has too many rows",
+    415: "unsupported content type",
+    422: "the request breaks the contract; the error names row, column and what was expected",
+    503: "too many requests at once, or outcomes cannot be recorded; retry after the seconds in Retry-After",
 }
 OF_GET = (401, 405, 503)
 
@@ -26,24 +26,28 @@ OF_GET = (401, 405, 503)
 def document(contract: Contract, version: str, *, predict: type[BaseModel], explain: type[BaseModel]) -> dict[str, Any]:
     """Return the document."""
     outcomes = shapes.outcomes_model(contract)
-    answers: dict[str, tuple[type[BaseModel], type[BaseModel], str]] = {
+    endpoints: dict[str, tuple[type[BaseModel], type[BaseModel], str]] = {
         "/predict": (predict, shapes.Predictions, "Predict rows."),
-        "/explain": (explain, shapes.Explanations, "Say what each column of a few rows contributes to the score."),
+        "/explain": (
+            explain,
+            shapes.Explanations,
+            "Explain a few rows: how much each column contributes to the score.",
+        ),
         "/feedback": (
             outcomes,
             shapes.Received,
-            "Report what turned out to be true of predictions.",
+            "Report the outcomes of predictions.",
         ),
-        "/model": (shapes.Nothing, shapes.About, "Say what the model is: version, contract, metrics, card."),
+        "/model": (shapes.Nothing, shapes.About, "Describe the model: version, contract, metrics, card."),
     }
     models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(shapes.Error, "serialization")]
-    for asked, told, _ in answers.values():
-        models += [(asked, "validation"), (told, "serialization")]
+    for request, response, _ in endpoints.values():
+        models += [(request, "validation"), (response, "serialization")]
     _, definitions = models_json_schema(models, ref_template=REF)
     paths: dict[str, Any] = {}
-    for path, (asked, told, summary) in answers.items():
+    for path, (request, response, summary) in endpoints.items():
         name = path.strip("/")
-        content = _json(asked.__name__)
+        content = _json(request.__name__)
         if path == "/predict":
             content[ARROW.decode()] = {"schema": {"type": "string", "format": "binary"}}
         paths[path] = {
@@ -51,10 +55,10 @@ def document(contract: Contract, version: str, *, predict: type[BaseModel], expl
                 "operationId": name,
                 "summary": summary,
                 "requestBody": {"required": path != "/model", "content": content},
-                "responses": _responses(told.__name__, REFUSALS),
+                "responses": _responses(response.__name__, REFUSALS),
             }
         }
-    off = {"description": "outcomes are not taken down: the log is off", "content": _json("Error")}
+    off = {"description": "outcomes are not recorded: the log is off", "content": _json("Error")}
     paths["/feedback"]["post"]["responses"]["501"] = off
     paths["/model"]["get"] = {
         "operationId": "about",
@@ -62,12 +66,12 @@ def document(contract: Contract, version: str, *, predict: type[BaseModel], expl
         "responses": _responses("About", OF_GET),
     }
     for path, summary in {
-        "/livez": "Alive.",
-        "/readyz": "Ready: an example was answered.",
-        "/metrics": "Prometheus.",
+        "/livez": "Liveness check.",
+        "/readyz": "Readiness check: an example was predicted correctly.",
+        "/metrics": "Prometheus metrics.",
     }.items():
         paths[path] = {
-            "get": {"operationId": path[1:], "summary": summary, "responses": {"200": {"description": "yes"}}}
+            "get": {"operationId": path[1:], "summary": summary, "responses": {"200": {"description": "OK"}}}
         }
     return {
         "openapi": "3.1.0",
@@ -83,5 +87,5 @@ def _json(model: str) -> dict[str, Any]:
 
 
 def _responses(model: str, refusals: Any) -> dict[str, Any]:
-    made = {"200": {"description": "the answer", "content": _json(model)}}
+    made = {"200": {"description": "the result", "content": _json(model)}}
     return made | {str(status): {"description": REFUSALS[status], "content": _json("Error")} for status in refusals}

@@ -20,7 +20,7 @@ function control(column, number) {
   return make("input", { id, type: "text", inputMode: isNumeric(column) ? "decimal" : "text", autocomplete: "off" });
 }
 
-// 1234 to some, 1.234 to others.
+// 1,234 may mean 1234 or 1.234.
 const isEither = text => /^[+-]?[1-9]\d{0,2},\d{3}(e|$)/i.test(text);
 
 function parsed(text) {
@@ -34,7 +34,7 @@ function advice(column, given) {
   const text = given.trim();
   if (!isNumeric(column) || !text.includes(",") || parsed(text) !== undefined) return "";
   if (isEither(text)) return `: write ${text.replace(",", "")} or ${text.replace(",", ".")}`;
-  return ": write it with a point before the decimals, and nothing between the other digits";
+  return ": use a point before the decimals and no thousands separator";
 }
 
 function value(column, given) {
@@ -44,7 +44,7 @@ function value(column, given) {
   }
   if (column.kind === "text") return given;
   if (given.trim() === "") return undefined;
-  // What is no number goes as it is: the service refuses it, together with whatever else is wrong with the row.
+  // Send text that is not a number as it is: the service refuses it together with all other problems of the row.
   return (isNumeric(column) ? parsed(given.trim()) : undefined) ?? given.trim();
 }
 
@@ -72,9 +72,9 @@ async function ask(path, row, signal) {
   if (byId("key").value) headers.authorization = "Bearer " + byId("key").value;
   const response = await fetch(path, { method: "POST", headers, body: JSON.stringify({ rows: [row] }), signal });
   if (response.status === 401) byId("key-field").hidden = false;
-  const said = await response.json();
-  if (!response.ok) throw Object.assign(new Error(said.error), said);
-  return said;
+  const answer = await response.json();
+  if (!response.ok) throw Object.assign(new Error(answer.error), answer);
+  return answer;
 }
 
 const short = number => Number(number.toPrecision(4)).toString();
@@ -90,14 +90,14 @@ function show(predicted) {
   const parts = [];
   if (one.probabilities) {
     const line = make("p", {}, make("strong", { textContent: one.decision }));
-    if (one.decision !== one.prediction) line.append(`, although ${one.prediction} is likelier: of the two errors one costs more`);
+    if (one.decision !== one.prediction) line.append(`, although ${one.prediction} is more probable: one of the two errors costs more`);
     parts.push(line, table("Probabilities", Object.entries(one.probabilities).map(([name, share]) =>
       make("tr", {}, make("th", { scope: "row", textContent: name }), make("td", { className: "number", textContent: percent(share) }),
         make("td", { style: "width:50%" }, make("div", { className: "bar", style: `width:${100 * share}%` }))))));
   } else {
     parts.push(make("p", {}, `${data.target}: `, make("strong", { textContent: short(one.prediction) }), ` ${data.unit}`));
   }
-  if (one.warnings) parts.push(make("div", { className: "warn" }, make("p", { textContent: "Unlike anything that the model was trained on:" }), make("ul", {}, ...one.warnings.map(text => make("li", { textContent: text })))));
+  if (one.warnings) parts.push(make("div", { className: "warn" }, make("p", { textContent: "Outside the training range:" }), make("ul", {}, ...one.warnings.map(text => make("li", { textContent: text })))));
   parts.push(make("div", { id: "why" }), make("p", { className: "quiet", textContent: `Prediction ${one.prediction_id} of model ${predicted.model_version}` }));
   byId("answer").replaceChildren(make("div", { className: "answer" }, ...parts));
 }
@@ -110,8 +110,8 @@ function explain(explained) {
     return make("tr", {}, make("th", { scope: "row", textContent: part.column }), make("td", { className: "half" }, part.contribution < 0 ? bar : ""),
       make("td", { className: "half" }, part.contribution < 0 ? "" : bar), make("td", { className: "number", textContent: (part.contribution > 0 ? "+" : "") + short(part.contribution) }));
   });
-  byId("why").replaceChildren(make("h2", { textContent: `What moved it from ${short(why.background)}, the mean, to ${short(why.score)}` }),
-    table(data.classes.length ? `Shares of the probability of ${why.explains}` : `Shares of ${why.explains}`, rows));
+  byId("why").replaceChildren(make("h2", { textContent: `What moved the score from ${short(why.background)} (mean) to ${short(why.score)}` }),
+    table(data.classes.length ? `Contributions to the probability of ${why.explains}` : `Contributions to ${why.explains}`, rows));
 }
 
 function mark(number, problem) {
@@ -128,13 +128,13 @@ function clear() {
 
 function complain(error) {
   const problems = error.problems && error.problems.length ? error.problems : [error.message];
-  let said = problems.map(text => text.replace(/^row 0: /, ""));
+  let messages = problems.map(text => text.replace(/^row 0: /, ""));
   data.columns.forEach((column, number) => {
     const start = column.name + ": ", more = advice(column, byId("f" + number).value);
-    said = said.map(text => text.startsWith(start) ? text + more : text);
-    mark(number, said.filter(text => text.startsWith(start)).map(text => text.slice(start.length)).join("; "));
+    messages = messages.map(text => text.startsWith(start) ? text + more : text);
+    mark(number, messages.filter(text => text.startsWith(start)).map(text => text.slice(start.length)).join("; "));
   });
-  byId("answer").replaceChildren(make("div", { className: "answer wrong", role: "alert" }, make("p", { textContent: "No answer:" }), make("ul", {}, ...said.map(text => make("li", { textContent: text })))));
+  byId("answer").replaceChildren(make("div", { className: "answer wrong", role: "alert" }, make("p", { textContent: "No prediction:" }), make("ul", {}, ...messages.map(text => make("li", { textContent: text })))));
 }
 
 byId("form").addEventListener("submit", async event => {
@@ -156,7 +156,7 @@ byId("form").addEventListener("submit", async event => {
   if (predicted) show(predicted);
   byId("answer").focus({ preventScroll: true });
   byId("answer").scrollIntoView({ block: "nearest" });
-  // The answer does not wait for its explanation, which may take long or fail.
+  // Show the prediction first: its explanation may take long or fail.
   const explained = predicted && await ask("explain", row, signal).catch(() => null);
   if (explained && !signal.aborted) explain(explained);
 });

@@ -16,7 +16,7 @@ TEMPLATE, SCRIPT = (Path(__file__).with_name(name) for name in ("page.html", "pa
 
 
 def page(package: Package) -> str:
-    """Return the page, whole: it needs nothing from anywhere else."""
+    """Return the page as one document that loads nothing else."""
     contract = package.contract
     columns = [
         {"name": name, "expected": rules.expected(column), **column.model_dump(mode="json")}
@@ -30,7 +30,7 @@ def page(package: Package) -> str:
         "unit": contract.target.unit or "",
     }
     card = MarkdownIt("commonmark", {"html": False}).enable("table").render(package.card)
-    # A script ends at the first "</script", wherever it stands.
+    # A script ends at the first "</script", even inside a string.
     text = json.dumps(data).replace("<", "\\u003c")
     script = SCRIPT.read_text(encoding="utf-8")
     template = Environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8"))

@@ -24,7 +24,7 @@ from assay.serve.image import image
 from assay.serve.shapes import MOST_EXPLAINED
 
 if TYPE_CHECKING:
-    # BentoML's supervisor reads this module too, and answers nobody: what the worker needs is imported by the worker.
+    # BentoML's supervisor imports this module too but answers no requests: the worker imports what it needs.
     from assay.serve.front import App
     from assay.serve.serving import Call, Serving
 
@@ -36,13 +36,13 @@ class Fronted(bentoml.Service):  # type: ignore[misc]
 
     def to_asgi(self, is_main: bool = True) -> "App":
         """Return the application that the server runs."""
-        # BentoML imports it as well, and it reads the certificates of the machine: for that it needs no interpreter.
+        # BentoML imports it too, and reading the machine's certificates meanwhile releases the interpreter.
         threading.Thread(target=import_module, args=("aiohttp",), name="aiohttp").start()
         from assay.serve.front import Front
         from assay.serve.metrics import Requests
 
         app = super().to_asgi(is_main)
-        # BentoML's own way to the endpoints has none of the limits, and "/predict\n" would lead there.
+        # BentoML's own routes to the endpoints have none of the limits, and "/predict\n" would lead there.
         counting = without_routes(app, {api.route for api in self.apis.values()})
         return Front(
             app,
@@ -59,9 +59,9 @@ class Model:
 
 
 def _end_slowly() -> None:
-    """Let the server, when it is told to end, first ask its clients to go, and answer them until they have.
+    """On SIGTERM, first ask clients to disconnect, and go on answering for a moment before the server ends.
 
-    A client that keeps its connection would else send its next request just when the connection is closed.
+    Otherwise a client with an open connection could send its next request just as the connection is closed.
     """
     loop, end = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
 
@@ -89,26 +89,26 @@ def service(root: Path) -> Any:
         metrics={"namespace": "bentoml_service"},
     )
     class Assay:
-        """Answers by the model of this project."""
+        """Predictions of the model of this project."""
 
         def __init__(self) -> None:
-            """Load the model, and answer the rows that came with it."""
+            """Load the model and check it with its examples."""
             from assay.serve.serving import load_serving
 
             self.serving = load_serving(root, contract, settings, metrics_client())
             Model.current = self.serving
             with suppress(RuntimeError):
-                # There is no loop where the service is called without a server.
+                # Without a server there is no event loop.
                 _end_slowly()
-            # A thread that works may keep the event loop waiting for so long; 5 ms is Python's own.
+            # The longest that a thread may keep the event loop waiting; Python's default is 5 ms.
             sys.setswitchinterval(0.0005)
-            # To look for garbage in what is here by now would take up to 200 ms; from now on it is rarely looked for.
+            # A collection over the objects loaded so far would take up to 200 ms; from now on it runs rarely.
             gc.freeze()
             gc.set_threshold(50_000, 20, 50)
 
-        # As a coroutine, for BentoML would give a function a thread.
+        # A coroutine: BentoML would run a plain function in a thread.
         async def __is_ready__(self) -> bool:
-            """Say whether an example is answered."""
+            """Say whether an example is scored correctly."""
             return self.serving.is_ready()
 
         @bentoml.on_shutdown
@@ -123,21 +123,21 @@ def service(root: Path) -> Any:
 
         @bentoml.api(input_spec=FewRows, output_spec=shapes.Explanations)
         def explain(self, rows: list[dict[str, Any]]) -> Any:
-            """Say what each column of a few rows contributes to the score."""
+            """Explain a few rows: how much each column contributes to the score."""
             return self._answer(self.serving.explain, {"rows": rows})
 
         @bentoml.api(input_spec=Outcomes, output_spec=shapes.Received)
         def feedback(self, outcomes: list[dict[str, Any]]) -> Any:
-            """Report what turned out to be true of predictions."""
+            """Report the outcomes of predictions."""
             return self._answer(self.serving.feedback, {"outcomes": outcomes})
 
         @bentoml.api(input_spec=shapes.Nothing, output_spec=shapes.About)
         def model(self) -> Any:
-            """Say what the model is."""
+            """Describe the model: version, contract, metrics, card."""
             return self._answer(self.serving.about, {})
 
         def _answer(self, endpoint: "Callable[[Call], tuple[bytes, bytes]]", body: dict[str, Any]) -> Any:
-            """Answer in this process, as over HTTP."""
+            """Answer in this process as over HTTP."""
             import msgspec
 
             from assay.serve.serving import Call

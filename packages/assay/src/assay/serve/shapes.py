@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, create_model
 
 from assay.contract.spec import Contract
 
-# So many rows are explained at once.
+# At most so many rows are explained per request.
 MOST_EXPLAINED = 10
 
 
@@ -15,40 +15,40 @@ class _Shape(BaseModel):
 
 
 class Nothing(_Shape):
-    """A request that says nothing."""
+    """An empty request."""
 
 
 class Prediction(_Shape):
-    """What the model answers to a row: what is likeliest, and what to decide in view of what errors cost."""
+    """The prediction for a row: the most probable class, and the decision given the costs of errors."""
 
-    prediction: str | float = Field(description="the likeliest class, or the number")
-    probabilities: dict[str, float] = Field(default={}, description="of each class")
-    decision: str = Field(default="", description="the class to act on: the positive one at or above the threshold")
-    prediction_id: str = Field(description="what to report the outcome under")
-    warnings: list[str] = Field(default=[], description="values outside of all that the model was trained on")
+    prediction: str | float = Field(description="the most probable class, or the predicted number")
+    probabilities: dict[str, float] = Field(default={}, description="the probability of each class")
+    decision: str = Field(default="", description="the class to act on: the positive class at or above the threshold")
+    prediction_id: str = Field(description="report the outcome with this id")
+    warnings: list[str] = Field(default=[], description="values outside the training range")
 
 
 class Predictions(_Shape):
-    """The answers to rows, in their order."""
+    """The predictions for rows, in their order."""
 
     predictions: list[Prediction]
     model_version: str
 
 
 class Contribution(_Shape):
-    """By how much a column moved the score."""
+    """How much a column moved the score."""
 
     column: str
     contribution: float
 
 
 class Explanation(_Shape):
-    """Why a score is what it is: the mean score of the background, and what each column adds to it."""
+    """What makes up a score: the mean score of the background rows, and what each column adds to it."""
 
     explains: str = Field(description="the class whose probability is explained, or the target")
     score: float
-    background: float = Field(description="the mean score of rows that the model was trained on")
-    contributions: list[Contribution] = Field(description="they add up to the score less that of the background")
+    background: float = Field(description="the mean score of some training rows")
+    contributions: list[Contribution] = Field(description="they add up to the score minus the background")
 
 
 class Explanations(_Shape):
@@ -59,16 +59,16 @@ class Explanations(_Shape):
 
 
 class About(_Shape):
-    """What the model is."""
+    """The model: version, contract, metrics and card."""
 
     model_version: str
     name: str
     task: str
     classes: list[str]
     threshold: float | None
-    served: str = Field(description="onnx, or skops for the scikit-learn pipeline")
-    reason: str = Field(description="why it is not served as ONNX, if so")
-    row_ms: float = Field(description="what one row took when the service started, in milliseconds")
+    served: str = Field(description="the served form: onnx, or skops for the scikit-learn pipeline")
+    reason: str = Field(description="why the model is not served as ONNX; empty if it is")
+    row_ms: float = Field(description="milliseconds per row, measured at the start")
     choice: dict[str, Any]
     versions: dict[str, str]
     contract: dict[str, Any]
@@ -78,23 +78,23 @@ class About(_Shape):
 
 
 def outcomes_model(contract: Contract) -> type[BaseModel]:
-    """Return the model of `{"outcomes": [{"prediction_id": ..., "outcome": ...}, ...]}`, outcomes now known."""
+    """Return the model of `{"outcomes": [{"prediction_id": ..., "outcome": ...}, ...]}`, reported outcomes."""
     strict = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
     kind: Any = Literal[contract.classes] if contract.classes else float
-    name = (str, Field(min_length=1, max_length=100, description="as it was given with the prediction"))
+    name = (str, Field(min_length=1, max_length=100, description="the id from the prediction"))
     outcome = create_model("Outcome", __config__=strict, prediction_id=name, outcome=(kind, ...))
     outcomes = Annotated[list[outcome], Field(min_length=1, max_length=10_000), FailFast()]  # type: ignore[valid-type]
     return create_model("Outcomes", __config__=strict, outcomes=(outcomes, ...))
 
 
 class Received(_Shape):
-    """How many outcomes were taken down."""
+    """How many outcomes were recorded."""
 
     received: int
 
 
 class Error(_Shape):
-    """Why there is no answer."""
+    """Why the request was refused."""
 
     error: str
     problems: list[str] = []

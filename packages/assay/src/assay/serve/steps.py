@@ -1,4 +1,4 @@
-"""Work in steps: some of it has to be done in turn, and some may be done beside that of others."""
+"""Work in steps: some must run in the event loop, some may run in other threads."""
 
 import asyncio
 from collections.abc import Callable, Generator
@@ -6,18 +6,18 @@ from concurrent.futures import Executor
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
-# Yields what may be done beside, and is sent what came of it.
+# Yields work that may run in another thread, and is sent its result.
 Steps = Generator[Callable[[], Any], Any, Result]
 
 
-def beside(work: Callable[[], Result]) -> Steps[Result]:
-    """Do all of it beside."""
+def offload(work: Callable[[], Result]) -> Steps[Result]:
+    """Run all of the work in another thread."""
     result: Result = yield work
     return result
 
 
-def at_once(steps: Steps[Result]) -> Result:
-    """Do all of it here."""
+def run_inline(steps: Steps[Result]) -> Result:
+    """Run all steps in this thread."""
     try:
         work = next(steps)
         while True:
@@ -27,8 +27,8 @@ def at_once(steps: Steps[Result]) -> Result:
         return result
 
 
-async def with_others(steps: Steps[Result], executor: Executor) -> Result:
-    """Do here what has to be done in turn, and the rest in the threads of an executor."""
+async def run_with_executor(steps: Steps[Result], executor: Executor) -> Result:
+    """Run the steps that must run here in this thread, and the rest in the threads of an executor."""
     loop = asyncio.get_running_loop()
     try:
         work = next(steps)
@@ -42,7 +42,7 @@ async def with_others(steps: Steps[Result], executor: Executor) -> Result:
 
 
 def _after(work: Callable[[], Any], steps: Steps[Any]) -> Callable[[], Any]:
-    """Return what is to be done next, after some work has ended in one way or the other."""
+    """Run some work, pass its result or its exception to the steps, and return the next work."""
     try:
         found = work()
     except Exception as error:

@@ -1,7 +1,7 @@
-"""Champion and challengers in one service: who answers a request, and who answers it in the shadow.
+"""Champion and challengers in one service: which model answers a request, and which ones answer it as shadows.
 
-One file says so, and it is read again when it changes. A challenger only ever gets what the champion could answer in
-its place: one that fails, or is much slower, is left out.
+traffic.yaml decides, and is read again when it changes. A challenger only gets requests that the champion can answer in
+its place: a challenger that fails, or is much slower, is disabled.
 """
 
 import logging
@@ -19,8 +19,8 @@ from pydantic import Field, model_validator
 
 from assay.base.config import Frozen, read_config
 from assay.base.errors import InputError
-from assay.inference.answers import Answers
 from assay.inference.package import Package, load_package
+from assay.inference.predictor import Predictor
 from assay.inference.rows import Columns, length
 from assay.project.room import Room
 from assay.serve.metrics import Metrics
@@ -29,17 +29,17 @@ from assay.serve.steps import Steps
 logger = logging.getLogger("bentoml.assay")
 
 TRAFFIC = Path("traffic.yaml")
-# A challenger that fails so often in a row, or is so much slower than the champion, answers no more.
+# A challenger is disabled after so many failures in a row, or if it is so many times slower than the champion.
 MOST_FAILURES = 5
 MUCH_SLOWER = 5.0
-# Weight of the latest request in the mean of what a call and a row take.
+# Weight of the latest request in the mean seconds of a call and of a row.
 LATEST = 0.05
 WARM_UP = 50
 SHADOWS_WAITING = 100
 
 
 class Challenger(Frozen):
-    """A model beside the champion: its folder, and its share of the requests, or that it answers all unseen."""
+    """A model besides the champion: its folder and its share of the requests; a shadow gets all, unseen by clients."""
 
     name: str = Field(min_length=1)
     models: Path
@@ -47,14 +47,14 @@ class Challenger(Frozen):
     shadow: bool = False
 
     @model_validator(mode="after")
-    def _is_one_of_both(self) -> Self:
+    def _has_a_share_or_is_a_shadow(self) -> Self:
         if self.shadow == (self.share > 0):
-            raise ValueError("a challenger has either a share above 0 or `shadow: true`")
+            raise ValueError("a challenger needs either a share above 0 or `shadow: true`")
         return self
 
 
 class Traffic(Frozen):
-    """All of traffic.yaml: the challengers, and the header whose value decides who answers its sender."""
+    """All of traffic.yaml: the challengers, and the header whose value always leads to the same model."""
 
     sticky: str = "x-client-id"
     challengers: tuple[Challenger, ...] = ()
@@ -62,7 +62,7 @@ class Traffic(Frozen):
     @model_validator(mode="after")
     def _leaves_the_champion_some(self) -> Self:
         if sum(challenger.share for challenger in self.challengers) > 1:
-            raise ValueError("the shares of the challengers are more than 1")
+            raise ValueError("the shares of the challengers add up to more than 1")
         names = [challenger.name for challenger in self.challengers]
         if len(set(names)) < len(names):
             raise ValueError("two challengers have the same name")
@@ -70,29 +70,29 @@ class Traffic(Frozen):
 
 
 class Contender:
-    """A model that answers, with how it has been doing."""
+    """A model that answers requests, with its health and its latency."""
 
     def __init__(self, name: str, package: Package) -> None:
-        """Begin in good health."""
+        """Create a healthy contender, with the latency of a first request."""
         self.name = name
-        self.answers = Answers(package)
+        self.predictor = Predictor(package)
         self.healthy = True
         self._failures = 0
         self._requests = 0
-        # What a call takes, and what a row of it: at first of a single row.
+        # Mean seconds of a call and of a row in it; at first those of a single row.
         self.seconds = np.full(2, package.row_seconds())
 
     def scoring(self, data: Columns) -> Callable[[], np.ndarray]:
-        """Return what gives scores, and takes down how long that took; raises for a model that gives no numbers."""
+        """Return a function that scores rows and records the seconds; it raises if a score is not finite."""
         started = time.perf_counter()
-        score, rows = self.answers.package.scoring(data), length(data)
+        score, rows = self.predictor.package.scoring(data), length(data)
         prepared = time.perf_counter() - started
 
         def timed() -> np.ndarray:
             started = time.perf_counter()
             found = score()
             if not np.isfinite(found).all():
-                raise ArithmeticError("values so extreme that the model has no answer")
+                raise ArithmeticError("the values are too extreme: the model gives no finite score")
             self._failures = 0
             self._requests += 1
             took = prepared + time.perf_counter() - started
@@ -102,27 +102,27 @@ class Contender:
         return timed
 
     def failed(self) -> None:
-        """Leave this one out if it failed too often in a row."""
+        """Count a failure; disable this model after too many in a row."""
         self._failures += 1
         if self._failures >= MOST_FAILURES:
-            self._leave_out("failed too often")
+            self._disable("it failed too often")
 
     def disable_if_too_slow(self, champion: "Contender") -> None:
-        """Leave this one out if it is much slower, by call and by row: who is asked more often has more rows a call."""
+        """Disable this model if it is much slower by call and by row: a busier model has more rows per call."""
         if self._requests >= WARM_UP and (self.seconds > MUCH_SLOWER * champion.seconds).all():
-            self._leave_out("is much slower than the champion")
+            self._disable("it is much slower than the champion")
 
-    def _leave_out(self, reason: str) -> None:
+    def _disable(self, reason: str) -> None:
         if self.healthy:
-            logger.error("challenger %s %s: it answers no more", self.name, reason)
+            logger.error("challenger %s disabled: %s", self.name, reason)
         self.healthy = False
 
 
 class Router:
-    """Chooses who answers, as traffic.yaml says at the moment; looks at it every second once `watch` was called."""
+    """Chooses the model for each request by traffic.yaml, which it checks every second after `watch` was called."""
 
     def __init__(self, champion: Package, root: Path, tolerance: float, metrics: Metrics) -> None:
-        """Begin with the champion alone; `refresh` reads the file."""
+        """Start with the champion only; `refresh` reads the file."""
         self.champion = Contender("champion", champion)
         self._root = root
         self._tolerance = tolerance
@@ -136,7 +136,7 @@ class Router:
         self.shadows: list[Contender] = []
 
     def watch(self) -> None:
-        """Go on looking at traffic.yaml, beside the requests, until `close`."""
+        """Check traffic.yaml every second, in a thread, until `close`."""
         threading.Thread(target=self._watch, name="traffic", daemon=True).start()
 
     def _watch(self) -> None:
@@ -144,12 +144,12 @@ class Router:
             self.refresh()
 
     def close(self) -> None:
-        """Look no more, and let no shadow answer after this."""
+        """Stop checking traffic.yaml, and stop the shadows."""
         self._closed.set()
         self._shadow.shutdown(cancel_futures=True)
 
     def refresh(self) -> None:
-        """Read traffic.yaml if it has changed; one that is wrong changes nothing, and is told of in the log."""
+        """Read traffic.yaml if it has changed; an invalid file changes nothing and is logged."""
         path = self._root / TRAFFIC
         try:
             stat = path.stat()
@@ -162,9 +162,9 @@ class Router:
         try:
             traffic = read_config(path, Traffic) if stamp else Traffic()
             found = [(entry, self._contender(entry)) for entry in traffic.challengers]
-        # A library may say otherwise what is wrong with a model, and the file has to be looked at again.
+        # A library may raise any error for a broken model, and this thread has to go on.
         except Exception as error:
-            logger.warning("%s; the traffic stays as it was", error)
+            logger.warning("%s; the traffic is unchanged", error)
             self._metrics.add("traffic_errors")
             return
         self.sticky = traffic.sticky.lower().encode()
@@ -183,21 +183,21 @@ class Router:
         models = self._root / entry.models
         if not models.is_dir():
             raise InputError(f"{TRAFFIC}: challenger {entry.name!r}: {entry.models} is not a folder")
-        champion = self.champion.answers.package
-        # By its contract, whatever stands in contract.yaml by now.
+        champion = self.champion.predictor.package
+        # The contract of the champion: contract.yaml may have changed since.
         contract = champion.about["contract_sha256"]
         made = Contender(entry.name, load_package(models, champion.reader, contract, self._tolerance, Room(self._root)))
-        # Timed beside it, for the machine may have had more to do, or less, when the champion was.
+        # The champion is timed again: the machine may have been more or less busy when it was loaded.
         slower = made.seconds[1] / champion.row_seconds()
         if slower > MUCH_SLOWER:
             raise InputError(
-                f"{TRAFFIC}: challenger {entry.name!r} takes {slower:.1f} times as long as the champion for a row, and "
-                f"at most {MUCH_SLOWER:g} times are allowed"
+                f"{TRAFFIC}: challenger {entry.name!r} takes {slower:.1f} times as long per row as the "
+                f"champion; at most {MUCH_SLOWER:g} times is allowed"
             )
         return made
 
     def choose(self, key: bytes) -> Contender:
-        """Return who answers a request: always the same for the same key, drawn where there is none."""
+        """Return the model for a request: always the same for the same key, random without a key."""
         drawn = int.from_bytes(blake2b(key, digest_size=8).digest()) / 2**64 if key else random.random()  # noqa: S311
         for until, contender in self.shares:
             if drawn < until:
@@ -205,18 +205,18 @@ class Router:
         return self.champion
 
     def scores(self, contender: Contender, data: Columns, *, alone: bool = True) -> Steps[tuple[Contender, np.ndarray]]:
-        """Return who answered after all, and the scores; raises for rows of several requests that a challenger fails.
+        """Return the model that answered, and its scores; raises if a challenger fails on rows of several requests.
 
-        Those are to be asked one by one, `alone`: then the champion answers what the challenger cannot.
+        Repeat those one request at a time, with `alone`: then the champion answers where the challenger fails.
         """
         champion = self.champion
         if contender is champion:
-            # Without challengers nobody asks how long it takes.
-            found = yield champion.scoring(data) if self.shares else champion.answers.package.scoring(data)
+            # Latency matters only if there are challengers to compare.
+            found = yield champion.scoring(data) if self.shares else champion.predictor.package.scoring(data)
             return champion, found
         try:
             found = yield contender.scoring(data)
-        # Whatever is wrong with a challenger, the champion answers.
+        # Whatever is wrong with a challenger, the champion takes over.
         except Exception as error:
             if not alone:
                 raise
@@ -227,7 +227,7 @@ class Router:
         return contender, found
 
     def send_to_shadows(self, data: Columns, done: Any) -> None:
-        """Let the shadows answer beside the request; `done` gets each one with its scores."""
+        """Let the shadows score the rows in a thread; `done` gets each shadow with its scores."""
         for contender in self.shadows:
             if contender.healthy and self._waiting < SHADOWS_WAITING:
                 self._waiting += 1

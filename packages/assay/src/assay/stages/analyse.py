@@ -1,4 +1,4 @@
-"""Look behind the average: slices, small changes, label dominance, groups, and what drives the model."""
+"""Look behind the average: slices, perturbations, label dominance, groups, and feature importance."""
 
 from typing import Any
 
@@ -38,8 +38,8 @@ def main() -> None:
     names = part_columns(contract)
     rows, parts = judged(test), readable(columns(test, contract, names), contract)
     named = declared(contract, parts)
-    # Looked for on the validation rows and judged on the test rows: a slice found on the rows it is judged on is
-    # always bad.
+    # Slices are searched on the validation rows and judged on the test rows: judged on the rows of the search, a slice
+    # would always be bad.
     looked_at = sample(validation, SEARCHED_ROWS, params.seed)
     suspected = judged(looked_at)
     suspects = discover(
@@ -78,5 +78,8 @@ def main() -> None:
     }
     write_json(ANALYSIS, found)
     worse = [row["slice"] for kind in found["slices"].values() for row in kind if row["worse"]]
-    say(f"  slices surely worse: {', '.join(worse) or 'none'}; small changes change {found['sensitivity']['all']:.1%}")
-    say("  drives the model: " + ", ".join(list(found["importance"]["permutation"])[:5]))
+    changed = found["sensitivity"]["all"]
+    say(
+        f"  significantly worse slices: {', '.join(worse) or 'none'}; perturbations change {changed:.1%} of predictions"
+    )
+    say("  most important features: " + ", ".join(list(found["importance"]["permutation"])[:5]))

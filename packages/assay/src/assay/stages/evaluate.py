@@ -1,4 +1,4 @@
-"""Measure the model on the rows it never saw, beside the rows it did and beside a dummy."""
+"""Measure the model on the test rows, and for comparison on the other rows and with a dummy."""
 
 import csv
 import io
@@ -34,7 +34,7 @@ def main() -> None:
     params, contract, room = load_params(), load_contract(), load_room()
     tables = {side: read_split(side) for side in SIDES}
     rows = {side: table.num_rows for side, table in tables.items()}
-    # Train and validation are there to compare with, and a sample tells that well enough.
+    # Train and validation are only for comparison, and a sample is enough for that.
     tables |= {side: sample(tables[side], COMPARED_ROWS, params.seed) for side in ("train", "validation")}
     data = {side: columns(table, contract) for side, table in tables.items()}
     wanted = {side: target(table, contract) for side, table in tables.items()}
@@ -43,13 +43,13 @@ def main() -> None:
     def judge(model: Any, side: str, cut: float | None) -> ScoredRows:
         given = scores(model, data[side], contract, room)
         if gaps := int((~np.isfinite(given)).reshape(len(given), -1).any(axis=1).sum()):
-            raise InputError(f"build/model: the model gives no number for {gaps} of {len(given)} {side} rows")
+            raise InputError(f"build/model: the model gives no finite score for {gaps} of {len(given)} {side} rows")
         return ScoredRows(wanted[side], given, decide(given, contract, cut), contract.costs)
 
     kinds = metrics_for(contract)
     test = judge(pipeline, "test", threshold)
     how = params.evaluate
-    # Rows of one group tell less than as many of different groups, so that whole groups are drawn.
+    # Rows of a group are not independent, so whole groups are resampled.
     units = row_keys(tables["test"], identity(contract), "units") if contract.split.by == "group" else None
     estimates = estimate(test, kinds, confidence=how.confidence, resamples=how.resamples, seed=params.seed, units=units)
     dummy = fit(build_dummy(contract), data["train"], wanted["train"], contract, room)
@@ -81,7 +81,7 @@ def _learning(
     """Fit the chosen model on growing parts of the training rows, and measure its loss."""
     choice = read_choice()
     most = params.evaluate.learning_curve_max_rows
-    # In the order of a file neighbours may be alike: a fixed shuffle makes every part a sample of the whole.
+    # Neighbours in a file may be alike: a fixed shuffle makes every part a random sample.
     order = np.random.default_rng(params.seed).permutation(len(wanted["train"]))
     unseen = np.arange(min(len(wanted["validation"]), most))
     rows_unseen, target_unseen = take(data["validation"], unseen), wanted["validation"][unseen]
@@ -97,7 +97,7 @@ def _learning(
 
     sizes = learning_sizes(len(order), params.evaluate.learning_curve_points, most)
     if contract.task != "regression":
-        # The smallest parts may lack a class, or the rows of one to calibrate on: such a model is another model.
+        # The smallest parts may lack a class, or rows of it to calibrate on: such a model is not comparable.
         known = [np.bincount(wanted["train"][order[:size]], minlength=len(contract.classes)).min() for size in sizes]
         sizes = [size for size, rarest in zip(sizes, known, strict=True) if rarest >= FEWEST_OF_A_CLASS]
     return learning_curve(track(sizes, len(sizes), "learning curve"), loss_of)

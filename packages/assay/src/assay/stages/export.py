@@ -1,4 +1,4 @@
-"""Make the package that is served: the model as ONNX if it answers alike, its description and its card."""
+"""Make the package that is served: the model as ONNX if it predicts the same, its description and its card."""
 
 import shutil
 from importlib.metadata import version
@@ -12,7 +12,7 @@ from assay.contract.request import as_json
 from assay.contract.spec import CONTRACT, Contract, load_contract
 from assay.data.columns import columns
 from assay.data.sample import sample
-from assay.data.training_ranges import seen
+from assay.data.training_ranges import training_ranges
 from assay.export.card import card
 from assay.export.onnx import agrees, convert, hard_rows, parity
 from assay.inference.package import PACKAGE_FORMAT, PACKED_FILES
@@ -25,7 +25,7 @@ from assay.project.room import Room, load_room
 from assay.project.settings import write_packed
 
 VERSIONS = ("scikit-learn", "numpy", "skl2onnx", "onnxruntime", "skops")
-# Rows that the service answers when it starts, and rows that an explanation compares with.
+# Rows that the service scores when it starts, and background rows for explanations.
 EXAMPLES, BACKGROUND = 16, 8
 
 
@@ -48,13 +48,13 @@ def main() -> None:
             threshold=threshold,
             limits=params.export,
         )
-    # The converter and the runtime raise errors of many kinds, and each means the same: serve the pipeline itself.
+    # The converter and the runtime raise errors of many kinds; all mean the same: serve the pipeline itself.
     except Exception as error:
         reason = f"the export failed ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
     if found is not None and not agrees(found, params.export.tolerance):
         worst = max(part["largest_difference"] for part in found.values())
         other = max(part["other_answers"] for part in found.values())
-        reason = f"the export differs by {worst:g} (limit {params.export.tolerance:g}), with {other} other answers"
+        reason = f"the export differs by {worst:g} (limit {params.export.tolerance:g}), with {other} different answers"
     served = "onnx" if not reason else "skops"
     if served == "onnx" and exported is not None:
         write_bytes(MODELS / "model.onnx", exported)
@@ -76,7 +76,7 @@ def main() -> None:
         "reason": reason,
         "contract_sha256": sha256(CONTRACT),
         "files_sha256": {name: sha256(MODELS / name) for name in PACKED_FILES if (MODELS / name).exists()},
-        "seen": seen(read_split("train"), contract),
+        "seen": training_ranges(read_split("train"), contract),
         "versions": {name: version(name) for name in VERSIONS},
     }
     write_json(MODELS / "examples.json", _examples(pipeline, contract, room, params.seed))
@@ -87,11 +87,11 @@ def main() -> None:
     if found is None or reason:
         say(f"  serving the scikit-learn pipeline: {reason}")
     else:
-        say(f"  ONNX answers alike: largest difference {found['batch']['largest_difference']:g}")
+        say(f"  ONNX matches the pipeline: largest difference {found['batch']['largest_difference']:g}")
 
 
 def _examples(pipeline: Pipeline, contract: Contract, room: Room, seed: int) -> dict[str, Any]:
-    """Return rows as a request holds them, with the scores of the pipeline, and the rows of a background."""
+    """Return rows as in a request, with the scores of the pipeline, and background rows."""
     rows = sample(read_split("test"), EXAMPLES, seed)
     background = sample(read_split("train"), BACKGROUND, seed)
     return {

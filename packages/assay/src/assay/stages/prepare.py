@@ -1,4 +1,4 @@
-"""Split the rows into train, validation and test, so that the split never leaks."""
+"""Split the rows into train, validation and test, without leaks."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,7 +17,7 @@ OTHER = "other shares or, unless the split is by time, another salt"
 
 
 def main() -> None:
-    """Write one Parquet file a side."""
+    """Write one Parquet file per side."""
     params, contract = load_params(), load_contract()
     table, _ = read_table(contract.data, contract)
     split = parts(table, contract, params.prepare)
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def _require_enough(name: str, part: pa.Table, contract: Contract) -> None:
-    """Refuse a side in which a class, or every row, is missing."""
+    """Raise InputError for a side with too few rows, or without some class."""
     where = f"params.yaml: prepare leaves the {name} side"
     if part.num_rows < 2:
         raise InputError(f"{where} {part.num_rows} rows; it needs more data or {OTHER}")

@@ -11,10 +11,10 @@ HEADER = "trial,family,score,best,folds,state,parameters\n"
 
 
 def main() -> None:
-    """Write the choice and the table of trials (empty when nothing was searched)."""
+    """Write the choice and the table of trials (empty without a search)."""
     params, contract, room = load_params(), load_contract(), load_room()
     if params.tune.search:
-        # Imported here, since an ordinary run does not search and need not wait for scikit-learn.
+        # Imported here: an ordinary run does not search and need not wait for scikit-learn.
         from assay.data.columns import columns, target
         from assay.data.sample import sample
         from assay.modelling.search import as_csv, search

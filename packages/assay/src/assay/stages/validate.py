@@ -1,4 +1,4 @@
-"""Hold the data to the contract, and look for duplicates, rare classes and leakage."""
+"""Check the data against the contract, and look for duplicates, rare classes and leakage."""
 
 from assay.base.errors import InputError
 from assay.base.files import write_json

@@ -1,14 +1,14 @@
-"""Micro-batching: rows that are asked for at the same time are scored at once.
+"""Micro-batching: rows of requests that arrive at the same time are scored in one batch.
 
-A call of numpy or of ONNX Runtime costs more than its work on one row. While one turn of the event loop handles what
-has arrived, rows are gathered, and answered when it ends: nobody waits for a row that is not there yet.
+A call of numpy or ONNX Runtime costs more than its work on one row. Rows are collected during one turn of the event
+loop and scored when it ends: no request waits for rows that have not arrived.
 """
 
 import asyncio
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
 
-# With more rows than so many a call costs next to nothing a row, and a turn would be known to be long too late.
+# Beyond this batch size there is little left to gain, and overload would be detected too late.
 MOST = 32
 
 By = TypeVar("By", bound=Hashable)
@@ -16,19 +16,19 @@ Given = TypeVar("Given")
 
 
 class MicroBatcher(Generic[By, Given]):
-    """Gathers what is asked for in one turn of the event loop, by who is to answer it."""
+    """Collects the rows of one turn of the event loop, by the model that answers them."""
 
     def __init__(self, answer: Callable[[By, list[list[Given]]], list[Any]]) -> None:
-        """Take what answers several lists of rows, with an answer for each list."""
+        """Take a function that answers several lists of rows, with one answer per list."""
         self._answer = answer
         self._waiting: dict[By, list[tuple[list[Given], asyncio.Future[Any]]]] = {}
         self._rows = 0
 
     async def ask(self, by: By, rows: list[Given]) -> Any:
-        """Return the answer to some rows; raises what answering these alone raises."""
+        """Return the answer to some rows; raises what `answer` raises for these rows alone."""
         loop = asyncio.get_running_loop()
         if not self._waiting:
-            # Runs when all that was ready has run.
+            # Runs after everything that was ready in this turn.
             loop.call_soon(self._flush)
         waiting: asyncio.Future[Any] = loop.create_future()
         self._waiting.setdefault(by, []).append((rows, waiting))
@@ -50,7 +50,7 @@ class MicroBatcher(Generic[By, Given]):
             if len(asked) == 1:
                 asked[0][1].set_exception(error)
                 return
-            # Nobody's request may fail for another's.
+            # One request must not fail because of another.
             for one in asked:
                 self._answer_all(by, [one])
             return

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.serve.together import MOST, MicroBatcher
+from assay.serve.batching import MOST, MicroBatcher
 
 ASKED = st.lists(st.tuples(st.sampled_from("ab"), st.lists(st.integers(), min_size=1, max_size=5)), max_size=60)
 

@@ -1,4 +1,4 @@
-"""From a request to its answer: what the service does with rows, apart from HTTP."""
+"""From rows to predictions, without HTTP."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -15,18 +15,18 @@ from assay.inference.package import Package
 
 
 def record(names: Sequence[str]) -> Callable[..., Any]:
-    """Return what makes of values, in the order of names, what is a JSON object of these names."""
+    """Return a function from values, in the order of names, to something that JSON encodes as an object."""
     fields = {f"c{number}": name for number, name in enumerate(names)}
     try:
-        # A fifth of the memory of a dictionary, and so a third of the time.
+        # Takes a fifth of the memory of a dictionary, and so a third of the time.
         return msgspec.defstruct("Record", list(fields), rename=fields, gc=False)
     except ValueError:
-        # It takes no name with a quotation mark, a backslash or a control character.
+        # msgspec allows no name with a quotation mark, a backslash or a control character.
         return lambda *values: dict(zip(names, values, strict=True))
 
 
-class Answer(msgspec.Struct, omit_defaults=True, gc=False):
-    """What is answered to a row, as `shapes.Prediction` says it."""
+class RowPrediction(msgspec.Struct, omit_defaults=True, gc=False):
+    """The prediction for a row; `shapes.Prediction` documents the fields."""
 
     prediction: str | float
     prediction_id: str
@@ -37,11 +37,11 @@ class Answer(msgspec.Struct, omit_defaults=True, gc=False):
 
 @dataclass(slots=True)
 class PredictionBatch:
-    """What is answered to some rows, column by column, and warnings by row.
+    """Predictions for some rows, column by column, and warnings by row.
 
-    `scores` are probabilities of shape (rows, classes), or numbers of shape (rows,). `best` and `decided` are places of
-    labels: of the likeliest class, and of the one that is decided for; without classes they are None. `labelled` makes
-    of the probabilities of a row what is answered. A prediction has the `name` of the answer, and its row.
+    `scores` are probabilities of shape (rows, classes), or numbers of shape (rows,). `best` and `decided` are indices
+    into `labels`: of the most probable class, and of the class to decide for; None without classes. `labelled` turns
+    the probabilities of a row into an object by class. The id of a prediction is `name`, a dash and its row.
     """
 
     name: str
@@ -51,34 +51,34 @@ class PredictionBatch:
     labelled: Callable[..., Any]
     best: np.ndarray | None = None
     decided: np.ndarray | None = None
-    _rows: list[Answer] = field(default_factory=list, init=False)
+    _rows: list[RowPrediction] = field(default_factory=list, init=False)
 
-    def rows(self) -> list[Answer]:
-        """Return it row by row."""
+    def rows(self) -> list[RowPrediction]:
+        """Return the predictions row by row."""
         if not self._rows:
             ids = [f"{self.name}-{row}" for row in range(len(self.scores))]
             if self.best is None or self.decided is None:
-                self._rows = list(map(Answer, self.scores.tolist(), ids))
+                self._rows = list(map(RowPrediction, self.scores.tolist(), ids))
             else:
                 best = self.labels[self.best].tolist()
                 decided = best if self.decided is self.best else self.labels[self.decided].tolist()
-                self._rows = list(map(Answer, best, ids, map(self.labelled, *self.scores.T.tolist()), decided))
-            for row, said in self.warnings.items():
-                self._rows[row].warnings = said
+                self._rows = list(map(RowPrediction, best, ids, map(self.labelled, *self.scores.T.tolist()), decided))
+            for row, message in self.warnings.items():
+                self._rows[row].warnings = message
         return self._rows
 
 
-class Answers:
-    """What one model answers."""
+class Predictor:
+    """Makes the predictions of one model."""
 
     def __init__(self, package: Package) -> None:
-        """Prepare to answer."""
+        """Look up everything that is the same for all requests."""
         self.package = package
         self.version = package.version
         contract = package.contract
         self.classes = contract.classes
-        # With these an answer gets a name that no other process and no later start gives again. Requests of several
-        # threads take from one count, which a generator would not bear.
+        # Together they make a name that no other process and no later start uses. Several threads share the count, and
+        # a generator would not allow that.
         self._start, self._count = os.urandom(8).hex(), count()
         self._labelled = record(self.classes)
         self._labels = np.array(self.classes, dtype=object)
@@ -99,30 +99,30 @@ class Answers:
         }
 
     def batch(self, scores: np.ndarray, warnings: dict[int, list[str]]) -> PredictionBatch:
-        """Return what is answered to each row; raises ArithmeticError for a score that is no number."""
+        """Return the predictions for scores; raises ArithmeticError if a score is not finite."""
         finite = np.isfinite(scores)
         if not finite.all():
             row = finite.reshape(len(scores), -1).all(axis=1).argmin()
-            raise ArithmeticError(f"row {row}: values so extreme that the model has no answer")
-        told = PredictionBatch(f"{self._start}-{next(self._count)}", scores, warnings, self._labels, self._labelled)
+            raise ArithmeticError(f"row {row}: the values are too extreme: the model gives no finite score")
+        batch = PredictionBatch(f"{self._start}-{next(self._count)}", scores, warnings, self._labels, self._labelled)
         if self.classes:
-            told.best = told.decided = scores.argmax(axis=1)
+            batch.best = batch.decided = scores.argmax(axis=1)
             if (threshold := self.package.threshold) is not None:
-                told.decided = (scores[:, 1] >= threshold).astype(np.intp)
-        return told
+                batch.decided = (scores[:, 1] >= threshold).astype(np.intp)
+        return batch
 
     def warnings(self, data: Columns) -> tuple[dict[int, list[str]], list[str]]:
-        """Return by row what lies outside of all that the model was trained on, and the columns, one for each time."""
+        """Return warnings by row about values outside the training data, and the column of each warning."""
         found: dict[int, list[str]] = {}
         columns: list[str] = []
         if self._numbers:
             values = stacked([data[name] for name in self._numbers])
             outside = (values < self._low) | (values > self._high)
             if outside.any():
-                for place, row in np.argwhere(outside).tolist():
-                    columns.append(self._numbers[place])
-                    low, high = self._low[place, 0], self._high[place, 0]
-                    found.setdefault(row, []).append(_beyond(self._numbers[place], values[place, row], low, high))
+                for index, row in np.argwhere(outside).tolist():
+                    columns.append(self._numbers[index])
+                    low, high = self._low[index, 0], self._high[index, 0]
+                    found.setdefault(row, []).append(_beyond(self._numbers[index], values[index, row], low, high))
         for name, (low, high) in self._times.items():
             for row in np.flatnonzero((data[name] < low) | (data[name] > high)).tolist():
                 columns.append(name)
@@ -131,10 +131,10 @@ class Answers:
             for row, value in enumerate(data[name]):
                 if value is not None and value not in known:
                     columns.append(name)
-                    found.setdefault(row, []).append(f"{name}: no training row had {value!r}")
+                    found.setdefault(row, []).append(f"{name}: {value!r} is not in the training data")
         return found, columns
 
 
 def _beyond(name: str, value: Any, low: Any, high: Any) -> str:
     shown = [f"{one:g}" if isinstance(one, float) else str(one) for one in (value, low, high)]
-    return f"{name}: {shown[0]} is outside {shown[1]} to {shown[2]}, where all training rows were"
+    return f"{name}: {shown[0]} is outside the training range, {shown[1]} to {shown[2]}"

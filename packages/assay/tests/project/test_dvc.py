@@ -1,0 +1,70 @@
+"""What is shown of DVC's output: the stages it runs, and everything else only when it fails."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+
+from assay.project import dvc
+
+
+class Shown(logging.Handler):
+    """A handler of DVC's logger that keeps the messages it gets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
+@pytest.fixture
+def shown() -> Iterator[list[str]]:
+    """The messages that pass DVC's handlers."""
+    handler = Shown()
+    logging.getLogger("dvc").addHandler(handler)
+    yield handler.messages
+    logging.getLogger("dvc").removeHandler(handler)
+
+
+def runs(status: int) -> Callable[[Sequence[str]], int]:
+    """Return a stand-in for DVC that runs a stage, gives hints and ends with a status."""
+
+    def cmd_run() -> None:
+        logging.getLogger("dvc.stage.run").info("Running stage '%s':", "train")
+        logging.getLogger("dvc.stage.run").warning("a warning")
+
+    def main(arguments: Sequence[str]) -> int:
+        cmd_run()
+        logging.getLogger("dvc.repo.scm_context").info("To track the changes with git, run: ...")
+        print("Use `dvc push` to send your updates to remote storage.")  # noqa: T201
+        return status
+
+    return main
+
+
+def test_hints_are_not_shown_when_all_is_well(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], shown: list[str]
+) -> None:
+    monkeypatch.setattr(dvc, "dvc", runs(0))
+    assert not dvc._dvc_fails("repro")
+    assert shown == ["Running stage 'train':", "a warning"]
+    assert capsys.readouterr().out == ""
+
+
+def test_everything_is_shown_when_it_fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(dvc, "dvc", runs(1))
+    assert dvc._dvc_fails("repro")
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "To track the changes with git, run: ...",
+        "Use `dvc push` to send your updates to remote storage.",
+    ]
+
+
+def test_dvc_logs_its_stages_in_the_functions_that_are_let_through() -> None:
+    from dvc.stage.cache import StageCache
+    from dvc.stage.run import cmd_run
+
+    functions = {(one.__module__, one.__name__) for one in (cmd_run, StageCache.restore)}
+    assert functions == dvc.STAGE_LINES
