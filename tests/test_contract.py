@@ -21,4 +21,4 @@ def test_a_row_that_breaks_one_rule_is_refused_for_the_right_column(broken):
     assert {found.column for found in project.violations(row)} == {column}
 
 
-# Add what you know of your data and contract.yaml cannot express: which rows must exist, which must not.
+# Put here what contract.yaml cannot say about your data: rows that must exist, rows that must not.

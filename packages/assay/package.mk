@@ -1,5 +1,5 @@
 # Targets for the development of Assay itself; the Makefile of the template includes this file.
-.PHONY: test-all lint-all lock-all schemas bench bench-serve gate-bench load-bench push-bench
+.PHONY: test-all lint-all lock-all schemas docs pictures bench bench-serve gate-bench load-bench push-bench
 
 test-all: test $(VENV)/.package  ## the tests of the project, of Assay and of a generated project
 	@cd packages/assay && pytest --numprocesses auto
@@ -12,13 +12,30 @@ LOCK := packages/assay/requirements/dev.txt
 
 # The resolver prefers pins that are already in the lock: here those of the project.
 lock-all: lock  ## lock the requirements of the project and of Assay's tests
-	@$(if $(FRESH),rm -f $(LOCK) packages/assay/requirements/mlflow-server.txt)
+	@$(if $(FRESH),rm -f $(LOCK) $(addprefix packages/assay/requirements/,mlflow-server.txt docs.txt))
 	@cat requirements/dev.txt >> $(LOCK)
 	@$(call resolve,dev,requirements/dev.in packages/assay/requirements/dev.in,packages/assay/requirements)
-	@$(COMPILE) packages/assay/requirements/mlflow-server.in --output-file packages/assay/requirements/mlflow-server.txt
+	@for use in mlflow-server docs; do \
+		$(COMPILE) packages/assay/requirements/$$use.in --output-file packages/assay/requirements/$$use.txt || exit 1; \
+	done
 
-schemas: $(VENV)/.train  ## the JSON schemas of contract.yaml and params.yaml, from their types
+schemas: $(VENV)/.train  ## what is generated from types and commands: JSON schemas, and the reference in the manual
 	@python -m assay.project.schemas
+	@PYTHONPATH=packages/assay/tests python packages/assay/tests/docs/reference.py
+
+SITE := $(VENV)-docs
+
+docs: $(SITE)/.made  ## the manual as a site, in packages/assay/build/site
+	@NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build --quiet --strict --config-file packages/assay/mkdocs.yml
+	@echo "packages/assay/build/site/index.html"
+
+$(SITE)/.made: packages/assay/requirements/docs.txt
+	@$(PYTHON) -m venv $(SITE)
+	@$(SITE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+pictures: $(VENV)/.package  ## the pictures of the README, from a real run; needs Chromium and npm, takes five minutes
+	@PYTHONPATH=packages/assay/tests python packages/assay/tests/docs/pictures.py
 
 bench: $(VENV)/.package  ## measure the pipeline, as ratios; takes about ten minutes
 	@python packages/assay/bench/bench.py

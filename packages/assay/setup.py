@@ -55,7 +55,8 @@ class WithTemplate(build_py):
             (folder / "built_by").mkdir(exist_ok=True)
             shutil.copyfile(HERE / name, folder / "built_by" / name)
         if MANUAL:
-            shutil.copytree(MANUAL, folder / "manual", dirs_exist_ok=True)
+            # The pictures are for the README.
+            shutil.copytree(MANUAL, folder / "manual", ignore=shutil.ignore_patterns("pictures"), dirs_exist_ok=True)
         readable(folder)
 
 

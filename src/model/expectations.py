@@ -1,6 +1,6 @@
-"""What every model of this problem must do, whatever its family: tests of the trained model, in your words.
+"""What must hold for any model of this problem, whatever its family: tests of the trained model, in your words.
 
-Hypothesis searches for a row that breaks an expectation; docs/expectations.md explains how, and the functions.
+Hypothesis looks for a row that proves a line wrong; `assay manual expectations` says how, and explains the functions.
 """
 
 from assay.properties.expectations import Change, Expectation, Row, answers, rises, rises_when, same_when

@@ -1,6 +1,6 @@
-"""Your own features, computed from the columns of contract.yaml; Assay encodes those columns by itself.
+"""Your own features, computed from the columns of contract.yaml; Assay encodes those columns itself.
 
-A feature is one function from columns to one number per row. Training, service and explanations all use it:
+A feature is one function: it takes columns and returns one number per row. Training, service and explanations use it:
 
     def area_growth(columns):
         return columns["worst_area"] / columns["mean_area"]

@@ -34,6 +34,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What these share, a server, an image, packages, is made by one worker, once.
 TOGETHER = {
+    "tests/docs/test_pictures.py",
     "tests/load/test_run.py",
     "tests/project/test_tracking.py",
     "tests/report/test_mermaid.py",

@@ -439,7 +439,7 @@ def test_an_expectation_that_was_tried_on_no_row_is_no_pass():
 
 
 def test_the_example_of_the_page_can_be_used_as_it_stands():
-    page = PACKAGE / "docs/expectations.md"
+    page = PACKAGE / "docs/how-to/expectations.md"
     found = re.search(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     names = {}
     exec(found[1], names)  # noqa: S102

@@ -18,6 +18,7 @@ TEMPLATE = (
     ".github/*",
     ".gitignore",
     ".pre-commit-config.yaml",
+    "AGENTS.md",
     "Makefile",
     "bentofile.yaml",
     "dvc.yaml",

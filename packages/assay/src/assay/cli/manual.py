@@ -16,11 +16,11 @@ FOLDERS = (HERE / "manual", HERE.parents[1] / "docs")
 @click.argument("page", required=False)
 def manual(page: str | None) -> None:
     """Print a PAGE of the manual, or list the pages."""
-    pages = {path.stem: path for folder in FOLDERS for path in sorted(folder.glob("*.md"))}
+    pages = {path.stem: path for folder in FOLDERS for path in sorted(folder.rglob("*.md"))}
     if page is None:
         for name, path in pages.items():
             title = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
-            print(f"{name:14} {title}")
+            print(f"{name:16} {title}")
     elif page in pages:
         print(pages[page].read_text(encoding="utf-8"), end="")
     else:

@@ -51,7 +51,7 @@ def outcome(results: Sequence[Expected], examples: int) -> Outcome:
     failed = [result for result in results if not result.held]
     if not results:
         verdict: Verdict = "HOLD"
-        reason = f"{PLACE} has no expectations: add what must hold for any model (docs/expectations.md)"
+        reason = f"{PLACE} has no expectations: add what must hold for any model (`assay manual expectations`)"
     elif failed:
         verdict = "REJECT"
         reason = f"{len(failed)} of {len(results)} expectations fail: {failed[0].name}: {failed[0].reason}"

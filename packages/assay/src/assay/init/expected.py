@@ -14,7 +14,7 @@ HEAD = '''\
 """What every model of this problem must do, whatever its family: tests of the trained model, in your words.
 
 `assay init` recorded clear cases: rows that the first model never saw and predicted correctly. Add what you know of the
-problem, or replace them: docs/expectations.md explains the functions.
+problem, or replace them: `assay manual expectations` explains the functions.
 """
 '''
 
