@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from assay.base.errors import InputError
-from assay.base.files import read_json, replacing, sha256, write_json, write_text
+from assay.base.files import read_json, replace_links, replacing, sha256, write_json, write_text
 
 WRITES_HALF_AND_WAITS = """
 import sys
@@ -100,3 +100,17 @@ def test_json_is_the_same_for_other_readers(tmp_path: Path) -> None:
 def test_the_hash_is_that_of_the_content(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     assert sha256(tmp_path / "empty") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def test_links_are_replaced_by_what_they_lead_to(tmp_path: Path) -> None:
+    cache, models = tmp_path / "cache", tmp_path / "models"
+    write_text(cache / "ab", "the model")
+    write_text(models / "card.md", "a card")
+    (models / "model.onnx").symlink_to(cache / "ab")
+    (models / "lost").symlink_to(cache / "nowhere")
+    replace_links(models)
+    assert not (models / "model.onnx").is_symlink()
+    assert (models / "model.onnx").read_text() == "the model"
+    assert (models / "lost").is_symlink()
+    assert (cache / "ab").read_text() == "the model"
+    assert sorted(path.name for path in models.iterdir()) == ["card.md", "lost", "model.onnx"]

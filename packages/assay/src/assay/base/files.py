@@ -65,6 +65,15 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: not a complete JSON file; delete it and run `make pr`") from None
 
 
+def replace_links(folder: Path) -> None:
+    """Replace the symbolic links in a folder with copies of what they lead to, so that the folder can be moved.
+
+    DVC makes links into its cache where `cache.type` is `symlink`.
+    """
+    for path in [path for path in folder.rglob("*") if path.is_symlink() and path.is_file()]:
+        write_bytes(path, path.read_bytes())
+
+
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file as hexadecimal digits."""
     with path.open("rb") as file:

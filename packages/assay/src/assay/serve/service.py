@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import bentoml
 
-from assay.base.files import read_json
+from assay.base.files import read_json, replace_links
 from assay.contract.request import request_models
 from assay.project.layout import LOCKS, MODELS
 from assay.project.settings import load_packed_contract, load_settings
@@ -75,6 +75,8 @@ def _end_slowly() -> None:
 
 def service(root: Path) -> Any:
     """Return the BentoML service of the model in a folder: `bentoml serve` looks for it in service.py there."""
+    # `bentoml build` imports this before it copies the files.
+    replace_links(root / MODELS)
     contract, settings = load_packed_contract(root / MODELS), load_settings(root / MODELS)
     Rows, FewRows = request_models(contract, {"Rows": settings.serve.max_rows, "FewRows": MOST_EXPLAINED})  # noqa: N806
     Outcomes = shapes.outcomes_model(contract)  # noqa: N806
