@@ -68,7 +68,7 @@ def slowed_assay(folder: Path) -> Path:
     code = module.read_text(encoding="utf-8")
     beginning = "        rows = self._read(call)\n"
     assert code.count(beginning) == 1
-    module.write_text(code.replace(beginning, f"        import time; time.sleep(0.005)\n{beginning}"), encoding="utf-8")
+    module.write_text(code.replace(beginning, f"        import time; time.sleep(0.05)\n{beginning}"), encoding="utf-8")
     return folder
 
 

@@ -190,6 +190,7 @@ def test_a_server_that_is_down_is_one_line(project: Path, client: Path) -> None:
     assert (done.returncode, done.stderr.count("\n"), done.stdout) == (2, 1, "")
 
 
+@pytest.mark.nightly
 def test_a_server_that_never_answers_is_not_waited_for_without_end(project: Path, client: Path) -> None:
     _assay(project, "repro", client=client, server="")
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -247,6 +248,7 @@ def test_a_run_is_logged_with_parameters_metrics_tags_and_files(project: Path, c
     assert _pairs(second, "metrics") == _pairs(first, "metrics")
 
 
+@pytest.mark.nightly
 def test_an_experiment_of_another_name_is_the_users_choice(project: Path, client: Path, server: int) -> None:
     chosen = {"MLFLOW_EXPERIMENT_NAME": "mine"}
     done = _assay(project, "repro", client=client, server=f"http://127.0.0.1:{server}", **chosen)
@@ -254,6 +256,7 @@ def test_an_experiment_of_another_name_is_the_users_choice(project: Path, client
     assert len(_runs(server, "mine")) == 1
 
 
+@pytest.mark.nightly
 def test_what_the_server_refuses_is_one_line(project: Path, client: Path, server: int) -> None:
     chosen = {"MLFLOW_EXPERIMENT_ID": "999"}
     done = _assay(project, "repro", client=client, server=f"http://127.0.0.1:{server}", **chosen)

@@ -34,7 +34,10 @@ def test_a_run_from_nothing_in_another_clone_gives_the_same_bytes(
     assert results(project) == results(first_run[0])
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "family",
+    [family if family == "linear" else pytest.param(family, marks=pytest.mark.nightly) for family in FAMILIES],
+)
 def test_every_family_is_fitted_measured_and_exported_alike(finished: Project, family: str) -> None:
     finished.set_params(
         model={"family": family, "parameters": FAMILIES[family]},

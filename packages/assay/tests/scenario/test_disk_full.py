@@ -37,9 +37,9 @@ def on_small_disk(project: Project, folder: str, script: str) -> Done:
 @pytest.mark.parametrize(
     ("folder", "stage", "lost"),
     [
-        ("build/split", "prepare", "train.parquet"),
+        pytest.param("build/split", "prepare", "train.parquet", marks=pytest.mark.nightly),
         ("models", "export", "model.onnx"),
-        ("reports", "analyse", "analyse.json"),
+        pytest.param("reports", "analyse", "analyse.json", marks=pytest.mark.nightly),
     ],
 )
 def test_a_stage_that_finds_no_room_says_so_and_leaves_nothing_half_written(

@@ -3,9 +3,13 @@
 import json
 from typing import Any
 
+import pytest
+
 from scenario.project import Project, stages_run
 
 
+# The page on experiments is run with every change.
+@pytest.mark.nightly
 def test_an_experiment_runs_in_the_working_tree_and_one_waits_in_the_queue(finished: Project) -> None:
     # The code that the queued experiment is to run, and that the working tree no longer has when it does.
     module = "src/model/features.py"

@@ -23,7 +23,13 @@ def save_pipeline(*_):
 """
 
 
-@pytest.mark.parametrize("stage", STAGES)
+# The stages that take longest, and the last.
+EVERY_TIME = ("tune", "analyse", "export")
+
+
+@pytest.mark.parametrize(
+    "stage", [stage if stage in EVERY_TIME else pytest.param(stage, marks=pytest.mark.nightly) for stage in STAGES]
+)
 def test_a_run_killed_in_a_stage_is_made_good_by_the_next(finished: Project, stage: str) -> None:
     module, wanted = f"packages/assay/src/assay/stages/{stage}.py", finished.locked()
     code = (finished.root / module).read_text(encoding="utf-8")

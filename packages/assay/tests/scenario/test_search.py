@@ -3,11 +3,13 @@
 import csv
 import json
 
+import pytest
 from ruamel.yaml import YAML
 
 from scenario.project import Project
 
 
+@pytest.mark.nightly
 def test_a_search_is_the_same_on_every_run_and_can_be_frozen(finished: Project) -> None:
     finished.set_params(tune__search=True, tune__trials=6)
     choice, table = finished.root / "build/choice.json", finished.root / "reports/trials.csv"

@@ -123,7 +123,9 @@ def next_steps(
     stopped = [o for o in verdict["outcomes"] if o["verdict"] in ("REJECT", "HOLD") and o["gate"] not in accepted]
     if not stopped:
         is_first = verdict["champion"] is None and not accepted
-        steps = ["The change can be merged."] + ["It is the first model: there was no champion to compare with."] * is_first
+        steps = ["The change can be merged."] + [
+            "It is the first model: there was no champion to compare with."
+        ] * is_first
         return [f"{_commit(uncommitted)}."] * bool(uncommitted) + steps
     stopped.sort(key=lambda o: o["verdict"] != "REJECT")
     # One cause is often behind several gates that could not judge.
