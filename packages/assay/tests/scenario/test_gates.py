@@ -90,7 +90,7 @@ def test_the_second_time_the_verdict_stands(judged_once: Project, tmp_path: Path
     before = (project.root / "reports/report.json").read_bytes()
     done = project.run("assay", "pr")
     assert done.returncode == PASSED
-    assert "it stands" in done.stderr
+    assert "it still applies" in done.stderr
     assert stages_run(done.stdout) == []
     assert (project.root / "reports/report.json").read_bytes() == before
 
@@ -221,15 +221,19 @@ def test_data_that_breaks_the_contract_is_rejected_though_no_model_was_trained(f
     assert "REJECT" in (finished.root / "reports/report.md").read_text().splitlines()[0]
 
 
-def test_a_committed_lock_that_is_stale_is_held_until_it_is_committed(finished: Project):
+def test_a_lock_that_the_run_wrote_is_the_next_step_and_not_a_hold(finished: Project):
     finished.set_params(model__parameters={"C": 0.9})
     finished.ok("git", "commit", "--quiet", "--all", "--message", "Edited in the browser")
     finished.ok("assay", "repro")
-    verdict = judged(finished, HELD, "--base", "HEAD~1")
-    assert "commit the new dvc.lock" in outcome(verdict, "lock")["reason"]
-    assert [o["gate"] for o in verdict["outcomes"] if o["verdict"] in ("HOLD", "REJECT")] == ["lock"]
+    verdict = judged(finished, PASSED, "--base", "HEAD~1")
+    assert "is not committed yet" in outcome(verdict, "lock")["measured"]["fresh"]["reason"]
+    finished.ok("assay", "report", "--base", "HEAD~1")
+    report = json.loads((finished.root / "reports/report.json").read_text())
+    assert report["next"][0] == "Commit the files that this run judged: `git add dvc.lock metrics.json && git commit`."
     finished.ok("git", "commit", "--quiet", "--all", "--message", "The lock")
     judged(finished, PASSED, "--base", "HEAD~2")
+    finished.ok("assay", "report", "--base", "HEAD~2")
+    assert json.loads((finished.root / "reports/report.json").read_text())["next"] == ["The change can be merged."]
 
 
 @pytest.mark.parametrize("damage", ["truncated", "foreign", "gone"])

@@ -42,13 +42,13 @@ def rederive_verdict(report: dict[str, Any], commit: str | None = None, refreshe
     for gate in (one.name for one in GATES):
         outcomes.setdefault(gate, GateOutcome(gate=gate, verdict="HOLD", reason="the run has no outcome for this gate"))
     lock = outcomes["lock"]
-    if _wrote_lock(lock):
+    if _wrote_lock(lock) and lock.verdict == "PROMOTE":
         if refreshed:
-            reason = "the dvc.lock that this run wrote is committed to the branch"
-            outcomes["lock"] = lock.model_copy(update={"reason": reason})
-        elif lock.verdict == "PROMOTE":
+            change = {"reason": "the dvc.lock that this run wrote is committed to the branch"}
+        else:
             reason = "the dvc.lock of this commit does not match its code, data or parameters; commit the new dvc.lock"
-            outcomes["lock"] = lock.model_copy(update={"verdict": "HOLD", "reason": reason})
+            change = {"verdict": "HOLD", "reason": reason}
+        outcomes["lock"] = lock.model_copy(update=change)
     overrides = [
         one
         for one in typed.verdict.overrides
