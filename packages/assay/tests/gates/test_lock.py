@@ -67,9 +67,9 @@ def changed(old: str, new: str) -> bytes:
         ("[train]", "[prepare]", "stage train no longer lists requirements/process.yaml: train;"),
         ("    params:\n      - params.yaml:\n", "", "stage validate no longer lists params.yaml: all of it;"),
         ("metrics.json:", "other.json:", "stage train no longer lists metrics.json;"),
-        ("cmd: assay stage train", "cmd: cp old new", "stage train runs 'cp old new';"),
+        ("cmd: assay stage train", "cmd: cp old new", "stage train now runs 'cp old new';"),
         ("    cmd: assay stage train", "    frozen: true\n    cmd: assay stage train", "stage train is frozen"),
-        (BEFORE.decode()[: BEFORE.index(b"  train:")], "stages:\n", "stage validate is gone;"),
+        (BEFORE.decode()[: BEFORE.index(b"  train:")], "stages:\n", "stage validate was removed;"),
     ],
 )
 def test_a_stage_that_does_less_than_before_holds(old: str, new: str, said: str):

@@ -115,7 +115,7 @@ def stopped(name: str, verdict: str, reason: str) -> dict[str, object]:
         "outcomes": [{"gate": name, "verdict": verdict, "reason": reason}],
         "overrides": [],
         "champion": None,
-        "candidate": {"model": "a" * 32},
+        "candidate": {"model": "a" * 32, "contract": "c" * 64},
     }
 
 

@@ -138,4 +138,4 @@ def subjects(base: str) -> list[str]:
 
 def _shallow_hint() -> str:
     shallow = git("rev-parse", "--is-shallow-repository") == "true"
-    return "; it is shallow: run `git fetch --unshallow`" if shallow else ""
+    return "; the clone is shallow: run `git fetch --unshallow`" if shallow else ""
