@@ -80,7 +80,7 @@ def test_another_file_is_refused(project: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["model.json", "model.onnx", "examples.json"])
 def test_a_file_that_is_not_there_is_named(project: Path, name: str) -> None:
     (project / "models" / name).unlink()
-    assert f"{name}: no such file" in refusal(project)
+    assert f"{name}: there is no such file" in refusal(project)
 
 
 def test_libraries_of_another_version_are_named_with_what_to_install(project: Path) -> None:

@@ -103,7 +103,7 @@ def load_package(
         raise InputError(f"{CONTRACT}: is not the contract that {models} was built with; run `dvc repro`")
     for name, digest in about["files_sha256"].items():
         if not (models / name).exists():
-            raise InputError(f"{models / name}: no such file, but model.json lists it; run `dvc repro`")
+            raise InputError(f"{models / name}: there is no such file, but model.json lists it; run `dvc repro`")
         if sha256(models / name) != digest:
             raise InputError(f"{models / name}: differs from the file that model.json lists; run `dvc repro`")
     form = about["served"]
