@@ -13,6 +13,7 @@ from assay.github.api import DeniedError, GitHub
 from assay.github.comment import MARKER
 from assay.github.event import Run, current_run
 from assay.github.steps import commit_lock, fetch, post, raise_alarm, set_status
+from places import PACKAGE, ROOT
 from reports import report
 from workflows import github as stand_in
 
@@ -40,8 +41,9 @@ def api(hub: stand_in.GitHub) -> Callable[[dict[str, str]], GitHub]:
 
 
 @pytest.fixture
-def run(hub: stand_in.GitHub) -> Run:
-    """A run of the pull request 4 from a branch of the repository."""
+def run(hub: stand_in.GitHub, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A run of the pull request 4 from a branch of the repository, which is the project."""
+    monkeypatch.chdir(ROOT)
     head = commit(hub, "ann/less-noise", parent=commit(hub, "main"))
     hub.open_pull(4, "ann/less-noise", head)
     url = "https://github.com/ada/ward/actions/runs/7"
@@ -193,6 +195,14 @@ def test_a_lock_that_is_there_already_makes_no_commit(hub, api, run, tmp_path):
     archive.write_bytes(stand_in.archive({"reports/report.json": report_text, "dvc.lock": LOCK}))
     assert commit_lock(api(WRITE), same, archive) is None
     assert hub.run_git("rev-parse", run.branch) == head
+
+
+def test_in_a_folder_of_a_larger_repository_the_lock_is_committed_there(hub, api, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(PACKAGE)
+    (tmp_path / "a.zip").write_bytes(uploaded(hub, run))
+    made = commit_lock(api(WRITE), run, tmp_path / "a.zip")
+    files = hub.run_git("ls-tree", "-r", "--name-only", made).split()
+    assert files == ["dvc.lock", *(f"packages/assay/{name}" for name in ("dvc.lock", "metrics.json", PROCESS))]
 
 
 def test_a_branch_that_has_moved_stays_as_it_is(hub, api, run, tmp_path):

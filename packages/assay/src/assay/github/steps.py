@@ -18,6 +18,7 @@ from assay.github.api import BOT, DeniedError, GitHub
 from assay.github.artifact import MOST_BYTES, NAME, contents, refusing, report_of
 from assay.github.comment import MARKER, MOST_STATUS, rederive_verdict, status
 from assay.github.event import Run
+from assay.project.history import folder_in_repository
 
 CONTEXT = "assay"
 # The workflow that the commit of a refreshed dvc.lock needs, like any other commit.
@@ -118,7 +119,12 @@ def commit_lock(github: GitHub, run: Run, archive: Path) -> str | None:
         rederive_verdict(report_of(files), run.commit)
         made = {name: _text(name, files[name]) for name in REFRESHED if name in files}
     before = github.get(f"git/commits/{run.commit}")["tree"]["sha"]
-    entries = [{"path": name, "mode": "100644", "type": "blob", "content": text} for name, text in made.items()]
+    # GitHub names files from the top of the repository, which may hold other things than this project.
+    folder = folder_in_repository()
+    entries = [
+        {"path": (folder / name).as_posix(), "mode": "100644", "type": "blob", "content": text}
+        for name, text in made.items()
+    ]
     tree = github.send("POST", "git/trees", {"base_tree": before, "tree": entries})["sha"]
     if tree == before:
         return None
