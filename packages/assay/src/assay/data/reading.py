@@ -34,7 +34,7 @@ FALSE_WORDS = ["false", "False", "FALSE", "no", "No", "0"]
 EPOCH = datetime(1970, 1, 1)
 # Longer names get no "did you mean".
 LONGEST = 200
-# Only so many unknown columns get a "did you mean": finding it takes a while, and there may be any number of columns.
+# Only this many unknown columns get a "did you mean": the search takes a while, and a file may have any number.
 EXPLAINED = 100
 EARLIEST, LATEST = ((moment - EPOCH) // timedelta(microseconds=1) for moment in (datetime.min, datetime.max))
 

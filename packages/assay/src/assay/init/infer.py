@@ -39,7 +39,7 @@ FEWEST_OF_A_CLASS = 8
 # Share of the rows below which a model hardly ever predicts a class.
 RARE = 0.1
 MOST_CLASSES = 100
-# With so many rows per possible row, equal rows are no repetitions.
+# With this many rows per possible row, equal rows are not repetitions.
 FEWEST_ALIKE = 5
 # Share of rows that are not earlier than the row before, from which a file is in order of time.
 IN_ORDER = 0.99
@@ -49,7 +49,7 @@ MOST_VALUES_OF_MULTICLASS = 100
 MOST_SALTS = 30
 # The smallest acceptable share of the rows that a side should have.
 FAIR = 0.6
-# With so many rows of a class, some fall on each side whatever the salt.
+# With this many rows of a class, some fall on each side whatever the salt.
 ENOUGH_OF_A_CLASS = 500
 
 CLASS_NAMES = "class label type category species kind cultivar group cluster diagnosis outcome status segment".split()

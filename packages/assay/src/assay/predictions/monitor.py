@@ -1,4 +1,4 @@
-"""Where the prediction log goes by default: files, as BentoML's default monitor writes them."""
+"""The default place of the prediction log: files, as BentoML's default monitor writes them."""
 
 import logging
 from collections.abc import Iterable

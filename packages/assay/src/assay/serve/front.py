@@ -38,13 +38,13 @@ LARGE = 64 * 1024
 # An even larger one would block the event loop for too long: all of the work on it runs in a thread.
 HUGE = 1024 * 1024
 BODY_SECONDS = 10.0
-# At most so many bytes of incomplete bodies are held at a time.
+# The most bytes of incomplete bodies that are held at a time.
 MOST_ARRIVING = 256 * 1024 * 1024
 # Large requests worked on at a time: while the model predicts one, without the interpreter, another is read.
 LARGE_AT_ONCE = 2
 # Seconds that a large request may wait for others.
 LARGE_WAIT_SECONDS = 2.0
-# Every so many answers, one of several workers asks its client to reconnect. Else the worker that wakes first keeps
+# After this number of answers, one of several workers asks its client to reconnect. Else the worker that wakes first keeps
 # all connections, and a restarted worker gets none; new connections mostly go to the less busy worker. A prime number,
 # so that it is a different client each time.
 RECONNECT_EVERY = 499

@@ -45,7 +45,7 @@ logger = logging.getLogger("bentoml.assay")
 
 JSON = b"application/json"
 HTML = b"text/html; charset=utf-8"
-# At most so many problems of a request are listed.
+# The most problems of a request that are listed.
 MOST_PROBLEMS = 100
 # Seconds after the model was loaded.
 LOAD_REST_AFTER = 1.0

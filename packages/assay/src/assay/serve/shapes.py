@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, create_model
 
 from assay.contract.spec import Contract
 
-# At most so many rows are explained per request.
+# The most rows that are explained per request.
 MOST_EXPLAINED = 10
 
 

@@ -29,7 +29,7 @@ from assay.serve.steps import Steps
 logger = logging.getLogger("bentoml.assay")
 
 TRAFFIC = Path("traffic.yaml")
-# A challenger is disabled after so many failures in a row, or if it is so many times slower than the champion.
+# A challenger is disabled after this many failures in a row, or if it is this many times slower than the champion.
 MOST_FAILURES = 5
 MUCH_SLOWER = 5.0
 # Weight of the latest request in the mean seconds of a call and of a row.
