@@ -58,6 +58,7 @@ CODE = [
     *sorted((ROOT / "loadtests").rglob("*.py")),
 ]
 
+
 def prose(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the text that people read, with its line: comments and strings of code, and pages without code blocks."""
     text = path.read_text(encoding="utf-8")

@@ -44,9 +44,9 @@ MOST_ARRIVING = 256 * 1024 * 1024
 LARGE_AT_ONCE = 2
 # Seconds that a large request may wait for others.
 LARGE_WAIT_SECONDS = 2.0
-# After this number of answers, one of several workers asks its client to reconnect. Else the worker that wakes first keeps
-# all connections, and a restarted worker gets none; new connections mostly go to the less busy worker. A prime number,
-# so that it is a different client each time.
+# After this number of answers, one of several workers asks its client to reconnect. Else the worker that wakes first
+# keeps all connections, and a restarted worker gets none; new connections mostly go to the less busy worker. A prime
+# number, so that it is a different client each time.
 RECONNECT_EVERY = 499
 
 
