@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -10,7 +9,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from assay.base.errors import InputError
-from assay.base.process import run
+from assay.base.process import run, run_python
 from assay.project.history import dirty_files, files_at, head
 
 LEFT_BEHIND = {".git", ".venv", "__pycache__", "node_modules"}
@@ -109,8 +108,4 @@ def own_environment() -> bool:
 
 def pip(*arguments: str) -> None:
     """Run pip of this Python; raises InputError with its last line if it fails."""
-    command = [sys.executable, "-m", "pip", *arguments, "--quiet", "--disable-pip-version-check"]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        raise InputError(f"pip {arguments[0]}: {lines[-1] if lines else f'exit status {done.returncode}'}")
+    run_python("-m", "pip", *arguments, "--quiet", "--disable-pip-version-check", name=f"pip {arguments[0]}")

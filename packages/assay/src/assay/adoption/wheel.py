@@ -2,10 +2,7 @@
 
 import hashlib
 import io
-import os
 import shutil
-import subprocess
-import sys
 import zipfile
 from dataclasses import dataclass
 from email.parser import BytesParser
@@ -16,6 +13,7 @@ from assay.adoption.changes import files_here
 from assay.adoption.listing import owner
 from assay.base.errors import InputError
 from assay.base.git import git
+from assay.base.process import run_python
 from assay.project.fingerprint import PROCESS
 from assay.project.history import last_change
 
@@ -73,7 +71,8 @@ def build() -> Wheel:
         made = root / "made"
         made.mkdir()
         command = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
-        _python(root / "source" / SOURCE, f"{SOURCE}: the wheel cannot be built", "-c", command, str(made))
+        failure = f"{SOURCE}: the wheel cannot be built"
+        run_python("-c", command, str(made), folder=root / "source" / SOURCE, name=failure)
         return read_wheel(next(made.glob("*.whl")))
 
 
@@ -84,7 +83,7 @@ def process_of(wheel: Wheel) -> bytes:
         command = "from assay.project.fingerprint import refresh; refresh()"
         Path(folder, PROCESS.parent).mkdir()
         failure = f"{wheel.name}: does not run with the installed packages"
-        _python(Path(folder), failure, "-P", "-c", command, PYTHONPATH=folder)
+        run_python("-P", "-c", command, folder=Path(folder), name=failure, PYTHONPATH=folder)
         return Path(folder, PROCESS).read_bytes()
 
 
@@ -92,22 +91,6 @@ def unpack(wheel: Wheel, folder: Path) -> None:
     """Write the files of a wheel to a folder."""
     with zipfile.ZipFile(io.BytesIO(wheel.content)) as archive:
         archive.extractall(folder)
-
-
-def _python(folder: Path, failure: str, *arguments: str, **environment: str) -> None:
-    """Run this Python in a folder; raises InputError with what failed and the last line of its errors."""
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env=os.environ | environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise InputError(f"{failure}: {last}")
 
 
 def _source(folder: Path) -> None:

@@ -1,19 +1,40 @@
 """Running other programs, with their errors in one line."""
 
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 from assay.base.errors import InputError
 
 
-def run(*command: str, folder: Path | None = None) -> str:
-    """Run a command in a folder and return its output; raises InputError with its last line if it fails."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+def run(*command: str, folder: Path | None = None, name: str | None = None, **environment: str) -> str:
+    """Run a command in a folder and return its output.
+
+    Raises InputError with the last line of its errors if it fails, after `name`: by default the first two words of the
+    command, nothing if it is empty.
+    """
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         # The last line has the error, except docker's hint to its help.
         lines = [
             line for line in done.stderr.splitlines() if line.strip() and not re.match(r"(Run|See) '.*--help'", line)
         ]
-        raise InputError(f"{command[0]} {command[1]}: {lines[-1] if lines else f'exit status {done.returncode}'}")
+        last = lines[-1] if lines else f"exit status {done.returncode}"
+        before = " ".join(command[:2]) if name is None else name
+        raise InputError(f"{before}: " * bool(before) + last.removeprefix("assay: "))
     return done.stdout
+
+
+def run_python(*arguments: str, folder: Path | None = None, name: str, **environment: str) -> str:
+    """Run this Python, as `run` runs a command."""
+    return run(sys.executable, *arguments, folder=folder, name=name, **environment)

@@ -26,7 +26,7 @@ from assay.gates.loadtest import LOADTEST, LoadTest, mismatch, read_loadtest
 from assay.gates.obstacle import NO_CHAMPION, Kind, Obstacle
 from assay.gates.repository import Repository, look
 from assay.gates.retraining import Retrained, retrain
-from assay.project.champion import restore, run_python
+from assay.project.champion import restore, run_with_own_code
 from assay.project.change import Change
 from assay.project.layout import CHECKS, METRICS, SPLIT, read_split
 from assay.project.packed import is_same_service
@@ -294,7 +294,7 @@ def _ask(champion: Champion, asked: Mapping[str, pa.Table]) -> dict[str, tuple[n
         for name, table in asked.items():
             pq.write_table(table, folder / f"{name}.parquet")
         try:
-            run_python(champion.folder, "-m", "assay.gates.answers", str(folder))
+            run_with_own_code(champion.folder, "-m", "assay.gates.answers", str(folder))
             stored = read_json(champion.folder / EXAMPLES)["scores"]
         except InputError as error:
             raise IncomparableError(f"the champion cannot predict these rows: {error}") from None

@@ -16,7 +16,7 @@ from assay.base.errors import InputError
 from assay.base.files import read_json, write_json
 from assay.contract.spec import CONTRACT
 from assay.modelling.store import load_pipeline
-from assay.project.champion import run_python
+from assay.project.champion import run_with_own_code
 from assay.project.layout import CHOICE, PIPELINE, SPLIT, THRESHOLD, read_choice
 from assay.project.params import load_params
 from assay.project.room import load_room
@@ -49,7 +49,7 @@ def retrain(seeds: int) -> Retrained:
         choice = read_choice() if params.tune.search else params.model
         write_json(folder / CHOICE, choice.model_dump())
         try:
-            run_python(folder, "-m", "assay.gates.retraining", str(seeds))
+            run_with_own_code(folder, "-m", "assay.gates.retraining", str(seeds))
         except InputError as error:
             return Retrained([], str(error))
         room = load_room()

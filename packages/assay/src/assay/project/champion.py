@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
@@ -14,7 +12,7 @@ from assay.base.config import parse_yaml
 from assay.base.errors import InputError
 from assay.base.files import sha256, write_bytes
 from assay.base.git import git
-from assay.base.process import run
+from assay.base.process import run, run_python
 from assay.base.progress import say
 from assay.contract.spec import CONTRACT, Contract
 from assay.project.fingerprint import SOURCE, fingerprints
@@ -123,21 +121,10 @@ def _unpacked(wheel: Path) -> Path:
     return folder
 
 
-def run_python(folder: Path, *arguments: str) -> None:
+def run_with_own_code(folder: Path, *arguments: str) -> None:
     """Run Python in a folder, with its src/ first on the path; raises InputError with the last line of stderr."""
     path = [str((folder / "src").resolve()), os.environ.get("PYTHONPATH", "")]
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, path))},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise InputError(f"{last.removeprefix('assay: ')}")
+    run_python(*arguments, folder=folder, name="", PYTHONPATH=os.pathsep.join(filter(None, path)))
 
 
 def _from_embedded(commit: str) -> None:
@@ -171,7 +158,7 @@ def _rebuild(commit: str, folder: Path) -> None:
     worktree = checkout / folder_in_repository()
     try:
         run("dvc", "config", "--local", "cache.dir", str(_cache().parent.parent.resolve()), folder=worktree)
-        run_python(worktree, "-c", "from assay.cli.main import main; main()", "repro")
+        run_with_own_code(worktree, "-c", "from assay.cli.main import main; main()", "repro")
         for part in PARTS:
             # Some parts may already have been restored.
             shutil.rmtree(folder / part, ignore_errors=True)
