@@ -89,7 +89,7 @@ def test_content_that_is_missing_is_no_missing_file(repository):
 
 def test_without_git_an_error_says_so(repository, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(InputError, match="git: is not installed"):
+    with pytest.raises(InputError, match="git: not installed"):
         head()
 
 

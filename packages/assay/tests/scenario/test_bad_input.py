@@ -290,7 +290,7 @@ def test_every_violation_is_listed_and_told_to_programs(desk: Path, assay: Call)
 
 
 def test_data_that_keep_to_the_contract_are_said_to(desk: Path, assay: Call) -> None:
-    assert assay("check") == (0, f"{DATA}: 569 rows keep to the contract\n", "")
+    assert assay("check") == (0, f"{DATA}: all 569 rows satisfy the contract\n", "")
     assert assay("check", str(desk / DATA), "--json") == (0, "[]\n", "")
 
 
@@ -332,7 +332,7 @@ def test_the_pipeline_stops_at_bad_data_with_one_line_and_keeps_what_it_had(fini
     assert done.returncode == 2
     assert stages_run(done.stdout) == ["validate"]
     ours = [line for line in done.stderr.splitlines() if not line.startswith("ERROR: failed to reproduce 'validate'")]
-    assert [line.split(": ")[0] for line in ours] == ["assay", "assay"]
+    assert [line.split(": ")[0] for line in ours] == ["data", "assay", "assay"]
     assert "malignent" in ours[0]
     assert (finished.root / "models/model.json").read_bytes() == wanted
     assert finished.leftovers() == []
