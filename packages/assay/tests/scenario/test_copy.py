@@ -208,7 +208,7 @@ def test_source_that_was_ejected_wins_and_makes_the_same_wheel_again(own: Own):
     assert own.installed() == str(own.root / "packages/assay/src/assay/__init__.py")
     assert not (own.root / "vendor").exists()
     own.commit("At night")
-    assert "`assay adopt` makes one of it" in own.refused("assay", "eject")
+    assert "run `assay adopt` first" in own.refused("assay", "eject")
     own.ok("assay", "adopt")
     assert {path.name: path.read_bytes() for path in (own.root / "vendor").iterdir()} == before
     assert not (own.root / "packages").exists()
