@@ -72,7 +72,7 @@ def test_own_data_becomes_a_model_with_limits_that_it_keeps_to(project: Project,
     verdict = json.loads((project.root / "reports/verdict.json").read_text())
     held = {one["gate"]: one["reason"] for one in verdict["outcomes"] if one["verdict"] == "HOLD"}
     assert list(held) == ["contract"]
-    assert "about another problem" in held["contract"]
+    assert "describes a new problem" in held["contract"]
     project.append("packages/assay/src/assay/gates/robustness.py", "\nSTRICT = False\n")
     assert project.run("assay", "pr").returncode == 3
     verdict = json.loads((project.root / "reports/verdict.json").read_text())

@@ -92,6 +92,6 @@ def stop_when_running(project: Project, stage: str, by: signal.Signals, line: st
     ):
         assert running.stdout is not None
         for printed in running.stdout:
-            if printed == (line or f"> assay stage {stage}\n"):
+            if printed == (line or f"Running stage '{stage}':\n"):
                 os.killpg(running.pid, by)
     return running.returncode, errors.read_text()

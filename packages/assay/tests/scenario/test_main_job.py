@@ -16,7 +16,7 @@ def test_one_command_takes_a_fresh_clone_to_a_model_and_its_results(first_run: t
     assert "data: fetching from the DVC remote" in done.stderr
     assert stages_run(done.stdout) == list(STAGES)
     metrics = json.loads((project.root / "metrics.json").read_text())
-    shown = done.stdout[done.stdout.index("judged on") :]
+    shown = done.stdout[done.stdout.index("tested on") :]
     for name, measured in metrics["test"].items():
         assert f"\n{name}" in shown
         assert f"{measured['value']:.4f}" in shown

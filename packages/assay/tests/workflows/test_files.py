@@ -39,7 +39,10 @@ RIGHTS: dict[tuple[str, str], dict[str, str]] = {
 }
 # What the tests of the package are about.
 TESTED = [
-    *(f"{folder}/**" for folder in ("packages", ".ci", ".github", "docs", "loadtests", "requirements", "src", "tests")),
+    *(
+        f"{folder}/**"
+        for folder in ("packages", ".ci", ".github", "docs", "loadtests", "requirements", "schemas", "src", "tests")
+    ),
     "*",
 ]
 TRIGGERS: dict[str, dict[str, Any]] = {
