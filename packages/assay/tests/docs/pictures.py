@@ -73,7 +73,7 @@ def take_page(browser: Browser, server: Server, row: dict[str, Any], folder: Pat
     browser.fill_in({name: str(value) for name, value in row.items()})
     # Enter does not submit a form from a list of choices.
     browser.js("document.querySelector('form').requestSubmit()")
-    until(lambda: "What moved it" in browser.answer(), "a prediction with its explanation")
+    until(lambda: "What moved the score" in browser.answer(), "a prediction with its explanation")
     top = int(browser.js("document.getElementById('answer').getBoundingClientRect().top + window.scrollY"))
     browser.picture(folder / PAGE, HEIGHT, max(0, top - HEIGHT // 3))
 
