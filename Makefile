@@ -32,7 +32,7 @@ serve: $(VENV)/.train  ## serve the model on port 3000
 
 bento: $(VENV)/.train  ## pack the model and its service as a Bento
 	@assay repro > /dev/null
-	@bentoml build
+	@tag=$$(bentoml build --output tag) && echo "built $${tag#__tag__:}"
 
 BACKEND ?= docker
 

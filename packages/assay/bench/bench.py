@@ -62,10 +62,10 @@ from assay.contract.spec import load_contract
 from assay.data.columns import columns, target
 from assay.data.reading import read_table
 from assay.evaluation.metrics import ScoredRows, compare, metrics_for
-from assay.gates.answers import Model
+from assay.gates.answers import JudgedModel
 contract = load_contract()
 table, _ = read_table(contract.data, contract)
-model, data, wanted = Model(contract), columns(table, contract), target(table, contract)
+model, data, wanted = JudgedModel(contract), columns(table, contract), target(table, contract)
 start = time.perf_counter()
 scores = model.scores(data)
 predicting = time.perf_counter() - start

@@ -10,7 +10,7 @@ import pyarrow as pa
 from assay.base.outcomes import Outcome
 from assay.contract.spec import Contract
 from assay.evaluation.metrics import ScoredRows, measure, metrics_for
-from assay.gates.evidence import Champion, ModelEvidence, Predictions, dependent
+from assay.gates.evidence import Champion, ModelEvidence, ModelPredictions, dependent
 from assay.gates.obstacle import NO_CHAMPION
 from assay.gates.repository import Repository
 from assay.gates.retraining import Retrained
@@ -37,14 +37,14 @@ def table(rows: int = ROWS, task: str = "binary", seed: int = 0) -> pa.Table:
     return pa.table({**data, made.target.name: labels})
 
 
-def answers(scores: np.ndarray, target: np.ndarray, perturbed: np.ndarray | None = None) -> Predictions:
+def answers(scores: np.ndarray, target: np.ndarray, perturbed: np.ndarray | None = None) -> ModelPredictions:
     """Return what a model with these scores answers, to test and validation rows alike."""
     if scores.ndim == 1:
         rows = ScoredRows(target, scores, scores)
-        return Predictions(rows, rows.decision if perturbed is None else perturbed, rows)
+        return ModelPredictions(rows, rows.decision if perturbed is None else perturbed, rows)
     decision = scores.argmax(axis=1)
     rows = ScoredRows(target, scores, decision)
-    return Predictions(rows, decision if perturbed is None else perturbed, rows)
+    return ModelPredictions(rows, decision if perturbed is None else perturbed, rows)
 
 
 def scores(target: np.ndarray, noise: float, seed: int = 0) -> np.ndarray:
@@ -56,8 +56,8 @@ def scores(target: np.ndarray, noise: float, seed: int = 0) -> np.ndarray:
 
 
 def evidence(
-    candidate: Predictions,
-    champion_predictions: Predictions | None,
+    candidate: ModelPredictions,
+    champion_predictions: ModelPredictions | None,
     spec: Contract | None = None,
     rows: pa.Table | None = None,
     **changes: Any,

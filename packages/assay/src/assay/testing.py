@@ -38,7 +38,7 @@ from assay.data.columns import from_rows
 from assay.data.reading import read_table, typed
 from assay.data.violations import Violation
 from assay.gates import expectations, parity
-from assay.gates.answers import Model
+from assay.gates.answers import JudgedModel
 from assay.gates.findings import Expected
 from assay.inference.package import Package, load_package
 from assay.inference.rows import RowReader
@@ -136,8 +136,8 @@ class Project:
         return {"rows": [as_json(row, self.contract) for row in rows]}
 
     @cached_property
-    def _model(self) -> Model:
-        return Model(self.contract)
+    def _model(self) -> JudgedModel:
+        return JudgedModel(self.contract)
 
     @cached_property
     def _package(self) -> Package:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.data.split import SIDES, assign, identity, row_keys
+from assay.data.split import SIDES, assign, identity_columns, row_keys
 from assay.project.params import Prepare
 from assay.properties.strategies import as_table, rows, tables
 from examples import contract, row, small
@@ -122,9 +122,9 @@ def test_a_group_stays_together(table: pa.Table) -> None:
 
 
 def test_a_row_is_known_by_its_ids_else_its_group_else_its_content() -> None:
-    assert identity(WARD) == ["patient"]
-    assert identity(GROUPED) == ["c0"]
-    assert identity(BY_CONTENT) == list(BY_CONTENT.columns)
+    assert identity_columns(WARD) == ["patient"]
+    assert identity_columns(GROUPED) == ["c0"]
+    assert identity_columns(BY_CONTENT) == list(BY_CONTENT.columns)
 
 
 def test_an_ignored_column_does_not_tell_rows_apart() -> None:

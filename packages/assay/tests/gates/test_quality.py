@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from assay.evaluation.metrics import BINARY, Metric
 from assay.gates.comparing import compare_with_limit, non_inferiority
-from assay.gates.obstacle import Kind, Obstacle
+from assay.gates.obstacle import Obstacle, ObstacleKind
 from assay.gates.quality import judge
 from assay.statistics.bootstrap import Estimate
 from judged import ROWS, answers, evidence, params, scores
@@ -71,7 +71,7 @@ def test_without_a_champion_floor_and_dummy_decide():
 
 
 def test_a_champion_that_cannot_be_compared_with_holds_and_asks_for_a_person():
-    changed = Obstacle(kind=Kind.INCOMPARABLE, text="the target changed from a to b")
+    changed = Obstacle(kind=ObstacleKind.INCOMPARABLE, text="the target changed from a to b")
     outcome = judge(evidence(GOOD, None, obstacle=changed))
     assert outcome.verdict == "HOLD"
     assert "the target changed from a to b; needs the model owner's approval" in outcome.reason

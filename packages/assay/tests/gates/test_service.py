@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from assay.base.outcomes import Outcome
-from assay.gates.obstacle import Kind, Obstacle
+from assay.gates.obstacle import Obstacle, ObstacleKind
 from assay.gates.service import compare, paired
 from judged import params
 from loads import loadtest, side, with_errors
@@ -238,7 +238,7 @@ def test_memory_beyond_the_champions_needs_a_person():
 
 
 def test_without_a_champion_absolute_limits_alone_count_and_it_says_so():
-    outcome = judged(side(), obstacle=Obstacle(kind=Kind.NO_SERVICE, text="the champion has no service"))
+    outcome = judged(side(), obstacle=Obstacle(kind=ObstacleKind.NO_SERVICE, text="the champion has no service"))
     assert outcome.verdict == "PROMOTE"
     assert "the champion has no service: the service is judged only against absolute limits" in outcome.reason
     assert outcome.measured["champion"]["verdict"] == "SKIP"
@@ -247,15 +247,15 @@ def test_without_a_champion_absolute_limits_alone_count_and_it_says_so():
 
 
 def test_a_champion_that_cannot_be_restored_or_served_is_held():
-    assert judged(side(), obstacle=Obstacle(kind=Kind.NOT_RESTORED, text="it is torn")).verdict == "HOLD"
+    assert judged(side(), obstacle=Obstacle(kind=ObstacleKind.NOT_RESTORED, text="it is torn")).verdict == "HOLD"
     outcome = judged(side(), side(failed="the built Bento does not start: no licence", rounds=0))
     assert outcome.verdict == "HOLD"
     assert "cannot be compared with the champion's service: the built Bento does not start" in outcome.reason
 
 
 @pytest.mark.parametrize("text", ["no champion yet", "the champion could not be restored", ""])
-@pytest.mark.parametrize(("kind", "verdict"), [(Kind.NO_CHAMPION, "SKIP"), (Kind.NOT_RESTORED, "HOLD")])
-def test_the_kind_of_an_obstacle_decides_whatever_its_text_says(text: str, kind: Kind, verdict: str):
+@pytest.mark.parametrize(("kind", "verdict"), [(ObstacleKind.NO_CHAMPION, "SKIP"), (ObstacleKind.NOT_RESTORED, "HOLD")])
+def test_the_kind_of_an_obstacle_decides_whatever_its_text_says(text: str, kind: ObstacleKind, verdict: str):
     outcome = judged(side(), obstacle=Obstacle(kind=kind, text=text))
     assert outcome.measured["champion"]["verdict"] == verdict
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from assay.gates.evidence import dependent
-from assay.gates.obstacle import Kind, Obstacle
+from assay.gates.obstacle import Obstacle, ObstacleKind
 from assay.gates.slices import _compared, judge
 from judged import ROWS, answers, evidence, params, scores, table
 from patients import contract, patients
@@ -61,7 +61,7 @@ def test_small_slices_are_not_judged_and_counted():
 
 def test_without_a_champion_there_is_nothing_to_compare():
     assert judge(evidence(answers(BASE, TARGET), None)).verdict == "SKIP"
-    gone = Obstacle(kind=Kind.NOT_RESTORED, text="it is gone")
+    gone = Obstacle(kind=ObstacleKind.NOT_RESTORED, text="it is gone")
     assert judge(evidence(answers(BASE, TARGET), None, obstacle=gone)).verdict == "HOLD"
 
 

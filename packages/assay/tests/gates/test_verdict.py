@@ -8,7 +8,7 @@ from assay.base.outcomes import Outcome, was_judged
 from assay.gates import verdict
 from assay.gates.evidence import Evidence, changed_predictions
 from assay.gates.gate import GATES, Gate
-from assay.gates.obstacle import Kind, Obstacle
+from assay.gates.obstacle import Obstacle, ObstacleKind
 from assay.gates.overrides import may_override
 from assay.gates.repository import Repository
 from assay.gates.verdict import ask, judge
@@ -104,8 +104,8 @@ def test_a_service_that_is_the_champions_passes_and_one_that_was_not_loaded_hold
 
 @pytest.mark.parametrize("text", ["no champion yet", "could not be restored", ""])
 @pytest.mark.parametrize("name", ["quality", "slices", "calibration", "robustness"])
-@pytest.mark.parametrize(("kind", "held"), [(Kind.NO_CHAMPION, False), (Kind.NOT_RESTORED, True)])
-def test_the_kind_of_an_obstacle_decides_whatever_its_text_says(text: str, name: str, kind: Kind, held: bool):
+@pytest.mark.parametrize(("kind", "held"), [(ObstacleKind.NO_CHAMPION, False), (ObstacleKind.NOT_RESTORED, True)])
+def test_the_kind_of_an_obstacle_decides_whatever_its_text_says(text: str, name: str, kind: ObstacleKind, held: bool):
     outcome = ask(gate(name), replace(MADE, obstacle=Obstacle(kind=kind, text=text)))
     assert (outcome.verdict == "HOLD") is held
 

@@ -14,7 +14,7 @@ from assay.data.versions import Version
 from assay.gates import contract as contract_gate
 from assay.gates import expectations, quality, service, slices
 from assay.gates.findings import FIGURES, Expected
-from assay.gates.obstacle import Kind, Obstacle
+from assay.gates.obstacle import Obstacle, ObstacleKind
 from assay.project.params import ContractGate
 from assay.report import content as module
 from assay.report.content import content
@@ -137,5 +137,5 @@ def test_a_field_that_is_missing_is_an_error_and_no_empty_section(start: str, ou
 
 
 def test_slices_that_are_not_compared_leave_no_rows(start: str):
-    gone = Obstacle(kind=Kind.NOT_RESTORED, text="it is gone")
+    gone = Obstacle(kind=ObstacleKind.NOT_RESTORED, text="it is gone")
     assert reported(slices.judge(evidence(BETTER, None, obstacle=gone)))["slices"] == []

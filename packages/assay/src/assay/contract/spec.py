@@ -199,7 +199,7 @@ class Slice(Frozen):
     )
 
 
-class About(Frozen):
+class CardFacts(Frozen):
     """What the model card says about the data and the use of the model."""
 
     source: str = Field(default="", description="Where the data comes from.")
@@ -215,8 +215,8 @@ class Contract(Frozen):
 
     name: str = Field(description="The name of the project; the model card starts with it.")
     description: str = Field(default="", description="What the model predicts, in a sentence.")
-    about: About = Field(
-        default=About(), description="Facts for the model card: `source`, `licence`, `intended_use` and `limits`."
+    about: CardFacts = Field(
+        default=CardFacts(), description="Facts for the model card: `source`, `licence`, `intended_use` and `limits`."
     )
     data: Path = Field(description="The data file, CSV or Parquet, below `data/`.")
     task: Task = Field(description="What kind of problem this is: `binary`, `multiclass` or `regression`.")

@@ -22,7 +22,7 @@ def assign(table: pa.Table, contract: Contract, shares: Prepare) -> np.ndarray:
     """
     if contract.split.by == "time":
         return _by_time(table[str(contract.split.column)], shares)
-    keys = row_keys(table, identity(contract), shares.salt)
+    keys = row_keys(table, identity_columns(contract), shares.salt)
     unit = keys.astype(np.float64) / 2.0**64
     return np.where(unit < shares.test, 2, np.where(unit < shares.test + shares.validation, 1, 0)).astype(np.int8)
 
@@ -33,7 +33,7 @@ def parts(table: pa.Table, contract: Contract, shares: Prepare) -> dict[str, pa.
     return {name: table.filter(pa.array(sides == number)) for number, name in enumerate(SIDES)}
 
 
-def identity(contract: Contract) -> list[str]:
+def identity_columns(contract: Contract) -> list[str]:
     """Return the columns that identify a row for the split."""
     if contract.split.by == "group":
         return [str(contract.split.column)]

@@ -27,7 +27,7 @@ EXAMPLES = MODELS / "examples.json"
 STORED_ROWS = "stored.npy"
 
 
-class Model:
+class JudgedModel:
     """The trained model of the current folder."""
 
     def __init__(self, contract: Contract) -> None:
@@ -49,7 +49,7 @@ class Model:
 def main(folder: Path) -> None:
     """Write the predictions for the Parquet files of a folder."""
     contract = load_contract()
-    model = Model(contract)
+    model = JudgedModel(contract)
     for path in sorted(folder.glob("*.parquet")):
         table = pq.read_table(path)
         lacking = sorted(set(contract.features) - set(table.column_names))

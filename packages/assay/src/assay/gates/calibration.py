@@ -14,7 +14,7 @@ from assay.gates.comparing import (
     rounded,
     with_interval,
 )
-from assay.gates.evidence import ModelEvidence, Predictions
+from assay.gates.evidence import ModelEvidence, ModelPredictions
 from assay.statistics.bootstrap import Weights
 
 NOMINAL = 0.9
@@ -87,7 +87,7 @@ def _same_order(mine: np.ndarray, theirs: np.ndarray) -> bool:
     return bool(spearmanr(mine[:, 1], theirs[:, 1]).statistic > 1 - 1e-6)
 
 
-def _rows(answers: Predictions, is_regression: bool) -> ScoredRows:
+def _rows(answers: ModelPredictions, is_regression: bool) -> ScoredRows:
     """Return the test rows; for regression the decision is the half width of the interval.
 
     The half width comes from the validation rows by split conformal prediction (Lei et al. 2018).

@@ -18,12 +18,12 @@ from assay.contract.spec import CONTRACT, Contract, load_contract
 from assay.data.check import check, contract_outcome
 from assay.data.columns import Columns, columns, target
 from assay.data.reading import arrow_type, read_table
-from assay.data.split import SIDES, identity, row_keys
+from assay.data.split import SIDES, identity_columns, row_keys
 from assay.evaluation.behaviour import perturbed
 from assay.evaluation.metrics import ScoredRows
-from assay.gates.answers import EXAMPLES, STORED_ROWS, Model
+from assay.gates.answers import EXAMPLES, STORED_ROWS, JudgedModel
 from assay.gates.loadtest import LOADTEST, LoadTest, mismatch, read_loadtest
-from assay.gates.obstacle import NO_CHAMPION, Kind, Obstacle
+from assay.gates.obstacle import NO_CHAMPION, Obstacle, ObstacleKind
 from assay.gates.repository import Repository, look
 from assay.gates.retraining import Retrained, retrain
 from assay.project.champion import restore, run_with_own_code
@@ -42,7 +42,7 @@ class IncomparableError(Exception):
 
 
 @dataclass(frozen=True)
-class Predictions:
+class ModelPredictions:
     """A model's predictions for the test rows, the perturbed test rows and the validation rows."""
 
     test: ScoredRows
@@ -95,13 +95,13 @@ class ModelEvidence(Evidence):
 
     checks: list[Outcome]
     metrics: dict[str, Any]
-    model: Model
+    model: JudgedModel
     split: Mapping[str, pa.Table]
     test: pa.Table
     validation: pa.Table
     units: np.ndarray | None
-    candidate: Predictions
-    champion_predictions: Predictions | None
+    candidate: ModelPredictions
+    champion_predictions: ModelPredictions | None
     retrained: Retrained
 
 
@@ -127,7 +127,7 @@ def gather(change: Change) -> Evidence:
         same_service=same_service,
         loadtest="" if same_service else _loadtest(params, change.champion),
         unjudged="",
-        failed=obstacle is not None and obstacle.kind is Kind.NOT_RESTORED,
+        failed=obstacle is not None and obstacle.kind is ObstacleKind.NOT_RESTORED,
     )
     if repository.stale:
         return replace(known, unjudged=f"the pipeline did not finish ({', '.join(repository.stale)})")
@@ -160,7 +160,7 @@ def _champion(commit: str | None) -> tuple[Champion | None, Obstacle | None]:
     # A champion with other code or a broken cache may raise anything; each means HOLD, without a comparison.
     except Exception as error:
         text = f"champion {commit[:10]} could not be restored ({one_line(error)})"
-        return None, Obstacle(kind=Kind.NOT_RESTORED, text=text)
+        return None, Obstacle(kind=ObstacleKind.NOT_RESTORED, text=text)
 
 
 def _loadtest(params: Params, commit: str | None) -> LoadTest | str:
@@ -183,14 +183,14 @@ def _with_models(known: Evidence) -> ModelEvidence:
         # These rows only suggest slices. If the champion had another split, all of them are used.
         validation = unseen if unseen.num_rows >= FEWEST_ROWS else validation
         if reason := _incomparable_reason(contract, champion.contract, test, split["test"]):
-            obstacle = Obstacle(kind=Kind.INCOMPARABLE, text=reason)
+            obstacle = Obstacle(kind=ObstacleKind.INCOMPARABLE, text=reason)
             test, validation = split["test"], split["validation"]
     moved = perturbed(columns(test, contract), contract, noise=params.analyse.noise, seed=params.seed)
     asked = {"test": test, "perturbed": _table(moved, contract), "validation": validation}
     with ThreadPoolExecutor() as pool:
         again = pool.submit(retrain, params.gates.reproducibility.seeds or 0)
         other = pool.submit(_ask, champion, asked) if champion is not None and obstacle is None else None
-        model = Model(contract)
+        model = JudgedModel(contract)
         mine = {}
         for name, table in asked.items():
             given = model.scores(columns(table, contract))
@@ -200,15 +200,15 @@ def _with_models(known: Evidence) -> ModelEvidence:
             try:
                 theirs = other.result()
             except IncomparableError as error:
-                obstacle = Obstacle(kind=Kind.INCOMPARABLE, text=str(error))
+                obstacle = Obstacle(kind=ObstacleKind.INCOMPARABLE, text=str(error))
         retrained = again.result()
 
-    def answers(given: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Predictions:
+    def answers(given: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> ModelPredictions:
         known = {
             name: ScoredRows(target(asked[name], contract), *given[name], contract.costs)
             for name in ("test", "validation")
         }
-        return Predictions(known["test"], given["perturbed"][1], known["validation"])
+        return ModelPredictions(known["test"], given["perturbed"][1], known["validation"])
 
     return ModelEvidence(
         **{name: getattr(known, name) for name in known.__dataclass_fields__} | {"obstacle": obstacle},
@@ -256,7 +256,7 @@ def _unseen(table: pa.Table, champion: Champion, sides: tuple[str, ...], contrac
     if contract.split.by == "time" and str(contract.split.column) in seen.column_names:
         moments = seen[str(contract.split.column)].to_numpy()
         return table.filter(pa.array(table[str(contract.split.column)].to_numpy() > moments.max()))
-    names = [name for name in identity(contract) if name in seen.column_names]
+    names = [name for name in identity_columns(contract) if name in seen.column_names]
     known = np.isin(row_keys(table, names, "unseen"), row_keys(seen, names, "unseen"))
     return table.filter(pa.array(~known))
 

@@ -6,7 +6,7 @@ from assay.base.config import Frozen
 from assay.base.outcomes import Verdict
 
 
-class Kind(StrEnum):
+class ObstacleKind(StrEnum):
     """The kinds of obstacles to a comparison."""
 
     NO_CHAMPION = "no champion"
@@ -16,13 +16,13 @@ class Kind(StrEnum):
 
 
 # Nothing is wrong, there is just nothing to compare with: only absolute limits apply.
-ABSENT = (Kind.NO_CHAMPION, Kind.NO_SERVICE)
+ABSENT = (ObstacleKind.NO_CHAMPION, ObstacleKind.NO_SERVICE)
 
 
 class Obstacle(Frozen):
     """The reason why a comparison with the champion is not possible."""
 
-    kind: Kind
+    kind: ObstacleKind
     text: str
 
     @property
@@ -31,4 +31,4 @@ class Obstacle(Frozen):
         return "SKIP" if self.kind in ABSENT else "HOLD"
 
 
-NO_CHAMPION = Obstacle(kind=Kind.NO_CHAMPION, text="no champion yet")
+NO_CHAMPION = Obstacle(kind=ObstacleKind.NO_CHAMPION, text="no champion yet")

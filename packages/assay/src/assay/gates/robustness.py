@@ -12,7 +12,7 @@ from assay.gates.comparing import (
     rounded,
     with_interval,
 )
-from assay.gates.evidence import ModelEvidence, Predictions
+from assay.gates.evidence import ModelEvidence, ModelPredictions
 from assay.statistics.bootstrap import Weights
 
 
@@ -48,7 +48,7 @@ def judge(evidence: ModelEvidence) -> Outcome:
     return combined("robustness", [non_inferiority(difference, CHANGED, limits.margin or 0.0, confidence), limit])
 
 
-def _rows(answers: Predictions) -> ScoredRows:
+def _rows(answers: ModelPredictions) -> ScoredRows:
     """Return rows with the prediction before the perturbation as target and the one after it as decision."""
     return ScoredRows(answers.test.decision, answers.test.scores, answers.perturbed)
 

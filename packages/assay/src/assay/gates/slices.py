@@ -11,7 +11,7 @@ from assay.base.rounding import significant
 from assay.data.columns import columns
 from assay.evaluation.slices import declared, discover, holds, part_columns, readable
 from assay.gates.comparing import not_compared
-from assay.gates.evidence import ModelEvidence, Predictions
+from assay.gates.evidence import ModelEvidence, ModelPredictions
 from assay.gates.findings import SLICES_LISTED, SliceLoss, Slices
 from assay.statistics.losses import row_losses
 
@@ -75,7 +75,7 @@ def _reason(rows: list[dict[str, Any]], worse: int, margin: float) -> str:
     return f"none of {len(rows)} slices got worse; the largest increase is in {moved}"
 
 
-def _loss_added(mine: Predictions, theirs: Predictions, rows: str) -> np.ndarray:
+def _loss_added(mine: ModelPredictions, theirs: ModelPredictions, rows: str) -> np.ndarray:
     ours, other = getattr(mine, rows), getattr(theirs, rows)
     return np.asarray(row_losses(ours.target, ours.scores) - row_losses(other.target, other.scores))
 

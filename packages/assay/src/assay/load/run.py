@@ -18,7 +18,7 @@ from assay.base.files import read_json, write_json, write_text
 from assay.base.outcomes import Outcome
 from assay.base.progress import say, track
 from assay.gates.loadtest import LOADTEST, LOADTEST_FORMAT, as_loadtest, setting
-from assay.gates.obstacle import NO_CHAMPION, Kind, Obstacle
+from assay.gates.obstacle import NO_CHAMPION, Obstacle, ObstacleKind
 from assay.gates.service import compare, slow_start
 from assay.load.bento import HOST, RunningService, build, served, size
 from assay.load.page import page
@@ -184,9 +184,9 @@ def _champion(commit: str | None) -> tuple[Path | None, Obstacle | None]:
     # A broken cache or the champion's code may raise anything; each means that there is no comparison.
     except Exception as error:
         text = f"the champion could not be restored ({' '.join(str(error).split())[:200]})"
-        return None, Obstacle(kind=Kind.NOT_RESTORED, text=text)
+        return None, Obstacle(kind=ObstacleKind.NOT_RESTORED, text=text)
     if not (folder / SERVICE).exists():
-        return None, Obstacle(kind=Kind.NO_SERVICE, text="the champion has no service")
+        return None, Obstacle(kind=ObstacleKind.NO_SERVICE, text="the champion has no service")
     return folder, None
 
 

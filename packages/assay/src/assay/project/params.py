@@ -106,13 +106,13 @@ class Analyse(Frozen):
     max_rows: int = Field(ge=50, description="Most rows for sensitivity and explanations.")
 
 
-class Gate(Frozen):
+class GateSettings(Frozen):
     """The switch that every gate has. A limit that is not set (None) makes its gate HOLD."""
 
     enabled: bool = Field(default=True, description="Whether this gate judges; `false` makes its outcome SKIP.")
 
 
-class ContractGate(Gate):
+class ContractGate(GateSettings):
     """How far data may differ from the champion's training data before a person must look.
 
     Shares of rows: `rewritten` in one column, `removed`. Differences of shares: `class_change`, `missing_change`. The
@@ -148,7 +148,7 @@ class ContractGate(Gate):
     )
 
 
-class ReproducibilityGate(Gate):
+class ReproducibilityGate(GateSettings):
     """Models fitted with other `seeds` may differ in the metric of the quality gate by `spread`."""
 
     seeds: int | None = Field(default=None, ge=0, description="Number of other seeds to train with.")
@@ -157,7 +157,7 @@ class ReproducibilityGate(Gate):
     )
 
 
-class QualityGate(Gate):
+class QualityGate(GateSettings):
     """The deciding metric, its non-inferiority `margin`, its `floor`, and the confidence of the intervals.
 
     `cost_margin` is the allowed increase in cost per decision, as a share of the cost without a model.
@@ -183,7 +183,7 @@ class QualityGate(Gate):
     )
 
 
-class SlicesGate(Gate):
+class SlicesGate(GateSettings):
     """The loss of no slice may rise by more than `margin` of the champion's mean loss."""
 
     margin: float | None = Field(
@@ -195,7 +195,7 @@ class SlicesGate(Gate):
     )
 
 
-class CalibrationGate(Gate):
+class CalibrationGate(GateSettings):
     """Limits of the expected calibration error (classes) or the shortfall of interval coverage (regression).
 
     `error` is absolute; `margin` is relative to the champion, and applies to the Brier score too.
@@ -215,7 +215,7 @@ class CalibrationGate(Gate):
     )
 
 
-class RobustnessGate(Gate):
+class RobustnessGate(GateSettings):
     """The share of predictions that perturbations may change: at most, and above the champion's (`margin`)."""
 
     changed: float | None = Field(
@@ -224,7 +224,7 @@ class RobustnessGate(Gate):
     margin: float | None = Field(default=None, ge=0, description="How much more than the champion's that share may be.")
 
 
-class DominanceGate(Gate):
+class DominanceGate(GateSettings):
     """No label may be predicted for more than this `share` of the rows, unless as many truly have it."""
 
     share: float | None = Field(
@@ -235,7 +235,7 @@ class DominanceGate(Gate):
     )
 
 
-class FairnessGate(Gate):
+class FairnessGate(GateSettings):
     """The difference between groups in any rate: at most, and above the champion's (`margin`)."""
 
     difference: float | None = Field(default=None, ge=0, description="Largest difference of a rate between two groups.")
@@ -244,13 +244,13 @@ class FairnessGate(Gate):
     )
 
 
-class ExamplesGate(Gate):
+class ExamplesGate(GateSettings):
     """How many examples Hypothesis tries."""
 
     examples: int | None = Field(default=None, ge=1, description="Number of examples that Hypothesis tries.")
 
 
-class ServiceGate(Gate):
+class ServiceGate(GateSettings):
     """The load on the built Bento, and its limits under that load.
 
     `users` send requests without a pause, in `rounds` of `seconds`, alternating between candidate and champion. At
@@ -308,8 +308,12 @@ class Gates(Frozen):
     contract: ContractGate = Field(
         default=ContractGate(), description="The data keeps to contract.yaml and is like the champion's data."
     )
-    leakage: Gate = Field(default=Gate(), description="No feature gives the target away, and the split does not leak.")
-    lock: Gate = Field(default=Gate(), description="dvc.lock belongs to this code, data and these parameters.")
+    leakage: GateSettings = Field(
+        default=GateSettings(), description="No feature gives the target away, and the split does not leak."
+    )
+    lock: GateSettings = Field(
+        default=GateSettings(), description="dvc.lock belongs to this code, data and these parameters."
+    )
     reproducibility: ReproducibilityGate = Field(
         default=ReproducibilityGate(), description="Training again gives the same model."
     )

@@ -73,7 +73,7 @@ class VerdictRecord(Frozen):
     overrides: Few[OverrideRecord] = ()
 
 
-class RowCounts(Frozen):
+class ReportedRows(Frozen):
     """Numbers of rows: previous, current, kept, added and removed."""
 
     before: Count
@@ -86,7 +86,7 @@ class RowCounts(Frozen):
 class DataChange(Frozen):
     """Changes of rows, and for each column the number of kept rows in which it was rewritten."""
 
-    rows: RowCounts
+    rows: ReportedRows
     rewritten: dict[Text, Count] = Field(default={}, max_length=20_000)
 
 
@@ -139,7 +139,7 @@ class Value(Frozen):
     value: Number
 
 
-class Interval(Frozen):
+class ReportedInterval(Frozen):
     """A figure and its interval."""
 
     value: Number
@@ -153,9 +153,9 @@ class MetricRow(Frozen):
     name: Text
     higher_is_better: bool
     decides: bool = False
-    candidate: Interval
+    candidate: ReportedInterval
     champion: Value | None = None
-    difference: Interval | None = None
+    difference: ReportedInterval | None = None
     direction: Direction | None = None
     dummy: Number | None = None
 
@@ -234,7 +234,7 @@ class ServiceFigure(Frozen):
     figure: Text
     candidate: Number
     champion: Number | None = None
-    ratio: Interval | None = None
+    ratio: ReportedInterval | None = None
     verdict: Verdict
 
 

@@ -46,13 +46,13 @@ class Fronted(bentoml.Service):  # type: ignore[misc]
         counting = without_routes(app, {api.route for api in self.apis.values()})
         return Front(
             app,
-            lambda: Model.current,
+            lambda: LoadedModel.current,
             Requests(counting, labels()),
             is_one_of_several=number_of_workers(self.name) != 1,
         )
 
 
-class Model:
+class LoadedModel:
     """The model of this process, once it is loaded."""
 
     current: "Serving"
@@ -66,7 +66,7 @@ def _end_slowly() -> None:
     loop, end = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
 
     def begin_to_end(number: int, frame: Any) -> None:
-        Model.current.is_ending = True
+        LoadedModel.current.is_ending = True
         if callable(end):
             loop.call_soon_threadsafe(loop.call_later, ENDING_SECONDS, end, number, frame)
 
@@ -98,7 +98,7 @@ def service(root: Path) -> Any:
             from assay.serve.serving import load_serving
 
             self.serving = load_serving(root, contract, settings, metrics_client())
-            Model.current = self.serving
+            LoadedModel.current = self.serving
             with suppress(RuntimeError):
                 # Without a server there is no event loop.
                 _end_slowly()

@@ -15,7 +15,7 @@ from assay.base.rounding import significant
 from assay.contract.spec import Contract, load_contract
 from assay.data.columns import Columns, columns, take, target
 from assay.data.sample import sample
-from assay.data.split import SIDES, identity, row_keys
+from assay.data.split import SIDES, identity_columns, row_keys
 from assay.evaluation.curves import HEADERS, Table, curves, learning_curve, learning_sizes
 from assay.evaluation.metrics import ScoredRows, estimate, measure, metrics_for
 from assay.modelling.fitting import build, build_dummy, decide, fit, scores, set_threshold
@@ -50,7 +50,7 @@ def main() -> None:
     test = judge(pipeline, "test", threshold)
     how = params.evaluate
     # Rows of a group are not independent, so whole groups are resampled.
-    units = row_keys(tables["test"], identity(contract), "units") if contract.split.by == "group" else None
+    units = row_keys(tables["test"], identity_columns(contract), "units") if contract.split.by == "group" else None
     estimates = estimate(test, kinds, confidence=how.confidence, resamples=how.resamples, seed=params.seed, units=units)
     dummy = fit(build_dummy(contract), data["train"], wanted["train"], contract, room)
     dummy_cut = set_threshold(dummy, data["validation"], wanted["validation"], contract, room)
