@@ -136,7 +136,11 @@ def _describe(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested keys as one level: `model: {family: linear}` as `model.family: linear`."""
+    """Return nested keys as keys of one level.
+
+    >>> flat({"model": {"family": "linear"}, "seed": 1})
+    {'model.family': 'linear', 'seed': 1}
+    """
     found: dict[str, Any] = {}
     for name, value in content.items():
         found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
@@ -144,7 +148,11 @@ def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the end of a message that suggests the closest known name; empty if none is close."""
+    """Return the end of a message that suggests the closest known name; empty if none is close.
+
+    >>> did_you_mean("trails", ["trials", "folds"])
+    "; did you mean 'trials'?"
+    """
     near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
 

@@ -37,7 +37,11 @@ SEVERITY: list[Verdict] = ["SKIP", "PROMOTE", "HOLD", "REJECT"]
 
 
 def overall(verdicts: Sequence[Verdict]) -> Verdict:
-    """Return REJECT if any rejects, else HOLD if any holds, else PROMOTE; HOLD if nothing was judged."""
+    """Return REJECT if any rejects, else HOLD if any holds, else PROMOTE; HOLD if nothing was judged.
+
+    >>> overall(["PROMOTE", "HOLD", "SKIP"]), overall(["SKIP"])
+    ('HOLD', 'HOLD')
+    """
     worst = max([*verdicts, SEVERITY[0]], key=SEVERITY.index)
     return "HOLD" if worst == "SKIP" else worst
 

@@ -18,7 +18,11 @@ MAX_INTEGER = 2**53 - 1
 
 
 def parse_time(text: str, form: str | None = None) -> datetime:
-    """Parse a time in ISO 8601, or in the strptime format `form`; raises ValueError otherwise, or for a time zone."""
+    """Parse a time in ISO 8601, or in the strptime format `form`; raises ValueError otherwise, or for a time zone.
+
+    >>> parse_time("30/11/2018", "%d/%m/%Y")
+    datetime.datetime(2018, 11, 30, 0, 0)
+    """
     moment = datetime.strptime(text, form) if form else datetime.fromisoformat(text)
     if moment.tzinfo is not None:
         raise ValueError(f"{text!r} has a time zone; times must not have one")

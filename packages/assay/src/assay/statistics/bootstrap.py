@@ -21,6 +21,9 @@ def percentile_interval(value: float, deviations: np.ndarray, confidence: float)
     """Return a value with the percentile interval at level `confidence`.
 
     `deviations` has shape (resamples,): the metric on each resample minus the metric on all rows.
+
+    >>> percentile_interval(0.9, np.linspace(-0.1, 0.1, 101), 0.9)
+    Estimate(value=0.9, low=0.81, high=0.99)
     """
     tail = (1 - confidence) / 2
     low, high = np.quantile(deviations, [tail, 1 - tail])

@@ -4,7 +4,15 @@ import numpy as np
 
 
 def row_losses(target: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Return the loss of each row, shape (rows,): log loss for classes, absolute error for regression."""
+    """Return the loss of each row, shape (rows,): log loss for classes, absolute error for regression.
+
+    `scores` has shape (rows,) for regression, (rows, classes) for classes; `target` is then the index of the class.
+
+    >>> row_losses(np.array([1.0, 2.0]), np.array([1.5, 2.0]))
+    array([0.5, 0. ])
+    >>> row_losses(np.array([0, 1]), np.array([[0.9, 0.1], [0.5, 0.5]])).round(2)
+    array([0.11, 0.69])
+    """
     if scores.ndim == 1:
         return np.asarray(np.abs(target - scores))
     given = scores[np.arange(len(target)), target]
