@@ -8,6 +8,7 @@ import pytest
 from dvc.cli import main
 
 from assay.base.errors import InputError
+from assay.project.champion import restore
 from assay.project.data import POINTER, State, bring, state
 from assay.project.hooks import install
 from project.repositories import git
@@ -136,6 +137,17 @@ def test_data_in_conflict_is_called_a_conflict(project):
     git("checkout", "--theirs", "data.dvc")
     bring(CONTRACT)
     assert DATA.read_text() == "2"
+
+
+def test_a_champion_has_its_files_of_dvc_also_in_a_folder_of_a_repository(project):
+    Path("models").mkdir()
+    Path("models/model.json").write_text("{}")
+    dvc("add", "models")
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "A model")
+    found = restore(git("rev-parse", "HEAD"))
+    assert (found / "models/model.json").read_text() == "{}"
+    assert not (found / "data").exists()
 
 
 def test_what_no_commit_names_was_written_by_hand(project):

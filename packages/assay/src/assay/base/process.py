@@ -31,7 +31,7 @@ def run(*command: str, folder: Path | None = None, name: str | None = None, **en
         ]
         last = lines[-1] if lines else f"exit status {done.returncode}"
         before = " ".join(command[:2]) if name is None else name
-        raise InputError(f"{before}: " * bool(before) + last.removeprefix("assay: "))
+        raise InputError(f"{before}: " * bool(before) + last)
     return done.stdout
 
 

@@ -124,7 +124,10 @@ def _unpacked(wheel: Path) -> Path:
 def run_with_own_code(folder: Path, *arguments: str) -> None:
     """Run Python in a folder, with its src/ first on the path; raises InputError with the last line of stderr."""
     path = [str((folder / "src").resolve()), os.environ.get("PYTHONPATH", "")]
-    run_python(*arguments, folder=folder, name="", PYTHONPATH=os.pathsep.join(filter(None, path)))
+    try:
+        run_python(*arguments, folder=folder, name="", PYTHONPATH=os.pathsep.join(filter(None, path)))
+    except InputError as error:
+        raise InputError(str(error).removeprefix("assay: ")) from None
 
 
 def _from_embedded(commit: str) -> None:
@@ -143,10 +146,12 @@ def _from_git_and_dvc(commit: str, folder: Path) -> None:
     git("archive", f"--output={archive}", commit, "--", *there)
     shutil.unpack_archive(archive, folder, filter="data")
     archive.unlink()
-    files = DVCFileSystem(".", rev=commit)
+    # DVC names files from the top of the repository, in which the project may be a folder.
+    above = f"/{git('rev-parse', '--show-prefix')}"
+    files = DVCFileSystem(".", rev=commit, subrepos=above != "/")
     for part in PARTS:
-        for path in files.find(f"/{part}", dvc_only=True):
-            place = folder / path.lstrip("/")
+        for path in files.find(above + part, dvc_only=True):
+            place = folder / path.removeprefix(above)
             if not place.exists():
                 place.parent.mkdir(parents=True, exist_ok=True)
                 files.get_file(path, str(place))
