@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 from ruamel.yaml import YAML
 
-from assay.base.config import DEEPEST, Frozen, parse_yaml, read_config
+from assay.base.config import DEEPEST, Frozen, flat, parse_yaml, read_config
 from assay.base.errors import InputError
 
 
@@ -207,3 +207,7 @@ def test_what_is_deep_but_not_too_deep_is_read() -> None:
     for _ in range(DEEPEST - 1):
         (value,) = value
     assert value == []
+
+
+def test_nested_keys_become_dotted_ones() -> None:
+    assert flat({"a": 1, "b": {"c": {"d": None}, "e": []}, "f": {}}) == {"a": 1, "b.c.d": None, "b.e": []}

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from assay.contract.spec import load_contract
-from assay.project.tracking import commit, data_md5, first_cause, flatten, numbers, parameters_of, versions_of
+from assay.project.tracking import commit, data_md5, first_cause, numbers, parameters_of, versions_of
 from places import PACKAGE, ROOT
 
 BIN = Path(sys.executable).parent
@@ -63,10 +63,6 @@ for name, content in {RESULTS!r}.items():
 
 
 # What is logged
-
-
-def test_nested_keys_become_dotted_ones() -> None:
-    assert flatten({"a": 1, "b": {"c": {"d": None}, "e": []}, "f": {}}) == {"a": 1, "b.c.d": None, "b.e": []}
 
 
 def test_parameters_are_text_with_the_model_that_was_chosen() -> None:

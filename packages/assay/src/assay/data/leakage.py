@@ -61,7 +61,7 @@ def overlap(train: pa.Table, test: pa.Table, contract: Contract, limits: Validat
 
 
 def _near(train: pa.Table, test: pa.Table, contract: Contract) -> int:
-    """Return how many test rows have a training row so close that it is not by chance.
+    """Return how many test rows have a training row closer than chance explains.
 
     By chance, at least as many rows lie between one and two distances as within one: equally many in one dimension, and
     more in more dimensions. A copy lies within one distance only. The excess must be significant at a level of 1 %.

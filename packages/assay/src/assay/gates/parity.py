@@ -207,7 +207,7 @@ def _differs(contract: Contract, given: np.ndarray, wanted: np.ndarray) -> Failu
     if contract.task == "regression":
         what, before, after = contract.target.name, float(wanted), float(given)
     else:
-        # For two classes the positive one, which is the last; for more the one that differs most.
+        # The positive class, which is the last of two; of more classes, the one with the largest difference.
         which = -1 if contract.task == "binary" else int(np.abs(given - wanted).argmax())
         what = f"the probability of {contract.classes[which]}"
         before, after = float(wanted[which]), float(given[which])

@@ -122,8 +122,7 @@ def commit_lock(github: GitHub, run: Run, archive: Path) -> str | None:
     # GitHub names files from the top of the repository, which may hold other things than this project.
     folder = folder_in_repository()
     entries = [
-        {"path": (folder / name).as_posix(), "mode": "100644", "type": "blob", "content": text}
-        for name, text in made.items()
+        {"path": f"{folder}{name}", "mode": "100644", "type": "blob", "content": text} for name, text in made.items()
     ]
     tree = github.send("POST", "git/trees", {"base_tree": before, "tree": entries})["sha"]
     if tree == before:

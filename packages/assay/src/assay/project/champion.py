@@ -147,7 +147,7 @@ def _from_git_and_dvc(commit: str, folder: Path) -> None:
     shutil.unpack_archive(archive, folder, filter="data")
     archive.unlink()
     # DVC names files from the top of the repository, in which the project may be a folder.
-    above = f"/{git('rev-parse', '--show-prefix')}"
+    above = f"/{folder_in_repository()}"
     files = DVCFileSystem(".", rev=commit, subrepos=above != "/")
     for part in PARTS:
         for path in files.find(above + part, dvc_only=True):

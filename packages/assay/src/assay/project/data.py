@@ -68,7 +68,8 @@ def bring(contract: Contract) -> None:
     if not POINTER.exists():
         return
     named, found = _hashes()
-    match state(named, found, LAST.read_text() if LAST.exists() else None):
+    last = LAST.read_text(encoding="utf-8") if LAST.exists() else None
+    match state(named, found, last):
         case State.OLDER:
             say("data: data/ is older than data.dvc; checking out the version in data.dvc")
             if dvc(["pull", "--quiet", str(POINTER)]):
@@ -86,8 +87,7 @@ def bring(contract: Contract) -> None:
             )
         case State.CURRENT:
             pass
-    if not LAST.exists() or LAST.read_text() != named:
-        LAST.parent.mkdir(parents=True, exist_ok=True)
+    if last != named:
         write_text(LAST, named)
 
 

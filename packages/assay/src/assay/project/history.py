@@ -33,7 +33,7 @@ def dirty_files() -> list[str]:
     if not is_repository():
         return []
     # Unlike other commands, this one names files from the top of the repository.
-    above = git("rev-parse", "--show-prefix")
+    above = folder_in_repository()
     listed = git("status", "--porcelain", "--untracked-files=all", "--no-renames", "-z", "--", ".")
     return sorted(entry[3:].removeprefix(above) for entry in filter(None, listed.split("\0")))
 
@@ -126,9 +126,9 @@ def remote_url() -> str | None:
     return git_or_none("config", "remote.origin.url") or None
 
 
-def folder_in_repository() -> Path:
-    """Return the current folder, relative to the top of its repository."""
-    return Path(git("rev-parse", "--show-prefix"))
+def folder_in_repository() -> str:
+    """Return the current folder from the top of its repository, such as `projects/ours/`; empty at the top."""
+    return git("rev-parse", "--show-prefix")
 
 
 def subjects(base: str) -> list[str]:

@@ -7,8 +7,9 @@ import os
 import shlex
 from pathlib import Path
 
-from assay.base.errors import InputError
+from assay.base.files import write_text
 from assay.base.git import git, git_or_none, is_repository
+from assay.project.history import folder_in_repository
 
 MARK = "# Written by `assay repro`."
 # Conditions that git just changed data.dvc. A commit changes it only if it is a revert or a cherry-pick.
@@ -30,19 +31,15 @@ def install() -> list[str]:
     if not is_repository() or git_or_none("config", "core.hooksPath"):
         return []
     folder = Path(git("rev-parse", "--git-path", "hooks"))
-    project = git("rev-parse", "--show-prefix") or "."
+    project = folder_in_repository() or "."
     written = []
     for name, brought in BROUGHT.items():
         path = folder / name
         text = _script(project, brought)
         if path.exists() and (MARK not in (old := path.read_text(errors="replace")) or old == text):
             continue
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-            path.chmod(0o755)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written: {error.strerror}") from None
+        write_text(path, text)
+        path.chmod(0o755)
         written.append(name)
     return written
 

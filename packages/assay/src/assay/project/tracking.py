@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from assay.base.config import read_yaml
+from assay.base.config import flat, read_yaml
 from assay.base.errors import InputError
 from assay.base.files import read_json
 from assay.base.progress import say
@@ -84,25 +84,17 @@ def log_run(experiment: str, parameters: Mapping[str, str], metrics: Mapping[str
     return str(run.info.run_name)
 
 
-def flatten(content: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Flatten nested keys, joined by dots as in DVC."""
-    flat: dict[str, Any] = {}
-    for key, value in content.items():
-        flat |= flatten(value, f"{above}{key}.") if isinstance(value, Mapping) else {f"{above}{key}": value}
-    return flat
-
-
 def parameters_of(params: Mapping[str, Any], choice: Mapping[str, Any]) -> dict[str, str]:
     """Return the parameters as text, with the chosen model, which after a search differs from params.yaml."""
-    flat = flatten({**params, "choice": choice})
-    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in flat.items()}
+    parameters = flat({**params, "choice": choice})
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in parameters.items()}
 
 
 def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Return the numbers among the metrics."""
     return {
         key: float(value)
-        for key, value in flatten(metrics).items()
+        for key, value in flat(metrics).items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
 

@@ -314,7 +314,7 @@ def _broken(status: int, problems: list[str], number: int) -> Refused:
 
 
 def _content_type(call: Call, wanted: Collection[bytes] = (JSON, ARROW)) -> bytes:
-    """Return the content type, JSON if none is given; raises Refused for one that is not supported."""
+    """Return the content type, JSON if none is given; raises Refused for an unsupported one."""
     kind = call.header(b"content-type").partition(b";")[0].strip().lower() or JSON
     if kind not in wanted:
         taken = " or ".join(one.decode() for one in wanted)
