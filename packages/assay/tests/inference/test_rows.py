@@ -89,6 +89,17 @@ def test_keys_are_read_as_the_request_model_reads_them() -> None:
     assert refused > len(WARD.features)
 
 
+@given(
+    rows=st.lists(st.dictionaries(st.sampled_from(WARD.unused), st.text() | st.integers() | st.none()), max_size=MOST)
+)
+def test_columns_that_are_not_features_may_have_any_value_and_change_nothing(rows: list[dict[str, Any]]) -> None:
+    assert {"patient", "scribble", "sick"} == set(WARD.unused)
+    good = as_json(good_row(), WARD)
+    plain = json.dumps({"rows": [good] * max(1, len(rows))}).encode()
+    body = json.dumps({"rows": [good | row for row in rows] or [good]}).encode()
+    assert READER.read_fast(body) == READER.validate(body) == READER.read_fast(plain)
+
+
 def test_what_is_around_the_rows_is_read_as_the_request_model_reads_it() -> None:
     good = spelt(GOOD)
     around = ["%s", "[%s]", '{"rows": %s}', '{"rows": []}', '{"Rows": [%s]}', '{"rows": [%s], "more": 1}', ""]
@@ -125,6 +136,9 @@ def test_a_column_may_have_any_name(name: str) -> None:
     reader = RowReader(made, MOST)
     (read,) = reader.read(json.dumps({"rows": [as_json(good_row(**{name: 2.5}), made)]}).encode())
     assert read[-1] == 2.5
+    ignoring = contract(columns={**COLUMNS, name: {"kind": "ignored", "reason": "a test"}})
+    body = json.dumps({"rows": [as_json(good_row(), ignoring) | {name: 2.5}]}).encode()
+    assert len(RowReader(ignoring, MOST).read(body)[0]) == len(ignoring.features)
     assert reader.columns([read])[name].tolist() == [2.5]
 
 

@@ -339,7 +339,10 @@ def test_the_service_needs_no_more_of_assay_than_its_image_holds(
             assert answer.status_code == 200, f"{path}: {answer.text}"
         table = server.post("/predict", sent(pa.Table.from_pylist(rows * MANY)), **{"content-type": ARROW})
         assert table.status_code == 200
-        until(lambda: list(bento.glob("src/monitoring/predictions/data/*.arrows")), "the table is in the log")
+        until(
+            lambda: list(bento_store(project).glob("monitoring/*/*/predictions/data/*.arrows")),
+            "the table is in the log",
+        )
         assert "Error" not in server.log()
 
 

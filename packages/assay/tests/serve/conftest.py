@@ -25,7 +25,7 @@ def client() -> Any:
 def load_project(root: Path) -> Serving:
     """Load what a project serves."""
     models = root / MODELS
-    return load_serving(root, load_packed_contract(models), load_settings(models), client())
+    return load_serving(root, root, load_packed_contract(models), load_settings(models), client())
 
 
 def counted(serving: Serving, name: str, **labels: str) -> float:

@@ -4,6 +4,7 @@ A failure here, after an upgrade of one of them, says what moved: assay.serve.be
 """
 
 import ast
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -52,9 +53,9 @@ def test_many_values_are_observed_as_one_by_one(number: int) -> None:
 
 def test_bentoml_says_what_its_configuration_is() -> None:
     assert hasattr(internals.metrics_client(), "Counter")
-    found = internals.monitoring()
+    found = internals.monitoring(Path("here"))
     assert (found.is_default, found.worker) == (True, 0)
-    assert "log_path" in found.options
+    assert found.options["log_path"] == "here"
     assert set(internals.labels()) == {"service_name", "service_version", "runner_name"}
 
 

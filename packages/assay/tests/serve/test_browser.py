@@ -70,6 +70,14 @@ def test_a_row_typed_in_is_answered_with_nothing_from_elsewhere(browser: Browser
     assert browser.told("Runtime.exceptionThrown") + browser.told("Log.entryAdded") == []
 
 
+def test_the_page_of_the_api_loads_nothing_from_elsewhere(browser: Browser, server: Server) -> None:
+    browser.open(server.url + "/docs")
+    until(lambda: "Predict rows." in browser.js("document.body.innerText"), "the endpoints are shown")
+    asked = [one["request"]["url"] for one in browser.told("Network.requestWillBeSent")]
+    assert [url for url in asked if not url.startswith((server.url, "data:"))] == []
+    assert browser.told("Runtime.exceptionThrown") + browser.told("Log.entryAdded") == []
+
+
 def test_the_answer_waits_for_no_explanation(browser: Browser, server: Server) -> None:
     browser.open(server.url + "/")
     browser.do("Fetch.enable", patterns=[{"urlPattern": "*/explain"}])

@@ -1,8 +1,12 @@
 """What bounds requests, without a server: bodies by size and time, small ones by turns, large ones by what waits."""
 
 import asyncio
+import gzip
 import json
+import re
 import threading
+import tracemalloc
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import SimpleNamespace
@@ -19,12 +23,14 @@ from assay.serve.front import (
     LARGE_AT_ONCE,
     LARGE_WAIT_SECONDS,
     RECONNECT_EVERY,
+    SMALL,
     Front,
     LargeRequestQueue,
     LoopTurn,
     UploadBudget,
     header,
     read_body,
+    unpack,
 )
 from assay.serve.refusal import Refused
 from assay.serve.steps import offload
@@ -103,6 +109,43 @@ def test_bodies_that_come_in_parts_are_held_up_to_a_bound_and_then_no_more(parts
             body_of(parts, arriving=arriving)
         assert refused.value.status in (413, 503)
     assert arriving.held == 0
+
+
+@given(content=st.binary(max_size=60), encoding=st.sampled_from(["gzip", "deflate", "identity"]))
+def test_a_compressed_body_is_unpacked_up_to_the_limit(content: bytes, encoding: str) -> None:
+    packed = {"gzip": gzip.compress, "deflate": zlib.compress, "identity": bytes}[encoding](content)
+    if len(content) > LIMIT and encoding != "identity":
+        with pytest.raises(Refused) as refused:
+            asyncio.run(unpack(packed, encoding.encode(), LIMIT))
+        assert refused.value.status == 413
+    else:
+        assert asyncio.run(unpack(packed, encoding.encode(), LIMIT)) == content
+
+
+def test_a_body_that_would_expand_to_more_memory_than_there_is_is_refused() -> None:
+    bomb = gzip.compress(bytes(50_000_000))
+    assert len(bomb) > SMALL
+    tracemalloc.start()
+    with pytest.raises(Refused) as refused:
+        asyncio.run(unpack(bomb, b"gzip", 10_000))
+    assert refused.value.status == 413
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "status", "said"),
+    [
+        (b"x", b"br", 415, "unsupported content encoding 'br'; send gzip, deflate or none"),
+        (b"not packed", b"gzip", 400, "the body is not gzip: "),
+        (gzip.compress(b"cut off")[:-1], b"gzip", 400, "the stream does not end with the body"),
+        (gzip.compress(b"and") + b"more", b"gzip", 400, "the stream does not end with the body"),
+    ],
+)
+def test_a_body_that_cannot_be_unpacked_is_refused(body: bytes, encoding: bytes, status: int, said: str) -> None:
+    with pytest.raises(Refused, match=re.escape(said)) as refused:
+        asyncio.run(unpack(body, encoding, LIMIT))
+    assert refused.value.status == status
 
 
 def test_a_header_is_found_by_its_name() -> None:

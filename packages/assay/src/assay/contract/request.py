@@ -27,8 +27,9 @@ _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, defer_bui
 def request_model(contract: Contract, max_rows: int, name: str = "Request") -> type[BaseModel]:
     """Return the model of `{"rows": [{...}, ...]}`, with 1 to `max_rows` rows of the contract's features.
 
-    It is strict: no text for a number, no key that is not a feature. A whole number may be written 3 or 3.0, as in JSON
-    Schema. The model reads both JSON text and plain Python values.
+    It is strict: no text for a number, no key that is not a column. Values of columns that are not features are
+    ignored. A whole number may be written 3 or 3.0, as in JSON Schema. The model reads both JSON text and plain Python
+    values.
     """
     return request_models(contract, {name: max_rows})[0]
 
@@ -40,6 +41,8 @@ def request_models(contract: Contract, max_rows: Mapping[str, int]) -> list[type
         _field(number): (_annotation(column, contract.missing_markers), _described(name, column))
         for number, (name, column) in enumerate(contract.features.items())
     }
+    for number, name in enumerate(contract.unused, len(fields)):
+        fields[_field(number)] = (Any, Field(default=None, alias=name, title=name, description="not used"))
     row = create_model("Row", __config__=_STRICT, **fields)
     # Stop at the first invalid row: reporting ten thousand would take seconds.
     rows = Annotated[list[row], FailFast()]  # type: ignore[valid-type]

@@ -249,6 +249,11 @@ class Contract(Frozen):
         columns: dict[str, Any] = self.columns
         return {name: column for name, column in columns.items() if column.kind not in NO_FEATURES}
 
+    @property
+    def unused(self) -> list[str]:
+        """The columns that the model does not use, and the target: a request may have them, and they change nothing."""
+        return [name for name in (*self.columns, self.target.name) if name not in self.features]
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a copy with some fields changed, and with everything derived from them recomputed."""
         made = super().model_copy(update=update, deep=deep)

@@ -15,9 +15,10 @@ from assay.project.fingerprint import PROCESS, fingerprints, recorded
 from assay.project.history import dirty_files, file_at
 from assay.project.identity import LOCK
 from assay.project.imports import Imports
+from assay.project.layout import SOURCE
 from assay.project.packed import LOCUSTFILE
 from assay.project.pipeline import locked_stages
-from assay.project.room import PACKAGE, SOURCE
+from assay.project.room import PACKAGE
 from assay.project.settings import PARAMS
 
 PIPELINE = Path("dvc.yaml")

@@ -17,6 +17,8 @@ SPLIT = Path("build/split")
 CHOICE = Path("build/choice.json")
 PIPELINE = Path("build/model/pipeline.skops")
 THRESHOLD = Path("build/model/threshold.json")
+# The folder of the user's code.
+SOURCE = Path("src")
 METRICS = Path("metrics.json")
 PLOTS = Path("plots")
 CHECKS = Path("reports/validate.json")

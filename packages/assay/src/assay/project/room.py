@@ -17,12 +17,12 @@ import numpy as np
 
 from assay.base.errors import InputError
 from assay.contract.spec import Contract
+from assay.project.layout import SOURCE
 
 if TYPE_CHECKING:
     # Only for annotations: ordinary runs do not search.
     from optuna import Trial
 
-SOURCE = Path("src")
 PACKAGE = "model"
 TEMPLATE = Path("src/model/report.md.j2")
 

@@ -53,7 +53,7 @@ def _read(body: bytes, contract: Contract, max_rows: int) -> tuple[Columns, list
     if violations := wrong_types(wanted, contract, rows):
         return {}, violations
     # Columns of the contract that the model does not use are allowed; any other column is a violation.
-    known = {*contract.columns, contract.target.name}
+    known = {*contract.features, *contract.unused}
     columns: dict[str, Any] = {name: pa.nulls(rows) for name in schema.names if name not in known}
     # With no fields pyarrow would read all of them.
     if wanted:

@@ -6,6 +6,7 @@ When a new version changes one, tests/serve/test_bentoml_internals.py fails firs
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 from bentoml._internal.configuration.containers import BentoMLContainer
@@ -14,6 +15,10 @@ from starlette.middleware import Middleware
 
 from assay.predictions.monitoring import Monitoring
 
+# The setting of `tracing.excluded_urls` that switches tracing off.
+EVERY_URL = ".*"
+# The seconds of `traffic.timeout` where nobody sets it.
+BENTOML_TIMEOUT = 60.0
 # From this number of values numpy is faster than Python.
 MANY = 500
 
@@ -23,10 +28,15 @@ def metrics_client() -> Any:
     return BentoMLContainer.metrics_client.get()
 
 
-def monitoring() -> Monitoring:
-    """Return BentoML's configuration of monitoring, and the number of this worker."""
+def monitoring(folder: Path) -> Monitoring:
+    """Return BentoML's configuration of monitoring, and the number of this worker.
+
+    `folder` is that of the files, unless the configuration names another one.
+    """
     config = BentoMLContainer.config.monitoring
     kind, options = config.type.get(), dict(config.options.get() or {})
+    if options.get("log_path") in (None, "monitoring"):
+        options["log_path"] = str(folder)
     return Monitoring(is_default=kind in (None, "default"), options=options, worker=server_context.worker_index or 0)
 
 
@@ -61,6 +71,23 @@ def without_routes(app: Any, ours: Collection[str]) -> Any:
         Middleware(around) if entry.cls is RunnerTrafficMetricsMiddleware else entry for entry in app.user_middleware
     ]
     return counting
+
+
+def take_middleware(app: Any) -> list[Middleware]:
+    """Remove from a BentoML application, and return, the middleware that its configuration or its user asked for.
+
+    The outermost comes first. What BentoML puts around every service stays: the endpoints of the model do without it.
+    """
+    staying = {"RunnerTrafficMetricsMiddleware", "ContextMiddleware"}
+    if BentoMLContainer.config.tracing.excluded_urls.get() == EVERY_URL:
+        staying.add("OpenTelemetryMiddleware")
+    kept: list[Middleware] = []
+    taken: list[Middleware] = []
+    for entry in app.user_middleware:
+        is_default = entry.kwargs.get("timeout") == BENTOML_TIMEOUT and entry.cls.__name__ == "TimeoutMiddleware"
+        (kept if is_default or entry.cls.__name__ in staying else taken).append(entry)
+    app.user_middleware = kept
+    return taken
 
 
 def observe_all(histogram: Any, values: list[float]) -> None:

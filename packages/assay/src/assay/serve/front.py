@@ -14,6 +14,7 @@ import hmac
 import logging
 import os
 import time
+import zlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
@@ -35,6 +36,8 @@ logger = logging.getLogger("bentoml.assay")
 
 # A larger body waits in a queue, and its prediction runs in a thread.
 LARGE = 64 * 1024
+# A compressed body below this size is unpacked on the event loop.
+SMALL = 4 * 1024
 # An even larger one would block the event loop for too long: all of the work on it runs in a thread.
 HUGE = 1024 * 1024
 BODY_SECONDS = 10.0
@@ -111,6 +114,30 @@ async def read_body(scope: Scope, receive: Receive, limit: int, seconds: float, 
         raise Refused(408, f"the body did not arrive within {seconds:g} seconds", reason="slow") from None
     finally:
         arriving.held -= size
+
+
+async def unpack(body: bytes, encoding: bytes, limit: int) -> bytes:
+    """Return a body without its content encoding; raises Refused if it is unknown, damaged, or expands to too much."""
+    if encoding == b"identity":
+        return body
+    if encoding not in (b"gzip", b"x-gzip", b"deflate"):
+        shown = encoding.decode(errors="replace")
+        raise Refused(415, f"unsupported content encoding {shown!r}; send gzip, deflate or none", reason="content type")
+
+    def unpacked() -> bytes:
+        # 32: with the header of gzip or of zlib.
+        stream = zlib.decompressobj(zlib.MAX_WBITS | 32)
+        made = stream.decompress(body, limit + 1)
+        if len(made) > limit:
+            raise _too_large(limit)
+        if not stream.eof or stream.unused_data:
+            raise zlib.error("the stream does not end with the body")
+        return made
+
+    try:
+        return unpacked() if len(body) < SMALL else await asyncio.to_thread(unpacked)
+    except zlib.error as error:
+        raise Refused(400, f"the body is not {encoding.decode()}: {error}", reason="content type") from None
 
 
 def _at_hand(receive: Receive) -> MutableMapping[str, Any] | None:
@@ -204,6 +231,8 @@ class Front:
         body = b""
         if method == "POST":
             body = await read_body(scope, receive, serving.max_body, BODY_SECONDS, self._arriving)
+            if encoding := header(scope, b"content-encoding").strip().lower():
+                body = await unpack(body, encoding, serving.max_body)
         if self._turns.lasted() > serving.wait:
             raise Refused(503, "too many requests at once", reason="overload")
         call = Call(body, scope)
@@ -216,9 +245,6 @@ class Front:
         return endpoint.answer(serving, call)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] == "/docs":
-            # BentoML has its OpenAPI page at /, where this service has the page of the model.
-            scope = {**scope, "path": "/", "raw_path": b"/"}
         if scope["path"] == "/metrics":
             self._flush()
         await self._app(scope, receive, send)

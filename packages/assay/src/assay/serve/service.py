@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import bentoml
 
@@ -19,9 +19,17 @@ from assay.contract.request import request_models
 from assay.project.layout import LOCKS, MODELS
 from assay.project.settings import load_packed_contract, load_settings
 from assay.serve import shapes
-from assay.serve.bentoml_internals import labels, metrics_client, number_of_workers, without_routes
+from assay.serve.bentoml_internals import (
+    EVERY_URL,
+    labels,
+    metrics_client,
+    number_of_workers,
+    take_middleware,
+    without_routes,
+)
 from assay.serve.image import image
 from assay.serve.shapes import MOST_EXPLAINED
+from assay.serve.snapshot import snapshot, take_snapshot
 
 if TYPE_CHECKING:
     # BentoML's supervisor imports this module too but answers no requests: the worker imports what it needs.
@@ -42,14 +50,19 @@ class Fronted(bentoml.Service):  # type: ignore[misc]
         from assay.serve.metrics import Requests
 
         app = super().to_asgi(is_main)
+        # These apply to the endpoints of the model too: CORS, for instance.
+        around = take_middleware(app)
         # BentoML's own routes to the endpoints have none of the limits, and "/predict\n" would lead there.
         counting = without_routes(app, {api.route for api in self.apis.values()})
-        return Front(
+        front: App = Front(
             app,
             lambda: LoadedModel.current,
             Requests(counting, labels()),
             is_one_of_several=number_of_workers(self.name) != 1,
         )
+        for one in reversed(around):
+            front = cast("App", one.cls(front, *one.args, **one.kwargs))
+        return front
 
 
 class LoadedModel:
@@ -77,17 +90,18 @@ def service(root: Path) -> Any:
     """Return the BentoML service of the model in a folder: `bentoml serve` looks for it in service.py there."""
     # `bentoml build` imports this before it copies the files.
     replace_links(root / MODELS)
-    contract, settings = load_packed_contract(root / MODELS), load_settings(root / MODELS)
+    served = snapshot(root)
+    contract, settings = load_packed_contract(served / MODELS), load_settings(served / MODELS)
     Rows, FewRows = request_models(contract, {"Rows": settings.serve.max_rows, "FewRows": MOST_EXPLAINED})  # noqa: N806
     Outcomes = shapes.outcomes_model(contract)  # noqa: N806
 
     @bentoml.service(
         name=re.sub(r"[^a-z0-9_-]+", "-", contract.name.lower()).strip("-_") or "model",
         service_class=Fronted,
-        image=image(LOCKS[read_json(root / MODELS / "model.json")["served"]]),
+        image=image(LOCKS[read_json(served / MODELS / "model.json")["served"]]),
         workers=settings.serve.workers,
         logging={"access": {"enabled": False}},
-        tracing={"excluded_urls": ".*"},
+        tracing={"excluded_urls": EVERY_URL},
         metrics={"namespace": "bentoml_service"},
     )
     class Assay:
@@ -97,7 +111,7 @@ def service(root: Path) -> Any:
             """Load the model and check it with its examples."""
             from assay.serve.serving import load_serving
 
-            self.serving = load_serving(root, contract, settings, metrics_client())
+            self.serving = load_serving(root, served, contract, settings, metrics_client())
             LoadedModel.current = self.serving
             with suppress(RuntimeError):
                 # Without a server there is no event loop.
@@ -107,6 +121,12 @@ def service(root: Path) -> Any:
             # A collection over the objects loaded so far would take up to 200 ms; from now on it runs rarely.
             gc.freeze()
             gc.set_threshold(50_000, 20, 50)
+
+        @bentoml.on_deployment
+        @staticmethod
+        def before_workers_start() -> None:
+            """Set aside the model that all workers load, also those that replace one that died."""
+            take_snapshot(root)
 
         # A coroutine: BentoML would run a plain function in a thread.
         async def __is_ready__(self) -> bool:

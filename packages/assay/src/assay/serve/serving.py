@@ -1,6 +1,7 @@
 """The endpoints of the service, without HTTP itself."""
 
 import logging
+import os
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -44,7 +45,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("bentoml.assay")
 
 JSON = b"application/json"
+LOGS = "monitoring"
 HTML = b"text/html; charset=utf-8"
+DOCS = Path(__file__).with_name("docs.html")
 # The most problems of a request that are listed.
 MOST_PROBLEMS = 100
 # Seconds after the model was loaded.
@@ -87,7 +90,7 @@ class Serving:
                 package.contract,
                 self.rows.values,
                 lambda rows: metrics.add("dropped", number=rows),
-                monitoring(),
+                monitoring(log_folder(root)),
             )
         self._batcher: MicroBatcher[Contender, Values] = MicroBatcher(
             lambda by, asked: run_inline(self._answer(by, asked))
@@ -245,6 +248,10 @@ class Serving:
 
         return page(self.package).encode()
 
+    def show_document(self, _: Call) -> tuple[bytes, bytes]:
+        """Return the page that shows the OpenAPI document."""
+        return HTML, DOCS.read_bytes()
+
     def document(self, _: Call) -> tuple[bytes, bytes]:
         """Return the OpenAPI document."""
         return JSON, self._document
@@ -334,12 +341,30 @@ def _load_rest() -> None:
         import assay.predictions.schema  # noqa: F401
 
 
-def load_serving(root: Path, contract: Contract, settings: Settings, client: Any) -> Serving:
-    """Load the served model; raises InputError for a package whose parts do not belong together."""
+def log_folder(root: Path) -> Path:
+    """Return the folder of the prediction log: `ASSAY_LOG`, or monitoring/ in the project, or outside of the Bento.
+
+    Never in a Bento: an exported Bento would pass on what clients sent.
+    """
+    if named := os.environ.get("ASSAY_LOG"):
+        return Path(named)
+    bento = root.parent
+    if not (bento / "bento.yaml").exists():
+        return root / LOGS
+    name, store = bento.parent, bento.parent.parent
+    # In an image the Bento is not in a store.
+    return store.parent / LOGS / name.name / bento.name if store.name == "bentos" else bento.parent / LOGS
+
+
+def load_serving(root: Path, served: Path, contract: Contract, settings: Settings, client: Any) -> Serving:
+    """Load the model of a project or a Bento; raises InputError for a package whose parts do not belong together.
+
+    `served` is the folder to load it from: `root` itself, or a copy.
+    """
     reader = RowReader(contract, settings.serve.max_rows)
     # A Bento has no contract.yaml: its contract is in models/.
-    digest = sha256(root / CONTRACT) if (root / CONTRACT).exists() else None
-    package = load_package(root / MODELS, reader, digest, settings.export.tolerance, Room(root))
+    digest = sha256(served / CONTRACT) if (served / CONTRACT).exists() else None
+    package = load_package(served / MODELS, reader, digest, settings.export.tolerance, Room(served))
     return Serving(package, root, settings, Metrics(client))
 
 
@@ -363,5 +388,6 @@ ENDPOINTS = {
     "/feedback": Endpoint(Serving.feedback, ("POST",)),
     "/model": Endpoint(Serving.about, ("GET", "HEAD", "POST")),
     "/": Endpoint(Serving.show, ("GET", "HEAD"), is_open=True),
+    "/docs": Endpoint(Serving.show_document, ("GET", "HEAD"), is_open=True),
     "/docs.json": Endpoint(Serving.document, ("GET", "HEAD"), is_open=True),
 }
