@@ -188,3 +188,13 @@ def test_time_may_be_a_moment() -> None:
 
 def test_the_sides_have_names() -> None:
     assert SIDES == ("train", "validation", "test")
+
+
+@given(st.lists(st.integers(1, 200), min_size=3, max_size=60), st.sampled_from([0.02, 0.1, 0.3]))
+def test_few_times_are_dealt_to_all_sides_and_never_torn(rows_of_time: list[int], validation: float) -> None:
+    """As in thirty days of many rows each: a small side gets a whole day."""
+    days = [day for day, rows in enumerate(rows_of_time) for _ in range(rows)]
+    sides = assign(timed(days), TIMED, Prepare(test=0.2, validation=validation, salt="assay"))
+    assert set(sides) == {0, 1, 2}
+    assert all(len({side for day, side in zip(days, sides, strict=True) if day == one}) == 1 for one in set(days))
+    assert (np.diff(sides[np.argsort(days, kind="stable")]) >= 0).all()

@@ -57,6 +57,14 @@ def test_fitting_does_not_change_the_rows_and_bears_gaps():
     np.testing.assert_array_equal(rows, before)
 
 
+def test_one_enormous_amount_makes_no_answer_infinite():
+    rows, amounts = sales(200)
+    amounts[[3, 50]] = 1e7
+    quick = LogBoosting(max_iter=40, learning_rate=0.3, min_samples_leaf=2, max_features=1.0, random_state=0)
+    answers = quick.fit(rows, amounts).predict(rows)
+    assert answers.max() <= 1e7
+
+
 @pytest.mark.parametrize(
     ("task", "limits", "there"),
     [

@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.linear_model import Ridge
 
 from assay.base.errors import InputError
 from assay.modelling import search as module
 from assay.modelling.estimators import FAMILIES
 from assay.modelling.search import Trial, as_csv, folds, search
 from assay.project.params import ModelChoice, Tune
+from assay.project.room import Family
 from assay.stages.tune import HEADER
 from patients import contract, patients
+from rooms import room
 
 HOW = Tune(search=True, trials=9, folds=3, batch=3, max_rows=20000)
 
@@ -28,7 +31,9 @@ def test_every_family_gets_its_share_and_the_dummy_stands_first(found):
     _, trials = found
     families = [trial.choice.family for trial in trials]
     assert families[0] == "dummy"
-    assert {family: families.count(family) for family in families[1:]} == {
+    # The second is gradient boosting untuned.
+    assert trials[1].choice == ModelChoice(family="gradient_boosting", parameters={})
+    assert {family: families[2:].count(family) for family in families[2:]} == {
         "gradient_boosting": 3,
         "linear": 3,
         "random_forest": 3,
@@ -70,7 +75,7 @@ def test_the_same_search_on_one_processor_or_two_finds_the_same(found, monkeypat
 def test_another_seed_tries_other_parameters(found):
     data, target = patients(150)
     _, trials = search(data, target, None, contract(), HOW.model_copy(update={"trials": 3}), 2)
-    assert trials[1].choice != found[1][1].choice
+    assert trials[2].choice != found[1][2].choice
 
 
 def test_hopeless_trials_are_stopped_early_and_never_chosen():
@@ -89,9 +94,9 @@ def test_the_model_that_stands_is_tried_too_unless_it_is_one_for_other_data():
     stands = ModelChoice(family="linear", parameters={"C": 0.7})
     _, trials = search(data, target, None, contract(), how, 1, stands)
     assert trials[1].choice == stands
-    assert len(trials) == 5
+    assert len(trials) == 6
     foreign = ModelChoice(family="linear", parameters={"alpha": 0.7})
-    assert len(search(data, target, None, contract(), how, 1, foreign)[1]) == 4
+    assert len(search(data, target, None, contract(), how, 1, foreign)[1]) == 5
 
 
 @pytest.mark.parametrize("task", ["multiclass", "regression"])
@@ -99,7 +104,7 @@ def test_other_tasks_are_searched_too(task):
     data, target = patients(150, task)
     choice, trials = search(data, target, None, contract(task), HOW.model_copy(update={"trials": 3}), 1)
     assert choice.family != "dummy"
-    assert len(trials) == 4
+    assert len(trials) == 5
 
 
 def test_the_table_has_a_line_a_trial_and_the_best_so_far():
@@ -144,6 +149,57 @@ def test_folds_show_each_row_unseen_once(seed, task):
     _, target = patients(100, task, seed)
     unseen = np.concatenate([held_out for _, held_out in folds(target, None, contract(task), 5, seed)])
     assert sorted(unseen) == list(range(100))
+
+
+@given(seed=st.integers(0, 1000), task=st.sampled_from(["binary", "multiclass", "regression"]))
+def test_folds_keep_rows_that_repeat_each_other_on_one_side(seed, task):
+    _, target = patients(100, task, seed)
+    keys = np.random.default_rng(seed).integers(0, 60, 100).astype(np.uint64)
+    parts = folds(target, keys, contract(task), 2, seed)
+    assert sorted(np.concatenate([unseen for _, unseen in parts])) == list(range(100))
+    assert all(not set(keys[seen]) & set(keys[unseen]) for seen, unseen in parts)
+
+
+@pytest.mark.parametrize("times", [3, 12, 30])
+def test_folds_over_few_times_cut_between_them(times):
+    made = contract(split={"by": "time", "column": "admitted"})
+    months = np.random.default_rng(1).permutation(np.repeat(np.arange(times), 60))
+    parts = folds(np.arange(len(months)) % 2, months, made, 4, 1)
+    assert parts
+    assert all(months[seen].max() < months[unseen].min() for seen, unseen in parts)
+
+
+class Fails(Ridge):
+    """A model that cannot be fitted if it is regularised much, and else predicts infinities."""
+
+    def fit(self, X, y):  # noqa: N803
+        """Fail, or fit."""
+        if self.alpha > 1:
+            raise FloatingPointError("overflow in fit")
+        return super().fit(X, y)
+
+    def predict(self, X):  # noqa: N803
+        """Predict infinities."""
+        return np.full(len(X), np.inf)
+
+
+FAILS = Family(None, Fails, "scaling", FAMILIES["linear"].space)
+
+
+def test_a_trial_that_fails_or_overflows_is_a_bad_trial_and_not_the_end(monkeypatch):
+    monkeypatch.setattr(module, "cpu_count", lambda: 1)
+    data, target = patients(150, "regression")
+    given = room(families={"fails": FAILS, "linear": FAMILIES["linear"]})
+    choice, trials = search(data, target, None, contract("regression"), HOW, 1, room=given)
+    assert choice.family == "linear"
+    assert {trial.state for trial in trials if trial.choice.family == "fails"} == {"failed"}
+
+
+def test_a_search_in_which_every_trial_fails_says_so(monkeypatch):
+    monkeypatch.setattr(module, "cpu_count", lambda: 1)
+    data, target = patients(150, "regression")
+    with pytest.raises(InputError, match="every trial failed"):
+        search(data, target, None, contract("regression"), HOW, 1, room=room(families={"fails": FAILS}))
 
 
 def test_a_class_with_fewer_rows_than_folds_is_named():

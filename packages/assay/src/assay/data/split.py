@@ -18,7 +18,8 @@ def assign(table: pa.Table, contract: Contract, shares: Prepare) -> np.ndarray:
 
     By hash: from the id columns, or from all columns in use if there are none. By group: from the group column. By
     time: the latest rows are the test rows, those before them the validation rows; rows of the same time stay
-    together. By hash and by group a row keeps its side whatever rows are added, removed or reordered.
+    together, and each side has at least one time if there are three. By hash and by group a row keeps its side
+    whatever rows are added, removed or reordered.
     """
     if contract.split.by == "time":
         return _by_time(table[str(contract.split.column)], shares)
@@ -60,12 +61,14 @@ def cell_keys(table: pa.Table, name: str, salt: str) -> np.ndarray:
 
 
 def _by_time(moments: pa.ChunkedArray, shares: Prepare) -> np.ndarray:
-    values = moments.to_numpy()
-    ordered = np.sort(values)
-    n = len(ordered)
-    test_from = ordered[min(n - 1, round(n * (1 - shares.test)))]
-    validation_from = ordered[min(n - 1, round(n * (1 - shares.test - shares.validation)))]
-    return np.where(values >= test_from, 2, np.where(values >= validation_from, 1, 0)).astype(np.int8)
+    times, ranks, counts = np.unique(moments.to_numpy(), return_inverse=True, return_counts=True)
+    n, last = len(ranks), len(times) - 1
+    wanted = [min(n - 1, round(n * (1 - share))) for share in (shares.test, shares.test + shares.validation)]
+    test, validation = np.searchsorted(np.cumsum(counts), wanted, side="right").tolist()
+    # With few times, a side smaller than the rows of one time would be empty.
+    test = min(max(test, 2), last)
+    validation = min(max(validation, 1), max(test - 1, 0))
+    return np.where(ranks >= test, 2, np.where(ranks >= validation, 1, 0)).astype(np.int8)
 
 
 def _bits(values: pa.ChunkedArray) -> np.ndarray:

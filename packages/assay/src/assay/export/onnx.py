@@ -136,10 +136,12 @@ def _append_growth(graph: onnx.GraphProto, estimator: LogBoosting, time: str) ->
             ("Min", [time, "growth_end"], "growth_until"),
             ("Sub", ["growth_until", "growth_start"], "growth_time"),
         ]
-        steps += [("Mul", ["growth_time", "growth_slope"], "growth"), ("Add", ["trees", "growth"], "logarithm")]
+        steps += [("Mul", ["growth_time", "growth_slope"], "growth"), ("Add", ["limited", "growth"], "logarithm")]
     else:
         # The runtime warns about constants that no node uses.
-        number, steps = {}, [("Identity", ["trees"], "logarithm")]
+        number, steps = {}, [("Identity", ["limited"], "logarithm")]
+    number["limit"] = float(np.log(estimator.limit_)) if estimator.limit_ > 0 else -np.inf
+    steps.insert(0, ("Min", ["trees", "growth_limit"], "limited"))
     graph.initializer.extend(
         onnx.numpy_helper.from_array(np.array(value, dtype=np.float32), f"growth_{name}")
         for name, value in number.items()

@@ -32,8 +32,13 @@ class LogBoosting(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     It minimises the Poisson deviance, so that effects multiply and the prediction is the mean, not the median. With
     `follow_time` the first column is a time. Trees cannot extrapolate a trend, so the rate of growth is fitted to the
     residuals of a model without time, and continued after the training rows for half as long as their time span.
+
+    The trees predict at most the largest amount that they were trained on: one enormous amount may make the steps of
+    the Poisson deviance overflow.
     """
 
+    # Models that were stored before there was a limit have none.
+    limit_ = float("inf")
     _parameter_constraints = HistGradientBoostingRegressor._parameter_constraints | {"follow_time": ["boolean"]}
 
     def __init__(  # noqa: PLR0913
@@ -69,13 +74,19 @@ class LogBoosting(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             self.end_ = float(np.float32(times.max() + (times.max() - times.min()) / 2))
             self.slope_ = float(np.float32(self._rate_of_growth(rows, y)))
         growth = self._growth(rows)
-        self.boosting_ = self._boosting().fit(self._without_time(rows), y / growth, sample_weight=growth)
+        plain = y / growth
+        self.limit_ = float(np.max(plain))
+        self.boosting_ = self._boosting().fit(self._without_time(rows), plain, sample_weight=growth)
+        if np.isnan(self.boosting_.predict(self._without_time(rows))).any():
+            raise ValueError("the Poisson deviance diverged: an amount is far beyond all others")
         return self
 
     def predict(self, X: np.ndarray) -> np.ndarray:  # noqa: N803
         """Return the mean amount of each row."""
         rows = np.asarray(X, dtype=np.float64)
-        return np.asarray(self.boosting_.predict(self._without_time(rows)) * self._growth(rows))
+        with np.errstate(over="ignore"):
+            trees = self.boosting_.predict(self._without_time(rows))
+        return np.asarray(np.minimum(trees, self.limit_) * self._growth(rows))
 
     def _boosting(self, **changes: Any) -> HistGradientBoostingRegressor:
         own = {name: value for name, value in self.get_params().items() if name != "follow_time"}

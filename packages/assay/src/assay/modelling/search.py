@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,11 +26,20 @@ from assay.project.room import NO_ROOM, Family, Room
 from assay.statistics.losses import row_losses
 
 WARM_UP_TRIALS = 3
+UNTUNED = ModelChoice(family="gradient_boosting", parameters={})
+STATES = {
+    "complete": optuna.trial.TrialState.COMPLETE,
+    "pruned": optuna.trial.TrialState.PRUNED,
+    "failed": optuna.trial.TrialState.FAIL,
+}
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A choice of the search, its loss on each fold that was run, and its state: complete or pruned."""
+    """A choice of the search, its loss on each fold that was run, and its state: complete, pruned or failed.
+
+    The loss of a fold on which the model cannot be fitted, or predicts what is not finite, is infinite.
+    """
 
     number: int
     choice: ModelChoice
@@ -53,7 +64,8 @@ def search(  # noqa: PLR0913, PLR0917
 ) -> tuple[ModelChoice, list[Trial]]:
     """Try `how.trials` choices by cross-validation on these rows; return the best and all trials, the dummy first.
 
-    `start` is tried too if it suits the contract, so that the result is not worse.
+    `start`, if it suits the contract, and gradient boosting at its defaults are tried too, so that the result is not
+    worse. Raises InputError if every trial failed.
 
     `units` are as in `folds`. Each family has its own study (tree-structured Parzen estimator, Bergstra et al. 2011)
     and an equal share of the trials. Trials run in parallel batches, fold by fold; after each fold those above the
@@ -63,10 +75,11 @@ def search(  # noqa: PLR0913, PLR0917
     parts = folds(target, units, contract, how.folds, seed)
     losses = [_loss(None, data, target, contract, fold, seed, room) for fold in parts]
     trials = [Trial(0, ModelChoice(family="dummy", parameters={}), tuple(losses), "complete")]
-    if start is not None and _can_be_built(start, contract, seed, room):
-        losses = [_loss(start, data, target, contract, fold, seed, room) for fold in parts]
-        trials.append(Trial(1, start, tuple(losses), "complete"))
     known = families(contract, room)
+    for choice in [start, UNTUNED if UNTUNED.family in known else None]:
+        if choice is not None and _can_be_built(choice, contract, seed, room):
+            losses = [_loss(choice, data, target, contract, fold, seed, room) for fold in parts]
+            trials.append(Trial(len(trials), choice, tuple(losses), _state(losses, len(parts))))
     share = max(1, how.trials // len(known))
     batches = [(family, min(how.batch, share - done)) for family in known for done in range(0, share, how.batch)]
     studies = {family: _study(seed) for family in known}
@@ -80,16 +93,20 @@ def search(  # noqa: PLR0913, PLR0917
                 found = parallel(delayed(_loss)(choices[i], data, target, contract, fold, seed, room) for i in running)
                 for i, loss in zip(running, found, strict=True):
                     results[i].append(loss)
-                    asked[i].report(float(np.mean(results[i])), step)
-                running = [i for i in running if not asked[i].should_prune()]
+                    if np.isfinite(loss):
+                        asked[i].report(float(np.mean(results[i])), step)
+                running = [i for i in running if np.isfinite(results[i][-1]) and not asked[i].should_prune()]
             for i, trial in enumerate(asked):
-                whole = len(results[i]) == len(parts)
-                state = optuna.trial.TrialState.COMPLETE if whole else optuna.trial.TrialState.PRUNED
-                studies[family].tell(trial, float(np.mean(results[i])) if whole else None, state)
-                trials.append(Trial(len(trials), choices[i], tuple(results[i]), "complete" if whole else "pruned"))
+                state = _state(results[i], len(parts))
+                score = float(np.mean(results[i])) if state == "complete" else None
+                studies[family].tell(trial, score, STATES[state])
+                trials.append(Trial(len(trials), choices[i], tuple(results[i]), state))
             best = _best(trials, known)
-            say(f"  {len(trials) - 1} trials, best {best.choice.family} with loss {best.score:.4f}")
-    return _best(trials, known).choice, trials
+            found = f"best {best.choice.family} with loss {best.score:.4f}" if best else "all failed"
+            say(f"  {len(trials) - 1} trials, {found}")
+    if best is None:
+        raise InputError("the search found no model: every trial failed; see the reasons above")
+    return best.choice, trials
 
 
 def as_csv(trials: Sequence[Trial]) -> str:
@@ -106,13 +123,21 @@ def as_csv(trials: Sequence[Trial]) -> str:
     return text.getvalue()
 
 
-def _best(trials: Sequence[Trial], known: Mapping[str, Family]) -> Trial:
-    """Return the best complete trial of a real family; the dummy is only for comparison.
+def _state(losses: Sequence[float], number: int) -> str:
+    if not np.isfinite(losses).all():
+        return "failed"
+    return "complete" if len(losses) == number else "pruned"
+
+
+def _best(trials: Sequence[Trial], known: Mapping[str, Family]) -> Trial | None:
+    """Return the best complete trial of a real family, if there is one; the dummy is only for comparison.
 
     A simple family is preferred if its mean loss is larger by at most one standard error of the difference over the
     folds (after Breiman et al. 1984): on other rows such a small difference may be reversed.
     """
     whole = [trial for trial in trials if trial.state == "complete" and trial.choice.family in known]
+    if not whole:
+        return None
     best = min(whole, key=lambda trial: trial.score)
     simple = [trial for trial in whole if known[trial.choice.family].is_simple and _about_as_good(trial, best)]
     return min(simple or [best], key=lambda trial: trial.score)
@@ -154,10 +179,10 @@ def folds(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return pairs of training and held-out rows (indices), separated as by the contract's split.
 
-    `units` are the values of the split's column: a group stays on one side, and with a split by time the seen rows are
-    the earlier ones. Raises InputError if a class has fewer rows than there are folds.
+    `units` are the values of the split's column, or the keys of the rows with a split by hash: a group and rows that
+    repeat each other stay on one side, and with a split by time the seen rows are earlier than the held-out ones.
+    Raises InputError if a class has fewer rows than there are folds.
     """
-    rows = np.zeros(len(target))
     regression = contract.task == "regression"
     counts = [] if regression else np.bincount(target, minlength=len(contract.classes)).tolist()
     if counts and min(counts) < number:
@@ -167,17 +192,38 @@ def folds(
         )
     try:
         if contract.split.by == "time" and units is not None:
-            order = np.argsort(units, kind="stable")
-            # Tested on the last quarter, so that the training rows are nearly as many as for the final model.
-            cut = TimeSeriesSplit(number, test_size=max(1, len(order) // (4 * number)))
-            return [(order[seen], order[unseen]) for seen, unseen in cut.split(order)]
+            return _folds_over_time(units, number)
         if contract.split.by == "group" and units is not None:
             grouped = GroupKFold if regression else StratifiedGroupKFold
-            return list(grouped(number, shuffle=True, random_state=seed).split(rows, target, units))
+            return list(grouped(number, shuffle=True, random_state=seed).split(target, target, units))
+        units = np.arange(len(target)) if units is None else units
+        _, first, unit = np.unique(units, return_index=True, return_inverse=True)
+        # Stratified by the first of the rows that repeat each other.
+        once = target[first]
         kind = KFold if regression else StratifiedKFold
-        return list(kind(number, shuffle=True, random_state=seed).split(rows, target))
+        held_out = [
+            np.isin(unit, unseen) for _, unseen in kind(number, shuffle=True, random_state=seed).split(once, once)
+        ]
+        return [(np.flatnonzero(~unseen), np.flatnonzero(unseen)) for unseen in held_out]
     except ValueError as error:
         raise InputError(f"params.yaml: tune.folds: {error}") from None
+
+
+def _folds_over_time(units: np.ndarray, number: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return folds that are tested on the last quarter; rows of one time are on one side.
+
+    Tested on the last quarter, so that the training rows are nearly as many as for the final model. With few times the
+    folds become fewer.
+    """
+    order = np.argsort(units, kind="stable")
+    cut = TimeSeriesSplit(number, test_size=max(1, len(order) // (4 * number)))
+    starts = [int(unseen[0]) for _, unseen in cut.split(order)]
+    ordered = units[order]
+    # Each fold starts with the first row of a time.
+    starts = sorted({int(np.searchsorted(ordered, ordered[start])) for start in starts} - {0})
+    if not starts:
+        raise ValueError(f"{len(np.unique(units))} different times are too few for a split by time")
+    return [(order[:a], order[a:b]) for a, b in pairwise([*starts, len(order)])]
 
 
 def _loss(  # noqa: PLR0913, PLR0917
@@ -189,9 +235,15 @@ def _loss(  # noqa: PLR0913, PLR0917
     seed: int,
     room: Room,
 ) -> float:
-    """Return the mean loss on one held-out fold; the choice None is the dummy."""
+    """Return the mean loss on one held-out fold, infinite if the model failed; the choice None is the dummy."""
     seen, unseen = fold
     pipeline = build_dummy(contract) if choice is None else build(choice, contract, seed, room=room)
-    fit(pipeline, take(data, seen), target[seen], contract, room)
-    given = scores(pipeline, take(data, unseen), contract, room)
-    return float(row_losses(target[unseen], given).mean())
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            fit(pipeline, take(data, seen), target[seen], contract, room)
+            given = scores(pipeline, take(data, unseen), contract, room)
+            loss = float(row_losses(target[unseen], given).mean())
+    except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
+        say(f"  a trial of {choice.family if choice else 'the dummy'} failed: {' '.join(str(error).split())[:200]}")
+        return math.inf
+    return loss if math.isfinite(loss) else math.inf

@@ -17,10 +17,16 @@ def main() -> None:
         # Imported here: an ordinary run does not search and need not wait for scikit-learn.
         from assay.data.columns import columns, target
         from assay.data.sample import sample
+        from assay.data.split import identity_columns, row_keys
         from assay.modelling.search import as_csv, search
 
         table = sample(read_split("train"), params.tune.max_rows, params.seed)
-        units = table[contract.split.column].to_numpy() if contract.split.column else None
+        by_hash = contract.split.by == "hash"
+        units = (
+            row_keys(table, identity_columns(contract), "units")
+            if by_hash
+            else table[str(contract.split.column)].to_numpy()
+        )
         rows, wanted = columns(table, contract), target(table, contract)
         choice, trials = search(rows, wanted, units, contract, params.tune, params.seed, params.model, room)
         write_text(TRIALS, HEADER + as_csv(trials))
