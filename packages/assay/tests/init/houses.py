@@ -30,27 +30,30 @@ def as_text(table: pa.Table, separator: str = ",", decimal: str = ".") -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_workbook(path: Path, table: pa.Table) -> None:
-    """Write a table as a minimal Excel workbook."""
+def write_workbook(path: Path, table: pa.Table, before: str = "") -> None:
+    """Write a table as a minimal Excel workbook, perhaps with a sheet of one cell before it."""
     rows = [
         table.column_names,
         *([str(v) if isinstance(v, datetime.date) else v for v in r.values()] for r in table.to_pylist()),
     ]
-    cells = "".join(f"<row>{''.join(map(_cell, row))}</row>" for row in rows)
+    sheets = {**({"About": [[before]]} if before else {}), "Sales": rows}
     space = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
     relation = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
     package = "http://schemas.openxmlformats.org/package/2006/relationships"
-    link = '<Relationship Id="r1" Type="{}" Target="{}"/>'
-    book = link.format(f"{relation}/officeDocument", "xl/workbook.xml")
-    sheet = link.format(f"{relation}/worksheet", "worksheets/sheet1.xml")
+    link = '<Relationship Id="r{}" Type="{}" Target="{}"/>'
+    book = link.format(1, f"{relation}/officeDocument", "xl/workbook.xml")
+    numbers = range(1, len(sheets) + 1)
+    links = "".join(link.format(i, f"{relation}/worksheet", f"worksheets/sheet{i}.xml") for i in numbers)
+    listed = "".join(f'<sheet name="{name}" sheetId="{i}" r:id="r{i}"/>' for i, name in enumerate(sheets, 1))
     files = {
         "[Content_Types].xml": '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>',
         "_rels/.rels": f'<Relationships xmlns="{package}">{book}</Relationships>',
-        "xl/workbook.xml": f'<workbook {space} xmlns:r="{relation}"><sheets>'
-        '<sheet name="Sales" sheetId="1" r:id="r1"/></sheets></workbook>',
-        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{package}">{sheet}</Relationships>',
-        "xl/worksheets/sheet1.xml": f"<worksheet {space}><sheetData>{cells}</sheetData></worksheet>",
+        "xl/workbook.xml": f'<workbook {space} xmlns:r="{relation}"><sheets>{listed}</sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{package}">{links}</Relationships>',
     }
+    for i, cells in enumerate(sheets.values(), 1):
+        content = "".join(f"<row>{''.join(map(_cell, row))}</row>" for row in cells)
+        files[f"xl/worksheets/sheet{i}.xml"] = f"<worksheet {space}><sheetData>{content}</sheetData></worksheet>"
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in files.items():
             archive.writestr(name, content)

@@ -120,6 +120,13 @@ ODD = {
     ),
     "spaces around cells": with_lines(lambda lines: [line.replace(",", " , ") for line in lines]),
     "columns aligned by spaces": with_lines(lambda lines: ["  " + line.replace(",", "    ") + " " for line in lines]),
+    "units below the header": with_lines(lambda lines: [lines[0], "m²,,,,€", *lines[1:]]),
+    "questions below the header": with_lines(
+        lambda lines: [lines[0], "How large?,Where?,When?,A garden?,How much?", '"{""id"":""Q1""}",,,,Q5', *lines[1:]]
+    ),
+    "notes below the table": with_lines(lambda lines: [*lines, "", "Source: a list, of 2020", "* not all of them"]),
+    "a total": with_lines(lambda lines: [*lines, "Total:,,,,5727605.08"]),
+    "the header again": with_lines(lambda lines: [*lines[:40], lines[0], *lines[40:]]),
     "everything in quotes": with_lines(lambda lines: ['"' + line.replace(",", '","') + '"' for line in lines]),
 }
 
@@ -128,6 +135,37 @@ ODD = {
 def test_oddities_of_a_text_do_not_change_the_table(tmp_path, what):
     path = tmp_path / "a.csv"
     path.write_text(ODD[what])
+    assert cleaned(path) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("units below the header", "no data: left out (lines: 1): 'm², €'"),
+        ("questions below the header", "no data: left out (lines: 2)"),
+        ("notes below the table", "no data: left out: 'Source: a list, of 2020 * not all of them'"),
+        ("a total", "totals are no data: left out (rows: 1; first: row 61"),
+        ("the header again", "repeated headers are no data: left out (rows: 1; first: row 40"),
+    ],
+)
+def test_rows_that_are_no_data_are_named(tmp_path, what, said):
+    path = tmp_path / "a.csv"
+    path.write_text(ODD[what])
+    assert any(said in note for note in read(Source(str(path), "price"))[1])
+
+
+def test_empty_names_are_filled_from_the_line_below(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("id,Which do you use?,,price\n,Phone,Tablet,Response\n" + "7,Phone,Tablet,20\n8,,Tablet,30\n" * 20)
+    table, _ = read(Source(str(path), "price"))
+    assert table.column_names == ["id", "Which do you use?: Phone", "Which do you use?: Tablet", "price"]
+    assert table.num_rows == 40
+
+
+def test_the_sheet_that_names_the_target_is_read(tmp_path):
+    pytest.importorskip("python_calamine")
+    path = tmp_path / "a.xlsx"
+    write_workbook(path, HOUSES, before="About")
     assert cleaned(path) == EXPECTED
 
 
@@ -164,10 +202,10 @@ BAD = {
     "cut off in a quoted cell": (b'a,price\n"x",1\n"y,2\n', "ends inside a quoted cell"),
     "ragged": (TEXT.encode() + b"1,2,3\n" + TEXT.encode().split(b"\n", 1)[1], "row 62: 3 cells, but the header has 5"),
     "a header twice": (TEXT.replace("town", "size", 1).encode(), "column 'size' occurs twice"),
-    "a header without a name": (TEXT.replace("town", "", 1).encode(), "column 2 has no name"),
+    "a header without a name": (TEXT.replace("town", "", 1).encode(), r"column 2 \('Orly', ...\) has no name"),
     "a first column of numbers without a name": (
         ("," + TEXT).replace("\n", "\n1.5,").removesuffix("1.5,").encode(),
-        "column 1 has no name",
+        r"column 1 \(1.5, ...\) has no name",
     ),
     "mixed encodings": (
         TEXT.encode() + TEXT.encode("cp1252").split(b"\n", 1)[1],

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from assay.base.errors import InputError
+from assay.init.rows import MOST_NOTES, below_header, is_note, joined
 
 SEPARATORS = ",;\t|"
 SAMPLE_BYTES = 1 << 20
@@ -51,6 +52,7 @@ class Dialect:
     as_text: tuple[str, ...]
     missing: frozenset[str]
     quoted: bool
+    notes: tuple[str, ...] = ()
 
 
 def read_delimited(
@@ -75,15 +77,18 @@ def read_delimited(
         notes.append("numbers have a decimal comma")
     if not dialect.has_header:
         notes.append(f"no header: columns are named {dialect.names[0]} to {dialect.names[-1]}")
-    if dialect.skip > dialect.has_header:
-        notes.append("lines before the table were skipped")
+    notes += dialect.notes
     quoted = dialect.quoted and b'"' in content
     if quoted and content.count(b'"') % 2 and _ends_inside_quotes(content, dialect.separator):
         raise InputError(f"{source}: the file ends inside a quoted cell: it is cut off")
+    whole, content = content, _without_notes(content, dialect)
+    if len(content) < len(whole):
+        shown = " ".join(whole[len(content) :].decode().split())
+        notes.append(f"notes below the table are no data: left out: {shown[:80]!r}")
     sample = _sample(content, quoted=quoted)
     # A large file is read from disk again, so that it is not in memory twice.
     text: bytes | Path = given if content is raw else content
-    del raw, content
+    del raw, content, whole
     table = _parse(text, sample, source, dialect, quoted=quoted)
     if table.num_rows == 0:
         raise InputError(f"{source}: the file has a header but no rows")
@@ -179,7 +184,19 @@ def sniff(content: bytes, source: str, target: str) -> Dialect:
         raise InputError(f"{source}: only one column found; separate columns by , ; | or tabs")
     below = rows[start + 1 : start + 1 + SAMPLE_ROWS]
     has_header = target in first or _looks_like_header(first, below)
+    more = below_header(below) if has_header else 0
     skip = _lines_before(text, separator, start, quoted=quoted[separator])
+    notes = ["lines before the table were skipped"] if skip else []
+    if more:
+        shown = "; ".join(", ".join(filter(None, map(str.strip, row))) for row in below[:more])
+        notes.append(f"what stands below the header is no data: left out (lines: {more}): {shown[:80]!r}")
+        if not all(first):
+            first = joined(first, below[0])
+            notes.append("names of columns were joined from two header lines")
+        below = below[more:]
+        skip = _lines_before(text, separator, start + 1 + more, quoted=quoted[separator])
+    else:
+        skip += has_header
     if len(first) == width - 1 and has_header and all(len(row) == width and not row[-1] for row in below):
         # Each row ends with a separator, but the header does not.
         first.append("")
@@ -190,12 +207,29 @@ def sniff(content: bytes, source: str, target: str) -> Dialect:
         separator,
         names,
         has_header,
-        skip + has_header,
+        skip,
         "," if separator != "," and _decimal_comma(columns) else ".",
         tuple(name for name, values in zip(names, columns, strict=True) if any(map(_is_code, values))),
         frozenset(MISSING),
         quoted[separator],
+        tuple(notes),
     )
+
+
+def _without_notes(content: bytes, dialect: Dialect) -> bytes:
+    """Return a text without the notes below its table."""
+    kept = content.rstrip()
+    for _ in range(MOST_NOTES):
+        before, end, line = kept.rpartition(b"\n")
+        text = line.decode().strip()
+        if (
+            not end
+            or text.count('"') % 2
+            or not is_note(next(_reader(text, dialect.separator, quoted=True), []), len(dialect.names))
+        ):
+            break
+        kept = before.rstrip()
+    return content if len(kept) == len(content.rstrip()) else kept + b"\n"
 
 
 def _quotes_are_text(text: str) -> bool:
@@ -358,7 +392,8 @@ def _without_nameless(table: pa.Table, source: str) -> tuple[pa.Table, list[str]
         elif number == 1 and _is_index(values):
             notes.append("the first column has no name and a different value in every row: an index, left out")
         else:
-            raise InputError(f"{source}: column {number} has no name; give it one in the header")
+            shown = values.drop_null()[0].as_py()
+            raise InputError(f"{source}: column {number} ({shown!r}, ...) has no name; give it one in the header")
         table = table.drop_columns([name])
     return table, notes
 

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from assay.base.errors import InputError
 from assay.init.delimited import MOST_COLUMNS, read_delimited
+from assay.init.rows import below_header, data_only, joined
 
 READERS = "`pip install -r requirements/init.txt`"
 REMOTES = "`pip install -r requirements/remotes.txt`"
@@ -70,7 +71,9 @@ def read(source: Source) -> tuple[pa.Table, list[str]]:
     twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
     if twice:
         raise InputError(f"{source.location}: column {twice[0]!r} occurs twice; rename one in the file")
-    return _plain(table, notes)
+    table, more = _plain(table, notes)
+    table, without = data_only(table)
+    return table, more + without
 
 
 def _from_anywhere(source: Source) -> tuple[pa.Table, list[str]]:
@@ -211,28 +214,46 @@ def _workbook(path: Path, source: Source) -> tuple[pa.Table, list[str]]:
     calamine = _optional("python_calamine", source, "an Excel file")
     try:
         book = calamine.CalamineWorkbook.from_path(str(path))
-        name = source.table or book.sheet_names[0]
-        if name not in book.sheet_names:
-            raise InputError(f"{source.location}: no sheet {name!r}; the sheets are {', '.join(book.sheet_names)}")
-        rows = [row for row in book.get_sheet_by_name(name).to_python() if any(cell not in ("", None) for cell in row)]
+        if source.table and source.table not in book.sheet_names:
+            listed = ", ".join(book.sheet_names)
+            raise InputError(f"{source.location}: no sheet {source.table!r}; the sheets are {listed}")
+        sheets = {name: _rows_of(book, name) for name in ([source.table] if source.table else book.sheet_names)}
     except (calamine.CalamineError, OSError) as error:
         raise InputError(f"{source.location}: not a complete Excel file: {_one_line(error)}") from None
+    name = next((name for name in sheets if _header_of(sheets[name], source.target) is not None), next(iter(sheets)))
+    rows = sheets[name]
     if len(rows) < 2:
         raise InputError(f"{source.location}: sheet {name!r} has no rows below its header")
-    start = next((i for i, row in enumerate(rows[:50]) if source.target in map(str, row)), 0)
+    start = _header_of(rows, source.target) or 0
     names = [str(cell).strip() for cell in rows[start]]
+    notes = [f"sheet {name!r} was read; --table chooses another"] if len(book.sheet_names) > 1 else []
+    if more := below_header([[str(cell) for cell in row] for row in rows[start + 1 : start + 1000]]):
+        notes.append(f"what stands below the header is no data: left out (rows: {more})")
+        names = names if all(names) else joined(names, [str(cell) for cell in rows[start + 1]])
+        start += more
     arrays: dict[str, pa.Array] = {}
     for index, column in enumerate(names):
         cells = [None if row[index] == "" else row[index] for row in rows[start + 1 :]]
         if not column and all(cell is None for cell in cells):
             continue
         if not column:
-            raise InputError(f"{source.location}: column {index + 1} has no name; give it one in the header")
+            shown = next(cell for cell in cells if cell is not None)
+            where = f"{source.location}: column {index + 1} ({shown!r}, ...)"
+            raise InputError(f"{where} has no name; give it one in the header")
         if column in arrays:
             raise InputError(f"{source.location}: column {column!r} occurs twice; rename one in the file")
         arrays[column] = _array(cells)
-    more = [f"sheet {name!r} was read; --table chooses another"] if len(book.sheet_names) > 1 else []
-    return pa.table(arrays), more
+    return pa.table(arrays), notes
+
+
+def _rows_of(book: Any, name: str) -> list[list[Any]]:
+    """Return the rows of a sheet that are not empty."""
+    return [row for row in book.get_sheet_by_name(name).to_python() if any(cell not in ("", None) for cell in row)]
+
+
+def _header_of(rows: list[list[Any]], target: str) -> int | None:
+    """Return the row that names the target, None if none of the first does."""
+    return next((i for i, row in enumerate(rows[:50]) if target in (str(cell).strip() for cell in row)), None)
 
 
 def _array(cells: list[Any]) -> pa.Array:
@@ -327,9 +348,12 @@ def _plain(table: pa.Table, notes: list[str]) -> tuple[pa.Table, list[str]]:
             notes.append(f"column {name!r} has type {values.type} and cannot be read: left out")
             continue
         if pa.types.is_floating(wanted):
-            found = pc.is_nan(arrays[name])
-            if pc.any(found).as_py():
-                arrays[name] = pc.if_else(found, None, arrays[name])
+            infinite = pc.sum(pc.is_inf(arrays[name])).as_py()
+            if infinite:
+                notes.append(f"{infinite} infinite values in {name!r} became missing")
+            finite = pc.is_finite(arrays[name])
+            if not pc.all(finite).as_py():
+                arrays[name] = pc.if_else(finite, arrays[name], None)
     return pa.table(arrays), notes
 
 

@@ -1,0 +1,155 @@
+"""Rows that are no data: units or more names below the header, headers that occur again, totals, and notes."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assay.init.clean import MISSING_WORDS
+
+MOST_BELOW_HEADER = 3
+MOST_NOTES = 20
+# Share of the cells of a column that look like numbers or dates, from which any other text there is no data.
+MOSTLY = 0.95
+FEWEST_CELLS = 5
+NUMBER_LIKE = re.compile(r"[^\w\s]{0,3}\s*\d")
+TOTAL = re.compile(
+    r"(grand |sub-?|running )?totals?( general)?|sum|average|mean|(gesamt|end|zwischen)?summe|gesamt|insgesamt|"
+    r"mittelwert|durchschnitt|somme|moyenne|totale|totaux|suma|promedio|media|totaal|gemiddelde|razem",
+    re.IGNORECASE,
+)
+NOTE = re.compile(r"[*#†‡©(]|\w+\s*:")
+WORDS_OF_A_NOTE = 3
+
+
+def below_header(rows: Sequence[Sequence[str]]) -> int:
+    """Return how many of the first rows below a header are no data, such as units or the text of a question.
+
+    Such a row has texts, and no numbers, in the columns that hold numbers or dates in all other rows.
+    """
+    width = max(map(len, rows), default=0)
+    columns = [[row[i].strip() if i < len(row) else "" for row in rows] for i in range(width)]
+    numeric = [cells for cells in columns if _is_numeric(cells[MOST_BELOW_HEADER:])]
+    for number in range(min(MOST_BELOW_HEADER, len(rows))):
+        given = [cells[number] for cells in numeric if _is_there(cells[number])]
+        recurs = any(cells[number] in cells[number + 1 :] for cells in numeric if _is_there(cells[number]))
+        if not given or recurs or any(NUMBER_LIKE.match(cell) for cell in given):
+            return number
+    return min(MOST_BELOW_HEADER, len(rows))
+
+
+def _is_there(cell: str) -> bool:
+    return bool(cell) and cell.lower() not in MISSING_WORDS
+
+
+def _is_numeric(cells: Sequence[str]) -> bool:
+    present = [cell for cell in cells if _is_there(cell)]
+    like = sum(bool(NUMBER_LIKE.match(cell)) for cell in present)
+    return len(present) >= FEWEST_CELLS and like >= MOSTLY * len(present)
+
+
+def joined(first: Sequence[str], second: Sequence[str]) -> list[str]:
+    """Return the names of two header lines, in the first of which a name stands for the empty ones after it, too.
+
+    >>> joined(["id", "Which do you use?", "", "age"], ["", "Phone", "Laptop", "Response"])
+    ['id', 'Which do you use?: Phone', 'Which do you use?: Laptop', 'age']
+    """
+    names: list[str] = []
+    group = ""
+    for index, name in enumerate(first):
+        below = second[index].strip() if index < len(second) else ""
+        opens = bool(name) and index + 1 < len(first) and not first[index + 1]
+        group = name or group
+        names.append(f"{group}: {below}" if below and group and (opens or not name) else name or below)
+    return names
+
+
+def is_note(cells: Sequence[str], width: int) -> bool:
+    """Say whether a line that is shorter than the rows of its table is a note below it, not a row that was cut off."""
+    given = [cell.strip() for cell in cells if cell.strip()]
+    if not given or len(cells) >= width:
+        return False
+    return bool(NOTE.match(given[0])) or (len(given) == 1 and len(given[0].split()) >= WORDS_OF_A_NOTE)
+
+
+def data_only(table: pa.Table) -> tuple[pa.Table, list[str]]:
+    """Return a table without headers that occur again, totals, and notes in its last rows; and a note on each kind."""
+    notes: list[str] = []
+    texts = [name for name in table.column_names if pa.types.is_string(table[name].type)]
+    for what, find in (
+        ("repeated headers", _headers),
+        ("totals", _totals),
+        ("notes at the end", _notes),
+    ):
+        found = find(table, texts) if texts and table.num_rows else np.zeros(0, dtype=bool)
+        if found.any():
+            rows = np.flatnonzero(found)
+            shown = _shown(table, int(rows[0]))
+            notes.append(f"{what} are no data: left out (rows: {len(rows)}; first: row {rows[0] + 1}, {shown})")
+            table = table.filter(pa.array(~found))
+    return table, notes
+
+
+def _shown(table: pa.Table, row: int) -> str:
+    cells = [str(column[row].as_py()) for column in table.columns if column[row].is_valid]
+    return repr(", ".join(cells)[:60])
+
+
+def _headers(table: pa.Table, texts: Sequence[str]) -> np.ndarray:
+    if len(texts) < table.num_columns:
+        return np.zeros(table.num_rows, dtype=bool)
+    found = np.ones(table.num_rows, dtype=bool)
+    for name in texts:
+        found &= _mask(pc.equal(pc.utf8_trim_whitespace(table[name]), name))
+        if not found.any():
+            break
+    return found
+
+
+def _totals(table: pa.Table, texts: Sequence[str]) -> np.ndarray:
+    """Return which rows are named as totals, and are mostly empty or add up the other rows."""
+    named = np.zeros(table.num_rows, dtype=bool)
+    for name in texts:
+        words = [word for word in pc.unique(table[name]).to_pylist() if word and TOTAL.fullmatch(word.strip(" :*"))]
+        if words:
+            named |= _mask(pc.is_in(table[name], pa.array(words)))
+    rows = np.flatnonzero(named)
+    # A word in many rows is a value, not the name of a total.
+    if not 0 < len(rows) <= max(1, table.num_rows // 4):
+        return np.zeros(table.num_rows, dtype=bool)
+    some = table.take(pa.array(rows))
+    empty = sum(_mask(column.is_null()).astype(int) for column in some.columns)
+    usually = sum(
+        column.null_count - some[name].null_count
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    )
+    usually /= max(1, table.num_rows - len(rows))
+    is_total = empty >= usually + (table.num_columns - 1) / 2
+    for name in table.column_names:
+        if pa.types.is_integer(table[name].type) or pa.types.is_floating(table[name].type):
+            values = table[name].cast(pa.float64()).to_numpy()
+            whole = float(np.nansum(values[~named]))
+            is_total |= np.isclose(values[rows], whole, rtol=1e-9, atol=1e-6) & (abs(whole) > 0)
+    found = np.zeros(table.num_rows, dtype=bool)
+    found[rows[is_total]] = True
+    return found
+
+
+def _notes(table: pa.Table, texts: Sequence[str]) -> np.ndarray:
+    """Return which of the last rows have a text in the first column and nothing else."""
+    found = np.zeros(table.num_rows, dtype=bool)
+    first = table.column_names[0]
+    others = [name for name in table.column_names[1:] if 2 * table[name].null_count < table.num_rows]
+    if first not in texts or not others:
+        return found
+    for row in range(table.num_rows - 1, max(-1, table.num_rows - 1 - MOST_NOTES), -1):
+        if not table[first][row].is_valid or any(table[name][row].is_valid for name in table.column_names[1:]):
+            break
+        found[row] = True
+    return found
+
+
+def _mask(found: pa.ChunkedArray) -> np.ndarray:
+    return np.asarray(pc.fill_null(found, False))
