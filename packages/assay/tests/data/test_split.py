@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assay.data.reading import typed
 from assay.data.split import SIDES, assign, identity_columns, row_keys
 from assay.project.params import Prepare
 from assay.properties.strategies import as_table, rows, tables
@@ -131,6 +132,20 @@ def test_an_ignored_column_does_not_tell_rows_apart() -> None:
     made = small({"x": NUMBER, "z": {"kind": "ignored", "reason": "odd"}})
     table = pa.table({"x": [1.0] * 30, "z": [str(number) for number in range(30)], "sick": ["no"] * 30})
     assert len(set(assign(table, made, EVEN))) == 1
+
+
+@pytest.mark.parametrize("name", [name for name, column in BY_CONTENT.features.items() if name != "born"])
+@given(data=st.data())
+def test_a_former_feature_that_still_identifies_rows_leaves_the_split_as_it_was(name: str, data: Any) -> None:
+    table = data.draw(tables(BY_CONTENT))
+    ignored = {"kind": "ignored", "reason": "a test", "identifies": BY_CONTENT.columns[name].kind}
+    columns = {other: column.model_dump(mode="json") for other, column in BY_CONTENT.features.items()}
+    without = contract(columns=columns | {name: ignored})
+    assert name not in without.features
+    found, _ = typed(table, without)
+    np.testing.assert_array_equal(
+        row_keys(found, identity_columns(without), "s"), row_keys(table, identity_columns(BY_CONTENT), "s")
+    )
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,13 @@ class Ignored(_Column):
 
     kind: Literal["ignored"] = Field(description="In the file, and not used.")
     reason: str = Field(min_length=1, description="Why the column is not used.")
+    identifies: Literal["number", "integer", "boolean", "category", "text", "time"] | None = Field(
+        default=None,
+        description=(
+            "The kind that a former feature had, if it still helps to identify a row. Then the split stays as it was, "
+            "and the new model can be compared with the champion."
+        ),
+    )
 
 
 Column = Annotated[Number | Integer | Boolean | Category | Text | Time | Id | Ignored, Field(discriminator="kind")]

@@ -39,6 +39,16 @@ EXPLAINED = 100
 EARLIEST, LATEST = ((moment - EPOCH) // timedelta(microseconds=1) for moment in (datetime.min, datetime.max))
 
 
+# How an ignored column is read, by the kind that it had as a feature.
+AS_READ: dict[str | None, Column] = {
+    "number": Number(kind="number"),
+    "integer": Integer(kind="integer"),
+    "boolean": Boolean(kind="boolean"),
+    "time": Time(kind="time"),
+}
+TEXT = Text(kind="text")
+
+
 def arrow_type(column: Column) -> pa.DataType:
     """Return the Arrow type that holds a column of the contract."""
     match column:
@@ -50,7 +60,9 @@ def arrow_type(column: Column) -> pa.DataType:
             return pa.bool_()
         case Time():
             return pa.timestamp("us")
-        case Category() | Text() | Id() | Ignored():
+        case Ignored():
+            return arrow_type(AS_READ.get(column.identifies, TEXT))
+        case Category() | Text() | Id():
             return pa.string()
 
 
@@ -191,6 +203,8 @@ def _with_nulls(values: pa.ChunkedArray, markers: tuple[str, ...]) -> pa.Chunked
 
 def _cast(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
     """Return the values in the type of the column; null if they do not fit."""
+    if isinstance(column, Ignored):
+        column = AS_READ.get(column.identifies, TEXT)
     wanted = arrow_type(column)
     if values.type == wanted and not isinstance(column, Time):
         return values

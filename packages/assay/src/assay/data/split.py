@@ -40,7 +40,7 @@ def identity_columns(contract: Contract) -> list[str]:
         return [str(contract.split.column)]
     if contract.ids:
         return contract.ids
-    return [name for name, column in contract.columns.items() if not isinstance(column, Ignored)]
+    return [name for name, column in contract.columns.items() if not isinstance(column, Ignored) or column.identifies]
 
 
 def row_keys(table: pa.Table, names: Sequence[str], salt: str) -> np.ndarray:

@@ -17,7 +17,7 @@ from assay.base.outcomes import Outcome
 from assay.contract.spec import CONTRACT, Contract, load_contract
 from assay.data.check import check, contract_outcome
 from assay.data.columns import Columns, columns, target
-from assay.data.reading import arrow_type, read_table
+from assay.data.reading import arrow_type, read_table, typed
 from assay.data.split import SIDES, identity_columns, row_keys
 from assay.evaluation.behaviour import perturbed
 from assay.evaluation.metrics import ScoredRows
@@ -182,11 +182,12 @@ def _with_models(known: Evidence) -> ModelEvidence:
         unseen = _unseen(validation, champion, ("train",), contract)
         # These rows only suggest slices. If the champion had another split, all of them are used.
         validation = unseen if unseen.num_rows >= FEWEST_ROWS else validation
-        if reason := _incomparable_reason(contract, champion.contract, test, split["test"]):
+        if reason := incomparable_reason(contract, champion.contract, test, split["test"]):
             obstacle = Obstacle(kind=ObstacleKind.INCOMPARABLE, text=reason)
             test, validation = split["test"], split["validation"]
-    moved = perturbed(columns(test, contract), contract, noise=params.analyse.noise, seed=params.seed)
-    asked = {"test": test, "perturbed": _table(moved, contract), "validation": validation}
+    other_contract = None if champion is None else champion.contract
+    moved = perturbed_rows(test, contract, other_contract, noise=params.analyse.noise, seed=params.seed)
+    asked = {"test": test, "perturbed": moved, "validation": validation}
     with ThreadPoolExecutor() as pool:
         again = pool.submit(retrain, params.gates.reproducibility.seeds or 0)
         other = pool.submit(_ask, champion, asked) if champion is not None and obstacle is None else None
@@ -225,13 +226,22 @@ def _with_models(known: Evidence) -> ModelEvidence:
     )
 
 
-def _incomparable_reason(contract: Contract, other: Contract, test: pa.Table, all_rows: pa.Table) -> str:
+def incomparable_reason(contract: Contract, other: Contract, test: pa.Table, all_rows: pa.Table) -> str:
     """Return why two models cannot be compared (another target, or too few rows new to the champion), else ""."""
     if reason := _difference(contract, other):
         return reason
     if _enough(test, contract):
         return ""
-    return f"only {test.num_rows} of the {all_rows.num_rows} test rows are new to the champion"
+    text = f"only {test.num_rows} of the {all_rows.num_rows} test rows are new to the champion"
+    kept = identity_columns(contract)
+    for name in identity_columns(other):
+        if name in contract.columns and name not in kept:
+            kind = other.columns[name].kind
+            return (
+                f"{text}: {name!r} no longer identifies rows, so the split changed; "
+                f"add `identifies: {kind}` to it in contract.yaml"
+            )
+    return text
 
 
 def _difference(contract: Contract, other: Contract) -> str:
@@ -324,6 +334,21 @@ def changed_predictions(scores: np.ndarray, stored: Sequence[Any]) -> str:
 def _load(path: Path) -> tuple[np.ndarray, np.ndarray]:
     with np.load(path, allow_pickle=False) as found:
         return found["scores"], found["decision"]
+
+
+def perturbed_rows(table: pa.Table, contract: Contract, other: Contract | None, *, noise: float, seed: int) -> pa.Table:
+    """Return rows with the features of both contracts perturbed, as far as they are in the table.
+
+    A column that the contract no longer uses is still in the file, and the champion may need it.
+    """
+    moved = _table(perturbed(columns(table, contract), contract, noise=noise, seed=seed), contract)
+    more = [name for name in other.features if name in table.column_names] if other else []
+    if other and (more := [name for name in more if name not in contract.features]):
+        # Another seed, so that the noise is not that of the first features.
+        theirs = columns(typed(table, other)[0], other, more)
+        for name, values in _table(perturbed(theirs, other, noise=noise, seed=seed + 1), other).to_pydict().items():
+            moved = moved.append_column(name, pa.array(values, arrow_type(other.columns[name])))
+    return moved
 
 
 def _table(data: Columns, contract: Contract) -> pa.Table:
