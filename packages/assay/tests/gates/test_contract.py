@@ -182,6 +182,7 @@ def test_harmless_changes_are_let_through(name: str) -> None:
     assert (outcome.verdict, held(outcome)) == ("PROMOTE", set())
 
 
+@pytest.mark.nightly
 def test_more_rows_from_the_same_source_are_let_through_nearly_always() -> None:
     alarms = sum(look(plus(source(25, seed))(TABLE), before=TABLE).verdict != "PROMOTE" for seed in range(100, 200))
     assert alarms <= 1

@@ -53,6 +53,7 @@ def test_a_sound_export_passes_with_the_largest_difference(family, task):
     assert outcome.measured["rows"] == 4 * (1 + 2 + 4 + 8 + 16)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_sound_export_passes_where_the_contract_leaves_sides_open(family, task):
@@ -79,6 +80,7 @@ def test_an_export_that_is_wrong_in_the_third_decimal_is_rejected(family, task):
     assert outcome.reason.startswith("the served model differs from the pipeline: ")
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_an_export_with_two_inputs_in_each_other_s_place_is_rejected(family, task):
@@ -171,6 +173,7 @@ def test_a_mistake_that_shows_only_in_tables_is_found():
     assert outcome.reason.endswith(", but not if it gets this row alone")
 
 
+@pytest.mark.nightly
 def test_the_same_seed_finds_the_same():
     wrong = [judged(AGES, SEEN, lambda rows: by_age(rows) * 1.01, seed=5) for _ in range(2)]
     assert wrong[0] == wrong[1]

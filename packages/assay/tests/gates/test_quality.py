@@ -161,6 +161,7 @@ def test_a_limit_is_passed_kept_or_in_doubt(found, limit):
     assert (verdict == "REJECT") == (found.high < limit)
 
 
+@pytest.mark.nightly
 @settings(max_examples=10)
 @given(seed=st.integers(0, 1000))
 def test_an_equally_good_model_is_rarely_stopped(seed):

@@ -65,6 +65,7 @@ def test_without_a_champion_there_is_nothing_to_compare():
     assert judge(evidence(answers(BASE, TARGET), None, obstacle=gone)).verdict == "HOLD"
 
 
+@pytest.mark.nightly
 def test_an_equally_good_model_is_rarely_worse_somewhere():
     stopped = 0
     for seed in range(40):

@@ -124,5 +124,6 @@ def short_lived(tmp_path: Path) -> Iterator[Path]:
         yield commands
 
 
+@pytest.mark.nightly
 def test_one_server_serves_all_who_ask_for_it_in_a_folder(short_lived: Path):
     assert subprocess.run([short_lived / "python", "-c", "raise SystemExit(5)"], check=False).returncode == 5

@@ -72,16 +72,19 @@ def slowed_assay(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.nightly
 def test_an_assay_that_makes_the_service_slower_is_caught(judgements: dict[str, Outcome]):
     outcome = judgements["slow Assay"]
     assert outcome.measured["median"]["verdict"] in ("HOLD", "REJECT"), outcome.reason
     assert "median latency is" in outcome.measured["median"]["reason"]
 
 
+@pytest.mark.nightly
 def test_the_same_bento_passes(judgements: dict[str, Outcome]):
     assert judgements["same"].verdict == "PROMOTE", judgements["same"].reason
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", LOADED)
 def test_a_fault_is_caught_for_its_reason(judgements: dict[str, Outcome], name: str):
     outcome, fault = judgements[name], FAULTS[name]
@@ -92,6 +95,7 @@ def test_a_fault_is_caught_for_its_reason(judgements: dict[str, Outcome], name: 
     assert fault.reason in found["reason"]
 
 
+@pytest.mark.nightly
 def test_callers_who_are_left_without_an_answer_are_counted(judgements: dict[str, Outcome]):
     assert judgements["forgets"].measured["waiting"]["worse"] >= 3
 
@@ -113,6 +117,7 @@ def test_one_that_does_not_start_says_why(bento: Path, tmp_path: Path):
     assert sides["candidate"]["failed"] == "the built Bento does not start: OSError: no licence"
 
 
+@pytest.mark.nightly
 def test_locust_runs_the_script_by_itself_and_on_several_machines(first_run, bento: Path, tmp_path: Path):
     script = first_run[0].root / "loadtests/locustfile.py"
     locust = [sys.executable, "-m", "locust", "-f", str(script), "--headless"]

@@ -56,17 +56,20 @@ def test_a_sound_model_of_any_family_does_what_is_expected(family, seed):
     assert list(failing(*trained(family, seed))) == []
 
 
+@pytest.mark.nightly
 def test_a_model_that_takes_one_class_for_the_other_is_caught():
     model, threshold = trained("linear", 1)
     words = ["a typical benign mass", "a typical malignant mass", "nuclei twice as large"]
     assert len(list(failing(lambda rows: model(rows)[:, ::-1], threshold, *words))) == 3
 
 
+@pytest.mark.nightly
 def test_a_model_that_looks_at_one_measurement_alone_is_caught():
     stump = trained("gradient_boosting", 1, max_iter=1, max_leaf_nodes=2, learning_rate=1.0)
     assert any(failing(*stump, "as if benign in a malignant mass"))
 
 
+@pytest.mark.nightly
 def test_a_model_of_labels_at_random_is_caught():
     data, target = patients()
     choice = ModelChoice(family="linear", parameters={})
@@ -74,6 +77,7 @@ def test_a_model_of_labels_at_random_is_caught():
     assert any(failing(lambda rows: scores(model, rows, CONTRACT), 0.4))
 
 
+@pytest.mark.nightly
 def test_a_model_that_no_longer_gets_a_measurement_it_lives_on_is_caught():
     model, threshold = trained("linear", 1)
     lost = dict.fromkeys(WORST, 0.0)

@@ -107,6 +107,7 @@ def test_fitting_twice_gives_the_same_scores(family):
     np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.nightly
 def test_calibration_brings_boastful_probabilities_nearer_to_the_truth():
     made = contract()
     (data, target), (unseen, truth) = patients(400, seed=1), patients(2000, seed=2)

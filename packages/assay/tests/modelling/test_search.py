@@ -72,12 +72,14 @@ def test_the_same_search_on_one_processor_or_two_finds_the_same(found, monkeypat
     assert search(data, target, None, contract(), HOW, 1) == found
 
 
+@pytest.mark.nightly
 def test_another_seed_tries_other_parameters(found):
     data, target = patients(150)
     _, trials = search(data, target, None, contract(), HOW.model_copy(update={"trials": 3}), 2)
     assert trials[2].choice != found[1][2].choice
 
 
+@pytest.mark.nightly
 def test_hopeless_trials_are_stopped_early_and_never_chosen():
     data, target = patients(150)
     how = HOW.model_copy(update={"trials": 24})
@@ -88,6 +90,7 @@ def test_hopeless_trials_are_stopped_early_and_never_chosen():
     assert choice not in [trial.choice for trial in pruned]
 
 
+@pytest.mark.nightly
 def test_the_model_that_stands_is_tried_too_unless_it_is_one_for_other_data():
     data, target = patients(150)
     how = HOW.model_copy(update={"trials": 3})

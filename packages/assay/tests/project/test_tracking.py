@@ -199,6 +199,7 @@ def test_a_server_that_never_answers_is_not_waited_for_without_end(project: Path
 # With a server
 
 
+@pytest.mark.nightly
 def test_a_run_is_logged_with_parameters_metrics_tags_and_files(project: Path, client: Path, server: int) -> None:
     head = _head(project)
     done = _assay(project, "repro", client=client, server=f"http://127.0.0.1:{server}")

@@ -51,6 +51,7 @@ def test_every_chart_of_a_report_parses(faults, drawn):
     assert faults(found) == [None] * number
 
 
+@pytest.mark.nightly
 def test_a_chart_with_any_text_and_any_number_parses(faults):
     found = []
 

@@ -50,6 +50,7 @@ def test_without_the_cache_it_comes_from_the_embedded_remote_of_its_own_commit(h
     assert same(here, folder)
 
 
+@pytest.mark.nightly
 def test_where_nobody_has_it_it_is_trained_again(here: Project):
     commit = head(here)
     # The data alone is left.

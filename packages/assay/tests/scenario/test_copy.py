@@ -214,6 +214,7 @@ def test_source_that_was_ejected_wins_and_makes_the_same_wheel_again(own: Own):
     assert not (own.root / "packages").exists()
 
 
+@pytest.mark.nightly
 def test_data_of_ones_own_makes_the_copy_ones_own(project: Project):
     own = of_its_own(project)
     write(own.root / "houses.csv")

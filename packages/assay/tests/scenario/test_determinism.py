@@ -34,6 +34,7 @@ def test_a_run_from_nothing_in_another_clone_gives_the_same_bytes(
     assert results(project) == results(first_run[0])
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     "family",
     [family if family == "linear" else pytest.param(family, marks=pytest.mark.nightly) for family in FAMILIES],

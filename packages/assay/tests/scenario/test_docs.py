@@ -31,7 +31,18 @@ def blocks(page: str) -> list[str]:
     return re.findall(r"^```sh\n(.*?)^```", text(page), flags=re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
+# Their commands take the longest, and are tried at night.
+AT_NIGHT = ("experiments.md", "loadtest.md")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=[pytest.mark.nightly] if page.endswith(AT_NIGHT) else [])
+        for page in PAGES
+        if blocks(page)
+    ],
+)
 def test_the_commands_of_a_page_work_in_their_order(
     page: str, short_run: Project, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

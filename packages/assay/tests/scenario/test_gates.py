@@ -70,6 +70,7 @@ def test_a_service_that_is_the_champion_s_is_not_loaded(brief: Project, tmp_path
     assert not (project.root / "reports/loadtest.json").exists()
 
 
+@pytest.mark.nightly
 def test_what_got_to_main_against_a_verdict_is_judged_again_until_it_is_released(brief: Project, tmp_path: Path):
     project = brief.copy(tmp_path / "project")
     project.ok("git", "tag", "v1.0.0")
@@ -95,6 +96,7 @@ def test_the_second_time_the_verdict_stands(judged_once: Project, tmp_path: Path
     assert (project.root / "reports/report.json").read_bytes() == before
 
 
+@pytest.mark.nightly
 def test_a_load_test_counts_for_what_was_loaded_alone(judged_once: Project, tmp_path: Path):
     project = judged_once.copy(tmp_path / "project")
     # What is not packed may change, and the load test is still of what is served.
@@ -110,6 +112,7 @@ def test_a_load_test_counts_for_what_was_loaded_alone(judged_once: Project, tmp_
     assert found["reason"] == "not measured: reports/loadtest.json: there is no such file; run `make loadtest`"
 
 
+@pytest.mark.nightly
 def test_a_champion_without_a_service_leaves_the_absolute_limits(brief: Project, tmp_path: Path):
     project = brief.copy(tmp_path / "project")
     code = (project.root / "service.py").read_text()
@@ -121,6 +124,7 @@ def test_a_champion_without_a_service_leaves_the_absolute_limits(brief: Project,
     assert outcome(judged(project, PASSED, "--base", "HEAD"), "service")["measured"]["champion"]["verdict"] == "SKIP"
 
 
+@pytest.mark.nightly
 def test_a_verdict_does_not_stand_when_a_gate_has_changed(judged_once: Project, tmp_path: Path):
     project = judged_once.copy(tmp_path / "project")
     project.edit(
@@ -249,6 +253,7 @@ def test_results_that_are_damaged_are_no_evidence(finished: Project, damage: str
     assert "not judged" in outcome(verdict, "quality")["reason"]
 
 
+@pytest.mark.nightly
 def test_two_verdicts_at_once_are_the_same(finished: Project):
     shutil.rmtree(finished.root / ".assay", ignore_errors=True)
     both = [

@@ -48,6 +48,7 @@ def test_bad_input_leaves_the_project_as_it_is(project: Project, tmp_path: Path,
     assert not project.ok("git", "status", "--porcelain")
 
 
+@pytest.mark.nightly
 def test_own_data_becomes_a_model_with_limits_that_it_keeps_to(project: Project, tmp_path: Path) -> None:
     project.set_params(**SHORT, tune__trials=6)
     said = project.run("assay", "init", str(write(tmp_path / "houses.csv")), "--target", "price", "--yes")

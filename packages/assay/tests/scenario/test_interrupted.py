@@ -51,6 +51,7 @@ def test_a_run_killed_in_a_stage_is_made_good_by_the_next(finished: Project, sta
     assert finished.leftovers() == []
 
 
+@pytest.mark.nightly
 def test_a_run_that_is_interrupted_at_the_keyboard_ends_without_a_traceback(finished: Project) -> None:
     wanted = finished.locked()
     finished.append("packages/assay/src/assay/stages/train.py", WAITS)

@@ -42,6 +42,7 @@ def test_a_search_is_the_same_on_every_run_and_can_be_frozen(finished: Project) 
     assert choice.read_bytes() == found
 
 
+@pytest.mark.nightly
 def test_one_command_searches_on_a_fresh_clone_and_keeps_the_evidence(project: Project) -> None:
     project.set_params(tune__trials=3)
     said = project.ok("assay", "tune")

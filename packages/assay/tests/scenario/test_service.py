@@ -209,6 +209,7 @@ def test_the_openapi_page_of_bentoml_shows_the_document(server: Server) -> None:
     assert set(document["paths"]) >= {"/predict", "/explain", "/feedback", "/model", "/readyz", "/metrics"}
 
 
+@pytest.mark.nightly
 def test_what_the_openapi_document_promises_is_kept(server: Server, tmp_path: Path) -> None:
     number = os.environ.get("SCHEMATHESIS_EXAMPLES", "60")
     done = subprocess.run(

@@ -263,6 +263,7 @@ def test_a_broken_cml_is_stood_in_for(pushed: Site, trained: Trained):
     assert len(pushed.hub.reports(PR)) == 1
 
 
+@pytest.mark.nightly
 def test_where_nobody_may_comment_the_summary_has_it(pushed: Site, trained: Trained):
     pushed.hub.denied = {"pull-requests: write"}
     told = pushed.tell(RUN, trained.head)
@@ -274,6 +275,7 @@ def test_where_nobody_may_comment_the_summary_has_it(pushed: Site, trained: Trai
     assert pushed.hub.state(trained.head) is not None
 
 
+@pytest.mark.nightly
 def test_behind_many_comments_the_report_is_still_one(pushed: Site, trained: Trained):
     for number in range(35):
         pushed.hub.say(PR, f"comment {number}")
@@ -322,6 +324,7 @@ def test_a_page_of_a_fork_is_answered_without_training(site: Site):
     assert not list((site.runner.folder / "caches").glob("*main*"))
 
 
+@pytest.mark.nightly
 def test_new_data_is_trained_on(site: Site):
     work = site.work
     work.ok("dvc", "pull", "--quiet", "data.dvc")

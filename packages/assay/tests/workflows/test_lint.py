@@ -112,10 +112,12 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     return unread | plant(tmp_path_factory.mktemp("readable"), readable)
 
 
+@pytest.mark.nightly
 def test_the_workflows_as_they_are_have_no_fault(said):
     assert said[""] == []
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", DEFECTS)
 def test_a_planted_defect_is_seen(said, name):
     wanted = DEFECTS[name][3]
