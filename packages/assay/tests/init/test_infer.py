@@ -111,6 +111,26 @@ def test_rows_with_a_time_are_split_by_it_and_those_of_one_patient_stay_together
         assert plan({name: RNG.integers(0, 80, ROWS)}).contract["split"] == {"by": "group", "column": name}
 
 
+@pytest.mark.parametrize("name", ["purchased", "v3"])
+def test_a_time_is_one_whatever_its_name_and_the_order_of_rows(name):
+    days = np.arange("2020-01-01", "2020-02-10", dtype="datetime64[D]")
+    made = plan({name: RNG.permutation(np.resize(days, ROWS))})
+    assert made.contract["split"] == {"by": "time", "column": name}
+
+
+def test_a_time_that_cannot_split_is_told():
+    days = np.resize(np.arange("2020-01-01", "2020-01-06", dtype="datetime64[D]"), ROWS)
+    assert "it has only 5 different values" in said(plan({"day": days}), "day")
+    gaps = pa.array([None, *np.resize(np.arange("2020-01-01", "2020-03-01", dtype="datetime64[D]"), ROWS - 1).tolist()])
+    assert "it is missing in 1 rows" in said(plan({"day": gaps}), "day")
+
+
+def test_a_group_beside_a_time_is_told():
+    days = [datetime.date(2020, 1, 1) + datetime.timedelta(days=i) for i in range(ROWS)]
+    made = plan({"date": days, "patient": RNG.integers(0, 80, ROWS)})
+    assert "both sides of the split by time" in said(made, "patient")
+
+
 def test_sensitive_columns_are_found_by_name_and_by_content():
     made = plan({"age": RNG.integers(18, 80, ROWS), "v7": RNG.choice(["male", "female"], ROWS), "stage": LABEL[::-1]})
     assert made.contract["sensitive"] == ["age", "v7"]
@@ -194,10 +214,28 @@ def test_a_split_by_time_that_lacks_a_class_is_not_made():
     assert "not split by time" in said(made, "date")
 
 
+@pytest.mark.parametrize(
+    ("missing", "said_of"),
+    [
+        (None, "10 rows without a value were left out (first: row 1)"),
+        ("?", "10 rows without a value were left out (first: row 1)"),
+        ("-999", "-999 occurs 10 times, far from all other values"),
+        ("9999", "9999 occurs 10 times, far from all other values"),
+    ],
+)
+def test_rows_without_a_target_are_left_out_and_told(missing, said_of):
+    made = plan({}, [*[missing] * 10, *(f"{value:.2f}" for value in RNG.normal(size=ROWS - 10))])
+    assert made.table.num_rows == ROWS - 10
+    assert said_of in said(made, "answer")
+    assert max(abs(limit) for limit in made.contract["target"]["range"]) < 20
+
+
 BAD: dict[str, tuple[Any, str]] = {
     "constant": (["a"] * ROWS, "is 'a' in every row"),
-    "empty cells": ([None, *LABEL[1:]], "is empty in 1 rows"),
-    "words for missing among numbers": (["?", *map(str, range(1, ROWS))], "mean missing"),
+    "hardly any value": (
+        [*[None] * (ROWS - 20), *range(20)],
+        r"20 rows \(and 380 without a value of 'answer'\) are too few",
+    ),
     "too many classes": ([f"c{i // 2}" for i in range(ROWS)], "has 200 classes; at most 100"),
     "a time": ([datetime.date(2020, 1, 1 + i % 28) for i in range(ROWS)], "is a time"),
 }

@@ -75,13 +75,16 @@ def clean(values: pa.ChunkedArray, *, is_target: bool = False) -> Cleaned:
     """
     if pa.types.is_string(values.type):
         made = _texts(values, is_target)
+        if pa.types.is_integer(made.values.type) or pa.types.is_floating(made.values.type):
+            found = _numbers(made.values)
+            return replace(made, values=found.values, doubts=(*made.doubts, *found.doubts))
         return replace(made, values=_days(made.values))
     if pa.types.is_timestamp(values.type):
         return Cleaned(_days(values))
     if pa.types.is_time64(values.type):
         hours = pc.divide(values.cast(pa.int64()).cast(pa.float64()), 3.6e9)
         return Cleaned(hours, "hours", ("a time of day, converted to hours since midnight",))
-    if (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)) and not is_target:
+    if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
         return _numbers(values)
     return Cleaned(values)
 
@@ -290,31 +293,39 @@ def _days(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _numbers(values: pa.ChunkedArray) -> Cleaned:
     """Return numbers with those that mean missing as null, and as integers if all are whole."""
-    extremes = pc.min_max(values).as_py()
-    low, high = extremes["min"], extremes["max"]
-    notes: list[str] = []
     doubts: list[str] = []
-    if low is not None:
-        for mark, rest in ((low, pc.greater), (high, pc.less)):
-            if mark not in (LOW_MARKS if mark is low else HIGH_MARKS) or low == high:
-                continue
-            others = values.filter(rest(values, mark))
-            within = pc.min_max(others).as_py()
-            span = within["max"] - within["min"]
-            times = len(values) - values.null_count - len(others)
-            # -1 may be a value on a scale below zero, but -200 below only positive numbers is not a value.
-            if mark is low:
-                is_mark = within["min"] >= 0 and mark <= -9 and times > 1
-            else:
-                is_mark = times > 1 and mark - within["max"] > 3 * max(span, 1) and within["min"] >= 0
-            if is_mark:
-                values = pc.if_else(pc.equal(values, mark), None, values)
-                doubts.append(f"{mark:g} occurs {times} times, far from all other values, and became missing")
+    while (mark := _mark(values)) is not None:
+        times = pc.sum(pc.equal(values, mark).cast(pa.int64())).as_py()
+        values = pc.if_else(pc.equal(values, mark), None, values)
+        doubts.append(f"{mark:g} occurs {times} times, far from all other values, and became missing")
     if pa.types.is_floating(values.type) and pc.all(pc.equal(pc.floor(values), values)).as_py():
         limit = pc.max(pc.abs(values)).as_py()
         if limit is not None and limit < 2**53:
             values = values.cast(pa.int64())
-    return Cleaned(values, None, tuple(notes), tuple(doubts))
+    return Cleaned(values, None, (), tuple(doubts))
+
+
+def _mark(values: pa.ChunkedArray) -> float | None:
+    """Return the lowest or highest number if it stands for a missing value: it is a usual mark, and far from the rest.
+
+    -1 may be a value on a scale below zero, but -200 below only positive numbers is not a value.
+    """
+    low, high = pc.min_max(values).as_py().values()
+    if low is None or low == high:
+        return None
+    for mark, marks in ((low, LOW_MARKS), (high, HIGH_MARKS)):
+        others = values.filter(pc.not_equal(values, mark))
+        if mark not in marks or len(values) - values.null_count - len(others) < 2:
+            continue
+        within = pc.min_max(others).as_py()
+        span = within["max"] - within["min"]
+        if not span:
+            continue
+        if mark == low and mark <= -9 and (within["min"] >= 0 or within["min"] - mark > span):
+            return float(mark)
+        if mark == high and mark - within["max"] > 3 * max(span, 1):
+            return float(mark)
+    return None
 
 
 def _take(made: pa.Array, encoded: pa.DictionaryArray) -> pa.ChunkedArray:

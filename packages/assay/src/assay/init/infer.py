@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from itertools import chain, count
 from typing import Any
@@ -18,13 +18,14 @@ from assay.base.errors import InputError
 from assay.contract.spec import Contract, Task
 from assay.data.reading import typed
 from assay.data.split import assign, row_keys
+from assay.init import groups
 from assay.init.clean import Cleaned, clean
 from assay.init.kinds import (
     EVENT_TIMES,
     MOST_VALUES,
     OTHER_TIMES,
-    UNITS_OF_GROUPS,
     Column,
+    decide,
     describe,
     ignore,
     ignore_twins,
@@ -41,6 +42,7 @@ RARE = 0.1
 MOST_CLASSES = 100
 # With this many rows per possible row, equal rows are not repetitions.
 FEWEST_ALIKE = 5
+FEWEST_TIMES = 8
 # Share of rows that are not earlier than the row before, from which a file is in order of time.
 IN_ORDER = 0.99
 SAMPLE_OF_LEAKS = 10_000
@@ -145,15 +147,14 @@ def infer(table: pa.Table, target: str, name: str, *, keep: Iterable[str] = (), 
     """
     _require(table, target)
     findings: list[Finding] = []
-    cleaned = {column: clean(table[column], is_target=column == target) for column in table.column_names}
-    for column, made in cleaned.items():
+    table, wanted = _with_target(table, target, findings)
+    cleaned = {column: clean(table[column]) for column in table.column_names}
+    for column, made in [(target, wanted), *cleaned.items()]:
         findings += [Finding(2, column, doubt) for doubt in made.doubts]
         findings += [Finding(0, column, note) for note in made.notes]
-    goal, task, target_section = _target(cleaned.pop(target), target, task, findings)
-    kept = goal.is_valid()
-    if task != "regression":
-        kept = pc.is_in(goal, pa.array(target_section["classes"]))
-    if not pc.all(kept).as_py():
+    goal, task, target_section = _target(wanted, target, task, findings)
+    kept = None if task == "regression" else pc.is_in(goal, pa.array(target_section["classes"]))
+    if kept is not None and not pc.all(kept).as_py():
         goal = goal.filter(kept)
         cleaned = {n: Cleaned(c.values.filter(kept), c.unit, c.notes, c.doubts, c.markers) for n, c in cleaned.items()}
     most_values = MOST_VALUES_OF_MULTICLASS if task == "multiclass" else MOST_VALUES
@@ -161,7 +162,7 @@ def infer(table: pa.Table, target: str, name: str, *, keep: Iterable[str] = (), 
     ignore_twins(columns)
     _refuse_copies(columns, goal)
     suspects = _ignore_suspects(columns, goal, target, task, set(keep), findings)
-    split, why_split = _split(columns, len(goal), findings)
+    split, why_split = _split(columns, goal, task, findings)
     if split["by"] == "hash":
         _tell_apart(columns, len(goal), target)
     contract = _contract(name, target_section, task, columns, split, cleaned)
@@ -181,26 +182,35 @@ def _require(table: pa.Table, target: str) -> None:
         shown = ", ".join(table.column_names[:8]) + (", ..." if table.num_columns > 8 else "")
         hint = did_you_mean(target, table.column_names) or f"; the columns are {shown}"
         raise InputError(f"--target: no column {target!r}{hint}")
-    if table.num_rows < FEWEST_ROWS:
-        raise InputError(
-            f"{table.num_rows} rows are too few to train and judge a model; at least {FEWEST_ROWS} are needed"
-        )
-    values = table[target]
-    if values.null_count:
-        row = pc.index(values.is_null(), True).as_py()
-        raise InputError(
-            f"target {target!r} is empty in {values.null_count} rows (first: row {row + 1}); remove those rows"
-        )
     if table.num_columns < 2:
         raise InputError(f"no column besides the target {target!r}")
+
+
+def _with_target(table: pa.Table, target: str, findings: list[Finding]) -> tuple[pa.Table, Cleaned]:
+    """Return the other columns and the cleaned target of the rows that have one."""
+    made = clean(table[target], is_target=True)
+    there = made.values.is_valid()
+    rows = pc.sum(there.cast(pa.int64())).as_py() or 0
+    left_out = table.num_rows - rows
+    if left_out:
+        row = pc.index(there, False).as_py()
+        found = Finding(
+            2, target, f"{left_out} rows without a value were left out (first: row {row + 1})", Kind.LEFT_OUT
+        )
+        findings.append(found)
+    if rows < FEWEST_ROWS:
+        without = f" (and {left_out} without a value of {target!r})" if left_out else ""
+        raise InputError(
+            f"{rows} rows{without} are too few to train and judge a model; at least {FEWEST_ROWS} are needed"
+        )
+    others = table.drop_columns([target])
+    return (others.filter(there), replace(made, values=made.values.filter(there))) if left_out else (others, made)
 
 
 def _target(
     made: Cleaned, name: str, task: Task | None, findings: list[Finding]
 ) -> tuple[pa.ChunkedArray, Task, dict[str, Any]]:
     values = made.values
-    if values.null_count:
-        raise InputError(f"target {name!r} has {values.null_count} values that mean missing; remove those rows")
     if pa.types.is_floating(values.type) and pc.all(pc.equal(pc.floor(values), values)).as_py():
         values = values.cast(pa.int64(), safe=False)
     if pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
@@ -335,36 +345,55 @@ def _ignore_suspects(
     return {name: why for name, why in found.items() if name not in keep}
 
 
-def _split(columns: Sequence[Column], rows: int, findings: list[Finding]) -> tuple[dict[str, str], str]:
-    times = [
-        c
-        for c in columns
-        if c.kind == "time" and not c.values.null_count and not c.words & OTHER_TIMES and c.distinct >= 20
-    ]
-    ordered = {c.name: _in_order(c.values) for c in times}
-    times = [
-        c for c in times if ordered[c.name] > IN_ORDER or any(w in EVENT_TIMES or w.endswith("date") for w in c.words)
-    ]
-    groups = [
-        c
-        for c in columns
-        if c.kind == "id"
-        and not c.values.null_count
-        and 10 < c.distinct < 0.9 * rows
-        and c.words & set(UNITS_OF_GROUPS)
-    ]
-    if times:
-        best = max(times, key=lambda c: (ordered[c.name], c.distinct))
-        why = f"rows have a time ({best.name}), and the model will predict later ones"
+def _split(
+    columns: Sequence[Column], goal: pa.ChunkedArray, task: Task, findings: list[Finding]
+) -> tuple[dict[str, str], str]:
+    time = _time_of(columns, findings)
+    named = groups.named(columns, len(goal))
+    if time is not None:
         findings.append(
-            Finding(2, best.name, "the split is by time; if time does not matter, set `split` to `by: hash`")
+            Finding(2, time.name, "the split is by time; if time does not matter, set `split` to `by: hash`")
         )
-        return {"by": "time", "column": best.name}, why
-    if groups:
-        best = max(groups, key=lambda c: c.distinct)
+        again = "a value may be on both sides of the split by time; if the model meets new ones, split by this group"
+        findings += [Finding(2, column.name, again) for column in named]
+        return {
+            "by": "time",
+            "column": time.name,
+        }, f"rows have a time ({time.name}), and the model will predict later ones"
+    if named:
+        best = max(named, key=lambda column: column.distinct)
+        decide(best, "id", f"names what several rows belong to: {best.distinct} values in {len(goal)} rows")
         findings.append(Finding(1, best.name, "the split keeps all rows of one value together"))
         return {"by": "group", "column": best.name}, f"{best.distinct} values of {best.name} have several rows each"
+    wanted = groups.goal_of(goal, is_number=task == "regression")
+    for column, why in groups.found(columns, wanted, len(goal)):
+        decide(column, "id", f"seems to name what several rows belong to: {why}")
+        text = f"{why}: the split keeps them together; if later rows have the same values, set `split` to `by: hash`"
+        findings.append(Finding(3, column.name, f"{text} and make it a category"))
+        return {"by": "group", "column": column.name}, f"{column.name}: {why}"
     return {"by": "hash"}, "no column is a time or a group"
+
+
+def _time_of(columns: Sequence[Column], findings: list[Finding]) -> Column | None:
+    """Return the column that best says when a row was made; a time that cannot be used for the split is a finding."""
+    usable: list[Column] = []
+    for column in columns:
+        if column.kind != "time" or column.words & OTHER_TIMES:
+            continue
+        if column.values.null_count:
+            reason = f"it is missing in {column.values.null_count} rows"
+        elif column.distinct < FEWEST_TIMES:
+            reason = f"it has only {column.distinct} different values"
+        else:
+            usable.append(column)
+            continue
+        findings.append(Finding(2, column.name, f"the split is not by this time, because {reason}"))
+
+    def fitness(column: Column) -> tuple[bool, bool, int]:
+        is_event = any(word in EVENT_TIMES or word.endswith("date") for word in column.words)
+        return _in_order(column.values) > IN_ORDER, is_event, column.distinct
+
+    return max(usable, key=fitness, default=None)
 
 
 def _tell_apart(columns: list[Column], rows: int, target: str) -> None:

@@ -91,7 +91,7 @@ OTHER_TIMES = {
     "dob",
     "born",
     "birthday",
-    "birthdate",
+    *"birthdate geburtsdatum geburtstag naissance nacimiento nascita founded established built".split(),
     "expiry",
     "expires",
     "expiration",
@@ -117,6 +117,8 @@ class Column:
     reason: str = ""
     # Whole numbers that are codes of categories.
     is_code: bool = False
+    # Ignored as a feature, but its values may name what rows belong to.
+    may_group: bool = False
 
     @property
     def kind(self) -> str:
@@ -148,10 +150,10 @@ def describe(name: str, made: Cleaned, rows: int, most_values: int) -> Column:
     elif distinct == 1 and not values.null_count:
         ignore(column, f"constant: {values[0].as_py()!r} in every row")
     elif pa.types.is_boolean(values.type):
-        _decide(column, "boolean", "two values for true and false")
+        decide(column, "boolean", "two values for true and false")
     elif pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
         low, high = (_as_datetime(limit) for limit in pc.min_max(values).as_py().values())
-        _decide(column, "time", f"from {low:%Y-%m-%d} to {high:%Y-%m-%d}; the range allows ten more years")
+        decide(column, "time", f"from {low:%Y-%m-%d} to {high:%Y-%m-%d}; the range allows ten more years")
         column.decided["range"] = [_iso(_shift(low, -365)), _iso(_shift(high, 3652))]
     elif pa.types.is_string(values.type):
         _describe_text(column, present, most_values)
@@ -174,7 +176,8 @@ def _distinct(values: pa.ChunkedArray) -> int:
     return int(pc.count_distinct(values).as_py())
 
 
-def _decide(column: Column, kind: str, reason: str) -> None:
+def decide(column: Column, kind: str, reason: str) -> None:
+    """Decide that a column is of a kind."""
     column.decided = {"kind": kind}
     column.reason = reason
 
@@ -194,23 +197,23 @@ def _describe_number(column: Column, rows: int, most_values: int) -> None:
     if whole and words & IDS:
         return _describe_id(column, rows, most_values)
     if whole and column.distinct == rows and high - low < 1.5 * rows and rows >= 50:
-        return _decide(column, "id", "whole numbers, all different and nearly consecutive")
+        return decide(column, "id", "whole numbers, all different and nearly consecutive")
     if WEIGHTS.fullmatch(column.name):
         return ignore(column, "a survey weight: how many people a row represents")
     if whole and max(abs(low), abs(high)) > MAX_INTEGER:
-        return _decide(column, "id", "numbers too large for exact arithmetic")
+        return decide(column, "id", "numbers too large for exact arithmetic")
     if whole and (low, high) == (0, 1):
-        return _decide(column, "boolean", "0 and 1")
+        return decide(column, "boolean", "0 and 1")
     if whole and _is_code(column, low, high):
         codes = sorted(column.values.drop_null().unique().to_pylist())
         column.values = values.cast(pa.string())
-        _decide(column, "category", f"{len(codes)} unordered codes")
+        decide(column, "category", f"{len(codes)} unordered codes")
         column.decided["values"] = [str(code) for code in codes]
         column.is_code = True
         return None
     low, high = _natural_range(column, low, high) or with_margin(values)
     shown = pc.min_max(values).as_py()
-    _decide(
+    decide(
         column,
         "integer" if whole else "number",
         f"from {shown['min']:g} to {shown['max']:g}; the range leaves a margin",
@@ -254,16 +257,16 @@ def _is_code(column: Column, low: int, high: int) -> bool:
 def _describe_id(column: Column, rows: int, most_values: int) -> None:
     share = column.distinct / rows
     if share >= 0.98:
-        return _decide(column, "id", "an id: a different value in nearly every row")
+        return decide(column, "id", "an id: a different value in nearly every row")
     if column.words & set(UNITS_OF_GROUPS) and column.distinct > 10:
-        return _decide(column, "id", f"an id with {column.distinct} values, each in several rows")
+        return decide(column, "id", f"an id with {column.distinct} values, each in several rows")
     if column.distinct <= most_values and rows / column.distinct >= 5:
         values = sorted({str(value) for value in column.values.drop_null().unique().to_pylist()})
         column.values = column.values.cast(pa.string())
-        _decide(column, "category", f"an id with {len(values)} values, each in many rows")
+        decide(column, "category", f"an id with {len(values)} values, each in many rows")
         column.decided["values"] = values
         return None
-    return _decide(column, "id", f"an id: {column.distinct} values in {rows} rows")
+    return decide(column, "id", f"an id: {column.distinct} values in {rows} rows")
 
 
 def _describe_text(column: Column, present: int, most_values: int) -> None:
@@ -279,19 +282,20 @@ def _describe_text(column: Column, present: int, most_values: int) -> None:
         return _describe_id(column, rows, most_values)
     often = column.distinct <= MOST_VALUES and present / column.distinct >= 5
     if (column.distinct <= 50 and (share < 0.5 or column.distinct <= 10)) or (often and column.distinct <= most_values):
-        _decide(column, "category", f"{column.distinct} different values")
+        decide(column, "category", f"{column.distinct} different values")
         column.decided["values"] = sorted(value for value in values.unique().to_pylist() if value is not None)
         return None
     if share >= 0.8 and column.words & PERSONAL:
-        return _decide(column, "id", "a person's name or contact: not a feature")
+        return decide(column, "id", "a person's name or contact: not a feature")
     if words >= 2.5 or length > 25 or often:
         longest = pc.max(pc.utf8_length(values)).as_py()
         many = f"{column.distinct} different values, too many for one-hot columns: used as text"
-        _decide(column, "text", many if often else f"free text of {words:.0f} words on average")
+        decide(column, "text", many if often else f"free text of {words:.0f} words on average")
         column.decided["max_length"] = int(_rounded(longest * 4, up=True))
         return None
     if share >= 0.98:
-        return _decide(column, "id", "a different value in nearly every row")
+        return decide(column, "id", "a different value in nearly every row")
+    column.may_group = True
     return ignore(column, f"{column.distinct} different codes in {present} rows: too few rows per code to learn from")
 
 
@@ -328,6 +332,7 @@ def ignore_twins(columns: Sequence[Column]) -> None:
             ordered = {"integer", "number"}
             twin, stays = (other, column) if column.kind in ordered and other.kind not in ordered else (column, other)
             what = "a copy of" if _are_equal(twin, stays) else "maps one to one to"
+            twin.may_group = twin.kind == "category" and what != "a copy of"
             ignore(twin, f"{what} {stays.name!r}, which is kept")
             if twin is other:
                 seen[column.distinct].remove(other)

@@ -1,0 +1,155 @@
+"""Columns that name what several rows belong to, such as a patient or a household, found by name and by content."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+from scipy.stats import f_oneway
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.model_selection import GroupKFold, cross_val_predict
+
+from assay.init.kinds import IDS, ORDERED, UNITS_OF_GROUPS, Column
+
+FEWEST = 10
+FEWEST_BY_CONTENT = 30
+# Rows per value, on average, from which rows of one value can be compared.
+ROWS_PER_VALUE = 2
+NUMBERING = {*IDS, "no", "nr", "num", "number", "code", "key", "name", "ref"}
+# What later rows will have again: a value in many rows is knowledge, not a person.
+RECURRING = set(
+    "brand make model product item sku category type kind class city town zip zipcode postcode postal region state "
+    "country province county district area zone neighbourhood neighborhood borough location place street airport "
+    "origin destination route carrier airline shop store branch department dept team club job occupation profession "
+    "title colour color language currency channel campaign supplier vendor manufacturer station genre day weekday "
+    "date".split()
+)
+# Share of what the features leave unexplained that rows of one value have in common, from which they belong together.
+SHARED = 0.2
+SHARED_AT_ALL = 0.05
+SURE = 1e-6
+MOST_UNEVEN = 1.0
+ALIKE = 0.95
+SAMPLE = 4000
+MOST_CLASSES = 5
+
+
+def named(columns: Sequence[Column], rows: int) -> list[Column]:
+    """Return the columns whose name is that of a person or thing with several rows, such as `patient` or `user_id`."""
+    names = set(UNITS_OF_GROUPS)
+    return [
+        column
+        for column in _possible(columns, rows)
+        if FEWEST < column.distinct < 0.9 * rows and column.words & names and column.words <= names | NUMBERING
+    ]
+
+
+def found(columns: Sequence[Column], goal: np.ndarray, rows: int) -> Iterator[tuple[Column, str]]:
+    """Yield the columns whose rows of one value belong together, each with the reason.
+
+    `goal` has a column for a number, or one for each class. The rows of one value have much of the target in common
+    beyond what the other features explain: the intra-class correlation of the residuals, from a model that saw no row
+    of the value, is at least 0.2 (and significant). Or they have some of it in common, and agree in a number that
+    differs from value to value.
+    """
+    features = [column for column in columns if column.kind in ("number", "integer", "boolean", "category", "time")]
+    for column in _possible(columns, rows):
+        codes = _codes(column.values)
+        sizes = np.bincount(codes)
+        if (
+            not FEWEST_BY_CONTENT <= len(sizes) <= rows / ROWS_PER_VALUE
+            or sizes.std() > MOST_UNEVEN * sizes.mean()
+            or column.words & (RECURRING | set(ORDERED))
+        ):
+            continue
+        some = _whole_groups(codes)
+        groups, wanted = codes[some], goal[some]
+        if _shared(wanted, groups) < SHARED_AT_ALL:
+            continue
+        others = [other for other in features if other is not column or column.kind == "integer"]
+        alike = next((other.name for other in others if other is not column and _are_alike(other, codes)), None)
+        if alike is not None:
+            yield column, f"rows of one value agree in {alike!r}, and in much of the target"
+            continue
+        matrix = np.column_stack([_numbers(other.values)[some] for other in others] or [np.zeros(len(some))])
+        model = HistGradientBoostingRegressor(max_iter=50, random_state=0)
+        guesses = [cross_val_predict(model, matrix, one, groups=groups, cv=GroupKFold(3)) for one in wanted.T]
+        share = _shared(wanted - np.column_stack(guesses), groups)
+        if share >= SHARED:
+            yield column, f"rows of one value share {share:.0%} of what the other features leave unexplained"
+
+
+def _possible(columns: Sequence[Column], rows: int) -> list[Column]:
+    """Return the columns without gaps whose values could be names of groups."""
+    kinds = ("id", "category", "integer", "text")
+    return [
+        column
+        for column in columns
+        if (column.kind in kinds or column.may_group) and not column.values.null_count and 1 < column.distinct < rows
+    ]
+
+
+def _codes(values: pa.ChunkedArray) -> np.ndarray:
+    return np.asarray(values.combine_chunks().dictionary_encode().indices)
+
+
+def _whole_groups(codes: np.ndarray) -> np.ndarray:
+    """Return the indices of all rows of some values, of about `SAMPLE` rows."""
+    order = np.random.default_rng(0).permutation(int(codes.max()) + 1)
+    sizes = np.bincount(codes)[order]
+    chosen = order[: max(FEWEST, int(np.searchsorted(np.cumsum(sizes), SAMPLE)) + 1)]
+    return np.flatnonzero(np.isin(codes, chosen))
+
+
+def _shared(values: np.ndarray, groups: np.ndarray) -> float:
+    """Return the largest significant intra-class correlation (one-way, Shrout and Fleiss 1979) of some columns."""
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.diff(groups[order])) + 1
+    best = 0.0
+    for one in values.T:
+        parts = [part for part in np.split(one[order], starts) if len(part) > 1]
+        size = np.mean([len(part) for part in parts]) if parts else 0.0
+        if len(parts) < FEWEST or not one.std():
+            continue
+        with warnings.catch_warnings():
+            # Where all rows of a value are equal, the ratio is infinite.
+            warnings.simplefilter("ignore")
+            ratio, chance = f_oneway(*parts)
+        if chance < SURE:
+            best = max(best, 1.0 if np.isinf(ratio) else float((ratio - 1) / (ratio - 1 + size)))
+    return best
+
+
+def _are_alike(other: Column, codes: np.ndarray) -> bool:
+    """Say whether a number is the same in all rows of nearly every value, and differs from value to value."""
+    if other.kind not in ("number", "integer") or other.distinct < 0.3 * (int(codes.max()) + 1):
+        return False
+    values = _numbers(other.values)
+    number = int(codes.max()) + 1
+    low, high = np.full(number, np.inf), np.full(number, -np.inf)
+    np.minimum.at(low, codes, values)
+    np.maximum.at(high, codes, values)
+    several = np.bincount(codes) > 1
+    return bool(several.any()) and float((low == high)[several].mean()) >= ALIKE
+
+
+def _numbers(values: pa.ChunkedArray) -> np.ndarray:
+    if pa.types.is_string(values.type):
+        return (
+            _codes(values).astype(np.float64)
+            if not values.null_count
+            else _codes(values.fill_null("")).astype(np.float64)
+        )
+    if pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
+        values = values.cast(pa.timestamp("us")).cast(pa.int64())
+    return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False))
+
+
+def goal_of(values: pa.ChunkedArray, *, is_number: bool) -> np.ndarray:
+    """Return a target as columns of numbers: itself, or one column for each of its most frequent classes."""
+    if is_number:
+        return np.asarray(values.to_numpy(), dtype=np.float64)[:, None]
+    codes = _codes(values)
+    most = np.argsort(-np.bincount(codes), kind="stable")[:MOST_CLASSES]
+    # With two classes the second column says nothing new.
+    return np.asarray(codes[:, None] == (most[:1] if len(most) == 2 else most), dtype=np.float64)

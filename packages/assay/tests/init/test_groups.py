@@ -1,0 +1,71 @@
+"""Rows that belong together stay together, whatever the column that says so is called."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from assay.init.infer import Plan, infer
+from init.plans import plan as beside
+from init.plans import said
+
+ROWS, MANY = 900, 150
+RNG = np.random.default_rng(3)
+OF = RNG.integers(0, MANY, ROWS)
+OWN = RNG.normal(size=MANY)
+X = RNG.normal(size=ROWS).round(3)
+NOISE = RNG.normal(size=ROWS)
+TEXTS = np.array([f"H{(i * 37) % 1009:04}" for i in range(MANY)])[OF]
+NUMBERS = np.array([(i * 37) % 1009 for i in range(MANY)])[OF]
+
+
+def made(target: np.ndarray, **columns: Any) -> Plan:
+    return infer(pa.table({**columns, "x": X, "answer": target}), "answer", "mine")
+
+
+@pytest.mark.parametrize("name", ["patient", "household", "subject_no", "CustomerKey"])
+def test_a_name_says_it(name):
+    found = beside({name: np.resize(np.arange(80), 400)})
+    assert found.contract["split"] == {"by": "group", "column": name}
+    assert found.contract["columns"][name]["kind"] == "id"
+
+
+@pytest.mark.parametrize("name", ["customer_age", "driver_rating", "device_type", "account_balance"])
+def test_a_property_of_a_person_is_no_person(name):
+    assert beside({name: np.resize(np.arange(80), 400)}).contract["split"] == {"by": "hash"}
+
+
+@pytest.mark.parametrize("values", [TEXTS, NUMBERS])
+@pytest.mark.parametrize("target", [OWN[OF] + NOISE / 2 + X, np.where(OWN[OF] > 0, "yes", "no")])
+def test_what_rows_of_one_value_have_in_common_says_it(values, target):
+    found = made(target, v1=values)
+    assert found.contract["split"] == {"by": "group", "column": "v1"}
+    assert found.contract["columns"]["v1"]["kind"] == "id"
+    assert "rows of one value share" in said(found, "v1")
+
+
+def test_so_do_rows_that_agree_in_a_number():
+    for size in (RNG.normal(size=MANY)[OF], RNG.integers(18, 80, MANY)[OF]):
+        target = size / size.std() + 2 * NOISE
+        assert made(target, v1=TEXTS, size=size).contract["split"] == {"by": "group", "column": "v1"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_values_that_say_nothing_beyond_the_features_are_no_groups(seed):
+    noise = np.random.default_rng(seed).normal(size=ROWS)
+    assert made(X + noise, v1=TEXTS).contract["split"] == {"by": "hash"}
+    own = OWN[OF]
+    assert made(2 * own + noise, v1=TEXTS, own=own + noise / 9).contract["split"] == {"by": "hash"}
+
+
+def test_a_number_whose_order_matters_is_no_group():
+    degrees = RNG.integers(0, 90, ROWS)
+    assert made(np.sin(degrees / 15) + NOISE / 5, v1=degrees).contract["split"] == {"by": "hash"}
+
+
+def test_a_value_that_later_rows_will_have_again_is_no_group():
+    assert made(OWN[OF] + NOISE / 2 + X, town=TEXTS).contract["split"] == {"by": "hash"}
+    uneven = RNG.zipf(1.5, ROWS) % MANY
+    names = np.array([f"H{i}" for i in range(MANY)])[uneven]
+    assert made(OWN[uneven] + NOISE / 2, v1=names).contract["split"] == {"by": "hash"}
