@@ -11,6 +11,7 @@ from sklearn.linear_model import Ridge
 from assay.base.errors import InputError
 from assay.modelling import search as module
 from assay.modelling.estimators import FAMILIES
+from assay.modelling.fitting import MOST_ROUNDS, ROUNDS_PER_STEP
 from assay.modelling.search import Trial, as_csv, folds, search
 from assay.project.params import ModelChoice, Tune
 from assay.project.room import Family
@@ -32,12 +33,45 @@ def test_every_family_gets_its_share_and_the_dummy_stands_first(found):
     families = [trial.choice.family for trial in trials]
     assert families[0] == "dummy"
     # The second is gradient boosting untuned.
-    assert trials[1].choice == ModelChoice(family="gradient_boosting", parameters={})
-    assert {family: families[2:].count(family) for family in families[2:]} == {
+    assert trials[1].choice == ModelChoice(family="gradient_boosting", parameters={"max_iter": 100})
+    assert {family: families[2:-1].count(family) for family in families[2:-1]} == {
         "gradient_boosting": 3,
         "linear": 3,
         "random_forest": 3,
     }
+    # The last is the mean of the best three.
+    whole = sorted((one for one in trials[1:-1] if one.state == "complete"), key=lambda one: one.score)
+    assert trials[-1].choice.singles == [one.choice for one in whole[:3]]
+
+
+def test_the_rounds_of_boosting_come_from_the_losses_on_the_folds(found):
+    _, trials = found
+    rounds = [one.choice.parameters["max_iter"] for one in trials[2:] if one.choice.family == "gradient_boosting"]
+    # Three folds see two thirds of the rows each.
+    assert set(rounds) <= {round(1.5 * ROUNDS_PER_STEP * steps) for steps in range(1, MOST_ROUNDS)}
+
+
+def test_rounds_are_those_with_the_lowest_mean_loss_that_all_folds_reached():
+    curves = [[0.9, 0.5, 0.4, 0.45], [0.8, 0.6, 0.7], [0.9, 0.6, 0.5, 0.4, 0.1]]
+    assert module._at_best_rounds(curves) == ([0.4, 0.7, 0.5], 3 * ROUNDS_PER_STEP)
+    assert module._at_best_rounds([[0.3], [0.4]]) == ([0.3, 0.4], ROUNDS_PER_STEP)
+
+
+@pytest.mark.parametrize("learning_rate", [0.02, 0.3])
+def test_a_fit_on_a_fold_ends_when_the_loss_no_longer_falls(learning_rate):
+    data, target = patients(300)
+    choice = ModelChoice(family="gradient_boosting", parameters={"learning_rate": learning_rate})
+    losses = module._curve(choice, data, target, contract(), (np.arange(200), np.arange(200, 300)), 1, room())
+    assert 1 < len(losses) < MOST_ROUNDS // ROUNDS_PER_STEP
+    assert len(losses) - int(np.argmin(losses)) == module.PATIENCE + 1
+    # The model with as many rounds from the start has about the same loss.
+    whole = choice.model_copy(update={"parameters": {**choice.parameters, "max_iter": ROUNDS_PER_STEP * len(losses)}})
+    again = module._curve(whole, data, target, contract(), (np.arange(200), np.arange(200, 300)), 1, room())
+    assert again == pytest.approx(losses[-1:], rel=1e-6)
+
+
+def test_one_model_or_several_alike_have_no_mean():
+    assert module._mean([trial("dummy", 0.0), trial("linear", 0.3), trial("linear", 0.4)]) is None
 
 
 def test_the_choice_is_a_whole_trial_and_beats_the_dummy(found):
@@ -97,9 +131,9 @@ def test_the_model_that_stands_is_tried_too_unless_it_is_one_for_other_data():
     stands = ModelChoice(family="linear", parameters={"C": 0.7})
     _, trials = search(data, target, None, contract(), how, 1, stands)
     assert trials[1].choice == stands
-    assert len(trials) == 6
+    assert len(trials) == 7
     foreign = ModelChoice(family="linear", parameters={"alpha": 0.7})
-    assert len(search(data, target, None, contract(), how, 1, foreign)[1]) == 5
+    assert len(search(data, target, None, contract(), how, 1, foreign)[1]) == 6
 
 
 @pytest.mark.parametrize("task", ["multiclass", "regression"])
@@ -107,7 +141,7 @@ def test_other_tasks_are_searched_too(task):
     data, target = patients(150, task)
     choice, trials = search(data, target, None, contract(task), HOW.model_copy(update={"trials": 3}), 1)
     assert choice.family != "dummy"
-    assert len(trials) == 5
+    assert len(trials) == 6
 
 
 def test_the_table_has_a_line_a_trial_and_the_best_so_far():

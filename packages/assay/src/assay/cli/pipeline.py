@@ -133,7 +133,7 @@ def tune() -> None:
     from assay.project.dvc import tune as search
 
     choice = search()
-    print(f"params.yaml: model is now {choice.family} {choice.parameters}")
+    print(f"params.yaml: model is now {choice.words}")
 
 
 @click.command()
@@ -147,7 +147,7 @@ def freeze() -> None:
         raise InputError(f"{CHOICE}: no model was chosen yet; run `assay tune` first")
     choice = read_choice()
     write_choice(choice, PARAMS.read_text(encoding="utf-8"))
-    print(f"{PARAMS}: model is now {choice.family} {choice.parameters}")
+    print(f"{PARAMS}: model is now {choice.words}")
 
 
 COMMANDS = (

@@ -12,7 +12,7 @@ from assay.base.rounding import significant
 from assay.contract.spec import Contract
 from assay.data.columns import Columns, length
 from assay.modelling.features import sources
-from assay.modelling.fitting import inputs, uncalibrated
+from assay.modelling.fitting import inputs, members, uncalibrated
 from assay.project.room import NO_ROOM, Room
 
 REPEATS = 5
@@ -39,15 +39,23 @@ def shap_importance(
 
     None if there is no fast explainer for the estimator. The values explain the raw score (log-odds, or the predicted
     number) before calibration. Values of all columns derived from one feature are summed before the absolute value is
-    taken.
+    taken. For a mean of models they are shares, summed over the members.
     """
-    transformed = pipeline[0].transform(inputs(data, contract, room))
-    values = _shap_values(uncalibrated(pipeline[-1]), transformed)
-    if values is None:
-        return None
-    names = sources(pipeline[0], contract, room)
-    wholes = {name: values[:, [source == name for source in names]].sum(axis=1) for name in contract.features}
-    return _ordered({name: float(np.abs(whole).mean()) for name, whole in wholes.items()})
+    found = []
+    for member in members(pipeline):
+        values = _shap_values(uncalibrated(member[-1]), member[0].transform(inputs(data, contract, room)))
+        if values is None:
+            return None
+        names = sources(member[0], contract, room)
+        wholes = {name: values[:, [source == name for source in names]].sum(axis=1) for name in contract.features}
+        found.append({name: float(np.abs(whole).mean()) for name, whole in wholes.items()})
+    if len(found) == 1:
+        return _ordered(found[0])
+    # Each member has its own scale: log-odds, probabilities or numbers.
+    sums = [sum(one.values()) or 1.0 for one in found]
+    return _ordered(
+        {name: sum(one[name] / total for one, total in zip(found, sums, strict=True)) for name in contract.features}
+    )
 
 
 def _shap_values(estimator: Any, transformed: np.ndarray) -> np.ndarray | None:

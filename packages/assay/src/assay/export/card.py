@@ -50,9 +50,9 @@ def _data(contract: Contract, metrics: dict[str, Any], checks: list[dict[str, An
 
 def _model(contract: Contract, about: dict[str, Any]) -> list[str]:
     choice = about["choice"]
-    parameters = ", ".join(f"{name} = {value}" for name, value in choice["parameters"].items())
     lines = [
-        f"- Family: {choice['family'].replace('_', ' ')} ({parameters or 'default parameters'})",
+        f"- Family: {_family(choice)}",
+        *(f"    - {_family(member)}" for member in choice.get("members", [])),
         f"- Served as: {about['served']}" + (f", because {about['reason']}" if about["reason"] else ""),
         f"- Versions: {', '.join(f'{name} {version}' for name, version in about['versions'].items())}",
     ]
@@ -61,6 +61,13 @@ def _model(contract: Contract, about: dict[str, Any]) -> list[str]:
             1, f"- Decides for {contract.target.positive} from a probability of {about['threshold']:g}" + _why(contract)
         )
     return lines
+
+
+def _family(choice: dict[str, Any]) -> str:
+    if choice.get("members"):
+        return "the mean of the predictions of these models"
+    parameters = ", ".join(f"{name} = {value}" for name, value in choice["parameters"].items())
+    return f"{choice['family'].replace('_', ' ')} ({parameters or 'default parameters'})"
 
 
 def _why(contract: Contract) -> str:

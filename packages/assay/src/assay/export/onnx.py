@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from onnx import compose
 from skl2onnx import to_onnx, update_registered_converter
 from skl2onnx.common.data_types import FloatTensorType
 from skl2onnx.operator_converters.one_hot_encoder import convert_sklearn_one_hot_encoder
@@ -24,7 +25,7 @@ from assay.data.columns import Columns, length, take
 from assay.inference.scorer import NUMBERS, Score
 from assay.modelling.estimators import LogBoosting
 from assay.modelling.features import encode, time_input
-from assay.modelling.fitting import decide, uncalibrated
+from assay.modelling.fitting import decide, members, uncalibrated
 from assay.project.room import NO_ROOM, Room
 from assay.project.settings import Export
 
@@ -42,23 +43,50 @@ def convert(pipeline: Pipeline, example: Columns, contract: Contract, room: Room
         if values.dtype == object:
             # How ONNX splits words depends on the locale of the machine, which the runtime may not even find.
             raise ValueError(f"the input {name!r} is text, which ONNX splits into words differently")
+    graphs = [_convert(member, list(inputs), contract) for member in members(pipeline)]
+    model = graphs[0] if len(graphs) == 1 else _mean(graphs, contract)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _convert(pipeline: Pipeline, inputs: list[str], contract: Contract) -> onnx.ModelProto:
     kinds = [(name, FloatTensorType([None, 1])) for name in inputs]
     pipeline = _in_single_precision(pipeline)
     last = pipeline[-1]
     if isinstance(last, LogBoosting):
         pipeline.steps[-1] = ("estimator", last.boosting_)
     options = {} if contract.task == "regression" else {id(pipeline): {"zipmap": False}}
-    model = to_onnx(pipeline, initial_types=kinds, options=options, target_opset=OPSET, name=contract.name)
+    model: onnx.ModelProto = to_onnx(
+        pipeline, initial_types=kinds, options=options, target_opset=OPSET, name=contract.name
+    )
     if isinstance(last, LogBoosting):
         first = time_input(contract)
-        index = list(inputs).index(first) if first else 0
+        index = inputs.index(first) if first else 0
         _append_growth(model.graph, last, model.graph.input[index].name)
     _pack_inputs(model.graph)
     # The converter keeps the domains in a set, whose order differs from process to process.
     domains = sorted(model.opset_import, key=lambda entry: entry.domain)
     del model.opset_import[:]
     model.opset_import.extend(domains)
-    return bytes(model.SerializeToString(deterministic=True))
+    return model
+
+
+def _mean(models: list[onnx.ModelProto], contract: Contract) -> onnx.ModelProto:
+    """Return one graph that runs all of these on the same input, and takes the mean of their last outputs."""
+    made, answers = models[0], []
+    for number, model in enumerate(models, 1):
+        own = compose.add_prefix_graph(model.graph, f"{number} ")
+        for node in own.node:
+            node.input[:] = [NUMBERS if name == f"{number} {NUMBERS}" else name for name in node.input]
+        answers.append(own.output[-1].name)
+        if number == 1:
+            last = own.output[-1]
+            graph = onnx.helper.make_graph([], contract.name, model.graph.input, [last])
+        graph.node.extend(own.node)
+        graph.initializer.extend(own.initializer)
+    graph.node.append(onnx.helper.make_node("Mean", answers, ["mean"], name="mean"))
+    graph.output[0].name = "mean"
+    made.graph.CopyFrom(graph)
+    return made
 
 
 def _convert_one_hot(scope: Any, operator: Any, container: Any) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 from joblib import cpu_count, parallel_config
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.ensemble import VotingClassifier, VotingRegressor
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
@@ -23,6 +24,8 @@ from assay.project.params import ModelChoice
 from assay.project.room import NO_ROOM, Room
 
 FEW_ROWS = 20_000
+ROUNDS_PER_STEP = 25
+MOST_ROUNDS = 1000
 
 
 def inputs(data: Columns, contract: Contract, room: Room = NO_ROOM) -> pd.DataFrame:
@@ -43,6 +46,14 @@ def build(
     choice: ModelChoice, contract: Contract, seed: int, *, calibrate: bool = False, room: Room = NO_ROOM
 ) -> Pipeline:
     """Return the unfitted pipeline of a choice; raises InputError for a family or parameter that does not exist."""
+    if choice.members:
+        members = [
+            (f"member {number}", build(one, contract, seed, calibrate=calibrate, room=room))
+            for number, one in enumerate(choice.singles, 1)
+        ]
+        regression = contract.task == "regression"
+        mean = VotingRegressor(members) if regression else VotingClassifier(members, voting="soft")
+        return Pipeline([("estimator", mean)])
     known = families(contract, room)
     if choice.family not in known:
         raise InputError(_unknown("family", choice.family, sorted(known)))
@@ -97,6 +108,27 @@ def fit(pipeline: Pipeline, data: Columns, target: np.ndarray, contract: Contrac
         except ValueError as error:
             message = " ".join(str(error).split())[:300]
             raise InputError(f"params.yaml: the model cannot be fitted on {length(data)} rows: {message}") from None
+
+
+def fit_in_steps(
+    pipeline: Pipeline, rounds: str, data: Columns, target: np.ndarray, contract: Contract, room: Room = NO_ROOM
+) -> Iterator[Pipeline]:
+    """Fit a boosted pipeline, and yield it after every ROUNDS_PER_STEP rounds, up to MOST_ROUNDS.
+
+    `rounds` is the parameter with their number. The estimator must have scikit-learn's `warm_start`.
+    """
+    made = pipeline[0].fit_transform(inputs(data, contract, room), target)
+    estimator = pipeline[-1].set_params(warm_start=True)
+    for number in range(ROUNDS_PER_STEP, MOST_ROUNDS + 1, ROUNDS_PER_STEP):
+        with threads(length(data)):
+            estimator.set_params(**{rounds: number}).fit(made, target)
+        yield pipeline
+
+
+def members(pipeline: Pipeline) -> list[Pipeline]:
+    """Return the fitted pipelines whose mean a pipeline predicts; or else the pipeline itself."""
+    last = pipeline[-1]
+    return list(last.estimators_) if isinstance(last, VotingClassifier | VotingRegressor) else [pipeline]
 
 
 def scores(pipeline: Pipeline, data: Columns, contract: Contract, room: Room = NO_ROOM) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 import optuna
 from joblib import Parallel, cpu_count, delayed
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold, TimeSeriesSplit
+from sklearn.pipeline import Pipeline
 
 from assay.base.errors import InputError
 from assay.base.progress import say, track
@@ -20,13 +21,18 @@ from assay.base.rounding import significant
 from assay.contract.spec import Contract
 from assay.data.columns import Columns, take
 from assay.modelling.estimators import families
-from assay.modelling.fitting import build, build_dummy, fit, scores
-from assay.project.params import ModelChoice, Tune
+from assay.modelling.fitting import ROUNDS_PER_STEP, build, build_dummy, fit, fit_in_steps, scores
+from assay.project.params import MEAN, Member, ModelChoice, Tune
 from assay.project.room import NO_ROOM, Family, Room
 from assay.statistics.losses import row_losses
 
 WARM_UP_TRIALS = 3
-UNTUNED = ModelChoice(family="gradient_boosting", parameters={})
+# Steps of ROUNDS_PER_STEP boosting rounds without a lower loss, after which a fit on a fold ends.
+PATIENCE = 3
+# The most models whose predictions are averaged.
+MEMBERS = 3
+UNTUNED = ModelChoice(family="gradient_boosting", parameters={"max_iter": 100})
+DUMMY = ModelChoice(family="dummy", parameters={})
 STATES = {
     "complete": optuna.trial.TrialState.COMPLETE,
     "pruned": optuna.trial.TrialState.PRUNED,
@@ -65,7 +71,8 @@ def search(  # noqa: PLR0913, PLR0917
     """Try `how.trials` choices by cross-validation on these rows; return the best and all trials, the dummy first.
 
     `start`, if it suits the contract, and gradient boosting at its defaults are tried too, so that the result is not
-    worse. Raises InputError if every trial failed.
+    worse. In the end the mean of the best few is tried. The number of boosting rounds is the one with the lowest mean
+    loss over the folds. Raises InputError if every trial failed.
 
     `units` are as in `folds`. Each family has its own study (tree-structured Parzen estimator, Bergstra et al. 2011)
     and an equal share of the trials. Trials run in parallel batches, fold by fold; after each fold those above the
@@ -73,13 +80,26 @@ def search(  # noqa: PLR0913, PLR0917
     and seed give the same result on any number of processors.
     """
     parts = folds(target, units, contract, how.folds, seed)
-    losses = [_loss(None, data, target, contract, fold, seed, room) for fold in parts]
-    trials = [Trial(0, ModelChoice(family="dummy", parameters={}), tuple(losses), "complete")]
     known = families(contract, room)
+
+    def run(choice: ModelChoice | None, fold: tuple[np.ndarray, np.ndarray]) -> list[float]:
+        return _curve(choice, data, target, contract, fold, seed, room)
+
+    def add(choice: ModelChoice, curves: Sequence[Sequence[float]]) -> Trial:
+        losses, rounds = _at_best_rounds(curves)
+        if len(curves[0]) > 1:
+            # Scaled to the rows that all folds have together.
+            rounds = round(rounds * len(target) / len(parts[0][0]))
+            parameters = {**choice.parameters, known[choice.family].rounds: rounds}
+            choice = choice.model_copy(update={"parameters": parameters})
+        trials.append(Trial(len(trials), choice, tuple(losses), _state(losses, len(parts))))
+        return trials[-1]
+
+    trials: list[Trial] = []
+    add(DUMMY, [run(None, fold) for fold in parts])
     for choice in [start, UNTUNED if UNTUNED.family in known else None]:
         if choice is not None and _can_be_built(choice, contract, seed, room):
-            losses = [_loss(choice, data, target, contract, fold, seed, room) for fold in parts]
-            trials.append(Trial(len(trials), choice, tuple(losses), _state(losses, len(parts))))
+            add(choice, [run(choice, fold) for fold in parts])
     share = max(1, how.trials // len(known))
     batches = [(family, min(how.batch, share - done)) for family in known for done in range(0, share, how.batch)]
     studies = {family: _study(seed) for family in known}
@@ -87,23 +107,25 @@ def search(  # noqa: PLR0913, PLR0917
         for family, size in track(batches, len(batches), "search"):
             asked = [studies[family].ask() for _ in range(size)]
             choices = [_choice(family, known[family], trial, contract) for trial in asked]
-            results: dict[int, list[float]] = {i: [] for i in range(size)}
-            running = list(results)
+            curves: dict[int, list[list[float]]] = {i: [] for i in range(size)}
+            running = list(curves)
             for step, fold in enumerate(parts):
-                found = parallel(delayed(_loss)(choices[i], data, target, contract, fold, seed, room) for i in running)
-                for i, loss in zip(running, found, strict=True):
-                    results[i].append(loss)
-                    if np.isfinite(loss):
-                        asked[i].report(float(np.mean(results[i])), step)
-                running = [i for i in running if np.isfinite(results[i][-1]) and not asked[i].should_prune()]
+                found = parallel(delayed(_curve)(choices[i], data, target, contract, fold, seed, room) for i in running)
+                for i, losses in zip(running, found, strict=True):
+                    curves[i].append(losses)
+                    if np.isfinite(losses).all():
+                        asked[i].report(float(np.mean(list(map(min, curves[i])))), step)
+                running = [i for i in running if np.isfinite(curves[i][-1]).all() and not asked[i].should_prune()]
             for i, trial in enumerate(asked):
-                state = _state(results[i], len(parts))
-                score = float(np.mean(results[i])) if state == "complete" else None
-                studies[family].tell(trial, score, STATES[state])
-                trials.append(Trial(len(trials), choices[i], tuple(results[i]), state))
+                done = add(choices[i], curves[i])
+                studies[family].tell(trial, done.score if done.state == "complete" else None, STATES[done.state])
             best = _best(trials, known)
             found = f"best {best.choice.family} with loss {best.score:.4f}" if best else "all failed"
             say(f"  {len(trials) - 1} trials, {found}")
+    if mean := _mean(trials):
+        done = add(mean, [run(mean, fold) for fold in parts])
+        say(f"  mean of the best {len(mean.members)}: loss {done.score:.4f}")
+        best = _best(trials, known)
     if best is None:
         raise InputError("the search found no model: every trial failed; see the reasons above")
     return best.choice, trials
@@ -135,12 +157,35 @@ def _best(trials: Sequence[Trial], known: Mapping[str, Family]) -> Trial | None:
     A simple family is preferred if its mean loss is larger by at most one standard error of the difference over the
     folds (after Breiman et al. 1984): on other rows such a small difference may be reversed.
     """
-    whole = [trial for trial in trials if trial.state == "complete" and trial.choice.family in known]
+    whole = _complete(trials)
     if not whole:
         return None
     best = min(whole, key=lambda trial: trial.score)
-    simple = [trial for trial in whole if known[trial.choice.family].is_simple and _about_as_good(trial, best)]
-    return min(simple or [best], key=lambda trial: trial.score)
+    simple = {name for name, family in known.items() if family.is_simple}
+    near = [trial for trial in whole if trial.choice.family in simple and _about_as_good(trial, best)]
+    return min(near or [best], key=lambda trial: trial.score)
+
+
+def _complete(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the complete trials without the dummy."""
+    return [trial for trial in trials[1:] if trial.state == "complete"]
+
+
+def _mean(trials: Sequence[Trial]) -> ModelChoice | None:
+    """Return the mean of the best MEMBERS different trials, if there are two or more."""
+    best: list[Member] = []
+    for trial in sorted(_complete(trials), key=lambda trial: trial.score):
+        one = Member(family=trial.choice.family, parameters=trial.choice.parameters)
+        if not trial.choice.members and one not in best and len(best) < MEMBERS:
+            best.append(one)
+    return ModelChoice(family=MEAN, parameters={}, members=tuple(best)) if len(best) > 1 else None
+
+
+def _at_best_rounds(curves: Sequence[Sequence[float]]) -> tuple[list[float], int]:
+    """Return the loss on each fold at the step with the lowest mean loss, and the boosting rounds until then."""
+    common = min(map(len, curves))
+    at = int(np.argmin(np.mean([losses[:common] for losses in curves], axis=0)))
+    return [losses[at] for losses in curves], (at + 1) * ROUNDS_PER_STEP
 
 
 def _about_as_good(trial: Trial, best: Trial) -> bool:
@@ -226,7 +271,7 @@ def _folds_over_time(units: np.ndarray, number: int) -> list[tuple[np.ndarray, n
     return [(order[:a], order[a:b]) for a, b in pairwise([*starts, len(order)])]
 
 
-def _loss(  # noqa: PLR0913, PLR0917
+def _curve(  # noqa: PLR0913, PLR0917
     choice: ModelChoice | None,
     data: Columns,
     target: np.ndarray,
@@ -234,16 +279,31 @@ def _loss(  # noqa: PLR0913, PLR0917
     fold: tuple[np.ndarray, np.ndarray],
     seed: int,
     room: Room,
-) -> float:
-    """Return the mean loss on one held-out fold, infinite if the model failed; the choice None is the dummy."""
+) -> list[float]:
+    """Return the mean loss on a held-out fold: one number, or one for each step of a boosted model without rounds.
+
+    The steps end once the loss has not fallen for PATIENCE of them. The loss is infinite if the model failed. The
+    choice None is the dummy.
+    """
     seen, unseen = fold
+    given, held_out = take(data, seen), take(data, unseen)
     pipeline = build_dummy(contract) if choice is None else build(choice, contract, seed, room=room)
+    family = None if choice is None or choice.members else families(contract, room)[choice.family]
+    losses: list[float] = []
+
+    def note(fitted: Pipeline) -> None:
+        losses.append(float(row_losses(target[unseen], scores(fitted, held_out, contract, room)).mean()))
+
     try:
         with np.errstate(over="ignore", invalid="ignore"):
-            fit(pipeline, take(data, seen), target[seen], contract, room)
-            given = scores(pipeline, take(data, unseen), contract, room)
-            loss = float(row_losses(target[unseen], given).mean())
+            if family and family.rounds and choice and family.rounds not in choice.parameters:
+                for fitted in fit_in_steps(pipeline, family.rounds, given, target[seen], contract, room):
+                    note(fitted)
+                    if not math.isfinite(losses[-1]) or len(losses) - int(np.argmin(losses)) > PATIENCE:
+                        break
+            else:
+                note(fit(pipeline, given, target[seen], contract, room))
     except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
         say(f"  a trial of {choice.family if choice else 'the dummy'} failed: {' '.join(str(error).split())[:200]}")
-        return math.inf
-    return loss if math.isfinite(loss) else math.inf
+        return [math.inf]
+    return losses if all(map(math.isfinite, losses)) else [math.inf]

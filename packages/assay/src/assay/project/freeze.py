@@ -31,6 +31,9 @@ def with_choice(params: str, choice: ModelChoice) -> str:
         content["tune"]["search"] = False
         content["model"]["family"] = choice.family
         replace_keys(content["model"]["parameters"], choice.parameters)
+        content["model"].pop("members", None)
+        if choice.members:
+            content["model"]["members"] = [one.model_dump() for one in choice.members]
 
     return edit_yaml(params, change)
 

@@ -1,5 +1,6 @@
 """The files of the pipeline: one name for each file that a stage writes and another reads."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,4 +55,5 @@ def read_choice() -> "ModelChoice":
     """Read the model family and parameters that were chosen."""
     from assay.project.params import ModelChoice
 
-    return ModelChoice(**read_json(CHOICE))
+    # As JSON, where a list stands for a tuple.
+    return ModelChoice.model_validate_json(json.dumps(read_json(CHOICE)))

@@ -66,11 +66,49 @@ class Tune(Frozen):
     max_rows: int = Field(ge=100, description="Most rows that a search uses.")
 
 
+class Member(Frozen):
+    """One of the models whose predictions are averaged."""
+
+    family: str = Field(description="A model family.")
+    parameters: dict[str, bool | int | float | str | None] = Field(description="scikit-learn parameters of the family.")
+
+
+# The family that averages the predictions of others.
+MEAN = "mean"
+
+
 class ModelChoice(Frozen):
     """A model family of `src/model/estimators.py` and its parameters."""
 
-    family: str = Field(description="A model family: one of Assay's, or one from `src/model/estimators.py`.")
+    family: str = Field(
+        description="A model family: one of Assay's, one from `src/model/estimators.py`, or `mean` of several models."
+    )
     parameters: dict[str, bool | int | float | str | None] = Field(description="scikit-learn parameters of the family.")
+    members: tuple[Member, ...] = Field(
+        default=(), description="The models of the family `mean`, whose predictions are averaged."
+    )
+
+    @model_validator(mode="after")
+    def _has_members_if_it_is_a_mean(self) -> Self:
+        if (self.family == MEAN) != bool(self.members):
+            raise ValueError("members are needed for the family `mean`, and only for it")
+        if any(one.family == MEAN for one in self.members):
+            raise ValueError("a member is a single model: there is no mean of means")
+        if self.members and self.parameters:
+            raise ValueError("the family `mean` has no parameters of its own; its members have")
+        return self
+
+    @property
+    def singles(self) -> list["ModelChoice"]:
+        """The members as choices of their own."""
+        return [ModelChoice(family=one.family, parameters=one.parameters) for one in self.members]
+
+    @property
+    def words(self) -> str:
+        """The family and the parameters, for people."""
+        if self.members:
+            return f"mean of {', '.join(one.words for one in self.singles)}"
+        return f"{self.family} (" + (", ".join(f"{n} {v}" for n, v in self.parameters.items()) or "defaults") + ")"
 
 
 class Train(Frozen):

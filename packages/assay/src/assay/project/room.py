@@ -51,6 +51,9 @@ class Family:
     `space` takes an Optuna trial and the task and returns parameters. `needs` is the preprocessing of numeric features:
     nothing, the time of a split by time in the first column, imputed missing values, or also scaling. `suits` says for
     which contracts the family is tried; `is_simple` families are preferred to others of about equal quality.
+
+    `rounds` is the parameter with the number of boosting rounds. If `space` does not set it, the search finds it by the
+    losses on the folds; the estimator then needs `warm_start`.
     """
 
     classifier: Callable[[], Any] | None
@@ -59,6 +62,7 @@ class Family:
     space: "Callable[[Trial, str], Parameters]"
     suits: Callable[[Contract], bool] = lambda contract: True
     is_simple: bool = False
+    rounds: str = ""
 
 
 class Room:

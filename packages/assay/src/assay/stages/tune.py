@@ -34,5 +34,5 @@ def main() -> None:
         choice = params.model
         write_text(TRIALS, HEADER)
     how = "found" if params.tune.search else "from params.yaml"
-    say(f"  {choice.family} ({how}): " + ", ".join(f"{name} {value}" for name, value in choice.parameters.items()))
+    say(f"  {how}: {choice.words}")
     write_json(CHOICE, choice.model_dump())
