@@ -18,6 +18,7 @@ from assay.load.bento import free_port
 from assay.project.layout import model_version
 from assay.release.smoke import smoke
 from npm import NotHereError
+from reports import promoted
 from scenario.project import Project, stages_run
 from servers import Server, serving
 from workflows.github import BOT, REPOSITORY, archive, running
@@ -263,13 +264,53 @@ def test_a_broken_cml_is_stood_in_for(pushed: Site, trained: Trained):
     assert len(pushed.hub.reports(PR)) == 1
 
 
+def test_an_endless_cml_and_an_endless_registry_cost_neither_comment_nor_status(pushed: Site, trained: Trained):
+    pushed.runner.hanging = {"Post the comment with CML"}
+    told = pushed.tell(RUN, trained.head)
+    assert told.jobs["report"].result == "success", told.log()
+    assert len(pushed.hub.reports(PR)) == 1
+    pushed.runner.hanging = {"Install CML"}
+    pushed.hub.comments[PR].clear()
+    head = pushed.hub.run_git("rev-parse", f"refs/heads/{BRANCH}")
+    told = pushed.tell(RUN, trained.head)
+    assert told.conclusion == "success", told.log()
+    assert len(pushed.hub.reports(PR)) == 1
+    # It was run again as a whole, and the dvc.lock is that of the first time.
+    assert pushed.hub.run_git("rev-parse", f"refs/heads/{BRANCH}") == head
+    assert len(pushed.hub.statuses[head]) == 2
+
+
+def test_where_the_status_cannot_be_set_the_pull_request_says_so(pushed: Site, trained: Trained):
+    pushed.runner.hanging = {"Set the commit status"}
+    told = pushed.tell(RUN, trained.head)
+    assert {name: job.result for name, job in told.jobs.items()} == {
+        "running": "skipped", "lock": "success", "status": "failure", "lost": "success", "report": "success",
+        "tidy": "skipped",
+    }  # fmt: skip
+    head = pushed.hub.run_git("rev-parse", f"refs/heads/{BRANCH}")
+    assert pushed.hub.state(head) == "error"
+
+
+@pytest.mark.nightly
+def test_a_run_that_goes_on_or_has_no_end_has_a_status(pushed: Site, trained: Trained):
+    told = pushed.tell(RUN, trained.head, conclusion=None)
+    assert told.conclusion == "success", told.log()
+    assert pushed.hub.state(trained.head) == "pending"
+    assert pushed.hub.reports(PR) == []
+    told = pushed.tell(RUN, trained.head, conclusion="cancelled")
+    assert told.conclusion == "success", told.log()
+    assert pushed.hub.state(trained.head) == "error"
+    (comment,) = pushed.hub.reports(PR)
+    assert "took longer than its limit" in comment
+
+
 @pytest.mark.nightly
 def test_where_nobody_may_comment_the_summary_has_it(pushed: Site, trained: Trained):
     pushed.hub.denied = {"pull-requests: write"}
     told = pushed.tell(RUN, trained.head)
     report = told.jobs["report"]
     assert report.result == "success", told.log()
-    assert "::warning::" in report.step("Post it without CML").log
+    assert "::warning::" in report.step("Post it where CML did not").log
     assert report.summary.startswith(MARKER)
     assert pushed.hub.reports(PR) == []
     assert pushed.hub.state(trained.head) is not None
@@ -372,8 +413,15 @@ def service(short_run: Project, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield server
 
 
-def released(site: Site, service: Server, asked: Path, models: Path, **changes: Any) -> Ran:
-    """Let what is on main be released, as after a run of train.yml that promoted it."""
+def release_of(site: Site, head: str, **changes: Any) -> Trigger:
+    """Return what starts release.yml: the run of train.yml on main; GitHub runs it on the newest commit of main."""
+    about = site.about(RUN, head, branch="main", event="push") | changes
+    newest = site.hub.run_git("rev-parse", "main")
+    return Trigger("workflow_run", {"workflow_run": about, "repository": HOME}, newest, MAIN)
+
+
+def released(site: Site, service: Server, asked: Path, models: Path, *changed: dict[str, Any], **changes: Any) -> Ran:
+    """Let what is on main be released, as after a run of train.yml that promoted it but for the outcomes given."""
     site.runner.environment |= {"ASKED": str(asked), "MODELS": str(models)}
     site.runner.variables |= {"ASSAY_RELEASE": "true"}
     makefile = (
@@ -386,9 +434,9 @@ def released(site: Site, service: Server, asked: Path, models: Path, **changes: 
     action = site.work.root / ".github/actions/setup/action.yml"
     action.write_text(action.read_text().replace("inputs.cache == 'true'", "always()"))
     pushed = site.push_to_main()
-    about = {"event": "push", "conclusion": "success", "head_sha": pushed.sha, "head_repository": HOME} | changes
-    payload = {"workflow_run": about, "repository": HOME}
-    return site.runner.run("release.yml", Trigger("workflow_run", payload, pushed.sha, "refs/heads/main"))
+    report = promoted(pushed.sha, site.main, *changed)
+    site.hub.upload(RUN, DATA, archive({"reports/report.json": json.dumps(report)}))
+    return site.runner.run("release.yml", release_of(site, pushed.sha, **changes))
 
 
 def test_what_was_promoted_on_main_is_released(site: Site, service: Server, short_run: Project, tmp_path: Path):
@@ -397,11 +445,18 @@ def test_what_was_promoted_on_main_is_released(site: Site, service: Server, shor
     head, image = site.hub.run_git("rev-parse", "main"), f"ghcr.io/{REPOSITORY}"
     said = (tmp_path / "asked").read_text()
     assert f"push --quiet {image}:v1.0.0" in said
-    assert f"gh release create v1.0.0 --target {head}" in said
-    assert site.hub.attested == [(image, f"sha256:{7:064d}")]
+    assert "gh release create v1.0.0 --verify-tag" in said
+    # The signature names the commit that was built, and has the version.
+    assert site.hub.run_git("rev-parse", "v1.0.0") == head
+    assert site.hub.attested == [(image, f"sha256:{7:064d}", head)]
     assert ran.jobs["deploy"].result == "skipped"
     # The token goes in by a way that no list of processes shows.
     assert not [line for line in said.splitlines() if line.startswith("docker login") and "token" in line]
+    # All of it again: the version and its image stay.
+    again = site.runner.run("release.yml", release_of(site, head))
+    assert again.conclusion == "success", again.log()
+    assert again.jobs["tag"].step("Take the version").outcome == "skipped"
+    assert (tmp_path / "asked").read_text().count(f"push --quiet {image}") == 1
 
 
 def test_an_image_that_does_not_answer_is_not_pushed(site: Site, service: Server, short_run: Project, tmp_path: Path):
@@ -422,13 +477,27 @@ def test_an_image_that_does_not_answer_is_not_pushed(site: Site, service: Server
         {"event": "pull_request"},
         {"conclusion": "failure"},
         # A branch of a fork may be called main.
-        {"event": "pull_request", "head_repository": {"full_name": FORK}},
-        {"head_repository": {"full_name": FORK}},
+        {"event": "pull_request", "head_repository": {"full_name": FORK, "owner": {"login": "eve"}}},
+        {"head_repository": {"full_name": FORK, "owner": {"login": "eve"}}},
     ],
 )
 def test_nothing_else_is_released(site: Site, service: Server, tmp_path: Path, changes: dict[str, Any]):
     ran = released(site, service, tmp_path / "asked", tmp_path, **changes)
     assert {job.result for job in ran.jobs.values()} == {"skipped"}
+
+
+def test_what_was_held_on_main_is_not_released(site: Site, service: Server, tmp_path: Path):
+    held = {"gate": "quality", "verdict": "HOLD", "reason": "too few rows"}
+    ran = released(site, service, tmp_path / "asked", tmp_path, held)
+    assert ran.conclusion == "success", ran.log()
+    assert ran.jobs["tag"].result == ran.jobs["image"].result == "skipped"
+    # Nor what main has left behind, whose signature would name another commit.
+    left = site.hub.run_git("rev-parse", "main")
+    site.work.append("README.md", "\nOne more line.\n")
+    site.push_to_main()
+    ran = site.runner.run("release.yml", release_of(site, left))
+    assert "is no longer the newest commit of main" in ran.log()
+    assert ran.jobs["tag"].result == "skipped"
 
 
 def test_a_release_is_deployed_where_that_is_switched_on(

@@ -17,6 +17,7 @@ from workflows.github import ROUTES
 # What the stand-in answers with; GitHub answers with far more.
 ANSWERED = {
     *(
+        "actor",
         "artifacts",
         "base",
         "body",
@@ -30,7 +31,19 @@ ANSWERED = {
         "labels",
     ),
     *("login", "message", "name", "number", "ref", "repo", "sha", "size_in_bytes", "state", "target_url", "title"),
-    *("total_count", "tree", "user"),
+    *(
+        "conclusion",
+        "event",
+        "head_sha",
+        "merge_base_commit",
+        "parents",
+        "path",
+        "status",
+        "total_count",
+        "tree",
+        "user",
+    ),
+    "workflow_runs",
 }
 NOT_KEPT = {"description", "example", "examples", "title", "externalDocs", "x-github", "deprecated", "default"}
 

@@ -1,8 +1,10 @@
 """A stand-in of GitHub on loopback: what it is told it remembers, and its git is a bare repository.
 
 A token may do what the permissions say that it was made with. Like GitHub it answers 30 entries a page, takes no
-comment longer than 65,536 characters, and sends whoever fetches an artifact to another host. What is asked and answered
-is held to GitHub's own description of its API, as far as github.json has it; what breaks it is noted in `violations`.
+comment longer than 65,536 characters, lets whoever may write edit the comments of others, and sends whoever fetches an
+artifact to another host. A commit may be the head of several pull requests, and their bases may change. `failing` makes
+it answer badly, as GitHub does now and then. What is asked and answered is held to GitHub's own description of its API,
+as far as github.json has it; what breaks it is noted in `violations`.
 """
 
 import io
@@ -32,9 +34,9 @@ STATES = ("error", "failure", "pending", "success")
 class Answer(Exception):  # noqa: N818
     """What is answered instead of a result."""
 
-    def __init__(self, status: int, message: str = "", location: str = ""):
+    def __init__(self, status: int, message: str = "", **headers: str):
         super().__init__(message)
-        self.status, self.message, self.location = status, message, location
+        self.status, self.message, self.headers = status, message, headers
 
 
 @dataclass
@@ -51,8 +53,11 @@ class GitHub:
     artifacts: dict[int, list[tuple[dict[str, Any], bytes]]] = field(default_factory=dict)
     statuses: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     dispatched: list[tuple[str, str]] = field(default_factory=list)
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    # What the next calls that begin so are answered with, such as `POST statuses`.
+    failing: dict[str, list[Answer]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
-    attested: list[tuple[str, str]] = field(default_factory=list)
+    attested: list[tuple[str, str, str]] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     leaked: list[str] = field(default_factory=list)
     _last: int = 100
@@ -77,6 +82,12 @@ class GitHub:
             }
         )
         self.comments.setdefault(number, [])
+
+    def note_run(self, workflow: str, head: str, **about: Any) -> int:
+        """Remember a run of a workflow; return its number."""
+        run = {"id": self.next_id(), "path": f".github/workflows/{workflow}", "head_sha": head, "event": "pull_request"}
+        self.runs.append(run | {"status": "completed", "conclusion": "success", "actor": {"login": "ann"}} | about)
+        return int(self.runs[-1]["id"])
 
     def say(self, number: int, body: str, author: str = "ann") -> dict[str, Any]:
         comment = {"id": self.next_id(), "body": body, "user": {"login": author}, "created_at": WHEN}
@@ -140,8 +151,6 @@ def _recomment(hub: GitHub, query: dict[str, str], body: Any, number: str) -> An
     found = next((one for all_of in hub.comments.values() for one in all_of if one["id"] == int(number)), None)
     if found is None:
         raise Answer(404, "Not Found")
-    if found["user"]["login"] != BOT:
-        raise Answer(403, "Resource not accessible by integration")
     if len(body["body"]) > MOST:
         raise Answer(422, "Body is too long (maximum is 65536 characters)")
     found["body"] = body["body"]
@@ -154,7 +163,7 @@ def _artifacts(hub: GitHub, query: dict[str, str], body: Any, run: str) -> Any:
 
 
 def _artifact(hub: GitHub, query: dict[str, str], body: Any, number: str) -> Any:
-    raise Answer(302, location=f"{hub.url.replace('127.0.0.1', 'localhost')}/blob/{number}")
+    raise Answer(302, Location=f"{hub.url.replace('127.0.0.1', 'localhost')}/blob/{number}")
 
 
 def _status(hub: GitHub, query: dict[str, str], body: Any, commit: str) -> Any:
@@ -164,8 +173,37 @@ def _status(hub: GitHub, query: dict[str, str], body: Any, commit: str) -> Any:
     return body
 
 
+def _statuses(hub: GitHub, query: dict[str, str], body: Any, commit: str) -> Any:
+    return hub.statuses.get(commit, [])[::-1]
+
+
+def _compared(hub: GitHub, query: dict[str, str], body: Any, basehead: str) -> Any:
+    base, _, head = unquote(basehead).partition("...")
+    try:
+        return {"merge_base_commit": {"sha": hub.run_git("merge-base", base, head)}}
+    except Answer:
+        raise Answer(404, "Not Found") from None
+
+
+def _runs(hub: GitHub, query: dict[str, str], body: Any, workflow: str = "") -> Any:
+    found = [
+        one
+        for one in hub.runs
+        if one["path"].endswith(workflow)
+        and one["head_sha"] == query.get("head_sha", one["head_sha"])
+        and one["event"] == query.get("event", one["event"])
+        and query.get("status", one["status"]) in (one["status"], one["conclusion"])
+    ]
+    return {"total_count": len(found), "workflow_runs": found}
+
+
+def _forget_run(hub: GitHub, query: dict[str, str], body: Any, number: str) -> Any:
+    hub.runs = [one for one in hub.runs if one["id"] != int(number)]
+
+
 def _commit(hub: GitHub, query: dict[str, str], body: Any, commit: str) -> Any:
-    return {"sha": commit, "tree": {"sha": hub.run_git("rev-parse", f"{commit}^{{tree}}")}}
+    tree, *parents = hub.run_git("log", "-1", "--format=%T %P", commit).split()
+    return {"sha": commit, "tree": {"sha": tree}, "parents": [{"sha": one} for one in parents]}
 
 
 def _tree(hub: GitHub, query: dict[str, str], body: Any) -> Any:
@@ -197,6 +235,12 @@ def _ref(hub: GitHub, query: dict[str, str], body: Any, ref: str) -> Any:
     return {"ref": ref}
 
 
+def _new_ref(hub: GitHub, query: dict[str, str], body: Any) -> Any:
+    # The commit may not exist, and the name may.
+    hub.run_git("update-ref", body["ref"], body["sha"], "0" * 40)
+    return {"ref": body["ref"]}
+
+
 def _dispatch(hub: GitHub, query: dict[str, str], body: Any, workflow: str) -> Any:
     hub.dispatched.append((workflow, body["ref"]))
 
@@ -225,9 +269,15 @@ ROUTES: list[tuple[str, str, str, Handler, int]] = [
     ("GET", r"actions/runs/(\d+)/artifacts", "actions: read", _artifacts, 200),
     ("GET", r"actions/artifacts/(\d+)/zip", "actions: read", _artifact, 200),
     ("POST", r"statuses/([0-9a-f]{40})", "statuses: write", _status, 201),
+    ("GET", r"commits/([0-9a-f]{40})/statuses", "statuses: read", _statuses, 200),
+    ("GET", r"compare/(.+\.\.\..+)", "contents: read", _compared, 200),
+    ("GET", r"actions/workflows/([\w.-]+)/runs", "actions: read", _runs, 200),
+    ("GET", r"actions/runs", "actions: read", _runs, 200),
+    ("DELETE", r"actions/runs/(\d+)", "actions: write", _forget_run, 204),
     ("GET", r"git/commits/([0-9a-f]{40})", "contents: read", _commit, 200),
     ("POST", r"git/trees", "contents: write", _tree, 201),
     ("POST", r"git/commits", "contents: write", _committed, 201),
+    ("POST", r"git/refs", "contents: write", _new_ref, 201),
     ("PATCH", r"git/refs/(.+)", "contents: write", _ref, 200),
     ("POST", r"actions/workflows/([\w.-]+)/dispatches", "actions: write", _dispatch, 204),
     ("GET", r"issues", "issues: read", _issues, 200),
@@ -261,6 +311,9 @@ class _Requests(BaseHTTPRequestHandler):
     def do_PATCH(self) -> None:
         self._answer()
 
+    def do_DELETE(self) -> None:
+        self._answer()
+
     def log_message(self, *_: Any) -> None:
         pass
 
@@ -282,14 +335,16 @@ class _Requests(BaseHTTPRequestHandler):
         try:
             self._send(*self._found(path, token, query, body))
         except Answer as answer:
-            headers = {"Location": answer.location} if answer.location else {}
-            self._send(answer.status, json.dumps({"message": answer.message}).encode(), **headers)
+            self._send(answer.status, json.dumps({"message": answer.message}).encode(), **answer.headers)
         return None
 
     def _found(self, path: str, token: str, query: dict[str, str], body: Any) -> tuple[int, bytes]:
         if path.startswith("/users/"):
             return 200, json.dumps({"login": path.rpartition("/")[2], "name": "Someone", "email": None}).encode()
         below = path.removeprefix(f"/repos/{REPOSITORY}/")
+        for call, answers in self.hub.failing.items():
+            if answers and f"{self.command} {below}".startswith(call):
+                raise answers.pop(0)
         for method, pattern, permission, handle, status in ROUTES:
             if method == self.command and (match := re.fullmatch(pattern, below)):
                 if not _allowed(self.hub, token, permission):
@@ -314,8 +369,10 @@ class _Requests(BaseHTTPRequestHandler):
 
     def _send(self, status: int, content: bytes, **headers: str) -> None:
         self.send_response(status)
-        for name, value in {"Content-Length": str(len(content)), **headers}.items():
-            self.send_header(name, value)
+        # Clients read JSON by its type.
+        kind = "application/zip" if content[:2] == b"PK" else "application/json; charset=utf-8"
+        for name, value in {"Content-Type": kind, "Content-Length": str(len(content)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
         self.end_headers()
         self.wfile.write(content)
 

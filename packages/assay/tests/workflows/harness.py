@@ -71,7 +71,8 @@ class Ran:
     @property
     def conclusion(self) -> str:
         """The worst of the jobs."""
-        return "failure" if any(job.result == "failure" for job in self.jobs.values()) else "success"
+        results = {job.result for job in self.jobs.values()}
+        return next((one for one in ("failure", "cancelled") if one in results), "success")
 
     def log(self) -> str:
         """Return all that was printed."""
@@ -103,7 +104,8 @@ class Runner:
     """Runs workflows of the repository that a stand-in of GitHub keeps.
 
     `path` is the PATH of the steps, `environment` what they see besides what GitHub sets, and `prepared` fills the
-    folder of a cache whose key starts with a name, as if an earlier run had saved it.
+    folder of a cache whose key starts with a name, as if an earlier run had saved it. `hanging` are the steps, by name,
+    that never end: each fails at its time-out, and without one the job is cancelled at its own.
     """
 
     hub: GitHub
@@ -114,6 +116,7 @@ class Runner:
     prepared: dict[str, Callable[[Path], object]] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
     environments: dict[str, Environment] = field(default_factory=dict)
+    hanging: set[str] = field(default_factory=set)
 
     def run(self, workflow: str, trigger: Trigger) -> Ran:
         """Run a workflow as it stands at the commit of the trigger; raises ValueError where GitHub would refuse it."""
@@ -135,7 +138,9 @@ class Runner:
         needed = {one: ran.jobs[one] for one in _list(job.get("needs"))}
         results = {one.result for one in needed.values()}
         # A job that was passed over passes over those that need it.
-        state = "failure" if "failure" in results else "skipped" if results - {"success"} else "success"
+        state = next((one for one in ("failure", "cancelled") if one in results), "success")
+        if state == "success" and results - {"success"}:
+            state = "skipped"
         context = {
             "github": self._github(file, name, trigger, ran, ""),
             "needs": {one: {"result": found.result, "outputs": found.outputs} for one, found in needed.items()},
@@ -151,7 +156,7 @@ class Runner:
             self._run_job(name, job, file, trigger, ran, context | {"matrix": dict(zip(matrix, values, strict=True))})
             for values in product(*matrix.values())
         ]
-        worst = next((one for one in made if one.result == "failure"), made[-1])
+        worst = next((one for one in made if one.result != "success"), made[-1])
         return Job(
             worst.result, worst.outputs, [step for one in made for step in one.steps], worst.summary, worst.permissions
         )
@@ -282,6 +287,9 @@ class _Inside:
         found: dict[str, Any] = {}
         for step in listed:
             name = step.get("name") or step.get("uses") or step["run"]
+            if name in self.runner.hanging and "timeout-minutes" not in step:
+                # Its steps that run whatever happened have no time left.
+                return [*made, Step(name, "cancelled", "cancelled")], "cancelled", found
             here = context | {"steps": found, "env": self.environment}
             if not self.runner._holds(step.get("if"), here, state, self.workspace):
                 made.append(Step(name, "skipped", "skipped"))
@@ -300,7 +308,9 @@ class _Inside:
 
         environment = self.environment | fill(step.get("env"))
         began = time.monotonic()
-        if "run" in step:
+        if name in self.runner.hanging:
+            succeeded, log, outputs = False, f"timed out after {step['timeout-minutes']} minutes\n", {}
+        elif "run" in step:
             command = self.runner._filled(step["run"], context, self.workspace)
             succeeded, log, outputs = self._shell(command, step.get("shell"), environment)
         else:
@@ -443,7 +453,8 @@ def _download(inside: _Inside, given: dict[str, str]) -> dict[str, str]:
 def _attest(inside: _Inside, given: dict[str, str]) -> dict[str, str]:
     for right in ("attestations", "id-token", "packages"):
         assert inside.permissions.get(right) == "write", f"nothing can be signed without {right}"
-    inside.runner.hub.attested.append((given["subject-name"], given["subject-digest"]))
+    # It names the commit on which the workflow runs, whatever was checked out.
+    inside.runner.hub.attested.append((given["subject-name"], given["subject-digest"], inside.trigger.sha))
     return {}
 
 

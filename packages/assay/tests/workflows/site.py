@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from scenario.project import SOURCE, Project, clone, make_environment
 from workflows.github import REPOSITORY, GitHub
@@ -70,21 +71,28 @@ class Site:
         head = self.work.ok("git", "rev-parse", "HEAD").strip()
         return Trigger("push", {"before": self.main, "repository": HOME}, head, "refs/heads/main")
 
-    def tell(
+    def about(
         self, number: int, head: str, *, fork: bool = False, branch: str = BRANCH, event: str = "pull_request"
-    ) -> Ran:
-        """Run report.yml for a run of train.yml that has ended."""
+    ) -> dict[str, Any]:
+        """Return what GitHub says of a run of train.yml."""
         source = FORK if fork else REPOSITORY
-        about = {
+        return {
             "id": number,
             "html_url": f"https://github.com/{REPOSITORY}/actions/runs/{number}",
             "event": event,
             "conclusion": "success",
+            "workflow_id": 1,
+            "actor": {"login": "ann"},
             "head_sha": head,
             "head_branch": branch,
             "head_repository": {"full_name": source, "owner": {"login": source.partition("/")[0]}},
         }
-        payload = {"action": "completed", "workflow_run": about, "repository": HOME}
+
+    def tell(self, number: int, head: str, conclusion: str | None = "success", **origin: Any) -> Ran:
+        """Run report.yml for a run of train.yml that has ended, or without a conclusion for one that has started."""
+        run = self.about(number, head, **origin) | {"conclusion": conclusion}
+        action = "completed" if conclusion else "in_progress"
+        payload = {"action": action, "workflow_run": run, "repository": HOME}
         main = self.hub.run_git("rev-parse", "refs/heads/main")
         return self.runner.run("report.yml", Trigger("workflow_run", payload, main, "refs/heads/main"))
 

@@ -9,20 +9,26 @@ from ruamel.yaml import YAML
 
 from assay.adoption.listing import owner
 from assay.github.artifact import KNOWN, NAME
-from assay.github.steps import REFRESHED
+from assay.github.lock import REFRESHED
 from scenario.project import SOURCE
 
 GITHUB = SOURCE / ".github"
 FILES = {path.stem: YAML(typ="safe").load(path.read_text()) for path in sorted((GITHUB / "workflows").glob("*.yml"))}
 READ = {"contents": "read"}
+REQUIRED = "required_status_checks"
 # Workflow, job and what its token may do.
 RIGHTS: dict[tuple[str, str], dict[str, str]] = {
     ("ci", "check"): READ,
     ("ci", "pass"): {},
     ("train", "train"): READ,
     ("report", "lock"): {"actions": "write", "contents": "write", "pull-requests": "read"},
-    ("report", "report"): {"actions": "read", "contents": "read", "pull-requests": "write", "statuses": "write"},
-    ("release", "version"): READ,
+    ("report", "running"): {"actions": "read", "contents": "read", "pull-requests": "read", "statuses": "write"},
+    ("report", "status"): {"actions": "read", "contents": "read", "pull-requests": "read", "statuses": "write"},
+    ("report", "lost"): {"statuses": "write"},
+    ("report", "report"): {"actions": "read", "contents": "read", "pull-requests": "write"},
+    ("report", "tidy"): {"actions": "write", "contents": "read"},
+    ("release", "version"): {"actions": "read", "contents": "read"},
+    ("release", "tag"): {"contents": "write"},
     ("release", "image"): {"attestations": "write", "contents": "read", "id-token": "write", "packages": "write"},
     ("release", "publish"): {"contents": "write"},
     ("release", "deploy"): {"actions": "write"},
@@ -46,9 +52,13 @@ TESTED = [
     "*",
 ]
 TRIGGERS: dict[str, dict[str, Any]] = {
-    "ci": {"pull_request": None, "push": {"branches": ["main"]}, "workflow_dispatch": None},
-    "train": {"pull_request": None, "push": {"branches": ["main"]}},
-    "report": {"workflow_run": {"workflows": ["train"], "types": ["completed"]}},
+    "ci": {"pull_request": None, "merge_group": None, "push": {"branches": ["main"]}, "workflow_dispatch": None},
+    "train": {
+        "pull_request": {"types": ["opened", "synchronize", "reopened", "edited"]},
+        "merge_group": None,
+        "push": {"branches": ["main"]},
+    },
+    "report": {"workflow_run": {"workflows": ["train"], "types": ["in_progress", "completed"]}},
     "release": {"workflow_run": {"workflows": ["train"], "types": ["completed"], "branches": ["main"]}},
     "deploy": {
         "workflow_dispatch": {
@@ -69,16 +79,13 @@ TRIGGERS: dict[str, dict[str, Any]] = {
 CONCURRENCY = {
     "ci": ("ci-${{ github.event.pull_request.number || github.ref }}", "${{ github.event_name == 'pull_request' }}"),
     "train": (
-        "train-${{ github.event.pull_request.number || github.ref }}",
+        "train-${{ github.event.pull_request.number || github.ref }}"
+        "-${{ github.event.action == 'edited' && !github.event.changes.base }}",
         "${{ github.event_name == 'pull_request' }}",
     ),
-    "report": (
-        "report-${{ github.event.workflow_run.head_repository.full_name }}"
-        "-${{ github.event.workflow_run.head_branch }}",
-        False,
-    ),
-    "release": ("release", False),
-    "deploy": ("deploy", False),
+    "report": ("report-${{ github.event.workflow_run.id }}", False),
+    "release": ("release-${{ github.event.workflow_run.head_sha }}", False),
+    "deploy": ("deploy-${{ github.ref_name == github.event.repository.default_branch }}", False),
     "nightly": ("nightly", False),
     "package-ci": (
         "package-ci-${{ github.event.pull_request.number || github.ref }}",
@@ -136,10 +143,51 @@ def test_the_code_of_strangers_meets_neither_token_nor_rights():
     assert all("ref" not in step["with"] for step in checkouts)
 
 
-def test_the_ruleset_asks_for_what_the_workflows_give():
-    rules = {rule["type"]: rule for rule in json.loads((GITHUB / "rulesets/main.json").read_text())["rules"]}
-    wanted = {one["context"] for one in rules["required_status_checks"]["parameters"]["required_status_checks"]}
-    assert wanted == {"assay", FILES["ci"]["jobs"]["pass"]["name"]}
+def test_the_status_waits_for_no_comment_and_its_token_meets_no_foreign_code():
+    jobs = FILES["report"]["jobs"]
+    assert jobs["status"]["needs"] == "lock"
+    assert "npm" not in json.dumps(jobs["status"])
+    foreign = [name for name, job in jobs.items() if "npm" in json.dumps(job) or "cml " in json.dumps(job)]
+    assert foreign == ["report"]
+    assert "statuses" not in jobs["report"]["permissions"]
+
+
+@pytest.mark.parametrize("name", FILES["report"]["jobs"])
+def test_a_step_that_hangs_leaves_time_for_those_after_it(name):
+    job = FILES["report"]["jobs"][name]
+    # One step that has no time-out of its own ends with its job.
+    minutes = [step.get("timeout-minutes", 0) for step in job["steps"]]
+    assert all(minutes) or len(minutes) == 1
+    assert sum(minutes) <= job["timeout-minutes"]
+
+
+def test_train_is_green_when_it_ran():
+    (step,) = [one for one in FILES["train"]["jobs"]["train"]["steps"] if one.get("run") == "make pr"]
+    assert step["env"]["EXIT_ZERO"] == "true"
+
+
+# The number of GitHub Actions: what anyone else says of a commit does not count.
+ACTIONS = 15368
+
+
+def ruleset(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((GITHUB / f"rulesets/{name}.json").read_text())
+    return found | {"rules": {rule["type"]: rule.get("parameters") for rule in found["rules"]}}
+
+
+def test_the_ruleset_asks_for_what_the_workflows_give_and_nobody_passes_it_by():
+    made = ruleset("main")
+    wanted = {(one["context"], one["integration_id"]) for one in made["rules"]["required_status_checks"][REQUIRED]}
+    assert wanted == {("assay", ACTIONS), (FILES["ci"]["jobs"]["pass"]["name"], ACTIONS)}
+    assert "bypass_actors" not in made
+
+
+def test_owners_review_and_an_administrator_without_a_second_owner_can_merge():
+    made = ruleset("review")
+    assert made["rules"]["pull_request"]["require_code_owner_review"] is True
+    # 5 is the role of administrators.
+    assert made["bypass_actors"] == [{"actor_id": 5, "actor_type": "RepositoryRole", "bypass_mode": "pull_request"}]
+    assert set(made["rules"]) == {"pull_request"}
 
 
 def test_a_night_is_at_most_a_quarter_of_an_hour_of_work():

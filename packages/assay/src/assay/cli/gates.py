@@ -61,8 +61,14 @@ def report(base: str | None, as_json: bool) -> None:
     is_flag=True,
     help="Compare with the last release, if there is one.",
 )
+@click.option(
+    "--exit-zero",
+    envvar="EXIT_ZERO",
+    is_flag=True,
+    help="Exit with 0 whatever the verdict; a run that fails is an error.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report's data as JSON.")
-def pull_request(base: str | None, since_release: bool, as_json: bool) -> int:
+def pull_request(base: str | None, since_release: bool, exit_zero: bool, as_json: bool) -> int:
     """Run all steps of a pull request: pipeline, load test, gates, report; exit status as for `assay gate`."""
     from assay.base.progress import stdout_for_results
     from assay.cli.pull_request import run
@@ -71,7 +77,7 @@ def pull_request(base: str | None, since_release: bool, as_json: bool) -> int:
     with stdout_for_results() if as_json else nullcontext():
         found = run(_change((last_release() if since_release else None) or base))
     _print_report(found, as_json=as_json)
-    return STATUS[found["verdict"]["verdict"]]
+    return 0 if exit_zero else STATUS[found["verdict"]["verdict"]]
 
 
 @click.command()
@@ -92,13 +98,22 @@ def loadtest(base: str | None, long: bool, as_json: bool) -> int:
 @click.option("--out", type=click.Path(path_type=Path), default=Path("comment.md"), help="The file to write.")
 @click.option("--commit", help="The commit that was run.")
 @click.option("--refreshed", help="The later commit that refreshed its dvc.lock.")
+@click.option("--checks", default="", help="What became of the checks of that commit.")
 @click.option("--run", "url", help="The URL of the run.")
-def comment(artifact: Path, out: Path, commit: str | None, refreshed: str | None, url: str | None) -> None:
+def comment(
+    artifact: Path,
+    out: Path,
+    commit: str | None,
+    refreshed: str | None,
+    checks: str,
+    url: str | None,
+) -> None:
     """Write the comment on a pull request from the data ARTIFACT of an untrusted run."""
     from assay.base.files import write_text
     from assay.github.artifact import contents, refusing, report_of
+    from assay.github.comment import UNCHECKED, failure_comment, rederive_verdict
     from assay.github.comment import comment as write
-    from assay.github.comment import failure_comment, rederive_verdict
+    from assay.github.lock import FAILED
     from assay.project.room import load_room
 
     try:
@@ -107,7 +122,7 @@ def comment(artifact: Path, out: Path, commit: str | None, refreshed: str | None
     except InputError as error:
         write_text(out, failure_comment(str(error), url))
         raise
-    write_text(out, write(found, load_room().template, url))
+    write_text(out, write(found, load_room().template, url, UNCHECKED if checks == FAILED else ""))
     print(f"{found['verdict']['verdict']}: {out}")
 
 

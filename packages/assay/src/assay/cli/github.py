@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from assay.base.errors import InputError
+
 
 @click.group()
 def github() -> None:
@@ -17,11 +19,24 @@ ARCHIVE = click.argument("archive", type=click.Path(path_type=Path))
 REFRESHED = click.option("--refreshed", default="", help="The later commit that refreshed its dvc.lock.")
 
 
+CHECKS = click.option("--checks", default="", help="What became of the checks of that commit, as `lock` outputs it.")
+
+
+@github.command("pending")
+def github_pending() -> None:
+    """Set the commit status `assay` of the run that has started to pending."""
+    from assay.github.api import GitHub
+    from assay.github.event import current_run
+    from assay.github.steps import set_pending
+
+    print(set_pending(GitHub.here(), current_run()))
+
+
 @github.command("fetch")
 @ARCHIVE
 @REFRESHED
 def github_fetch(archive: Path, refreshed: str) -> None:
-    """Find the pull request of the completed run, and download its data to ARCHIVE."""
+    """Find the pull requests of the completed run, and download its data to ARCHIVE."""
     from assay.github.api import GitHub
     from assay.github.event import current_run
     from assay.github.steps import fetch, write_outputs
@@ -29,27 +44,52 @@ def github_fetch(archive: Path, refreshed: str) -> None:
     write_outputs(fetch(GitHub.here(), current_run(), archive, refreshed))
 
 
+@github.command("unfinished")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The file to write.")
+def github_unfinished(out: Path) -> None:
+    """Write the comment on a run that did not come to its end, and left no report."""
+    from assay.base.files import write_text
+    from assay.github.comment import failure_comment
+    from assay.github.event import current_run
+
+    run = current_run()
+    if run.unfinished is None:
+        raise InputError(f"the run ended with {run.conclusion}: it has a report, or says why not")
+    write_text(out, failure_comment(run.unfinished[1], run.url))
+
+
 @github.command("lock")
 @ARCHIVE
 def github_lock(archive: Path) -> None:
-    """Commit the dvc.lock of a run to its branch."""
+    """Download the data of the completed run to ARCHIVE, and commit its dvc.lock to its branch."""
     from assay.github.api import GitHub
     from assay.github.event import current_run
-    from assay.github.steps import commit_lock, write_outputs
+    from assay.github.lock import commit_lock
+    from assay.github.steps import write_outputs
 
-    write_outputs({"commit": commit_lock(GitHub.here(), current_run(), archive) or ""})
+    write_outputs(commit_lock(GitHub.here(), current_run(), archive))
+
+
+@github.command("tidy")
+def github_tidy() -> None:
+    """Delete the runs that wait for approval of a commit that `lock` made."""
+    from assay.github.api import GitHub
+    from assay.github.event import current_run
+    from assay.github.lock import forget_waiting_runs
+
+    forget_waiting_runs(GitHub.here(), current_run())
 
 
 @github.command("post")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--pr", type=int, required=True, help="The number of the pull request.")
-def github_post(file: Path, pr: int) -> None:
-    """Post FILE as the comment on a pull request, or write it to the job summary if posting is denied."""
+@click.argument("numbers", nargs=-1, type=int)
+def github_post(file: Path, numbers: tuple[int, ...]) -> None:
+    """Post FILE as the comment on pull requests, or write it to the job summary if posting is denied."""
     from assay.github.api import GitHub
     from assay.github.steps import post
 
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    print(post(GitHub.here(), pr, file.read_text(encoding="utf-8"), Path(summary) if summary else None))
+    print(post(GitHub.here(), numbers, file.read_text(encoding="utf-8"), Path(summary) if summary else None))
 
 
 @github.command("change")
@@ -66,34 +106,51 @@ def github_change(base: str | None) -> None:
 
 
 @github.command("version")
-def github_version() -> None:
-    """Output the version to release this commit as, and its image."""
-    from assay.github.steps import write_outputs
-    from assay.release.version import image, version
+@ARCHIVE
+def github_version(archive: Path) -> None:
+    """Output the version to release the commit of the completed run as, and its image; its data goes to ARCHIVE."""
+    from assay.github.api import GitHub
+    from assay.github.event import current_run
+    from assay.github.steps import is_to_release, write_outputs
+    from assay.release.version import image, is_tagged, version
 
-    found = version()
+    newest = os.environ.get("GITHUB_SHA", "")
+    found = version() if is_to_release(GitHub.here(), current_run(), archive, newest) else None
     repository = os.environ.get("GITHUB_REPOSITORY", "")
-    write_outputs({"version": found or "", "image": image(repository, found) if found else ""})
+    outputs = {"version": found or "", "tagged": "", "image": ""}
+    if found:
+        outputs |= {"tagged": str(is_tagged(found)).lower(), "image": image(repository, found)}
+    write_outputs(outputs)
 
 
 @github.command("push")
 @click.argument("image")
-def github_push(image: str) -> None:
-    """Push IMAGE, and output its digest."""
+@click.option("--record", type=click.Path(path_type=Path), required=True, help="The file to write its digest to.")
+def github_push(image: str, record: Path) -> None:
+    """Push IMAGE if the registry does not have it, and output its digest."""
+    from assay.base.files import write_text
     from assay.github.steps import write_outputs
     from assay.release.version import push
 
-    write_outputs({"name": image.rpartition(":")[0], "digest": push(image)})
+    name, digest = image.rpartition(":")[0], push(image)
+    write_text(record, f"{name}@{digest}\n")
+    write_outputs({"name": name, "digest": digest})
 
 
 @github.command("verify")
 @click.argument("version")
-def github_verify(version: str) -> None:
+@click.option("--branch", envvar="BRANCH", default="main", help="The branch that releases come from.")
+@click.option(
+    "--recorded", envvar="RECORDED", is_flag=True, help="Trust the digest in the release, which is not signed."
+)
+def github_verify(version: str, branch: str, recorded: bool) -> None:
     """Output the image of the released VERSION, by digest."""
     from assay.github.steps import write_outputs
-    from assay.release.version import verified
+    from assay.release import version as releases
 
-    write_outputs({"image": verified(os.environ.get("GITHUB_REPOSITORY", ""), version)})
+    repository = os.environ.get("GITHUB_REPOSITORY", "")
+    found = releases.recorded(repository, version) if recorded else releases.verified(repository, version, branch)
+    write_outputs({"image": found})
 
 
 @github.command("alarm")
@@ -110,13 +167,14 @@ def github_alarm(title: str, url: str) -> None:
 @github.command("status")
 @ARCHIVE
 @REFRESHED
-def github_status(archive: Path, refreshed: str) -> None:
-    """Set the commit status `assay`."""
+@CHECKS
+def github_status(archive: Path, refreshed: str, checks: str) -> None:
+    """Download the data of the completed run to ARCHIVE, and set the commit status `assay`."""
     from assay.github.api import GitHub
     from assay.github.event import current_run
     from assay.github.steps import set_status
 
-    print(set_status(GitHub.here(), current_run(), archive, refreshed))
+    print(set_status(GitHub.here(), current_run(), archive, refreshed, checks))
 
 
 COMMANDS = (github,)

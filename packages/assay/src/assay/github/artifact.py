@@ -12,6 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from assay.base.errors import InputError
+from assay.base.files import write_bytes
+from assay.github.api import GitHub
+from assay.github.event import Run
 
 NAME = "assay-data"
 REPORT = "reports/report.json"
@@ -19,6 +22,16 @@ REPORT = "reports/report.json"
 KNOWN = {REPORT: 50_000_000, **dict.fromkeys(("dvc.lock", "metrics.json", "requirements/process.yaml"), 1_000_000)}
 FOLDERS = {f"{parent}/" for name in KNOWN for parent in PurePosixPath(name).parents}
 MOST_BYTES = sum(KNOWN.values())
+
+
+def fetch_artifact(github: GitHub, run: Run, archive: Path) -> None:
+    """Download the data of a run to a file, if the run left any."""
+    found = github.pages(f"actions/runs/{run.number}/artifacts", "artifacts", name=NAME)
+    # A re-run leaves another artifact with the same name.
+    kept = [one for one in found if one["name"] == NAME and not one["expired"]]
+    if kept:
+        newest = max(kept, key=lambda one: int(one["id"]))
+        write_bytes(archive, github.download(f"actions/artifacts/{int(newest['id'])}/zip", MOST_BYTES))
 
 
 def contents(path: Path) -> dict[str, bytes]:

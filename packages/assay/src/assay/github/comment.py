@@ -17,6 +17,8 @@ from assay.report.view import view
 MARKER = "<!-- assay: report -->"
 # A commit status has at most 140 characters.
 MOST_STATUS = 140
+# What is wrong with a commit whose checks did not start, and what to do.
+UNCHECKED = "ci did not start: start it on this branch (Actions, ci, Run workflow)"
 STATES = {"PROMOTE": "success", "HOLD": "pending", "REJECT": "failure"}
 
 
@@ -69,13 +71,14 @@ def rederive_verdict(report: dict[str, Any], commit: str | None = None, refreshe
     return made
 
 
-def comment(report: dict[str, Any], template: str | None, run: str | None = None) -> str:
-    """Return the Markdown of a comment, at most 60,000 characters, with a link to the run.
+def comment(report: dict[str, Any], template: str | None, run: str | None = None, note: str = "") -> str:
+    """Return the Markdown of a comment, at most 60,000 characters, with a note at the top and a link to the run.
 
     Raises InputError as `assay.report.markdown.markdown` does.
     """
     end = f"\n[The full run, with all plots and the model card]({run})\n" if run else ""
-    return f"{MARKER}\n{markdown(report, template, MOST_CHARACTERS - len(MARKER) - len(end) - 1)}{end}"
+    start = f"{MARKER}\n> [!WARNING]\n> {note}\n\n" if note else f"{MARKER}\n"
+    return f"{start}{markdown(report, template, MOST_CHARACTERS - len(start) - len(end))}{end}"
 
 
 def failure_comment(reason: str, run: str | None) -> str:

@@ -8,10 +8,27 @@ from typing import Any
 
 from assay.base.errors import InputError
 
+# State and description of the status for a run that left no report by its nature.
+UNFINISHED = {
+    "cancelled": ("error", "train was cancelled, or took longer than its limit; run it again"),
+    "timed_out": ("error", "train took longer than its limit; run it again"),
+    "startup_failure": ("error", "train did not start, because its workflow file is invalid; see the run"),
+    "action_required": ("pending", "train waits until a maintainer approves its run"),
+    "skipped": ("pending", "train was skipped by a condition of its workflow"),
+}
+FINISHED = ("success", "failure")
+
+
+def unfinished(conclusion: str) -> tuple[str, str] | None:
+    """Return state and description of the status of a run that did not come to its end; None for one that did."""
+    if conclusion in FINISHED:
+        return None
+    return UNFINISHED.get(conclusion, ("error", "train ended without a result; run it again"))
+
 
 @dataclass(frozen=True)
 class Run:
-    """A completed run of train.yml: its commit and its origin."""
+    """A run of train.yml: its commit, its origin and what became of it."""
 
     number: int
     url: str
@@ -22,6 +39,13 @@ class Run:
     source: str
     home: str
     main: str
+    conclusion: str = "success"
+    workflow: int = 0
+
+    @property
+    def unfinished(self) -> tuple[str, str] | None:
+        """State and description of the status if the run did not come to its end."""
+        return unfinished(self.conclusion)
 
     @property
     def is_own(self) -> bool:
@@ -54,4 +78,7 @@ def _run(event: dict[str, Any]) -> Run:
         source=str(source["full_name"]),
         home=str(home["full_name"]),
         main=str(home["default_branch"]),
+        # A run that goes on has none yet.
+        conclusion=str(run["conclusion"] or "success"),
+        workflow=int(run["workflow_id"]),
     )

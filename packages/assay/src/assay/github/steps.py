@@ -1,91 +1,61 @@
-"""The steps of report.yml: find the pull request, fetch data, commit dvc.lock, post the comment, set the status."""
+"""The steps of report.yml: find the pull requests of a run, post the comment, set the status."""
 
-import json
 import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from dvc.schema import COMPILED_LOCKFILE_SCHEMA
-
-from assay.base.config import parse_yaml
 from assay.base.errors import InputError
-from assay.base.files import write_bytes
 from assay.base.progress import say
-from assay.github.api import BOT, DeniedError, GitHub
-from assay.github.artifact import MOST_BYTES, NAME, contents, refusing, report_of
-from assay.github.comment import MARKER, MOST_STATUS, rederive_verdict, status
+from assay.github.api import BOT, DeniedError, GitHub, UnansweredError
+from assay.github.artifact import contents, fetch_artifact, refusing, report_of
+from assay.github.comment import MARKER, MOST_STATUS, UNCHECKED, rederive_verdict, status
 from assay.github.event import Run
-from assay.project.history import folder_in_repository
+from assay.github.lock import FAILED
+from assay.github.pulls import Pull, judged_for, open_pulls, with_head
 
 CONTEXT = "assay"
-# The workflow that the commit of a refreshed dvc.lock needs, like any other commit.
-CHECKS = "ci.yml"
 # CML's mark of its comment, and the number of comments that it searches.
 WATERMARK = "CML watermark"
 LOOKED_AT = 30
-# The outputs of a run that git tracks.
-REFRESHED = ("dvc.lock", "metrics.json", "requirements/process.yaml")
-# The hashes of Assay's code, as `assay.project.fingerprint` writes them.
-HASHES = r'(#.*\n|[a-z_]+: "?[0-9a-f]{16}"?\n)+'
+# A branch of the merge queue: GitHub names it by the branch to merge into, the pull request and the commit below.
+QUEUE = "gh-readonly-queue/{main}/pr-"
+OTHER_BASE = "the run compared with another commit than the base of this pull request; run train again"
 
 
 def fetch(github: GitHub, run: Run, archive: Path, refreshed: str = "") -> dict[str, str]:
     """Fetch the data of a run, if there is any; return the outputs of the step.
 
-    `current` says whether the run is for the newest commit of its pull request or push, `pr` is the number of the pull
-    request, `poster` the tool for the comment: `cml`, or `api` if CML would not find its own comment again.
+    `prs` are the numbers of the pull requests to comment on, `pr` is the first of them, and `poster` the tool for its
+    comment: `cml`, or `api` if CML would not find its own comment again. `finished` says whether the run has a report.
     """
-    number: int | None = None
-    if run.event == "pull_request":
-        number = pull_request(github, run, {run.commit, refreshed} - {""})
-        if number is None:
-            say(f"{run.commit[:12]} is no longer the head of an open pull request: nothing is posted")
-            return {"current": "false", "pr": "", "poster": ""}
-    found = list(github.pages(f"actions/runs/{run.number}/artifacts", "artifacts", name=NAME))
-    # A re-run leaves another artifact with the same name.
-    kept = [one for one in found if one["name"] == NAME and not one["expired"]]
-    if kept:
-        newest = max(kept, key=lambda one: int(one["id"]))
-        write_bytes(archive, github.download(f"actions/artifacts/{int(newest['id'])}/zip", MOST_BYTES))
-    poster = "" if number is None else _poster(list(github.pages(f"issues/{number}/comments")))
-    return {"current": "true", "pr": "" if number is None else str(number), "poster": poster}
+    pulls = _pulls(github, run, refreshed) if run.event == "pull_request" else []
+    if pulls and run.unfinished is None:
+        fetch_artifact(github, run, archive)
+        try:
+            pulls = judged_for(github, run, pulls, _base(rederive_verdict(report_of(contents(archive)), run.commit)))
+        except InputError as error:
+            # The comment on a report that is missing or refused goes to all of them.
+            say(f"the report cannot be read: {type(error).__name__}")
+    poster = _poster(github.pages(f"issues/{pulls[0].number}/comments")) if pulls else ""
+    numbers = [str(one.number) for one in pulls]
+    finished = str(run.unfinished is None).lower()
+    return {"pr": "".join(numbers[:1]), "prs": " ".join(numbers), "poster": poster, "finished": finished}
 
 
-def pull_request(github: GitHub, run: Run, heads: set[str]) -> int | None:
-    """Return the number of the open pull request of a run, None if its head has changed since.
-
-    GitHub provides the number: a number in untrusted data could point to any pull request.
-    """
-    found = [
-        one
-        for one in github.pages("pulls", state="open", head=f"{run.owner}:{run.branch}")
-        if one["head"]["sha"] in heads and (one["head"]["repo"] or {}).get("full_name") == run.source
-    ]
-    found.sort(key=lambda one: (one["base"]["ref"] != run.main, one["number"]))
-    return int(found[0]["number"]) if found else None
-
-
-def post(github: GitHub, number: int, body: str, summary: Path | None) -> str:
-    """Post or update the comment on a pull request; return a message.
+def post(github: GitHub, numbers: Iterable[int], body: str, summary: Path | None) -> str:
+    """Post or update the comment on pull requests where it is not yet there; return a message.
 
     If the token may not comment, the comment goes to the job summary.
     """
     try:
-        mine = [one for one in github.pages(f"issues/{number}/comments") if is_ours(one)]
-        if mine:
-            github.send("PATCH", f"issues/comments/{int(mine[0]['id'])}", {"body": body})
-            return f"the comment on #{number} was updated"
-        github.send("POST", f"issues/{number}/comments", {"body": body})
+        return "; ".join(_post(github, number, body) for number in numbers)
     except DeniedError as error:
         if summary is None:
             raise
         with summary.open("a", encoding="utf-8") as file:
             file.write(body)
         return f"::warning::the comment is in the summary of this job because GitHub refused to post it ({error})"
-    return f"a comment on #{number} was posted"
 
 
 def is_ours(comment: dict[str, Any]) -> bool:
@@ -93,47 +63,59 @@ def is_ours(comment: dict[str, Any]) -> bool:
     return MARKER in (comment["body"] or "") and (comment["user"] or {}).get("login") == BOT
 
 
-def set_status(github: GitHub, run: Run, archive: Path, refreshed: str = "") -> str:
-    """Set the commit status `assay`, from the outcomes in the data; return its description."""
+def set_pending(github: GitHub, run: Run) -> str:
+    """Set the commit status `assay` of a pull request whose run has started, if there is none; return a message."""
+    if not _for_main(run, _pulls(github, run)):
+        return f"no status: not the head of a pull request for {run.main}"
+    return _set(github, run, "pending", "train is running", keep=True)
+
+
+def set_status(github: GitHub, run: Run, archive: Path, refreshed: str = "", checks: str = "") -> str:
+    """Set the commit status `assay`, from the outcomes in the data; return a message.
+
+    The status counts for the main branch. It is set for a commit of that branch, of its merge queue, or of an open pull
+    request for it that the run judged.
+    """
+    pulls = _pulls(github, run, refreshed) if run.event == "pull_request" else []
+    if not _is_for_main(run, pulls):
+        return f"no status: neither on {run.main} nor the head of a pull request for it"
+    if run.unfinished is not None:
+        state, description = run.unfinished
+        return _set(github, run, state, description, keep=state == "pending")
+    fetch_artifact(github, run, archive)
     try:
         with refusing():
             report = rederive_verdict(report_of(contents(archive)), run.commit, refreshed)
             state, description = status(report)
     except InputError as error:
-        state, description = "error", str(error)
-    body = {"state": state, "context": CONTEXT, "description": description[:MOST_STATUS], "target_url": run.url}
-    for commit in filter(None, (run.commit, refreshed)):
-        github.send("POST", f"statuses/{commit}", body)
-    return f"{state}: {description}"
+        return _set(github, run, "error", str(error), refreshed)
+    if run.event == "pull_request":
+        judged = judged_for(github, run, pulls, _base(report))
+        if judged and not _for_main(run, judged):
+            return f"no status: the run judged a pull request for {judged[0].base}"
+        is_judged = bool(judged)
+    else:
+        is_judged = run.event == "push" or run.branch.endswith(f"-{_base(report)}")
+    if not is_judged:
+        state, description = "error", OTHER_BASE
+    elif checks == FAILED:
+        description = f"{UNCHECKED}. {description}"
+    return _set(github, run, state, description, refreshed)
 
 
-def commit_lock(github: GitHub, run: Run, archive: Path) -> str | None:
-    """Commit dvc.lock and the other tracked outputs of a run to its branch; return the commit, None if nothing changed.
+def is_to_release(github: GitHub, run: Run, archive: Path, newest: str) -> bool:
+    """Return whether the commit of a run is the newest of main, and promoted by the outcomes in the run's data.
 
-    Raises InputError for a run of a fork or of the main branch, and if the branch has moved.
+    A signature names the newest commit of main, because the workflow runs on that. Raises InputError without such data.
     """
-    if not run.is_own or run.event != "pull_request" or run.branch == run.main:
-        raise InputError("dvc.lock is committed only to branches of this repository other than its main branch")
+    if run.commit != newest:
+        say(f"{run.commit[:12]} is no longer the newest commit of {run.main}: that one will be released")
+        return False
+    fetch_artifact(github, run, archive)
     with refusing():
-        files = contents(archive)
-        rederive_verdict(report_of(files), run.commit)
-        made = {name: _text(name, files[name]) for name in REFRESHED if name in files}
-    before = github.get(f"git/commits/{run.commit}")["tree"]["sha"]
-    # GitHub names files from the top of the repository, which may hold other things than this project.
-    folder = folder_in_repository()
-    entries = [
-        {"path": f"{folder}{name}", "mode": "100644", "type": "blob", "content": text} for name, text in made.items()
-    ]
-    tree = github.send("POST", "git/trees", {"base_tree": before, "tree": entries})["sha"]
-    if tree == before:
-        return None
-    message = f"Refresh {', '.join(made)}\n\nMade by {run.url}"
-    commit = github.send("POST", "git/commits", {"message": message, "tree": tree, "parents": [run.commit]})["sha"]
-    # Without force: if someone has pushed since, the branch stays unchanged.
-    github.send("PATCH", f"git/refs/heads/{quote(run.branch, safe='')}", {"sha": commit, "force": False})
-    # A push with a workflow's token does not start workflows.
-    github.send("POST", f"actions/workflows/{CHECKS}/dispatches", {"ref": run.branch})
-    return str(commit)
+        verdict = rederive_verdict(report_of(contents(archive)), run.commit)["verdict"]["verdict"]
+    say(f"{run.commit[:12]}: {verdict}")
+    return bool(verdict == "PROMOTE")
 
 
 def raise_alarm(github: GitHub, title: str, body: str) -> str:
@@ -155,28 +137,77 @@ def write_outputs(outputs: dict[str, str]) -> None:
     say(lines.rstrip())
 
 
+def _pulls(github: GitHub, run: Run, refreshed: str = "") -> list[Pull]:
+    """Return the open pull requests whose newest commit is that of a run, none if a newer run has taken its place."""
+    found = with_head(open_pulls(github, run), run.commit, refreshed)
+    if not found:
+        say(f"{run.commit[:12]} is no longer the head of an open pull request: nothing is posted")
+    elif run.conclusion == "cancelled" and _has_newer(github, run):
+        say(f"a newer run of {run.commit[:12]} has taken the place of this one: nothing is posted")
+        return []
+    return found
+
+
+def _has_newer(github: GitHub, run: Run) -> bool:
+    listed = github.pages(f"actions/workflows/{run.workflow}/runs", "workflow_runs", head_sha=run.commit)
+    return any(int(one["id"]) > run.number for one in listed)
+
+
+def _is_for_main(run: Run, pulls: list[Pull]) -> bool:
+    match run.event:
+        case "pull_request":
+            return bool(_for_main(run, pulls))
+        case "push":
+            return run.is_own and run.branch == run.main
+        case "merge_group":
+            return run.is_own and run.branch.startswith(QUEUE.format(main=run.main))
+    return False
+
+
+def _for_main(run: Run, pulls: list[Pull]) -> list[Pull]:
+    return [one for one in pulls if one.base == run.main]
+
+
+def _base(report: dict[str, Any]) -> str | None:
+    base = (report["reproduce"] or {}).get("base")
+    return str(base) if base else None
+
+
+def _set(github: GitHub, run: Run, state: str, text: str, refreshed: str = "", *, keep: bool = False) -> str:
+    """Set the status of the commits of a run, with `keep` unless it has one; return a message."""
+    if keep and any(one["context"] == CONTEXT for one in github.pages(f"commits/{run.commit}/statuses")):
+        return "no status: the commit has one"
+    body = {"state": state, "context": CONTEXT, "description": text[:MOST_STATUS], "target_url": run.url}
+    for commit in filter(None, (run.commit, refreshed)):
+        github.send("POST", f"statuses/{commit}", body)
+    return f"{state}: {text}"
+
+
+def _post(github: GitHub, number: int, body: str, tries: int = 3) -> str:
+    mine = next((one for one in github.pages(f"issues/{number}/comments") if is_ours(one)), None)
+    if mine is not None and mine["body"].startswith(body.rstrip()):
+        return f"the comment on #{number} is there"
+    if mine is not None:
+        github.send("PATCH", f"issues/comments/{int(mine['id'])}", {"body": body})
+        return f"the comment on #{number} was updated"
+    try:
+        github.send("POST", f"issues/{number}/comments", {"body": body}, repeat=False)
+    except UnansweredError:
+        # It may have been posted: look again, so that there are never two.
+        if tries == 1:
+            raise
+        return _post(github, number, body, tries - 1)
+    return f"a comment on #{number} was posted"
+
+
 def _poster(comments: Iterable[dict[str, Any]]) -> str:
-    """Return the tool that can find the comment: CML searches only the first comments, for its own mark."""
+    """Return the tool that can find the comment.
+
+    Of the first comments CML takes the last with its own mark, no matter who wrote it, and edits it.
+    """
     listed = list(comments)
     mine = next((one for one in listed if is_ours(one)), None)
+    marked = [one for one in listed[:LOOKED_AT] if WATERMARK in (one["body"] or "")]
     if mine is None:
-        return "cml" if len(listed) < LOOKED_AT else "api"
-    return "cml" if mine in listed[:LOOKED_AT] and WATERMARK in mine["body"] else "api"
-
-
-def _text(name: str, content: bytes) -> str:
-    """Return a file as text; raises InputError if the content does not fit the name."""
-    try:
-        text = content.decode()
-        if name == "dvc.lock":
-            COMPILED_LOCKFILE_SCHEMA(parse_yaml(text))
-        elif name.endswith(".yaml"):
-            # A newer Assay in the change may have parts that this one does not know.
-            re.fullmatch(HASHES, text).group()  # type: ignore[union-attr]
-        else:
-            # Fails for anything but an object.
-            json.loads(text).keys()
-    # Other content may make the libraries raise any error.
-    except Exception:
-        raise InputError(f"{name}: the content does not fit the name") from None
-    return text
+        return "cml" if len(listed) < LOOKED_AT and not marked else "api"
+    return "cml" if marked and marked[-1] is mine else "api"
