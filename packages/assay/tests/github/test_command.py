@@ -1,6 +1,9 @@
 """`assay comment`, as a person types it."""
 
 import json
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,8 @@ from assay.base.errors import InputError
 from assay.cli import main as cli
 from assay.gates.gate import GATES
 from assay.github.comment import MARKER, UNCHECKED
+from assay.github.steps import require_runs_on
+from places import PACKAGE, ROOT
 from reports import TEMPLATE, report
 
 COMMIT = "a" * 40
@@ -73,3 +78,14 @@ def test_a_workflow_can_ask_for_success_whatever_the_verdict(
     monkeypatch.setattr("assay.cli.pull_request.run", lambda change: {"verdict": {"verdict": "REJECT"}})
     done = CliRunner().invoke(cli.app, ["pr", "--json"], env=environment, standalone_mode=False)
     assert done.return_value == status
+
+
+def test_workflows_that_name_another_branch_than_the_default_are_told_of(tmp_path: Path):
+    workflows = Path(shutil.copytree(ROOT / ".github/workflows", tmp_path / "workflows"))
+    require_runs_on("main", workflows)
+    with pytest.raises(InputError, match=r"runs on main and not on the default branch; write branches: \[trunk\]"):
+        require_runs_on("trunk", workflows)
+    page = (PACKAGE / "docs/how-to/github.md").read_text(encoding="utf-8")
+    (recipe,) = re.findall(r"^sed .*trunk.*$", page, re.MULTILINE)
+    subprocess.run(["bash", "-c", recipe.replace(".github/workflows", str(workflows))], check=True)
+    require_runs_on("trunk", workflows)

@@ -461,6 +461,7 @@ def _attest(inside: _Inside, given: dict[str, str]) -> dict[str, str]:
 ACTIONS: dict[str, Callable[[_Inside, dict[str, str]], dict[str, str]]] = {
     "actions/attest-build-provenance": _attest,
     "actions/checkout": _checkout,
+    "actions/dependency-review-action": lambda inside, given: {},
     "actions/download-artifact": _download,
     "actions/setup-python": _setup_python,
     "actions/cache": _cache,

@@ -19,6 +19,7 @@ REQUIRED = "required_status_checks"
 # Workflow, job and what its token may do.
 RIGHTS: dict[tuple[str, str], dict[str, str]] = {
     ("ci", "check"): READ,
+    ("ci", "packages"): READ,
     ("ci", "pass"): {},
     ("train", "train"): READ,
     ("report", "lock"): {"actions": "write", "contents": "write", "pull-requests": "read"},
@@ -194,6 +195,23 @@ def test_a_night_is_at_most_a_quarter_of_an_hour_of_work():
     jobs = {name: job for name, job in FILES["nightly"]["jobs"].items() if name != "alarm"}
     assert sum(job["timeout-minutes"] for job in jobs.values()) <= 15
     assert all("vars.ASSAY_NIGHTLY == 'true'" in job["if"] for job in jobs.values())
+
+
+@pytest.mark.parametrize("name", ["nightly", "package-nightly"])
+def test_a_night_that_reaches_its_limit_is_told_of_too(name):
+    # GitHub cancels the job then, and failure() does not hold.
+    jobs = FILES[name]["jobs"]
+    assert set(jobs["alarm"]["needs"] if isinstance(jobs["alarm"]["needs"], list) else [jobs["alarm"]["needs"]]) == {
+        other for other in jobs if other != "alarm"
+    }
+    assert "always()" in jobs["alarm"]["if"]
+    assert "contains(needs.*.result, 'cancelled')" in jobs["alarm"]["if"]
+
+
+def test_a_cache_of_packages_belongs_to_the_place_where_it_was_made():
+    action = YAML(typ="safe").load((GITHUB / "actions/setup/action.yml").read_text())
+    (key,) = [step["with"]["key"] for step in action["runs"]["steps"] if "actions/cache" in step.get("uses", "")]
+    assert "${{ github.workspace }}" in key
 
 
 def test_the_jobs_of_the_package_run_in_the_template_alone():

@@ -34,8 +34,10 @@ DEFECTS = {
     "input of our action": (CI, "          use: dev", "          uze: dev", "has no input uze"),
     "token left on disk": (TRAIN, "persist-credentials: false", "persist-credentials: true", "token on disk"),
     "token left by default": (TRAIN, "          persist-credentials: false\n", "", "persist-credentials"),
-    "retired runner": (TRAIN, "ubuntu-24.04", "ubuntu-20.04", "runs-on is none of"),
-    "moving runner": (TRAIN, "ubuntu-24.04", "ubuntu-latest", "runs-on is none of"),
+    "retired runner": (CI, "ubuntu-24.04", "ubuntu-20.04", "runs-on is none of"),
+    "moving runner": (CI, "ubuntu-24.04", "ubuntu-latest", "runs-on is none of"),
+    "own runner for strangers": (TRAIN, "github.repository) == github.repository", "1) == 1", "runs-on is none of"),
+    "labels of a runner": (CI, "ubuntu-24.04", "[self-hosted, gpu]", "runs-on is none of"),
     "no such target": (TRAIN, "run: make pr", "run: make prr", "there is no target prr"),
     "failure made good": (TRAIN, "run: make pr", "run: make pr || true", "more than one command"),
     "a script": (TRAIN, "run: make pr", "run: |\n          make repro\n          make pr", "more than one command"),
@@ -122,3 +124,28 @@ def test_the_workflows_as_they_are_have_no_fault(said):
 def test_a_planted_defect_is_seen(said, name):
     wanted = DEFECTS[name][3]
     assert any(wanted in one for one in said[name]), "\n".join(said[name]) or "nothing was said"
+
+
+@pytest.mark.parametrize(
+    ("variable", "source", "labels"),
+    [
+        (None, "ada/ward", ["ubuntu-24.04"]),
+        ('["self-hosted", "gpu"]', "ada/ward", ["self-hosted", "gpu"]),
+        ('["self-hosted", "gpu"]', None, ["self-hosted", "gpu"]),
+        # Whose code is not trusted gets no machine of the owner.
+        ('["self-hosted", "gpu"]', "eve/ward", ["ubuntu-24.04"]),
+    ],
+)
+def test_an_own_runner_trains_main_and_own_branches_and_no_fork(variable, source, labels):
+    event = {"pull_request": {"head": {"repo": {"full_name": source}}}} if source else {}
+    context = {
+        "github": {"repository": "ada/ward", "event": event},
+        "vars": {"ASSAY_RUNNER": variable} if variable else {},
+    }
+    try:
+        with language() as asked:
+            expression = lint.OWN_RUNNER.removeprefix("${{").removesuffix("}}").strip()
+            found = asked.ask("evaluate", expression=expression, context=context, state="success", hashes={})
+    except NotHereError as error:
+        pytest.skip(str(error))
+    assert found["value"] == labels

@@ -94,13 +94,16 @@ def github_post(file: Path, numbers: tuple[int, ...]) -> None:
 
 @github.command("change")
 @click.option("--base", envvar="BASE", help="The commit to compare with; by default the merge base with main.")
-def github_change(base: str | None) -> None:
+@click.option("--default-branch", envvar="DEFAULT_BRANCH", help="The branch that the workflows have to run on.")
+def github_change(base: str | None, default_branch: str | None) -> None:
     """Report whether a change touches only pages, which need neither lint nor tests."""
     from assay.contract.spec import load_contract
     from assay.gates.scope import is_page
-    from assay.github.steps import write_outputs
+    from assay.github.steps import require_runs_on, write_outputs
     from assay.project.change import resolve
 
+    if default_branch:
+        require_runs_on(default_branch, Path(".github/workflows"))
     files = resolve(base, load_contract()).files
     write_outputs({"pages": str(bool(files) and all(map(is_page, files))).lower()})
 

@@ -1,6 +1,7 @@
 """The steps of report.yml: find the pull requests of a run, post the comment, set the status."""
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,14 @@ def is_to_release(github: GitHub, run: Run, archive: Path, newest: str) -> bool:
         verdict = rederive_verdict(report_of(contents(archive)), run.commit)["verdict"]["verdict"]
     say(f"{run.commit[:12]}: {verdict}")
     return bool(verdict == "PROMOTE")
+
+
+def require_runs_on(branch: str, folder: Path) -> None:
+    """Raise InputError if workflows name other branches: without a word, nothing would run on pushes to this one."""
+    for path in sorted(folder.glob("*.yml")):
+        for listed in re.findall(r"\bbranches: *\[([^\]]*)\]", path.read_text(encoding="utf-8")):
+            if branch not in re.split(r"[\s,\"']+", listed):
+                raise InputError(f"{path}: runs on {listed} and not on the default branch; write branches: [{branch}]")
 
 
 def raise_alarm(github: GitHub, title: str, body: str) -> str:
