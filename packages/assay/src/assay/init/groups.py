@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from scipy.stats import f_oneway
-from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from assay.init.kinds import IDS, ORDERED, UNITS_OF_GROUPS, Column
@@ -32,6 +33,8 @@ MOST_UNEVEN = 1.0
 ALIKE = 0.95
 SAMPLE = 4000
 MOST_CLASSES = 5
+# Missing values, for a model that cannot have them.
+BELOW_ALL = -1e30
 
 
 def named(columns: Sequence[Column], rows: int) -> list[Column]:
@@ -60,6 +63,7 @@ def found(columns: Sequence[Column], goal: np.ndarray, rows: int) -> Iterator[tu
             not FEWEST_BY_CONTENT <= len(sizes) <= rows / ROWS_PER_VALUE
             or sizes.std() > MOST_UNEVEN * sizes.mean()
             or column.words & (RECURRING | set(ORDERED))
+            or (column.kind == "integer" and not _are_codes(column.values, len(sizes)))
         ):
             continue
         some = _whole_groups(codes)
@@ -67,14 +71,17 @@ def found(columns: Sequence[Column], goal: np.ndarray, rows: int) -> Iterator[tu
         if _shared(wanted, groups) < SHARED_AT_ALL:
             continue
         others = [other for other in features if other is not column or column.kind == "integer"]
+        if others in ([], [column]):
+            continue
         alike = next((other.name for other in others if other is not column and _are_alike(other, codes)), None)
         if alike is not None:
             yield column, f"rows of one value agree in {alike!r}, and in much of the target"
             continue
-        matrix = np.column_stack([_numbers(other.values)[some] for other in others] or [np.zeros(len(some))])
-        model = HistGradientBoostingRegressor(max_iter=50, random_state=0)
-        guesses = [cross_val_predict(model, matrix, one, groups=groups, cv=GroupKFold(3)) for one in wanted.T]
-        share = _shared(wanted - np.column_stack(guesses), groups)
+        matrix = np.nan_to_num(np.column_stack([_numbers(other.values)[some] for other in others]), nan=BELOW_ALL)
+        model = ExtraTreesRegressor(50, min_samples_leaf=5, random_state=0)
+        goals = wanted if wanted.shape[1] > 1 else wanted.ravel()
+        guesses = cross_val_predict(model, matrix, goals, groups=groups, cv=GroupKFold(3)).reshape(wanted.shape)
+        share = _shared(wanted - guesses, groups)
         if share >= SHARED:
             yield column, f"rows of one value share {share:.0%} of what the other features leave unexplained"
 
@@ -87,6 +94,12 @@ def _possible(columns: Sequence[Column], rows: int) -> list[Column]:
         for column in columns
         if (column.kind in kinds or column.may_group) and not column.values.null_count and 1 < column.distinct < rows
     ]
+
+
+def _are_codes(values: pa.ChunkedArray, distinct: int) -> bool:
+    """Say whether whole numbers look like codes: nearly consecutive, or all of equally many digits."""
+    low, high = pc.min_max(values).as_py().values()
+    return bool(high - low < 1.1 * distinct or (low >= 100 and len(str(low)) == len(str(high))))
 
 
 def _codes(values: pa.ChunkedArray) -> np.ndarray:

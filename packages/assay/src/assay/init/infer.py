@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from itertools import chain, count
+from itertools import chain, count, permutations
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from assay.base.errors import InputError
 from assay.contract.spec import Contract, Task
 from assay.data.reading import typed
 from assay.data.split import assign, row_keys
-from assay.init import groups
+from assay.init import groups, suspects
 from assay.init.clean import Cleaned, clean
 from assay.init.kinds import (
     EVENT_TIMES,
@@ -32,7 +32,6 @@ from assay.init.kinds import (
     with_margin,
     words_of,
 )
-from assay.init.suspects import after_the_fact, alone, missing_alone, parts_of_sum
 from assay.project.params import Prepare
 
 FEWEST_ROWS = 30
@@ -161,7 +160,7 @@ def infer(table: pa.Table, target: str, name: str, *, keep: Iterable[str] = (), 
     columns = [describe(column, made, len(goal), most_values) for column, made in cleaned.items()]
     ignore_twins(columns)
     _refuse_copies(columns, goal)
-    suspects = _ignore_suspects(columns, goal, target, task, set(keep), findings)
+    leaks = _ignore_suspects(columns, goal, target, task, set(keep), findings)
     split, why_split = _split(columns, goal, task, findings)
     if split["by"] == "hash":
         _tell_apart(columns, len(goal), target)
@@ -172,9 +171,9 @@ def infer(table: pa.Table, target: str, name: str, *, keep: Iterable[str] = (), 
     reasons = {column.name: column.reason for column in columns} | {"split": why_split} | why_params
     if task == "binary":
         reasons["costs"] = _weigh_errors(goal, contract, findings)
-    findings += _review(columns, contract, suspects)
+    findings += _review(columns, contract, leaks)
     findings.sort(key=lambda finding: -finding.weight)
-    return Plan(contract, reasons, findings, params, data, suspects, dict(_extremes(data)))
+    return Plan(contract, reasons, findings, params, data, leaks, dict(_extremes(data)))
 
 
 def _require(table: pa.Table, target: str) -> None:
@@ -307,26 +306,34 @@ def _ignore_suspects(
         index = pa.array(np.sort(np.random.default_rng(0).choice(len(goal), SAMPLE_OF_LEAKS, replace=False)))
     sample = {column.name: column.values.take(index) if index else column.values for column in usable}
     wanted = goal.take(index) if index else goal
+    is_number = task == "regression"
     found: dict[str, str] = {}
+    shares: dict[str, float] = {}
     for column in usable:
         values = sample[column.name]
         # A target that grows with time follows from the time, but is still unknown beforehand.
-        if column.kind == "time" and task == "regression" and _in_order(column.values) > IN_ORDER:
+        if column.kind == "time" and _in_order(column.values) > IN_ORDER:
             continue
-        if (share := alone(values, wanted, is_number=task == "regression")) is not None:
+        share = shares[column.name] = suspects.alone(values, wanted, is_number=is_number)
+        if share >= suspects.SURE:
             found[column.name] = f"explains {share:.1%} of the target on its own"
-        elif values.null_count and (share := missing_alone(values, wanted, task == "regression")) is not None:
-            found[column.name] = f"whether it is missing explains {share:.0%} of the target: known only afterwards"
-    if task == "regression":
-        numbers = {
-            n: v
-            for n, v in sample.items()
-            if n not in found and pa.types.is_integer(v.type) | pa.types.is_floating(v.type)
-        }
-        parts = parts_of_sum(numbers, wanted)
-        for name in parts:
-            others = ", ".join(part for part in parts if part != name)
-            found[name] = f"adds up to the target with {others}" if others else "is the target in another unit"
+        elif values.null_count and (gaps := suspects.missing_alone(values, wanted, is_number)) is not None:
+            found[column.name] = f"whether it is missing explains {gaps:.0%} of the target: known only afterwards"
+    _suspect_relations(sample, wanted, target, shares, found, is_number=is_number)
+    _suspect_times(usable, sample, wanted, found, is_number=is_number)
+    best = max((name for name in shares if name not in found), key=lambda name: shares[name], default="")
+    doubtful: set[str] = set()
+    for column in usable:
+        if column.name in found or column.name not in shares:
+            continue
+        share = shares[column.name]
+        after = suspects.after_the_fact(words_of(column.name), share, is_best=column.name == best)
+        if after:
+            found[column.name] = (
+                f"the name says that it is known only afterwards, and it explains {share:.0%} of the target"
+            )
+        elif after is None:
+            doubtful.add(column.name)
     for column in usable:
         if column.name in found:
             why = found[column.name]
@@ -336,13 +343,67 @@ def _ignore_suspects(
             ignore(column, f"suspected leak: {why}")
             message = f"left out: {why}; if it is known before the target, make it a feature"
             findings.append(Finding(3, column.name, message, Kind.LEFT_OUT))
-        elif after_the_fact(words_of(column.name)):
+        elif column.name in doubtful:
             findings.append(
                 Finding(2, column.name, "the name suggests that it is known only afterwards; if so, ignore it")
             )
     if all(column.kind in ("id", "ignored") for column in columns):
         raise InputError(f"every usable column leaks the target {target!r}: {', '.join(found)}")
     return {name: why for name, why in found.items() if name not in keep}
+
+
+def _suspect_relations(
+    sample: Mapping[str, pa.ChunkedArray],
+    wanted: pa.ChunkedArray,
+    target: str,
+    shares: Mapping[str, float],
+    found: dict[str, str],
+    *,
+    is_number: bool,
+) -> None:
+    """Add numbers that give the target away together: as a sum, as a product, or as two that determine it."""
+
+    def rest() -> dict[str, pa.ChunkedArray]:
+        return {
+            name: values
+            for name, values in sample.items()
+            if name not in found and (pa.types.is_integer(values.type) or pa.types.is_floating(values.type))
+        }
+
+    def add(parts: Sequence[str], out: Sequence[str], what: str) -> None:
+        for name in out:
+            others = ", ".join(part for part in parts if part != name)
+            found[name] = f"{what} {others}" if others else "is the target, but for a fee or another unit"
+
+    if is_number:
+        parts = suspects.parts_of_sum(rest(), wanted)
+        add(parts, parts, "adds up to the target with")
+        parts = suspects.parts_with_fee(rest(), wanted)
+        add(parts, parts, "is the target, but for a fee, with")
+        parts = suspects.parts_of_product(rest(), wanted)
+        add(parts, suspects.derived(parts, target), "gives the target when multiplied with, or divided by,")
+    if (pair := suspects.pairs(rest(), shares, wanted, is_number=is_number)) is not None:
+        *parts, what = pair
+        add(parts, suspects.derived(parts, target), f"determines the target by its {what} with")
+
+
+def _suspect_times(
+    columns: Sequence[Column],
+    sample: Mapping[str, pa.ChunkedArray],
+    wanted: pa.ChunkedArray,
+    found: dict[str, str],
+    *,
+    is_number: bool,
+) -> None:
+    """Add times that follow the time of the row: the end of what began then is known only afterwards."""
+    times = [column for column in columns if column.kind == "time" and not column.words & OTHER_TIMES - {"end"}]
+    for time, other in permutations(times, 2):
+        if other.name in found or time.words & suspects.BEFORE or not suspects.is_later(time.values, other.values):
+            continue
+        share = suspects.between(sample[time.name], sample[other.name], wanted, is_number=is_number)
+        orderly = _in_order(other.values) > IN_ORDER >= _in_order(time.values)
+        if orderly or share >= suspects.EXPLAINED_BY_TIME:
+            found[time.name] = f"comes after {other.name}; the time between them explains {share:.0%} of the target"
 
 
 def _split(
@@ -619,9 +680,9 @@ def _keyable(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return values.cast(pa.timestamp("us")) if pa.types.is_date(values.type) else values
 
 
-def _review(columns: Sequence[Column], contract: Mapping[str, Any], suspects: Mapping[str, str]) -> Iterator[Finding]:
+def _review(columns: Sequence[Column], contract: Mapping[str, Any], leaks: Mapping[str, str]) -> Iterator[Finding]:
     for column in columns:
-        if column.kind == "ignored" and column.name not in suspects:
+        if column.kind == "ignored" and column.name not in leaks:
             yield Finding(1, column.name, f"ignored: {column.decided['reason']}")
         elif column.kind == "id":
             yield Finding(1, column.name, f"an id, not a feature: {column.reason}")

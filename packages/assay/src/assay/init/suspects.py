@@ -1,32 +1,62 @@
 """Columns that reveal what is unknown when the target is predicted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations, product
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy.stats import spearmanr
 
 from assay.data.leakage import share_explained
+from assay.init.kinds import words_of
 
 SURE = 0.98
 SURE_OF_MISSING = 0.6
+# A good model of two effects that add may explain nearly as much of a number.
+SURE_OF_NUMBER = 0.999
 # How closely a sum has to match the target not to be by chance.
 EXACT = 1e-6
 # The largest rounding unit of the target that counts as fine, as a share of its standard deviation.
 FINE = 0.05
-AFTERWARDS = {
-    *(
-        "outcome result resolution resolved closed cancelled canceled settled settlement refund refunded paid payout"
-    ).split(),
-    *("recovered recoveries discharge discharged death died deceased duration final ended").split(),
-    *("collection chargeoff writeoff terminated termination exit").split(),
-}
+# How near to 1 the weight of a column in a sum, or its exponent in a product, has to be.
+UNIT = 0.05
+EXPONENTS = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0)
+# The largest rest of a sum or product, in 95% of the rows, as a share of the standard deviation of the target.
+SMALL = 0.05
+# Most values of a rest that is a fee or a tax, and the largest share of the target that so many values may cover.
+MOST_FEES = 12
+MOST_OF_FEES = 0.5
+SPARSE = 3
+ROWS_WITH_FEE = 300
+# Pairs are looked at among this many numbers, in this many rows.
+MOST_PAIRED = 15
+ROWS_PAIRED = 2000
+# Share of what a number leaves unexplained that its pair with another may leave.
+LEFT_BY_PAIR = 0.25
+# Share of the target that a column explains if it says anything at all.
+TELLING = 0.02
+# Share of rows in which one time is not before another, from which it is the later of the two.
+LATER = 0.999
+EXPLAINED_BY_TIME = 0.5
+# Names of what is known only afterwards: surely, or perhaps.
+AFTERWARDS = set(
+    "resolved closed cancelled canceled settled settlement refund refunded payout recovered recoveries discharged "
+    "death died deceased chargeoff writeoff terminated termination ended".split()
+)
+PERHAPS_AFTERWARDS = set(
+    "outcome result resolution paid discharge duration final collection exit finished completed elapsed".split()
+)
+BEFORE = set(
+    "previous prev last past prior former historical due expiry expires expiration until deadline scheduled planned "
+    "expected estimated promised requested target".split()
+)
+DERIVED = {"per", "ratio", "rate", "share", "pct", "percent", "percentage", "index", "pro", "je", "par", "por"}
 
 
-def alone(values: pa.ChunkedArray, target: pa.ChunkedArray, *, is_number: bool) -> float | None:
-    """Return the share of the target that a column explains, if it is so large that the column must be a copy."""
-    share = share_explained(_array(values), *_goal(target, is_number))
-    return share if share >= SURE else None
+def alone(values: pa.ChunkedArray, target: pa.ChunkedArray, *, is_number: bool) -> float:
+    """Return the share of the target that a column explains; from `SURE` on the column must be a copy."""
+    return share_explained(_array(values), *_goal(target, is_number))
 
 
 def missing_alone(values: pa.ChunkedArray, target: pa.ChunkedArray, is_number: bool) -> float | None:
@@ -36,34 +66,193 @@ def missing_alone(values: pa.ChunkedArray, target: pa.ChunkedArray, is_number: b
 
 
 def parts_of_sum(numbers: Mapping[str, pa.ChunkedArray], target: pa.ChunkedArray) -> list[str]:
-    """Return the columns whose linear combination is the target up to rounding, found by least squares; else none."""
+    """Return the columns whose linear combination is the target, found by least squares; else none.
+
+    The combination may be any if it is exact up to rounding. If columns are added or subtracted as they are, the rest
+    may be small.
+    """
     if len(numbers) < 2:
         return []
-    matrix = np.column_stack(
-        [np.nan_to_num(v.cast(pa.float64()).to_numpy(zero_copy_only=False)) for v in numbers.values()]
-    )
-    goal = target.to_numpy()
+    matrix, goal = _matrix(numbers), target.to_numpy()
     spread = float(goal.std())
     scale = matrix.std(axis=0)
     usable = scale > 0
     if not spread or len(goal) < 3 * matrix.shape[1]:
         return []
-    scaled = (matrix[:, usable] - matrix[:, usable].mean(axis=0)) / scale[usable]
-    found, *_ = np.linalg.lstsq(scaled, goal - goal.mean(), rcond=None)
-    rest = goal - goal.mean() - scaled @ found
-    exact = EXACT * max(spread, float(np.abs(goal).max()))
-    unit = next((10.0**-digits for digits in range(4) if np.abs(goal - goal.round(digits)).max() <= exact), 0.0)
+    names = [name for name, there in zip(numbers, usable, strict=True) if there]
+    matrix, scale = matrix[:, usable], scale[usable]
+    weights, rest = _least_squares(matrix / scale, goal)
+    exact, unit = EXACT * max(spread, float(np.abs(goal).max())), _unit(goal)
     # A good model legitimately comes within a coarse rounding unit.
     near = max(exact, unit if unit < FINE * spread else 0.0)
-    if float(np.abs(rest).max()) > near:
+    if float(np.quantile(np.abs(rest), 0.99)) <= near:
+        return [name for name, weight in zip(names, weights, strict=True) if abs(weight) > max(1e-3 * spread, near)]
+    signs = np.round(weights / scale)
+    chosen = (np.abs(signs) == 1) & (np.abs(weights / scale - signs) <= UNIT) & (np.abs(weights) > SMALL * spread)
+    rest = goal - matrix[:, chosen] @ signs[chosen]
+    if chosen.sum() < 2 or _spread(rest) > SMALL * spread:
         return []
-    names = [name for name, there in zip(numbers, usable, strict=True) if there]
-    return [name for name, weight in zip(names, found, strict=True) if abs(weight) > max(1e-3 * spread, near)]
+    return [name for name, there in zip(names, chosen, strict=True) if there]
 
 
-def after_the_fact(words: Sequence[str]) -> bool:
-    """Say whether a name suggests something that is known only after the target."""
-    return bool(AFTERWARDS & set(words))
+def parts_with_fee(numbers: Mapping[str, pa.ChunkedArray], target: pa.ChunkedArray) -> list[str]:
+    """Return up to three columns that, added or subtracted, are the target but for a fee; else none.
+
+    The fee takes a few values only, as a tax or a surcharge does, with many between them that would be possible; the
+    target takes many values.
+    """
+    if not numbers:
+        return []
+    some = np.random.default_rng(0).permutation(len(target))[:ROWS_WITH_FEE]
+    matrix, goal = _matrix(numbers), target.to_numpy()
+    counts = np.sort(np.unique(goal[some], return_counts=True)[1])
+    if counts[-MOST_FEES:].sum() > MOST_OF_FEES * len(some):
+        return []
+    unit = _unit(goal)
+    names = list(numbers)[:MOST_PAIRED]
+    few = matrix[some]
+    for number in range(1, 4):
+        for chosen in combinations(range(len(names)), number):
+            for signs in product((1, -1), repeat=number):
+                for rows, wanted in ((few, goal[some]), (matrix, goal)):
+                    rest = wanted - rows[:, chosen] @ signs
+                    if not _is_fee(rest, unit) or _spread(rest) > float(goal.std()):
+                        break
+                else:
+                    return [names[index] for index in chosen]
+    return []
+
+
+def _is_fee(rest: np.ndarray, unit: float) -> bool:
+    """Say whether 19 of 20 values are among a few, and these do not fill the range between them."""
+    values, counts = np.unique(rest.round(6), return_counts=True)
+    order = np.argsort(-counts)
+    fees = 1 + int(np.searchsorted(np.cumsum(counts[order]), 0.95 * len(rest)))
+    span = float(np.ptp(values[order[:fees]]))
+    return fees <= MOST_FEES and (fees == 1 or span >= SPARSE * fees * unit)
+
+
+def _unit(values: np.ndarray) -> float:
+    """Return the unit to which numbers are rounded, 0 if it is finer than a thousandth."""
+    exact = EXACT * max(float(values.std()), float(np.abs(values).max()))
+    return next((10.0**-digits for digits in range(4) if np.abs(values - values.round(digits)).max() <= exact), 0.0)
+
+
+def parts_of_product(numbers: Mapping[str, pa.ChunkedArray], target: pa.ChunkedArray) -> list[str]:
+    """Return the columns of positive numbers whose product or ratio, perhaps of squares, is nearly the target."""
+    goal = target.to_numpy()
+    positive = {name: values for name, values in numbers.items() if (pc.min(values).as_py() or 0) > 0}
+    if len(positive) < 2 or goal.min() <= 0 or len(goal) < 3 * len(positive):
+        return []
+    filled = {name: pc.fill_null(values, pc.mean(values).as_py()) for name, values in positive.items()}
+    logs, wanted = np.log(_matrix(filled)), np.log(goal)
+    spread, scale = float(wanted.std()), logs.std(axis=0)
+    if not spread or not scale.all():
+        return []
+    weights, _ = _least_squares(logs / scale, wanted)
+    nearest = np.array([min(EXPONENTS, key=lambda power: abs(power - weight)) for weight in weights / scale])
+    chosen = (np.abs(weights / scale - nearest) <= UNIT) & (np.abs(weights) > SMALL * spread)
+    if chosen.sum() < 2 or _spread(wanted - logs[:, chosen] @ nearest[chosen]) > SMALL * spread:
+        return []
+    return [name for name, there in zip(positive, chosen, strict=True) if there]
+
+
+def pairs(
+    numbers: Mapping[str, pa.ChunkedArray], shares: Mapping[str, float], target: pa.ChunkedArray, *, is_number: bool
+) -> tuple[str, str, str] | None:
+    """Return two numbers whose sum, difference, product or ratio determines the target, and which of these does.
+
+    Alone, each of them explains much less. A number has to rise or fall with the sum (or the like), as its logarithm
+    does; a class may depend on it in any way, as on who of two has won.
+    """
+    names = sorted(numbers, key=lambda name: -shares[name])[:MOST_PAIRED]
+    matrix = _matrix({name: numbers[name] for name in names}) if len(names) > 1 else np.zeros((0, 0))
+    goal, classes = _goal(target, is_number)
+    few = slice(0, ROWS_PAIRED)
+    with np.errstate(all="ignore"):
+        for i, j in combinations(range(len(matrix.T)), 2):
+            single = max(shares[names[i]], shares[names[j]])
+            for what, join in JOINS.items():
+                values = join(matrix[:, i], matrix[:, j])
+                if not np.isfinite(values).all() or not np.ptp(values):
+                    continue
+                for rows in (few, slice(None)):
+                    share = (
+                        float(spearmanr(values[rows], goal[rows]).statistic) ** 2
+                        if is_number
+                        else share_explained(values[rows], goal[rows], classes)
+                    )
+                    if share < (SURE_OF_NUMBER if is_number else SURE) or 1 - share > LEFT_BY_PAIR * (1 - single):
+                        break
+                else:
+                    return names[i], names[j], what
+    return None
+
+
+JOINS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "difference": np.subtract,
+    "sum": np.add,
+    "product": np.multiply,
+    "ratio": np.divide,
+}
+
+
+def is_later(time: pa.ChunkedArray, other: pa.ChunkedArray) -> bool:
+    """Say whether a time is hardly ever before another one, and mostly after it."""
+    gap = _array(time) - _array(other)
+    gap = gap[np.isfinite(gap)]
+    return len(gap) > 0 and float((gap >= 0).mean()) >= LATER and float((gap > 0).mean()) > 0.5
+
+
+def between(time: pa.ChunkedArray, other: pa.ChunkedArray, target: pa.ChunkedArray, *, is_number: bool) -> float:
+    """Return the share of the target that the time between two moments explains."""
+    return share_explained(_array(time) - _array(other), *_goal(target, is_number))
+
+
+def derived(names: Sequence[str], target: str) -> list[str]:
+    """Return those of some columns whose name says that they were computed from the target; all if none says so.
+
+    >>> derived(["area", "price_per_m2"], "price")
+    ['price_per_m2']
+    """
+    root = target.lower()
+    found = [name for name in names if (len(root) > 2 and root in name.lower()) or DERIVED & set(words_of(name))]
+    return found or list(names)
+
+
+def after_the_fact(words: Sequence[str], share: float, *, is_best: bool) -> bool | None:
+    """Say whether a column is known only afterwards, judged by its name; None if the name leaves it open.
+
+    A name that may mean something else counts only if no other column explains as much of the target.
+    """
+    found = set(words)
+    if found & BEFORE or not found & (AFTERWARDS | PERHAPS_AFTERWARDS):
+        return False
+    if found & AFTERWARDS or (is_best and share >= TELLING):
+        return True
+    return None
+
+
+def _matrix(numbers: Mapping[str, pa.ChunkedArray]) -> np.ndarray:
+    return np.column_stack(
+        [np.nan_to_num(v.cast(pa.float64()).to_numpy(zero_copy_only=False)) for v in numbers.values()]
+    )
+
+
+def _least_squares(matrix: np.ndarray, goal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights, fitted again without the twentieth of the rows that are farthest off, and what remains of all."""
+    kept = np.ones(len(goal), dtype=bool)
+    for _ in range(2):
+        center, mean = matrix[kept].mean(axis=0), goal[kept].mean()
+        weights, *_ = np.linalg.lstsq(matrix[kept] - center, goal[kept] - mean, rcond=None)
+        rest = goal - mean - (matrix - center) @ weights
+        kept = np.abs(rest) <= np.quantile(np.abs(rest), 0.95)
+    return weights, rest
+
+
+def _spread(rest: np.ndarray) -> float:
+    """Return how far 95% of the values are from their median."""
+    return float(np.quantile(np.abs(rest - np.median(rest)), 0.95))
 
 
 def _goal(target: pa.ChunkedArray, is_number: bool) -> tuple[np.ndarray, int]:
