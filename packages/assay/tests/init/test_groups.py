@@ -17,7 +17,7 @@ OWN = RNG.normal(size=MANY)
 X = RNG.normal(size=ROWS).round(3)
 NOISE = RNG.normal(size=ROWS)
 TEXTS = np.array([f"H{(i * 37) % 1009:04}" for i in range(MANY)])[OF]
-NUMBERS = np.array([(i * 37) % 1009 for i in range(MANY)])[OF]
+NUMBERS = np.array([1000 + (i * 37) % 1009 for i in range(MANY)])[OF]
 
 
 def made(target: np.ndarray, **columns: Any) -> Plan:
@@ -36,7 +36,7 @@ def test_a_property_of_a_person_is_no_person(name):
     assert beside({name: np.resize(np.arange(80), 400)}).contract["split"] == {"by": "hash"}
 
 
-@pytest.mark.parametrize("values", [TEXTS, NUMBERS])
+@pytest.mark.parametrize("values", [TEXTS, NUMBERS, OF])
 @pytest.mark.parametrize("target", [OWN[OF] + NOISE / 2 + X, np.where(OWN[OF] > 0, "yes", "no")])
 def test_what_rows_of_one_value_have_in_common_says_it(values, target):
     found = made(target, v1=values)
