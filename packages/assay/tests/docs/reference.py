@@ -37,6 +37,9 @@ def values(field: FieldInfo) -> str:
     """Return what a parameter may be: `number, above 0, at most 1`."""
     if get_origin(field.annotation) is dict:
         return "names and values"
+    parts = [kind for kind in get_args(field.annotation) if _is_model(kind)]
+    if parts:
+        return f"a list of {' and '.join(f'`{name}`' for name in parts[0].model_fields)}"
     kinds = [PLAIN[kind] for kind in (field.annotation, *get_args(field.annotation)) if kind in PLAIN]
     bounds = [
         f"{word} {getattr(one, attribute):,}"

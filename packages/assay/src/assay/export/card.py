@@ -58,7 +58,7 @@ def _model(contract: Contract, about: dict[str, Any]) -> list[str]:
     ]
     if about["threshold"] is not None:
         lines.insert(
-            1, f"- Decides for {contract.target.positive} from a probability of {about['threshold']:g}" + _why(contract)
+            -2, f"- Decides for {contract.target.positive} from a probability of {about['threshold']:g}" + _why(contract)
         )
     return lines
 
