@@ -115,8 +115,8 @@ def test_a_row_is_accepted_iff_the_check_of_data_has_nothing_to_say_of_it(made: 
             "row 0: count: expected a whole number between -9007199254740991 and 9007199254740991 or null, "
             "got 9007199254740992",
         ),
-        ("model_x", 1, "row 0: model_x: expected true or false, got 1"),
-        ("model_x", "true", "row 0: model_x: expected true or false, got 'true'"),
+        ("model_x", 2, "row 0: model_x: expected true or false, got 2"),
+        ("model_x", "truth", "row 0: model_x: expected true or false, got 'truth'"),
         ("c0", "blue", "row 0: c0: expected one of red, green, très bleu, \"oui\", got 'blue'"),
         ("c0", "", "row 0: c0: expected one of red, green, très bleu, \"oui\", got ''"),
         ("note", "x" * 51, f"row 0: note: expected text of at most 50 characters, got '{'x' * 51}'"),
@@ -161,6 +161,7 @@ def test_a_refusal_names_row_column_and_what_was_expected(name: str, value: Any,
         ("size", ""),
         ("remark", ""),
         ("remark", "é"),
+        *[("model_x", value) for value in (1, 0, 1.0, "1", "0", "true", "False", "YES", "no", " y ")],
         ("seen", "2020-01-01"),
         ("seen", "2024-12-31 23:59:59"),
         ("born", "17/05/1970"),
@@ -287,3 +288,22 @@ def test_times_are_read_without_a_zone() -> None:
     body = as_json(row(), WARD) | {"seen": "2021-02-03T04:05", "born": "01/02/1999"}
     values = row_values(MODEL.model_validate({"rows": [body]}).rows[0], WARD)  # type: ignore[attr-defined]
     assert (values["seen"], values["born"]) == (datetime(2021, 2, 3, 4, 5), datetime(1999, 2, 1))
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        ({"kind": "time", "zone": "UTC"}, "a time in ISO 8601, in UTC unless it has an offset"),
+        (
+            {"kind": "time", "zone": "Europe/Berlin", "cleaning": {"format": "seconds"}},
+            "a time in ISO 8601 or in seconds since 1970, in Europe/Berlin unless it has an offset",
+        ),
+        ({"kind": "time", "cleaning": {"format": "%d.%m.%Y"}}, "a time in ISO 8601 or as %d.%m.%Y without a zone"),
+    ],
+)
+def test_the_page_of_the_service_says_how_times_are_written(column: dict[str, Any], told: str) -> None:
+    made = small({"x": column})
+    schema = request_model(made, 1).model_json_schema()
+    assert schema["$defs"]["Row"]["properties"]["x"]["description"] == told
+    (refused,) = answers({"rows": [{"x": "soon"}]}, made)
+    assert refused == f"row 0: x: expected {told}, got 'soon'"

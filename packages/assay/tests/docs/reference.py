@@ -89,6 +89,19 @@ def kinds() -> str:
     return "\n".join([*common, "", *lines, ""])
 
 
+def cleanings() -> str:
+    """Return a table of the keys of `cleaning`, and the kinds that have each."""
+    found: dict[str, tuple[str, list[str]]] = {}
+    for member in get_args(get_args(get_args(Contract.model_fields["columns"].annotation)[1])[0]):
+        field = member.model_fields.get("cleaning")
+        inner = next(iter(filter(_is_model, get_args(field.annotation)))) if field else BaseModel
+        (kind,) = get_args(member.model_fields["kind"].annotation)
+        for name, one in inner.model_fields.items():
+            found.setdefault(name, (str(one.description), []))[1].append(f"`{kind}`")
+    lines = [f"| `{name}` | {', '.join(kinds)} | {told} |" for name, (told, kinds) in found.items()]
+    return "\n".join(["| key | kinds | meaning |", "|---|---|---|", *lines, ""])
+
+
 def _named(model: type[BaseModel]) -> list[str]:
     return [f"- `{name}`: {field.description}" for name, field in model.model_fields.items()]
 
@@ -118,7 +131,7 @@ def commands(group: click.Group = app, above: str = "assay") -> str:
 
 GENERATED = {
     FOLDER / "params.md": {"params": params},
-    FOLDER / "contract.md": {"contract": contract, "kinds": kinds},
+    FOLDER / "contract.md": {"contract": contract, "kinds": kinds, "cleaning": cleanings},
     FOLDER / "cli.md": {"commands": commands},
 }
 

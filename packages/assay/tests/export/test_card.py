@@ -1,4 +1,5 @@
 from assay.export.card import card
+from examples import small
 from patients import contract
 
 ESTIMATE = {"value": 0.9, "low": 0.8, "high": 0.95}
@@ -88,3 +89,11 @@ def test_a_card_of_numbers_names_no_threshold():
     text = card(contract("regression"), ABOUT | {"threshold": None}, metrics, ANALYSIS, CHECKS)
     assert "Decides for" not in text
     assert "| mae | lower | 0.9 |" in text
+
+
+def test_the_card_names_the_zone_of_times():
+    zoned = {"kind": "time", "zone": "UTC"}
+    made = small({"seen": zoned, "bought": {"kind": "time"}, "size": {"kind": "number"}})
+    text = card(made, ABOUT, METRICS | {"test": {}}, ANALYSIS, CHECKS)
+    assert "- Times in seen are in UTC: a time with an offset is converted, one without is taken to be in it" in text
+    assert "Times in bought" not in text

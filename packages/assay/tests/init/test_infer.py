@@ -204,7 +204,7 @@ def test_a_split_by_few_times_stays_whatever_its_sides_get():
 def test_a_yearly_series_is_split_by_its_years():
     made = infer(pa.table({"year": range(1900, 2000), "level": RNG.normal(size=100)}), "level", "mine")
     assert made.contract["split"] == {"by": "time", "column": "year"}
-    assert made.table["year"][0].as_py() == datetime.date(1900, 1, 1)
+    assert made.table["year"][0].as_py() == datetime.datetime(1900, 1, 1)
 
 
 def test_a_split_by_time_that_lacks_a_class_is_not_made():

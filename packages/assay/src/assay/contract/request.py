@@ -18,8 +18,8 @@ from pydantic.config import JsonDict
 from pydantic_core import ErrorDetails
 
 from assay.base.config import did_you_mean
-from assay.contract import rules
-from assay.contract.spec import Boolean, Category, Contract, Feature, Integer, Number, Text, Time, parse_time
+from assay.contract import cleaning, rules
+from assay.contract.spec import Boolean, Category, Contract, Feature, Integer, Number, Text, Time
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
@@ -27,9 +27,9 @@ _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, defer_bui
 def request_model(contract: Contract, max_rows: int, name: str = "Request") -> type[BaseModel]:
     """Return the model of `{"rows": [{...}, ...]}`, with 1 to `max_rows` rows of the contract's features.
 
-    It is strict: no text for a number, no key that is not a column. Values of columns that are not features are
-    ignored. A whole number may be written 3 or 3.0, as in JSON Schema. The model reads both JSON text and plain Python
-    values.
+    It is strict: no key that is not a column, and no text for a number unless the contract says how to clean it. Values
+    of columns that are not features are ignored. A whole number may be written 3 or 3.0, as in JSON Schema, and a
+    boolean also 1, 0, "yes" or "no". The model reads both JSON text and plain Python values.
     """
     return request_models(contract, {name: max_rows})[0]
 
@@ -120,16 +120,15 @@ def _described(name: str, column: Feature) -> Any:
 
 def _annotation(column: Feature, markers: Iterable[str]) -> Any:
     kind = _value(column)
-    may_be_missing = column.missing == "allow"
-    if may_be_missing:
+    if column.missing == "allow":
         kind = kind | None
-    if isinstance(column, Category) and may_be_missing:
-        return Annotated[kind, BeforeValidator(_without(markers))]
+    read = BeforeValidator(cleaning.from_json(column, markers))
     if isinstance(column, Text):
         # Missing markers of the data file mean missing here too.
-        schema: JsonDict = {} if may_be_missing else {"not": {"enum": [*markers]}}
-        return Annotated[kind, BeforeValidator(_without(markers)), Field(json_schema_extra=schema)]
-    return kind
+        missing = sorted(cleaning.markers_of(column, markers))
+        schema: JsonDict = {} if column.missing == "allow" else {"not": {"enum": [*missing]}}
+        return Annotated[kind, read, Field(json_schema_extra=schema)]
+    return Annotated[kind, read]
 
 
 def _value(column: Feature) -> Any:
@@ -140,7 +139,7 @@ def _value(column: Feature) -> Any:
             return Annotated[float, bounds]
         case Integer():
             low, high = column.limits
-            return Annotated[int, Field(ge=low, le=high), BeforeValidator(_whole)]
+            return Annotated[int, Field(ge=low, le=high)]
         case Boolean():
             return bool
         case Category():
@@ -151,21 +150,12 @@ def _value(column: Feature) -> Any:
             return Annotated[str, AfterValidator(moment(column))]
 
 
-def _whole(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _without(markers: Iterable[str]) -> Callable[[Any], Any]:
-    missing = frozenset(markers)
-    return lambda value: None if isinstance(value, str) and value in missing else value
-
-
 def moment(column: Time) -> Callable[[str], datetime]:
     """Return a function that parses a time of the column; it raises ValueError for an invalid time."""
     low, high = column.range or (datetime.min, datetime.max)
 
     def read(text: str) -> datetime:
-        moment = parse_time(text, column.format)
+        moment = cleaning.moment(text, column)
         if not low <= moment <= high:
             raise ValueError("outside the range")
         return moment

@@ -3,7 +3,7 @@
 import math
 from datetime import datetime
 
-from assay.contract.spec import Boolean, Category, Column, Integer, Number, Text, Time
+from assay.contract.spec import EPOCHS, Boolean, Category, Column, Integer, Number, Text, Time
 
 NO_ROWS = "no rows"
 MISSING_COLUMN = "missing column"
@@ -60,13 +60,22 @@ def expected(column: Column) -> str:
         case Text():
             wanted = f"text of at most {column.max_length} characters"
         case Time():
-            form = f"as {column.format}" if column.format else "in ISO 8601 without a zone"
-            wanted = f"a time {form}{_between(column.range)}"
+            wanted = f"a time {_written(column)}{_between(column.range)}"
         case Number() | Integer():
             wanted = f"{_noun(column)}{_between(limits(column))}"
         case _:
             wanted = _noun(column)
     return wanted + (" or null" if column.missing == "allow" else "")
+
+
+def _written(column: Time) -> str:
+    """Return how a time of the column is written, and in which zone."""
+    form = f"as {column.format}" if column.format else "in ISO 8601"
+    also = column.cleaning.format if column.cleaning else None
+    other = "" if also is None else f" or in {also} since 1970" if also in EPOCHS else f" or as {also}"
+    if column.zone is None:
+        return f"{form}{other}{'' if column.format else ' without a zone'}"
+    return f"{form}{other}, in {column.zone} unless it has an offset"
 
 
 def _noun(column: Column) -> str:

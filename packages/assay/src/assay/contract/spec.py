@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -13,6 +14,8 @@ from assay.base.config import Frozen, read_config
 
 Task = Literal["binary", "multiclass", "regression"]
 CONTRACT = Path("contract.yaml")
+# How a time may be written as a number.
+EPOCHS = {"seconds": 1_000_000, "milliseconds": 1_000}
 # Above this, a float (and so JSON and a feature array) no longer holds every whole number.
 MAX_INTEGER = 2**53 - 1
 
@@ -36,6 +39,49 @@ Moment = Annotated[datetime, BeforeValidator(lambda value: parse_time(value) if 
 Bound = Annotated[float, BeforeValidator(lambda value: float(value) if value in ("Infinity", "-Infinity") else value)]
 
 
+CLEANED = "How raw values become values of the contract: see below."
+
+
+class Cleaning(Frozen):
+    """How raw values of a column become values of the contract."""
+
+    missing: tuple[str, ...] = Field(
+        default=(), description="Further texts that mean a missing value in this column, or numbers as text."
+    )
+
+
+class NumberCleaning(Cleaning):
+    """How a number is written."""
+
+    decimal: Literal[".", ","] = Field(default=".", description="The decimal mark of numbers that are written as text.")
+    units: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
+        default={},
+        description="Texts that may stand next to the number, each with the factor that the number is multiplied by.",
+    )
+    clock: bool = Field(
+        default=False, description="Whether times of day, such as 18:30, are converted to hours since midnight."
+    )
+
+
+class TimeCleaning(Cleaning):
+    """How a time is written."""
+
+    format: str | None = Field(
+        default=None,
+        description="How times may also be written: in the format codes of Python's strptime, or as `seconds` or "
+        "`milliseconds` since 1970.",
+    )
+
+
+class CategoryCleaning(Cleaning):
+    """How a value of a list is written."""
+
+    case: Literal["keep", "ignore"] = Field(
+        default="keep",
+        description="Whether `red` and `RED` are one value; `ignore` keeps m and M, or mW and MW, apart.",
+    )
+
+
 class _Column(Frozen):
     description: str = Field(
         default="", description="What the column means, for people: the model card and the service's page show it."
@@ -54,10 +100,12 @@ class Number(_Column):
         default=None,
         description="Smallest and largest value allowed, both inclusive; `-.inf` or `.inf` leaves that side open.",
     )
+    cleaning: NumberCleaning | None = Field(default=None, description=CLEANED)
 
     @model_validator(mode="after")
     def _range_is_ordered(self) -> Self:
         _check_range(self.range)
+        _check_markers(self.cleaning, self.range)
         return self
 
 
@@ -69,10 +117,12 @@ class Integer(_Column):
     range: tuple[int, int] | None = Field(
         default=None, description="Smallest and largest value allowed, both inclusive."
     )
+    cleaning: NumberCleaning | None = Field(default=None, description=CLEANED)
 
     @model_validator(mode="after")
     def _range_is_ordered(self) -> Self:
         _check_range(self.range)
+        _check_markers(self.cleaning, self.range)
         if self.range and max(map(abs, self.range)) > MAX_INTEGER:
             raise ValueError(f"range {list(self.range)}: whole numbers are exact only up to {MAX_INTEGER} (2**53 - 1)")
         return self
@@ -86,7 +136,8 @@ class Integer(_Column):
 class Boolean(_Column):
     """True or false."""
 
-    kind: Literal["boolean"] = Field(description="True or false; a file may say yes and no, or 1 and 0.")
+    kind: Literal["boolean"] = Field(description="True or false; files and requests may say yes and no, or 1 and 0.")
+    cleaning: Cleaning | None = Field(default=None, description=CLEANED)
 
 
 class Category(_Column):
@@ -96,10 +147,14 @@ class Category(_Column):
     values: tuple[str, ...] = Field(
         min_length=1, description="The values allowed. Put values that look like numbers in quotes."
     )
+    cleaning: CategoryCleaning | None = Field(default=None, description=CLEANED)
 
     @model_validator(mode="after")
     def _values_are_distinct(self) -> Self:
         _check_distinct(self.values)
+        both = sorted({*self.values} & {*(self.cleaning.missing if self.cleaning else ())})
+        if both:
+            raise ValueError(f"{both[0]!r} is one of the values and also means missing")
         return self
 
 
@@ -108,12 +163,13 @@ class Text(_Column):
 
     kind: Literal["text"] = Field(description="Free text.")
     max_length: int = Field(default=10_000, ge=1, description="The most characters that a value may have.")
+    cleaning: Cleaning | None = Field(default=None, description=CLEANED)
 
 
 class Time(_Column):
-    """A date or time without a time zone; `range` is inclusive; `format` as in strptime, ISO 8601 by default."""
+    """A date or time in one zone; `range` is inclusive; `format` as in strptime, ISO 8601 by default."""
 
-    kind: Literal["time"] = Field(description="A date, or a date and time, without a time zone.")
+    kind: Literal["time"] = Field(description="A date, or a date and time.")
     range: tuple[Moment, Moment] | None = Field(
         default=None, description="Earliest and latest time allowed, both inclusive."
     )
@@ -121,15 +177,23 @@ class Time(_Column):
         default=None,
         description="How times are written, in the format codes of Python's strptime; ISO 8601 if not set.",
     )
+    zone: str | None = Field(
+        default=None,
+        description="The time zone of the column, such as `UTC` or `Europe/Berlin`: a time with an offset is converted "
+        "to it, and a time without one is in it. Without this key a time with an offset is refused.",
+    )
+    cleaning: TimeCleaning | None = Field(default=None, description=CLEANED)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         _check_range(self.range)
+        if self.zone is not None:
+            zone_of(self.zone)
+        form = self.cleaning.format if self.cleaning else None
+        if form and form not in EPOCHS:
+            _check_format(form, zoned=self.zone is not None)
         if self.format:
-            try:
-                parse_time(datetime(2001, 12, 31, 23, 59, 58).strftime(self.format), self.format)
-            except ValueError:
-                raise ValueError(f"format {self.format!r} is not a strptime format without a zone") from None
+            _check_format(self.format, zoned=False)
         return self
 
 
@@ -154,6 +218,13 @@ class Ignored(_Column):
 
 
 Column = Annotated[Number | Integer | Boolean | Category | Text | Time | Id | Ignored, Field(discriminator="kind")]
+# How a column is cleaned that says nothing about it.
+CLEANINGS = {
+    **dict.fromkeys(["number", "integer"], NumberCleaning()),
+    **dict.fromkeys(["boolean", "text"], Cleaning()),
+    "category": CategoryCleaning(),
+    "time": TimeCleaning(),
+}
 NO_FEATURES = ("id", "ignored")
 Feature = Number | Integer | Boolean | Category | Text | Time
 
@@ -171,9 +242,12 @@ class Target(Frozen):
     range: tuple[Bound, Bound] | None = Field(
         default=None, description="Regression: smallest and largest value allowed, both inclusive."
     )
+    cleaning: NumberCleaning | CategoryCleaning | None = Field(default=None, description=CLEANED)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
+        if self.cleaning and self.cleaning.missing:
+            raise ValueError("target.cleaning has no `missing`: every row needs a target")
         _check_distinct(self.classes)
         _check_range(self.range)
         return self
@@ -242,6 +316,10 @@ class Contract(Frozen):
     slices: tuple[Slice, ...] = Field(
         default=(), description="Columns whose slices are judged separately by the gate `slices`."
     )
+    clean: bool = Field(
+        default=False,
+        description="Whether the values of all columns are cleaned; otherwise only those of columns with `cleaning`.",
+    )
     missing_markers: tuple[str, ...] = Field(
         default=("",), description="Texts in the file that mean a missing value; by default the empty cell."
     )
@@ -270,9 +348,14 @@ class Contract(Frozen):
     @property
     def target_column(self) -> Number | Category:
         """The target as a column: a number for regression, else a category."""
+        cleaning = self.target.cleaning
         if self.task == "regression":
-            return Number(kind="number", unit=self.target.unit, range=self.target.range)
-        return Category(kind="category", values=self.target.classes)
+            default = NumberCleaning() if self.clean else None
+            numbers = cleaning if isinstance(cleaning, NumberCleaning) else default
+            return Number(kind="number", unit=self.target.unit, range=self.target.range, cleaning=numbers)
+        exact = CategoryCleaning() if self.clean else None
+        words = cleaning if isinstance(cleaning, CategoryCleaning) else exact
+        return Category(kind="category", values=self.target.classes, cleaning=words)
 
     @property
     def ids(self) -> list[str]:
@@ -288,6 +371,8 @@ class Contract(Frozen):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
+        if self.clean:
+            self._clean_all_columns()
         target = self.target
         if self.data.parts[:1] != ("data",) or ".." in self.data.parts:
             raise ValueError(f"data: {str(self.data)!r} must be in data/, the folder that DVC tracks")
@@ -295,6 +380,9 @@ class Contract(Frozen):
             raise ValueError(f"{target.name!r} is the target and also listed under columns: remove it there")
         if not self.features:
             raise ValueError("no column is a feature: all are ids or ignored")
+        wanted = NumberCleaning if self.task == "regression" else CategoryCleaning
+        if target.cleaning and not isinstance(target.cleaning, wanted):
+            raise ValueError("target.cleaning: `case` is for classes; `decimal`, `units` and `clock` are for a number")
         if self.task == "regression" and (target.classes or target.positive):
             raise ValueError("a regression target has neither classes nor a positive class")
         if self.task != "regression" and target.range:
@@ -312,7 +400,10 @@ class Contract(Frozen):
         for name, values in self._lists_of_values():
             for marker in self.missing_markers:
                 if marker in values:
-                    raise ValueError(f"{marker!r} is a value of {name!r} and also one of missing_markers")
+                    raise ValueError(
+                        f"{marker!r} is a value of {name!r} and also one of missing_markers; "
+                        "name it under `cleaning: {missing: ...}` of the columns in which it means missing"
+                    )
         for name in self.sensitive:
             self._must_have("sensitive", name)
         for part in self.slices:
@@ -340,6 +431,12 @@ class Contract(Frozen):
                 )
         return self
 
+    def _clean_all_columns(self) -> None:
+        columns: dict[str, Any] = self.columns
+        for name, column in columns.items():
+            if column.kind in CLEANINGS and column.cleaning is None:
+                columns[name] = column.model_copy(update={"cleaning": CLEANINGS[column.kind]})
+
     def _lists_of_values(self) -> list[tuple[str, tuple[str, ...]]]:
         categories = [(name, column.values) for name, column in self.columns.items() if isinstance(column, Category)]
         return [*categories, (self.target.name, self.target.classes)]
@@ -357,6 +454,42 @@ def load_contract(path: Path = CONTRACT) -> Contract:
 def _check_range(limits: tuple[float, float] | tuple[datetime, datetime] | None) -> None:
     if limits is not None and (not limits[0] <= limits[1] or limits[0] == math.inf or limits[1] == -math.inf):  # type: ignore[operator]
         raise ValueError(f"range [{limits[0]}, {limits[1]}]: no value lies in it")
+
+
+def _check_format(form: str, *, zoned: bool) -> None:
+    try:
+        moment = datetime.strptime(datetime(2001, 12, 31, 23, 59, 58, tzinfo=UTC).strftime(form), form)
+    except ValueError:
+        moment = None
+    if moment is None or (moment.tzinfo is not None and not zoned):
+        without = "" if zoned else " without a zone"
+        raise ValueError(f"format {form!r} is not a strptime format{without}")
+
+
+def _check_markers(cleaning: NumberCleaning | None, limits: tuple[float, float] | None) -> None:
+    """Refuse a number that means missing and lies in the range: it would be a value as well."""
+    low, high = limits or (-math.inf, math.inf)
+    for marker in cleaning.missing if cleaning else ():
+        number = as_number(marker)
+        if number is not None and math.isfinite(number) and low <= number <= high:
+            raise ValueError(f"{marker} means missing, but lies in the range: narrow the range, or set one")
+
+
+def as_number(text: str) -> float | None:
+    """Return the number that a text is, in the notation of Python; None for other texts."""
+    try:
+        # Python also accepts 1_000 and the digits of every script; other readers of a file do not.
+        return float(text) if text.isascii() and "_" not in text else None
+    except ValueError:
+        return None
+
+
+def zone_of(name: str) -> tzinfo:
+    """Return a time zone by its name; raises ValueError for an unknown one."""
+    try:
+        return UTC if name == "UTC" else ZoneInfo(name)
+    except (ValueError, OSError, LookupError):
+        raise ValueError(f"zone {name!r}: there is no such time zone") from None
 
 
 def _check_distinct(values: tuple[str, ...]) -> None:

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 
 from assay.base.config import did_you_mean
 from assay.base.errors import InputError
-from assay.contract import rules
+from assay.contract import cleaning, rules
 from assay.contract.spec import (
+    EPOCHS,
     Boolean,
     Category,
     Column,
@@ -25,10 +26,13 @@ from assay.contract.spec import (
     Number,
     Text,
     Time,
-    parse_time,
 )
+from assay.data.check import check
+from assay.data.delimited import read_delimited
+from assay.data.rows import data_only
 from assay.data.violations import Violation, first_twice, violation
 
+# A few words that Arrow reads itself; `assay.contract.cleaning` knows more.
 TRUE_WORDS = ["true", "True", "TRUE", "yes", "Yes", "1"]
 FALSE_WORDS = ["false", "False", "FALSE", "no", "No", "0"]
 EPOCH = datetime(1970, 1, 1)
@@ -69,8 +73,8 @@ def arrow_type(column: Column) -> pa.DataType:
 def read_table(path: Path, contract: Contract) -> tuple[pa.Table, list[Violation]]:
     """Read a CSV or Parquet file into the types of the contract.
 
-    Returns what `typed` returns. Raises InputError for a file that is missing, empty, truncated, not UTF-8, ragged,
-    or with a column named twice.
+    Returns what `typed` returns. A contract that says `clean: true` allows text in any form that `assay init` reads.
+    Raises InputError for a file that is missing, empty, truncated, not UTF-8, ragged, or with a column named twice.
     """
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give a .csv or .parquet file")
@@ -82,6 +86,27 @@ def read_table(path: Path, contract: Contract) -> tuple[pa.Table, list[Violation
         return typed(_read_parquet(path), contract)
     if path.suffix.lower() != ".csv":
         raise InputError(f"{path}: expected a .csv or .parquet file")
+    try:
+        table, violations = typed(_read_plain(path, contract), contract)
+    except InputError:
+        if not contract.clean:
+            raise
+    else:
+        if not contract.clean or not (violations or check(table, contract)):
+            return table, violations
+    return _read_raw(path, contract)
+
+
+def _read_raw(path: Path, contract: Contract) -> tuple[pa.Table, list[Violation]]:
+    """Read text in any form, as `assay init` does: without headers that occur again, totals and notes."""
+    texts = [name for name, column in contract.columns.items() if isinstance(column, Category | Text | Id)]
+    table, _ = read_delimited(path, str(path), contract.target.name, as_text=texts)
+    table, _ = data_only(table)
+    return typed(table, contract)
+
+
+def _read_plain(path: Path, contract: Contract) -> pa.Table:
+    """Read a CSV file with commas, in UTF-8."""
     names = _header(path)
     text = dict.fromkeys(names, pa.string())
     types = {name: arrow_type(column) for name, column in contract.columns.items() if not isinstance(column, Time)}
@@ -97,11 +122,11 @@ def read_table(path: Path, contract: Contract) -> tuple[pa.Table, list[Violation
         raise InputError(f"{path}: {_one_line(error)}{hint}") from None
     if _ends_inside_quotes(path):
         raise InputError(f"{path}: the file ends inside a quoted cell: it is cut off")
-    return typed(table, contract)
+    return table
 
 
 def typed(table: pa.Table, contract: Contract) -> tuple[pa.Table, list[Violation]]:
-    """Return a table with the columns and types of the contract, in its order, the target last.
+    """Return a table with the columns and types of the contract, in its order, the target last, and cleaned values.
 
     Returns the table and its violations: missing or unknown columns, missing values where they are refused or in all
     rows, and cells of the wrong type (null in the table). Null, NaN and the texts in `missing_markers` are missing
@@ -121,6 +146,7 @@ def typed(table: pa.Table, contract: Contract) -> tuple[pa.Table, list[Violation
         for name in unknown
     ]
     arrays: dict[str, pa.ChunkedArray] = {}
+    is_plain = not any(_has_decimal_comma(table[name], wanted[name], contract) for name in there & wanted.keys())
     for name, column in wanted.items():
         if name in there and not is_readable(table.field(name).type):
             arrays[name] = pa.chunked_array([pa.nulls(table.num_rows, arrow_type(column))])
@@ -128,8 +154,8 @@ def typed(table: pa.Table, contract: Contract) -> tuple[pa.Table, list[Violation
                 kind = str(table.field(name).type)
                 violations.append(violation(name, rules.wrong_type(column), table.num_rows, [kind], 0))
         elif name in there:
-            raw = _with_nulls(table[name], contract.missing_markers)
-            values = _cast(raw, column)
+            raw = _with_nulls(table[name], column, contract.missing_markers)
+            values = cleaned(raw, column, plain=is_plain)
             if isinstance(column, Number) and pc.any(nan := pc.fill_null(pc.is_nan(values), False)).as_py():
                 raw, values = (pc.if_else(nan, None, cells) for cells in (raw, values))
             arrays[name] = values
@@ -187,28 +213,70 @@ def _without_views(values: Any) -> Any:
     return values.cast(pa.binary()) if pa.types.is_binary_view(values.type) else values
 
 
-def _with_nulls(values: pa.ChunkedArray, markers: tuple[str, ...]) -> pa.ChunkedArray:
+def _with_nulls(values: pa.ChunkedArray, column: Column, everywhere: tuple[str, ...]) -> pa.ChunkedArray:
     """Return the values in a plain type, with null for everything that means missing."""
     values = plain(values)
     if pa.types.is_large_string(values.type):
         values = values.cast(pa.string())
     if pa.types.is_string(values.type):
-        missing = pc.is_in(values, pa.array(markers, pa.string()))
+        markers = cleaning.markers_of(column, everywhere)
+        if not is_exact(column):
+            numbers = cleaning.missing_numbers(column)
+            cells = values.drop_null().unique().to_pylist()
+            markers |= {cell for cell in cells if cleaning.means_missing(cell, markers, numbers)}
+        missing = pc.is_in(values, pa.array(sorted(markers), pa.string()))
     elif pa.types.is_floating(values.type):
         missing = pc.is_nan(values)
     else:
-        return values
+        missing = pc.is_null(values)
+    for number in cleaning.missing_numbers(column):
+        if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
+            missing = pc.or_(missing, pc.fill_null(pc.equal(values, number), False))
     return pc.if_else(missing, None, values) if pc.any(missing).as_py() else values
 
 
-def _cast(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
-    """Return the values in the type of the column; null if they do not fit."""
+def read_column(
+    values: pa.ChunkedArray, column: Column, everywhere: tuple[str, ...] = ("",)
+) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """Return the values of a column as they are, with null for what means missing, and cleaned."""
+    raw = _with_nulls(values, column, everywhere)
+    return raw, cleaned(raw, column, plain=False)
+
+
+def is_exact(column: Column) -> bool:
+    """Say whether spaces around the texts of a column are part of them."""
+    return isinstance(column, Text | Id | Ignored) or column.cleaning is None
+
+
+def _has_decimal_comma(values: pa.ChunkedArray, column: Column, contract: Contract) -> bool:
+    """Say whether the texts of a column need its decimal comma: the file was not cleaned before."""
+    if not isinstance(column, Number | Integer) or column.cleaning is None or column.cleaning.decimal == ".":
+        return False
+    values = _with_nulls(values, column, contract.missing_markers) if is_readable(values.type) else values
+    if not pa.types.is_string(values.type):
+        return False
+    try:
+        values.cast(pa.float64())
+    except pa.ArrowInvalid:
+        return True
+    return False
+
+
+def cleaned(values: pa.ChunkedArray, column: Column, *, plain: bool = True) -> pa.ChunkedArray:
+    """Return the values of a column in its type; null if they do not fit.
+
+    Values that the contract allows stay as they are; `assay.contract.cleaning` reads all others. Not `plain` says that
+    other columns show texts with a decimal comma.
+    """
     if isinstance(column, Ignored):
         column = AS_READ.get(column.identifies, TEXT)
     wanted = arrow_type(column)
-    if values.type == wanted and not isinstance(column, Time):
+    is_list = isinstance(column, Category) and column.cleaning is not None
+    if values.type == wanted and not isinstance(column, Time) and not is_list:
         return values
-    if _is_safe(values.type, column):
+    if pa.types.is_timestamp(values.type) and values.type.tz is not None and isinstance(column, Time) and column.zone:
+        return pc.local_timestamp(values.cast(pa.timestamp("us", column.zone), safe=False))
+    if _is_safe(values.type, column) and not is_list and not (pa.types.is_string(values.type) and not plain):
         try:
             cast = values.cast(wanted)
             return _within_calendar(cast) if isinstance(column, Time) else cast
@@ -218,9 +286,9 @@ def _cast(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
         text = values.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return pa.chunked_array([pa.nulls(len(values), wanted)])
-    unique = text.unique()
-    parsed = pa.array([None if cell is None else _parse(cell.strip(), column) for cell in unique.to_pylist()], wanted)
-    return pa.chunked_array([parsed.take(pc.index_in(text.combine_chunks(), unique))])
+    unique = text.drop_null().unique()
+    made = pa.array(cleaning.from_texts(unique.to_pylist(), column, plain=plain), wanted)
+    return pa.chunked_array([made.take(pc.index_in(text.combine_chunks(), unique))])
 
 
 def _is_safe(given: pa.DataType, column: Column) -> bool:
@@ -233,7 +301,8 @@ def _is_safe(given: pa.DataType, column: Column) -> bool:
             return bool(pa.types.is_boolean(given) or pa.types.is_null(given))
         case Time():
             if pa.types.is_string(given):
-                return column.format is None
+                is_number = column.cleaning is not None and column.cleaning.format in EPOCHS
+                return column.format is None and not is_number
             is_moment = pa.types.is_timestamp(given) and given.tz is None
             return bool(is_moment or pa.types.is_date(given) or pa.types.is_null(given))
         case _:
@@ -247,33 +316,6 @@ def _within_calendar(moments: pa.ChunkedArray) -> pa.ChunkedArray:
     if extremes["min"] is None or (extremes["min"] >= EARLIEST and extremes["max"] <= LATEST):
         return moments
     return pc.if_else(pc.or_(pc.less(ticks, EARLIEST), pc.greater(ticks, LATEST)), None, moments)
-
-
-def _parse(cell: str, column: Column) -> Any:
-    """Return the value of a text, or None if it has none."""
-    try:
-        match column:
-            case Number():
-                return _number(cell)
-            case Integer():
-                number = _number(cell)
-                # Digits alone are exact where a float is not; `check` decides whether they are in range.
-                whole = int(cell) if cell.lstrip("+-").isdigit() else int(number)
-                return whole if number == int(number) and -(2**63) <= whole < 2**63 else None
-            case Boolean():
-                return True if cell in TRUE_WORDS else False if cell in FALSE_WORDS else None
-            case Time():
-                return parse_time(cell, column.format)
-    except (ValueError, OverflowError):
-        return None
-    return None
-
-
-def _number(cell: str) -> float:
-    # Python accepts 1_000 and the digits of every script; other readers of the file do not.
-    if "_" in cell or not cell.isascii():
-        raise ValueError(cell)
-    return float(cell)
 
 
 def _texts(values: pa.ChunkedArray) -> list[str]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from assay.contract.spec import Contract
+from assay.contract.spec import Contract, Time
 from assay.evaluation.metrics import metrics_for
 
 SHOWN = 5
@@ -44,7 +44,16 @@ def _data(contract: Contract, metrics: dict[str, Any], checks: list[dict[str, An
         f"split by {split}",
         f"- Features: {len(contract.features)}; target: {contract.target.name}"
         + (f" ({', '.join(contract.classes)})" if contract.classes else ""),
+        *_zones(contract),
         *[f"- {check['gate'].capitalize()}: {check['reason']}" for check in checks],
+    ]
+
+
+def _zones(contract: Contract) -> list[str]:
+    zones = {name: column.zone for name, column in contract.columns.items() if isinstance(column, Time) and column.zone}
+    return [
+        f"- Times in {name} are in {zone}: a time with an offset is converted, one without is taken to be in it"
+        for name, zone in zones.items()
     ]
 
 
@@ -58,7 +67,8 @@ def _model(contract: Contract, about: dict[str, Any]) -> list[str]:
     ]
     if about["threshold"] is not None:
         lines.insert(
-            -2, f"- Decides for {contract.target.positive} from a probability of {about['threshold']:g}" + _why(contract)
+            -2,
+            f"- Decides for {contract.target.positive} from a probability of {about['threshold']:g}" + _why(contract),
         )
     return lines
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 import numpy as np
 
+from assay.contract.cleaning import markers_of
 from assay.contract.request import moment, request_model
 from assay.contract.spec import Boolean, Category, Contract, Feature, Integer, Number, Text, Time
 from assay.data.columns import MANY, Columns, RequestColumns, length
@@ -71,7 +72,7 @@ class RowReader:
         return self.read_fast(body) or self.validate(body)
 
     def validate(self, body: bytes) -> list[Values]:
-        """Read with the request model, whose errors say what is wrong."""
+        """Clean and read with the request model, whose errors say what is wrong."""
         request: Any = self._model.model_validate_json(body)
         # The fields of a row have the order of the contract; columns that are not used come last.
         return [tuple(row.__dict__.values())[: len(self._all)] for row in request.rows]
@@ -159,12 +160,13 @@ def _type(column: Feature) -> Any:
     return kind | None if column.missing == "allow" else kind
 
 
-def _later(column: Feature, markers: tuple[str, ...]) -> Callable[[str], Any] | None:
+def _later(column: Feature, everywhere: tuple[str, ...]) -> Callable[[str], Any] | None:
     """Return a function that finishes reading a text; it raises ValueError where the request model has to decide."""
     if isinstance(column, Time):
         return moment(column)
     if not isinstance(column, Text):
         return None
+    markers = markers_of(column, everywhere)
 
     def text(value: str) -> str:
         if value in markers:

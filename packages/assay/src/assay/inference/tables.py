@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from assay.contract import rules
+from assay.contract.cleaning import markers_of
 from assay.contract.spec import Category, Contract, Feature, Text, Time
 from assay.data.columns import Columns, RequestColumns, columns
 from assay.data.violations import Violation, first_twice, violation
@@ -68,8 +69,12 @@ def _right(table: "pa.Table", contract: Contract) -> Columns | None:
     except ValueError:
         # A whole number that a float cannot hold exactly.
         return None
-    markers = frozenset(contract.missing_markers)
-    return data if all(_keeps(data[name], column, markers) for name, column in wanted.items()) else None
+    everywhere = contract.missing_markers
+    return (
+        data
+        if all(_keeps(data[name], column, markers_of(column, everywhere)) for name, column in wanted.items())
+        else None
+    )
 
 
 def _keeps(values: np.ndarray, column: Feature, markers: frozenset[str]) -> bool:

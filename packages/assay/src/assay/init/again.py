@@ -1,7 +1,7 @@
 """Newer data for the same problem: the contract keeps its owner's decisions and changes only where necessary."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -9,6 +9,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from assay.contract.spec import Contract
 from assay.init.infer import Plan
+from assay.init.kinds import KEYS
 from assay.init.write import as_yaml
 
 MOST_SHOWN = 5
@@ -76,10 +77,40 @@ def _widen(old: CommentedMap, new: Mapping[str, Any], seen: tuple[Any, Any] | No
         changes += _stretch(old, seen, new["range"])
     if old["kind"] == "category" and "values" in new:
         changes += _extend(old["values"], new["values"])
+    if old["kind"] in KEYS:
+        changes += _clean_more(old, {k: v for k, v in new.get("cleaning", {}).items() if k in KEYS[old["kind"]]})
     if old["kind"] == "text" and new.get("max_length", 0) > 4 * old.get("max_length", 10_000):
         old["max_length"] = new["max_length"]
         changes.append(f"texts may now have up to {new['max_length']} characters")
     return changes
+
+
+def _clean_more(old: CommentedMap, found: Mapping[str, Any]) -> list[str]:
+    """Add what newer data needs to be read; what was agreed stays."""
+    changes: list[str] = []
+    section = old.get("cleaning") or {}
+    for key, new in found.items():
+        before = section.get(key)
+        value = _joined(before, new)
+        if value != before:
+            section = {**section, key: value}
+            changes.append(f"values are now read with `{key}: {_shown(value)}`")
+    if changes:
+        old["cleaning"] = _flow(section)
+    return changes
+
+
+def _joined(before: Any, new: Any) -> Any:
+    """Return a setting that reads what the old and the new one read; if there is none, the old one."""
+    if isinstance(new, Mapping):
+        return {**new, **(before or {})}
+    if isinstance(new, Sequence) and not isinstance(new, str):
+        return list(dict.fromkeys([*(before or []), *new]))
+    return new if before in (None, "keep") else before
+
+
+def _shown(value: Any) -> str:
+    return f"[{', '.join(map(repr, value))}]" if isinstance(value, list) else str(value)
 
 
 def _widen_target(old: CommentedMap, plan: Plan) -> list[str]:

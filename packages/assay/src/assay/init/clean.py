@@ -1,9 +1,12 @@
-"""From text as people write it to values: numbers with units, dates, booleans, and words for missing."""
+"""How the values of a column are written: numbers with units, dates, booleans, and words for missing.
+
+What is found here goes into the contract; `assay.contract.cleaning` reads the values by it.
+"""
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
@@ -12,34 +15,57 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from assay.contract.cleaning import CELL, CLOCKS, CURRENCY, hours, or_none, trimmed, without_case, written_number
+from assay.contract.spec import (
+    CLEANINGS,
+    Boolean,
+    Category,
+    CategoryCleaning,
+    Column,
+    Number,
+    NumberCleaning,
+    Time,
+    TimeCleaning,
+    as_number,
+)
+from assay.data.reading import read_column
+from assay.data.rows import MISSING_WORDS
+
 # How many values are sampled before all are read.
 LOOK = 2000
-MISSING_WORDS = frozenset(
-    [
-        *"? - -- . na n/a n.a. nan null none nil nul missing unknown unk undefined unspecified #n/a \\n".split(),
-        *("not available", "not known", "no data", "no answer", "not recorded", "keine angabe", "k.a.", "inconnu"),
-    ]
+# In a target only what programs write for a missing value.
+MISSING_TARGETS = frozenset(
+    "? - -- . na n/a n.a. nan null #n/a \\n -nan nat <na> #na #value! #div/0! #ref! #num!".split()
 )
 # In a category `none` and similar words may be real values.
 MISSING_CATEGORIES = MISSING_WORDS - {"none", "nil", "unspecified", "no answer"}
-YES = frozenset(["yes", "y", "true", "t", "ja", "oui", "si", "sí", "on"])
-NO = frozenset(["no", "n", "false", "f", "nein", "non", "off"])
 PAIRS = [{"yes", "no"}, {"y", "n"}, {"true", "false"}, {"t", "f"}, {"ja", "nein"}, {"oui", "non"}, {"on", "off"}]
-PAIRS += [{"si", "no"}, {"sí", "no"}]
-CURRENCY = r"(?:[$€£¥₹₽]|US\$|USD|EUR|GBP|CHF|JPY|INR|Rs\.?)"
-CELL = re.compile(
-    rf"(?P<sign>[-+(]?)\s*(?P<before>{CURRENCY})?\s*(?P<inner>[-+]?)(?P<digits>\d[\d.,'\u2019 \u00a0\u202f]*|[.,]\d+)"
-    rf"(?P<power>[eE][-+]?\d+)?\s*(?P<after>{CURRENCY}|%|[^\d\s.,()+-][^\d()]{{0,14}})?\)?"
+PAIRS += [{"si", "no"}, {"sí", "no"}, {"j", "n"}]
+SCALES = {"k": 1e3, "K": 1e3, "M": 1e6, "Mn": 1e6, "B": 1e9, "bn": 1e9}
+# In company of one of the others this is a scale too; alone it may be metres.
+SMALL_SCALES = {"m": 1e6, "b": 1e9}
+# Units that convert into each other: what each is in the first.
+FAMILIES = (
+    {"kg": 1.0, "g": 1e-3, "mg": 1e-6, "t": 1e3},
+    {"m": 1.0, "mm": 1e-3, "cm": 1e-2, "km": 1e3},
+    {"l": 1.0, "ml": 1e-3, "cl": 1e-2},
+    {"W": 1.0, "kW": 1e3, "MW": 1e6},
+    {"Wh": 1.0, "kWh": 1e3, "MWh": 1e6},
 )
-SCALES = {"k": 1e3, "K": 1e3, "M": 1e6, "m": 1e6, "B": 1e9, "bn": 1e9, "Mn": 1e6}
 FEWEST_WITH_UNIT = 10
+FEWEST_CODES = 3
+MOST_SPELLINGS = 1000
 DATES = (
     *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y"),
     *("%d %b %Y", "%d-%b-%Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y"),
     *("%d-%b-%y", "%Y%m%d", "%b %Y", "%B %Y", "%Y-%m", "%m/%Y"),
 )
-CLOCKS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%H.%M.%S", "%H.%M", "%I:%M %p", "%I:%M:%S %p")
+CLOCKS_OF_DATES = (*CLOCKS, "%H.%M")
 WHOLE = ("%a %b %d %H:%M:%S %Y", "%a, %d %b %Y %H:%M:%S", "%d/%b/%Y:%H:%M:%S")
+# The end of a time with its zone.
+ZONE = re.compile(r"(?<=[\dMm])( ?)(Z|UTC|GMT|[+-]\d\d:?\d\d)$")
+# Codes such as 1E5: a number in this notation would have a sign, a point or a small e.
+CODE = re.compile(r"\d+E\d+")
 # Numbers below or far above all others that instruments and forms write for a missing value.
 LOW_MARKS = (-1, -9, -99, -200, -999, -9999, -99999)
 HIGH_MARKS = (99, 999, 9999, 99999, 999999, 9999999)
@@ -47,151 +73,248 @@ HIGH_MARKS = (99, 999, 9999, 99999, 999999, 9999999)
 
 @dataclass(frozen=True)
 class Cleaned:
-    """Cleaned values, their unit if they had one, notes on what was done, and doubts about it."""
+    """Cleaned values, their unit if they had one, notes on how they are written, and doubts about it.
+
+    `cleaning` is the section of the contract that reads the values; `missing` says how many cells each marker has.
+    """
 
     values: pa.ChunkedArray
     unit: str | None = None
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
-    markers: tuple[str, ...] = ()
+    cleaning: Mapping[str, Any] = field(default_factory=dict)
+    missing: Mapping[str, int] = field(default_factory=dict)
+    zone: str | None = None
 
 
 @dataclass
 class _Reading:
-    """How the texts of a column are read as values of one type."""
+    """How the texts of a column are read: as a column of the contract."""
 
-    read: Callable[[str], Any]
-    kind: pa.DataType
-    unit: str | None = None
+    column: Column
     notes: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
 
 
-def clean(values: pa.ChunkedArray, *, is_target: bool = False) -> Cleaned:
-    """Return the values of a column in the type that they mean.
+def clean(
+    values: pa.ChunkedArray, *, is_target: bool = False, decimal: str = ".", agreed: Column | None = None
+) -> Cleaned:
+    """Return the values of a column in the type that they mean, and how they are read.
 
     Texts become numbers, dates or booleans if all of them can, except words for missing; otherwise they stay text,
-    trimmed and in one spelling. Numbers that mean missing become missing. A target keeps its texts.
+    trimmed and in one spelling. Numbers that mean missing become missing. A target keeps its texts. `decimal` is the
+    decimal mark with which numbers were read; `agreed` is the column of the present contract, which is kept to.
     """
-    if pa.types.is_string(values.type):
-        made = _texts(values, is_target)
-        if pa.types.is_integer(made.values.type) or pa.types.is_floating(made.values.type):
-            found = _numbers(made.values)
-            return replace(made, values=found.values, doubts=(*made.doubts, *found.doubts))
-        return replace(made, values=_days(made.values))
-    if pa.types.is_timestamp(values.type):
-        return Cleaned(_days(values))
-    if pa.types.is_time64(values.type):
-        hours = pc.divide(values.cast(pa.int64()).cast(pa.float64()), 3.6e9)
-        return Cleaned(hours, "hours", ("a time of day, converted to hours since midnight",))
-    if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
-        return _numbers(values)
-    return Cleaned(values)
+    kinds = pa.types
+    if agreed is not None and not isinstance(agreed, Category):
+        raw, made = read_column(values, agreed)
+        if made.null_count == raw.null_count:
+            return _finished(values, _Reading(agreed), made)
+    if kinds.is_string(values.type):
+        return _texts(values, is_target, agreed if isinstance(agreed, Category) else None)
+    if kinds.is_timestamp(values.type) or kinds.is_date(values.type):
+        zoned = kinds.is_timestamp(values.type) and values.type.tz is not None
+        moment = Time(kind="time", zone="UTC" if zoned else None)
+        return _finished(values, _Reading(moment), read_column(values, moment)[1])
+    if kinds.is_time64(values.type):
+        clock = Number(kind="number", unit="hours", cleaning=NumberCleaning(clock=True))
+        return _finished(values, _Reading(clock, [CLOCK_NOTE]), read_column(values, clock)[1])
+    if kinds.is_integer(values.type) or kinds.is_floating(values.type):
+        mark: Any = decimal if kinds.is_floating(values.type) else "."
+        cleaning = NumberCleaning(decimal=mark)
+        return _finished(values, _Reading(Number(kind="number", cleaning=cleaning)), values)
+    return Cleaned(values, cleaning={"case": "ignore"} if is_target else {})
 
 
-def _texts(values: pa.ChunkedArray, is_target: bool) -> Cleaned:
+CLOCK_NOTE = "a time of day, converted to hours since midnight"
+
+
+def _finished(values: pa.ChunkedArray, reading: _Reading, made: pa.ChunkedArray) -> Cleaned:
+    """Return what a reading makes of values, without the numbers that mean missing."""
+    column: Any = reading.column
+    doubts = list(reading.doubts)
+    if isinstance(column, Number):
+        # What the agreed range holds is a value.
+        low, high = column.range or (1.0, 0.0)
+        marks = {mark: times for mark, times in _marks(made).items() if not low <= float(mark) <= high}
+        for mark, times in marks.items():
+            doubts.append(f"{mark} occurs {times} times, far from all other values, and became missing")
+        if marks:
+            numbers = {float(mark) for mark in marks}
+            texts = values.filter(pc.is_in(made, pa.array(numbers, made.type))).cast(pa.string()).unique().to_pylist()
+            column = _with_missing(column, [*marks, *(trimmed(text) for text in texts if as_number(text) is None)])
+            made = read_column(values, column)[1]
+    if isinstance(column, Number):
+        made = _whole(made)
+    if isinstance(column, Time):
+        made = as_days(made)
+    section = column.cleaning.model_dump(mode="json", exclude_defaults=True) if column.cleaning is not None else {}
+    unit = column.unit if isinstance(column, Number) else None
+    zone = column.zone if isinstance(column, Time) else None
+    missing = _counted(values, section.get("missing", ()))
+    return Cleaned(made, unit, tuple(reading.notes), tuple(doubts), section, missing, zone)
+
+
+def _with_missing(column: Any, words: Iterable[str]) -> Any:
+    """Return a column in which more texts mean missing."""
+    cleaning = column.cleaning or CLEANINGS[column.kind]
+    missing = tuple(dict.fromkeys([*cleaning.missing, *words]))
+    return column.model_copy(update={"cleaning": cleaning.model_copy(update={"missing": missing})})
+
+
+def _counted(values: pa.ChunkedArray, markers: Sequence[str]) -> dict[str, int]:
+    """Return how many cells of a column hold each marker."""
+    if not markers:
+        return {}
+    cells = pc.utf8_trim_whitespace(values) if pa.types.is_string(values.type) else values.cast(pa.string())
+    counts = {one["values"]: one["counts"] for one in pc.value_counts(cells).to_pylist() if one["values"] in markers}
+    return {marker: counts[marker] for marker in markers if marker in counts}
+
+
+def _texts(values: pa.ChunkedArray, is_target: bool, agreed: Category | None) -> Cleaned:
     encoded = values.dictionary_encode().unify_dictionaries().combine_chunks()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.chunk(0) if encoded.num_chunks else pa.array([], pa.dictionary(pa.int32(), pa.string()))
-    words: list[str] = [" ".join(word.split()) for word in encoded.dictionary.to_pylist()]
-    absent = [not word or word.lower() in MISSING_WORDS for word in words]
+    words = [trimmed(word) for word in encoded.dictionary.to_pylist()]
+    is_code = _is_code_of(words)
+    absent = [not word or (word.lower() in MISSING_WORDS and not is_code(word)) for word in words]
     present = [word for word, gone in zip(words, absent, strict=True) if not gone]
-    markers = tuple(sorted({w for w, gone in zip(words, absent, strict=True) if gone and w}))
-    reading = _reading(present, encoded, words, is_target) if present else None
+    reading = _reading(present, encoded, words, is_target) if present and agreed is None else None
     if reading is not None:
-        made = [None if gone else _or_none(reading.read, word) for word, gone in zip(words, absent, strict=True)]
+        gone = sorted({word for word, is_gone in zip(words, absent, strict=True) if is_gone and word})
+        column = _with_missing(reading.column, gone)
+        raw, made = read_column(values, column)
         lost = sorted(
-            {word for word, value, gone in zip(words, made, absent, strict=True) if value is None and not gone}
+            {trimmed(word) for word in raw.filter(pc.and_(made.is_null(), raw.is_valid())).unique().to_pylist()}
         )
-        if lost:
-            reading.doubts.append(f"{_listed(lost)} could not be read as values and became missing")
-        if markers:
-            reading.notes.append(f"{_listed(markers)} became missing")
-        column = _take(pa.array(made, reading.kind), encoded)
-        if pa.types.is_float64(reading.kind) and all(value is None or float(value).is_integer() for value in made):
-            column = column.cast(pa.int64())
-        return Cleaned(column, reading.unit, tuple(reading.notes), tuple(reading.doubts), ())
-    return _categories(encoded, words, is_target)
+        if len(lost) <= max(5, 0.1 * len(present)):
+            if lost:
+                reading.doubts.append(f"{_listed(lost)} could not be read as values and became missing")
+                column = _with_missing(column, lost)
+            reading.column = column
+            return _finished(values, reading, read_column(values, column)[1])
+    return _categories(values, encoded, words, is_target, agreed)
 
 
-def _categories(encoded: pa.DictionaryArray, words: list[str], is_target: bool) -> Cleaned:
+def _is_code_of(words: Sequence[str]) -> Callable[[str], bool]:
+    """Return a function that says whether a word such as NA is a code like the other words: two capital letters."""
+    others = {word for word in words if word and word.lower() not in MISSING_WORDS}
+    are_codes = len(others) >= FEWEST_CODES and all(re.fullmatch("[A-Z]{2}", word) for word in others)
+    return lambda word: are_codes and bool(re.fullmatch("[A-Z]{2}", word))
+
+
+def _categories(
+    values: pa.ChunkedArray, encoded: pa.DictionaryArray, words: list[str], is_target: bool, agreed: Category | None
+) -> Cleaned:
     """Return trimmed texts in one spelling, with words for missing as null."""
     counts = Counter(
         dict(enumerate(np.bincount(encoded.indices.drop_null().to_numpy(), minlength=len(words)).tolist()))
     )
-    gone = {word for word in words if not word or (word.lower() in MISSING_CATEGORIES and not is_target)}
+    known = () if agreed is None else agreed.values
+    is_code = _is_code_of(words)
+    stated = set(agreed.cleaning.missing) if agreed is not None and agreed.cleaning is not None else set()
+    usual = MISSING_TARGETS if is_target else MISSING_CATEGORIES
+
+    def is_gone(word: str) -> bool:
+        return not word or word in stated or (word.lower() in usual and word not in known and not is_code(word))
+
+    ordered = [*known, *(words[code] for code, _ in counts.most_common())]
+    there = list(dict.fromkeys(word for word in ordered if not is_gone(word)))
     spelling: dict[str, str] = {}
-    for code, _ in counts.most_common():
-        spelling.setdefault(words[code].lower(), words[code])
-    other = sorted({word for word in words if word not in gone and spelling[word.lower()] != word})
+    for word in there:
+        spelling.setdefault(without_case(word), word)
+    kept = {*spelling.values(), *known}
+    other = sorted(word for word in there if word not in kept)
     # Among many different words some differ in case by chance, and in names or codes case may matter.
-    unify = bool(other) and len(words) <= 1000
-    made = [None if word in gone else spelling[word.lower()] if unify else word for word in words]
-    notes = [f"{_listed(other)} changed to the most frequent spelling"] if unify else []
-    markers = tuple(sorted(filter(None, gone)))
-    if markers:
-        notes.append(f"{_listed(markers)} became missing")
-    return Cleaned(_take(pa.array(made, pa.string()), encoded), None, tuple(notes), (), markers)
+    unify = bool(other) and len(words) <= MOST_SPELLINGS
+    case: Any = "ignore" if unify or _ignores_case(agreed) else "keep"
+    gone = tuple(sorted({word for word in words if word and is_gone(word)} | stated))
+    cleaning = CategoryCleaning(case=case, missing=() if is_target else gone)
+    listed = tuple(word for word in there if word in kept) if case == "ignore" else tuple(there)
+    column = Category(kind="category", values=listed or ("",), cleaning=cleaning)
+    notes = [f"{_listed(other)} changed to the most frequent spelling"] if unify and agreed is None else []
+    if unify and agreed is not None:
+        notes = [f"{_listed(other)} changed to the agreed spelling"]
+    apart = _apart(listed)
+    doubts = [f"{_listed(apart)} differ only in case and stay apart"] if apart else []
+    made = read_column(values, column, ("", *gone))[1]
+    section = cleaning.model_dump(mode="json", exclude_defaults=True)
+    missing = _counted(values, gone)
+    return Cleaned(made, None, tuple(notes), tuple(doubts), section, missing)
+
+
+def _ignores_case(agreed: Category | None) -> bool:
+    return agreed is not None and agreed.cleaning is not None and agreed.cleaning.case == "ignore"
+
+
+def _apart(words: Sequence[str]) -> list[str]:
+    """Return the words that differ only in case from another, where case may mean something."""
+    counts = Counter(word.casefold() for word in words)
+    return sorted(w for w in words if counts[w.casefold()] > 1 and len(w) < 3)
 
 
 def _reading(present: list[str], encoded: pa.DictionaryArray, words: list[str], is_target: bool) -> _Reading | None:
     """Return how to read texts that are numbers, dates or booleans; None for other texts."""
     some = present[:: max(1, len(present) // LOOK)]
     if not is_target and {word.lower() for word in some} in PAIRS:
-        shown = sorted(present)
-        return _Reading(lambda word: word.lower() in YES, pa.bool_(), None, [f"{_listed(shown)} became true and false"])
+        return _Reading(Boolean(kind="boolean"), [f"{_listed(sorted(present))} became true and false"])
     if any(word[0] == "0" and word.isdigit() and len(word) > 1 for word in some) and not _dates(some, []):
         return None
-    return _number_reading(some, present) or (None if is_target else _time_reading(some, encoded, words))
+    if any(CODE.fullmatch(word) for word in present) and not any(re.search(r"[.,]|[eE][+-]", word) for word in some):
+        return None
+    return _number_reading(some) or (None if is_target else _time_reading(some, encoded, words))
 
 
-def _number_reading(some: list[str], present: list[str]) -> _Reading | None:
+def _number_reading(some: list[str]) -> _Reading | None:
     found = [CELL.fullmatch(word) for word in some]
     cells = [cell for cell in found if cell]
     if len(cells) < 0.9 * len(some) or (len(some) - len(cells)) > 5 or not cells:
         return None
-    units = {(cell["after"] or cell["before"] or "").strip() for cell in cells}
-    notes: list[str] = []
-    doubts: list[str] = []
-    unit: str | None = None
-    scaled = bool(units & SCALES.keys()) and units <= SCALES.keys() | {""}
-    if scaled:
-        notes.append(f"{_listed(sorted(units - {''}))} after a number is applied as a multiplier")
-    elif len(units - {""}) > 1:
+    beside = Counter(part.strip() for cell in cells for part in (cell["before"], cell["after"]) if part)
+    units = _units(beside)
+    if units is None:
         return None
-    elif units - {""}:
-        unit = min(units - {""})
-        is_known = unit == "%" or re.fullmatch(CURRENCY, unit)
-        if not is_known and len(set(some)) < FEWEST_WITH_UNIT:
-            return None
-        notes.append(f"{unit!r} next to the numbers became the unit")
+    unit = next((name for name, factor in units.items() if factor == 1), None)
+    is_known = unit is None or unit == "%" or re.fullmatch(CURRENCY, unit)
+    if not is_known and len(set(some)) < FEWEST_WITH_UNIT:
+        return None
     digits = [cell["digits"].strip() for cell in cells]
-    decimal = _decimal(digits)
+    decimal: Any = _decimal(digits)
     if decimal is None:
         return None
-    if any(mark in text for text in digits for mark in ",.'\u2019 \u00a0") and (decimal == "," or len(units) > 0):
-        groups = {mark for text in digits for mark in text if not mark.isdigit() and mark != decimal}
-        if groups:
+    notes: list[str] = []
+    doubts: list[str] = []
+    if unit is not None:
+        notes.append(f"{unit!r} next to the numbers became the unit")
+    if scaled := sorted(name for name, factor in units.items() if factor != 1):
+        notes.append(f"{_listed(scaled)} after a number is applied as a multiplier")
+    if any(mark in text for text in digits for mark in ",.'\u2019 \u00a0\u202f") and (decimal == "," or len(units) > 0):
+        if {mark for text in digits for mark in text if not mark.isdigit() and mark != decimal}:
             notes.append("thousands separators were removed")
         if decimal == ",":
             notes.append("the comma is read as the decimal mark")
         one = [text for text in digits if re.fullmatch(r"\d{1,3}[.,]\d{3}", text)]
         if one and len(one) == sum(not text.isdigit() for text in digits):
-            doubts.append(f"{one[0]!r} was read as {_value(one[0], decimal):g}")
-
-    def read(word: str) -> float:
-        cell = CELL.fullmatch(word)
-        if cell is None or (not scaled and (cell["after"] or cell["before"] or "").strip() not in {"", unit}):
-            raise ValueError(word)
-        number = _value(cell["digits"], decimal) * float("1" + (cell["power"] or ""))
-        if cell["sign"] in ("-", "(") or cell["inner"] == "-":
-            number = -number
-        return number * SCALES.get((cell["after"] or "").strip(), 1.0) if scaled else number
-
-    bad = [word for word in some if _or_none(read, word) is None]
+            doubts.append(f"{one[0]!r} was read as {written_number(one[0], decimal, {}):g}")
+    bad = [word for word in some if or_none(lambda text: written_number(text, decimal, units), word) is None]
     if len(bad) > 5 or len(bad) > 0.1 * len(some):
         return None
-    return _Reading(read, pa.float64(), unit, notes, doubts)
+    cleaning = NumberCleaning(decimal=decimal, units=units)
+    return _Reading(Number(kind="number", unit=unit, cleaning=cleaning), notes, doubts)
+
+
+def _units(beside: Counter[str]) -> dict[str, float] | None:
+    """Return the texts next to numbers with their factors; None if they do not belong together."""
+    scales = {name: factor for name, factor in SCALES.items() if name in beside}
+    if scales and beside.keys() & {"M", "m"} != {"M", "m"}:
+        scales |= {name: factor for name, factor in SMALL_SCALES.items() if name in beside}
+    rest = [name for name, _ in beside.most_common() if name not in scales]
+    if len(rest) <= 1:
+        return {**dict.fromkeys(rest, 1.0), **scales}
+    family = next((family for family in FAMILIES if not scales and family.keys() >= {*rest}), None)
+    if family is None:
+        return None
+    return {name: float(f"{family[name] / family[rest[0]]:.15g}") for name in rest}
 
 
 def _decimal(digits: list[str]) -> str | None:
@@ -221,27 +344,28 @@ def _decimal(digits: list[str]) -> str | None:
     return "."
 
 
-def _value(digits: str, decimal: str) -> float:
-    plain = "".join(mark for mark in digits if mark.isdigit() or mark == decimal)
-    return float(plain.replace(decimal, "."))
-
-
 def _time_reading(some: list[str], encoded: pa.DictionaryArray, words: list[str]) -> _Reading | None:
-    is_clock = all(re.match(r"\d{1,2}[:.]\d\d", word) for word in some)
-    clock = next((form for form in CLOCKS if is_clock and all(_or_none(_moment(form), word) for word in some)), None)
-    if clock is not None:
-
-        def hours(word: str) -> float:
-            moment = datetime.strptime(word, clock)
-            return round(moment.hour + moment.minute / 60 + moment.second / 3600, 6)
-
-        return _Reading(hours, pa.float64(), "hours", ["a time of day, converted to hours since midnight"])
-    doubts: list[str] = []
+    if all(re.match(r"\d{1,2}[:.]\d\d", word) and or_none(hours, word) is not None for word in some):
+        return _Reading(Number(kind="number", unit="hours", cleaning=NumberCleaning(clock=True)), [CLOCK_NOTE])
+    iso = [or_none(datetime.fromisoformat, word) if "-" in word[:5] else None for word in some]
+    if all(moment is not None for moment in iso):
+        zoned = sum(moment is not None and moment.tzinfo is not None for moment in iso)
+        doubts = ["some times have no zone; they were taken as UTC"] if 0 < zoned < len(iso) else []
+        return _Reading(Time(kind="time", zone="UTC" if zoned else None), ["times in ISO 8601"], doubts)
+    zones = [ZONE.search(word) if ":" in word else None for word in some]
+    if all(zones):
+        some = [ZONE.sub("", word) for word in some]
+        words = [ZONE.sub("", word) for word in words]
+    doubts = []
     form = _dates(some, doubts, encoded, words)
     if form is None:
         return None
+    if found := [zone for zone in zones if zone] if all(zones) else []:
+        ends = {zone[2] for zone in found}
+        form += found[0][1] + (ends.pop() if ends <= {"UTC"} or ends <= {"GMT"} else "%z")
     shown = "day first" if form.find("%d") < form.find("%m") and "%d" in form else form
-    return _Reading(_moment(form), pa.timestamp("us"), None, [f"dates written as {form} ({shown})"], doubts)
+    column = Time(kind="time", zone="UTC" if found else None, cleaning=TimeCleaning(format=form))
+    return _Reading(column, [f"dates written as {form} ({shown})"], doubts)
 
 
 def _moment(form: str) -> Callable[[str], datetime]:
@@ -255,13 +379,15 @@ def _dates(
     if not some or not re.search(r"\d", some[0]) or max(map(len, some)) > 40 or min(map(len, some)) < 5:
         return None
     forms = [
-        date + joint + clock for date in DATES for joint, clock in [("", ""), *((j, c) for j in " T" for c in CLOCKS)]
+        date + joint + clock
+        for date in DATES
+        for joint, clock in [("", ""), *((j, c) for j in " T" for c in CLOCKS_OF_DATES)]
     ]
-    first = [form for form in [*forms, *WHOLE] if _or_none(_moment(form), some[0])]
-    fits = [form for form in first if all(_or_none(_moment(form), word) for word in some)]
+    first = [form for form in [*forms, *WHOLE] if or_none(_moment(form), some[0])]
+    fits = [form for form in first if all(or_none(_moment(form), word) for word in some)]
     if not fits:
         # A few words among dates mean missing.
-        fits = [f for f in first if sum(_or_none(_moment(f), word) is None for word in some) <= min(3, len(some) // 20)]
+        fits = [f for f in first if sum(or_none(_moment(f), word) is None for word in some) <= min(3, len(some) // 20)]
     if not fits:
         return None
     swapped = [form for form in fits if form != fits[0] and sorted(form) == sorted(fits[0])]
@@ -277,13 +403,13 @@ def _orderly(form: str, encoded: pa.DictionaryArray | None, words: Iterable[str]
     """Return how often dates in this format do not decrease from row to row: files are often in order of time."""
     if encoded is None:
         return 0.0
-    moments = [_or_none(_moment(form), word) for word in words]
+    moments = [or_none(_moment(form), word) for word in words]
     rows = [moments[code] for code in encoded.indices.slice(0, 5000).drop_null().to_pylist()]
     known = [moment for moment in rows if moment is not None]
     return float(np.mean([b >= a for a, b in pairwise(known)])) if len(known) > 1 else 0.0
 
 
-def _days(values: pa.ChunkedArray) -> pa.ChunkedArray:
+def as_days(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return timestamps as dates if all are at midnight; anything else unchanged."""
     if not pa.types.is_timestamp(values.type):
         return values
@@ -291,18 +417,18 @@ def _days(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return days if days.cast(values.type).equals(values) else values
 
 
-def _numbers(values: pa.ChunkedArray) -> Cleaned:
-    """Return numbers with those that mean missing as null, and as integers if all are whole."""
-    doubts: list[str] = []
+def _marks(values: pa.ChunkedArray) -> dict[str, int]:
+    """Return the numbers that mean missing, and how often each occurs."""
+    found: dict[str, int] = {}
+    if pa.types.is_floating(values.type):
+        for infinite in (float("inf"), float("-inf")):
+            if times := pc.sum(pc.equal(values, infinite)).as_py():
+                found[str(infinite)] = times
+        values = values.filter(pc.is_finite(values))
     while (mark := _mark(values)) is not None:
-        times = pc.sum(pc.equal(values, mark).cast(pa.int64())).as_py()
-        values = pc.if_else(pc.equal(values, mark), None, values)
-        doubts.append(f"{mark:g} occurs {times} times, far from all other values, and became missing")
-    if pa.types.is_floating(values.type) and pc.all(pc.equal(pc.floor(values), values)).as_py():
-        limit = pc.max(pc.abs(values)).as_py()
-        if limit is not None and limit < 2**53:
-            values = values.cast(pa.int64())
-    return Cleaned(values, None, (), tuple(doubts))
+        found[f"{mark:.0f}"] = pc.sum(pc.equal(values, mark).cast(pa.int64())).as_py()
+        values = values.filter(pc.not_equal(values, mark))
+    return found
 
 
 def _mark(values: pa.ChunkedArray) -> float | None:
@@ -328,15 +454,13 @@ def _mark(values: pa.ChunkedArray) -> float | None:
     return None
 
 
-def _take(made: pa.Array, encoded: pa.DictionaryArray) -> pa.ChunkedArray:
-    return pa.chunked_array([made.take(encoded.indices)])
-
-
-def _or_none(read: Callable[[str], Any], word: str) -> Any:
-    try:
-        return read(word)
-    except (ValueError, OverflowError):
-        return None
+def _whole(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return numbers as integers if all are whole."""
+    if pa.types.is_floating(values.type) and pc.all(pc.equal(pc.floor(values), values)).as_py():
+        limit = pc.max(pc.abs(values)).as_py()
+        if limit is not None and limit < 2**53:
+            return values.cast(pa.int64())
+    return values
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from getpass import getuser
 from pathlib import Path
 from typing import Any
@@ -59,26 +59,30 @@ class InitOptions:
 
 def plan_for(source: Source, options: InitOptions) -> tuple[Plan, list[str]]:
     """Read a source and plan the project; at a terminal, ask about risky decisions. Writes nothing."""
-    table, notes = read(source)
+    present = load_contract() if CONTRACT.exists() else None
+    table, notes = read(replace(source, as_text=() if present is None else _texts(present)))
     name = slug(source.location)
-    options = _with_earlier_decisions(source.target, set(table.column_names), options)
-    plan = infer(table, source.target, name, keep=options.keep, task=options.task)
+    agreed = present if present is not None and _is_about(present, source.target, set(table.column_names)) else None
+    if agreed is not None:
+        options = InitOptions(options.task or agreed.task, (*options.keep, *agreed.features), options.yes)
+    plan = infer(table, source.target, name, keep=options.keep, task=options.task, agreed=agreed)
     decided = InitOptions(options.task, options.keep)
     answers = decided if options.yes or not _at_terminal() else _ask(plan, source.target, options)
     if answers != decided:
-        plan = infer(table, source.target, name, keep=answers.keep, task=answers.task)
+        plan = infer(table, source.target, name, keep=answers.keep, task=answers.task, agreed=agreed)
     checked(plan.contract)
     return plan, notes
 
 
-def _with_earlier_decisions(target: str, names: set[str], options: InitOptions) -> InitOptions:
-    """Return the options with the decisions of the present contract, if it has the same target and columns."""
-    if not CONTRACT.exists():
-        return options
-    old = load_contract()
-    if old.target.name != target or 2 * len(old.columns.keys() & names) <= len(old.columns):
-        return options
-    return InitOptions(options.task or old.task, (*options.keep, *old.features), options.yes)
+def _is_about(old: Contract, target: str, names: set[str]) -> bool:
+    """Say whether a table has the target and most columns of a contract."""
+    return old.target.name == target and 2 * len(old.columns.keys() & names) > len(old.columns)
+
+
+def _texts(old: Contract) -> tuple[str, ...]:
+    """Return the columns whose texts are values: 1E5 and NA may be codes."""
+    kinds = ("category", "text", "id")
+    return tuple(name for name, column in old.columns.items() if column.kind in kinds)
 
 
 def slug(source: str) -> str:
@@ -143,7 +147,7 @@ def updated(plan: Plan, old: Contract) -> tuple[str, list[str], pa.Table]:
     for _ in range(3):
         text, changes = renewed(before, plan, replaced=replaced)
         contract = parse_contract(text)
-        table, violations = typed(plan.table, contract)
+        table, violations = typed(plan.raw, contract)
         violations = violations + check(table, contract)
         if not violations:
             return text, changes, table

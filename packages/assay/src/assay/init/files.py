@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assay.base.errors import InputError
-from assay.init.delimited import MOST_COLUMNS, read_delimited
-from assay.init.rows import below_header, data_only, joined
+from assay.data.delimited import MOST_COLUMNS, read_delimited
+from assay.data.rows import below_header, data_only, joined
 
 READERS = "`pip install -r requirements/init.txt`"
 REMOTES = "`pip install -r requirements/remotes.txt`"
@@ -48,21 +48,22 @@ class Source:
     """What to read, to predict the column `target`.
 
     `location` is a file, folder, address or database URL; `table` names a table of a database, a sheet or a file in an
-    archive.
+    archive; `as_text` names columns whose texts stay as they are.
     """
 
     location: str
     target: str
     table: str | None = None
     encoding: str | None = None
+    as_text: tuple[str, ...] = ()
 
 
 def read(source: Source) -> tuple[pa.Table, list[str]]:
     """Return the table of a source and notes on how it was read.
 
-    Columns have the types int64, float64, bool, string, date32, time64[us] and timestamp[us] without a zone; columns of
-    other types are left out with a note. Raises InputError if the source is not a usable table, and if it needs an
-    optional package, with the command that installs it.
+    Columns have the types int64, float64, bool, string, date32, time64[us] and timestamp[us], in UTC if the file has a
+    zone; columns of other types are left out with a note. Raises InputError if the source is not a usable table, and if
+    it needs an optional package, with the command that installs it.
     """
     table, notes = _from_anywhere(source)
     if table.num_columns > MOST_COLUMNS:
@@ -144,7 +145,7 @@ def _text(given: bytes | Path, source: Source) -> tuple[pa.Table, list[str]]:
         table = _json(given.read_bytes() if isinstance(given, Path) else given, start)
         if table is not None:
             return table.flatten(), ["JSON: nested objects became columns"]
-    return read_delimited(given, source.location, source.target, source.encoding)
+    return read_delimited(given, source.location, source.target, source.encoding, source.as_text)
 
 
 def _json(content: bytes, start: bytes) -> pa.Table | None:
@@ -340,21 +341,18 @@ def _plain(table: pa.Table, notes: list[str]) -> tuple[pa.Table, list[str]]:
             continue
         if pa.types.is_timestamp(values.type) and values.type.tz is not None:
             notes.append(f"times in {name!r} were converted to UTC")
-            # A cast between zones keeps the moment; the next cast drops the zone.
-            values = values.cast(pa.timestamp("us", "UTC"), safe=False)
+            # A cast between zones keeps the moment.
+            wanted = pa.timestamp("us", "UTC")
         try:
             arrays[name] = values if values.type == wanted else values.cast(wanted, safe=False)
         except pa.ArrowException:
             notes.append(f"column {name!r} has type {values.type} and cannot be read: left out")
             continue
         if pa.types.is_floating(wanted):
-            infinite = pc.sum(pc.is_inf(arrays[name])).as_py()
-            if infinite:
-                notes.append(f"{infinite} infinite values in {name!r} became missing")
-            finite = pc.is_finite(arrays[name])
-            if not pc.all(finite).as_py():
-                arrays[name] = pc.if_else(finite, arrays[name], None)
-    return pa.table(arrays), notes
+            found = pc.is_nan(arrays[name])
+            if pc.any(found).as_py():
+                arrays[name] = pc.if_else(found, None, arrays[name])
+    return pa.table(arrays).replace_schema_metadata(table.schema.metadata), notes
 
 
 def _plain_type(given: pa.DataType) -> pa.DataType | None:

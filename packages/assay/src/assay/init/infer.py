@@ -15,15 +15,18 @@ import pyarrow.compute as pc
 
 from assay.base.config import did_you_mean
 from assay.base.errors import InputError
+from assay.contract.spec import Column as AnyColumn
 from assay.contract.spec import Contract, Task
+from assay.data.delimited import DECIMAL
 from assay.data.reading import typed
 from assay.data.split import assign, row_keys
 from assay.init import groups, suspects
-from assay.init.clean import Cleaned, clean
+from assay.init.clean import Cleaned, as_days, clean
 from assay.init.kinds import (
     EVENT_TIMES,
     MOST_VALUES,
     OTHER_TIMES,
+    WRITTEN,
     Column,
     decide,
     describe,
@@ -124,8 +127,8 @@ class Finding:
 class Plan:
     """What was decided: contract, reasons, findings, settings for params.yaml, and the data that fits the contract.
 
-    `suspects` are the columns left out because they seem to leak the target, each with its reason. `extremes` are the
-    lowest and highest value of each number and time.
+    `raw` is the data as it was read. `suspects` are the columns left out because they seem to leak the target, each
+    with its reason. `extremes` are the lowest and highest value of each number and time.
     """
 
     contract: dict[str, Any]
@@ -133,29 +136,43 @@ class Plan:
     findings: list[Finding]
     params: dict[str, Any]
     table: pa.Table
+    raw: pa.Table
     suspects: dict[str, str] = field(default_factory=dict)
     extremes: dict[str, tuple[Any, Any]] = field(default_factory=dict)
 
 
-def infer(table: pa.Table, target: str, name: str, *, keep: Iterable[str] = (), task: Task | None = None) -> Plan:
+def infer(
+    table: pa.Table,
+    target: str,
+    name: str,
+    *,
+    keep: Iterable[str] = (),
+    task: Task | None = None,
+    agreed: Contract | None = None,
+) -> Plan:
     """Return a plan for a table and the column to predict.
 
-    `keep` names columns that stay features although they seem to leak the target. Raises InputError if no model can be
+    `keep` names columns that stay features although they seem to leak the target; `agreed` is the present contract if
+    the table is newer data of the same problem: values are read as it says. Raises InputError if no model can be
     trained on the table: the target is missing, empty in some row, constant or of too many classes; there are too few
     rows, or all rows are identical.
     """
     _require(table, target)
     findings: list[Finding] = []
-    table, wanted = _with_target(table, target, findings)
-    cleaned = {column: clean(table[column]) for column in table.column_names}
+    known = {} if agreed is None else {**agreed.features, target: agreed.target_column}
+    decimal = decimal_of(table)
+    raw, wanted = _with_target(table, target, findings, decimal, known.get(target))
+    others = [name for name in raw.column_names if name != target]
+    cleaned = {column: clean(raw[column], decimal=decimal, agreed=known.get(column)) for column in others}
     for column, made in [(target, wanted), *cleaned.items()]:
         findings += [Finding(2, column, doubt) for doubt in made.doubts]
         findings += [Finding(0, column, note) for note in made.notes]
+        findings += [Finding(1, column, gone) for gone in _became_missing(made)]
     goal, task, target_section = _target(wanted, target, task, findings)
     kept = None if task == "regression" else pc.is_in(goal, pa.array(target_section["classes"]))
     if kept is not None and not pc.all(kept).as_py():
-        goal = goal.filter(kept)
-        cleaned = {n: Cleaned(c.values.filter(kept), c.unit, c.notes, c.doubts, c.markers) for n, c in cleaned.items()}
+        goal, raw = goal.filter(kept), raw.filter(kept)
+        cleaned = {n: replace(c, values=c.values.filter(kept)) for n, c in cleaned.items()}
     most_values = MOST_VALUES_OF_MULTICLASS if task == "multiclass" else MOST_VALUES
     columns = [describe(column, made, len(goal), most_values) for column, made in cleaned.items()]
     ignore_twins(columns)
@@ -164,8 +181,9 @@ def infer(table: pa.Table, target: str, name: str, *, keep: Iterable[str] = (), 
     split, why_split = _split(columns, goal, task, findings)
     if split["by"] == "hash":
         _tell_apart(columns, len(goal), target)
-    contract = _contract(name, target_section, task, columns, split, cleaned)
-    data = _table(columns, goal, target)
+    contract = _contract(name, target_section, task, columns, split)
+    raw = _with_added(raw, columns)
+    data = _table(raw, columns, contract)
     params, why_params = _params(data, contract, findings)
     why_split = _with_enough_on_each_side(data, contract, params, findings) or why_split
     reasons = {column.name: column.reason for column in columns} | {"split": why_split} | why_params
@@ -173,7 +191,20 @@ def infer(table: pa.Table, target: str, name: str, *, keep: Iterable[str] = (), 
         reasons["costs"] = _weigh_errors(goal, contract, findings)
     findings += _review(columns, contract, leaks)
     findings.sort(key=lambda finding: -finding.weight)
-    return Plan(contract, reasons, findings, params, data, leaks, dict(_extremes(data)))
+    return Plan(contract, reasons, findings, params, data, raw, leaks, dict(_extremes(data)))
+
+
+def decimal_of(table: pa.Table) -> str:
+    """Return the decimal mark of the file that a table was read from."""
+    metadata: Mapping[bytes, bytes] = table.schema.metadata or {}
+    return metadata.get(DECIMAL, b".").decode()
+
+
+def _became_missing(made: Cleaned) -> Iterator[str]:
+    """Yield what became missing, with the number of cells."""
+    if made.missing:
+        shown = ", ".join(f"{marker!r} ({rows} rows)" for marker, rows in made.missing.items())
+        yield f"became missing: {shown}"
 
 
 def _require(table: pa.Table, target: str) -> None:
@@ -185,9 +216,11 @@ def _require(table: pa.Table, target: str) -> None:
         raise InputError(f"no column besides the target {target!r}")
 
 
-def _with_target(table: pa.Table, target: str, findings: list[Finding]) -> tuple[pa.Table, Cleaned]:
-    """Return the other columns and the cleaned target of the rows that have one."""
-    made = clean(table[target], is_target=True)
+def _with_target(
+    table: pa.Table, target: str, findings: list[Finding], decimal: str, agreed: AnyColumn | None
+) -> tuple[pa.Table, Cleaned]:
+    """Return the rows that have a target, and the cleaned target."""
+    made = clean(table[target], is_target=True, decimal=decimal, agreed=agreed)
     there = made.values.is_valid()
     rows = pc.sum(there.cast(pa.int64())).as_py() or 0
     left_out = table.num_rows - rows
@@ -202,8 +235,7 @@ def _with_target(table: pa.Table, target: str, findings: list[Finding]) -> tuple
         raise InputError(
             f"{rows} rows{without} are too few to train and judge a model; at least {FEWEST_ROWS} are needed"
         )
-    others = table.drop_columns([target])
-    return (others.filter(there), replace(made, values=made.values.filter(there))) if left_out else (others, made)
+    return (table.filter(there), replace(made, values=made.values.filter(there))) if left_out else (table, made)
 
 
 def _target(
@@ -229,6 +261,8 @@ def _target(
         if made.unit:
             section["unit"] = made.unit
         section["range"] = [float(limit) for limit in with_margin(values, wide=True)]
+        if cleaning := _of_target(made, WRITTEN):
+            section["cleaning"] = cleaning
         return values.cast(pa.float64()), task, section
     labels = values.cast(pa.string())
     sizes = {str(entry["values"]): entry["counts"] for entry in pc.value_counts(labels).to_pylist()}
@@ -253,10 +287,16 @@ def _target(
     if task == "binary" and len(classes) > 2:
         raise InputError(f"target {name!r} has {len(classes)} classes, but a binary task needs two")
     section = {"name": name, "classes": classes}
+    if cleaning := _of_target(made, {"case"}):
+        section["cleaning"] = cleaning
     if task == "binary":
         section["positive"], why = _positive(classes, sizes)
         findings.append(Finding(1, name, f"the positive class is {section['positive']!r}, {why}"))
     return labels, task, section
+
+
+def _of_target(made: Cleaned, keys: Iterable[str]) -> dict[str, Any]:
+    return {key: value for key, value in made.cleaning.items() if key in keys}
 
 
 def _task(is_number: bool, has_fractions: bool, counts: Mapping[Any, int], words: set[str]) -> tuple[Task, str, Kind]:
@@ -485,12 +525,9 @@ def _contract(
     task: Task,
     columns: Sequence[Column],
     split: dict[str, str],
-    cleaned: Mapping[str, Cleaned],
 ) -> dict[str, Any]:
     features = [column for column in columns if column.kind not in ("id", "ignored")]
     sensitive = [column.name for column in features if _is_sensitive(column)]
-    values = {v for c in columns for v in c.decided.get("values", [])} | set(target.get("classes", []))
-    markers = sorted({m for made in cleaned.values() for m in made.markers if m not in values})
     contract: dict[str, Any] = {
         "name": name,
         "description": f"Predicts {target['name']}.",
@@ -503,7 +540,7 @@ def _contract(
         contract["sensitive"] = sensitive
     if slices := list(_slices(features, sensitive)):
         contract["slices"] = slices
-    contract["missing_markers"] = ["", *markers]
+    contract["clean"] = True
     contract["columns"] = {column.name: column.decided for column in columns}
     return contract
 
@@ -556,13 +593,22 @@ def _slices(features: Sequence[Column], sensitive: Sequence[str]) -> Iterator[di
             yield {"column": column.name, "edges": [int(e) if e.is_integer() else e for e in edges]}
 
 
-def _table(columns: Sequence[Column], goal: pa.ChunkedArray, target: str) -> pa.Table:
-    """Return the data as it is stored: ignored columns and ids as text, the target last."""
-    arrays = {
-        column.name: column.values.cast(pa.string()) if column.kind in ("ignored", "id") else column.values
-        for column in columns
-    }
-    return pa.table({**arrays, target: goal})
+def _with_added(raw: pa.Table, columns: Sequence[Column]) -> pa.Table:
+    """Return the data as it was read, with the columns that were added to it."""
+    for column in columns:
+        if column.name not in raw.column_names:
+            raw = raw.append_column(column.name, column.values)
+    return raw
+
+
+def _table(raw: pa.Table, columns: Sequence[Column], contract: dict[str, Any]) -> pa.Table:
+    """Return the data as it is stored: cleaned by the contract, the target last."""
+    for column in columns:
+        if column.kind == "text":
+            # A text is stored as it is, and with its spaces it may be longer.
+            longest = pc.max(pc.utf8_length(raw[column.name].cast(pa.string()))).as_py()
+            column.decided["max_length"] = max(column.decided["max_length"], longest)
+    return typed(raw, checked(contract))[0]
 
 
 def _extremes(data: pa.Table) -> Iterator[tuple[str, tuple[Any, Any]]]:
@@ -572,7 +618,7 @@ def _extremes(data: pa.Table) -> Iterator[tuple[str, tuple[Any, Any]]]:
         if pa.types.is_integer(kind) or pa.types.is_floating(kind):
             yield name, tuple(pc.min_max(data[name]).as_py().values())
         elif pa.types.is_date(kind) or pa.types.is_timestamp(kind):
-            low, high = pc.min_max(data[name]).as_py().values()
+            low, high = pc.min_max(as_days(data[name])).as_py().values()
             yield name, (low.isoformat(), high.isoformat())
 
 
@@ -688,6 +734,9 @@ def _review(columns: Sequence[Column], contract: Mapping[str, Any], leaks: Mappi
             yield Finding(1, column.name, f"an id, not a feature: {column.reason}")
         elif column.kind == "text" or column.is_code:
             yield Finding(1, column.name, f"{column.kind}: {column.reason}")
+        elif column.zone is not None:
+            zoned = f"times are in {column.zone}: a time with an offset is converted, one without is taken to be in it"
+            yield Finding(2, column.name, zoned)
     for name in contract.get("sensitive", ()):
         yield Finding(2, name, "sensitive: the report compares its groups; may the model use it?")
 

@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assay.contract.spec import MAX_INTEGER
-from assay.init.clean import Cleaned
+from assay.contract.spec import EPOCHS, MAX_INTEGER, Time, TimeCleaning, as_number
+from assay.data.reading import read_column
+from assay.init.clean import Cleaned, as_days
 
 IDS = {"id", "ids", "uuid", "guid", "identifier", "rowid", "pk"}
 ROW_NUMBERS = {
@@ -99,6 +100,15 @@ OTHER_TIMES = {
     "end",
     "until",
 }
+# The keys of `cleaning` that each kind has.
+KEYS = {
+    **dict.fromkeys(["number", "integer"], ("missing", "decimal", "units", "clock")),
+    **dict.fromkeys(["boolean", "text"], ("missing",)),
+    "category": ("missing", "case"),
+    "time": ("missing", "format"),
+}
+# With one of these a column holds amounts.
+WRITTEN = {"decimal", "units", "clock"}
 FEW_VALUES = 12
 MOST_VALUES = 1000
 FIRST_YEAR, LAST_YEAR = 1500, 2200
@@ -119,6 +129,9 @@ class Column:
     is_code: bool = False
     # Ignored as a feature, but its values may name what rows belong to.
     may_group: bool = False
+    # How its values are cleaned.
+    cleaning: dict[str, Any] = field(default_factory=dict)
+    zone: str | None = None
 
     @property
     def kind(self) -> str:
@@ -139,11 +152,15 @@ def words_of(name: str) -> list[str]:
 
 def describe(name: str, made: Cleaned, rows: int, most_values: int) -> Column:
     """Return a column with its kind and the reason for it."""
-    values = made.values
-    if pa.types.is_integer(values.type) and (moments := _moments(name, values)) is not None:
-        values = moments
-    distinct = _distinct(values)
-    column = Column(name, values, made.unit, distinct)
+    values, cleaning, zone = made.values, dict(made.cleaning), made.zone
+    if pa.types.is_integer(values.type) and not WRITTEN & cleaning.keys():
+        form = _format_of_moments(name, values)
+        if form is not None:
+            cleaning["format"] = form
+            zone = "UTC" if form in EPOCHS else None
+            values = as_days(read_column(values, Time(kind="time", zone=zone, cleaning=TimeCleaning(format=form)))[1])
+    column = Column(name, values, made.unit, _distinct(values), cleaning=cleaning, zone=zone)
+    distinct = column.distinct
     present = len(values) - values.null_count
     if present == 0:
         ignore(column, "empty in every row")
@@ -164,7 +181,27 @@ def describe(name: str, made: Cleaned, rows: int, most_values: int) -> Column:
     elif column.kind != "ignored" and values.null_count:
         column.decided["missing"] = "allow"
         column.reason += f"; missing in {100 * values.null_count / len(values):.2g}% of the rows"
+    _say_how_to_clean(column)
     return column
+
+
+def _say_how_to_clean(column: Column) -> None:
+    """Put into the contract what its kind needs to read the raw values."""
+    section = {key: value for key, value in column.cleaning.items() if key in KEYS.get(column.kind, ())}
+    if section:
+        column.decided["cleaning"] = section
+    if column.kind == "time" and column.zone is not None:
+        column.decided["zone"] = column.zone
+    if column.kind in ("integer", "number"):
+        low, high = column.decided["range"]
+        marks = [number for text in section.get("missing", ()) if (number := as_number(text)) is not None]
+        # The range leaves a margin, in which no number that means missing may lie.
+        inside = [mark for mark in marks if low <= mark <= high]
+        if inside:
+            known = pc.min_max(column.values).as_py()
+            low = max([low, *(int(mark) + 1 for mark in inside if mark < known["min"])])
+            high = min([high, *(int(mark) - 1 for mark in inside if mark > known["max"])])
+            column.decided["range"] = [low, high]
 
 
 def _distinct(values: pa.ChunkedArray) -> int:
@@ -202,9 +239,10 @@ def _describe_number(column: Column, rows: int, most_values: int) -> None:
         return ignore(column, "a survey weight: how many people a row represents")
     if whole and max(abs(low), abs(high)) > MAX_INTEGER:
         return decide(column, "id", "numbers too large for exact arithmetic")
-    if whole and (low, high) == (0, 1):
+    is_amount = bool(WRITTEN & column.cleaning.keys())
+    if whole and (low, high) == (0, 1) and not is_amount:
         return decide(column, "boolean", "0 and 1")
-    if whole and _is_code(column, low, high):
+    if whole and not is_amount and _is_code(column, low, high):
         codes = sorted(column.values.drop_null().unique().to_pylist())
         column.values = values.cast(pa.string())
         decide(column, "category", f"{len(codes)} unordered codes")
@@ -299,24 +337,21 @@ def _describe_text(column: Column, present: int, most_values: int) -> None:
     return ignore(column, f"{column.distinct} different codes in {present} rows: too few rows per code to learn from")
 
 
-def _moments(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """Return times from whole numbers: dates like 20110131, years in sequence, or seconds since 1970; else None."""
+def _format_of_moments(name: str, values: pa.ChunkedArray) -> str | None:
+    """Return how whole numbers are times: dates like 20110131, years in sequence, or seconds since 1970; else None."""
     if not set(words_of(name)) & (EVENT_TIMES | OTHER_TIMES | {"year", "ts", "epoch", "unix", "at", "unixtime", "ymd"}):
         return None
     low, high = pc.min_max(values).as_py().values()
     if low is None:
         return None
     if low >= FIRST_YEAR and high <= LAST_YEAR and _counts_rows(values):
-        return pc.strptime(values.cast(pa.string()), format="%Y", unit="s").cast(pa.date32())
+        return "%Y"
     if low >= 18_000_101 and high <= 22_001_231:
-        text = values.cast(pa.string())
-        try:
-            return pc.strptime(text, format="%Y%m%d", unit="s").cast(pa.date32())
-        except pa.ArrowInvalid:
-            return None
-    for scale, ticks in ((1, 1_000_000), (1000, 1000)):
+        column = Time(kind="time", cleaning=TimeCleaning(format="%Y%m%d"))
+        return "%Y%m%d" if read_column(values, column)[1].null_count == values.null_count else None
+    for form, scale in (("seconds", 1), ("milliseconds", 1000)):
         if 3e8 * scale <= low and high <= 4e9 * scale:
-            return pc.multiply(values, ticks).cast(pa.timestamp("us"))
+            return form
     return None
 
 

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,6 +15,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from assay.contract.spec import CONTRACT, Contract, load_contract
+from assay.init.clean import as_days
 from assay.init.infer import Finding, Kind, Plan
 from assay.project.freeze import edit_yaml, replace_keys
 from assay.project.schemas import first_line
@@ -121,22 +123,18 @@ def data_bytes(table: pa.Table, suffix: str) -> bytes:
 
         pq.write_table(table, made, compression="zstd")
         return made.getvalue()
-    plain = {
-        name: table[name].cast(pa.timestamp("s")) if _is_whole_seconds(table[name]) else table[name]
-        for name in table.column_names
-    }
+    plain = {name: _shortened(table[name]) for name in table.column_names}
     pacsv.write_csv(pa.table(plain), made, pacsv.WriteOptions(quoting_style="needed"))
     return made.getvalue()
 
 
-def _is_whole_seconds(values: pa.ChunkedArray) -> bool:
-    if not pa.types.is_timestamp(values.type):
-        return False
-    try:
-        values.cast(pa.timestamp("s"))
-    except pa.ArrowInvalid:
-        return False
-    return True
+def _shortened(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return times as dates, or in seconds, if that loses nothing."""
+    values = as_days(values)
+    if pa.types.is_timestamp(values.type):
+        with suppress(pa.ArrowInvalid):
+            return values.cast(pa.timestamp("s"))
+    return values
 
 
 def review_text(findings: Sequence[Finding], most: int = 40) -> str:

@@ -3,14 +3,14 @@
 import json
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from assay.contract import rules
+from assay.contract import cleaning, rules
 from assay.contract.spec import Boolean, Category, Column, Contract, Ignored, Integer, Number, Text, Time, parse_time
 from assay.data.reading import arrow_type
 
@@ -73,7 +73,7 @@ def all_columns(contract: Contract) -> dict[str, Column]:
 
 def cells(column: Column, markers: Sequence[str]) -> st.SearchStrategy[Any]:
     """Return values that a column allows; a missing value is None, never one of `markers`."""
-    kept = _kept(column, markers)
+    kept = _kept(column, cleaning.markers_of(column, markers))
     may_be_missing = column.missing == "allow" or isinstance(column, Ignored)
     return st.none() | kept if may_be_missing else kept
 
@@ -84,11 +84,11 @@ def breaches(contract: Contract) -> list[tuple[str, str, st.SearchStrategy[Any]]
         (name, rule, values)
         for name, column in all_columns(contract).items()
         if not isinstance(column, Ignored)
-        for rule, values in _broken(column, contract.missing_markers).items()
+        for rule, values in _broken(column, cleaning.markers_of(column, contract.missing_markers)).items()
     ]
 
 
-def _kept(column: Column, markers: Sequence[str]) -> st.SearchStrategy[Any]:
+def _kept(column: Column, markers: Collection[str]) -> st.SearchStrategy[Any]:
     match column:
         case Number():
             return _numbers(*(column.range or (-math.inf, math.inf)))
@@ -107,7 +107,7 @@ def _kept(column: Column, markers: Sequence[str]) -> st.SearchStrategy[Any]:
             return _texts(markers, max_size=20)
 
 
-def _broken(column: Column, markers: Sequence[str]) -> dict[str, st.SearchStrategy[Any]]:
+def _broken(column: Column, markers: Collection[str]) -> dict[str, st.SearchStrategy[Any]]:
     """Return the rules that a cell of the column can break, and values that break each."""
     made: dict[str, st.SearchStrategy[Any]] = {}
     if column.missing == "refuse":
@@ -115,30 +115,34 @@ def _broken(column: Column, markers: Sequence[str]) -> dict[str, st.SearchStrate
     match column:
         case Number():
             made[rules.NOT_FINITE] = st.sampled_from([math.inf, -math.inf])
-            made[rules.wrong_type(column)] = _neither("abc", "1_000", "1,5", "0x1F", "--1", "1 2", markers=markers)
+            made[rules.wrong_type(column)] = _neither(
+                column, "abc", "1_000", "1,5", "0x1F", "--1", "1 2", markers=markers
+            )
             if column.range and column.range[0] > -LARGEST:
                 made[rules.below(column.range)] = _floats(-math.inf, math.nextafter(column.range[0], -math.inf))
             if column.range and column.range[1] < LARGEST:
                 made[rules.above(column.range)] = _floats(math.nextafter(column.range[1], math.inf), math.inf)
         case Integer():
             low, high = column.limits
-            made[rules.wrong_type(column)] = _neither("abc", "1.5", "1e400", "inf", markers=markers)
+            made[rules.wrong_type(column)] = _neither(column, "abc", "1.5", "1e400", "inf", markers=markers)
             made[rules.below((low, high))] = st.just(low - 1) | st.integers(-(2**63), low - 1)
             made[rules.above((low, high))] = st.just(high + 1) | st.integers(high + 1, 2**63 - 1)
         case Boolean():
-            made[rules.wrong_type(column)] = _neither("maybe", "2", "truth", "-1", markers=markers)
+            made[rules.wrong_type(column)] = _neither(column, "maybe", "2", "truth", "-1", markers=markers)
         case Category():
             known = frozenset(column.values)
-            near = [value + " " for value in column.values if value + " " not in known]
-            made[rules.unknown_value(column.values)] = st.sampled_from(near) | _texts(markers, max_size=10).filter(
-                lambda text: text not in known
+            near = st.sampled_from([value + end for value in column.values for end in (" ", "?")])
+            made[rules.unknown_value(column.values)] = (near | _texts(markers, max_size=10)).filter(
+                lambda text: not {text, text.strip(), cleaning.from_text(text, column)} & {*known, *markers}
             )
         case Text():
             size = column.max_length + 1
             made[rules.too_long(column)] = _texts(markers, min_size=size, max_size=size + 10)
         case Time():
             zoned = "2020-01-01T00:00:00+01:00"
-            made[rules.wrong_type(column)] = _neither("yesterday", zoned, "2020-13-01", "31 02", markers=markers)
+            made[rules.wrong_type(column)] = _neither(
+                column, "yesterday", zoned, "2020-13-01", "31 02", markers=markers
+            )
             if column.range:
                 made |= _outside_times(column)
     return made
@@ -159,7 +163,7 @@ def _floats(low: float, high: float) -> st.SearchStrategy[float]:
     )
 
 
-def _texts(markers: Sequence[str], *, min_size: int = 0, max_size: int) -> st.SearchStrategy[str]:
+def _texts(markers: Collection[str], *, min_size: int = 0, max_size: int) -> st.SearchStrategy[str]:
     """Return texts that UTF-8 can encode and that do not mean missing."""
     # Long texts are padded short ones: Hypothesis draws each character, and refuses to draw thousands.
     drawn = st.text(st.characters(codec="utf-8"), max_size=min(max_size, 40))
@@ -203,8 +207,12 @@ def _rewritten(column: Time) -> Callable[[datetime], datetime | None]:
     return rewrite
 
 
-def _neither(*texts: str, markers: Sequence[str]) -> st.SearchStrategy[str]:
-    return st.sampled_from([text for text in texts if text not in markers])
+def _neither(column: Column, *texts: str, markers: Collection[str]) -> st.SearchStrategy[str]:
+    """Return those of some texts that have no value in the column."""
+    read = cleaning.from_texts(texts, column, plain=False)
+    return st.sampled_from(
+        [text for text, value in zip(texts, read, strict=True) if value is None and text not in markers]
+    )
 
 
 def _as_array(values: list[Any], column: Column) -> pa.Array:

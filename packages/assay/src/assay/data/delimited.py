@@ -5,8 +5,9 @@ import csv
 import io
 import re
 from collections import Counter
+from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,17 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from assay.base.errors import InputError
-from assay.init.rows import MOST_NOTES, below_header, is_note, joined
+from assay.data.rows import MOST_NOTES, below_header, is_note, joined
 
 SEPARATORS = ",;\t|"
+# The key of a table's metadata for the decimal mark of its file.
+DECIMAL = b"decimal"
 SAMPLE_BYTES = 1 << 20
 SAMPLE_ROWS = 1000
 MOST_COLUMNS = 2000
 # A longer text is data, not the name of a row.
 LONGEST_ROW_NAME = 40
-# Cells that mean missing in any column; clean.py looks for further words column by column.
+# Cells that may mean missing; clean.py decides column by column.
 MISSING = (
     *("", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "NULL", "null", "NaT", "<NA>", "#N/A", "#NA", "N.A.", "n.a."),
     *("?", "-", "--", ".", "\\N", "#VALUE!", "#DIV/0!", "#REF!", "#NUM!"),
@@ -31,6 +34,9 @@ MISSING = (
 NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?([eE][-+]?\d+)?")
 # Spaces between aligned columns; quoted text is matched to keep it.
 SPACES = re.compile(rb'("[^"\n]*")|[ \t]+')
+# Digits that are a code.
+CODES = r"^\s*(0\d+|\d{17,}|\d+E\d+)\s*$"
+CODE_IN_FILE = re.compile(rb"(?<![\w.+-])(?:0\d+|\d+E\d+)(?![\w.:/-])")
 # If a file also has invalid bytes, it mixes encodings.
 VALID_NON_ASCII = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 # Bytes that cp1252 leaves undefined.
@@ -56,13 +62,15 @@ class Dialect:
 
 
 def read_delimited(
-    given: bytes | Path, source: str, target: str, encoding: str | None = None
+    given: bytes | Path, source: str, target: str, encoding: str | None = None, as_text: Collection[str] = ()
 ) -> tuple[pa.Table, list[str]]:
     """Return the table in a text or in a text file, and notes on anything unusual.
 
-    Columns have the types that Arrow infers: integers, numbers, booleans, dates, times, else text, also for numbers
-    with leading zeros. Columns without name and values, and rows without values, are left out. Raises InputError for a
-    text that is binary, mixes encodings, has rows of different length, is cut off, or has no columns or rows.
+    Columns have the types that Arrow infers: integers, numbers, booleans, dates, times, else text as it stands, also
+    for codes such as 007 and 1E5, for columns with words for missing, and for the columns in `as_text`. The metadata of
+    the table tell the decimal mark. Columns without name and values, and rows without values, are left out. Raises
+    InputError for a text that is binary, mixes encodings, has rows of different length, is cut off, or has no columns
+    or rows.
     """
     raw = given.read_bytes() if isinstance(given, Path) else given
     content, notes = _as_utf8(raw, source, encoding)
@@ -88,12 +96,19 @@ def read_delimited(
     sample = _sample(content, quoted=quoted)
     # A large file is read from disk again, so that it is not in memory twice.
     text: bytes | Path = given if content is raw else content
+    has_codes = CODE_IN_FILE.search(content) is not None
     del raw, content, whole
+    dialect = replace(dialect, as_text=tuple({*dialect.as_text, *as_text} & {*dialect.names}))
     table = _parse(text, sample, source, dialect, quoted=quoted)
     if table.num_rows == 0:
         raise InputError(f"{source}: the file has a header but no rows")
-    table, more = _without_nameless(_without_empty_rows(table), source)
-    return table, notes + more
+    there = _are_there(table)
+    typed, more = _without_nameless(table.filter(there), source)
+    doubtful = [n for n in typed.column_names if table[n].null_count or (has_codes and _is_number(table[n]))]
+    for name, written in _as_written(text, dialect, doubtful, quoted=quoted).items():
+        if _says_more(written := written.filter(there), typed[name]):
+            typed = typed.set_column(typed.column_names.index(name), name, written)
+    return typed.replace_schema_metadata({DECIMAL: dialect.decimal.encode()}), notes + more
 
 
 _NAMES = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
@@ -295,8 +310,8 @@ def _decimal_comma(columns: list[list[str]]) -> bool:
 
 
 def _is_code(cell: str) -> bool:
-    """Say whether digits are a code, not a number: leading zeros, or too many digits."""
-    return bool(re.fullmatch(r"0\d+|\d{17,}", cell))
+    """Say whether digits are a code, not a number: leading zeros, too many digits, or an E between digits alone."""
+    return bool(re.fullmatch(CODES, cell))
 
 
 def _sample(content: bytes, *, quoted: bool) -> bytes:
@@ -323,12 +338,7 @@ def _parse(text: bytes | Path, sample: bytes, source: str, dialect: Dialect, *, 
             return pacsv.read_csv(
                 stream,
                 read_options=pacsv.ReadOptions(column_names=names, skip_rows=dialect.skip, use_threads=threads),
-                parse_options=pacsv.ParseOptions(
-                    delimiter=dialect.separator,
-                    quote_char='"' if dialect.quoted else False,
-                    newlines_in_values=quoted,
-                    invalid_row_handler=note,
-                ),
+                parse_options=_parse_options(dialect, quoted=quoted, note=note),
                 convert_options=pacsv.ConvertOptions(
                     column_types=types,
                     null_values=sorted(dialect.missing),
@@ -365,6 +375,15 @@ def _parse(text: bytes | Path, sample: bytes, source: str, dialect: Dialect, *, 
     )
 
 
+def _parse_options(dialect: Dialect, *, quoted: bool, note: Any = None) -> pacsv.ParseOptions:
+    return pacsv.ParseOptions(
+        delimiter=dialect.separator,
+        quote_char='"' if dialect.quoted else False,
+        newlines_in_values=quoted,
+        invalid_row_handler=note,
+    )
+
+
 def _distinct(names: tuple[str, ...], source: str) -> list[str]:
     """Return the names, with a unique placeholder for each empty one."""
     twice = next((name for name, count in Counter(filter(None, names)).items() if count > 1), None)
@@ -373,14 +392,45 @@ def _distinct(names: tuple[str, ...], source: str) -> list[str]:
     return [name or f"\0{index}" for index, name in enumerate(names)]
 
 
-def _without_empty_rows(table: pa.Table) -> pa.Table:
-    columns = table.columns
-    if any(column.null_count == 0 for column in columns):
-        return table
-    empty = columns[0].is_null()
-    for column in columns[1:]:
-        empty = pc.and_(empty, column.is_null())
-    return table.filter(pc.invert(empty))
+def _are_there(table: pa.Table) -> pa.ChunkedArray:
+    """Return which rows have a value."""
+    there = table.columns[0].is_valid()
+    for column in table.columns[1:]:
+        if pc.all(there).as_py():
+            break
+        there = pc.or_(there, column.is_valid())
+    return there
+
+
+def _is_number(values: pa.ChunkedArray) -> bool:
+    return bool(pa.types.is_floating(values.type) or pa.types.is_integer(values.type))
+
+
+def _as_written(text: bytes | Path, dialect: Dialect, names: list[str], *, quoted: bool) -> dict[str, pa.ChunkedArray]:
+    """Return columns of a file as texts, with null for an empty cell."""
+    if not names:
+        return {}
+    every = _distinct(dialect.names, "")
+    with pa.OSFile(str(text)) if isinstance(text, Path) else pa.BufferReader(text) as stream:
+        table = pacsv.read_csv(
+            stream,
+            read_options=pacsv.ReadOptions(column_names=every, skip_rows=dialect.skip),
+            parse_options=_parse_options(dialect, quoted=quoted),
+            convert_options=pacsv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()),
+                include_columns=names,
+                null_values=[""],
+                strings_can_be_null=True,
+            ),
+        )
+    return dict(zip(names, table.columns, strict=True))
+
+
+def _says_more(written: pa.ChunkedArray, typed: pa.ChunkedArray) -> bool:
+    """Say whether the texts of a column hold words for missing, or codes, that its types do not."""
+    if written.null_count < typed.null_count:
+        return True
+    return _is_number(typed) and pc.any(pc.match_substring_regex(written, CODES)).as_py() is True
 
 
 def _without_nameless(table: pa.Table, source: str) -> tuple[pa.Table, list[str]]:

@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from assay.init.rows import below_header, data_only, is_note
+from assay.data.rows import below_header, data_only, is_note
 
 NUMBERS = [["a", "1.5", "2020-01-01"], ["b", "2.5", "2020-01-02"]] * 5
 

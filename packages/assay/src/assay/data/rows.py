@@ -1,4 +1,4 @@
-"""Rows that are no data: units or more names below the header, headers that occur again, totals, and notes."""
+"""Rows that are not data: units or more names below the header, headers that occur again, totals, and notes."""
 
 import re
 from collections.abc import Sequence
@@ -7,8 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assay.init.clean import MISSING_WORDS
-
+# Words that people and programs write for a missing value, in lower case.
+MISSING_WORDS = frozenset(
+    (
+        "?|-|--|.|na|n/a|n.a.|nan|null|none|nil|nul|missing|unknown|unk|undefined|unspecified|#n/a|\\n|-nan|nat|<na>|#na|"
+        "#value!|#div/0!|#ref!|#num!|not available|not known|no data|no answer|not recorded|keine angabe|k.a.|inconnu"
+    ).split("|")
+)
 MOST_BELOW_HEADER = 3
 MOST_NOTES = 20
 # Share of the cells of a column that look like numbers or dates, from which any other text there is no data.

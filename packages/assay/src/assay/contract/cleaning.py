@@ -1,0 +1,290 @@
+"""From values as files and clients write them to values of the contract: the only place where values are cleaned.
+
+A value that the contract allows is never changed. A file holds texts: in a column whose numbers have a decimal comma
+they decide together, and if all are numbers in plain notation, the file was cleaned before.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+from assay.contract.spec import (
+    EPOCHS,
+    Boolean,
+    Category,
+    Column,
+    Id,
+    Ignored,
+    Integer,
+    Number,
+    Text,
+    Time,
+    as_number,
+    zone_of,
+)
+
+TRUE = frozenset(["true", "t", "yes", "y", "1", "1.0", "on", "ja", "j", "oui", "si", "sí"])
+FALSE = frozenset(["false", "f", "no", "n", "0", "0.0", "off", "nein", "non"])
+CLOCKS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%H.%M.%S", "%I:%M %p", "%I:%M:%S %p")
+START = datetime(1970, 1, 1, tzinfo=UTC)
+CURRENCY = r"(?:US\$|USD|EUR|GBP|CHF|JPY|INR|Rs\.?|[$€£¥₹₽])"
+GROUPING = ".,'\u2019 \u00a0\u202f"
+CELL = re.compile(
+    rf"(?P<open>\()?\s*(?P<sign>[-+]?)\s*(?P<before>{CURRENCY})?\s*(?P<inner>[-+]?)"
+    rf"(?P<digits>\d(?:[\d{GROUPING}]*\d)?|[.,]\d+)"
+    rf"(?P<power>[eE][-+]?\d+)?\s*(?P<after>{CURRENCY}|%|[^\d\s.,()+-][^\d()]{{0,14}}?)?\s*(?P<close>\))?"
+)
+
+
+def markers_of(column: Column, everywhere: Iterable[str]) -> frozenset[str]:
+    """Return the texts that mean missing in a column."""
+    cleaning = None if isinstance(column, Id | Ignored) else column.cleaning
+    return frozenset(everywhere) | frozenset(cleaning.missing if cleaning else ())
+
+
+def missing_numbers(column: Column) -> frozenset[float]:
+    """Return the numbers that mean missing in a column."""
+    if isinstance(column, Text | Id | Ignored) or column.cleaning is None:
+        return frozenset()
+    return frozenset(number for text in column.cleaning.missing if (number := as_number(text)) is not None)
+
+
+def from_texts(texts: Sequence[str], column: Column, *, plain: bool = True) -> list[Any]:
+    """Return the values of the different texts of a column of a file; None for a text that has none.
+
+    If all are numbers in plain notation they are read so; unless not `plain`, where other columns show that the file
+    was not cleaned.
+    """
+    has_comma = isinstance(column, Number | Integer) and column.cleaning and column.cleaning.decimal == ","
+    if has_comma and plain and all(as_number(text.strip()) is not None for text in texts):
+        column = column.model_copy(update={"cleaning": None})
+    return [or_none(lambda text: from_text(text, column), text) for text in texts]
+
+
+def from_text(text: str, column: Column) -> Any:
+    """Return the value of a text.
+
+    Raises ValueError for a text that has none; an unknown category comes back as it is.
+
+    >>> from_text("1.234,50 €", Number(kind="number", cleaning={"decimal": ",", "units": {"€": 1.0}}))
+    1234.5
+    """
+    match column:
+        case Number():
+            return _number(text, column)
+        case Integer():
+            return _whole(text, column)
+        case Boolean():
+            return _boolean(text)
+        case Time():
+            return moment(text, column)
+        case Category():
+            return _agreed(text, column)
+        case _:
+            return text
+
+
+def from_json(column: Column, everywhere: Iterable[str]) -> Callable[[Any], Any]:
+    """Return a function that cleans values of requests: a value that cannot be cleaned comes back as it is."""
+    markers, numbers, exact = markers_of(column, everywhere), missing_numbers(column), isinstance(column, Text)
+    is_cleaned = not isinstance(column, Id | Ignored) and column.cleaning is not None
+    # A text that means missing is refused by its type if the contract allows no missing value, but not in a text.
+    may_be_missing = isinstance(column, Text) or (
+        column.missing == "allow" and (is_cleaned or isinstance(column, Category))
+    )
+
+    def clean(given: Any) -> Any:
+        if isinstance(given, str):
+            if may_be_missing and (given in markers or (not exact and means_missing(given, markers, numbers))):
+                return None
+            # The text of a time is read later.
+            reads = is_cleaned or isinstance(column, Boolean)
+            return _or_given(given, column) if reads and not isinstance(column, Time) else given
+        if isinstance(given, bool):
+            return _or_given(str(given).lower(), column) if is_cleaned and isinstance(column, Category) else given
+        if not isinstance(given, int | float) or (isinstance(given, float) and not math.isfinite(given)):
+            return given
+        if given in numbers and column.missing == "allow":
+            return None
+        match column:
+            case Integer() if given == int(given):
+                return int(given)
+            case Boolean() if given in (0, 1):
+                return bool(given)
+            case Category() | Time() if is_cleaned:
+                text = str(int(given) if given == int(given) else given)
+                return text if isinstance(column, Time) else _agreed(text, column)
+            case _:
+                return given
+
+    return clean
+
+
+def _or_given(text: str, column: Column) -> Any:
+    found = or_none(lambda text: from_text(text, column), text)
+    return text if found is None else found
+
+
+def means_missing(text: str, markers: Collection[str], numbers: Collection[float]) -> bool:
+    """Say whether a text, without the spaces around it, is one of some texts or numbers that mean missing."""
+    cell = text.strip()
+    return cell in markers or (bool(numbers) and as_number(cell) in numbers)
+
+
+def or_none(read: Callable[[str], Any], text: str) -> Any:
+    """Return what is read from a text, or None if it cannot be read."""
+    try:
+        return read(text)
+    except (ValueError, OverflowError):
+        return None
+
+
+def trimmed(text: str) -> str:
+    """Return a text without spaces around it, and with single spaces in it."""
+    return " ".join(text.split())
+
+
+def _number(text: str, column: Number | Integer) -> float:
+    cleaning, cell = column.cleaning, trimmed(text)
+    if cleaning is None or cleaning.decimal == ".":
+        number = as_number(cell)
+        if number is not None:
+            return number
+    if cleaning is None:
+        raise ValueError(text)
+    if cleaning.clock:
+        return hours(cell)
+    return written_number(cell, cleaning.decimal, cleaning.units)
+
+
+def written_number(cell: str, decimal: str, units: Mapping[str, float]) -> float:
+    """Return the number of a text with grouped thousands, a decimal mark, and units with their factors.
+
+    >>> written_number("(1,250.5k)", ".", {"k": 1000.0})
+    -1250500.0
+    """
+    found = CELL.fullmatch(cell)
+    if found is None or bool(found["open"]) != bool(found["close"]):
+        raise ValueError(cell)
+    number = _ungrouped(found["digits"], decimal)
+    beside = [part.strip() for part in (found["before"], found["after"]) if part]
+    if any(unit not in units for unit in beside):
+        raise ValueError(cell)
+    value = float(number + (found["power"] or ""))
+    factor = math.prod(units[unit] for unit in beside)
+    signs = [bool(found["open"]), found["sign"] == "-", found["inner"] == "-"]
+    if sum(signs) > 1:
+        raise ValueError(cell)
+    # Most factors are 1, and a product is not always exact.
+    value = value if factor == 1 else float(f"{value * factor:.15g}")
+    return -value if any(signs) else value
+
+
+def _ungrouped(digits: str, decimal: str) -> str:
+    """Return digits in plain notation; raises ValueError unless thousands are in groups of three with one mark."""
+    whole, mark, fraction = digits.partition(decimal)
+    if mark and not fraction.isdigit():
+        raise ValueError(digits)
+    groups = re.split(r"\D", whole)
+    marks = set(re.findall(r"\D", whole))
+    if len(groups) > 1 and (len(marks) > 1 or not 1 <= len(groups[0]) <= 3 or any(len(one) != 3 for one in groups[1:])):
+        raise ValueError(digits)
+    return f"{''.join(groups) or '0'}.{fraction or '0'}"
+
+
+def hours(cell: str) -> float:
+    """Return a time of day in hours since midnight.
+
+    >>> hours("6:30 PM")
+    18.5
+    """
+    for form in CLOCKS:
+        with suppress(ValueError):
+            found = datetime.strptime(cell, form)
+            return float(round(found.hour + found.minute / 60 + (found.second + found.microsecond / 1e6) / 3600, 6))
+    raise ValueError(cell)
+
+
+def _whole(text: str, column: Integer) -> int:
+    number = _number(text, column)
+    # Digits alone are exact where a float is not; the range decides later.
+    plain = text.strip()
+    whole = int(plain) if plain.lstrip("+-").isdigit() and plain.isascii() else int(number)
+    if number != int(number) or not -(2**63) <= whole < 2**63:
+        raise ValueError(text)
+    return whole
+
+
+def _boolean(text: str) -> bool:
+    word = trimmed(text).lower()
+    if word not in TRUE and word not in FALSE:
+        raise ValueError(text)
+    return word in TRUE
+
+
+def moment(text: str, column: Time) -> datetime:
+    """Return the time of a text in the zone of the column.
+
+    Raises ValueError for an invalid time, and for one with an offset if the column has no zone.
+
+    >>> moment("2018-11-30T01:00:00+02:00", Time(kind="time", zone="UTC"))
+    datetime.datetime(2018, 11, 29, 23, 0)
+    """
+    cell = text.strip()
+    form = column.cleaning.format if column.cleaning else None
+    if form in EPOCHS and re.fullmatch(r"-?\d+", cell):
+        found = START + timedelta(microseconds=int(cell) * EPOCHS[form])
+        return found.astimezone(zone_of(column.zone or "UTC")).replace(tzinfo=None)
+    found = _parsed(cell, [column.format, *([form] if form and form not in EPOCHS else [])])
+    if found.tzinfo is None:
+        return found
+    if column.zone is None:
+        raise ValueError(f"{text!r} has a time zone; times must not have one")
+    return found.astimezone(zone_of(column.zone)).replace(tzinfo=None)
+
+
+def _parsed(cell: str, forms: Sequence[str | None]) -> datetime:
+    for form in forms[:-1]:
+        with suppress(ValueError):
+            return _strptime(cell, form)
+    return _strptime(cell, forms[-1])
+
+
+def _strptime(cell: str, form: str | None) -> datetime:
+    return datetime.strptime(cell, form) if form else datetime.fromisoformat(cell)
+
+
+def _agreed(text: str, column: Category) -> str:
+    """Return the value of the list that a text means, or the text if it means none."""
+    if column.cleaning is None:
+        return text
+    exact, folded = _spellings(column.values)
+    cell = trimmed(text)
+    number = re.fullmatch(r"([-+]?\d+)\.0+", cell)
+    found = next((exact[key] for key in (text, cell, number[1] if number else cell) if key in exact), None)
+    if found is None and column.cleaning.case == "ignore":
+        found = folded.get(without_case(cell))
+    return text if found is None else found
+
+
+@cache
+def _spellings(values: tuple[str, ...]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the value that each text means, and the value of each text in lower case that means only one."""
+    exact = {trimmed(value): value for value in reversed(values)} | {value: value for value in values}
+    words = Counter(without_case(trimmed(value)) for value in values)
+    folded = {word: value for value in values if words[word := without_case(trimmed(value))] == 1}
+    return exact, folded
+
+
+def without_case(word: str) -> str:
+    """Return a word in lower case; unchanged if case may mean something, as in m and M, mW and MW.
+
+    >>> [without_case(word) for word in ("NO", "Bonn", "M", "mW")]
+    ['no', 'bonn', 'M', 'mW']
+    """
+    return word if len(word) == 1 or re.fullmatch("[a-z][A-Z]", word) else word.casefold()
