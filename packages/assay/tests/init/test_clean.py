@@ -50,6 +50,12 @@ def test_texts_that_only_look_like_numbers_stay(cells):
     assert cleaned(*cells) == cells
 
 
+def test_units_of_one_quantity_become_one():
+    made = clean(pa.chunked_array([[f"{i}.5 kg" for i in range(1, 20)] + [f"{i}500 g" for i in range(1, 20)]]))
+    assert made.unit == "kg"
+    assert made.values.to_pylist() == [i + 0.5 for i in range(1, 20)] * 2
+
+
 def test_a_unit_is_kept_beside_the_numbers():
     made = clean(pa.chunked_array([[f"{i},5 kg" for i in range(20)]]))
     assert made.unit == "kg"

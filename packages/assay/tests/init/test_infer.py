@@ -136,6 +136,48 @@ def test_sensitive_columns_are_found_by_name_and_by_content():
     assert made.contract["sensitive"] == ["age", "v7"]
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("ja", "nein"),
+        ("oui", "non"),
+        ("si", "no"),
+        ("J", "N"),
+        ("1", "0"),
+        ("case", "control"),
+        ("defective", "ok"),
+        ("tested_positive", "tested_negative"),
+        ("heart disease", "no heart disease"),
+        ("churn", "not churn"),
+    ],
+)
+def test_the_positive_class_is_known_in_other_words_too(one, other):
+    made = plan({}, np.where(np.arange(ROWS) % 4 == 0, other, one))
+    assert made.contract["target"]["positive"] == one
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "sensitive"),
+    [
+        ("alter", range(18, 80), True),
+        ("How old are you?", range(18, 80), True),
+        ("edad_años", range(18, 80), True),
+        ("Geschlecht", ["a", "b"], True),
+        ("v1", ["männlich", "weiblich"], True),
+        ("Staatsangehörigkeit", ["a", "b"], True),
+        ("house_age", range(80), False),
+        ("age of battery", range(80), False),
+        ("age", range(365), False),
+        ("age", range(12), False),
+        ("mileage", range(80), False),
+        ("page", range(80), False),
+    ],
+)
+def test_a_column_is_sensitive_by_what_it_means(name, values, sensitive):
+    made = plan({name: RNG.permutation(np.resize(list(values), ROWS))})
+    assert made.contract.get("sensitive", []) == ([name] if sensitive else [])
+
+
 def test_classes_with_too_few_rows_are_left_out_and_told():
     target = np.array(["a", "b"] * (ROWS // 2))
     target[:3] = "c"

@@ -44,3 +44,25 @@ def test_measurements_that_hardly_ever_repeat_are_not_one_to_one_but_those_in_tw
 def test_an_id_that_is_missing_in_some_rows_is_none():
     made = plan({"customer_id": [None, *(RNG.permutation(ROWS)[1:] + 10_000)]})
     assert made.contract["columns"]["customer_id"]["kind"] == "ignored"
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "limits"),
+    [
+        ("hour", range(24), [0, 24]),
+        ("month", range(1, 13), [1, 12]),
+        ("latitude", np.linspace(47, 54.9, 40), [-90, 90]),
+        ("lng", np.linspace(5, 15, 40), [-180, 180]),
+        ("humidity", np.linspace(20, 99.5, 40), [0, 100]),
+        ("hours-per-week", range(1, 99), [0, 168]),
+        ("opens", [f"{h}:30" for h in range(24)], [0, 24]),
+        ("latitude", np.linspace(400, 900, 40), [0, 1200]),
+    ],
+)
+def test_a_range_has_room_and_still_means_something(name, values, limits):
+    assert column(name, RNG.permutation(np.resize(list(values), ROWS)))["range"] == limits
+
+
+@pytest.mark.parametrize("values", [4930_000_000 + np.arange(ROWS) * 7919, [f"+49 30 43{i:05}" for i in range(ROWS)]])
+def test_a_telephone_number_is_no_number(values):
+    assert column("phone", values)["kind"] in {"id", "ignored"}

@@ -61,48 +61,45 @@ AMOUNT_NAMES = (
     "quality rating score count cnt rings age number num price days amount total quantity level grade points hours "
     "years sales demand rate value cost"
 ).split()
-SENSITIVE = {
-    *(
-        "sex gender race ethnicity ethnic ethnicgroup religion nationality disability disabled pregnant pregnancy"
-    ).split(),
-    *("age marital citizenship caste orientation immigrant foreign foreigner veteran").split(),
-}
-SENSITIVE_NAMES = re.compile(r"native.?country|country.?of.?(birth|origin)|birth.?(place|country)|mother.?tongue", re.I)
+SENSITIVE = set(
+    "sex gender race ethnicity ethnic ethnicgroup religion nationality disability disabled pregnant pregnancy marital "
+    "citizenship caste orientation immigrant foreign foreigner veteran geschlecht sexe sexo sesso genre genero ethnie "
+    "nationalität staatsangehörigkeit nationalité nacionalidad nazionalità familienstand zivilstand behinderung "
+    "handicap schwanger konfession religión religione herkunft".split()
+)
+# Words for age; people are meant if no thing is named, and the years are those of people.
+AGES = set("age ages alter âge edad età idade leeftijd old".split())
+THINGS = set(
+    "house building car vehicle machine engine device battery account loan policy company firm tree wine property home "
+    "apartment product equipment asset pipe bridge concrete stock file page post contract".split()
+)
+OLDEST = 122
+GROWN_UP = 18
+SENSITIVE_NAMES = re.compile(
+    r"native.?country|country.?of.?(birth|origin)|birth.?(place|country|year|date)|date.?of.?birth|year.?of.?birth|"
+    r"mother.?tongue|geburts\w*|how.?old.?are.?you",
+    re.IGNORECASE,
+)
 SENSITIVE_VALUES = (
+    set(
+        "male female m f man woman men women other non-binary nonbinary diverse divers männlich weiblich mann frau "
+        "herr homme femme masculin féminin hombre mujer masculino femenino uomo donna maschio femmina".split()
+    ),
+    {*"white black asian hispanic latino caucasian african-american indigenous".split(), "african american"},
+    set("christian muslim jewish hindu buddhist catholic protestant atheist islam sikh".split()),
     {
-        "male",
-        "female",
-        "m",
-        "f",
-        "man",
-        "woman",
-        "men",
-        "women",
-        "other",
-        "non-binary",
-        "nonbinary",
-        "diverse",
-        "divers",
+        *"married single divorced widowed separated never-married unmarried ledig verheiratet geschieden".split(),
+        *"verwitwet marié mariée célibataire divorcé divorcée veuf veuve casado casada soltero soltera".split(),
+        "never married",
     },
-    {
-        "white",
-        "black",
-        "asian",
-        "hispanic",
-        "latino",
-        "caucasian",
-        "african-american",
-        "african american",
-        "indigenous",
-    },
-    {"christian", "muslim", "jewish", "hindu", "buddhist", "catholic", "protestant", "atheist", "islam", "sikh"},
-    {"married", "single", "divorced", "widowed", "separated", "never-married", "never married", "unmarried"},
 )
 POSITIVE = (
-    "yes y true t 1 positive pos malignant churn churned default fraud fraudulent spam sick disease dead died bad "
-    "failure failed fail abnormal attack accept accepted approved click clicked bought converted "
-    "recurrence-events present high"
+    "yes y true t ja j oui si sí sim 1 positive pos malignant churn churned default defaulted fraud fraudulent spam "
+    "sick disease case ill dead died bad defective defect faulty broken failure failed fail abnormal anomaly attack "
+    "relapse accept accepted approved click clicked bought converted recurrence-events present high event positiv "
+    "krank betrug defekt"
 ).split()
+NEGATIONS = set("no not non never without kein keine nicht sans sin".split())
 
 
 class Kind(Enum):
@@ -325,6 +322,13 @@ def _positive(classes: Sequence[str], sizes: Mapping[str, int]) -> tuple[str, st
             # Between 1 and 2 the name decides nothing.
             if label.lower() == word and (word != "1" or other in ("0", "-1")):
                 return label, "judged by its name"
+    for label, other in (classes, reversed(classes)):
+        words, others = set(words_of(label)), set(words_of(other))
+        telling = {word for word in POSITIVE if len(word) > 2} - others
+        if words & telling and not words & NEGATIONS:
+            return label, "judged by its name"
+        if others & NEGATIONS and others - NEGATIONS and others - NEGATIONS == words:
+            return label, "judged by the name of the other"
     return min(classes, key=lambda label: (sizes[label], label)), "the rarer class"
 
 
@@ -569,8 +573,14 @@ def _weigh_errors(goal: pa.ChunkedArray, contract: dict[str, Any], findings: lis
 def _is_sensitive(column: Column) -> bool:
     if column.kind in ("text", "time"):
         return False
-    if column.words & SENSITIVE or SENSITIVE_NAMES.search(column.name):
+    words = {word.lower() for word in re.findall(r"[^\W\d_]+", column.name)} | column.words
+    if words & SENSITIVE or SENSITIVE_NAMES.search(column.name):
         return True
+    if words & AGES and not words & THINGS:
+        if column.kind not in ("integer", "number"):
+            return True
+        low, high = pc.min_max(column.values).as_py().values()
+        return bool(low >= 0 and GROWN_UP <= high <= OLDEST)
     values = {value.lower() for value in column.decided.get("values", [])}
     if len(values) < 2:
         return False

@@ -55,6 +55,7 @@ PERSONAL = {
     "ssn",
     "iban",
 }
+PHONES = {"phone", "telephone", "tel", "mobile", "fax", "telefon", "handy", "ssn", "iban"}
 ORDERED = (
     "year yr month mnth mon day hour hr minute week quarter grade rank rating level score stage size age number num "
     "count nr no n quantity qty amount total sum years months days hours minutes rooms bedrooms bathrooms floors "
@@ -66,13 +67,19 @@ WEIGHTS = re.compile(
     re.IGNORECASE,
 )
 NATURAL: tuple[tuple[set[str], tuple[int, int]], ...] = (
-    ({"hour", "hr"}, (0, 23)),
+    ({"hour", "hr", "stunde", "heure", "hora"}, (0, 24)),
+    ({"hours", "week"}, (0, 168)),
     ({"minute"}, (0, 59)),
     ({"month", "mnth", "mon"}, (1, 12)),
     ({"weekday", "dow", "dayofweek"}, (0, 7)),
     ({"day", "dom", "mday"}, (1, 31)),
-    ({"age"}, (0, 120)),
+    ({"age", "alter", "edad"}, (0, 120)),
+    ({"latitude", "lat"}, (-90, 90)),
+    ({"longitude", "lon", "lng", "long"}, (-180, 180)),
+    ({"humidity", "percent", "pct", "percentage"}, (0, 100)),
 )
+# Names of numbers that have to occur together for a range of `NATURAL`.
+TOGETHER = {(0, 168)}
 EVENT_TIMES = {
     "date",
     "datetime",
@@ -235,6 +242,8 @@ def _describe_number(column: Column, rows: int, most_values: int) -> None:
         return _describe_id(column, rows, most_values)
     if whole and column.distinct == rows and high - low < 1.5 * rows and rows >= 50:
         return decide(column, "id", "whole numbers, all different and nearly consecutive")
+    if whole and column.words & PHONES:
+        return ignore(column, "a number of a telephone or account: its digits are no amount")
     if WEIGHTS.fullmatch(column.name):
         return ignore(column, "a survey weight: how many people a row represents")
     if whole and max(abs(low), abs(high)) > MAX_INTEGER:
@@ -274,9 +283,12 @@ def _counts_rows(values: pa.ChunkedArray) -> bool:
 
 
 def _natural_range(column: Column, low: float, high: float) -> tuple[int, int] | None:
-    """Return the range that the name of a column implies, if the values keep to it."""
+    """Return the range that the name of a column, or a time of day, implies, if the values keep to it."""
+    if column.unit == "hours" and low >= 0 and high <= 24:
+        return 0, 24
     for words, bounds in NATURAL:
-        if column.words & words and bounds[0] <= low and high <= bounds[1] and pa.types.is_integer(column.values.type):
+        named = column.words >= words if bounds in TOGETHER else bool(column.words & words)
+        if named and bounds[0] <= low and high <= bounds[1]:
             return bounds
     return None
 
