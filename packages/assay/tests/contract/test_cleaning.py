@@ -82,6 +82,11 @@ UNREADABLE: dict[str, tuple[dict[str, Any], Any]] = {
     "case of a unit": ({"kind": "category", "values": ["MW"], "cleaning": {"case": "ignore"}}, "mW"),
     "another case, which is kept": ({"kind": "category", "values": ["Bonn"], "cleaning": {}}, "bonn"),
     "an offset without a zone": ({"kind": "time"}, "2018-11-30T01:00:00+02:00"),
+    "a time before the calendar": ({"kind": "time", "zone": "UTC"}, "0001-01-01T00:00:00+02:00"),
+    "a time after the calendar": (
+        {"kind": "time", "zone": "UTC", "cleaning": {"format": "seconds"}},
+        "9" * 30,
+    ),
     "a word for missing where none may be": ({"kind": "integer", "cleaning": {"missing": ["n/a"]}}, "n/a"),
     "two for a boolean": ({"kind": "boolean"}, 2),
 }

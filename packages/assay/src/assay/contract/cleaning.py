@@ -25,6 +25,7 @@ from assay.contract.spec import (
     Text,
     Time,
     as_number,
+    parse_time,
     zone_of,
 )
 
@@ -82,7 +83,7 @@ def from_text(text: str, column: Column) -> Any:
         case Boolean():
             return _boolean(text)
         case Time():
-            return moment(text, column)
+            return times(column)(text)
         case Category():
             return _agreed(text, column)
         case _:
@@ -227,25 +228,36 @@ def _boolean(text: str) -> bool:
     return word in TRUE
 
 
-def moment(text: str, column: Time) -> datetime:
-    """Return the time of a text in the zone of the column.
+def times(column: Time) -> Callable[[str], datetime]:
+    """Return a function that reads the text of a time, in the zone of the column.
 
-    Raises ValueError for an invalid time, and for one with an offset if the column has no zone.
+    It raises ValueError for an invalid time, and for one with an offset if the column has no zone.
 
-    >>> moment("2018-11-30T01:00:00+02:00", Time(kind="time", zone="UTC"))
+    >>> times(Time(kind="time", zone="UTC"))("2018-11-30T01:00:00+02:00")
     datetime.datetime(2018, 11, 29, 23, 0)
     """
-    cell = text.strip()
     form = column.cleaning.format if column.cleaning else None
-    if form in EPOCHS and re.fullmatch(r"-?\d+", cell):
-        found = START + timedelta(microseconds=int(cell) * EPOCHS[form])
-        return found.astimezone(zone_of(column.zone or "UTC")).replace(tzinfo=None)
-    found = _parsed(cell, [column.format, *([form] if form and form not in EPOCHS else [])])
-    if found.tzinfo is None:
-        return found
-    if column.zone is None:
-        raise ValueError(f"{text!r} has a time zone; times must not have one")
-    return found.astimezone(zone_of(column.zone)).replace(tzinfo=None)
+    if column.zone is None and form is None:
+        return lambda text: parse_time(text.strip(), column.format)
+    zone, ticks = zone_of(column.zone or "UTC"), EPOCHS.get(form or "")
+    forms = [column.format] if form is None or ticks else [column.format, form]
+
+    def moment(cell: str) -> datetime:
+        if ticks and re.fullmatch(r"-?\d+", cell):
+            found = START + timedelta(microseconds=int(cell) * ticks)
+        else:
+            found = _parsed(cell, forms)
+            if found.tzinfo is not None and column.zone is None:
+                raise ValueError(f"{cell!r} has a time zone; times must not have one")
+        return found if found.tzinfo is None else found.astimezone(zone).replace(tzinfo=None)
+
+    def read(text: str) -> datetime:
+        try:
+            return moment(text.strip())
+        except OverflowError:
+            raise ValueError(f"{text!r} is in no year of the calendar") from None
+
+    return read
 
 
 def _parsed(cell: str, forms: Sequence[str | None]) -> datetime:

@@ -153,9 +153,10 @@ def _value(column: Feature) -> Any:
 def moment(column: Time) -> Callable[[str], datetime]:
     """Return a function that parses a time of the column; it raises ValueError for an invalid time."""
     low, high = column.range or (datetime.min, datetime.max)
+    parse = cleaning.times(column)
 
     def read(text: str) -> datetime:
-        moment = cleaning.moment(text, column)
+        moment = parse(text)
         if not low <= moment <= high:
             raise ValueError("outside the range")
         return moment
