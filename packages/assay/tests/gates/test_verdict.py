@@ -128,6 +128,14 @@ def test_the_next_step_goes_by_whether_a_gate_judged_and_not_by_its_words(reason
     assert "the model owner adds gate, by, why" in judged[1]
 
 
+def test_data_that_no_clone_could_fetch_is_the_first_step():
+    passed = stopped("quality", "PROMOTE", "good") | {"champion": {"commit": "a"}}
+    steps = next_steps(passed, set(), uncommitted=["data.dvc"], unpushed=["data.dvc"])
+    assert "run `assay remote push`, and commit `.dvc/embedded`" in steps[0]
+    assert [step[:6] for step in steps[1:]] == ["Commit", "The ch"]
+    assert next_steps(passed, set()) == ["The change can be merged."]
+
+
 @pytest.mark.parametrize("one", GATES, ids=[one.name for one in GATES])
 def test_a_rejection_of_contract_or_leakage_is_final(one: Gate):
     assert one.final == (one.name in ("contract", "leakage"))

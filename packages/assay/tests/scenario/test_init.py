@@ -59,7 +59,10 @@ def test_own_data_becomes_a_model_with_limits_that_it_keeps_to(project: Project,
     assert metrics["test"]["r2"]["value"] > 0.5
     assert 0 < params["gates"]["quality"]["floor"] < metrics["test"]["r2"]["low"]
     assert "Predicts price." in (project.root / "README.md").read_text()
-    assert not project.ok("git", "ls-files", "--others", "--exclude-standard")
+    # Clones can fetch the data.
+    new = project.ok("git", "ls-files", "--others", "--exclude-standard").split()
+    assert new
+    assert all(path.startswith(".dvc/embedded/files/") for path in new)
     assert "nothing changed" in project.run("assay", "repro").stderr
 
     # What came with the template is no champion of another problem; that it is another, a person has to say.

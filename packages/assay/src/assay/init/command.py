@@ -39,6 +39,7 @@ from assay.project.freeze import edit_yaml
 from assay.project.history import user_name
 from assay.project.identity import identity
 from assay.project.layout import ANALYSIS, METRICS, PIPELINE, read_split
+from assay.project.params import load_params
 from assay.project.room import load_room
 from assay.project.settings import PARAMS
 
@@ -219,6 +220,7 @@ def run_init(source: Source, options: InitOptions, *, dry_run: bool, run: bool =
     say("files written; `git restore .` undoes it")
     if run:
         plan.findings.extend(_run(plan, is_new=old is None))
+        plan.findings.extend(_share())
     if is_to_adopt:
         carry_out(adoption())
     _show(plan.findings)
@@ -244,6 +246,20 @@ def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
     reproduce()
     _accept()
     return findings
+
+
+def _share() -> list[Finding]:
+    """Put data and models into the remote inside the repository, if that is the default; return why it did not."""
+    from assay.project.remote import EMBEDDED, is_embedded, push
+
+    if not is_embedded():
+        return []
+    try:
+        push(load_params().remote.embedded_limit_mb)
+    except InputError as error:
+        return [Finding(9, "data", f"no clone can fetch it yet: {error}")]
+    say(f"data and models are in {EMBEDDED}, for clones of this repository")
+    return []
 
 
 def _accept() -> None:

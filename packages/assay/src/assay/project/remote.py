@@ -24,6 +24,19 @@ def pending_mb(root: Path = Path(), folder: Path = EMBEDDED) -> float:
     return sum(size for md5, size in outs.items() if not _stored(folder, md5).exists()) / 1e6
 
 
+def unpushed(root: Path = Path(), folder: Path = EMBEDDED) -> list[str]:
+    """Return the .dvc files whose data is not in the embedded remote, so that no clone could fetch it.
+
+    Empty with another remote: only the network could tell.
+    """
+    named = [
+        path.name
+        for path in sorted(root.glob("*.dvc"))
+        if path.is_file() and not all(_stored(root / folder, out["md5"]).exists() for out in read_yaml(path)["outs"])
+    ]
+    return named if named and is_embedded(root) else []
+
+
 def require_room(limit_mb: float, adding_mb: float = 0.0) -> None:
     """Raise InputError if the embedded remote plus `adding_mb` exceeds its limit."""
     now = size_mb()
@@ -32,9 +45,12 @@ def require_room(limit_mb: float, adding_mb: float = 0.0) -> None:
         raise InputError(f"{EMBEDDED}: {now:.1f} MB{added} exceeds the limit of {limit_mb:g} MB: {ADVICE}")
 
 
-def is_embedded() -> bool:
+def is_embedded(root: Path = Path()) -> bool:
     """Return whether the default remote is the folder of this repository."""
-    return _dvc("config", "core.remote").strip() == "embedded"
+    # Imported here: DVC takes a while.
+    from dvc.config import Config
+
+    return bool(Config(str(root / ".dvc"))["core"].get("remote") == "embedded")
 
 
 def push(limit_mb: float) -> None:

@@ -34,6 +34,7 @@ from assay.gates.overrides import OVERRIDES, is_final
 from assay.project.history import changed_lines, dirty_files, file_at, subjects
 from assay.project.layout import ANALYSIS, METRICS, MODELS, PLOTS, REPORT_FORMAT
 from assay.project.params import load_params
+from assay.project.remote import unpushed
 from assay.project.settings import PARAMS
 from assay.project.times import stage_times
 
@@ -76,7 +77,11 @@ def content(
         "name": contract.name,
         "task": contract.task,
         "next": next_steps(
-            verdict, unjudged, uncommitted=dirty_files(), limits=measured.get("limits", {}).get("limits")
+            verdict,
+            unjudged,
+            uncommitted=dirty_files(),
+            unpushed=unpushed(),
+            limits=measured.get("limits", {}).get("limits"),
         ),
         "changed": None if base is None else _changed(checks, champion, base),
         "metrics": _metrics(quality, params.gates.quality.metric) if quality else [],
@@ -112,11 +117,13 @@ def next_steps(
     unjudged: Collection[str],
     *,
     uncommitted: Sequence[str] = (),
+    unpushed: Sequence[str] = (),
     limits: str | None = None,
 ) -> list[str]:
     """Return the next steps as sentences: first what stops the change, then who may accept it.
 
-    `unjudged` names the gates that had nothing to judge, `uncommitted` the files to commit. `limits` is the hash that
+    `unjudged` names the gates that had nothing to judge, `uncommitted` the files to commit, and `unpushed` the
+    .dvc files whose data no clone could fetch. `limits` is the hash that
     an override of the gate `limits` must name.
     """
     accepted = {override["gate"] for override in verdict["overrides"]}
@@ -126,7 +133,8 @@ def next_steps(
         steps = ["The change can be merged."] + [
             "It is the first model: there was no champion to compare with."
         ] * is_first
-        return [f"{_commit(uncommitted)}."] * bool(uncommitted) + steps
+        steps = [f"{_commit(uncommitted)}."] * bool(uncommitted) + steps
+        return [_push(name) for name in unpushed] + steps
     stopped.sort(key=lambda o: o["verdict"] != "REJECT")
     # One cause is often behind several gates that could not judge.
     unfinished = [o for o in stopped if o["gate"] in unjudged]
@@ -149,6 +157,10 @@ def _commit(files: Sequence[str]) -> str:
     """Return the sentence with the command that commits files."""
     named = " ".join(files) if len(files) <= MOST_NAMED else "--all"
     return f"Commit the files that this run judged: `git add {named} && git commit`"
+
+
+def _push(name: str) -> str:
+    return f"No clone can fetch the data of `{name}` yet: run `assay remote push`, and commit `.dvc/embedded`."
 
 
 def _previous_version(checks: Mapping[str, Any]) -> PreviousVersion | None:
