@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from assay.gates.fairness import judge
+from assay.base.outcomes import Outcome
+from assay.contract.spec import Contract
+from assay.gates.fairness import beside_champion, judge
 from judged import ROWS, answers, evidence, params, scores, table
 from patients import contract, patients
 
@@ -37,6 +39,51 @@ def test_the_champion_itself_passes_below_the_limit():
     outcome = judge(evidence(answers(BASE, TARGET), answers(BASE, TARGET), spec=SPEC, params=LOOSE))
     assert outcome.verdict == "PROMOTE"
     assert set(outcome.measured["columns"]) == {"smoker", "ward"}
+
+
+MANY = 4000
+CROWD, TRUTH = patients(MANY, seed=4)
+SURE = scores(TRUTH, 0.8)
+STREETS = contract(sensitive=["street", "smoker", "ward"])
+NARROW = params(fairness={"difference": 1.0, "margin": 0.05})
+
+
+def beside(changed: np.ndarray, spec: Contract = STREETS) -> Outcome:
+    """Return the outcome for a candidate that answers some rows otherwise than the champion."""
+    other = np.where(changed[:, None], SURE[:, ::-1], SURE)
+    rows = table(MANY, seed=4)
+    made = evidence(answers(other, TRUTH), answers(SURE, TRUTH), spec=spec, rows=rows, params=NARROW)
+    return beside_champion(
+        made, made.champion_predictions.test, {name: CROWD[name].astype(str) for name in spec.sensitive}
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_change_that_harms_no_group_is_promoted_however_many_and_small_the_groups(seed):
+    changed = np.random.default_rng(seed).random(MANY) < 0.02
+    outcome = beside(changed)
+    assert outcome.verdict == "PROMOTE"
+    assert outcome.measured["compared"] > 20
+
+
+def test_no_changed_decision_is_no_difference():
+    assert "no decision about a group is different" in beside(np.zeros(MANY, dtype=bool)).reason
+
+
+@pytest.mark.parametrize("group", ["north", "west"])
+def test_a_group_that_is_decided_otherwise_is_found_among_many(group):
+    changed = (CROWD["ward"] == group) & (TRUTH == 1) & (np.arange(MANY) % 3 == 0)
+    outcome = beside(changed)
+    assert outcome.verdict == "REJECT"
+    assert f"ward {group}" in outcome.reason
+    assert "corrected for" in outcome.reason
+
+
+def test_groups_with_too_few_rows_to_tell_are_named_once():
+    changed = np.random.default_rng(1).random(MANY) < 0.2
+    reason = beside(changed).reason
+    assert reason.count("too few rows to tell") == 1
+    assert "street" in reason
 
 
 def test_groups_too_small_to_compare_hold():

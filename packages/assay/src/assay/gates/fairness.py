@@ -1,23 +1,33 @@
 """Fairness: rates differ between groups of sensitive columns by no more than the limits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from scipy.stats import norm
 
-from assay.base.outcomes import Outcome, combined
+from assay.base.outcomes import Outcome, Verdict, combined
+from assay.base.rounding import significant
 from assay.data.columns import columns
 from assay.evaluation.behaviour import SMALLEST_GROUP, fairness
-from assay.evaluation.metrics import Metric, ScoredRows, compare, estimate
+from assay.evaluation.metrics import Metric, ScoredRows, estimate
 from assay.evaluation.slices import groups, readable
-from assay.gates.comparing import compare_with_limit, interval_options, non_inferiority, not_compared
+from assay.gates.comparing import compare_with_limit, interval_options, not_compared
 from assay.gates.evidence import ModelEvidence
 from assay.statistics.bootstrap import Weights
+
+MOST_LISTED = 10
 
 Pick = Callable[[ScoredRows], np.ndarray]
 
 
 def judge(evidence: ModelEvidence) -> Outcome:
-    """Compare the largest difference between groups, per rate and sensitive column, with limit and champion."""
+    """Compare the largest difference between groups with the limit, and each group with what the champion does to it.
+
+    A group is compared with all other rows: its rate must not move away from theirs by more than the margin. Intervals
+    are corrected for the number of groups and rates (Bonferroni). A group with too few rows to show that is reported,
+    and counts only if it is conclusively worse off.
+    """
     contract, limits = evidence.contract, evidence.params.gates.fairness
     if not contract.sensitive:
         return Outcome("fairness", "SKIP", "contract.yaml names no sensitive column")
@@ -44,14 +54,78 @@ def judge(evidence: ModelEvidence) -> Outcome:
     if evidence.champion_predictions is None:
         checks.append(not_compared(evidence))
     else:
-        moved = compare((ours, _numbered(evidence.champion_predictions.test)), metrics, **interval_options(evidence))
-        confidence = evidence.params.gates.quality.confidence or 0.95
-        for metric in metrics:
-            made = non_inferiority(moved[metric.name], metric, limits.margin or 0.0, confidence)
-            checks.append(Outcome(f"{metric.name}, champion", made.verdict, made.reason, made.measured, made.limit))
+        checks.append(beside_champion(evidence, evidence.champion_predictions.test, grouped))
     outcome = combined("fairness", checks)
     outcome.measured["columns"] = fairness(evidence.candidate.test, contract, grouped)
     return outcome
+
+
+def beside_champion(evidence: ModelEvidence, theirs: ScoredRows, grouped: Mapping[str, np.ndarray]) -> Outcome:
+    """Compare how far each group is from all other rows with how far the champion leaves it."""
+    ours, margin = evidence.candidate.test, evidence.params.gates.fairness.margin or 0.0
+    confidence = evidence.params.gates.quality.confidence or 0.95
+    units = np.arange(len(ours.target)) if evidence.units is None else evidence.units
+    found = []
+    for name, values in grouped.items():
+        for group in np.unique(values):
+            inside = values == group
+            for rate, (counted, among) in RATES[evidence.contract.task].items():
+                base = among(ours)
+                if min((base & inside).sum(), (base & ~inside).sum()) >= SMALLEST_GROUP:
+                    hits = [np.asarray(counted(rows)[base], dtype=np.float64) for rows in (ours, theirs)]
+                    found.append({"rate": rate, "group": f"{name} {group}", **_moved(hits, inside[base], units[base])})
+    limit = {"margin": margin}
+    changed = [one for one in found if one["error"] > 0 or one["difference"] > 0]
+    if not changed:
+        return Outcome("champion", "PROMOTE", "no decision about a group is different from the champion's", {}, limit)
+    # Both ends of each interval, and the chance that a change that harms nobody is held, are corrected alike.
+    z, power = norm.isf((1 - confidence) / 2 / len(found)), norm.isf((1 - confidence) / len(found))
+    for one in changed:
+        error = one.pop("error")
+        one |= {"low": one["difference"] - z * error, "high": one["difference"] + z * error}
+        one["told"] = bool((z + power) * error <= margin)
+    worse = [one for one in changed if one["high"] > margin and one["low"] > 0]
+    unsure = [one for one in changed if one["high"] > margin and one["told"] and one not in worse]
+    few = [one for one in changed if not one["told"] and one not in worse]
+    shown = sorted(worse or unsure or changed, key=lambda one: -one["difference"])
+    top = shown[0]
+    said = (
+        f"{top['rate']} of {top['group']} ({top['rows']} rows) differ from those of all others by "
+        f"{top['candidate']:.3f}, with the champion by {top['champion']:.3f}: difference {top['difference']:+.3f} "
+        f"({confidence:.0%} interval, "
+        f"corrected for {len(found)} comparisons, {top['low']:+.3f} to {top['high']:+.3f}, margin {margin:g})"
+    )
+    verdict: Verdict = "REJECT" if worse else "HOLD" if unsure else "PROMOTE"
+    words = {
+        "REJECT": "a group is worse off, which is worse than the champion's: ",
+        "HOLD": "inconclusive whether a group is worse off than with the champion: ",
+        "PROMOTE": "no group is shown to be worse off than with the champion; the largest difference: ",
+    }
+    names = sorted({one["group"] for one in few})
+    listed = ", ".join(names[:MOST_LISTED]) + (", ..." if len(names) > MOST_LISTED else "")
+    rest = f"; too few rows to tell within the margin: {listed}" if few else ""
+    rows = [{key: significant(v) if isinstance(v, float) else v for key, v in one.items()} for one in shown]
+    measured = {"compared": len(found), "too_few": names, "groups": rows[:MOST_LISTED]}
+    return Outcome("champion", verdict, f"{words[verdict]}{said}{rest}", measured, limit)
+
+
+def _moved(hits: Sequence[np.ndarray], inside: np.ndarray, units: np.ndarray) -> dict[str, Any]:
+    """Return how far a group's rate is from that of all others, with both models, and the standard error of the change.
+
+    Rows of one unit are not independent, so the error is that of the sums over each unit.
+    """
+    gaps = [rows[inside].mean() - rows[~inside].mean() for rows in hits]
+    change = hits[0] - hits[1]
+    off = np.where(inside, change - change[inside].mean(), change[~inside].mean() - change)
+    off /= np.where(inside, inside.sum(), (~inside).sum())
+    sums = np.bincount(np.unique(units, return_inverse=True)[1], off)
+    return {
+        "rows": int(inside.sum()),
+        "candidate": float(abs(gaps[0])),
+        "champion": float(abs(gaps[1])),
+        "difference": float(abs(gaps[0]) - abs(gaps[1])),
+        "error": float(np.sqrt((sums**2).sum() * len(sums) / max(len(sums) - 1, 1))),
+    }
 
 
 def _numbered(rows: ScoredRows) -> ScoredRows:

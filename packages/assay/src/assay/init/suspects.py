@@ -24,7 +24,7 @@ UNIT = 0.05
 EXPONENTS = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0)
 # The largest rest of a sum or product, in 95% of the rows, as a share of the standard deviation of the target.
 SMALL = 0.05
-# Most values of a rest that is a fee or a tax, and the largest share of the target that so many values may cover.
+# Most values of a rest that is a fee or a tax, and the largest share of the target that 12 values may cover.
 MOST_FEES = 12
 MOST_OF_FEES = 0.5
 SPARSE = 3
@@ -39,7 +39,7 @@ TELLING = 0.02
 # Share of rows in which one time is not before another, from which it is the later of the two.
 LATER = 0.999
 EXPLAINED_BY_TIME = 0.5
-# Names of what is known only afterwards: surely, or perhaps.
+# Names of what is always known only afterwards, and of what may be.
 AFTERWARDS = set(
     "resolved closed cancelled canceled settled settlement refund refunded payout recovered recoveries discharged "
     "death died deceased chargeoff writeoff terminated termination ended".split()

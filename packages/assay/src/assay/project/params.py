@@ -274,11 +274,11 @@ class DominanceGate(GateSettings):
 
 
 class FairnessGate(GateSettings):
-    """The difference between groups in any rate: at most, and above the champion's (`margin`)."""
+    """The difference between groups in any rate: at most, and from all others above the champion's (`margin`)."""
 
     difference: float | None = Field(default=None, ge=0, description="Largest difference of a rate between two groups.")
     margin: float | None = Field(
-        default=None, ge=0, description="How much more than the champion's that difference may be."
+        default=None, ge=0, description="How much farther from all others than with the champion a group's rate may be."
     )
 
 
