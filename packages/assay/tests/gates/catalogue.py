@@ -770,7 +770,7 @@ def dependency_narrowed(project: Project, seed: int) -> None:
     """The stages look at one file of src/ alone, and the features use a new one."""
     module_added(project, seed)
     text = (project.root / "dvc.yaml").read_text(encoding="utf-8")
-    (project.root / "dvc.yaml").write_text(text.replace("      - src\n", f"      - {FEATURES}\n"), encoding="utf-8")
+    (project.root / "dvc.yaml").write_text(text.replace(", src, ", f", {FEATURES}, "), encoding="utf-8")
 
 
 def dependency_removed(project: Project, seed: int) -> None:
