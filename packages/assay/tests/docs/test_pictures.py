@@ -10,6 +10,7 @@ import pytest
 from assay.report.markdown import markdown
 from browser import Browser, browsing
 from docs.pictures import COMMENT, FOLDER, HEIGHT, MERMAID, PAGE, SCALE, WIDTH, comment_page, take_comment, take_page
+from machine import lacks
 from npm import NotHereError, installed
 from places import ROOT, TESTS
 from reports import TEMPLATE, report
@@ -24,7 +25,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         with browsing(tmp_path_factory.mktemp("browser")) as one:
             yield one
     except NotHereError as error:
-        pytest.skip(str(error))
+        lacks(str(error))
 
 
 def size(path: Path) -> tuple[int, int]:

@@ -17,6 +17,7 @@ import pytest
 
 from assay.contract.spec import load_contract
 from assay.project.tracking import commit, data_md5, first_cause, numbers, parameters_of, versions_of
+from machine import lacks
 from places import PACKAGE, ROOT
 
 BIN = Path(sys.executable).parent
@@ -307,7 +308,7 @@ def _install(lock: Path, *where: str) -> None:
     command = [BIN / "uv", "pip", "install", "--quiet", "--require-hashes", *where]
     done = subprocess.run([*command, "-r", lock], capture_output=True, text=True, check=False)
     if done.returncode:
-        pytest.skip(f"{lock.relative_to(ROOT)} cannot be installed here: {' '.join(done.stderr.split())[:300]}")
+        lacks(f"{lock.relative_to(ROOT)} cannot be installed here: {' '.join(done.stderr.split())[:300]}")
 
 
 def _healthy(port: int) -> bool:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from assay.report.markdown import markdown
 from assay.report.mermaid import xychart
+from machine import lacks
 from nasty import TEXTS
 from npm import NotHereError, installed
 from reports import TEMPLATE, report
@@ -28,7 +29,7 @@ def faults():
     try:
         home = installed(NODE)
     except NotHereError as error:
-        pytest.skip(str(error))
+        lacks(str(error))
 
     def parse(charts):
         done = subprocess.run(

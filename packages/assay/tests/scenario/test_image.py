@@ -30,6 +30,7 @@ from assay.load.bento import free_port
 from assay.project.layout import model_version
 from assay.release.machine import NGINX
 from assay.serve.image import BASE
+from machine import lacks
 from scenario.project import Done, Project, make_environment
 from served import sent
 from servers import until
@@ -72,7 +73,7 @@ def podman(*arguments: str) -> str:
 def storage() -> Iterator[dict[str, str]]:
     """Where podman keeps images, with the base image in it."""
     if not all(map(shutil.which, ("podman", "runc"))):
-        pytest.skip("podman and runc are not here")
+        lacks("podman and runc are not here")
     # podman mounts what lies here, so that pytest could not remove it.
     folder = Path(tempfile.mkdtemp(prefix="assay-image-"))
     files = {"CONTAINERS_CONF": CONTAINERS, "CONTAINERS_STORAGE_CONF": STORAGE}
@@ -88,7 +89,7 @@ def storage() -> Iterator[dict[str, str]]:
                 ["podman", "run", "--rm", "--pull=never", BASE, "python", "--version"], capture_output=True, check=False
             )
             if can_run.returncode:
-                pytest.skip(f"no container can be run here: {can_run.stderr.decode()[-300:]}")
+                lacks(f"no container can be run here: {can_run.stderr.decode()[-300:]}")
             yield {name: str(folder / name) for name in files}
         finally:
             subprocess.run(["podman", "system", "reset", "--force"], capture_output=True, check=False)
@@ -102,7 +103,7 @@ def _can_pull(image: str) -> bool:
 
 def _import_debian(base: Path) -> None:
     if not shutil.which("mmdebstrap"):
-        pytest.skip(f"{BASE} cannot be fetched, and mmdebstrap is not here")
+        lacks(f"{BASE} cannot be fetched, and mmdebstrap is not here")
     packages = "--include=python3,python3-venv,python3-pip,ca-certificates,nginx-light"
     command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--customize-hook={DEBIAN}", packages, "bookworm"]
     subprocess.run([*command, str(base)], capture_output=True, check=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from assay.load.bento import free_port
+from machine import lacks
 from scenario.project import Project, clone
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
@@ -52,7 +53,7 @@ def test_an_embedded_remote_that_is_too_large_fails_the_check(finished: Project)
 def ssh_url(tmp_path: Path) -> Iterator[str]:
     """The URL of a folder on an SSH server that this test alone has, and that takes the key in the home of `away`."""
     if SSHD is None:
-        pytest.skip("sshd is not installed (openssh-server)")
+        lacks("sshd is not installed (openssh-server)")
     server, keys = tmp_path / "sshd", tmp_path / "home/.ssh"
     for folder in (server, keys):
         folder.mkdir(parents=True, mode=0o700)

@@ -17,6 +17,7 @@ from assay.github.comment import MARKER
 from assay.load.bento import free_port
 from assay.project.layout import model_version
 from assay.release.smoke import smoke
+from machine import lacks
 from npm import NotHereError
 from reports import promoted
 from scenario.project import Project, stages_run
@@ -36,7 +37,7 @@ def asked() -> Iterator[Language]:
         with language() as made:
             yield made
     except NotHereError as error:
-        pytest.skip(str(error))
+        lacks(str(error))
 
 
 @pytest.fixture(scope="module")
@@ -610,6 +611,21 @@ def test_a_service_that_is_not_there_or_serves_another_model_is_told_of(
     (models / "model.json").write_text(about.replace('"threshold": ', '"threshold": 1'))
     with pytest.raises(InputError, match=rf"serves model .* holds {model_version(models)}"):
         smoke(service.url, 1, models)
+
+
+@pytest.mark.nightly
+def test_parameters_that_somebody_asks_for_become_a_pull_request(site: Site):
+    payload = {"inputs": {"params": "model.parameters.C=0.25", "search": False}, "repository": HOME}
+    ran = site.runner.run("propose.yml", Trigger("workflow_dispatch", payload, site.main, MAIN))
+    assert ran.conclusion == "success", ran.log()
+    job = ran.jobs["propose"]
+    assert [job.step(name).outcome for name in ("Search for a better model", "Fetch new data")] == ["skipped"] * 2
+    (pull,) = site.hub.pulls
+    assert site.hub.run_git("diff", "--name-only", "main", pull["head"]["sha"]) == "params.yaml"
+    payload["inputs"] = {"params": "model.parameter.C=1", "search": False}
+    ran = site.runner.run("propose.yml", Trigger("workflow_dispatch", payload, site.main, MAIN))
+    assert "there is no section model.parameter" in ran.log()
+    assert len(site.hub.pulls) == 1
 
 
 # Targets that take no time; one of them fails.

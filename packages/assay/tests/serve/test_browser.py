@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from browser import Browser, browsing
+from machine import lacks
 from npm import NotHereError
 from scenario.project import Project
 from served import SOURCE, served_project
@@ -30,7 +31,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         with browsing(tmp_path_factory.mktemp("browser")) as one:
             yield one
     except NotHereError as error:
-        pytest.skip(str(error))
+        lacks(str(error))
 
 
 ROW = {

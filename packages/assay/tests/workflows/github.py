@@ -137,6 +137,13 @@ def _pulls(hub: GitHub, query: dict[str, str], body: Any) -> Any:
     ]
 
 
+def _new_pull(hub: GitHub, query: dict[str, str], body: Any) -> Any:
+    head = hub.run_git("rev-parse", f"refs/heads/{body['head']}")
+    hub.open_pull(hub.next_id(), body["head"], head, base=body["base"])
+    hub.pulls[-1]["title"] = body["title"]
+    return hub.pulls[-1]
+
+
 def _comments(hub: GitHub, query: dict[str, str], body: Any, number: str) -> Any:
     return hub.comments[int(number)]
 
@@ -263,6 +270,7 @@ Handler = Callable[..., Any]
 # Method, path below the repository, the permission it takes, who answers, and with what status.
 ROUTES: list[tuple[str, str, str, Handler, int]] = [
     ("GET", r"pulls", "pull-requests: read", _pulls, 200),
+    ("POST", r"pulls", "pull-requests: write", _new_pull, 201),
     ("GET", r"issues/(\d+)/comments", "pull-requests: read", _comments, 200),
     ("POST", r"issues/(\d+)/comments", "pull-requests: write", _comment, 201),
     ("PATCH", r"issues/comments/(\d+)", "pull-requests: write", _recomment, 200),

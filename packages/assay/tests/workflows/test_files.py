@@ -37,6 +37,7 @@ RIGHTS: dict[tuple[str, str], dict[str, str]] = {
     ("deploy", "production"): {"contents": "read", "packages": "read"},
     ("nightly", "night"): READ,
     ("nightly", "alarm"): {"contents": "read", "issues": "write"},
+    ("propose", "propose"): {"contents": "write", "pull-requests": "write"},
     ("package-ci", "lint"): READ,
     ("package-ci", "test"): READ,
     ("package-nightly", "properties"): READ,
@@ -73,6 +74,19 @@ TRIGGERS: dict[str, dict[str, Any]] = {
         }
     },
     "nightly": {"schedule": [{"cron": "17 2 * * *"}], "workflow_dispatch": None},
+    "propose": {
+        "workflow_dispatch": {
+            "inputs": {
+                "params": {
+                    "description": "Parameters to set, such as model.parameters.C=0.5; spaces between several",
+                    "default": "",
+                    "type": "string",
+                },
+                "search": {"description": "Search for a better model", "default": False, "type": "boolean"},
+            }
+        },
+        "repository_dispatch": {"types": ["new-data"]},
+    },
     "package-ci": {"pull_request": {"paths": TESTED}, "push": {"branches": ["main"], "paths": TESTED}},
     "package-nightly": {"schedule": [{"cron": "47 2 * * *"}], "workflow_dispatch": None},
 }
@@ -88,6 +102,7 @@ CONCURRENCY = {
     "release": ("release-${{ github.event.workflow_run.head_sha }}", False),
     "deploy": ("deploy-${{ github.ref_name == github.event.repository.default_branch }}", False),
     "nightly": ("nightly", False),
+    "propose": ("propose-${{ github.run_id }}", False),
     "package-ci": (
         "package-ci-${{ github.event.pull_request.number || github.ref }}",
         "${{ github.event_name == 'pull_request' }}",

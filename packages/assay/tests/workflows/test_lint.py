@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from machine import lacks
 from npm import NotHereError
 from scenario.project import SOURCE
 from workflows import lint
@@ -105,7 +106,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         with language() as asked:
             asked.ask("parse", name="x", text="on: push")
     except NotHereError as error:
-        pytest.skip(str(error))
+        lacks(str(error))
     readable = [name for name, defect in DEFECTS.items() if defect[3] in AUDITS]
     others = [name for name in DEFECTS if name not in readable]
     unread = plant(tmp_path_factory.mktemp("unreadable"), others)
@@ -147,5 +148,5 @@ def test_an_own_runner_trains_main_and_own_branches_and_no_fork(variable, source
             expression = lint.OWN_RUNNER.removeprefix("${{").removesuffix("}}").strip()
             found = asked.ask("evaluate", expression=expression, context=context, state="success", hashes={})
     except NotHereError as error:
-        pytest.skip(str(error))
+        lacks(str(error))
     assert found["value"] == labels

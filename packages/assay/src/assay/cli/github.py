@@ -156,6 +156,36 @@ def github_verify(version: str, branch: str, recorded: bool) -> None:
     write_outputs({"image": found})
 
 
+@github.command("params")
+@click.argument("assignments")
+def github_params(assignments: str) -> None:
+    """Set parameters in params.yaml, such as `model.parameters.C=0.5`, with spaces between several."""
+    from assay.github.propose import set_params
+
+    set_params(assignments)
+
+
+@github.command("data")
+@click.argument("url", default="")
+def github_data(url: str) -> None:
+    """Put the file at URL in place of the data; without URL, bring data of `dvc import` up to date."""
+    from assay.github.propose import replace_data
+
+    replace_data(url)
+
+
+@github.command("propose")
+@click.argument("title")
+@click.option("--branch", envvar="BRANCH", default="main", help="The branch to merge into.")
+def github_propose(title: str, branch: str) -> None:
+    """Open a pull request with the changes of this clone."""
+    from assay.github.api import GitHub
+    from assay.github.propose import propose
+
+    number, token = (os.environ.get(name, "") for name in ("GITHUB_RUN_ID", "GITHUB_TOKEN"))
+    print(propose(GitHub.here(), title, branch, number, token))
+
+
 @github.command("alarm")
 @click.argument("title")
 @click.option("--run", "url", required=True, help="The URL of the failed run.")

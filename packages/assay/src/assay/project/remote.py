@@ -53,11 +53,14 @@ def is_embedded(root: Path = Path()) -> bool:
     return bool(Config(str(root / ".dvc"))["core"].get("remote") == "embedded")
 
 
-def push(limit_mb: float) -> None:
-    """Push data and models to the default remote; raises InputError if the embedded one would exceed its limit."""
+def push(limit_mb: float, *targets: str) -> None:
+    """Push data and models, or some targets of DVC, to the default remote.
+
+    Raises InputError if the embedded one would exceed its limit.
+    """
     if is_embedded():
         require_room(limit_mb, pending_mb())
-    _dvc("push")
+    _dvc("push", *targets)
 
 
 def use(url: str) -> str:

@@ -1,0 +1,33 @@
+"""A test of a promised part is not left out in silence."""
+
+import re
+
+import pytest
+
+import machine
+from places import PACKAGE, ROOT
+
+
+@pytest.mark.parametrize(("value", "outcome"), [("", pytest.skip.Exception), ("1", pytest.fail.Exception)])
+def test_what_a_machine_lacks_is_red_where_it_should_have_everything(
+    monkeypatch: pytest.MonkeyPatch, value: str, outcome: type[BaseException]
+) -> None:
+    monkeypatch.setenv(machine.COMPLETE, value)
+    with pytest.raises(outcome, match="podman is not here"):
+        machine.lacks("podman is not here")
+
+
+def test_ci_should_have_everything() -> None:
+    assert f"export {machine.COMPLETE}=1" in (ROOT / ".ci/run").read_text(encoding="utf-8")
+    assert f'{machine.COMPLETE}: "1"' in (ROOT / ".github/workflows/package-ci.yml").read_text(encoding="utf-8")
+
+
+def test_no_test_is_skipped_for_the_machine_in_another_way() -> None:
+    # The data of the template, or a system other than Linux: these are no parts that are promised.
+    others = {"project/test_tracking.py", "machine.py"}
+    found = {
+        path.relative_to(PACKAGE / "tests").as_posix()
+        for path in (PACKAGE / "tests").rglob("*.py")
+        if ".node_cache" not in path.parts and re.search(r"pytest\.skip\(", path.read_text(encoding="utf-8"))
+    }
+    assert found == others
