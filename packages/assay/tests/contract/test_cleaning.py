@@ -6,18 +6,19 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from assay.contract.cleaning import from_json, from_text, from_texts
-from assay.contract.request import as_json
+from assay.contract.request import as_json, explain
 from assay.contract.spec import Category, Column, Contract, Number, Time
 from assay.data.reading import typed
 from assay.inference.rows import RowReader
 from assay.inference.tables import read_columns
 from assay.properties.strategies import feature_rows
-from examples import COLUMNS, contract, small
+from contract.test_request import refused_columns, wild_rows
+from examples import COLUMNS, beside, contract, faults, small
 
 EUROS = {"kind": "number", "range": [-1e7, 1e7], "cleaning": {"decimal": ",", "units": {"€": 1, "T€": 1000}}}
 # By what is told of it: a column, a raw value, and what it means.
@@ -222,3 +223,32 @@ def test_a_target_is_cleaned_too() -> None:
         target={"name": "sick", "classes": ["no", "yes"], "positive": "yes", "cleaning": {"case": "ignore"}}
     )
     assert from_text("YES ", words.target_column) == "yes"
+
+
+MARKED: Contract = contract(
+    clean=True,
+    columns=COLUMNS
+    | {
+        "_x": {"kind": "number", "cleaning": {"decimal": ",", "units": {"kg": 1}}},
+        "count": {"kind": "integer", "range": [0, 100], "missing": "allow", "cleaning": {"missing": ["-9"]}},
+        "c0": {"kind": "category", "values": ["red", "Green"], "cleaning": {"case": "ignore"}},
+        "size": {"kind": "category", "values": ["S"], "missing": "allow", "cleaning": {"missing": ["-9"]}},
+        "seen": {"kind": "time", "zone": "Europe/Berlin", "range": ["2020-01-01", "2024-12-31T23:59:59"]},
+        "ever": {"kind": "time", "cleaning": {"format": "%d.%m.%Y"}},
+    },
+)
+
+
+@settings(max_examples=10)
+@given(wild_rows(MARKED))
+def test_a_row_is_refused_iff_the_check_of_data_has_something_to_say_of_it(made: dict[str, Any]) -> None:
+    assert refused_columns(made, MARKED) == {fault.column for fault in faults(beside(made, "binary"), MARKED)}
+
+
+def test_a_refusal_says_that_a_text_needs_a_decimal_comma() -> None:
+    made = small({"x": EUROS})
+    with pytest.raises(ValidationError) as caught:
+        RowReader(made, 1).read(b'{"rows": [{"x": "1.5"}]}')
+    assert explain(caught.value.errors(), made) == [
+        "row 0: x: expected a number between -10000000 and 10000000, in text with a decimal comma, got '1.5'"
+    ]

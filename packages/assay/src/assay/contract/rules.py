@@ -62,7 +62,8 @@ def expected(column: Column) -> str:
         case Time():
             wanted = f"a time {_written(column)}{_between(column.range)}"
         case Number() | Integer():
-            wanted = f"{_noun(column)}{_between(limits(column))}"
+            comma = column.cleaning is not None and column.cleaning.decimal == ","
+            wanted = f"{_noun(column)}{_between(limits(column))}{', in text with a decimal comma' if comma else ''}"
         case _:
             wanted = _noun(column)
     return wanted + (" or null" if column.missing == "allow" else "")

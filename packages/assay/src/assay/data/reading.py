@@ -230,9 +230,21 @@ def _with_nulls(values: pa.ChunkedArray, column: Column, everywhere: tuple[str, 
     else:
         missing = pc.is_null(values)
     for number in cleaning.missing_numbers(column):
-        if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
-            missing = pc.or_(missing, pc.fill_null(pc.equal(values, number), False))
+        if (wanted := _as_scalar(number, values.type)) is not None:
+            missing = pc.or_(missing, pc.fill_null(pc.equal(values, wanted), False))
     return pc.if_else(missing, None, values) if pc.any(missing).as_py() else values
+
+
+def _as_scalar(number: float, kind: pa.DataType) -> pa.Scalar | None:
+    """Return a number as a value of a numeric type, or None if the type has no such value."""
+    if pa.types.is_floating(kind):
+        return pa.scalar(number, kind)
+    if not pa.types.is_integer(kind) or not number.is_integer():
+        return None
+    try:
+        return pa.scalar(int(number), kind)
+    except (pa.ArrowInvalid, OverflowError):
+        return None
 
 
 def read_column(
