@@ -275,6 +275,16 @@ def test_with_ids_the_rewritten_rows_are_those_of_the_same_id() -> None:
     assert outcome.measured["previous version"]["rewritten"] == {"x0": 500, "x1": 500}
 
 
+def test_few_labels_that_all_change_alike_are_held_with_their_numbers() -> None:
+    sick = np.array(TABLE["sick"].to_pylist())
+    few = np.flatnonzero(sick == "yes")[:20]
+    sick[few] = "no"
+    limits = LIMITS.model_copy(update={"rewritten": 0.05})
+    outcome = compare(HELD, Version(TABLE, MADE), Version(put(TABLE, "sick", sick), MADE), limits)
+    assert held(outcome) == {"one-sided rewriting"}
+    assert "sick is rewritten in 20 of 500 kept rows, and not at random: 20 of 20 from 'yes' to 'no'" in outcome.reason
+
+
 def test_rewritten_labels_are_named_first() -> None:
     made = small({"name": {"kind": "id"}, **COLUMNS})
     before = TABLE.append_column("name", pa.array([f"n{row}" for row in range(N)]))

@@ -35,7 +35,8 @@ class Changes:
 
     `removed` is a mask over the rows before, `added` a mask over the rows now; all other rows are kept. `rewritten`
     counts the kept rows with a different value, per column that has any, the largest count first; `changed` counts
-    those with a different value in any column. `by_id` says whether rows were matched by id.
+    those with a different value in any column. `by_id` says whether rows were matched by id. `cells` has, for each
+    rewritten column, the indices of the rows before and now, in pairs.
     """
 
     removed: np.ndarray
@@ -43,6 +44,7 @@ class Changes:
     rewritten: dict[str, int]
     changed: int
     by_id: bool
+    cells: dict[str, tuple[np.ndarray, np.ndarray]]
 
     @property
     def kept(self) -> int:
@@ -102,12 +104,14 @@ def _by_id(before: pa.Table, now: pa.Table, names: list[str], keys: tuple[np.nda
     common, old, new = np.intersect1d(*keys, assume_unique=True, return_indices=True)
     rewritten: dict[str, int] = {}
     changed = np.zeros(len(common), dtype=bool)
+    cells: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name in names:
         differs = cell_keys(before, name, SALT)[old] != cell_keys(now, name, SALT)[new]
         rewritten[name] = int(differs.sum())
+        cells[name] = old[differs], new[differs]
         changed |= differs
     removed, added = (~np.isin(side, common) for side in keys)
-    return Changes(removed, added, _most_first(rewritten), int(changed.sum()), by_id=True)
+    return Changes(removed, added, _most_first(rewritten), int(changed.sum()), by_id=True, cells=cells)
 
 
 def _by_content(before: pa.Table, now: pa.Table, names: list[str]) -> Changes:
@@ -125,15 +129,23 @@ def _by_content(before: pa.Table, now: pa.Table, names: list[str]) -> Changes:
     explained = {name: _common(*without(name)) for name in names}
     unused = [np.ones(len(rows), dtype=bool) for rows in left]
     rewritten: dict[str, int] = {}
+    cells: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name in _most_first(explained):
-        paired = _pairs(*(keys[mask] for keys, mask in zip(without(name), unused, strict=True)))
+        keys = [all_keys[mask] for all_keys, mask in zip(without(name), unused, strict=True)]
+        paired = _pairs(*keys)
+        # Sorted by their keys, equal keys of both sides are at the same place.
+        first, second = (
+            rows[mask][found][np.argsort(side[found], kind="stable")]
+            for rows, mask, found, side in zip(left, unused, paired, keys, strict=True)
+        )
+        cells[name] = first, second
         for mask, found in zip(unused, paired, strict=True):
             mask[mask] = ~found
         rewritten[name] = int(paired[0].sum())
     for mask, rows, still in zip(unpaired, left, unused, strict=True):
         mask[rows] = still
     removed, added = unpaired
-    return Changes(removed, added, _most_first(rewritten), sum(rewritten.values()), by_id=False)
+    return Changes(removed, added, _most_first(rewritten), sum(rewritten.values()), by_id=False, cells=cells)
 
 
 def _most_first(counts: dict[str, int]) -> dict[str, int]:
@@ -208,7 +220,7 @@ def shifts(before: Version, now: Version, new: np.ndarray) -> list[Shift]:
     looks: dict[tuple[str, str], tuple[float, float]] = {}
     for name, column in columns.items():
         goes_on = isinstance(column, Time) or (contract.split.by == "time" and contract.split.column == name)
-        values = [_known(table[name], column) for table in tables]
+        values = [known(table[name], column) for table in tables]
         looks[name, "values"] = drift(values, part, goes_on=goes_on)
         if tables[0][name].null_count + tables[1][name].null_count:
             gaps = [np.asarray(pc.is_null(table[name])) for table in tables]
@@ -253,7 +265,7 @@ def _windows(table: pa.Table, contract: Contract, length: int) -> list[pa.Table]
     return [ordered.slice(start * (table.num_rows // number), length) for start in range(number)]
 
 
-def _known(values: pa.ChunkedArray, column: Column) -> np.ndarray:
+def known(values: pa.ChunkedArray, column: Column) -> np.ndarray:
     """Return the values that are not missing: labels as objects, everything else as numbers."""
     values = values.drop_null()
     if isinstance(column, Boolean | Category):

@@ -13,6 +13,7 @@ from assay.base.rounding import significant
 from assay.contract.spec import Contract
 from assay.data.leakage import class_shares as shares_of_classes
 from assay.data.leakage import duplicates
+from assay.data.one_sided import OneSided, one_sided
 from assay.data.versions import Changes, Shift, Version, changes, class_shares, new_rows, shifts
 from assay.gates.evidence import Evidence
 from assay.gates.findings import (
@@ -27,6 +28,7 @@ from assay.project.params import ContractGate
 
 NAMED = 3
 LISTED = 50
+SMALLEST_P = 1e-12
 # Texts for people and file locations do not matter; columns are compared one by one.
 NOT_OF_THE_DATA: Any = {
     **dict.fromkeys(("name", "description", "about", "data", "columns"), True),
@@ -93,6 +95,11 @@ def compare(checks: Sequence[Outcome], before: Version | None, now: Version, lim
             _previous_version(found, drift, classes),
             _contract_changes(before.contract, now.contract),
             _rewritten(found, before.contract, now.contract, limit["rewritten"]),
+            _one_sided(
+                one_sided(before, now, found, limit=limit["rewritten"], significance=limit["significance"]),
+                found.kept,
+                limit["significance"],
+            ),
             _removed(found, limit["removed"]),
             _drift(drift, who, limit),
             _classes(classes, q_of_target, who, limit, chance=chance),
@@ -202,6 +209,20 @@ def _rewritten(found: Changes, before: Contract, now: Contract, limit: float) ->
         else f"{said(worst)}, more than any other column"
     )
     return Outcome("rewritten values", "PROMOTE", reason, measured, held_to)
+
+
+def _one_sided(signs: Sequence[OneSided], kept: int, significance: float) -> Outcome:
+    gate, held_to = "one-sided rewriting", {"significance": significance}
+    if not signs:
+        return Outcome(gate, "PROMOTE", "what was rewritten was rewritten at random, or hardly at all", {}, held_to)
+    said = [
+        f"{sign.column} is rewritten in {sign.rows} of {kept} kept rows, and not at random: {sign.what} "
+        f"(p {f'{sign.p:.2g}' if sign.p > SMALLEST_P else f'below {SMALLEST_P:g}'} after correction)"
+        for sign in signs
+    ]
+    reason = f"{_listed(said)}; needs the data owner's approval"
+    measured = {"columns": {sign.column: {"rows": sign.rows, "p": significant(sign.p)} for sign in signs[:LISTED]}}
+    return Outcome(gate, "HOLD", reason, measured, held_to)
 
 
 def _removed(found: Changes, limit: float) -> Outcome:
