@@ -361,13 +361,24 @@ def changed(**columns: Any) -> dict[str, Any]:
         ({"slices": [{"column": "floor", "edges": [1, 2.5]}]}, "slices: floor [1, 2.5] added"),
         ({"slices": [{"column": "c0"}]}, "slices: c0 added"),
         ({"missing_markers": ["", "NA", " "]}, "missing_markers: ' ' added"),
+        ({"clean": True}, "clean False -> True"),
+        (changed(ever={"kind": "time", "zone": "UTC"}), "column ever: zone none -> UTC"),
+        (
+            changed(maybe={"kind": "boolean", "missing": "allow", "cleaning": {"missing": ["?"]}}),
+            "column maybe: cleaning.missing none -> [?]",
+        ),
+        (
+            changed(_x={"kind": "number", "cleaning": {"units": {"kg": 1000}}}),
+            "column _x: cleaning.units.kg none -> 1000",
+        ),
+        (changed(_x={"kind": "number", "cleaning": {}}), "column _x: cleaned none -> True"),
     ],
 )
 def test_what_a_contract_says_otherwise_is_named(changes: dict[str, Any], said: str) -> None:
     there, back = (
         differences(*pair) for pair in ((contract(), contract(**changes)), (contract(**changes), contract()))
     )
-    assert any(one.startswith(said) for one in there)
+    assert any(one.startswith(said) for one in there), there
     assert len(there) == len(back) > 0
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from assay.base.config import flat
 from assay.base.outcomes import Outcome, Verdict, combined
 from assay.base.rounding import significant
-from assay.contract.spec import Contract
+from assay.contract.spec import Column, Contract, Id, Ignored
 from assay.data.leakage import class_shares as shares_of_classes
 from assay.data.leakage import duplicates
 from assay.data.one_sided import OneSided, one_sided
@@ -121,8 +121,18 @@ def differences(before: Contract, now: Contract) -> list[str]:
         elif old.kind != new.kind:
             said.append(f"column {name}: kind {old.kind} -> {new.kind}")
         else:
-            fields = (column.model_dump(exclude={"description", "reason"}) for column in (old, new))
+            fields = (_fields(old, before), _fields(new, now))
             said += _field_differences(f"column {name}: ", *fields)
+    return said
+
+
+def _fields(column: Column, made: Contract) -> dict[str, Any]:
+    """Return what a contract says of the data of a column; how it is cleaned only where that is not as usual."""
+    said = column.model_dump(exclude={"description", "reason", "cleaning"})
+    cleaning = None if isinstance(column, Id | Ignored) else column.cleaning
+    if cleaning is not None:
+        said |= flat({"cleaning": cleaning.model_dump(exclude_defaults=True)})
+        said["cleaned"] = None if made.clean else True
     return said
 
 
