@@ -155,3 +155,20 @@ def test_what_a_newer_file_adds_is_added_and_told(folder: Path) -> None:
     assert parse_contract(made).columns["smokes"].cleaning.missing == ("?", "n/a")  # type: ignore[union-attr]
     assert parse_contract(made).columns["town"].values == ("Bonn", "Köln", "Ulm")  # type: ignore[union-attr]
     assert "smokes: values are now read with `missing: ['?', 'n/a']`" in changes
+
+
+def test_a_newer_file_needs_no_column_that_was_added_to_count_rows(folder: Path) -> None:
+    def few(seed: int) -> Cells:
+        rng = np.random.default_rng(seed)
+        return {"a": rng.choice(["x", "y"], ROWS).tolist(), "answer": rng.choice(["yes", "no"], ROWS).tolist()}
+
+    text = contract_text(planned(written(folder / "raw.csv", few(0))))
+    Path("contract.yaml").write_text(text, encoding="utf-8")
+    old = parse_contract(text)
+    assert old.ids == ["row"]
+    newer = written(folder / "newer.csv", few(1))
+    table, violations = read_table(newer, old)
+    assert violations == []
+    assert table["row"].to_pylist() == [str(number) for number in range(1, ROWS + 1)]
+    made, changes, _ = updated(planned(newer), old)
+    assert (made, changes) == (text, [])

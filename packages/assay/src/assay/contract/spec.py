@@ -201,6 +201,7 @@ class Id(_Column):
     """Identifies a row and says nothing about the target: never a feature."""
 
     kind: Literal["id"] = Field(description="Identifies a row, and is never a feature.")
+    counted: bool = Field(default=False, description="Whether rows are numbered from 1 if the file has no such column.")
 
 
 class Ignored(_Column):

@@ -160,6 +160,8 @@ def typed(table: pa.Table, contract: Contract) -> tuple[pa.Table, list[Violation
                 raw, values = (pc.if_else(nan, None, cells) for cells in (raw, values))
             arrays[name] = values
             violations += _misfits(name, raw, values, column)
+        elif isinstance(column, Id) and column.counted:
+            arrays[name] = pa.chunked_array([pa.array(range(1, table.num_rows + 1)).cast(pa.string())])
         else:
             near = did_you_mean(name, explained)
             violations.append(violation(name, rules.MISSING_COLUMN, table.num_rows, [f"not in the data{near}"]))

@@ -35,7 +35,8 @@ def renewed(text: str, plan: Plan, *, replaced: tuple[str, ...] = ()) -> tuple[s
     content = yaml.load(text)
     columns: CommentedMap = content["columns"]
     changes: list[str] = []
-    for name in [name for name in columns if name not in plan.contract["columns"]]:
+    gone = [name for name in columns if name not in plan.contract["columns"] and not columns[name].get("counted")]
+    for name in gone:
         del columns[name]
         changes.append(f"{name}: removed: no longer in the data")
         _forget(content, name, changes)

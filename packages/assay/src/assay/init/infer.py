@@ -515,7 +515,7 @@ def _tell_apart(columns: list[Column], rows: int, target: str) -> None:
     name = next(name for name in chain(["row"], (f"row {n}" for n in count(2))) if name not in taken)
     numbers = pa.chunked_array([pa.array(np.arange(1, rows + 1))])
     reason = f"added by `assay init`: the features allow only {possible} different rows, too few to tell {rows} apart"
-    columns.append(Column(name, numbers, None, rows, {"kind": "id"}, reason))
+    columns.append(Column(name, numbers, None, rows, {"kind": "id", "counted": True}, reason))
 
 
 def _in_order(values: pa.ChunkedArray) -> float:
