@@ -68,11 +68,14 @@ def commit_lock(github: GitHub, run: Run, archive: Path) -> dict[str, str]:
 
 
 def forget_waiting_runs(github: GitHub, run: Run) -> None:
-    """Delete the runs that wait for approval of a commit of this workflow.
+    """Delete the runs that wait for approval of a commit whose checks this workflow has started.
 
     GitHub creates them when a workflow's token pushes to a pull request. The commit of a refreshed dvc.lock needs none:
-    its verdict is that of the commit before, and its checks were started.
+    its verdict is that of the commit before. A pull request that a workflow opened needs them.
     """
+    if not _were_started(github, run.commit):
+        say(f"{CHECKS} was not started for {run.commit[:12]}: its runs wait for approval")
+        return
     for one in list(github.pages("actions/runs", "workflow_runs", head_sha=run.commit, status="action_required")):
         if (one["actor"] or {}).get("login") == BOT:
             github.send("DELETE", f"actions/runs/{int(one['id'])}")
@@ -80,15 +83,19 @@ def forget_waiting_runs(github: GitHub, run: Run) -> None:
 
 def _start_checks(github: GitHub, run: Run, commit: str, *, again: bool = False) -> str:
     """Start the checks of a commit, because a push with a workflow's token starts none; return what became of them."""
-    query = {"head_sha": commit, "event": "workflow_dispatch"}
     try:
-        if again and github.get(f"actions/workflows/{CHECKS}/runs", **query)["total_count"]:
+        if again and _were_started(github, commit):
             return STARTED
         github.send("POST", f"actions/workflows/{CHECKS}/dispatches", {"ref": run.branch})
     except InputError as error:
         say(f"::warning::{CHECKS} could not be started for {commit}: {error}")
         return FAILED
     return STARTED
+
+
+def _were_started(github: GitHub, commit: str) -> bool:
+    query = {"head_sha": commit, "event": "workflow_dispatch"}
+    return bool(github.get(f"actions/workflows/{CHECKS}/runs", **query)["total_count"])
 
 
 def _parents(github: GitHub, commit: str) -> list[str]:
