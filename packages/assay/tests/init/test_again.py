@@ -3,11 +3,13 @@ import datetime
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from assay.init.again import is_same_problem, renewed
-from assay.init.infer import Plan, checked, infer
+from assay.init.infer import Finding, Plan, checked, infer
 from assay.init.limits import limits
-from assay.init.write import contract_text, parse_contract
+from assay.init.write import contract_text, parse_contract, review_text
 
 ROWS = 300
 
@@ -83,7 +85,7 @@ UNDER = {"sensitivity": {"all": 0.01}, "fairness": {}, "dominance": []}
 
 
 def test_the_floor_lies_between_the_dummy_and_what_the_first_model_surely_reaches():
-    made, findings = limits(METRICS, UNDER, GATES, "binary")
+    made, findings = limits(METRICS, UNDER, GATES, "binary", 400)
     assert made == {"gates.quality.floor": 0.68}
     assert not findings
 
@@ -91,16 +93,57 @@ def test_the_floor_lies_between_the_dummy_and_what_the_first_model_surely_reache
 def test_the_floor_of_a_loss_lies_above_what_the_first_model_reaches():
     metrics = {"test": {"log_loss": {"value": 0.2, "low": 0.1, "high": 0.3}}, "dummy": {"log_loss": 1.1}}
     gates = GATES | {"quality": {"metric": "log_loss"}}
-    made, _ = limits(metrics, UNDER, gates, "multiclass")
+    made, _ = limits(metrics, UNDER, gates, "multiclass", 400)
     assert made["gates.quality.floor"] == 0.7
 
 
 def test_a_limit_that_the_first_model_is_past_is_widened_and_told():
     analysis = UNDER | {"sensitivity": {"all": 0.2}, "fairness": {"sex": {"difference": {"selection_rate": 0.4}}}}
-    made, findings = limits(METRICS, analysis, GATES, "binary")
-    assert made["gates.robustness.changed"] == 0.25
+    made, findings = limits(METRICS, analysis, GATES, "binary", 400)
+    assert made["gates.robustness.changed"] == 0.26
     assert made["gates.fairness.difference"] == 0.5
     assert {finding.where for finding in findings} == {"gates.robustness.changed", "gates.fairness.difference"}
+
+
+@pytest.mark.parametrize(("rows", "limit"), [(40, 0.21), (100, 0.16), (100_000, None)])
+def test_a_limit_is_beyond_the_first_model_by_the_noise_of_its_rows(rows, limit):
+    made, _ = limits(METRICS, UNDER | {"sensitivity": {"all": 0.079}}, GATES, "binary", rows)
+    assert made.get("gates.robustness.changed") == limit
+
+
+def test_a_limit_that_can_hold_nothing_says_so():
+    analysis = UNDER | {"fairness": {"sex": {"difference": {"selection_rate": 0.95}}}}
+    made, (finding,) = limits(METRICS, analysis, GATES, "binary", 400)
+    assert made["gates.fairness.difference"] == 1.0
+    assert "this gate holds nothing now" in finding.what
+
+
+@given(st.floats(0.5, 0.99), st.floats(0, 0.2))
+def test_a_floor_never_lies_within_the_interval_of_the_first_model(value, half):
+    metrics = {
+        "test": {"roc_auc": {"value": value, "low": value - half, "high": value + half}},
+        "dummy": {"roc_auc": 0.5},
+    }
+    made, _ = limits(metrics, UNDER, GATES, "binary", 400)
+    assert made["gates.quality.floor"] <= value - half + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("metric", "found", "dummy", "worse"),
+    [
+        ("roc_auc", (0.45, 0.52), 0.5, True),
+        ("roc_auc", (0.55, 0.6), 0.5, False),
+        ("log_loss", (0.6, 0.7), 0.65, True),
+        ("log_loss", (0.3, 0.4), 0.65, False),
+        ("r2", (-0.4, -0.1), 0.0, True),
+    ],
+)
+def test_a_model_no_better_than_the_dummy_is_the_first_to_review(metric, found, dummy, worse):
+    metrics = {"test": {metric: {"value": sum(found) / 2, "low": found[0], "high": found[1]}}, "dummy": {metric: dummy}}
+    gates = GATES | {"quality": {"metric": metric}}
+    _, findings = limits(metrics, UNDER, gates, "regression" if metric == "r2" else "binary", 400)
+    assert [finding.where for finding in findings] == (["model"] if worse else [])
+    assert review_text([*findings, Finding(3, "x", "y")]).startswith("  first  model: ") == worse
 
 
 @pytest.mark.parametrize(
@@ -108,6 +151,6 @@ def test_a_limit_that_the_first_model_is_past_is_widened_and_told():
 )
 def test_a_label_that_the_first_model_answers_more_often_than_the_limit_says_may_be_answered_so(answered, true, limit):
     slices = [{"part": "old", "rows": 99, "label": "no", "predicted_share": answered, "true_share": true}]
-    made, findings = limits(METRICS, UNDER | {"dominance": slices}, GATES, "binary")
+    made, findings = limits(METRICS, UNDER | {"dominance": slices}, GATES, "binary", 400)
     assert made.get("gates.dominance.share") == limit
     assert len(findings) == (limit is not None)

@@ -238,7 +238,9 @@ def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
     reproduce()
     params = PARAMS.read_text(encoding="utf-8")
     gates = parse_yaml(params)["gates"]
-    settings, findings = limits(read_json(METRICS), read_json(ANALYSIS), gates, plan.contract["task"])
+    settings, findings = limits(
+        read_json(METRICS), read_json(ANALYSIS), gates, plan.contract["task"], read_split("test").num_rows
+    )
     write_text(PARAMS, params_text(params, settings))
     if EXPECTATIONS.exists():
         write_text(EXPECTATIONS, expectations_text(_clear_cases()))

@@ -4,30 +4,49 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from assay.evaluation.metrics import BINARY, REGRESSION
 from assay.init.infer import Finding
+
+# Weight of a finding that comes before all others.
+FIRST = 4
+# Standard errors between the first model and a limit: the gate compares the end of an interval.
+NOISE = 3.0
 
 
 def limits(
-    metrics: Mapping[str, Any], analysis: Mapping[str, Any], gates: Mapping[str, Any], task: str
+    metrics: Mapping[str, Any], analysis: Mapping[str, Any], gates: Mapping[str, Any], task: str, rows: int
 ) -> tuple[dict[str, Any], list[Finding]]:
     """Return settings of params.yaml, by dotted key, that the first model meets, and findings to review.
 
     `metrics` is the content of metrics.json, `analysis` that of reports/analyse.json, `gates` the section of
-    params.yaml. The floor lies half-way between the dummy model and the worse end of the interval. The limits of
-    robustness, calibration, fairness and dominance are those of the template, or wider if the model is close to them or
-    exceeds them.
+    params.yaml, `rows` the number of test rows. The floor lies half-way between the dummy model and the worse end of
+    the interval. The limits of robustness, calibration, fairness and dominance are those of the template, or wider if
+    the model exceeds them or comes close: then they are beyond it by the noise of the test rows. A model that is not
+    conclusively better than the dummy is the first finding.
     """
     name = gates["quality"]["metric"]
     found, dummy = metrics["test"][name], metrics["dummy"][name]
-    end = found["low"] if found["value"] >= dummy else found["high"]
-    made: dict[str, Any] = {"gates.quality.floor": _two((end + dummy) / 2)}
+    is_higher = any(metric.higher_is_better for metric in (*BINARY, *REGRESSION) if metric.name == name)
+    end = found["low"] if is_higher else found["high"]
+    is_better = end > dummy if is_higher else end < dummy
     findings: list[Finding] = []
+    floor = (end + dummy) / 2
+    if not is_better:
+        interval = f"{found['value']:.3g} ({found['low']:.3g} to {found['high']:.3g})"
+        told = f"the model is not conclusively better than one without features: {name} {interval}, without {dummy:.3g}"
+        findings.append(Finding(FIRST, "model", f"{told}; look at target, columns and split before all else"))
+        floor = end
+    made: dict[str, Any] = {"gates.quality.floor": _two(floor, up=not is_higher)}
+    changed = float(analysis["sensitivity"]["all"])
+    spread = math.sqrt(changed * (1 - changed)) if task != "regression" else changed
     measured = {
-        "gates.robustness.changed": float(analysis["sensitivity"]["all"]),
-        "gates.calibration.error": float(metrics["test"].get("calibration_error", {"high": 0.0})["high"]),
-        "gates.fairness.difference": max(
-            (float(value) for group in analysis["fairness"].values() for value in group["difference"].values()),
-            default=0.0,
+        "gates.robustness.changed": (changed, changed + NOISE * spread / math.sqrt(max(rows, 1))),
+        "gates.calibration.error": _beyond(float(metrics["test"].get("calibration_error", {"high": 0.0})["high"])),
+        "gates.fairness.difference": _beyond(
+            max(
+                (float(value) for group in analysis["fairness"].values() for value in group["difference"].values()),
+                default=0.0,
+            )
         ),
     }
     what = {
@@ -35,16 +54,16 @@ def limits(
         "gates.calibration.error": "calibration error",
         "gates.fairness.difference": "difference between groups of a sensitive column",
     }
-    for key, value in measured.items():
+    for key, (value, beyond) in measured.items():
         _, gate, limit = key.split(".")
         now = gates[gate].get(limit)
-        if now is not None and value > 0.8 * now:
-            made[key] = _two(min(1.25 * value, 1.0 if task != "regression" else 1.25 * value))
-            findings.append(
-                Finding(
-                    2, key, f"the {what[key]} is {value:.2g}; the limit was set to {made[key]:g}; lower it if you can"
-                )
-            )
+        if now is not None and max(beyond, _beyond(value)[1]) > now:
+            made[key] = _two(max(beyond, _beyond(value)[1]), up=True)
+            text = f"the {what[key]} is {value:.2g}; the limit was set to {made[key]:g}; lower it if you can"
+            if task != "regression" and made[key] >= 1:
+                made[key] = 1.0
+                text = f"the {what[key]} is {value:.2g}; the limit was set to 1: this gate holds nothing now"
+            findings.append(Finding(3 if made[key] == 1 else 2, key, text))
     answered = max(
         (row["predicted_share"] for row in analysis["dominance"] if row["predicted_share"] > row["true_share"]),
         default=0.0,
@@ -58,5 +77,15 @@ def limits(
     return made, findings
 
 
-def _two(value: float) -> float:
-    return float(f"{value:.2g}")
+def _beyond(value: float) -> tuple[float, float]:
+    """Return a value, and a limit a quarter beyond it."""
+    return value, 1.25 * value
+
+
+def _two(value: float, *, up: bool) -> float:
+    """Round to two digits, up or down, so that a limit never moves to the side of the model."""
+    if not value:
+        return 0.0
+    step = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
+    whole = (math.ceil if up else math.floor)(round(value / step, 6))
+    return float(f"{whole * step:.2g}")

@@ -139,7 +139,7 @@ def _shortened(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def review_text(findings: Sequence[Finding], most: int = 40) -> str:
     """Return the findings to look at as lines, in their order; columns with the same finding share a line."""
-    marks = {3: "decide", 2: "look", 1: "note"}
+    marks = {4: "first", 3: "decide", 2: "look", 1: "note"}
     where: dict[tuple[int, str], list[str]] = {}
     for finding in findings:
         if finding.weight > 0:
