@@ -207,7 +207,7 @@ def test_rows_of_few_possible_values_are_told_apart_by_a_number_made_for_them():
     """As in tables of passengers by class, age group and sex; by content a side would hold all rows that are alike."""
     few = {name: RNG.integers(0, 2, ROWS).astype(bool) for name in ("one", "two", "three")}
     made = infer(pa.table({**few, "row": LABEL}), "row", "mine")
-    assert made.contract["columns"]["row 2"] == {"kind": "id"}
+    assert made.contract["columns"]["row 2"] == {"kind": "id", "counted": True}
     assert "only 8 different rows" in made.reasons["row 2"]
     sides = dealt(made)
     alike = [sides[np.all([few[name] for name in few], axis=0)], sides[~np.any([few[name] for name in few], axis=0)]]
