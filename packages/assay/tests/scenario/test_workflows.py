@@ -614,17 +614,21 @@ def test_a_service_that_is_not_there_or_serves_another_model_is_told_of(
 
 
 @pytest.mark.nightly
-def test_parameters_that_somebody_asks_for_become_a_pull_request(site: Site):
-    payload = {"inputs": {"params": "model.parameters.C=0.25", "search": False}, "repository": HOME}
-    ran = site.runner.run("propose.yml", Trigger("workflow_dispatch", payload, site.main, MAIN))
+def test_what_is_asked_for_becomes_a_pull_request(site: Site):
+    def ask(event: str = "workflow_dispatch", **inputs: Any) -> Ran:
+        payload = {"inputs": {"params": "", "search": False, "packages": False} | inputs, "repository": HOME}
+        return site.runner.run("propose.yml", Trigger(event, payload, site.main, MAIN))
+
+    ran = ask(params="model.parameters.C=0.25")
     assert ran.conclusion == "success", ran.log()
-    job = ran.jobs["propose"]
-    assert [job.step(name).outcome for name in ("Search for a better model", "Fetch new data")] == ["skipped"] * 2
+    job, others = ran.jobs["propose"], ("Search for a better model", "Fetch new data", "Lock the newest packages")
+    assert {job.step(name).outcome for name in others} == {"skipped"}
     (pull,) = site.hub.pulls
+    assert pull["title"] == "Other parameters"
     assert site.hub.run_git("diff", "--name-only", "main", pull["head"]["sha"]) == "params.yaml"
-    payload["inputs"] = {"params": "model.parameter.C=1", "search": False}
-    ran = site.runner.run("propose.yml", Trigger("workflow_dispatch", payload, site.main, MAIN))
-    assert "there is no section model.parameter" in ran.log()
+    assert "there is no section model.parameter" in ask(params="model.parameter.C=1").log()
+    # The calendar proposes nothing that the owner has not asked for.
+    assert ask("schedule").jobs["propose"].result == "skipped"
     assert len(site.hub.pulls) == 1
 
 

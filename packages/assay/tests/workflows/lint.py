@@ -40,6 +40,7 @@ NAMES = {
         "ASSAY_NIGHTLY",
         "ASSAY_RELEASE",
         "ASSAY_RUNNER",
+        "ASSAY_UPDATES",
         "DEPLOY_HOST",
         "DEPLOY_KNOWN_HOSTS",
         "DEPLOY_LISTEN",

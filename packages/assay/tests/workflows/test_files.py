@@ -83,9 +83,11 @@ TRIGGERS: dict[str, dict[str, Any]] = {
                     "type": "string",
                 },
                 "search": {"description": "Search for a better model", "default": False, "type": "boolean"},
+                "packages": {"description": "Lock the newest packages", "default": False, "type": "boolean"},
             }
         },
         "repository_dispatch": {"types": ["new-data"]},
+        "schedule": [{"cron": "37 3 1 * *"}],
     },
     "package-ci": {"pull_request": {"paths": TESTED}, "push": {"branches": ["main"], "paths": TESTED}},
     "package-nightly": {"schedule": [{"cron": "47 2 * * *"}], "workflow_dispatch": None},

@@ -267,6 +267,14 @@ def test_main_and_its_merge_queue_have_a_status_and_no_comment(hub, api, run, tm
     assert hub.state(run.commit) == state
 
 
+@pytest.mark.parametrize(("changed", "state"), [((HELD,), "failure"), ((WORSE,), "failure"), ((), "success")])
+def test_a_merge_queue_does_not_wait_for_people(hub, api, run, tmp_path, changed, state):
+    uploaded(hub, run, *changed)
+    branch = f"gh-readonly-queue/main/pr-4-{hub.run_git('rev-parse', 'main')}"
+    set_status(api(READ), replace(run, event="merge_group", branch=branch), tmp_path / "a.zip")
+    assert hub.state(run.commit) == state
+
+
 @pytest.mark.parametrize(
     ("conclusion", "said"),
     [

@@ -99,6 +99,9 @@ def set_status(github: GitHub, run: Run, archive: Path, refreshed: str = "", che
         is_judged = run.event == "push" or run.branch.endswith(f"-{_base(report)}")
     if not is_judged:
         state, description = "error", OTHER_BASE
+    elif run.event == "merge_group" and state == "pending":
+        # The queue would wait for its time limit.
+        state = "failure"
     elif checks == FAILED:
         description = f"{UNCHECKED}. {description}"
     return _set(github, run, state, description, refreshed)
