@@ -1,7 +1,6 @@
 """The verdict and the report in real clones, as a person gets them."""
 
 import json
-import re
 import shutil
 import subprocess
 from dataclasses import replace
