@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -54,6 +56,30 @@ def test_rows_that_were_left_out_are_found():
     outcome = judged(split={**SPLIT, "test": SPLIT["test"].slice(3)})
     assert outcome.verdict == "HOLD"
     assert "3 missing" in outcome.reason
+
+
+OLD = contract(
+    columns={name: column.model_dump(mode="json") for name, column in SPEC.columns.items() if name != "noise"}
+)
+
+
+def with_noise(candidate: float, champion: float, noise: float) -> Outcome:
+    """Return the outcome for a model with the new column `noise`, of this score alone, beside one without it."""
+    ours, theirs = (answers(scores(TARGET, error), TARGET) for error in (candidate, champion))
+    check = Outcome("leakage", "PROMOTE", "none", {"scores": {"age": 0.2, "noise": noise}})
+    made = evidence(ours, theirs, split=SPLIT, data=DATA, checks=[check])
+    return judge(replace(made, champion=replace(made.champion, contract=OLD)))
+
+
+def test_a_gain_that_an_added_column_brings_alone_is_too_good():
+    outcome = with_noise(0.4, 1.5, 0.8)
+    assert outcome.verdict == "HOLD"
+    assert "with the added column noise, which alone explains 0.800 of the target; age explains 0.200" in outcome.reason
+
+
+@pytest.mark.parametrize(("candidate", "noise"), [(1.3, 0.8), (0.4, 0.1), (1.5, 0.8)])
+def test_a_small_gain_or_one_of_many_columns_is_welcome(candidate, noise):
+    assert with_noise(candidate, 1.5, noise).verdict == "PROMOTE"
 
 
 def test_a_feature_that_gives_the_target_away_is_rejected():

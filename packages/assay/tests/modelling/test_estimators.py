@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from assay.modelling.estimators import FAMILIES, LogBoosting, families
 from patients import contract
@@ -63,6 +65,25 @@ def test_one_enormous_amount_makes_no_answer_infinite():
     quick = LogBoosting(max_iter=40, learning_rate=0.3, min_samples_leaf=2, max_features=1.0, random_state=0)
     answers = quick.fit(rows, amounts).predict(rows)
     assert answers.max() <= 1e7
+
+
+@pytest.mark.nightly
+@parametrize_with_checks([LogBoosting(max_iter=50, learning_rate=0.1, max_features=1.0, random_state=0)])
+def test_it_is_an_estimator_as_scikit_learn_defines_one(estimator, check):
+    check(estimator)
+
+
+def test_what_is_no_amount_is_refused_and_what_is_not_fitted_says_so():
+    rows, amounts = sales(30)
+    with pytest.raises(ValueError, match="must not be negative"):
+        LogBoosting().fit(rows, -amounts)
+    with pytest.raises(NotFittedError):
+        LogBoosting().predict(rows)
+
+
+def test_growth_can_be_learned_from_the_time_alone():
+    rows, amounts = sales(growth=0.5)
+    assert LogBoosting(follow_time=True, max_iter=20, random_state=0).fit(rows[:, :1], amounts).slope_ > 0
 
 
 @pytest.mark.parametrize(

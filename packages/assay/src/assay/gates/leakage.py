@@ -1,15 +1,22 @@
 """Leakage: no feature gives the target away, and no test row influenced the model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from assay.base.outcomes import Outcome, combined
+from assay.base.rounding import significant
+from assay.base.words import decimal
 from assay.contract.spec import Contract
 from assay.data.leakage import overlap
 from assay.data.split import row_keys
+from assay.evaluation.metrics import estimate, metrics_for
+from assay.gates.comparing import difference, interval_options
 from assay.gates.evidence import ModelEvidence
+
+# Share of what the champion misses of a perfect metric that one added column may bring before somebody looks.
+TOO_GOOD = 0.5
 
 
 def judge(evidence: ModelEvidence) -> Outcome:
@@ -24,8 +31,42 @@ def judge(evidence: ModelEvidence) -> Outcome:
             overlap(split["train"], split["test"], evidence.contract, limits),
             intact(evidence.data, split, evidence.contract),
             _training(evidence),
+            *_gain_of_one(evidence, seen),
         ],
     )
+
+
+def _gain_of_one(evidence: ModelEvidence, seen: Sequence[Outcome]) -> list[Outcome]:
+    """Hold a gain that looks too good: an added column, more telling than any other, halves what was missing.
+
+    Missing is the distance of the deciding metric from its best value, 1 or 0. No outcome without an added column or
+    without a champion to compare with.
+    """
+    champion, metrics = evidence.champion, {metric.name: metric for metric in metrics_for(evidence.contract)}
+    metric = metrics.get(evidence.params.gates.quality.metric or "")
+    scores = {name: score for check in seen for name, score in check.measured.get("scores", {}).items()}
+    if champion is None or evidence.champion_predictions is None or metric is None:
+        return []
+    added = [name for name in scores if name not in champion.contract.features]
+    if not added:
+        return []
+    best = max(added, key=lambda name: scores[name])
+    others = {name: score for name, score in scores.items() if name != best} or {"none": 0.0}
+    second = max(others, key=lambda name: others[name])
+    now = estimate(evidence.candidate.test, [metric], **interval_options(evidence))[metric.name].value
+    moved = difference(evidence, [metric])[metric.name]
+    sign, top = (1, 1.0) if metric.higher_is_better else (-1, 0.0)
+    missing = abs(top - (now - moved.value))
+    is_gain = min(sign * moved.low, sign * moved.high) > 0 and sign * moved.value >= TOO_GOOD * missing
+    found = (
+        f"{metric.name} goes from {decimal(now - moved.value)} to {decimal(now)} with the added column {best}, which "
+        f"alone explains {scores[best]:.3f} of the target; {second} explains {others[second]:.3f}"
+    )
+    measured = {"column": best, "score": scores[best], "gain": significant(moved.value)}
+    if is_gain and scores[best] > others[second]:
+        reason = f"too good to be true until somebody says when it is known: {found}"
+        return [Outcome("gain of one column", "HOLD", reason, measured)]
+    return [Outcome("gain of one column", "PROMOTE", f"no added column brings too much alone: {found}", measured)]
 
 
 def intact(data: pa.Table, split: Mapping[str, pa.Table], contract: Contract) -> Outcome:

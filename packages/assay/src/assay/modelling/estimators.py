@@ -13,6 +13,7 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from assay.base.errors import InputError
 from assay.contract.spec import Contract
@@ -65,8 +66,10 @@ class LogBoosting(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> Self:  # noqa: N803
         """Fit to rows of shape (rows, columns) and amounts that are at least 0."""
+        rows, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan", y_numeric=True)
+        if min(y) < 0 or not sum(y):
+            raise ValueError("the amounts must not be negative, and not all of them zero")
         self.start_, self.end_, self.slope_ = 0.0, 0.0, 0.0
-        rows = np.asarray(X, dtype=np.float64)
         if self.follow_time:
             times = rows[:, 0]
             self.start_ = float(times.min())
@@ -79,11 +82,20 @@ class LogBoosting(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.boosting_ = self._boosting().fit(self._without_time(rows), plain, sample_weight=growth)
         if np.isnan(self.boosting_.predict(self._without_time(rows))).any():
             raise ValueError("the Poisson deviance diverged: an amount is far beyond all others")
+        self.n_iter_ = self.boosting_.n_iter_
         return self
+
+    def __sklearn_tags__(self) -> Any:
+        """Say that rows may have missing values, and that amounts are positive."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.target_tags.positive_only = True
+        return tags
 
     def predict(self, X: np.ndarray) -> np.ndarray:  # noqa: N803
         """Return the mean amount of each row."""
-        rows = np.asarray(X, dtype=np.float64)
+        check_is_fitted(self)
+        rows = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
         with np.errstate(over="ignore"):
             trees = self.boosting_.predict(self._without_time(rows))
         return np.asarray(np.minimum(trees, self.limit_) * self._growth(rows))
@@ -112,8 +124,10 @@ class LogBoosting(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         covariance = np.abs((rows - rows.mean(axis=0)).T @ times) / len(times)
         free = ~(covariance > SAME_AS_TIME * spread * times.std())
         free[0] = False
-        plain = self._boosting(max_iter=100, learning_rate=0.1).fit(rows[:, free], y)
-        rest = np.log((y + 1) / (plain.predict(rows[:, free]) + 1))
+        expected = np.full(len(y), y.mean())
+        if free.any():
+            expected = self._boosting(max_iter=100, learning_rate=0.1).fit(rows[:, free], y).predict(rows[:, free])
+        rest = np.log((y + 1) / (expected + 1))
         weights = np.sqrt(y + 1)
         return float((weights * times * rest).sum() / (weights * times**2).sum())
 
