@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from assay.base.errors import InputError
 from assay.init.infer import Plan, infer
 from init.plans import plan as beside
 from init.plans import said
@@ -34,6 +35,14 @@ def test_a_name_says_it(name):
 @pytest.mark.parametrize("name", ["customer_age", "driver_rating", "device_type", "account_balance"])
 def test_a_property_of_a_person_is_no_person(name):
     assert beside({name: np.resize(np.arange(80), 400)}).contract["split"] == {"by": "hash"}
+
+
+def test_a_group_alone_is_nothing_to_learn_from():
+    table = pa.table({"patient": np.resize(np.arange(80), 400), "answer": np.resize(["yes", "no"], 400)})
+    with pytest.raises(
+        InputError, match=r"no column is left to learn from .patient: names what several rows belong to"
+    ):
+        infer(table, "answer", "mine")
 
 
 @pytest.mark.parametrize("values", [TEXTS, NUMBERS, OF])

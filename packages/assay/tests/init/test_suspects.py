@@ -70,6 +70,7 @@ HONEST: dict[str, tuple[Any, dict[str, Any]]] = {
     "numbers of few values": (RNG.integers(0, 9, ROWS) * 1.0, {"a": RNG.integers(0, 9, ROWS), "b": B}),
     "mostly nothing": (np.where(NOISE > 1.8, A, 0.0), {"a": np.where(C > 80, C, 0), "b": B}),
     "who of two has more, by chance": (np.where(A + 15 * NOISE > B, "home", "away"), {"home": A, "away": B}),
+    "numbers that begin with nothing": (A, {"a": np.where(np.arange(ROWS) > 300, B, 0), "b": C}),
     "a time before": (A, {"born": BEGIN - np.timedelta64(9000, "D"), "day": BEGIN, "b": B}),
     "what was before": (np.where(A + 9 * NOISE > 40, "y", "n"), {"previous_outcome": A, "b": B}),
     "how long, and others say more": (np.where(B + 9 * NOISE > 40, "y", "n"), {"duration": A, "b": B}),

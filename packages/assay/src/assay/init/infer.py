@@ -173,9 +173,10 @@ def infer(
     most_values = MOST_VALUES_OF_MULTICLASS if task == "multiclass" else MOST_VALUES
     columns = [describe(column, made, len(goal), most_values) for column, made in cleaned.items()]
     ignore_twins(columns)
-    _refuse_copies(columns, goal)
+    _refuse_copies(columns)
     leaks = _ignore_suspects(columns, goal, target, task, set(keep), findings)
     split, why_split = _split(columns, goal, task, findings)
+    _refuse_copies(columns)
     if split["by"] == "hash":
         _tell_apart(columns, len(goal), target)
     contract = _contract(name, target_section, task, columns, split)
@@ -307,7 +308,8 @@ def _task(is_number: bool, has_fractions: bool, counts: Mapping[Any, int], words
     if number <= MOST_CLASSES and words & set(CLASS_NAMES):
         return "multiclass", f"{number} whole numbers, and the name suggests classes", Kind.NOTE
     if number > 10:
-        return "regression", f"{number} or more whole numbers", Kind.NOTE
+        more = "" if number < 10 * MOST_VALUES else " or more"
+        return "regression", f"{number}{more} whole numbers", Kind.NOTE
     if words & set(AMOUNT_NAMES):
         why = f"{number} whole numbers, and the name suggests an amount; for classes use `--task multiclass`"
         return "regression", why, Kind.UNSURE_TASK
@@ -332,7 +334,7 @@ def _positive(classes: Sequence[str], sizes: Mapping[str, int]) -> tuple[str, st
     return min(classes, key=lambda label: (sizes[label], label)), "the rarer class"
 
 
-def _refuse_copies(columns: Sequence[Column], goal: pa.ChunkedArray) -> None:
+def _refuse_copies(columns: Sequence[Column]) -> None:
     if all(column.kind in ("id", "ignored") for column in columns):
         if all(column.distinct <= 1 for column in columns):
             raise InputError("all rows are identical: there is nothing to learn from")

@@ -174,9 +174,11 @@ def pairs(
             single = max(shares[names[i]], shares[names[j]])
             for what, join in JOINS.items():
                 values = join(matrix[:, i], matrix[:, j])
-                if not np.isfinite(values).all() or not np.ptp(values):
+                if not np.isfinite(values).all():
                     continue
                 for rows in (few, slice(None)):
+                    if not np.ptp(values[rows]) or not np.ptp(goal[rows]):
+                        break
                     share = (
                         float(spearmanr(values[rows], goal[rows]).statistic) ** 2
                         if is_number
