@@ -220,6 +220,15 @@ def test_copies_of_rows_that_could_be_told_apart_stay_on_one_side():
     assert [name for name, column in made.contract["columns"].items() if column["kind"] == "id"] == []
 
 
+def test_the_limit_of_repeated_rows_allows_for_pairs_on_both_sides_of_a_split_by_group():
+    made = infer(
+        pa.table({"patient": np.resize(np.arange(80), 2 * ROWS), "x": np.repeat(X, 2), "answer": [*LABEL, *LABEL]}),
+        "answer",
+        "mine",
+    )
+    assert made.params["validate.duplicate_share"] == 1.0
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_each_class_is_on_each_side_however_rare(seed):
     target = np.random.default_rng(seed).permutation(np.array(["rare"] * 8 + ["a", "b"] * (ROWS // 2 - 4)))

@@ -659,10 +659,13 @@ def _params(data: pa.Table, contract: dict[str, Any], findings: list[Finding]) -
     else:
         params["tune.folds"] = 5 if rows < 5000 else 3
     features = [name for name, column in contract["columns"].items() if column["kind"] not in ("id", "ignored")]
-    repeated = _repeated(data, features)
+    repeated, alike = _repeated(data, features)
     params["validate.duplicate_share"] = 0.05
+    # By group or time, any row that has its like may have it on the other side.
+    usual = repeated if contract["split"]["by"] == "hash" else max(repeated, alike)
+    if usual > 0.03:
+        params["validate.duplicate_share"] = min(1.0, _two_digits(usual * 1.5))
     if repeated > 0.03:
-        params["validate.duplicate_share"] = min(1.0, _two_digits(repeated * 1.5))
         findings.append(Finding(2, "rows", f"{repeated:.1%} of the rows have the same features as another"))
     elif repeated:
         findings.append(Finding(1, "rows", f"{repeated:.2%} of the rows have the same features as another"))
@@ -726,12 +729,13 @@ def _first_model(data: pa.Table, contract: Mapping[str, Any]) -> tuple[str, dict
     return "gradient_boosting", {**parameters, "max_features": 0.5}
 
 
-def _repeated(data: pa.Table, names: Sequence[str]) -> float:
-    """Return the share of rows that repeat another row, among the first 200,000 rows."""
+def _repeated(data: pa.Table, names: Sequence[str]) -> tuple[float, float]:
+    """Return the shares of rows that repeat an earlier row, and that are like any other, of the first 200,000 rows."""
     some = data.slice(0, 200_000)
     plain = pa.table({name: _keyable(some[name]) for name in names})
     keys = row_keys(plain, names, "duplicates")
-    return 1 - len(np.unique(keys)) / len(keys)
+    counts = np.unique(keys, return_counts=True)[1]
+    return 1 - len(counts) / len(keys), float(counts[counts > 1].sum() / len(keys))
 
 
 def _keyable(values: pa.ChunkedArray) -> pa.ChunkedArray:
