@@ -151,7 +151,7 @@ def maker(family: Family, contract: Contract) -> Callable[[], Any] | None:
 
 def _gradient_boosting(trial: "Trial", task: str) -> Parameters:
     # With several classes each round makes one tree per class.
-    slowest, leaves = (0.05, 32) if task == "multiclass" else (0.03, 64)
+    slowest, leaves = (0.08, 32) if task == "multiclass" else (0.05, 48)
     return {
         "learning_rate": trial.suggest_float("learning_rate", slowest, 0.3, log=True),
         "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 4, leaves, log=True),

@@ -82,8 +82,10 @@ def search(  # noqa: PLR0913, PLR0917
     parts = folds(target, units, contract, how.folds, seed)
     known = families(contract, room)
 
-    def run(choice: ModelChoice | None, fold: tuple[np.ndarray, np.ndarray]) -> list[float]:
-        return _curve(choice, data, target, contract, fold, seed, room)
+    job = delayed(_curve)
+
+    def run(parallel: Parallel, choice: ModelChoice | None) -> list[list[float]]:
+        return list(parallel(job(choice, data, target, contract, fold, seed, room) for fold in parts))
 
     def add(choice: ModelChoice, curves: Sequence[Sequence[float]]) -> Trial:
         losses, rounds = _at_best_rounds(curves)
@@ -96,21 +98,21 @@ def search(  # noqa: PLR0913, PLR0917
         return trials[-1]
 
     trials: list[Trial] = []
-    add(DUMMY, [run(None, fold) for fold in parts])
-    for choice in [start, UNTUNED if UNTUNED.family in known else None]:
-        if choice is not None and _can_be_built(choice, contract, seed, room):
-            add(choice, [run(choice, fold) for fold in parts])
     share = max(1, how.trials // len(known))
     batches = [(family, min(how.batch, share - done)) for family in known for done in range(0, share, how.batch)]
     studies = {family: _study(seed) for family in known}
     with Parallel(n_jobs=cpu_count()) as parallel:
+        add(DUMMY, run(parallel, None))
+        for choice in [start, UNTUNED if UNTUNED.family in known else None]:
+            if choice is not None and _can_be_built(choice, contract, seed, room):
+                add(choice, run(parallel, choice))
         for family, size in track(batches, len(batches), "search"):
             asked = [studies[family].ask() for _ in range(size)]
             choices = [_choice(family, known[family], trial, contract) for trial in asked]
             curves: dict[int, list[list[float]]] = {i: [] for i in range(size)}
             running = list(curves)
             for step, fold in enumerate(parts):
-                found = parallel(delayed(_curve)(choices[i], data, target, contract, fold, seed, room) for i in running)
+                found = parallel(job(choices[i], data, target, contract, fold, seed, room) for i in running)
                 for i, losses in zip(running, found, strict=True):
                     curves[i].append(losses)
                     if np.isfinite(losses).all():
@@ -122,10 +124,10 @@ def search(  # noqa: PLR0913, PLR0917
             best = _best(trials, known)
             found = f"best {best.choice.family} with loss {best.score:.4f}" if best else "all failed"
             say(f"  {len(trials) - 1} trials, {found}")
-    if mean := _mean(trials):
-        done = add(mean, [run(mean, fold) for fold in parts])
-        say(f"  mean of the best {len(mean.members)}: loss {done.score:.4f}")
-        best = _best(trials, known)
+        if mean := _mean(trials):
+            done = add(mean, run(parallel, mean))
+            say(f"  mean of the best {len(mean.members)}: loss {done.score:.4f}")
+            best = _best(trials, known)
     if best is None:
         raise InputError("the search found no model: every trial failed; see the reasons above")
     return best.choice, trials
