@@ -138,8 +138,8 @@ def test_a_body_that_would_expand_to_more_memory_than_there_is_is_refused() -> N
     [
         (b"x", b"br", 415, "unsupported content encoding 'br'; send gzip, deflate or none"),
         (b"not packed", b"gzip", 400, "the body is not gzip: "),
-        (gzip.compress(b"cut off")[:-1], b"gzip", 400, "the stream does not end with the body"),
-        (gzip.compress(b"and") + b"more", b"gzip", 400, "the stream does not end with the body"),
+        (gzip.compress(b"cut off", mtime=0)[:-1], b"gzip", 400, "the stream does not end with the body"),
+        (gzip.compress(b"and", mtime=0) + b"more", b"gzip", 400, "the stream does not end with the body"),
     ],
 )
 def test_a_body_that_cannot_be_unpacked_is_refused(body: bytes, encoding: bytes, status: int, said: str) -> None:
