@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from assay.cli.main import app
-from assay.contract.spec import Contract
+from assay.contract.spec import Cleaning, Contract
 from assay.project.params import Params
 from scenario.project import SOURCE, Project, make_environment
 
@@ -112,7 +112,9 @@ def test_every_parameter_is_explained_and_no_other() -> None:
 
 def test_every_key_of_the_contract_is_explained_and_no_other() -> None:
     kinds = {get_args(member.model_fields["kind"].annotation)[0] for member in get_args(column_type())}
-    assert named_in_tables(f"{MANUAL}/reference/contract.md") == set(Contract.model_fields) | kinds
+    assert named_in_tables(f"{MANUAL}/reference/contract.md") == set(Contract.model_fields) | kinds | set(
+        Cleaning.model_fields
+    )
 
 
 def column_type() -> Any:
