@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from assay.cli.main import app
-from assay.contract.spec import Cleaning, Contract
+from assay.contract.spec import CategoryCleaning, Contract, NumberCleaning, TimeCleaning
 from assay.project.params import Params
 from scenario.project import SOURCE, Project, make_environment
 
