@@ -16,7 +16,7 @@ def test_what_the_service_imports_is_copied_and_nothing_else(tmp_path: Path) -> 
     copied = {path.relative_to(tmp_path / "assay") for path in tmp_path.rglob("*") if path.is_file()}
     assert {path.relative_to(SOURCE) for path in part_files("service")} <= copied
     assert {path.parts[0] for path in copied if len(path.parts) > 1} == ROOMS
-    assert {path.name for path in copied if path.suffix != ".py"} == {"page.html", "page.js"}
+    assert {path.name for path in copied if path.suffix != ".py"} == {"docs.html", "page.html", "page.js"}
 
 
 def test_the_copy_can_be_imported_by_itself(tmp_path: Path) -> None:
