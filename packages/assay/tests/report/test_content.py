@@ -17,8 +17,8 @@ from assay.gates.findings import FIGURES, Expected
 from assay.gates.obstacle import Obstacle, ObstacleKind
 from assay.project.params import ContractGate
 from assay.report import content as module
-from assay.report.content import content
-from assay.report.data import read
+from assay.report.content import content, params_changed
+from assay.report.data import ParamChange, read
 from judged import answers, evidence, params, scores, table
 from loads import loadtest, side
 from patients import contract, patients
@@ -31,6 +31,18 @@ LIMITS = ContractGate(
     rewritten=0.01, removed=0.05, class_change=0.05, missing_change=0.05, drift=0.2, significance=0.01
 )
 NOTHING: dict[str, Any] = {"metrics": [], "slices": [], "drift": [], "expectations": [], "service": []}
+
+
+def test_changed_parameters_are_what_the_report_takes_also_lists():
+    mean = "model: {family: mean, parameters: {}, members: [{family: linear, parameters: {C: 1.5}}]}\n"
+    changes = params_changed("seed: 1\nmodel: {family: linear, parameters: {C: 2}}\n", f"seed: 1\n{mean}")
+    found = {one.name: (one.before, one.now) for one in (ParamChange(**change) for change in changes)}
+    assert found == {
+        "model.family": ("linear", "mean"),
+        "model.parameters.C": (2, None),
+        "model.members": (None, '[{"family": "linear", "parameters": {"C": 1.5}}]'),
+    }
+    assert [one["name"] for one in params_changed("", mean)] == ["model.family", "model.members"]
 
 
 @pytest.fixture

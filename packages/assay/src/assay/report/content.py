@@ -1,6 +1,7 @@
 """The data of the report, from the verdict and from the pipeline's outputs for candidate and champion."""
 
 import csv
+import json
 import platform
 import re
 from collections import Counter
@@ -201,8 +202,18 @@ def _champions_columns(champion: Path | None) -> list[str] | None:
 
 def _params_changed(base: str) -> list[dict[str, Any]]:
     before = file_at(base, PARAMS)
-    old = flat(parse_yaml(before.decode())) if before else {}
-    new = flat(parse_yaml(PARAMS.read_text(encoding="utf-8")))
+    return params_changed(before.decode() if before else "", PARAMS.read_text(encoding="utf-8"))
+
+
+def params_changed(before: str, now: str) -> list[dict[str, Any]]:
+    """Return the parameters that differ between two texts of params.yaml; a list, such as members, is a text."""
+    old, new = (
+        {
+            name: json.dumps(value) if isinstance(value, list) else value
+            for name, value in flat(parse_yaml(text)).items()
+        }
+        for text in (before or "{}", now)
+    )
     return [
         {"name": name, "before": old.get(name), "now": new.get(name)}
         for name in {**old, **new}
