@@ -21,7 +21,7 @@ from contract.test_request import refused_columns, wild_rows
 from examples import COLUMNS, beside, contract, faults, small
 
 EUROS = {"kind": "number", "range": [-1e7, 1e7], "cleaning": {"decimal": ",", "units": {"€": 1, "T€": 1000}}}
-# By what is told of it: a column, a raw value, and what it means.
+# Each case by its name: a column, a raw value, and what the value means.
 MEANT: dict[str, tuple[dict[str, Any], Any, Any]] = {
     "a decimal comma": (EUROS, "12,5", 12.5),
     "thousands and a unit": (EUROS, "1.234,50 €", 1234.5),

@@ -49,7 +49,7 @@ NARROW = params(fairness={"difference": 1.0, "margin": 0.05})
 
 
 def beside(changed: np.ndarray, spec: Contract = STREETS) -> Outcome:
-    """Return the outcome for a candidate that answers some rows otherwise than the champion."""
+    """Return the outcome for a candidate that predicts other labels than the champion for some rows."""
     other = np.where(changed[:, None], SURE[:, ::-1], SURE)
     rows = table(MANY, seed=4)
     made = evidence(answers(other, TRUTH), answers(SURE, TRUTH), spec=spec, rows=rows, params=NARROW)

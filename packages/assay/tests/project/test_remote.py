@@ -6,7 +6,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from assay.base.errors import InputError
-from assay.project.remote import EMBEDDED, pending_mb, require_room, size_mb, unpushed, use
+from assay.project.remote import EMBEDDED, pending_mb, require_room, size_mb, unpushed_data, use
 from places import ROOT
 
 LOCK = {
@@ -47,11 +47,11 @@ def test_what_a_push_adds_is_what_is_tracked_and_not_there_yet(root: Path) -> No
 
 def test_data_that_no_clone_could_fetch_is_named(root: Path) -> None:
     # Another remote may have it.
-    assert unpushed() == []
+    assert unpushed_data() == []
     (root / ".dvc/config").write_text("[core]\n    remote = embedded\n")
-    assert unpushed() == ["data.dvc"]
+    assert unpushed_data() == ["data.dvc"]
     store(root, "dd44.dir", 10)
-    assert unpushed() == []
+    assert unpushed_data() == []
 
 
 def test_the_size_is_that_of_all_files_and_nothing_is_no_size(root: Path) -> None:

@@ -89,7 +89,7 @@ class Site:
         }
 
     def tell(self, number: int, head: str, conclusion: str | None = "success", **origin: Any) -> Ran:
-        """Run report.yml for a run of train.yml that has ended, or without a conclusion for one that has started."""
+        """Run report.yml for a finished run of train.yml, or for a started one if the conclusion is empty."""
         run = self.about(number, head, **origin) | {"conclusion": conclusion}
         action = "completed" if conclusion else "in_progress"
         payload = {"action": action, "workflow_run": run, "repository": HOME}

@@ -340,7 +340,7 @@ def test_a_new_lock_is_committed_on_top_and_checked(hub, api, run, tmp_path):
     assert hub.run_git("show", f"{made}:dvc.lock") == LOCK.strip()
     assert hub.run_git("show", f"{made}:{PROCESS}") == HASHES.strip()
     assert hub.dispatched == [("ci.yml", run.branch)]
-    # The run was of the commit before; its report belongs to the pull request all the same.
+    # The run judged the previous commit; its report still belongs to the pull request.
     assert fetch(api(READ), run, tmp_path / "b.zip", made)["pr"] == "4"
     set_status(api(READ), run, tmp_path / "a.zip", made)
     assert hub.state(made) == hub.state(run.commit) == "success"

@@ -41,9 +41,9 @@ def shap_importance(
     number) before calibration. Values of all columns derived from one feature are summed before the absolute value is
     taken. For a mean of models they are shares, summed over the members.
     """
-    found = []
+    found, frame = [], inputs(data, contract, room)
     for member in members(pipeline):
-        values = _shap_values(uncalibrated(member[-1]), member[0].transform(inputs(data, contract, room)))
+        values = _shap_values(uncalibrated(member[-1]), member[0].transform(frame))
         if values is None:
             return None
         names = sources(member[0], contract, room)

@@ -59,18 +59,17 @@ def _zones(contract: Contract) -> list[str]:
 
 def _model(contract: Contract, about: dict[str, Any]) -> list[str]:
     choice = about["choice"]
-    lines = [
+    decides = []
+    if about["threshold"] is not None:
+        from_where = f"from a probability of {about['threshold']:g}"
+        decides = [f"- Decides for {contract.target.positive} {from_where}{_why(contract)}"]
+    return [
         f"- Family: {_family(choice)}",
         *(f"    - {_family(member)}" for member in choice.get("members", [])),
+        *decides,
         f"- Served as: {about['served']}" + (f", because {about['reason']}" if about["reason"] else ""),
         f"- Versions: {', '.join(f'{name} {version}' for name, version in about['versions'].items())}",
     ]
-    if about["threshold"] is not None:
-        lines.insert(
-            -2,
-            f"- Decides for {contract.target.positive} from a probability of {about['threshold']:g}" + _why(contract),
-        )
-    return lines
 
 
 def _family(choice: dict[str, Any]) -> str:

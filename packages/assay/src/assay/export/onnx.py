@@ -72,20 +72,23 @@ def _convert(pipeline: Pipeline, inputs: list[str], contract: Contract) -> onnx.
 
 def _mean(models: list[onnx.ModelProto], contract: Contract) -> onnx.ModelProto:
     """Return one graph that runs all of these on the same input, and takes the mean of their last outputs."""
-    made, answers = models[0], []
-    for number, model in enumerate(models, 1):
-        own = compose.add_prefix_graph(model.graph, f"{number} ")
-        for node in own.node:
-            node.input[:] = [NUMBERS if name == f"{number} {NUMBERS}" else name for name in node.input]
-        answers.append(own.output[-1].name)
-        if number == 1:
-            last = own.output[-1]
-            graph = onnx.helper.make_graph([], contract.name, model.graph.input, [last])
-        graph.node.extend(own.node)
-        graph.initializer.extend(own.initializer)
-    graph.node.append(onnx.helper.make_node("Mean", answers, ["mean"], name="mean"))
-    graph.output[0].name = "mean"
-    made.graph.CopyFrom(graph)
+    parts = [
+        compose.add_prefix_graph(model.graph, f"{number} ", rename_inputs=False)
+        for number, model in enumerate(models, 1)
+    ]
+    mean = onnx.helper.make_node("Mean", [part.output[-1].name for part in parts], ["mean"], name="mean")
+    answer = parts[0].output[-1]
+    answer.name = "mean"
+    made = models[0]
+    made.graph.CopyFrom(
+        onnx.helper.make_graph(
+            [*(node for part in parts for node in part.node), mean],
+            contract.name,
+            made.graph.input,
+            [answer],
+            [values for part in parts for values in part.initializer],
+        )
+    )
     return made
 
 

@@ -342,12 +342,15 @@ def perturbed_rows(table: pa.Table, contract: Contract, other: Contract | None, 
     A column that the contract no longer uses is still in the file, and the champion may need it.
     """
     moved = _table(perturbed(columns(table, contract), contract, noise=noise, seed=seed), contract)
-    more = [name for name in other.features if name in table.column_names] if other else []
-    if other and (more := [name for name in more if name not in contract.features]):
+    if other is None:
+        return moved
+    more = [name for name in other.features if name in table.column_names and name not in contract.features]
+    if more:
         # Another seed, so that the noise is not that of the first features.
         theirs = columns(typed(table, other)[0], other, more)
-        for name, values in _table(perturbed(theirs, other, noise=noise, seed=seed + 1), other).to_pydict().items():
-            moved = moved.append_column(name, pa.array(values, arrow_type(other.columns[name])))
+        added = _table(perturbed(theirs, other, noise=noise, seed=seed + 1), other)
+        for name in more:
+            moved = moved.append_column(name, added[name])
     return moved
 
 

@@ -19,13 +19,6 @@ UNFINISHED = {
 FINISHED = ("success", "failure")
 
 
-def unfinished(conclusion: str) -> tuple[str, str] | None:
-    """Return state and description of the status of a run that did not come to its end; None for one that did."""
-    if conclusion in FINISHED:
-        return None
-    return UNFINISHED.get(conclusion, ("error", "train ended without a result; run it again"))
-
-
 @dataclass(frozen=True)
 class Run:
     """A run of train.yml: its commit, its origin and what became of it."""
@@ -44,8 +37,10 @@ class Run:
 
     @property
     def unfinished(self) -> tuple[str, str] | None:
-        """State and description of the status if the run did not come to its end."""
-        return unfinished(self.conclusion)
+        """The state and description of the commit status if the run did not finish; None if it did."""
+        if self.conclusion in FINISHED:
+            return None
+        return UNFINISHED.get(self.conclusion, ("error", "train ended without a result; run it again"))
 
     @property
     def is_own(self) -> bool:

@@ -9,7 +9,7 @@ import httpx
 
 from assay.base.config import parse_yaml
 from assay.base.errors import InputError
-from assay.base.files import write_text
+from assay.base.files import replacing, write_text
 from assay.base.git import git
 from assay.base.process import run
 from assay.contract.spec import load_contract
@@ -78,20 +78,18 @@ def download(url: str, path: Path) -> None:
     """Download a file over HTTPS; a file that breaks off or is too large leaves what was there."""
     if not url.startswith("https://"):
         raise InputError(f"{url!r}: not an address that begins with https://")
-    part, size = path.with_name(f"{path.name}.part"), 0
+    size = 0
+    stream = httpx.stream("GET", url, follow_redirects=True, timeout=60)
     try:
-        with httpx.stream("GET", url, follow_redirects=True, timeout=60) as answer, part.open("wb") as file:
+        with replacing(path) as part, stream as answer, part.open("wb") as file:
             answer.raise_for_status()
             for chunk in answer.iter_bytes():
                 size += len(chunk)
                 if size > MOST_BYTES:
                     raise InputError(f"{url}: larger than the limit of {MOST_BYTES:,} bytes")
                 file.write(chunk)
-        part.replace(path)
     except httpx.HTTPError as error:
         raise InputError(f"{url}: {' '.join(str(error).split())}") from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def propose(github: GitHub, title: str, base: str, number: str, token: str) -> str:

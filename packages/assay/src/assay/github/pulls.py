@@ -10,7 +10,7 @@ from assay.github.event import Run
 
 @dataclass(frozen=True)
 class Pull:
-    """An open pull request: its number, the branch that it is for, and its newest commit."""
+    """An open pull request: its number, its base branch, and its head commit."""
 
     number: int
     base: str

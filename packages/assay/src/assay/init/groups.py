@@ -148,11 +148,7 @@ def _are_alike(other: Column, codes: np.ndarray) -> bool:
 
 def _numbers(values: pa.ChunkedArray) -> np.ndarray:
     if pa.types.is_string(values.type):
-        return (
-            _codes(values).astype(np.float64)
-            if not values.null_count
-            else _codes(values.fill_null("")).astype(np.float64)
-        )
+        return _codes(values.fill_null("")).astype(np.float64)
     if pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
         values = values.cast(pa.timestamp("us")).cast(pa.int64())
     return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False))

@@ -376,7 +376,7 @@ def _ignore_suspects(
         after = suspects.after_the_fact(words_of(column.name), share, is_best=column.name == best)
         if after:
             found[column.name] = (
-                f"the name says that it is known only afterwards, and it explains {share:.0%} of the target"
+                f"its name says that it is known only afterwards; it explains {share:.0%} of the target"
             )
         elif after is None:
             doubtful.add(column.name)

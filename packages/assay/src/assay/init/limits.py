@@ -40,25 +40,25 @@ def limits(
     changed = float(analysis["sensitivity"]["all"])
     spread = math.sqrt(changed * (1 - changed)) if task != "regression" else changed
     measured = {
-        "gates.robustness.changed": (changed, changed + NOISE * spread / math.sqrt(max(rows, 1))),
-        "gates.calibration.error": _beyond(float(metrics["test"].get("calibration_error", {"high": 0.0})["high"])),
-        "gates.fairness.difference": _beyond(
-            max(
-                (float(value) for group in analysis["fairness"].values() for value in group["difference"].values()),
-                default=0.0,
-            )
+        "gates.robustness.changed": changed,
+        "gates.calibration.error": float(metrics["test"].get("calibration_error", {"high": 0.0})["high"]),
+        "gates.fairness.difference": max(
+            (float(value) for group in analysis["fairness"].values() for value in group["difference"].values()),
+            default=0.0,
         ),
     }
+    noise = {"gates.robustness.changed": NOISE * spread / math.sqrt(max(rows, 1))}
     what = {
         "gates.robustness.changed": "share of predictions that small perturbations change",
         "gates.calibration.error": "calibration error",
         "gates.fairness.difference": "difference between groups of a sensitive column",
     }
-    for key, (value, beyond) in measured.items():
+    for key, value in measured.items():
         _, gate, limit = key.split(".")
         now = gates[gate].get(limit)
-        if now is not None and max(beyond, _beyond(value)[1]) > now:
-            made[key] = _two(max(beyond, _beyond(value)[1]), up=True)
+        beyond = max(1.25 * value, value + noise.get(key, 0.0))
+        if now is not None and beyond > now:
+            made[key] = _two(beyond, up=True)
             text = f"the {what[key]} is {value:.2g}; the limit was set to {made[key]:g}; lower it if you can"
             if task != "regression" and made[key] >= 1:
                 made[key] = 1.0
@@ -75,11 +75,6 @@ def limits(
         text = f"one label is predicted for {answered:.1%} of a slice; the limit was raised from {most:g} to {wider:g}"
         findings.append(Finding(2, key, f"{text}; lower it if you can"))
     return made, findings
-
-
-def _beyond(value: float) -> tuple[float, float]:
-    """Return a value, and a limit a quarter beyond it."""
-    return value, 1.25 * value
 
 
 def _two(value: float, *, up: bool) -> float:

@@ -24,15 +24,15 @@ def pending_mb(root: Path = Path(), folder: Path = EMBEDDED) -> float:
     return sum(size for md5, size in outs.items() if not _stored(folder, md5).exists()) / 1e6
 
 
-def unpushed(root: Path = Path(), folder: Path = EMBEDDED) -> list[str]:
+def unpushed_data(root: Path = Path(), folder: Path = EMBEDDED) -> list[str]:
     """Return the .dvc files whose data is not in the embedded remote, so that no clone could fetch it.
 
     Empty with another remote: only the network could tell.
     """
     named = [
         path.name
-        for path in sorted(root.glob("*.dvc"))
-        if path.is_file() and not all(_stored(root / folder, out["md5"]).exists() for out in read_yaml(path)["outs"])
+        for path in _pointers(root)
+        if not all(_stored(root / folder, out["md5"]).exists() for out in read_yaml(path)["outs"])
     ]
     return named if named and is_embedded(root) else []
 
@@ -75,11 +75,15 @@ def use(url: str) -> str:
     )
 
 
+def _pointers(root: Path) -> list[Path]:
+    """Return the .dvc files of a folder; its folder `.dvc` ends in the same way."""
+    return sorted(path for path in root.glob("*.dvc") if path.is_file())
+
+
 def _tracked(root: Path) -> Iterator[dict[str, Any]]:
     """Yield the outputs that DVC stores: those of .dvc files and of the stages in dvc.lock."""
-    for path in sorted(root.glob("*.dvc")):
-        if path.is_file():
-            yield from read_yaml(path)["outs"]
+    for path in _pointers(root):
+        yield from read_yaml(path)["outs"]
     lock = root / "dvc.lock"
     if lock.exists():
         for stage in read_yaml(lock)["stages"].values():

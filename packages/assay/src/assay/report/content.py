@@ -35,7 +35,7 @@ from assay.gates.overrides import OVERRIDES, is_final
 from assay.project.history import changed_lines, dirty_files, file_at, subjects
 from assay.project.layout import ANALYSIS, METRICS, MODELS, PLOTS, REPORT_FORMAT
 from assay.project.params import load_params
-from assay.project.remote import unpushed
+from assay.project.remote import unpushed_data
 from assay.project.settings import PARAMS
 from assay.project.times import stage_times
 
@@ -81,7 +81,7 @@ def content(
             verdict,
             unjudged,
             uncommitted=dirty_files(),
-            unpushed=unpushed(),
+            unpushed=unpushed_data(),
             limits=measured.get("limits", {}).get("limits"),
         ),
         "changed": None if base is None else _changed(checks, champion, base),
@@ -123,9 +123,8 @@ def next_steps(
 ) -> list[str]:
     """Return the next steps as sentences: first what stops the change, then who may accept it.
 
-    `unjudged` names the gates that had nothing to judge, `uncommitted` the files to commit, and `unpushed` the
-    .dvc files whose data no clone could fetch. `limits` is the hash that
-    an override of the gate `limits` must name.
+    `unjudged` names the gates that had nothing to judge, `uncommitted` the files to commit, and `unpushed` the .dvc
+    files whose data no clone could fetch. `limits` is the hash that an override of the gate `limits` must name.
     """
     accepted = {override["gate"] for override in verdict["overrides"]}
     stopped = [o for o in verdict["outcomes"] if o["verdict"] in ("REJECT", "HOLD") and o["gate"] not in accepted]

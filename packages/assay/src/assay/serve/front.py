@@ -34,10 +34,10 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 logger = logging.getLogger("bentoml.assay")
 
-# A larger body waits in a queue, and its prediction runs in a thread.
-LARGE = 64 * 1024
 # A compressed body below this size is unpacked on the event loop.
 SMALL = 4 * 1024
+# A larger body waits in a queue, and its prediction runs in a thread.
+LARGE = 64 * 1024
 # An even larger one would block the event loop for too long: all of the work on it runs in a thread.
 HUGE = 1024 * 1024
 BODY_SECONDS = 10.0

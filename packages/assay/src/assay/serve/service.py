@@ -125,7 +125,7 @@ def service(root: Path) -> Any:
         @bentoml.on_deployment
         @staticmethod
         def before_workers_start() -> None:
-            """Set aside the model that all workers load, also those that replace one that died."""
+            """Copy the model that all workers load, including workers that replace a dead one."""
             take_snapshot(root)
 
         # A coroutine: BentoML would run a plain function in a thread.
