@@ -146,6 +146,15 @@ def test_locust_runs_the_script_by_itself_and_on_several_machines(first_run, ben
     assert sum(one["num_requests"] for one in figures) > 100 * sum(one["num_failures"] for one in figures)
 
 
+def test_a_proc_of_another_pid_namespace_is_an_error(finished: Project):
+    """In some containers /proc is the host's: each process is then another one there, or none."""
+    unshare = ("unshare", "--user", "--map-root-user", "--pid", "--fork")
+    if subprocess.run([*unshare, "true"], check=False).returncode:
+        pytest.skip("a PID namespace cannot be made here")
+    said = finished.cold.refused(*unshare, "assay", "loadtest")
+    assert said.startswith("/proc shows the processes of another PID namespace")
+
+
 def is_alive(process: psutil.Process) -> bool:
     # One that has ended is there until whoever inherited it has looked.
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

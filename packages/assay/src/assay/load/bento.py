@@ -60,6 +60,21 @@ def free_port() -> int:
     raise InputError(f"no port from {PORTS[0]} to {PORTS[-1]} is free on {HOST}; stop a program that listens on one")
 
 
+def check_processes() -> None:
+    """Raise InputError if the processes of a service cannot be measured, because /proc is another PID namespace's."""
+    if sys.platform != "linux":
+        return
+    try:
+        shown = os.readlink("/proc/self")
+    except OSError as error:
+        raise InputError(f"/proc cannot be read, but the load test measures processes: {error}") from None
+    if shown != str(os.getpid()):
+        raise InputError(
+            "/proc shows the processes of another PID namespace, so the load test cannot measure the service; "
+            "run `mount -t proc proc /proc` in this one, or start it with `unshare --mount-proc`"
+        )
+
+
 def build(project: Path, store: Path, assay: Path | None = None) -> Path:
     """Build the Bento of a project and return its folder. Raises InputError with BentoML's error.
 

@@ -20,7 +20,7 @@ from assay.base.progress import say, track
 from assay.gates.loadtest import LOADTEST, LOADTEST_FORMAT, as_loadtest, setting
 from assay.gates.obstacle import NO_CHAMPION, Obstacle, ObstacleKind
 from assay.gates.service import compare, slow_start
-from assay.load.bento import HOST, RunningService, build, served, size
+from assay.load.bento import HOST, RunningService, build, check_processes, served, size
 from assay.load.page import page
 from assay.project.champion import own_assay, restore
 from assay.project.change import Change
@@ -46,6 +46,7 @@ def run(change: Change, *, long: bool = False) -> Outcome:
     for path in (SERVICE, MODELS / "model.json"):
         if not path.exists():
             raise InputError(f"{path}: there is no such file; run `make repro`")
+    check_processes()
     champion, obstacle = _champion(change.champion)
     with _ended_by_signals():
         sides = measure({"candidate": Path(), **({"champion": champion} if champion else {})}, limits, long=long)
