@@ -65,7 +65,7 @@ def check_processes() -> None:
     if sys.platform != "linux":
         return
     try:
-        shown = os.readlink("/proc/self")
+        shown = str(Path("/proc/self").readlink())
     except OSError as error:
         raise InputError(f"/proc cannot be read, but the load test measures processes: {error}") from None
     if shown != str(os.getpid()):

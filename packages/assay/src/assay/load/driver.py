@@ -45,6 +45,7 @@ class LoadedService:
         more = {"project": project, "host": host, "context": lambda user: {"caller": user}}
         user: Any = type(name.capitalize(), (caller,), more)
         user.prepare()
+        self.user = user
         self.environment = Environment(user_classes=[user], stop_timeout=None)
         self.environment.events.request.add_listener(self._seen)  # type: ignore[no-untyped-call]
         self.environment.events.user_error.add_listener(self._failed)  # type: ignore[no-untyped-call]
@@ -152,7 +153,7 @@ def main() -> None:
     for number in range(-1, plan["rounds"]):
         for side in sides if number % 2 else sides[::-1]:
             # The callers of both sides send the same requests.
-            setattr(caller, "callers", (number + 1) * plan["users"])  # noqa: B010
+            side.user.callers = (number + 1) * plan["users"]
             found = side.load(plan["users"], plan["warm_up"] if number < 0 else plan["seconds"])
             print(json.dumps({"side": side.name, "round": number, **found}), file=results)
     errors = {side.name: dict(side.errors.most_common(MOST_MESSAGES)) for side in sides}
