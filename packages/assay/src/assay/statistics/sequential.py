@@ -1,0 +1,97 @@
+"""Statistics that stay valid however often one looks: bets against a bound on a mean, and a detector of changes.
+
+All values lie in [0, 1] and take one of a few levels, so that the counts of the levels are all that is needed. A
+bettor bets on each row that its value exceeds a bound. If the mean is at most the bound, the capital is not expected to
+grow, whatever the distribution: capital is evidence (an e-value; Waudby-Smith, Ramdas 2024). The detector is of the
+Shiryaev-Roberts type (Shin, Ramdas, Rinaldo 2024, "E-detectors", doi 10.51387/23-NEJSDS51).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+# The boldest bet as a share of the one that a value of 0 ruins, and the most timid one as a share of that.
+BOLDEST, MOST_TIMID = 0.95, 0.005
+
+
+def growth_table(levels: np.ndarray, bounds: np.ndarray, bets: int) -> np.ndarray:
+    """Return the logarithm of what a bet multiplies the capital by, shape (bets, bounds, levels).
+
+    `levels` are the values that a row can have, `bounds` the largest mean of each feature without a change, in (0, 1].
+    """
+    stakes = BOLDEST * np.geomspace(MOST_TIMID, 1, bets)[:, None] / bounds
+    return np.asarray(np.log1p(stakes[..., None] * (levels - bounds[:, None])))
+
+
+def growth(table: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return the logarithm of the growth of capital over some rows, shape (bets, features).
+
+    `counts`, shape (features, levels), says how many of the rows have each level; so their order does not matter.
+    """
+    return np.asarray(np.einsum("bfl,fl->bf", table, counts))
+
+
+def mean_capital(logs: np.ndarray) -> float:
+    """Return the logarithm of the mean capital of several bettors: the mean of e-values is an e-value.
+
+    >>> round(mean_capital(np.log([1.0, 3.0])), 4) == round(float(np.log(2.0)), 4)
+    True
+    """
+    largest = float(logs.max())
+    return largest + float(np.log(np.exp(logs - largest).mean())) if np.isfinite(largest) else largest
+
+
+def allowance(spread: np.ndarray, rows: int, quantile: float) -> np.ndarray:
+    """Return how far the mean of each feature in a finite reference may be from the true one.
+
+    `spread` is the standard deviation in the reference, `quantile` that of the normal distribution at the confidence
+    level. The second term, from Bernstein's inequality, covers shares close to 0 or 1.
+    """
+    return np.asarray(quantile * spread / np.sqrt(rows) + quantile**2 / (3 * rows))
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """A change that was detected in the window of number `window`, and seems to have begun in that of number `since`.
+
+    `shares` has the share of each bettor in the evidence, in the shape of the growth.
+    """
+
+    window: int
+    since: int
+    shares: np.ndarray
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a detector found: the logarithm of evidence over limit after each window, and the alarms."""
+
+    evidence: tuple[float, ...]
+    alarms: tuple[Alarm, ...]
+
+
+def detect(growths: Iterable[np.ndarray], limit: float) -> Course:
+    """Look for a change in windows, given the growth of capital of several bettors in each of them.
+
+    Without a change the expected time between two alarms is at least `limit` windows, however the bettors depend on
+    each other. This holds for looks in the middle of a window too: the last window may be incomplete.
+    """
+    evidence: list[float] = []
+    alarms: list[Alarm] = []
+    capital = run = begun = np.empty(0)
+    for number, grown in enumerate(growths):
+        if number == 0 or (alarms and alarms[-1].window == number - 1):
+            # After an alarm the detector starts again, as for a new process.
+            capital, run, begun = np.full(grown.shape, -np.inf), np.zeros(grown.shape), np.full(grown.shape, number)
+        # A bettor starts with each window, with capital 1, and all of them go on betting.
+        capital = np.logaddexp(capital, 0.0) + grown
+        # The change began where the best bettor would have started.
+        begun = np.where(run > 0, begun, number)
+        run = np.maximum(run, 0.0) + grown
+        evidence.append(mean_capital(capital) - float(np.log(limit)))
+        if evidence[-1] >= 0:
+            shares = np.exp(capital - capital.max())
+            best = np.unravel_index(int(capital.argmax()), capital.shape)
+            alarms.append(Alarm(number, int(begun[best]), shares / shares.sum()))
+    return Course(tuple(evidence), tuple(alarms))
