@@ -23,7 +23,6 @@ RIGHTS: dict[tuple[str, str], dict[str, str]] = {
     ("ci", "pass"): {},
     ("train", "train"): READ,
     ("report", "lock"): {"actions": "write", "contents": "write", "pull-requests": "read"},
-    ("report", "running"): {"actions": "read", "contents": "read", "pull-requests": "read", "statuses": "write"},
     ("report", "status"): {"actions": "read", "contents": "read", "pull-requests": "read", "statuses": "write"},
     ("report", "lost"): {"statuses": "write"},
     ("report", "report"): {"actions": "read", "contents": "read", "pull-requests": "write"},

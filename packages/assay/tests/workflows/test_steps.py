@@ -13,7 +13,7 @@ from assay.github.api import PAUSES, DeniedError, GitHub
 from assay.github.comment import MARKER
 from assay.github.event import Run, current_run
 from assay.github.lock import commit_lock, forget_waiting_runs
-from assay.github.steps import fetch, is_to_release, post, raise_alarm, set_pending, set_status
+from assay.github.steps import fetch, is_to_release, post, raise_alarm, set_status
 from places import PACKAGE, ROOT
 from reports import promoted
 from workflows import github as stand_in
@@ -311,14 +311,15 @@ def test_a_run_that_was_ended_for_a_newer_one_says_nothing(hub, api, run, tmp_pa
 
 
 def test_the_status_is_pending_while_the_first_run_goes_on(hub, api, run, tmp_path):
-    set_pending(api(READ), run)
+    goes_on = replace(run, conclusion="")
+    set_status(api(READ), goes_on, tmp_path / "a.zip")
     assert hub.state(run.commit) == "pending"
     uploaded(hub, run)
     set_status(api(READ), run, tmp_path / "a.zip")
-    set_pending(api(READ), run)
+    set_status(api(READ), goes_on, tmp_path / "a.zip")
     assert hub.state(run.commit) == "success"
     hub.pulls[0]["base"] = {"ref": "lenient"}
-    set_pending(api(READ), replace(run, commit="e" * 40))
+    set_status(api(READ), replace(goes_on, commit="e" * 40), tmp_path / "a.zip")
     assert list(hub.statuses) == [run.commit]
 
 

@@ -22,16 +22,6 @@ REFRESHED = click.option("--refreshed", default="", help="The later commit that 
 CHECKS = click.option("--checks", default="", help="What became of the checks of that commit, as `lock` outputs it.")
 
 
-@github.command("pending")
-def github_pending() -> None:
-    """Set the commit status `assay` of the run that has started to pending."""
-    from assay.github.api import GitHub
-    from assay.github.event import current_run
-    from assay.github.steps import set_pending
-
-    print(set_pending(GitHub.here(), current_run()))
-
-
 @github.command("fetch")
 @ARCHIVE
 @REFRESHED

@@ -8,8 +8,9 @@ from typing import Any
 
 from assay.base.errors import InputError
 
-# State and description of the status for a run that left no report by its nature.
+# State and description of the status for a run that left no report by its nature; one that goes on has no conclusion.
 UNFINISHED = {
+    "": ("pending", "train is running"),
     "cancelled": ("error", "train was cancelled, or took longer than its limit; run it again"),
     "timed_out": ("error", "train took longer than its limit; run it again"),
     "startup_failure": ("error", "train did not start, because its workflow file is invalid; see the run"),
@@ -73,7 +74,6 @@ def _run(event: dict[str, Any]) -> Run:
         source=str(source["full_name"]),
         home=str(home["full_name"]),
         main=str(home["default_branch"]),
-        # A run that goes on has none yet.
-        conclusion=str(run["conclusion"] or "success"),
+        conclusion=str(run["conclusion"] or ""),
         workflow=int(run["workflow_id"]),
     )

@@ -64,13 +64,6 @@ def is_ours(comment: dict[str, Any]) -> bool:
     return MARKER in (comment["body"] or "") and (comment["user"] or {}).get("login") == BOT
 
 
-def set_pending(github: GitHub, run: Run) -> str:
-    """Set the commit status `assay` of a pull request whose run has started, if there is none; return a message."""
-    if not _for_main(run, _pulls(github, run)):
-        return f"no status: not the head of a pull request for {run.main}"
-    return _set(github, run, "pending", "train is running", keep=True)
-
-
 def set_status(github: GitHub, run: Run, archive: Path, refreshed: str = "", checks: str = "") -> str:
     """Set the commit status `assay`, from the outcomes in the data; return a message.
 
