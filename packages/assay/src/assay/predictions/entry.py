@@ -1,0 +1,42 @@
+"""The format of the prediction log: a line of JSON for the rows that a model answered together.
+
+`prediction_id`, `key`, the columns of `inputs`, `prediction`, `decision`, `warnings` and the classes of `probabilities`
+are lists with a value per row. Text of many numbers takes long to write: where there are MANY rows, the columns of
+numbers and times are in `packed`, and the probabilities in `scores`, as base64 of 8 bytes per value, little-endian.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+
+# From this number of rows, numbers are packed.
+MANY = 100
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class Entry(msgspec.Struct, omit_defaults=True, gc=False):
+    """What a model answered: the rows of one request, or of small requests that came at the same time."""
+
+    time: Moment
+    version: str
+    arm: str
+    contract: str
+    prediction_id: list[str]
+    key: list[str | None]
+    inputs: dict[str, list[Any]]
+    prediction: list[str | float]
+    decision: list[str] = []
+    probabilities: dict[str, list[float]] = {}
+    warnings: list[list[str]] = []
+    packed: dict[str, bytes] = {}
+    scores: bytes = b""
+
+
+class Outcome(msgspec.Struct, gc=False):
+    """What came true: the outcome of a prediction, and when it was reported."""
+
+    time: Moment
+    prediction_id: str
+    outcome: str | float
