@@ -114,4 +114,4 @@ def test_a_small_reference_needs_a_large_allowance_and_one_without_spread_still_
     few, many = (allowance(spread, rows, 3.0) for rows in (100, 10_000))
     assert np.all(few > many)
     assert many[0] > 0
-    assert few[1] == pytest.approx(3 * 0.3 / 10 + 9 / 300)
+    assert few[1] == pytest.approx(np.hypot(3 * 0.3 / 10, 9 / 100))

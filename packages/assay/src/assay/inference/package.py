@@ -24,7 +24,7 @@ from assay.project.room import NO_ROOM, Room
 # The format of the JSON files in models/.
 PACKAGE_FORMAT = 1
 # The files whose hashes are in model.json.
-PACKED_FILES = ("contract.json", "model.onnx", "model.skops")
+PACKED_FILES = ("contract.json", "model.onnx", "model.skops", "reference.json")
 # How often an example is scored to measure its latency.
 TIMED = 20
 # The libraries that score in each form; model.json has the versions that the model was built with.

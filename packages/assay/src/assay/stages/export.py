@@ -4,20 +4,22 @@ import shutil
 from importlib.metadata import version
 from typing import Any
 
+import pyarrow as pa
 from sklearn.pipeline import Pipeline
 
 from assay.base.files import read_json, replacing, sha256, write_bytes, write_json, write_text
 from assay.base.progress import say
 from assay.contract.request import as_json
 from assay.contract.spec import CONTRACT, Contract, load_contract
-from assay.data.columns import columns
+from assay.data.columns import columns, target
 from assay.data.sample import sample
 from assay.data.training_ranges import training_ranges
 from assay.export.card import card
 from assay.export.onnx import agrees, convert, hard_rows, parity
+from assay.export.reference import REFERENCE, Scored, independent_rows, make_reference
 from assay.inference.package import PACKAGE_FORMAT, PACKED_FILES
 from assay.inference.scorer import scorer
-from assay.modelling.fitting import scores
+from assay.modelling.fitting import decide, scores
 from assay.modelling.store import load_pipeline
 from assay.project.layout import ANALYSIS, CHECKS, METRICS, MODELS, PARITY, PIPELINE, THRESHOLD, read_choice, read_split
 from assay.project.params import load_params
@@ -27,6 +29,8 @@ from assay.project.settings import write_packed
 VERSIONS = ("scikit-learn", "numpy", "skl2onnx", "onnxruntime", "skops")
 # Rows that the service scores when it starts, and background rows for explanations.
 EXAMPLES, BACKGROUND = 16, 8
+# The most rows that production is compared with.
+COMPARED_ROWS = 100_000
 
 
 def main() -> None:
@@ -63,6 +67,7 @@ def main() -> None:
     with replacing(MODELS / "model.skops") as temporary:
         shutil.copyfile(PIPELINE, temporary)
     write_packed(contract, params.export, params.serve)
+    write_json(MODELS / REFERENCE, _reference(pipeline, contract, room, threshold, params.seed))
     metrics = read_json(METRICS)
     write_json(MODELS / "metrics.json", {"format": PACKAGE_FORMAT, "test": metrics["test"]})
     about = {
@@ -88,6 +93,32 @@ def main() -> None:
         say(f"  serving the scikit-learn pipeline: {reason}")
     else:
         say(f"  ONNX matches the pipeline: largest difference {found['batch']['largest_difference']:g}")
+
+
+def _reference(
+    pipeline: Pipeline, contract: Contract, room: Room, threshold: float | None, seed: int
+) -> dict[str, Any]:
+    """Return what the monitor compares production with."""
+    train, validation, test = (read_split(side) for side in ("train", "validation", "test"))
+
+    def scored(table: pa.Table) -> Scored:
+        given = scores(pipeline, columns(table, contract), contract, room)
+        return Scored(given, decide(given, contract, threshold))
+
+    features = sample(pa.concat_tables([train, validation]), COMPARED_ROWS, seed)
+    unseen, judged = (
+        sample(pa.concat_tables([validation, test]), COMPARED_ROWS, seed),
+        sample(test, COMPARED_ROWS, seed),
+    )
+    tables = {"features": features, "scores": unseen, "losses": judged}
+    made = make_reference(
+        contract,
+        features,
+        scored(unseen),
+        (scored(judged), target(judged, contract)),
+        {name: independent_rows(table, contract) for name, table in tables.items()},
+    )
+    return made.model_dump(exclude_none=True)
 
 
 def _examples(pipeline: Pipeline, contract: Contract, room: Room, seed: int) -> dict[str, Any]:

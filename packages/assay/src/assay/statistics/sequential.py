@@ -46,9 +46,9 @@ def allowance(spread: np.ndarray, rows: int, quantile: float) -> np.ndarray:
     """Return how far the mean of each feature in a finite reference may be from the true one.
 
     `spread` is the standard deviation in the reference, `quantile` that of the normal distribution at the confidence
-    level. The second term, from Bernstein's inequality, covers shares close to 0 or 1.
+    level. The second part is Wilson's bound for a share of 0, where the normal approximation fails.
     """
-    return np.asarray(quantile * spread / np.sqrt(rows) + quantile**2 / (3 * rows))
+    return np.asarray(np.hypot(quantile * spread / np.sqrt(rows), quantile**2 / rows))
 
 
 @dataclass(frozen=True)

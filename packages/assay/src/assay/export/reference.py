@@ -1,0 +1,383 @@
+"""What the monitor compares production with: the file models/reference.json, so that it needs no training data.
+
+Each column and score is turned into bounded features: values from 0 to 1 in a few steps. Their means in the data of the
+model, and the losses on the test rows, are what the model was promised on.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import combinations
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assay.base.config import Frozen, typed
+from assay.base.formats import read_format
+from assay.base.rounding import significant
+from assay.contract.spec import Boolean, Category, Column, Contract, Text, Time
+from assay.statistics.sequential import allowance
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REFERENCE, FORMAT = "reference.json", 1
+# Steps of the bounded features, and of losses.
+STEPS, LOSS_STEPS = 32, 1000
+# The most quantiles of a column, and of all columns together; the most pairs of columns, and listed values of a column.
+EDGES, ALL_EDGES, PAIRS, LISTED = 31, 20_000, 200, 20
+# The chance that the reference itself is further from the truth than its allowances say.
+DOUBT = 0.05
+# The clipped loss of regression: this many times the 99th percentile of the errors on the test rows is a loss of 1.
+CLIPPED = 3.0
+
+# Plain columns: numbers, with NaN for missing; categories as index in the contract, -1 if it is not there.
+Plain = Mapping[str, np.ndarray]
+Check = Literal["values", "scores", "features", "estimate"]
+CHECKS: tuple[Check, ...] = ("values", "scores", "features", "estimate")
+SCORE = "score"
+
+
+class Sketch(Frozen):
+    """The distribution of numbers: quantiles, and the shares below the first, at it, between it and the second..."""
+
+    edges: tuple[float, ...]
+    shares: tuple[float, ...]
+
+    @property
+    def ranks(self) -> np.ndarray:
+        """The mid-rank of each part."""
+        shares = np.array(self.shares)
+        return np.asarray(np.cumsum(shares) - shares / 2)
+
+    def rank(self, values: np.ndarray) -> np.ndarray:
+        """Return the rank of each value, from 0 to 1; 1/2 for a missing one."""
+        edges = np.array(self.edges)
+        part = np.searchsorted(edges, values, "left") + np.searchsorted(edges, values, "right")
+        return np.where(np.isnan(values), 0.5, self.ranks[np.minimum(part, len(self.ranks) - 1)])
+
+    def value(self, rank: float) -> float:
+        """Return the value at a rank."""
+        return float(np.interp(rank, self.ranks[1::2], self.edges))
+
+
+class Feature(Frozen):
+    """A bounded feature of a row, its mean, and how far the true mean may be from that.
+
+    rank: of the value of `column`; spread: how far the rank is from the middle; pair: the product of two centred ranks,
+    as for a correlation; share: whether the value is the one listed under `index`; missing, unseen: whether the value
+    is missing, or outside all values of the reference; loss: the expected loss, if the probabilities are right.
+    """
+
+    kind: Literal["rank", "spread", "pair", "share", "missing", "unseen", "loss"]
+    column: str
+    other: str | None = None
+    index: int | None = None
+    mean: float = 0.0
+    allowance: float = 1.0
+
+
+class Loss(Frozen):
+    """A loss on outcomes, as a share of `scale`: its mean on the test rows, its interval and allowance."""
+
+    name: Literal["loss", "cost", "error"]
+    words: str
+    unit: str
+    scale: float
+    mean: float
+    allowance: float
+
+
+class Reference(Frozen):
+    """The content of the file. `rows` counts independent rows of features, scores and losses."""
+
+    format: int
+    rows: dict[str, int]
+    sketches: dict[str, Sketch]
+    score_sketches: dict[str, Sketch]
+    # The lowest and highest number of a column, and the categories that occur.
+    ends: dict[str, tuple[float, float]]
+    known: dict[str, tuple[int, ...]]
+    checks: dict[Check, tuple[Feature, ...]]
+    losses: tuple[Loss, ...]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of rows, of shape (rows, classes) or (rows,), and the index of the class that was decided for."""
+
+    scores: np.ndarray
+    decision: np.ndarray
+
+
+def load_reference(models: "Path") -> Reference:
+    """Read the reference of a packaged model; raises InputError for a file that is missing, broken or newer."""
+    path = models / REFERENCE
+    return typed(read_format(path, FORMAT), Reference, path)
+
+
+def plain(values: pa.Array | pa.ChunkedArray, column: Column) -> np.ndarray:
+    """Return values of a column as numbers: the length of a text, the index of a category, microseconds of a time."""
+    match column:
+        case Category():
+            known = pc.index_in(values, value_set=pa.array(column.values, pa.string()))
+            found = pc.fill_null(known, -1).cast(pa.float64())
+            found = pc.if_else(pc.is_null(values), None, found)
+        case Text():
+            found = pc.utf8_length(values).cast(pa.float64())
+        case Time():
+            found = values.cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.float64(), safe=False)
+        case _:
+            found = values.cast(pa.float64())
+    return np.array(found.to_numpy(zero_copy_only=False) if isinstance(found, pa.Array) else found, np.float64)
+
+
+def plain_columns(table: pa.Table, contract: Contract) -> dict[str, np.ndarray]:
+    """Return the features of a table as plain columns."""
+    return {name: plain(table[name], column) for name, column in contract.features.items()}
+
+
+def score_columns(scored: Scored, contract: Contract) -> dict[str, np.ndarray]:
+    """Return the columns of scores: by class, the decision, and the expected loss if the probabilities are right."""
+    if contract.task == "regression":
+        return {SCORE: scored.scores}
+    labels = list(contract.classes)[1:] if contract.task == "binary" else list(contract.classes)
+    first = len(contract.classes) - len(labels)
+    made = {f"{SCORE} {label}": scored.scores[:, first + index] for index, label in enumerate(labels)}
+    return made | {"decision": scored.decision.astype(float), "expected": _expected(scored, contract)}
+
+
+def _expected(scored: Scored, contract: Contract) -> np.ndarray:
+    if contract.costs is None:
+        return np.asarray(1 - scored.scores[np.arange(len(scored.decision)), scored.decision])
+    high = max(contract.costs.false_positive, contract.costs.false_negative)
+    positive = scored.scores[:, 1]
+    wrong = np.where(
+        scored.decision == 1, contract.costs.false_positive * (1 - positive), contract.costs.false_negative * positive
+    )
+    return wrong / high
+
+
+def losses(scored: Scored, target: np.ndarray, contract: Contract, scale: float) -> dict[str, np.ndarray]:
+    """Return the losses of rows by name, from 0 to 1; `scale` is the error that is a loss of 1, for regression."""
+    if contract.task == "regression":
+        return {"loss": np.minimum(np.abs(scored.scores - target) / scale, 1.0)}
+    truth = np.eye(len(contract.classes))[target]
+    made = {"loss": ((scored.scores - truth) ** 2).sum(axis=1) / 2}
+    if contract.costs is None:
+        return made | {"error": (scored.decision != target).astype(float)}
+    high = max(contract.costs.false_positive, contract.costs.false_negative)
+    false_positive, false_negative = (scored.decision == 1) & (target == 0), (scored.decision == 0) & (target == 1)
+    cost = contract.costs.false_positive * false_positive + contract.costs.false_negative * false_negative
+    return made | {"cost": cost / high}
+
+
+def levels(check: Check, features: Sequence[Feature], columns: Plain, reference: Reference) -> np.ndarray:
+    """Return the bounded features of rows in steps, from 0 to STEPS; shape (rows, features)."""
+    sketches = reference.score_sketches if check == "scores" else reference.sketches
+
+    @cache
+    def rank(name: str) -> np.ndarray:
+        return sketches[name].rank(columns[name])
+
+    def bounded(one: Feature) -> np.ndarray:
+        values = columns[one.column]
+        found: np.ndarray = values
+        match one.kind:
+            case "rank":
+                found = rank(one.column)
+            case "spread":
+                found = np.abs(2 * rank(one.column) - 1)
+            case "pair":
+                found = ((2 * rank(one.column) - 1) * (2 * rank(str(one.other)) - 1) + 1) / 2
+            case "share":
+                found = values == one.index
+            case "missing":
+                found = np.isnan(values)
+            case "unseen" if one.column in reference.known:
+                found = ~(np.isin(values, reference.known[one.column]) | np.isnan(values))
+            case "unseen":
+                low, high = reference.ends[one.column]
+                found = (values < low) | (values > high)
+        return found
+
+    rows = len(next(iter(columns.values())))
+    made = np.empty((rows, len(features)), dtype=np.uint8)
+    for index, one in enumerate(features):
+        made[:, index] = np.rint(bounded(one) * STEPS)
+    return made
+
+
+def counts(levels: np.ndarray, steps: int) -> np.ndarray:
+    """Return how many rows have each level, for levels from 0 to `steps`; shape (features, steps + 1)."""
+    number = levels.shape[1]
+    flat = (levels + np.arange(number) * (steps + 1)).ravel()
+    return np.bincount(flat, minlength=number * (steps + 1)).reshape(number, steps + 1)
+
+
+def make_reference(
+    contract: Contract,
+    table: pa.Table,
+    scored: Scored,
+    promised: tuple[Scored, np.ndarray],
+    rows: Mapping[str, int],
+) -> Reference:
+    """Return the reference of a model.
+
+    `table` are the rows whose features are compared, `scored` the scores of rows that the model was not fitted on,
+    `promised` the scores and targets of the test rows. `rows` counts independent rows of features, scores and losses.
+    """
+    columns, given = plain_columns(table, contract), score_columns(scored, contract)
+    watched = {name: column for name, column in contract.features.items() if not _goes_on(name, column, contract)}
+    numbers = [name for name, column in watched.items() if not isinstance(column, Category | Boolean)]
+    scores = [name for name in given if name.startswith(SCORE)]
+    most = min(max(ALL_EDGES // max(len(numbers), 1), 4), EDGES)
+    draft = Reference(
+        format=FORMAT,
+        rows=dict(rows),
+        sketches={name: _sketch(columns[name], most) for name in numbers},
+        score_sketches={name: _sketch(given[name], most) for name in scores},
+        ends={name: _ends(columns[name]) for name in numbers if not np.isnan(columns[name]).all()},
+        known={name: _known(columns[name]) for name, column in watched.items() if isinstance(column, Category)},
+        checks={},
+        losses=(),
+    )
+    kinds = {name: _values(column) for name, column in watched.items() if name not in numbers}
+    checks: dict[Check, list[Feature]] = {
+        "values": [
+            *(Feature(kind="missing", column=name) for name in contract.features),
+            *(Feature(kind="unseen", column=name) for name in [*draft.ends, *draft.known]),
+        ],
+        "scores": [
+            *_shapes(scores),
+            *_shares({"decision": range(len(contract.classes))} if contract.classes else {}, given),
+        ],
+        "features": [
+            *_shapes(numbers),
+            *_shares(kinds, columns),
+            *_pairs(numbers, columns, draft),
+        ],
+        "estimate": [Feature(kind="loss", column="expected")] if contract.classes else [],
+    }
+    number = 2 * sum(map(len, checks.values())) + len(draft.losses)
+    quantile = NormalDist().inv_cdf(1 - DOUBT / number)
+    made: dict[Check, tuple[Feature, ...]] = {}
+    for check, features in checks.items():
+        of_scores = check in ("scores", "estimate")
+        steps = levels(check, features, given if of_scores else columns, draft)
+        mean, spread = _moments(counts(steps, STEPS), STEPS)
+        allowed = allowance(spread, rows["scores" if of_scores else "features"], quantile)
+        made[check] = tuple(
+            one.model_copy(update={"mean": significant(float(m)), "allowance": significant(float(a))})
+            for one, m, a in zip(features, mean, allowed, strict=True)
+        )
+    return draft.model_copy(update={"checks": made, "losses": _losses(*promised, contract, rows["losses"], quantile)})
+
+
+def _moments(counts: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of each feature."""
+    values, total = np.arange(steps + 1) / steps, counts.sum(axis=1)
+    mean = counts @ values / total
+    return mean, np.sqrt(np.maximum(counts @ values**2 / total - mean**2, 0.0))
+
+
+def _losses(scored: Scored, target: np.ndarray, contract: Contract, rows: int, quantile: float) -> tuple[Loss, ...]:
+    scale = 1.0
+    if contract.task == "regression":
+        scale = significant(CLIPPED * float(np.quantile(np.abs(scored.scores - target), 0.99)) or 1.0)
+    costs = contract.costs
+    about: dict[str, tuple[str, str, float]] = {
+        "loss": (
+            "mean absolute error" if contract.task == "regression" else "Brier score",
+            contract.target.unit or "",
+            scale,
+        ),
+        "error": ("share of wrong decisions", "", 1.0),
+    }
+    if costs:
+        about["cost"] = ("cost per decision", costs.unit, max(costs.false_positive, costs.false_negative))
+    made = []
+    for name, values in losses(scored, target, contract, scale).items():
+        mean, spread = _moments(counts(loss_steps(values), LOSS_STEPS), LOSS_STEPS)
+        words, unit, of = about[name]
+        allowed = float(allowance(spread, rows, quantile)[0])
+        made.append(
+            Loss(
+                name=name,  # type: ignore[arg-type]
+                words=words,
+                unit=unit,
+                scale=of,
+                mean=significant(float(mean[0])),
+                allowance=significant(allowed),
+            )
+        )
+    return tuple(made)
+
+
+def loss_steps(values: np.ndarray) -> np.ndarray:
+    """Return losses in steps, from 0 to LOSS_STEPS; shape (rows, 1)."""
+    return np.asarray(np.rint(values * LOSS_STEPS).astype(np.int64)[:, None])
+
+
+def independent_rows(table: pa.Table, contract: Contract) -> int:
+    """Return the number of rows, or of groups with a split by group, because rows of a group are alike."""
+    if contract.split.by == "group" and contract.split.column in table.column_names:
+        return int(pc.count_distinct(table[contract.split.column], mode="all").as_py())
+    return int(table.num_rows)
+
+
+def _goes_on(name: str, column: Column, contract: Contract) -> bool:
+    """Return whether the values of a column grow over time, so that they never are those of the reference."""
+    return isinstance(column, Time) or (contract.split.by == "time" and contract.split.column == name)
+
+
+def _sketch(values: np.ndarray, most: int) -> Sketch:
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return Sketch(edges=(0.0,), shares=(0.0, 1.0, 0.0))
+    edges = np.unique(np.quantile(known, (np.arange(most) + 0.5) / most, method="inverted_cdf"))
+    part = np.searchsorted(edges, known, "left") + np.searchsorted(edges, known, "right")
+    shares = np.bincount(part, minlength=2 * len(edges) + 1) / len(known)
+    return Sketch(edges=tuple(edges.tolist()), shares=tuple(significant(float(one)) for one in shares))
+
+
+def _ends(values: np.ndarray) -> tuple[float, float]:
+    return float(np.nanmin(values)), float(np.nanmax(values))
+
+
+def _shapes(names: Iterable[str]) -> list[Feature]:
+    return [one for name in names for one in (Feature(kind="rank", column=name), Feature(kind="spread", column=name))]
+
+
+def _values(column: Column) -> range:
+    # Of a boolean one value is enough: the other one has the rest.
+    return range(len(column.values)) if isinstance(column, Category) else range(1, 2)
+
+
+def _known(values: np.ndarray) -> tuple[int, ...]:
+    return tuple(np.unique(values[values >= 0]).astype(int).tolist())
+
+
+def _shares(values: Mapping[str, range], columns: Plain) -> list[Feature]:
+    """Return a feature for each value of each column; of a long list for the most frequent ones."""
+    made = []
+    for name, indices in values.items():
+        number = [int((columns[name] == index).sum()) for index in indices]
+        frequent = np.sort(np.argsort(np.negative(number), kind="stable")[:LISTED])
+        made += [Feature(kind="share", column=name, index=indices[one]) for one in frequent.tolist()]
+    return made
+
+
+def _pairs(names: Sequence[str], columns: Plain, draft: Reference) -> list[Feature]:
+    """Return a feature for each pair of columns; if there are too many, for those that are most correlated."""
+    pairs = list(combinations(names, 2))
+    if len(pairs) > PAIRS:
+        ranks = np.array([draft.sketches[name].rank(columns[name]) for name in names])
+        ranks -= ranks.mean(axis=1, keepdims=True)
+        ranks /= np.maximum(np.linalg.norm(ranks, axis=1, keepdims=True), 1e-12)
+        strength = np.abs(ranks @ ranks.T)[np.triu_indices(len(names), 1)].round(6)
+        pairs = [pairs[index] for index in np.sort(np.argsort(-strength, kind="stable")[:PAIRS])]
+    return [Feature(kind="pair", column=one, other=other) for one, other in pairs]

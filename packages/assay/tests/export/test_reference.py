@@ -1,0 +1,162 @@
+"""What the monitor compares production with: complete, small, and the same for the same data."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from assay.base.errors import InputError
+from assay.base.files import write_json
+from assay.contract.spec import Contract
+from assay.export.reference import (
+    LOSS_STEPS,
+    PAIRS,
+    REFERENCE,
+    STEPS,
+    Reference,
+    Scored,
+    counts,
+    independent_rows,
+    levels,
+    load_reference,
+    losses,
+    make_reference,
+    plain_columns,
+)
+from patients import contract, patients
+
+COSTS = {"false_positive": 1, "false_negative": 4, "unit": "visit"}
+
+
+def table(rows: int, seed: int = 0) -> pa.Table:
+    data, _ = patients(rows, seed=seed)
+    return pa.table({name: pa.array(values, from_pandas=True) for name, values in data.items()})
+
+
+def scored(rows: int, seed: int = 0, task: str = "binary") -> tuple[Scored, np.ndarray]:
+    """Return scores that are right about their uncertainty, and targets."""
+    rng = np.random.default_rng(seed)
+    if task == "regression":
+        return Scored(rng.normal(size=rows), np.zeros(rows, int)), rng.normal(size=rows)
+    scores = rng.dirichlet([1.0, 1.0] if task == "binary" else [1.0, 1.0, 1.0], rows)
+    target = (rng.random((rows, 1)) > scores.cumsum(axis=1)).sum(axis=1)
+    return Scored(scores, scores.argmax(axis=1)), target
+
+
+def reference(rows: int = 400, task: str = "binary", made: Contract | None = None, **changes: object) -> Reference:
+    one, target = scored(rows, task=task)
+    counted = {"features": rows, "scores": rows, "losses": rows}
+    return make_reference(made or contract(task, **changes), table(rows), one, (one, target), counted)
+
+
+def named(found: Reference, check: str) -> set[tuple[str, str, object]]:
+    return {(one.kind, one.column, one.index if one.other is None else one.other) for one in found.checks[check]}  # type: ignore[index]
+
+
+def test_it_watches_each_column_alone_and_in_pairs_but_not_what_grows_over_time():
+    found = reference()
+    features = named(found, "features")
+    assert {("rank", "age", None), ("spread", "heart-rate", None), ("pair", "age", "noise")} <= features
+    assert {("share", "ward", 2), ("share", "smoker", 1)} <= features
+    assert not any("admitted" in (column, other) for _, column, other in features)
+    assert len([one for one in features if one[1] == "street"]) == 20
+    assert {("missing", "admitted", None), ("unseen", "ward", None), ("unseen", "age", None)} <= named(found, "values")
+    assert named(found, "scores") == {
+        ("rank", "score sick", None),
+        ("spread", "score sick", None),
+        ("share", "decision", 0),
+        ("share", "decision", 1),
+    }
+
+
+@pytest.mark.parametrize(
+    ("task", "changes", "names"),
+    [
+        ("binary", {"costs": COSTS}, ["loss", "cost"]),
+        ("binary", {}, ["loss", "error"]),
+        ("multiclass", {}, ["loss", "error"]),
+        ("regression", {}, ["loss"]),
+    ],
+)
+def test_it_promises_the_losses_of_the_task(task: str, changes: dict[str, object], names: list[str]):
+    found = reference(task=task, **changes)
+    assert [one.name for one in found.losses] == names
+    assert all(0 < one.mean < 1 and 0 < one.allowance < 1 for one in found.losses)
+    assert bool(found.checks["estimate"]) == (task != "regression")
+
+
+def test_losses_are_those_of_the_metrics_as_shares_of_the_largest():
+    made = contract("binary", costs=COSTS)
+    scores = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+    found = losses(Scored(scores, np.array([0, 1, 0])), np.array([0, 0, 1]), made, 1.0)
+    assert found["loss"].tolist() == pytest.approx([0.01, 0.64, 0.36])
+    assert found["cost"].tolist() == [0, 0.25, 1.0]
+    far = losses(Scored(np.array([0.0, 0.0]), np.zeros(2, int)), np.array([1.0, 9.0]), contract("regression"), 4.0)
+    assert far["loss"].tolist() == [0.25, 1.0]
+
+
+def test_the_means_are_those_of_its_own_rows():
+    found, columns = reference(), plain_columns(table(400), contract())
+    steps = levels("features", found.checks["features"], columns, found)
+    means = counts(steps, STEPS) @ np.arange(STEPS + 1) / STEPS / 400
+    assert means == pytest.approx([one.mean for one in found.checks["features"]], rel=1e-4)
+    by_name = dict(zip([(one.kind, one.column) for one in found.checks["features"]], means, strict=True))
+    assert by_name["rank", "age"] == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_row_unlike_the_reference_is_unseen_and_a_missing_one_missing():
+    found = reference()
+    columns = plain_columns(table(3), contract())
+    columns |= {"age": np.array([1e6, np.nan, 40]), "ward": np.array([-1.0, np.nan, 0])}
+    steps = levels("values", found.checks["values"], columns, found)
+    marked = {
+        (one.kind, one.column): (steps[:, index] > 0).tolist() for index, one in enumerate(found.checks["values"])
+    }
+    for name in ("age", "ward"):
+        assert marked["unseen", name] == [True, False, False]
+        assert marked["missing", name] == [False, True, False]
+
+
+def test_it_is_the_same_after_writing_and_reading(tmp_path: Path):
+    found = reference()
+    write_json(tmp_path / REFERENCE, found.model_dump(exclude_none=True))
+    assert load_reference(tmp_path) == found
+    assert reference() == found
+
+
+def test_a_missing_or_newer_file_is_one_line(tmp_path: Path):
+    with pytest.raises(InputError, match=r"reference\.json: there is no such file"):
+        load_reference(tmp_path)
+    (tmp_path / REFERENCE).write_text(json.dumps({"format": 99}))
+    with pytest.raises(InputError, match="newer"):
+        load_reference(tmp_path)
+
+
+def test_its_size_is_bounded_however_many_columns_there_are():
+    columns = {f"x{number}": {"kind": "number"} for number in range(300)}
+    made = contract(columns=columns)
+    rng = np.random.default_rng(0)
+    wide = pa.table({name: rng.normal(size=60) for name in columns})
+    one, target = scored(60)
+    found = make_reference(made, wide, one, (one, target), {"features": 60, "scores": 60, "losses": 60})
+    assert sum(one.kind == "pair" for one in found.checks["features"]) == PAIRS
+    assert len(found.model_dump_json()) < 1_000_000
+
+
+def test_rows_of_a_group_count_once():
+    made = contract(split={"by": "group", "column": "street"})
+    assert independent_rows(table(500), made) == 30
+    assert independent_rows(table(50), contract()) == 50
+
+
+def test_a_column_without_any_value_is_no_error():
+    empty = table(50).set_column(1, "heart-rate", pa.nulls(50, pa.float64()))
+    one, target = scored(50)
+    found = make_reference(contract(), empty, one, (one, target), {"features": 50, "scores": 50, "losses": 50})
+    assert "heart-rate" not in found.ends
+
+
+def test_steps_of_losses_are_fine_enough_for_costs():
+    assert counts(np.array([[0], [LOSS_STEPS]]), LOSS_STEPS).sum() == 2
