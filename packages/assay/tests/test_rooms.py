@@ -23,6 +23,7 @@ FLOORS = (
     ("load", "report", "release"),
     ("adoption",),
     ("init",),
+    ("production",),
     ("github",),
     ("cli",),
 )

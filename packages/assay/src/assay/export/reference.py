@@ -207,7 +207,8 @@ def levels(check: Check, features: Sequence[Feature], columns: Plain, reference:
     rows = len(next(iter(columns.values())))
     made = np.empty((rows, len(features)), dtype=np.uint8)
     for index, one in enumerate(features):
-        made[:, index] = np.rint(bounded(one) * STEPS)
+        # A log may hold anything, a score that is not a number as well.
+        made[:, index] = np.rint(np.clip(np.nan_to_num(bounded(one)), 0, 1) * STEPS)
     return made
 
 

@@ -1,0 +1,1 @@
+"""What production says: the model in use, watched through its prediction log."""

@@ -1,0 +1,344 @@
+"""What production says about the model in use: well, an alarm, or not enough to tell. Pure: windows in, findings out.
+
+Every look at the log computes everything again from its beginning, so there is no state that could be lost or be wrong.
+All checks together raise a false alarm at most once a year, however often one looks: see `assay.statistics.sequential`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import numpy as np
+
+from assay.base.words import number, percent
+from assay.export.reference import CHECKS, LOSS_STEPS, STEPS, Check, Feature, Loss, Reference
+from assay.production.windows import DAY, Seen, Watch, Window
+from assay.statistics.sequential import Alarm, Course, detect, growth, growth_table
+
+State = Literal["WELL", "ALARM", "HOLD"]
+SEVERITY: list[State] = ["WELL", "HOLD", "ALARM"]
+MONITOR_FORMAT = 1
+DAYS_A_YEAR = 365
+# How many bettors look at each side of a feature, and at a loss.
+BETS, LOSS_BETS = 8, 24
+# For so long after the last evidence an alarm stands.
+STANDS = timedelta(days=7)
+# With fewer rows there is not enough to tell, and without a prediction for so long.
+FEWEST = 100
+SILENT = timedelta(days=2)
+# The largest shares of rows with a wrong clock, and of due rows without an outcome.
+WRONG_CLOCK, WITHOUT_OUTCOME = 0.01, 0.5
+# The growth of the capital per wrong decision, with the best bet, if there are twice as many as promised.
+DOUBLED = 2 * np.log(2) - 1
+CHANGES = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found: its verdict, the reason in a sentence, what was measured, and the limits."""
+
+    check: str
+    verdict: State
+    reason: str
+    measured: dict[str, Any] = field(default_factory=dict)
+    limit: dict[str, Any] = field(default_factory=dict)
+
+
+def overall(findings: Sequence[Finding]) -> State:
+    """Return ALARM if any check raises one, else HOLD if any holds, else WELL; HOLD without any.
+
+    >>> overall([])
+    'HOLD'
+    """
+    return max((one.verdict for one in findings), key=SEVERITY.index, default="HOLD")
+
+
+def monitor(watch: Watch, seen: Seen, lines: Mapping[str, int] | None = None) -> dict[str, Any]:
+    """Return the content of reports/monitor.json; `lines` counts broken lines of the log by what is wrong with them."""
+    findings = [log(watch, seen, lines or {}), *judge(watch, seen.windows)]
+    return {
+        "format": MONITOR_FORMAT,
+        "verdict": overall(findings),
+        "version": watch.version,
+        "since": watch.since.isoformat(),
+        "until": watch.until.isoformat(),
+        "outcomes": [asdict(one) for one in findings],
+    }
+
+
+def log(watch: Watch, seen: Seen, lines: Mapping[str, int]) -> Finding:
+    """Judge whether the log says anything about this version."""
+    rows = sum(window.rows for window in seen.windows)
+    others = {name: count for name, count in seen.versions.items() if name != watch.version}
+    measured = {
+        "rows": rows,
+        "days": len(seen.windows),
+        "other_versions": dict(sorted(others.items(), key=lambda one: -one[1])[:CHANGES]),
+        "contracts": len(seen.contracts),
+        "columns_gone": dict(seen.gone),
+        "from_the_future": seen.future,
+        "foreign_outcomes": seen.foreign,
+        **lines,
+    }
+    limit = {"from_the_future": WRONG_CLOCK, "silent_days": SILENT / DAY}
+    notes = _notes(seen, others, lines)
+    wrong = [*_silence(watch, seen, rows)]
+    if seen.future > WRONG_CLOCK * (rows + seen.future):
+        wrong.append(f"{_rows(seen.future)} are dated after now: check the clock of the service; they are not judged")
+    elif seen.future:
+        notes.append(f"{_rows(seen.future)} dated after now, not judged")
+    said = "; ".join(wrong) or f"{_rows(rows)} on {len(seen.windows)} days"
+    return Finding("log", "HOLD" if wrong else "WELL", "; ".join([said, *notes]), measured, limit)
+
+
+def _silence(watch: Watch, seen: Seen, rows: int) -> list[str]:
+    between = f"between {_day(watch.since)} and {_day(watch.until)}"
+    if not rows or seen.latest is None:
+        return [f"the log has no prediction of version {watch.version} {between}"]
+    if watch.until - seen.latest > SILENT:
+        return [f"no prediction since {_day(seen.latest)}"]
+    return []
+
+
+def _notes(seen: Seen, others: Mapping[str, int], lines: Mapping[str, int]) -> list[str]:
+    notes = []
+    if others:
+        notes.append(f"{_rows(sum(others.values()))} of {len(others)} other versions, not judged")
+    if len(seen.contracts) > 1:
+        notes.append(f"rows of {len(seen.contracts)} contracts")
+    if seen.gone:
+        named = ", ".join(f"{name} in {_rows(count)}" for name, count in seen.gone.most_common(CHANGES))
+        notes.append(f"the log lacks columns of the model: {named}")
+    if seen.foreign:
+        notes.append(f"{seen.foreign:,} outcomes that the target cannot have, ignored")
+    return notes + [f"{count:,} {what} lines" for what, count in lines.items() if count]
+
+
+def judge(watch: Watch, windows: Sequence[Window]) -> list[Finding]:
+    """Judge the windows, the most important check first."""
+    reference = watch.reference
+    checks = [check for check in CHECKS if reference.checks.get(check)]
+    # Each check may raise its share of the one false alarm a year.
+    limit = float(DAYS_A_YEAR * (len(reference.losses) + len(checks)))
+    return [
+        *(_loss(one, windows, limit, watch) for one in reference.losses),
+        *(_check(check, reference, windows, limit, watch) for check in checks),
+    ]
+
+
+def _loss(promised: Loss, windows: Sequence[Window], limit: float, watch: Watch) -> Finding:
+    known = [window for window in windows if promised.name in window.losses]
+    due, rows = sum(window.due for window in windows), sum(window.known for window in windows)
+    bound = promised.mean + promised.allowance
+    about = {"false_alarms_a_year": DAYS_A_YEAR / limit, promised.name: bound * promised.scale}
+    measured: dict[str, Any] = {"what": promised.words, "unit": promised.unit, "outcomes": rows, "due": due}
+    if not rows:
+        how = "send them to `/feedback` or use `assay feedback`"
+        return Finding(
+            promised.name, "HOLD", f"no outcome is known of {_rows(due)} that are due: {how}", measured, about
+        )
+    table = growth_table(np.arange(LOSS_STEPS + 1) / LOSS_STEPS, np.array([min(bound, 1.0)]), LOSS_BETS)
+    course = detect((growth(table, window.losses[promised.name]) for window in known), limit)
+    standing = _standing(course, known, watch)
+    now = _mean(known, lambda window: window.losses[promised.name][0], LOSS_STEPS)
+    measured |= {promised.name: now * promised.scale, "promised": promised.mean * promised.scale}
+    measured |= _history(course, known)
+    unit = f" {promised.unit}" if promised.unit else ""
+    said = f"{promised.words} {number(now * promised.scale)}{unit} over {rows:,} outcomes"
+    promise = f"promised {number(promised.mean * promised.scale)}, at most {number(bound * promised.scale)}"
+    if standing:
+        since = known[standing[1] :]
+        lately = _mean(since, lambda window: window.losses[promised.name][0], LOSS_STEPS)
+        count = sum(int(window.losses[promised.name].sum()) for window in since)
+        extra = (lately - promised.mean) * promised.scale * count
+        measured |= {
+            "since": _day(since[0].start),
+            "lately": lately * promised.scale,
+            "extra": extra,
+            "examples": _examples(since, promised.name),
+        }
+        costs = f": {number(extra, 3)}{unit} more than promised" if promised.name == "cost" else ""
+        reason = (
+            f"{promised.words} {number(lately * promised.scale)}{unit} since {_day(since[0].start)}, over {count:,} "
+            f"outcomes{costs}; {promise}"
+        )
+        return Finding(promised.name, "ALARM", reason, measured, about)
+    needed = int(np.ceil(np.log(limit) / (DOUBLED * bound)))
+    if rows < needed:
+        reason = f"{said}: too few to tell whether it has doubled, which needs about {needed:,}; {promise}"
+        return Finding(promised.name, "HOLD", reason, measured, about)
+    if due - rows > WITHOUT_OUTCOME * due:
+        reason = f"{said}, but {percent((due - rows) / due)} of the due rows have none; {promise}"
+        return Finding(promised.name, "HOLD", reason, measured, about)
+    return Finding(promised.name, "WELL", f"{said}; {promise}", measured, about)
+
+
+def _check(check: Check, reference: Reference, windows: Sequence[Window], limit: float, watch: Watch) -> Finding:
+    features = reference.checks[check]
+    known = [window for window in windows if check in window.counts]
+    rows = sum(window.rows for window in known)
+    about = {"false_alarms_a_year": DAYS_A_YEAR / limit}
+    measured: dict[str, Any] = {"rows": rows, "features": len(features)}
+    if check == "features":
+        measured["seasons"] = "not compared: the reference does not know the time of its rows"
+    if rows == 0:
+        return Finding(check, "HOLD", "there are no rows to judge", measured, about)
+    course = detect(_growths(check, features, known), limit)
+    standing = _standing(course, known, watch)
+    measured |= _history(course, known)
+    prefix = "estimated before outcomes, assuming that probabilities still hold (no concept drift): " * (
+        check == "estimate"
+    )
+    if standing:
+        since = known[standing[1] :]
+        changes = _changes(check, features, standing[0], since, reference, watch)
+        measured |= {"since": _day(since[0].start), "changes": changes}
+        said = "; ".join(one["words"] for one in changes[:CHANGES])
+        return Finding(check, "ALARM", f"{prefix}since {_day(since[0].start)}: {said}", measured, about)
+    if rows < FEWEST:
+        reason = f"{prefix}{_rows(rows)} are too few to tell; {FEWEST} are needed"
+        return Finding(check, "HOLD", reason, measured, about)
+    if check == "estimate":
+        words = _words(features[0], _feature_mean(known, check, 0), reference, watch)
+    else:
+        words = f"no change of {len(features)} features in {_rows(rows)}"
+    return Finding(check, "WELL", prefix + words, measured, about)
+
+
+def _growths(check: Check, features: Sequence[Feature], windows: Sequence[Window]) -> Any:
+    """Yield the growth of each window; for both sides, except where only an increase matters."""
+    levels = np.arange(STEPS + 1) / STEPS
+    mean, allowed = (np.array([getattr(one, name) for one in features]) for name in ("mean", "allowance"))
+    smallest = 1.0 / LOSS_STEPS
+    above = growth_table(levels, np.clip(mean + allowed, smallest, 1.0), BETS)
+    below = growth_table(levels, np.clip(1 - mean + allowed, smallest, 1.0), BETS)
+    for window in windows:
+        counts = window.counts[check]
+        up = growth(above, counts)
+        yield up[None] if check == "estimate" else np.stack([up, growth(below, counts[:, ::-1])])
+
+
+def _standing(course: Course, windows: Sequence[Window], watch: Watch) -> tuple[Alarm, int] | None:
+    """Return the last alarm if it still stands, and the window in which the change seems to have begun.
+
+    While a change lasts the alarm is raised again and again: it began where the first of these says.
+    """
+    if not course.alarms:
+        return None
+    last = first = course.alarms[-1]
+    if watch.until - windows[last.window].start > STANDS + DAY:
+        return None
+    for earlier in reversed(course.alarms):
+        if windows[first.window].start - windows[earlier.window].start <= STANDS:
+            first = earlier
+    return last, first.since
+
+
+def _changes(
+    check: Check,
+    features: Sequence[Feature],
+    alarm: Alarm,
+    windows: Sequence[Window],
+    reference: Reference,
+    watch: Watch,
+) -> list[dict[str, Any]]:
+    """Return the features that make up most of the evidence, with their means before and since the change."""
+    shares = alarm.shares.sum(axis=(0, 1))
+    made: list[dict[str, Any]] = []
+    for index in np.argsort(-shares, kind="stable")[:CHANGES].tolist():
+        if made and shares[index] < 0.01:
+            break
+        one = features[index]
+        now = _feature_mean(windows, check, index)
+        made.append(
+            {
+                "kind": one.kind,
+                "column": one.column,
+                **({"other": one.other} if one.other else {}),
+                "before": one.mean,
+                "now": now,
+                "share": float(shares[index]),
+                "words": _words(one, now, reference, watch),
+                "examples": _examples(windows, index) if check == "values" else [],
+            }
+        )
+    return made
+
+
+def _words(one: Feature, now: float, reference: Reference, watch: Watch) -> str:
+    """Say how a feature has changed."""
+    name = one.column
+    match one.kind:
+        case "rank":
+            sketch = (reference.sketches | reference.score_sketches).get(name)
+            values = (
+                f", about {number(sketch.value(now))} instead of {number(sketch.value(one.mean))}" if sketch else ""
+            )
+            return f"{name} is {'higher' if now > one.mean else 'lower'}{values} (mean rank {number(now, 2)})"
+        case "spread":
+            return f"{name} varies {'more' if now > one.mean else 'less'}"
+        case "pair":
+            # The ranks are uniform: their centred product has a third as its largest mean.
+            before, after = (number(3 * (2 * mean - 1), 2) for mean in (one.mean, now))
+            return f"the correlation of {name} and {one.other} is about {after} instead of {before}"
+        case "share":
+            return f"{_listed(one, watch)} in {_percent(now)} of rows instead of {_percent(one.mean)}"
+        case "missing":
+            return f"{name} is missing in {_percent(now)} of rows instead of {_percent(one.mean)}"
+        case "unseen":
+            return f"{name} is outside all values of the training data in {_percent(now)} of rows"
+        case _:
+            costs = watch.contract.costs
+            scale = max(costs.false_positive, costs.false_negative) if costs else 1.0
+            what = (
+                f"cost per decision {number(now * scale)} {costs.unit}" if costs else f"{_percent(now)} wrong decisions"
+            )
+            return f"{what}, at release {number(one.mean * scale) if costs else _percent(one.mean)}"
+
+
+def _listed(one: Feature, watch: Watch) -> str:
+    index = one.index or 0
+    if one.column == "decision":
+        return f"the decision is {watch.contract.classes[index]}"
+    column = watch.contract.features[one.column]
+    values = column.values if column.kind == "category" else ("false", "true")
+    return f"{one.column} is {values[index]}"
+
+
+def _feature_mean(windows: Sequence[Window], check: Check, index: int) -> float:
+    return _mean(windows, lambda window: window.counts[check][index], STEPS)
+
+
+def _mean(windows: Sequence[Window], counts: Any, steps: int) -> float:
+    total = sum(counts(window) for window in windows)
+    return float(total @ np.arange(steps + 1) / steps / total.sum())
+
+
+def _examples(windows: Sequence[Window], what: int | str) -> list[str]:
+    """Return the ids of a few rows, the latest first."""
+    return [one for window in reversed(windows) for one in window.examples.get(what, [])][:CHANGES]
+
+
+def _history(course: Course, windows: Sequence[Window]) -> dict[str, Any]:
+    """Return the evidence after each day, as a share of what raises an alarm, at most 1; and the days of alarms."""
+    shares = np.exp(np.minimum(course.evidence, 0.0))
+    return {
+        "evidence": [
+            {"day": _day(window.start), "rows": window.rows, "share": float(f"{share:.3g}")}
+            for window, share in zip(windows, shares, strict=True)
+        ],
+        "alarms": [_day(windows[alarm.window].start) for alarm in course.alarms],
+    }
+
+
+def _percent(share: float) -> str:
+    return percent(float(f"{share:.2g}"))
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} {'row' if count == 1 else 'rows'}"
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d}"

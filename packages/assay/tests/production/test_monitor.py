@@ -1,0 +1,238 @@
+"""What the monitor finds, what it does not, and what it says about a log that is not as it should be."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from assay.export.reference import Reference
+from assay.production.monitor import monitor, overall
+from assay.production.windows import Watch, look
+from watched import NOW, VERSION, Change, day, made, reference
+
+
+@cache
+def promised(task: str = "binary", rows: int = 4000) -> Reference:
+    return reference(rows, task)
+
+
+def watch(task: str = "binary", **changes: Any) -> Watch:
+    given: dict[str, Any] = {"since": NOW - timedelta(days=90), "until": NOW, "now": NOW, **changes}
+    return Watch(made(task), promised(task), VERSION, **given)
+
+
+def said(batches: Iterable[pa.RecordBatch], task: str = "binary", **changes: Any) -> dict[str, Any]:
+    watched = watch(task, **changes)
+    return monitor(watched, look(batches, watched))
+
+
+def found(result: dict[str, Any], check: str) -> dict[str, Any]:
+    return next(one for one in result["outcomes"] if one["check"] == check)
+
+
+def days(number: int, change: Change | None = None, last: int = 3, **changes: Any) -> list[pa.RecordBatch]:
+    """Return some days, the last of which are changed."""
+    return [day(ago, change=change if ago <= last else None, **changes) for ago in range(number, 0, -1)]
+
+
+def older(data: dict[str, np.ndarray]) -> None:
+    data["age"] = np.minimum(data["age"] + 8, 120)
+
+
+def missing(data: dict[str, np.ndarray]) -> None:
+    data["age"] = np.where(np.arange(len(data["age"])) % 20 == 0, np.nan, data["age"])
+
+
+def unknown(data: dict[str, np.ndarray]) -> None:
+    data["noise"] = np.where(np.arange(len(data["noise"])) % 20 == 0, 9.9, data["noise"])
+
+
+def flipped(data: dict[str, np.ndarray]) -> None:
+    # The margins stay as they are.
+    order = np.argsort(data["noise"])
+    data["noise"][np.argsort(data["age"], kind="stable")] = data["noise"][order].copy()
+
+
+def worse(data: dict[str, np.ndarray]) -> None:
+    data["drift"] = np.full(len(data["age"]), -0.6)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_a_quiet_month_is_well(task: str):
+    result = said(days(20, task=task), task)
+    assert result["verdict"] == "WELL", [one for one in result["outcomes"] if one["verdict"] != "WELL"]
+    assert [one["check"] for one in result["outcomes"]] == {
+        "binary": ["log", "loss", "cost", "values", "scores", "features", "estimate"],
+        "multiclass": ["log", "loss", "error", "values", "scores", "features", "estimate"],
+        "regression": ["log", "loss", "values", "scores", "features"],
+    }[task]
+    assert result["version"] == VERSION
+    assert (result["since"], result["until"]) == ("2026-08-31T00:00:00+00:00", "2026-11-29T00:00:00+00:00")
+
+
+@pytest.mark.parametrize(
+    ("change", "check", "column", "words"),
+    [
+        (older, "features", "age", "age is higher, about"),
+        (flipped, "features", "age", "the correlation of age and noise is about"),
+        (missing, "values", "age", "age is missing in 5% of rows instead of 0%"),
+        (unknown, "values", "noise", "noise is outside all values of the training data in 5.1% of rows"),
+        (older, "scores", "score sick", "score sick is higher"),
+    ],
+)
+def test_a_change_raises_an_alarm_that_says_what_changed_and_since_when(
+    change: Change, check: str, column: str, words: str
+):
+    result = said(days(10, change))
+    one = found(result, check)
+    assert (result["verdict"], one["verdict"]) == ("ALARM", "ALARM")
+    assert one["measured"]["since"] == "2026-11-26"
+    assert one["measured"]["changes"][0]["column"] == column
+    assert words in one["reason"]
+
+
+def test_an_alarm_about_values_names_rows_to_look_at():
+    changes = found(said(days(6, missing)), "values")["measured"]["changes"]
+    assert changes[0]["examples"][0] == f"{1:012x}-0"
+
+
+def test_a_worse_model_is_found_by_its_outcomes_alone():
+    result = said(days(10, worse))
+    for check in ("loss", "cost"):
+        one = found(result, check)
+        assert one["verdict"] == "ALARM"
+        assert one["measured"]["since"] == "2026-11-26"
+        assert len(one["measured"]["examples"]) == 5
+    assert "more than promised" in found(result, "cost")["reason"]
+    assert {found(result, check)["verdict"] for check in ("values", "features", "estimate")} == {"WELL"}
+
+
+def test_outcomes_count_when_they_are_due():
+    batches = days(10, worse)
+    assert found(said(batches, delay=timedelta(days=3)), "cost")["verdict"] == "WELL"
+    assert found(said(batches, delay=timedelta(days=3)), "cost")["measured"]["due"] == 7 * 300
+
+
+def test_too_few_or_no_outcomes_are_not_enough_to_tell():
+    nothing = said(days(5, outcomes=0.0))
+    assert nothing["verdict"] == "HOLD"
+    assert "no outcome is known" in found(nothing, "loss")["reason"]
+    assert "too few to tell" in found(said(days(2, outcomes=0.02)), "loss")["reason"]
+    selected = found(said(days(20, outcomes=0.3)), "loss")
+    assert (selected["verdict"], "of the due rows have none" in selected["reason"]) == ("HOLD", True)
+
+
+def test_the_estimate_says_what_it_assumes():
+    reason = found(said(days(5)), "estimate")["reason"]
+    assert reason.startswith("estimated before outcomes, assuming that probabilities still hold (no concept drift):")
+    assert "visit" in reason
+
+
+def test_an_alarm_ends_a_week_after_the_last_evidence():
+    batches = [day(ago, change=older if 20 <= ago < 23 else None) for ago in range(30, 0, -1)]
+    during = [batch for ago, batch in zip(range(30, 0, -1), batches, strict=True) if ago >= 17]
+    end = NOW - timedelta(days=16)
+    assert found(said(during, until=end, now=end), "features")["verdict"] == "ALARM"
+    after = found(said(batches), "features")
+    assert after["verdict"] == "WELL"
+    assert after["measured"]["alarms"]
+
+
+def test_no_data_is_never_well():
+    result = said([])
+    assert result["verdict"] == "HOLD"
+    assert found(result, "log")["reason"] == (
+        f"the log has no prediction of version {VERSION} between 2026-08-31 and 2026-11-29"
+    )
+    assert {one["verdict"] for one in result["outcomes"]} == {"HOLD"}
+    assert overall([]) == "HOLD"
+
+
+def test_a_service_that_went_silent_is_no_success():
+    result = said([day(ago) for ago in range(20, 5, -1)])
+    assert (result["verdict"], found(result, "log")["reason"]) == ("HOLD", "no prediction since 2026-11-23")
+
+
+def test_days_without_rows_do_not_matter():
+    assert said([day(ago) for ago in range(40, 0, -2)])["verdict"] == "WELL"
+
+
+def test_an_empty_batch_and_the_order_of_batches_do_not_matter():
+    batches = days(6)
+    assert said([*batches[::-1], batches[0].slice(0, 0)]) == said(batches)
+
+
+def test_other_versions_are_counted_and_not_judged():
+    result = said([*days(10), *(day(ago, change=older, version="another") for ago in (3, 2, 1))])
+    assert result["verdict"] == "WELL"
+    assert "900 rows of 1 other versions, not judged" in found(result, "log")["reason"]
+
+
+def without(batch: pa.RecordBatch, column: str) -> pa.RecordBatch:
+    inputs = batch["inputs"]
+    names = [field.name for field in inputs.type if field.name != column]
+    left = pa.StructArray.from_arrays([inputs.field(name) for name in names], names=names)
+    return batch.set_column(batch.schema.get_field_index("inputs"), "inputs", left)
+
+
+def test_a_column_that_is_gone_is_missing_and_named():
+    result = said([*days(10)[:-2], *(without(day(ago), "heart-rate") for ago in (2, 1))])
+    assert found(result, "values")["verdict"] == "ALARM"
+    assert "heart-rate is missing in 100% of rows" in found(result, "values")["reason"]
+    assert "the log lacks columns of the model: heart-rate in 600 rows" in found(result, "log")["reason"]
+
+
+def test_a_column_of_another_kind_is_gone_too():
+    batch = day(1)
+    inputs = batch["inputs"]
+    names = [field.name for field in inputs.type]
+    other = pa.array(["old"] * len(batch))
+    changed = pa.StructArray.from_arrays(
+        [other if name == "age" else inputs.field(name) for name in names], names=names
+    )
+    other_contract = pa.array(["another"] * len(batch))
+    batch = batch.set_column(batch.schema.get_field_index("inputs"), "inputs", changed)
+    batch = batch.set_column(batch.schema.get_field_index("contract"), "contract", other_contract)
+    reason = found(said([*days(10)[:-1], batch]), "log")["reason"]
+    assert "rows of 2 contracts; the log lacks columns of the model: age in 300 rows" in reason
+
+
+def shifted(batch: pa.RecordBatch, by: timedelta) -> pa.RecordBatch:
+    times = pa.array([moment + by for moment in batch["time"].to_pylist()], batch["time"].type)
+    return batch.set_column(batch.schema.get_field_index("time"), "time", times)
+
+
+@pytest.mark.parametrize(
+    ("by", "verdict", "words"),
+    [
+        (timedelta(days=2000), "HOLD", "300 rows are dated after now: check the clock of the service"),
+        (timedelta(hours=3), "WELL", ""),
+        (timedelta(days=-4000), "WELL", ""),
+    ],
+)
+def test_a_wrong_clock_is_named_and_never_an_error(by: timedelta, verdict: str, words: str):
+    one = found(said([*days(10), shifted(day(5), by)]), "log")
+    assert (one["verdict"], words in one["reason"]) == (verdict, True)
+
+
+def test_outcomes_that_the_target_cannot_have_are_ignored():
+    batch = day(1)
+    outcome = pa.array(["nonsense", *batch["outcome"].to_pylist()[1:]])
+    batch = batch.set_column(batch.schema.get_field_index("outcome"), "outcome", outcome)
+    result = said([*days(10)[:-1], batch])
+    assert "1 outcomes that the target cannot have, ignored" in found(result, "log")["reason"]
+
+
+def test_a_log_without_the_column_of_outcomes_can_be_watched():
+    batches = [batch.drop_columns(["outcome"]) for batch in days(5)]
+    assert found(said(batches), "features")["verdict"] == "WELL"
+    assert found(said(batches), "loss")["verdict"] == "HOLD"
+
+
+def test_all_checks_together_raise_one_false_alarm_a_year():
+    shares = [one["limit"]["false_alarms_a_year"] for one in said(days(2))["outcomes"][1:]]
+    assert sum(shares) == pytest.approx(1.0)
