@@ -25,6 +25,13 @@ CURVES: dict[str, dict[str, Any]] = {
         "roc": {"candidate": [[0, 0], [0, 0.8], [0.3, 1], [1, 1]], "champion": [[0, 0], [0.04, 0.7], [1, 1]]},
         "precision_recall": {"candidate": [[0, 1], [0.9, 0.8], [1, 0.3]], "champion": None},
         "reliability": {"candidate": [[0.1, 0.05], [0.9, 1]], "champion": [[0.2, 0.3]]},
+        "classes": {
+            "candidate": [
+                {"name": "no", "rows": 52, "recall": 0.96, "precision": 0.94, "f1": 0.95},
+                {"name": "yes", "rows": 48, "recall": 0.94, "precision": 0.96, "f1": 0.95},
+            ],
+            "champion": [{"name": "no", "rows": 52, "recall": 0.94, "precision": 0.94, "f1": 0.94}],
+        },
         "confusion": {"labels": ["no", "yes"], "candidate": [[50, 2], [3, 45]], "champion": [[49, 3], [3, 45]]},
         "learning": {"train": [[100, 0.1], [200, 0.2]], "validation": [[100, 0.5], [200, 0.3]]},
     },
@@ -58,6 +65,8 @@ def report(task: str = "binary", text: str = "", **changes: Any) -> dict[str, An
     }
     slices = {"rows": 40, "champion": 0.1, "candidate": 0.2, "difference": 0.1, "low": 0.05, "high": 0.15, "q": 0.001}
     curves = json.loads(json.dumps(CURVES[task]))
+    for one in curves.get("classes", {}).get("candidate", []):
+        one["name"] = said(one["name"])
     if "confusion" in curves:
         curves["confusion"]["labels"] = [said(label) for label in curves["confusion"]["labels"]]
     made = {

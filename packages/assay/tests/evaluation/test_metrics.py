@@ -11,6 +11,7 @@ from assay.evaluation.metrics import (
     CLASSES,
     REGRESSION,
     ScoredRows,
+    by_class,
     compare,
     estimate,
     measure,
@@ -224,3 +225,13 @@ def test_the_loss_of_a_sure_mistake_is_large_and_finite():
     rows = ScoredRows(np.array([1]), np.array([[1.0, 0.0]]), np.array([0]), Costs(false_positive=1, false_negative=1))
     assert np.isfinite(row_losses(rows.target, rows.scores)).all()
     assert row_losses(rows.target, rows.scores)[0] > 30
+
+
+def test_each_class_has_recall_precision_and_f1():
+    rows = ScoredRows(np.array([0, 0, 0, 1, 1, 2]), np.eye(3)[[0, 0, 1, 1, 1, 0]], np.array([0, 0, 1, 1, 1, 0]))
+    assert by_class(rows, ("a", "b", "c", "d")) == {
+        "a": {"rows": 3, "recall": 0.666667, "precision": 0.666667, "f1": 0.666667},
+        "b": {"rows": 2, "recall": 1.0, "precision": 0.666667, "f1": 0.8},
+        "c": {"rows": 1, "recall": 0.0, "precision": 0.0, "f1": 0.0},
+        "d": {"rows": 0, "recall": 0.0, "precision": 0.0, "f1": 0.0},
+    }

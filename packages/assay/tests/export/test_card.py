@@ -43,8 +43,10 @@ def test_the_card_says_what_the_run_found():
         about={"source": "a hospital", "licence": "CC0", "intended_use": "Sorting letters.", "limits": ["Few rows."]},
         costs={"false_positive": 1, "false_negative": 5, "unit": "letter"},
     )
-    text = card(made, ABOUT, METRICS, ANALYSIS, CHECKS)
+    classes = {"sick": {"rows": 9, "recall": 0.75, "precision": 0.5, "f1": 0.6}}
+    text = card(made, ABOUT, METRICS | {"classes": classes}, ANALYSIS, CHECKS)
     for expected in (
+        "| sick | 9 | 0.75 | 0.5 | 0.6 |",
         "# Model card: patients",
         "Sorting letters.",
         "- Few rows.",

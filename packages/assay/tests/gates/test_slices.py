@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from assay.gates.evidence import dependent
 from assay.gates.obstacle import Obstacle, ObstacleKind
-from assay.gates.slices import _compared, judge
+from assay.gates.slices import Increase, _increase, _judged, judge
 from judged import ROWS, answers, evidence, params, scores, table
 from patients import contract, patients
 
@@ -80,20 +84,72 @@ def test_rows_of_one_unit_count_as_one():
     rng = np.random.default_rng(0)
     unit = np.repeat(np.arange(12), 20)
     added = rng.normal(0.2, 0.4, 12)[unit]
-    alone = _compared(added, np.ones(240), np.arange(240), 0.0)
-    together = _compared(added, np.ones(240), unit, 0.0)
-    assert together["p"] > 10 * alone["p"]
-    assert together["high"] - together["low"] > 3 * (alone["high"] - alone["low"])
-    assert together["difference"] == alone["difference"]
+    alone, together = (_increase(added, np.ones(240), units) for units in (np.arange(240), unit))
+    assert together.p_above(0.0) > 10 * alone.p_above(0.0)
+    assert together.error > 3 * alone.error
+    assert together.mean == alone.mean
 
 
 def test_the_interval_of_a_slice_covers_as_often_as_it_says():
     rng = np.random.default_rng(1)
     unit = np.repeat(np.arange(40), 5)
-    made = [_compared(rng.normal(0, 1, 40)[unit] + rng.normal(0, 1, 200), np.ones(200), unit, 0.0) for _ in range(300)]
-    covered = sum(row["low"] <= 0 <= row["high"] for row in made)
+    made = [_increase(rng.normal(0, 1, 40)[unit] + rng.normal(0, 1, 200), np.ones(200), unit) for _ in range(300)]
+    covered = sum(low <= 0 <= high for low, high in (one.interval(0.025) for one in made))
     # 285 expected, standard deviation 4.
     assert 268 <= covered <= 298
+
+
+@given(
+    increases=st.lists(
+        st.builds(Increase, st.just(50), st.just(1.0), st.floats(-1, 1), st.floats(0.001, 1), st.integers(4, 100)),
+        min_size=1,
+        max_size=20,
+    ),
+    margin=st.floats(0, 0.5),
+    rate=st.sampled_from([0.01, 0.05, 0.2]),
+)
+def test_a_slice_is_worse_exactly_where_its_interval_lies_above_the_margin(increases, margin, rate):
+    rows = _judged({str(number): one for number, one in enumerate(increases)}, margin, rate)
+    for row in rows:
+        # Figures are rounded to six digits.
+        assume(abs(row.low - margin) > 1e-5)
+        assert row.worse == (row.low > margin)
+
+
+def test_a_slice_of_few_units_is_not_judged():
+    compared = evidence(answers(worse_in(WEST), TARGET), answers(BASE, TARGET), spec=SPEC)
+    assert judge(replace(compared, units=np.arange(ROWS) % 4)).verdict == "SKIP"
+    assert judge(replace(compared, units=np.arange(ROWS) % 40)).verdict == "REJECT"
+
+
+FLOORS = {"ward is west": 0.8}
+
+
+@pytest.mark.parametrize("is_first", [False, True])
+@pytest.mark.parametrize(
+    ("floors", "candidate", "verdict", "reason"),
+    [
+        (FLOORS, BASE, "PROMOTE", ""),
+        (FLOORS, worse_in(WEST), "REJECT", "ward is west: roc_auc is"),
+        ({"ward is west": 0.95}, scores(TARGET, 1.2), "HOLD", "not conclusively above its floor of 0.95"),
+        ({"ward is vest": 0.8}, BASE, "HOLD", "is no declared slice of the test rows; did you mean 'ward is west'?"),
+    ],
+)
+def test_a_declared_slice_keeps_its_floor(is_first, floors, candidate, verdict, reason):
+    limits = params(slices={"floors": floors})
+    same = answers(candidate, TARGET)
+    outcome = judge(evidence(same, None if is_first else same, spec=SPEC, params=limits))
+    assert outcome.verdict == verdict
+    assert reason in outcome.reason
+    assert [name for name in outcome.limit if " is " in name] == [name for name in floors if "west" in name]
+
+
+def test_a_slice_of_one_class_cannot_be_compared_with_a_floor():
+    one_class = np.where(WEST, 1, TARGET)
+    limits = params(slices={"floors": FLOORS})
+    outcome = judge(evidence(answers(BASE, one_class), None, spec=SPEC, params=limits))
+    assert outcome.verdict == "HOLD"
+    assert "test rows of one class, too few" in outcome.reason
 
 
 @pytest.mark.parametrize(("split", "units"), [("group", 3), ("time", 50), ("hash", None)])

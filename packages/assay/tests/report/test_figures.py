@@ -11,10 +11,10 @@ def made(task="binary", **changes):
 
 
 def test_only_curves_with_points_are_shown():
-    assert list(made()) == ["roc", "precision_recall", "reliability", "confusion", "learning"]
+    assert list(made()) == ["roc", "precision_recall", "reliability", "classes", "confusion", "learning"]
     assert list(made("regression")) == ["residuals"]
     empty = {"candidate": [], "champion": None}
-    assert made(roc=empty, precision_recall=None, reliability=empty, confusion=None, learning=None) == {}
+    assert made(roc=empty, precision_recall=None, reliability=empty, classes=None, confusion=None, learning=None) == {}
 
 
 def test_the_roc_curve_is_read_at_low_false_positive_rates():
@@ -34,6 +34,13 @@ def test_precision_is_the_best_at_that_recall_or_more():
 
 def test_reliability_has_what_was_said_beside_what_was_so():
     assert made()["reliability"]["rows"] == [["20%", "30%", "10%", "5%"], ["-", "-", "90%", "100%"]]
+
+
+def test_each_class_has_its_figures_with_the_champions_in_brackets():
+    assert made()["classes"]["rows"] == [
+        ["no", "52", "96% (was 94%)", "94% (was 94%)", "95% (was 94%)"],
+        ["yes", "48", "94%", "96%", "95%"],
+    ]
 
 
 def test_confusion_of_few_classes_is_a_matrix_with_the_champion_in_brackets():

@@ -131,6 +131,6 @@ def test_a_very_long_list_ends_with_where_the_rest_is():
     assert "1,500 more in report.json" in page
 
 
-def test_a_slice_that_is_not_significant_names_the_correction():
-    part = report()["slices"][0] | {"verdict": "no clear difference"}
-    assert "not significant after correction for 1 slice<" in html(report(slices=[part]))
+def test_a_slice_that_is_worse_within_the_margin_is_not_shown_as_worse():
+    part = report()["slices"][0] | {"verdict": "worse, within the margin"}
+    assert '<td class="short worse, within the margin">worse, within the margin</td>' in html(report(slices=[part]))

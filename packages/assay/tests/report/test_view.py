@@ -59,13 +59,6 @@ def test_what_matters_most_comes_first():
     assert [one["feature"] for one in shown["explanation"]] == ["age", "height"]
 
 
-def test_a_slice_whose_uncorrected_interval_excludes_zero_names_the_correction():
-    part = report()["slices"][0] | {"verdict": "no clear difference"}
-    named = [one["verdict"] for one in seen(slices=[part, part | {"low": -0.1}])["slices"]]
-    assert named == ["not significant after correction for 2 slices", "no clear difference"]
-    assert seen(slices=[part] * 50)["slices"][0]["verdict"] == "not significant after correction for all slices"
-
-
 def test_what_moved_is_named_with_how_far():
     assert seen()["moved"] == [{"feature": "height", "by": "-0.2"}, {"feature": "age", "by": "+0.1"}]
 

@@ -10,7 +10,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import precision_recall_fscore_support
 
+from assay.base.rounding import significant
 from assay.contract.spec import Contract, Costs
 from assay.statistics.bootstrap import Estimate, Weights, percentile_interval, resample_weights
 from assay.statistics.losses import row_losses
@@ -189,6 +191,23 @@ def measure(rows: ScoredRows, metrics: list[Metric]) -> dict[str, float]:
     return {metric.name: float(metric.compute(rows, once)[0]) for metric in metrics}
 
 
+def by_class(rows: ScoredRows, classes: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return number of rows, recall, precision and F1 of each class; 0 where there is nothing to divide by."""
+    places = range(len(classes))
+    precision, recall, f1, number = precision_recall_fscore_support(
+        rows.target, rows.decision, labels=places, zero_division=0
+    )
+    return {
+        classes[i]: {
+            "rows": int(number[i]),
+            "recall": significant(recall[i]),
+            "precision": significant(precision[i]),
+            "f1": significant(f1[i]),
+        }
+        for i in places
+    }
+
+
 def estimate(
     rows: ScoredRows,
     metrics: list[Metric],
@@ -256,7 +275,7 @@ def _resampled(
     done = 0
     while done < resamples:
         index = np.flatnonzero(np.isin(unit, rng.choice(number, in_part, replace=False))) if in_part < number else None
-        part = models if index is None else [_take(rows, index) for rows in models]
+        part = models if index is None else [take_rows(rows, index) for rows in models]
         part_unit, part_classes = (unit, classes) if index is None else (unit[index], classes[index])
         size = min(resamples - done, max(1, CHUNK // len(part_unit)))
         weights = resample_weights(part_classes, part_unit, size, rng)
@@ -268,7 +287,8 @@ def _resampled(
     return {name: np.concatenate(values) for name, values in drawn.items()}
 
 
-def _take(rows: ScoredRows, index: np.ndarray) -> ScoredRows:
+def take_rows(rows: ScoredRows, index: np.ndarray) -> ScoredRows:
+    """Return some of the rows."""
     return ScoredRows(rows.target[index], rows.scores[index], rows.decision[index], rows.costs)
 
 

@@ -23,6 +23,7 @@ def card(
         ["## Data", *_data(contract, metrics, checks)],
         ["## Model", *_model(contract, about)],
         ["## Metrics", *_metrics(contract, metrics)],
+        *([["## Classes", *_classes(metrics)]] if "classes" in metrics else []),
         ["## Slices", *_slices(analysis)],
         ["## Groups", *_groups(analysis)],
         ["## What drives it", *_importance(analysis)],
@@ -98,6 +99,14 @@ def _metrics(contract: Contract, metrics: dict[str, Any]) -> list[str]:
             f"| {name} | {better[name]} | {test['value']:.4g} | {test['low']:.4g} to {test['high']:.4g} | {others} |"
         )
     return lines
+
+
+def _classes(metrics: dict[str, Any]) -> list[str]:
+    lines = ["| class | rows | recall | precision | F1 |", "|---|---|---|---|---|"]
+    return lines + [
+        f"| {name} | {one['rows']} | {one['recall']:.4g} | {one['precision']:.4g} | {one['f1']:.4g} |"
+        for name, one in metrics["classes"].items()
+    ]
 
 
 def _slices(analysis: dict[str, Any]) -> list[str]:

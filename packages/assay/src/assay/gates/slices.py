@@ -1,24 +1,62 @@
-"""Slices: no slice gets worse behind a stable average."""
+"""Slices: no slice gets worse behind a stable average, and none falls below its floor."""
 
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
-from scipy.stats import false_discovery_control, ttest_1samp
+from scipy.stats import false_discovery_control
+from scipy.stats import t as student
 
-from assay.base.outcomes import Outcome
+from assay.base.config import did_you_mean
+from assay.base.outcomes import Outcome, combined
 from assay.base.rounding import significant
 from assay.data.columns import columns
-from assay.evaluation.slices import declared, discover, holds, part_columns, readable
-from assay.gates.comparing import not_compared
+from assay.evaluation.metrics import estimate, metrics_for, take_rows
+from assay.evaluation.slices import Slice, declared, discover, holds, part_columns, readable
+from assay.gates.comparing import compare_with_limit, interval_options, not_compared, with_interval
 from assay.gates.evidence import ModelEvidence, ModelPredictions
 from assay.gates.findings import SLICES_LISTED, SliceLoss, Slices
 from assay.statistics.losses import row_losses
 
 FEWEST_UNITS = 5
+Parts = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Increase:
+    """The mean increase in loss on a slice, its standard error and degrees of freedom, and the loss before."""
+
+    rows: int
+    before: float
+    mean: float
+    error: float
+    freedom: int
+
+    def p_above(self, margin: float) -> float:
+        """Return the p-value of a one-sided t-test for an increase above a margin."""
+        if self.error == 0:
+            return float(self.mean <= margin)
+        return float(student.sf((self.mean - margin) / self.error, self.freedom))
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Return the interval that misses the increase with this probability on each side."""
+        half = float(student.isf(level, self.freedom)) * self.error
+        return self.mean - half, self.mean + half
 
 
 def judge(evidence: ModelEvidence) -> Outcome:
+    """Compare the loss on each slice with the champion's, and the deciding metric on slices with their floors."""
+    names = part_columns(evidence.contract)
+    parts = readable(columns(evidence.test, evidence.contract, names), evidence.contract)
+    stated = declared(evidence.contract, parts)
+    compared = _against_champion(evidence, names, parts, stated)
+    floors = _floors(evidence, {_name(part): holds(part, parts) for part in stated})
+    return replace(combined("slices", [compared, *floors]), measured=compared.measured) if floors else compared
+
+
+def _against_champion(
+    evidence: ModelEvidence, names: Sequence[str], parts: dict[str, np.ndarray], stated: Sequence[Slice]
+) -> Outcome:
     """Compare the loss on each slice with the champion's.
 
     Slices are declared in the contract, or discovered on the validation rows where the candidate loses most; all are
@@ -30,8 +68,6 @@ def judge(evidence: ModelEvidence) -> Outcome:
         outcome = not_compared(evidence)
         return Outcome("slices", outcome.verdict, outcome.reason)
     limits = evidence.params.gates.slices
-    names = part_columns(evidence.contract)
-    parts = readable(columns(evidence.test, evidence.contract, names), evidence.contract)
     suspects = discover(
         readable(columns(evidence.validation, evidence.contract, names), evidence.contract),
         np.maximum(_loss_added(evidence.candidate, theirs, "validation"), 0.0),
@@ -41,34 +77,92 @@ def judge(evidence: ModelEvidence) -> Outcome:
     before = row_losses(theirs.test.target, theirs.test.scores)
     margin = (limits.margin or 0.0) * float(before.mean())
     units = np.arange(len(added)) if evidence.units is None else evidence.units
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Increase] = {}
     small = 0
-    for part in [*declared(evidence.contract, parts), *suspects]:
+    for part in [*stated, *suspects]:
         inside = holds(part, parts)
-        if inside.sum() < (limits.min_rows or 0):
+        if inside.sum() < (limits.min_rows or 0) or len(np.unique(units[inside])) < FEWEST_UNITS:
             small += 1
         else:
-            name = " and ".join(map(str, part))
-            found[name] = {"slice": name, **_compared(added[inside], before[inside], units[inside], margin)}
-    rows = list(found.values())
-    if not rows:
+            found[_name(part)] = _increase(added[inside], before[inside], units[inside])
+    if not found:
         return Outcome("slices", "SKIP", f"no slice has at least {limits.min_rows} test rows")
-    for row, q in zip(rows, false_discovery_control([row["p"] for row in rows]), strict=True):
-        row |= {"q": significant(q), "worse": bool(q <= (limits.false_discovery_rate or 0.0))}
-    rows.sort(key=lambda row: (not row["worse"], -row["difference"], row["slice"]))
-    worse = [row for row in rows if row["worse"]]
-    details = Slices(len(rows), small, len(worse), [SliceLoss(**row) for row in rows[:SLICES_LISTED]])
+    rows = _judged(found, margin, limits.false_discovery_rate or 0.0)
+    worse = sum(row.worse for row in rows)
+    details = Slices(len(rows), small, worse, rows[:SLICES_LISTED])
     limit = {"margin": significant(margin), "false_discovery_rate": limits.false_discovery_rate}
-    return Outcome(
-        "slices", "REJECT" if worse else "PROMOTE", _reason(rows, len(worse), margin), asdict(details), limit
-    )
+    return Outcome("slices", "REJECT" if worse else "PROMOTE", _reason(rows, worse, margin), asdict(details), limit)
 
 
-def _reason(rows: list[dict[str, Any]], worse: int, margin: float) -> str:
+def _judged(found: Mapping[str, Increase], margin: float, rate: float) -> list[SliceLoss]:
+    """Return the slices with corrected p-values and intervals, those that got worse first.
+
+    The intervals are corrected for the selection of the slices that got worse (Benjamini and Yekutieli 2005, false
+    coverage rate). So a slice is worse if its interval lies above the margin, and only then.
+    """
+    p = [one.p_above(margin) for one in found.values()]
+    q = false_discovery_control(p)
+    worse = q <= rate
+    level = min(0.5, max(1, int(worse.sum())) * rate / len(found))
+    rows = []
+    for number, (name, one) in enumerate(found.items()):
+        low, high = one.interval(level) if level else (-np.inf, np.inf)
+        figures = {
+            "champion": one.before,
+            "candidate": one.before + one.mean,
+            "difference": one.mean,
+            "low": low,
+            "high": high,
+            "p": p[number],
+            "q": q[number],
+        }
+        rounded = {key: significant(value) for key, value in figures.items()}
+        rows.append(SliceLoss(slice=name, rows=one.rows, worse=bool(worse[number]), **rounded))
+    return sorted(rows, key=lambda row: (not row.worse, -row.difference, row.slice))
+
+
+def _floors(evidence: ModelEvidence, stated: Parts) -> list[Outcome]:
+    """Compare the deciding metric on slices with their floors, with intervals corrected for their number."""
+    limits, name = evidence.params.gates.slices, evidence.params.gates.quality.metric
+    metric = next((one for one in metrics_for(evidence.contract) if one.name == name), None)
+    if not limits.floors or metric is None:
+        # The gate `quality` judges a metric that is not known.
+        return []
+    test, options = evidence.candidate.test, interval_options(evidence)
+    options["confidence"] = 1 - (1 - options["confidence"]) / len(limits.floors)
+    outcomes = []
+    for slice_, floor in limits.floors.items():
+        inside = stated.get(slice_)
+        if inside is None:
+            reason = (
+                f"gates.slices.floors: {slice_!r} is no declared slice of the test rows{did_you_mean(slice_, stated)}"
+            )
+            outcomes.append(Outcome(slice_, "HOLD", reason))
+            continue
+        rows = take_rows(test, np.flatnonzero(inside))
+        classes = len(np.unique(rows.target)) if evidence.contract.classes else 2
+        if len(rows.target) < (limits.min_rows or 0) or classes < 2:
+            few = f"{len(rows.target)} test rows" + (" of one class" if classes < 2 else "")
+            reason = f"{slice_} has {few}, too few to compare {name} with its floor of {floor:g}"
+            outcomes.append(Outcome(slice_, "HOLD", reason, limit={slice_: floor}))
+            continue
+        units = None if options["units"] is None else options["units"][inside]
+        found = estimate(rows, [metric], **options | {"units": units})[metric.name]
+        verdict, said = compare_with_limit(found, floor, higher_is_better=metric.higher_is_better)
+        reason = f"{slice_}: {name} is {with_interval(found)}, {said} its floor of {floor:g}"
+        outcomes.append(Outcome(slice_, verdict, reason, limit={slice_: floor}))
+    return outcomes
+
+
+def _name(part: Slice) -> str:
+    return " and ".join(map(str, part))
+
+
+def _reason(rows: Sequence[SliceLoss], worse: int, margin: float) -> str:
     top = rows[0]
     moved = (
-        f"{top['slice']}, {top['rows']} rows: loss {top['champion']:.4g} to {top['candidate']:.4g} "
-        f"(difference {top['difference']:+.4f}, {top['low']:+.4f} to {top['high']:+.4f}, margin {margin:.2g})"
+        f"{top.slice}, {top.rows} rows: loss {top.champion:.4g} to {top.candidate:.4g} "
+        f"(difference {top.difference:+.4f}, {top.low:+.4f} to {top.high:+.4f}, margin {margin:.2g})"
     )
     if worse:
         return f"{worse} of {len(rows)} slices got worse; the worst is {moved}"
@@ -80,27 +174,15 @@ def _loss_added(mine: ModelPredictions, theirs: ModelPredictions, rows: str) -> 
     return np.asarray(row_losses(ours.target, ours.scores) - row_losses(other.target, other.scores))
 
 
-def _compared(added: np.ndarray, before: np.ndarray, units: np.ndarray, margin: float) -> dict[str, Any]:
-    """Return the mean increase in loss on a slice, its 95 % interval and the p-value for a rise above the margin.
-
-    Rows of one unit are not independent, so the test uses the sum over each unit.
-    """
+def _increase(added: np.ndarray, before: np.ndarray, units: np.ndarray) -> Increase:
+    """Return the mean increase in loss on a slice; rows of one unit are not independent, so units are summed."""
     _, unit = np.unique(units, return_inverse=True)
     sums = np.bincount(unit, added)
     sizes = np.bincount(unit)
     mean = float(added.mean())
     # The residuals of a ratio of sums: Cochran 1977, Sampling Techniques, 6.
     off = sums - mean * sizes
-    error = float(np.sqrt((off**2).sum() * len(sums) / max(len(sums) - 1, 1))) / len(added)
-    over = sums - margin * sizes
-    constant = np.ptp(over) == 0
-    p = float(over[0] <= 0) if constant else float(ttest_1samp(over, 0.0, alternative="greater").pvalue)
-    return {
-        "rows": len(added),
-        "champion": significant(before.mean()),
-        "candidate": significant(before.mean() + mean),
-        "difference": significant(mean),
-        "low": significant(mean - 1.96 * error),
-        "high": significant(mean + 1.96 * error),
-        "p": significant(p if len(sums) >= FEWEST_UNITS else 1.0),
-    }
+    # Equal increases differ by rounding only.
+    spread = 0.0 if np.ptp(added) == 0 else float((off**2).sum())
+    error = float(np.sqrt(spread * len(sums) / max(len(sums) - 1, 1))) / len(added)
+    return Increase(len(added), float(before.mean()), mean, error, len(sums) - 1)

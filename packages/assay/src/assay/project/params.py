@@ -222,7 +222,7 @@ class QualityGate(GateSettings):
 
 
 class SlicesGate(GateSettings):
-    """The loss of no slice may rise by more than `margin` of the champion's mean loss."""
+    """The loss of no slice may rise by more than `margin` of the champion's mean loss; some slices have floors."""
 
     margin: float | None = Field(
         default=None, ge=0, description="Largest rise of a slice's mean loss, as a share of the champion's mean loss."
@@ -230,6 +230,13 @@ class SlicesGate(GateSettings):
     min_rows: int | None = Field(default=None, ge=5, description="Fewest rows that a slice needs to be judged.")
     false_discovery_rate: float | None = Field(
         default=None, gt=0, lt=1, description="False discovery rate among the slices called worse."
+    )
+    floors: dict[str, float] = Field(
+        default={},
+        description=(
+            "Floors of gates.quality.metric on slices that the contract declares, also for a first model, by the name "
+            "of the slice in the report: {ward is west: 0.8}."
+        ),
     )
 
 

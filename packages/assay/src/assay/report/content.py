@@ -266,7 +266,8 @@ def _direction(difference: Interval, *, higher_is_better: bool) -> str:
 
 def _slice(one: SliceLoss) -> dict[str, Any]:
     shown = {name: value for name, value in asdict(one).items() if name not in ("p", "worse")}
-    return shown | {"verdict": "worse" if one.worse else "better" if one.high < 0 else "no clear difference"}
+    inconclusive = "worse, within the margin" if one.low > 0 else "no clear difference"
+    return shown | {"verdict": "worse" if one.worse else "better" if one.high < 0 else inconclusive}
 
 
 def _curves(here: Path, champion: Path | None) -> dict[str, Any]:
@@ -279,6 +280,8 @@ def _curves(here: Path, champion: Path | None) -> dict[str, Any]:
     learning = {side: _points(here / PLOTS / "learning.csv", "rows", side) for side in ("train", "validation")}
     if learning["train"]:
         found["learning"] = learning
+    if classes := _classes(here):
+        found["classes"] = {"candidate": classes, "champion": _classes(champion) if champion else []}
     pairs = _pairs(here / PLOTS / "confusion.csv")
     if pairs:
         labels = list(load_contract().classes)
@@ -289,6 +292,10 @@ def _curves(here: Path, champion: Path | None) -> dict[str, Any]:
             "champion": _matrix(theirs_pairs, labels) if theirs_pairs else None,
         }
     return found
+
+
+def _classes(project: Path) -> list[dict[str, Any]]:
+    return [{"name": name, **found} for name, found in _json(project / METRICS).get("classes", {}).items()]
 
 
 def _points(path: Path, x: str, y: str) -> list[list[float]]:

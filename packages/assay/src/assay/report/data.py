@@ -21,7 +21,7 @@ Text = Annotated[str, BeforeValidator(lambda value: plain(value, MOST_TEXT) if i
 # Far below the largest float, so that sums and differences are finite too.
 Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e300, le=1e300)]
 Count = Annotated[int, Field(ge=0, lt=2**53)]
-Direction = Literal["better", "worse", "no clear difference"]
+Direction = Literal["better", "worse", "worse, within the margin", "no clear difference"]
 
 
 def _nothing(value: Any) -> Any:
@@ -196,13 +196,31 @@ class Confusion(Frozen):
     champion: Matrix = ()
 
 
+class ClassRow(Frozen):
+    """Recall, precision and F1 of a class on the test rows."""
+
+    name: Text
+    rows: Count
+    recall: Number
+    precision: Number
+    f1: Number
+
+
+class Classes(Frozen):
+    """The classes of candidate and champion."""
+
+    candidate: Many[ClassRow]
+    champion: Many[ClassRow] = ()
+
+
 class Curves(Frozen):
-    """The curves of the task."""
+    """The curves of the task, and its classes."""
 
     roc: Curve | None = None
     precision_recall: Curve | None = None
     reliability: Curve | None = None
     learning: Learning | None = None
+    classes: Classes | None = None
     confusion: Confusion | None = None
     residuals: Curve | None = None
 

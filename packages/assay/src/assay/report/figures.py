@@ -6,7 +6,7 @@ from itertools import zip_longest
 from typing import Any
 
 from assay.base.words import number, percent
-from assay.report.data import Confusion, Curve, Curves, Learning, Points
+from assay.report.data import Classes, Confusion, Curve, Curves, Learning, Points
 from assay.report.mermaid import CANDIDATE, CHAMPION, xychart
 
 GRID = [step / 40 for step in range(41)]
@@ -27,6 +27,7 @@ def figures(curves: Curves) -> list[Figure]:
         (curves.roc, _roc),
         (curves.precision_recall, _precision_recall),
         (curves.reliability, _reliability),
+        (curves.classes, _classes),
         (curves.confusion, _confusion),
         (curves.residuals, _residuals),
         (curves.learning, _learning),
@@ -100,6 +101,32 @@ def _reliability(curve: Curve) -> Figure:
             ends=(0, 1),
         ),
         "legend": "Blue bars are the candidate's observed shares; each should end at the orange line of predictions.",
+    }
+
+
+def _classes(classes: Classes) -> Figure:
+    before = {one.name: one for one in classes.champion}
+
+    def share(name: str, key: str, value: float) -> str:
+        return f"{percent(value)} (was {percent(getattr(before[name], key))})" if name in before else percent(value)
+
+    return {
+        "name": "classes",
+        "title": "Classes",
+        "note": "Recall is the share of the rows of a class that the model finds; precision is the share of its "
+        "predictions of the class that are correct; F1 is their harmonic mean."
+        + (" The champion's are in brackets." if before else ""),
+        "head": ["class", "rows", "recall", "precision", "F1"],
+        "rows": [
+            [
+                one.name,
+                number(one.rows),
+                *(share(one.name, key, getattr(one, key)) for key in ("recall", "precision", "f1")),
+            ]
+            for one in classes.candidate
+        ],
+        "chart": "",
+        "legend": "",
     }
 
 

@@ -63,6 +63,7 @@ def plots(report: Report) -> dict[str, str]:
         "reliability": _plot(_both(curves.reliability), dotted, ("predicted", "observed"), diagonal, share=True),
         "residuals": _plot(_both(curves.residuals), dots, ("prediction", "true value minus prediction"), level),
         "learning": _plot(losses, dotted, ("rows", "loss"), []),
+        "classes": "",
         "confusion": "",
         "importance": _importance(report.explanation),
     }

@@ -6,8 +6,7 @@ from typing import Any
 
 from assay.base.outcomes import SEVERITY
 from assay.base.words import UNKNOWN, between, number, percent, seconds, signed
-from assay.gates.findings import SLICES_LISTED
-from assay.report.data import Changed, Cost, Importance, Report, SliceRow, VerdictRecord
+from assay.report.data import Changed, Cost, Importance, Report, VerdictRecord
 from assay.report.figures import figures
 from assay.report.mermaid import CANDIDATE, xychart
 
@@ -68,7 +67,7 @@ def view(report: Report) -> View:
                 "difference": signed(one.difference),
                 "noise": between(one.low, one.high, signed),
                 "q": number(one.q),
-                "verdict": _slice_result(one, len(slices)),
+                "verdict": one.verdict or "",
             }
             for one in slices
         ],
@@ -151,16 +150,6 @@ def _reason(judgement: VerdictRecord) -> str:
     others = len(decisive) - 1
     more = f" (and {others} more {'gate' if others == 1 else 'gates'})" if others else ""
     return f"{decisive[0].gate}: {decisive[0].reason}{more}"
-
-
-def _slice_result(part: SliceRow, number_of_slices: int) -> str:
-    """Return the result for a slice; the interval, unlike the verdict, is not corrected and may exclude zero."""
-    if part.verdict != "no clear difference" or (part.low or 0.0) <= 0:
-        return part.verdict or ""
-    counted = f"{number_of_slices} slice{'s' * (number_of_slices > 1)}"
-    if number_of_slices >= SLICES_LISTED:
-        counted = "all slices"
-    return f"not significant after correction for {counted}"
 
 
 def _changed(changed: Changed) -> View:

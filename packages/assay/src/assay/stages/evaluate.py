@@ -17,7 +17,7 @@ from assay.data.columns import Columns, columns, take, target
 from assay.data.sample import sample
 from assay.data.split import SIDES, identity_columns, row_keys
 from assay.evaluation.curves import HEADERS, Table, curves, learning_curve, learning_sizes
-from assay.evaluation.metrics import ScoredRows, estimate, measure, metrics_for
+from assay.evaluation.metrics import ScoredRows, by_class, estimate, measure, metrics_for
 from assay.modelling.fitting import build, build_dummy, decide, fit, scores, set_threshold
 from assay.modelling.store import load_pipeline
 from assay.project.layout import METRICS, PIPELINE, PLOTS, THRESHOLD, read_choice, read_split
@@ -66,6 +66,8 @@ def main() -> None:
         "dummy": {name: significant(value) for name, value in measure(judge(dummy, "test", dummy_cut), kinds).items()},
         "rows": rows,
     }
+    if contract.classes:
+        metrics["classes"] = by_class(test, contract.classes)
     plots = {**curves(test, contract), "learning": _learning(data, wanted, contract, params, room)}
     for name, header in HEADERS.items():
         _write_csv(PLOTS / f"{name}.csv", plots.get(name, []), header)
