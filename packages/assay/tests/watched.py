@@ -1,7 +1,8 @@
 """A made-up model in production: its reference, and batches of its prediction log."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import pyarrow as pa
 
 from assay.contract.spec import Contract
 from assay.export.reference import Reference, Scored, make_reference
+from assay.production.monitor import monitor
+from assay.production.windows import Watch, look
 from patients import contract, patients
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
@@ -30,7 +33,8 @@ def world(rows: int, seed: int, task: str, change: Change | None = None) -> tupl
     risk = 0.06 * (np.nan_to_num(data["age"], nan=55) - 55) + 1.5 * (data["ward"] == "west")
     # What a change adds to the truth, and the model does not know.
     drift = data.pop("drift", np.zeros(rows))
-    table = pa.table({name: pa.array(values, from_pandas=True) for name, values in data.items()})
+    arrays = {name: pa.array(values, from_pandas=True) for name, values in data.items()}
+    table = pa.table(arrays | {"smoker": arrays["smoker"].cast(pa.bool_())})
     if task == "regression":
         return table, Scored(risk, risk), risk + drift + rng.normal(0, 0.5, rows)
     positive = 1 / (1 + np.exp(-risk))
@@ -86,3 +90,31 @@ def day(
         ),
     }
     return pa.RecordBatch.from_pydict(columns)
+
+
+@cache
+def promised(task: str = "binary", rows: int = 4000) -> Reference:
+    return reference(rows, task)
+
+
+def watch(task: str = "binary", **changes: Any) -> Watch:
+    given: dict[str, Any] = {"since": NOW - timedelta(days=90), "until": NOW, "now": NOW, **changes}
+    return Watch(made(task), promised(task), VERSION, **given)
+
+
+def said(batches: Iterable[pa.RecordBatch], task: str = "binary", **changes: Any) -> dict[str, Any]:
+    watched = watch(task, **changes)
+    return monitor(watched, look(batches, watched))
+
+
+def found(result: dict[str, Any], check: str) -> dict[str, Any]:
+    return next(one for one in result["outcomes"] if one["check"] == check)
+
+
+def days(number: int, change: Change | None = None, last: int = 3, **changes: Any) -> list[pa.RecordBatch]:
+    """Return some days, the last of which are changed."""
+    return [day(ago, change=change if ago <= last else None, **changes) for ago in range(number, 0, -1)]
+
+
+def missing(data: dict[str, np.ndarray]) -> None:
+    data["age"] = np.where(np.arange(len(data["age"])) % 20 == 0, np.nan, data["age"])

@@ -1,50 +1,17 @@
 """What the monitor finds, what it does not, and what it says about a log that is not as it should be."""
 
-from collections.abc import Iterable
 from datetime import timedelta
-from functools import cache
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from assay.export.reference import Reference
-from assay.production.monitor import monitor, overall
-from assay.production.windows import Watch, look
-from watched import NOW, VERSION, Change, day, made, reference
-
-
-@cache
-def promised(task: str = "binary", rows: int = 4000) -> Reference:
-    return reference(rows, task)
-
-
-def watch(task: str = "binary", **changes: Any) -> Watch:
-    given: dict[str, Any] = {"since": NOW - timedelta(days=90), "until": NOW, "now": NOW, **changes}
-    return Watch(made(task), promised(task), VERSION, **given)
-
-
-def said(batches: Iterable[pa.RecordBatch], task: str = "binary", **changes: Any) -> dict[str, Any]:
-    watched = watch(task, **changes)
-    return monitor(watched, look(batches, watched))
-
-
-def found(result: dict[str, Any], check: str) -> dict[str, Any]:
-    return next(one for one in result["outcomes"] if one["check"] == check)
-
-
-def days(number: int, change: Change | None = None, last: int = 3, **changes: Any) -> list[pa.RecordBatch]:
-    """Return some days, the last of which are changed."""
-    return [day(ago, change=change if ago <= last else None, **changes) for ago in range(number, 0, -1)]
+from assay.production.monitor import overall
+from watched import NOW, VERSION, Change, day, days, found, missing, said
 
 
 def older(data: dict[str, np.ndarray]) -> None:
     data["age"] = np.minimum(data["age"] + 8, 120)
-
-
-def missing(data: dict[str, np.ndarray]) -> None:
-    data["age"] = np.where(np.arange(len(data["age"])) % 20 == 0, np.nan, data["age"])
 
 
 def unknown(data: dict[str, np.ndarray]) -> None:
@@ -169,7 +136,7 @@ def test_an_empty_batch_and_the_order_of_batches_do_not_matter():
 def test_other_versions_are_counted_and_not_judged():
     result = said([*days(10), *(day(ago, change=older, version="another") for ago in (3, 2, 1))])
     assert result["verdict"] == "WELL"
-    assert "900 rows of 1 other versions, not judged" in found(result, "log")["reason"]
+    assert "900 rows of 1 other version, not judged" in found(result, "log")["reason"]
 
 
 def without(batch: pa.RecordBatch, column: str) -> pa.RecordBatch:
@@ -224,7 +191,7 @@ def test_outcomes_that_the_target_cannot_have_are_ignored():
     outcome = pa.array(["nonsense", *batch["outcome"].to_pylist()[1:]])
     batch = batch.set_column(batch.schema.get_field_index("outcome"), "outcome", outcome)
     result = said([*days(10)[:-1], batch])
-    assert "1 outcomes that the target cannot have, ignored" in found(result, "log")["reason"]
+    assert "1 ignored outcomes that are not values of the target" in found(result, "log")["reason"]
 
 
 def test_a_log_without_the_column_of_outcomes_can_be_watched():

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assay.base.config import Frozen, typed
+from assay.base.errors import InputError
 from assay.base.formats import read_format
 from assay.base.rounding import significant
 from assay.contract.spec import Boolean, Category, Column, Contract, Text, Time
@@ -116,6 +117,8 @@ class Scored:
 def load_reference(models: "Path") -> Reference:
     """Read the reference of a packaged model; raises InputError for a file that is missing, broken or newer."""
     path = models / REFERENCE
+    if (models / "model.json").exists() and not path.exists():
+        raise InputError(f"{path}: this version was exported without a reference; run `dvc repro` for a new one")
     return typed(read_format(path, FORMAT), Reference, path)
 
 

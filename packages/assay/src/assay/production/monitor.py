@@ -104,14 +104,15 @@ def _silence(watch: Watch, seen: Seen, rows: int) -> list[str]:
 def _notes(seen: Seen, others: Mapping[str, int], lines: Mapping[str, int]) -> list[str]:
     notes = []
     if others:
-        notes.append(f"{_rows(sum(others.values()))} of {len(others)} other versions, not judged")
+        versions = f"{len(others)} other version{'s' * (len(others) > 1)}"
+        notes.append(f"{_rows(sum(others.values()))} of {versions}, not judged")
     if len(seen.contracts) > 1:
         notes.append(f"rows of {len(seen.contracts)} contracts")
     if seen.gone:
         named = ", ".join(f"{name} in {_rows(count)}" for name, count in seen.gone.most_common(CHANGES))
         notes.append(f"the log lacks columns of the model: {named}")
     if seen.foreign:
-        notes.append(f"{seen.foreign:,} outcomes that the target cannot have, ignored")
+        notes.append(f"{seen.foreign:,} ignored outcomes that are not values of the target")
     return notes + [f"{count:,} {what} lines" for what, count in lines.items() if count]
 
 

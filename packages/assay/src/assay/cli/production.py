@@ -1,0 +1,69 @@
+"""What production says."""
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+
+from assay.base.errors import InputError
+
+STATUS = {"WELL": 0, "ALARM": 1, "HOLD": 3}
+# Where the service writes its log, unless ASSAY_LOG says otherwise.
+LOG = Path("monitoring")
+REPORTS = Path("reports")
+DAYS = 90.0
+MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
+
+
+@click.command()
+@click.argument("log", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--models", default="models", show_default=True, type=click.Path(path_type=Path), help="The model in use."
+)
+@click.option("--days", default=DAYS, show_default=True, type=click.FloatRange(0, 3650), help="Days to look back.")
+@click.option("--until", type=MOMENT, help="The end of the period, in UTC; by default now.")
+@click.option("--delay", default=0.0, show_default=True, type=click.FloatRange(0), help="Days until an outcome is due.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def monitor(log: Path | None, models: Path, days: float, until: datetime | None, delay: float, as_json: bool) -> int:
+    """Watch the model in use through its prediction LOG; exit status 0 well, 1 alarm, 3 not enough to tell.
+
+    LOG is the folder that the service writes; by default ASSAY_LOG, or monitoring/. It needs models/ and the log, and
+    writes reports/monitor.json, .md and .html.
+    """
+    from assay.base.files import write_json, write_text
+    from assay.export.reference import load_reference
+    from assay.predictions.read import LogCounts, predictions
+    from assay.production.monitor import monitor as judge
+    from assay.production.page import html, markdown
+    from assay.production.windows import Watch, look
+    from assay.project.layout import model_version
+    from assay.project.settings import load_packed_contract
+
+    folder = log or Path(os.environ.get("ASSAY_LOG") or LOG)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder; name that of the prediction log, or set ASSAY_LOG")
+    now = datetime.now(UTC)
+    end = now if until is None else until.replace(tzinfo=UTC)
+    watch = Watch(
+        contract=load_packed_contract(models),
+        reference=load_reference(models),
+        version=model_version(models),
+        since=end - timedelta(days=days),
+        until=end,
+        now=now,
+        delay=timedelta(days=delay),
+    )
+    counts = LogCounts()
+    seen = look(predictions(folder, counts, since=watch.since), watch)
+    found = judge(watch, seen, {"torn": counts.torn, "doubled": counts.doubled, "foreign": counts.foreign})
+    write_json(REPORTS / "monitor.json", found)
+    write_text(REPORTS / "monitor.md", markdown(found))
+    write_text(REPORTS / "monitor.html", html(found))
+    lines = [f"{one['verdict']:5} {one['check']}: {one['reason']}" for one in found["outcomes"]]
+    print(json.dumps(found, indent=2) if as_json else "\n".join([found["verdict"], *lines]))
+    return STATUS[found["verdict"]]
+
+
+COMMANDS = (monitor,)

@@ -1,0 +1,100 @@
+"""`assay monitor`: a folder with a log and models/ in, a verdict and three files out."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from assay.base.errors import InputError
+from assay.base.files import write_json
+from assay.cli.production import monitor
+from assay.export.reference import REFERENCE
+from assay.project.layout import MODELS, model_version
+from watched import day, made, promised
+
+NOW = datetime.now(UTC)
+DIGEST = "c0ffee"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ASSAY_LOG", raising=False)
+    contract = json.loads(made().model_dump_json())
+    write_json(MODELS / "contract.json", {"format": 1, "contract": contract})
+    write_json(MODELS / "model.json", {"format": 1})
+    write_json(MODELS / REFERENCE, promised().model_dump(exclude_none=True))
+    write_json(Path(f"monitoring/contracts/{DIGEST}.json"), {"format": 1, "contract": contract})
+    Path("monitoring/predictions").mkdir()
+    return tmp_path
+
+
+def write_log(folder: Path, version: str, days: int = 3, ago: int = 1) -> None:
+    for number in range(ago, days + ago):
+        time = NOW - timedelta(days=number)
+        rows = day(number, rows=200).to_pylist()
+        entry = {
+            "time": time.isoformat(),
+            "version": version,
+            "arm": "champion",
+            "contract": DIGEST,
+            **{name: [row[name] for row in rows] for name in ("prediction_id", "key", "prediction", "decision")},
+            "inputs": {name: [_text(row["inputs"][name]) for row in rows] for name in rows[0]["inputs"]},
+            "probabilities": {name: [row["probabilities"][name] for row in rows] for name in made().classes},
+        }
+        path = folder / f"predictions/{time:%Y-%m-%dT%H}.0.jsonl"
+        path.write_bytes(json.dumps(entry, separators=(",", ":")).encode() + b'\n{"time":"2026')
+
+
+def _text(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def run(*arguments: str) -> int:
+    return int(monitor.main(list(arguments), standalone_mode=False))
+
+
+def test_it_reads_the_log_and_writes_its_reports(project: Path, capsys: pytest.CaptureFixture[str]):
+    write_log(project / "monitoring", model_version())
+    assert run() == 3
+    result = json.loads(Path("reports/monitor.json").read_text())
+    assert list(result) == ["format", "verdict", "version", "since", "until", "outcomes"]
+    assert set(result["outcomes"][0]) == {"check", "verdict", "reason", "measured", "limit"}
+    verdicts = {one["check"]: one["verdict"] for one in result["outcomes"]}
+    # Without outcomes nobody can say that the model is as good as promised.
+    assert verdicts == dict.fromkeys(["log", "values", "scores", "features", "estimate"], "WELL") | dict.fromkeys(
+        ["loss", "cost"], "HOLD"
+    )
+    assert "600 rows on 3 days; 3 torn lines" in capsys.readouterr().out
+    for name in ("monitor.md", "monitor.html"):
+        assert "no outcome is known" in (Path("reports") / name).read_text()
+
+
+def test_the_folder_of_the_log_is_an_argument_or_a_variable(project: Path, monkeypatch: pytest.MonkeyPatch):
+    Path("monitoring").rename("elsewhere")
+    write_log(project / "elsewhere", model_version())
+    assert run("elsewhere") == 3
+    first = json.loads(Path("reports/monitor.json").read_text())["outcomes"]
+    monkeypatch.setenv("ASSAY_LOG", "elsewhere")
+    assert run("--json") == 3
+    assert json.loads(Path("reports/monitor.json").read_text())["outcomes"] == first
+
+
+def test_a_log_of_another_version_is_not_enough_to_tell(project: Path, capsys: pytest.CaptureFixture[str]):
+    write_log(project / "monitoring", "another")
+    assert run() == 3
+    assert "600 rows of 1 other version, not judged" in capsys.readouterr().out
+
+
+def test_an_empty_log_is_not_enough_to_tell(project: Path, capsys: pytest.CaptureFixture[str]):
+    assert run() == 3
+    assert "the log has no prediction of version" in capsys.readouterr().out
+
+
+def test_what_is_not_there_is_named(project: Path):
+    with pytest.raises(InputError, match="nowhere: there is no such folder; name that of the prediction log"):
+        run("nowhere")
+    (MODELS / REFERENCE).unlink()
+    with pytest.raises(InputError, match=r"models/reference\.json: this version was exported without a reference"):
+        run()

@@ -1,0 +1,52 @@
+"""The page and the comment say the same, and show every text literally."""
+
+from datetime import timedelta
+
+import pytest
+
+from assay.production.page import html, markdown, view
+from watched import days, missing, said
+
+
+def test_the_most_important_finding_is_the_headline_and_has_advice():
+    result = said(days(5, missing))
+    shown = view(result)
+    assert shown["verdict"] == "ALARM"
+    assert shown["reason"].startswith("values: since 2026-11-26: age is missing in 5% of rows")
+    assert shown["outcomes"][0]["check"] == "values"
+    assert any("Look at the rows named below" in step for step in shown["next"])
+    for text in (markdown(result), html(result)):
+        assert "age is missing in 5% of rows" in text
+        assert "000000000001-0" in text
+
+
+def test_if_all_is_well_there_is_nothing_to_do():
+    shown = view(said(days(20)))
+    assert shown["next"] == []
+    assert shown["reason"].startswith("7 of 7 checks are well; ")
+
+
+def test_nothing_to_show_is_no_error():
+    result = said([])
+    assert "the log has no prediction of version" in markdown(result)
+    assert "<svg" not in html(result)
+
+
+@pytest.mark.parametrize("write", [markdown, html])
+def test_names_from_data_are_shown_literally(write):
+    result = said(days(5, missing), delay=timedelta(days=1))
+    for one in result["outcomes"]:
+        one["reason"] = "<script>alert(1)</script> @team [x](http://evil)"
+        for change in one["measured"].get("changes", []):
+            change |= {"words": "<b>| a |</b>", "examples": ["</code><i>"]}
+    text = write(result)
+    assert "<script>" not in text
+    assert "<b>|" not in text
+    assert "<i>" not in text
+    assert write is html or "@team" not in text
+
+
+def test_the_page_has_a_line_for_each_check_and_no_link():
+    page = html(said(days(5)))
+    assert page.count("<svg") == 6
+    assert "http" not in page.replace("http-equiv", "")
