@@ -1,21 +1,25 @@
 import csv
 import io
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.linear_model import Ridge
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression, Ridge
 
 from assay.base.errors import InputError
 from assay.modelling import search as module
 from assay.modelling.estimators import FAMILIES
-from assay.modelling.fitting import MOST_ROUNDS, ROUNDS_PER_STEP
-from assay.modelling.search import Trial, as_csv, folds, search
+from assay.modelling.rounds import MOST_ROUNDS, PATIENCE, ROUNDS_PER_STEP
+from assay.modelling.search import MEMBERS, Trial, as_csv, folds, search, worse_than_few
 from assay.project.params import ModelChoice, Tune
 from assay.project.room import Family
 from assay.stages.tune import HEADER
+from assay.statistics.losses import row_losses
 from patients import contract, patients
 from rooms import room
 
@@ -28,17 +32,12 @@ def found():
     return search(data, target, None, contract(), HOW, 1)
 
 
-def test_every_family_gets_its_share_and_the_dummy_stands_first(found):
+def test_the_families_take_turns_and_each_starts_with_its_defaults(found):
     _, trials = found
     families = [trial.choice.family for trial in trials]
-    assert families[0] == "dummy"
-    # The second is gradient boosting untuned.
-    assert trials[1].choice == ModelChoice(family="gradient_boosting", parameters={"max_iter": 100})
-    assert {family: families[2:-1].count(family) for family in families[2:-1]} == {
-        "gradient_boosting": 3,
-        "linear": 3,
-        "random_forest": 3,
-    }
+    assert families[:-1] == ["dummy", *["gradient_boosting", "linear", "random_forest"] * 3]
+    assert trials[1].choice.parameters["learning_rate"] == FAMILIES["gradient_boosting"].defaults["learning_rate"]
+    assert trials[2].choice.parameters == {"C": 1.0}
     # The last is the mean of the best three.
     whole = sorted((one for one in trials[1:-1] if one.state == "complete"), key=lambda one: one.score)
     assert trials[-1].choice.singles == [one.choice for one in whole[:3]]
@@ -46,7 +45,7 @@ def test_every_family_gets_its_share_and_the_dummy_stands_first(found):
 
 def test_the_rounds_of_boosting_come_from_the_losses_on_the_folds(found):
     _, trials = found
-    rounds = [one.choice.parameters["max_iter"] for one in trials[2:] if one.choice.family == "gradient_boosting"]
+    rounds = [one.choice.parameters["max_iter"] for one in trials if one.choice.family == "gradient_boosting"]
     # Three folds see two thirds of the rows each.
     assert set(rounds) <= {round(1.5 * ROUNDS_PER_STEP * steps) for steps in range(1, MOST_ROUNDS)}
 
@@ -57,21 +56,96 @@ def test_rounds_are_those_with_the_lowest_mean_loss_that_all_folds_reached():
     assert module._at_best_rounds([[0.3], [0.4]]) == ([0.3, 0.4], ROUNDS_PER_STEP)
 
 
-@pytest.mark.parametrize("learning_rate", [0.02, 0.3])
-def test_a_fit_on_a_fold_ends_when_the_loss_no_longer_falls(learning_rate):
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_a_fit_on_a_fold_ends_when_the_loss_no_longer_falls_and_gives_the_scores_at_its_best(task):
+    data, target = patients(300, task)
+    fold = (np.arange(200), np.arange(200, 300))
+    choice = ModelChoice(family="gradient_boosting", parameters={"learning_rate": 0.3})
+    losses, scores = module._curve(choice, data, target, contract(task), fold, 1, room())
+    best = int(np.argmin(losses)) + 1
+    assert best + PATIENCE <= len(losses) + 1 < MOST_ROUNDS // ROUNDS_PER_STEP
+    assert row_losses(target[200:], scores).mean() == pytest.approx(min(losses), rel=1e-9)
+    # The model with as many rounds from the start is the same.
+    whole = choice.model_copy(update={"parameters": {**choice.parameters, "max_iter": ROUNDS_PER_STEP * best}})
+    (loss,), again = module._curve(whole, data, target, contract(task), fold, 1, room())
+    assert loss == pytest.approx(min(losses), rel=1e-9)
+    assert again == pytest.approx(scores, rel=1e-9)
+
+
+def test_a_booster_of_another_library_is_continued_round_by_round():
     data, target = patients(300)
-    choice = ModelChoice(family="gradient_boosting", parameters={"learning_rate": learning_rate})
-    losses = module._curve(choice, data, target, contract(), (np.arange(200), np.arange(200, 300)), 1, room())
-    assert 1 < len(losses) < MOST_ROUNDS // ROUNDS_PER_STEP
-    assert len(losses) - int(np.argmin(losses)) == module.PATIENCE + 1
-    # The model with as many rounds from the start has about the same loss.
-    whole = choice.model_copy(update={"parameters": {**choice.parameters, "max_iter": ROUNDS_PER_STEP * len(losses)}})
-    again = module._curve(whole, data, target, contract(), (np.arange(200), np.arange(200, 300)), 1, room())
-    assert again == pytest.approx(losses[-1:], rel=1e-6)
+    own = Family(
+        partial(GradientBoostingClassifier, max_depth=2), None, "imputing", lambda *_: {}, rounds="n_estimators"
+    )
+    given = room(families={"own": own})
+    choice = ModelChoice(family="own", parameters={})
+    losses, scores = module._curve(choice, data, target, contract(), (np.arange(200), np.arange(200, 300)), 1, given)
+    assert 1 < len(losses) == int(np.argmin(losses)) + 1 + PATIENCE
+    assert row_losses(target[200:], scores).mean() == pytest.approx(min(losses), rel=1e-9)
+
+
+def test_a_model_is_worse_than_three_others_only_if_hardly_by_chance():
+    rng = np.random.default_rng(1)
+    rivals = [rng.random(400) for _ in range(MEMBERS)]
+    assert worse_than_few(max(rivals, key=np.mean) + 0.5, rivals)
+    assert not worse_than_few(max(rivals, key=np.mean) + 0.5, rivals[1:])
+    assert not worse_than_few(rng.random(400), rivals)
+    # Much worse than two of them, but not than the third.
+    assert not worse_than_few(rivals[0] + 0.01 * rng.standard_normal(400), [rivals[0], rivals[1] - 1, rivals[2] - 1])
+    assert not any(worse_than_few(one, rivals) for one in rivals)
+
+
+def test_a_family_that_is_significantly_worse_gets_no_more_trials(monkeypatch, capsys):
+    monkeypatch.setattr(module, "cpu_count", lambda: 1)
+    data, target = patients(400)
+    worse = Family(DummyClassifier, None, "scaling", lambda *_: {})
+    given = room(families={"worse": worse, "linear": FAMILIES["linear"]})
+    _, trials = search(
+        data, target, None, contract(), HOW.model_copy(update={"trials": 12, "batch": 4, "folds": 2}), 1, room=given
+    )
+    families = [trial.choice.family for trial in trials[1:-1]]
+    assert families.count("worse") < families.count("linear")
+    assert "worse is tried no more" in capsys.readouterr().err
+
+
+def test_a_search_ends_when_more_trials_hardly_help(monkeypatch, capsys):
+    monkeypatch.setattr(module, "cpu_count", lambda: 1)
+    data, target = patients(150)
+    alike = Family(LogisticRegression, None, "scaling", lambda trial, _: {"C": trial.suggest_float("C", 1.0, 1.001)})
+    how = HOW.model_copy(update={"trials": 60, "folds": 2})
+    _, trials = search(data, target, None, contract(), how, 1, room=room(families={"alike": alike}))
+    assert len(trials) == 1 + 3 * HOW.batch + 1
+    assert "more trials than 9 of 60 hardly help" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seconds", [0.5, 7.0])
+def test_a_search_ends_when_its_seconds_are_over_and_has_a_model(monkeypatch, capsys, seconds):
+    monkeypatch.setattr(module, "cpu_count", lambda: 1)
+    data, target = patients(150)
+    moments = iter(range(1000))
+    how = HOW.model_copy(update={"trials": 60, "seconds": seconds})
+    given = room(families={"linear": FAMILIES["linear"]})
+    start = ModelChoice(family="linear", parameters={"C": 0.7})
+    choice, trials = search(data, target, None, contract(), how, 1, start, given, lambda: next(moments))
+    assert choice.family in ("linear", "mean")
+    assert [trial.state for trial in trials].count("complete") >= 2
+    assert len(trials) < 12
+    assert f"tune.seconds ({seconds:g}) are over after" in capsys.readouterr().err
+
+
+def test_the_mean_is_judged_by_the_scores_of_its_members(found):
+    _, trials = found
+    data, target = patients(150)
+    losses = [
+        module._curve(trials[-1].choice, data, target, contract(), fold, 1, room())[0][0]
+        for fold in folds(target, None, contract(), 3, 1)
+    ]
+    # The rounds are scaled to the rows of all folds, so they are not quite the same.
+    assert trials[-1].losses == pytest.approx(losses, rel=0.1)
 
 
 def test_one_model_or_several_alike_have_no_mean():
-    assert module._mean([trial("dummy", 0.0), trial("linear", 0.3), trial("linear", 0.4)]) is None
+    assert len(module._best_few([trial("dummy", 0.0), trial("linear", 0.3), trial("linear", 0.4)])) == 1
 
 
 def test_the_choice_is_a_whole_trial_and_beats_the_dummy(found):
@@ -110,7 +184,7 @@ def test_the_same_search_on_one_processor_or_two_finds_the_same(found, monkeypat
 def test_another_seed_tries_other_parameters(found):
     data, target = patients(150)
     _, trials = search(data, target, None, contract(), HOW.model_copy(update={"trials": 3}), 2)
-    assert trials[2].choice != found[1][2].choice
+    assert trials[3].choice != found[1][3].choice
 
 
 @pytest.mark.nightly
@@ -131,9 +205,9 @@ def test_the_model_that_stands_is_tried_too_unless_it_is_one_for_other_data():
     stands = ModelChoice(family="linear", parameters={"C": 0.7})
     _, trials = search(data, target, None, contract(), how, 1, stands)
     assert trials[1].choice == stands
-    assert len(trials) == 7
+    assert len(trials) == 6
     foreign = ModelChoice(family="linear", parameters={"alpha": 0.7})
-    assert len(search(data, target, None, contract(), how, 1, foreign)[1]) == 6
+    assert len(search(data, target, None, contract(), how, 1, foreign)[1]) == 5
 
 
 @pytest.mark.parametrize("task", ["multiclass", "regression"])
@@ -141,7 +215,7 @@ def test_other_tasks_are_searched_too(task):
     data, target = patients(150, task)
     choice, trials = search(data, target, None, contract(task), HOW.model_copy(update={"trials": 3}), 1)
     assert choice.family != "dummy"
-    assert len(trials) == 6
+    assert len(trials) == 5
 
 
 def test_the_table_has_a_line_a_trial_and_the_best_so_far():

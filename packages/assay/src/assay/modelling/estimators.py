@@ -199,9 +199,23 @@ FAMILIES: dict[str, Family] = {
         "nothing",
         _gradient_boosting,
         rounds="max_iter",
+        defaults={
+            "learning_rate": 0.1,
+            "max_leaf_nodes": 31,
+            "min_samples_leaf": 20,
+            "l2_regularization": 0.001,
+            "max_features": 1.0,
+        },
     ),
     "log_boosting": Family(None, LogBoosting, "time first", _log_boosting, _is_amount),
     # Texts give many columns, for which the default of a hundred iterations is too few.
-    "linear": Family(partial(LogisticRegression, max_iter=1000), Ridge, "scaling", _linear, is_simple=True),
+    "linear": Family(
+        partial(LogisticRegression, max_iter=1000),
+        Ridge,
+        "scaling",
+        _linear,
+        is_simple=True,
+        defaults={"C": 1.0, "alpha": 1.0},
+    ),
     "random_forest": Family(RandomForestClassifier, RandomForestRegressor, "imputing", _random_forest),
 }

@@ -24,8 +24,6 @@ from assay.project.params import ModelChoice
 from assay.project.room import NO_ROOM, Room
 
 FEW_ROWS = 20_000
-ROUNDS_PER_STEP = 25
-MOST_ROUNDS = 1000
 
 
 def inputs(data: Columns, contract: Contract, room: Room = NO_ROOM) -> pd.DataFrame:
@@ -110,21 +108,6 @@ def fit(pipeline: Pipeline, data: Columns, target: np.ndarray, contract: Contrac
             raise InputError(f"params.yaml: the model cannot be fitted on {length(data)} rows: {message}") from None
 
 
-def fit_in_steps(
-    pipeline: Pipeline, rounds: str, data: Columns, target: np.ndarray, contract: Contract, room: Room = NO_ROOM
-) -> Iterator[Pipeline]:
-    """Fit a boosted pipeline, and yield it after every ROUNDS_PER_STEP rounds, up to MOST_ROUNDS.
-
-    `rounds` is the parameter with their number. The estimator must have scikit-learn's `warm_start`.
-    """
-    made = pipeline[0].fit_transform(inputs(data, contract, room), target)
-    estimator = pipeline[-1].set_params(warm_start=True)
-    for number in range(ROUNDS_PER_STEP, MOST_ROUNDS + 1, ROUNDS_PER_STEP):
-        with threads(length(data)):
-            estimator.set_params(**{rounds: number}).fit(made, target)
-        yield pipeline
-
-
 def members(pipeline: Pipeline) -> list[Pipeline]:
     """Return the fitted pipelines whose mean a pipeline predicts; or else the pipeline itself."""
     last = pipeline[-1]
@@ -137,12 +120,15 @@ def scores(pipeline: Pipeline, data: Columns, contract: Contract, room: Room = N
         frame = inputs(data, contract, room)
         if contract.task == "regression":
             return np.asarray(pipeline.predict(frame), dtype=np.float64)
-        found = np.asarray(pipeline.predict_proba(frame), dtype=np.float64)
+        return of_all_classes(pipeline.predict_proba(frame), pipeline.classes_, contract)
+
+
+def of_all_classes(found: np.ndarray, classes: np.ndarray, contract: Contract) -> np.ndarray:
+    """Return the probabilities of all classes of the contract; one without training rows gets probability 0."""
     if found.shape[1] == len(contract.classes):
-        return found
-    # A class without training rows gets probability 0.
+        return np.asarray(found, dtype=np.float64)
     whole = np.zeros((len(found), len(contract.classes)))
-    whole[:, pipeline.classes_] = found
+    whole[:, classes] = found
     return whole
 
 

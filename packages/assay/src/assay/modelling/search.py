@@ -1,19 +1,19 @@
-"""The search over model families: Bayesian, pruned, parallel, and reproducible."""
+"""The search over model families: Bayesian, a race, parallel, and reproducible."""
 
 import csv
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
+from time import monotonic
 from typing import Any
 
 import numpy as np
 import optuna
 from joblib import Parallel, cpu_count, delayed
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold, TimeSeriesSplit
-from sklearn.pipeline import Pipeline
 
 from assay.base.errors import InputError
 from assay.base.progress import say, track
@@ -21,17 +21,19 @@ from assay.base.rounding import significant
 from assay.contract.spec import Contract
 from assay.data.columns import Columns, take
 from assay.modelling.estimators import families
-from assay.modelling.fitting import ROUNDS_PER_STEP, build, build_dummy, fit, fit_in_steps, scores
+from assay.modelling.fitting import build, build_dummy, fit, scores
+from assay.modelling.rounds import ROUNDS_PER_STEP, losses_by_rounds
 from assay.project.params import MEAN, Member, ModelChoice, Tune
 from assay.project.room import NO_ROOM, Family, Room
 from assay.statistics.losses import row_losses
 
 WARM_UP_TRIALS = 3
-# Steps of ROUNDS_PER_STEP boosting rounds without a lower loss, after which a fit on a fold ends.
-PATIENCE = 3
 # The most models whose predictions are averaged.
 MEMBERS = 3
-UNTUNED = ModelChoice(family="gradient_boosting", parameters={"max_iter": 100})
+# Standard errors from which a difference between models is significant; many are looked at.
+SIGNIFICANT = 3.0
+# The search ends when PATIENT batches helped less than HELPS.
+PATIENT, HELPS = 2, 0.002
 DUMMY = ModelChoice(family="dummy", parameters={})
 STATES = {
     "complete": optuna.trial.TrialState.COMPLETE,
@@ -58,7 +60,23 @@ class Trial:
         return float(np.mean(self.losses))
 
 
-def search(  # noqa: PLR0913, PLR0917
+@dataclass
+class _Runner:
+    """A choice on its way over the folds: for each so far the losses by rounds, and scores and losses of its rows."""
+
+    choice: ModelChoice
+    asked: optuna.Trial | None = None
+    curves: list[list[float]] = field(default_factory=list)
+    scores: list[np.ndarray] = field(default_factory=list)
+    rows: list[np.ndarray] = field(default_factory=list)
+    is_behind: bool = False
+
+    @property
+    def has_failed(self) -> bool:
+        return not np.isfinite(self.curves[-1]).all()
+
+
+def search(  # noqa: PLR0913, PLR0915, PLR0917
     data: Columns,
     target: np.ndarray,
     units: np.ndarray | None,
@@ -67,70 +85,151 @@ def search(  # noqa: PLR0913, PLR0917
     seed: int,
     start: ModelChoice | None = None,
     room: Room = NO_ROOM,
+    clock: Callable[[], float] = monotonic,
 ) -> tuple[ModelChoice, list[Trial]]:
-    """Try `how.trials` choices by cross-validation on these rows; return the best and all trials, the dummy first.
+    """Try up to `how.trials` choices by cross-validation on these rows; return the best and all trials, dummy first.
 
-    `start`, if it suits the contract, and gradient boosting at its defaults are tried too, so that the result is not
-    worse. In the end the mean of the best few is tried. The number of boosting rounds is the one with the lowest mean
-    loss over the folds. Raises InputError if every trial failed.
+    `start`, if it suits the contract, and the defaults of each family are tried too, so that the result is not worse.
+    In the end the mean of the best few is tried. The number of boosting rounds is the one with the lowest mean loss
+    over the folds. Raises InputError if every trial failed.
 
-    `units` are as in `folds`. Each family has its own study (tree-structured Parzen estimator, Bergstra et al. 2011)
-    and an equal share of the trials. Trials run in parallel batches, fold by fold; after each fold those above the
-    median of earlier trials are stopped. Nothing depends on which trial finishes first, so the same data, parameters
-    and seed give the same result on any number of processors.
+    `units` are as in `folds`. Each family has its own study (tree-structured Parzen estimator, Bergstra et al. 2011).
+    The families share batches of trials evenly, which run in parallel, fold by fold. After each fold a trial is stopped
+    if it is significantly worse than MEMBERS others on the same rows, or above the median of earlier ones of its
+    family. A family of which each trial is significantly worse gets no more. The search ends before `how.trials` when
+    more do not help, or when `how.seconds` of `clock` are over. Without that limit nothing depends on which trial
+    finishes first, so the same data, parameters and seed give the same result on any number of processors.
     """
+    began = clock()
     parts = folds(target, units, contract, how.folds, seed)
     known = families(contract, room)
+    trials: list[Trial] = []
+    runners: list[_Runner] = []
+
+    def is_over() -> bool:
+        return how.seconds is not None and clock() - began >= how.seconds and bool(_complete(trials))
+
+    def run(batch: Sequence[_Runner]) -> None:
+        """Run these over the folds, as far as each gets, and note their trials."""
+        runners.extend(batch)
+        running = list(batch)
+        for step, fold in enumerate(parts):
+            found = parallel(job(runner.choice, data, target, contract, fold, seed, room) for runner in running)
+            for runner, (losses, given) in zip(running, found, strict=True):
+                runner.curves.append(losses)
+                runner.scores.append(given)
+            running = [runner for runner in running if not runner.has_failed]
+            for runner in running:
+                runner.rows.append(row_losses(target[fold[1]], runner.scores[-1]))
+                if runner.asked:
+                    runner.asked.report(float(np.mean(list(map(min, runner.curves)))), step)
+            _mark_those_behind(running, runners)
+            # A trial that no study asked for runs over all folds.
+            running = [
+                runner
+                for runner in running
+                if not (runner.asked and (runner.is_behind or runner.asked.should_prune() or is_over()))
+            ]
+        for runner in batch:
+            trial = _trial(len(trials), runner, known, parts, len(target))
+            trials.append(trial)
+            if runner.asked:
+                value = trial.score if trial.state == "complete" else None
+                studies[trial.choice.family].tell(runner.asked, value, STATES[trial.state])
 
     job = delayed(_curve)
-
-    def run(parallel: Parallel, choice: ModelChoice | None) -> list[list[float]]:
-        return list(parallel(job(choice, data, target, contract, fold, seed, room) for fold in parts))
-
-    def add(choice: ModelChoice, curves: Sequence[Sequence[float]]) -> Trial:
-        losses, rounds = _at_best_rounds(curves)
-        if len(curves[0]) > 1:
-            # Scaled to the rows that all folds have together.
-            rounds = round(rounds * len(target) / len(parts[0][0]))
-            parameters = {**choice.parameters, known[choice.family].rounds: rounds}
-            choice = choice.model_copy(update={"parameters": parameters})
-        trials.append(Trial(len(trials), choice, tuple(losses), _state(losses, len(parts))))
-        return trials[-1]
-
-    trials: list[Trial] = []
-    share = max(1, how.trials // len(known))
-    batches = [(family, min(how.batch, share - done)) for family in known for done in range(0, share, how.batch)]
-    studies = {family: _study(seed) for family in known}
+    studies = {name: _study(seed, family) for name, family in known.items()}
+    made, best_few = dict.fromkeys(known, 0), [math.inf]
     with Parallel(n_jobs=cpu_count()) as parallel:
-        add(DUMMY, run(parallel, None))
-        for choice in [start, UNTUNED if UNTUNED.family in known else None]:
-            if choice is not None and _can_be_built(choice, contract, seed, room):
-                add(choice, run(parallel, choice))
-        for family, size in track(batches, len(batches), "search"):
-            asked = [studies[family].ask() for _ in range(size)]
-            choices = [_choice(family, known[family], trial, contract) for trial in asked]
-            curves: dict[int, list[list[float]]] = {i: [] for i in range(size)}
-            running = list(curves)
-            for step, fold in enumerate(parts):
-                found = parallel(job(choices[i], data, target, contract, fold, seed, room) for i in running)
-                for i, losses in zip(running, found, strict=True):
-                    curves[i].append(losses)
-                    if np.isfinite(losses).all():
-                        asked[i].report(float(np.mean(list(map(min, curves[i])))), step)
-                running = [i for i in running if np.isfinite(curves[i][-1]).all() and not asked[i].should_prune()]
-            for i, trial in enumerate(asked):
-                done = add(choices[i], curves[i])
-                studies[family].tell(trial, done.score if done.state == "complete" else None, STATES[done.state])
+        run([_Runner(DUMMY)])
+        if start is not None and _can_be_built(start, contract, seed, room):
+            run([_Runner(start)])
+        ended = f"all {how.trials} trials are made"
+        for done in track(range(0, how.trials, how.batch), -(-how.trials // how.batch), "search"):
+            batch = []
+            for _ in range(min(how.batch, how.trials - done)):
+                name = min(made, key=made.__getitem__)
+                made[name] += 1
+                asked = studies[name].ask()
+                batch.append(_Runner(_choice(name, known[name], asked, contract), asked))
+            run(batch)
             best = _best(trials, known)
             found = f"best {best.choice.family} with loss {best.score:.4f}" if best else "all failed"
             say(f"  {len(trials) - 1} trials, {found}")
-        if mean := _mean(trials):
-            done = add(mean, run(parallel, mean))
-            say(f"  mean of the best {len(mean.members)}: loss {done.score:.4f}")
+            if is_over():
+                ended = f"tune.seconds ({how.seconds:g}) are over after {done + len(batch)} of {how.trials} trials"
+                break
+            _mark_those_behind(runners, runners)
+            for name in _families_behind(runners[1:], made):
+                del made[name]
+                say(f"  {name} is tried no more: each trial failed or is significantly worse than {MEMBERS} others")
+            best_few.append(_mean_of_best(trials))
+            if _helped_little(best_few, trials[0].score):
+                ended = f"more trials than {done + len(batch)} of {how.trials} hardly help"
+                break
+        say(f"  the search ends: {ended}")
+        few = _best_few(trials)
+        if len(few) > 1:
+            members = [Member(family=one.choice.family, parameters=one.choice.parameters) for one in few]
+            losses = _losses_of_mean(few, runners, [target[unseen] for _, unseen in parts])
+            mean = ModelChoice(family=MEAN, parameters={}, members=tuple(members))
+            trials.append(Trial(len(trials), mean, losses, _state(losses, len(parts))))
+            say(f"  mean of the best {len(few)}: loss {trials[-1].score:.4f}")
             best = _best(trials, known)
     if best is None:
         raise InputError("the search found no model: every trial failed; see the reasons above")
     return best.choice, trials
+
+
+def _trial(
+    number: int,
+    runner: _Runner,
+    known: Mapping[str, Family],
+    parts: Sequence[tuple[np.ndarray, np.ndarray]],
+    rows: int,
+) -> Trial:
+    losses, rounds = _at_best_rounds(runner.curves)
+    choice = runner.choice
+    if len(runner.curves[0]) > 1:
+        # Scaled to the rows that all folds have together.
+        rounds = round(rounds * rows / len(parts[0][0]))
+        parameters = {**choice.parameters, known[choice.family].rounds: rounds}
+        choice = choice.model_copy(update={"parameters": parameters})
+    return Trial(number, choice, tuple(losses), _state(losses, len(parts)))
+
+
+def _mark_those_behind(some: Sequence[_Runner], runners: Sequence[_Runner]) -> None:
+    """Mark those that failed, or are significantly worse than MEMBERS of all runners on the rows that they ran on."""
+    for runner in some:
+        number = len(runner.rows)
+        rivals = [np.concatenate(rival.rows[:number]) for rival in runners if number and len(rival.rows) >= number]
+        runner.is_behind |= runner.has_failed or worse_than_few(np.concatenate(runner.rows), rivals)
+
+
+def worse_than_few(losses: np.ndarray, rivals: Sequence[np.ndarray]) -> bool:
+    """Say whether a model is significantly worse than MEMBERS of its rivals, by the losses of the same rows."""
+    if len(rivals) < MEMBERS:
+        return False
+    worse = losses - sorted(rivals, key=np.mean)[MEMBERS - 1]
+    return bool(worse.mean() > SIGNIFICANT * worse.std() / math.sqrt(len(worse)))
+
+
+def _families_behind(runners: Sequence[_Runner], made: Mapping[str, int]) -> list[str]:
+    """Return the families of which two trials or more were made, all of them significantly worse than others."""
+    near = {runner.choice.family for runner in runners if not runner.is_behind}
+    return [name for name, number in made.items() if number > 1 and near and name not in near]
+
+
+def _mean_of_best(trials: Sequence[Trial]) -> float:
+    scores = sorted(trial.score for trial in _complete(trials))[:MEMBERS]
+    return float(np.mean(scores)) if len(scores) == MEMBERS else math.inf
+
+
+def _helped_little(best_few: Sequence[float], dummy: float) -> bool:
+    """Say whether the last PATIENT batches made the best few better by less than HELPS of their lead on the dummy."""
+    if len(best_few) <= PATIENT or not math.isfinite(best_few[-1 - PATIENT]):
+        return False
+    return best_few[-1 - PATIENT] - best_few[-1] < HELPS * (dummy - best_few[-1])
 
 
 def as_csv(trials: Sequence[Trial]) -> str:
@@ -173,14 +272,26 @@ def _complete(trials: Sequence[Trial]) -> list[Trial]:
     return [trial for trial in trials[1:] if trial.state == "complete"]
 
 
-def _mean(trials: Sequence[Trial]) -> ModelChoice | None:
-    """Return the mean of the best MEMBERS different trials, if there are two or more."""
-    best: list[Member] = []
+def _best_few(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the best MEMBERS different models, or all of them if there are fewer."""
+    found: list[Trial] = []
     for trial in sorted(_complete(trials), key=lambda trial: trial.score):
-        one = Member(family=trial.choice.family, parameters=trial.choice.parameters)
-        if not trial.choice.members and one not in best and len(best) < MEMBERS:
-            best.append(one)
-    return ModelChoice(family=MEAN, parameters={}, members=tuple(best)) if len(best) > 1 else None
+        if trial.choice not in [one.choice for one in found] and len(found) < MEMBERS:
+            found.append(trial)
+    return found
+
+
+def _losses_of_mean(
+    few: Sequence[Trial], runners: Sequence[_Runner], truths: Sequence[np.ndarray]
+) -> tuple[float, ...]:
+    """Return the losses on the folds of the mean of some models, from the scores that each gave there."""
+    losses = []
+    for fold, truth in enumerate(truths):
+        given = np.mean([runners[one.number].scores[fold] for one in few], axis=0)
+        # The scores are those after the rounds that were best on this fold alone: too good, as with the members.
+        too_good = np.mean([one.losses[fold] - runners[one.number].rows[fold].mean() for one in few])
+        losses.append(float(row_losses(truth, given).mean() + too_good))
+    return tuple(losses)
 
 
 def _at_best_rounds(curves: Sequence[Sequence[float]]) -> tuple[list[float], int]:
@@ -213,12 +324,15 @@ def _choice(name: str, family: Family, trial: optuna.Trial, contract: Contract) 
     return ModelChoice(family=name, parameters=parameters)
 
 
-def _study(seed: int) -> optuna.Study:
+def _study(seed: int, family: Family) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.create_study(
+    study = optuna.create_study(
         sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=True, n_startup_trials=6),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=WARM_UP_TRIALS, n_warmup_steps=0),
     )
+    if family.defaults:
+        study.enqueue_trial(dict(family.defaults))
+    return study
 
 
 def folds(
@@ -274,38 +388,34 @@ def _folds_over_time(units: np.ndarray, number: int) -> list[tuple[np.ndarray, n
 
 
 def _curve(  # noqa: PLR0913, PLR0917
-    choice: ModelChoice | None,
+    choice: ModelChoice,
     data: Columns,
     target: np.ndarray,
     contract: Contract,
     fold: tuple[np.ndarray, np.ndarray],
     seed: int,
     room: Room,
-) -> list[float]:
-    """Return the mean loss on a held-out fold: one number, or one for each step of a boosted model without rounds.
+) -> tuple[list[float], np.ndarray]:
+    """Return the mean loss on a held-out fold, and the scores of its rows.
 
-    The steps end once the loss has not fallen for PATIENCE of them. The loss is infinite if the model failed. The
-    choice None is the dummy.
+    The loss is one number, or for a boosted model without rounds the numbers of `losses_by_rounds`. It is infinite if
+    the model failed.
     """
     seen, unseen = fold
     given, held_out = take(data, seen), take(data, unseen)
-    pipeline = build_dummy(contract) if choice is None else build(choice, contract, seed, room=room)
-    family = None if choice is None or choice.members else families(contract, room)[choice.family]
-    losses: list[float] = []
-
-    def note(fitted: Pipeline) -> None:
-        losses.append(float(row_losses(target[unseen], scores(fitted, held_out, contract, room)).mean()))
-
+    pipeline = build_dummy(contract) if choice == DUMMY else build(choice, contract, seed, room=room)
+    rounds = "" if choice == DUMMY or choice.members else families(contract, room)[choice.family].rounds
     try:
         with np.errstate(over="ignore", invalid="ignore"):
-            if family and family.rounds and choice and family.rounds not in choice.parameters:
-                for fitted in fit_in_steps(pipeline, family.rounds, given, target[seen], contract, room):
-                    note(fitted)
-                    if not math.isfinite(losses[-1]) or len(losses) - int(np.argmin(losses)) > PATIENCE:
-                        break
+            if rounds and rounds not in choice.parameters:
+                losses, given_scores = losses_by_rounds(
+                    pipeline, rounds, given, target[seen], held_out, target[unseen], contract, room
+                )
             else:
-                note(fit(pipeline, given, target[seen], contract, room))
+                fitted = fit(pipeline, given, target[seen], contract, room)
+                given_scores = scores(fitted, held_out, contract, room)
+                losses = [float(row_losses(target[unseen], given_scores).mean())]
     except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
-        say(f"  a trial of {choice.family if choice else 'the dummy'} failed: {' '.join(str(error).split())[:200]}")
-        return [math.inf]
-    return losses if all(map(math.isfinite, losses)) else [math.inf]
+        say(f"  a trial of {choice.family} failed: {' '.join(str(error).split())[:200]}")
+        return [math.inf], np.empty(0)
+    return (losses, given_scores) if all(map(math.isfinite, losses)) else ([math.inf], given_scores)

@@ -52,7 +52,19 @@ class Tune(Frozen):
 
     search: bool = Field(description="Whether the pipeline searches for a model; otherwise it takes `model` as it is.")
     trials: int = Field(
-        ge=1, description="Number of configurations that a search tries, shared evenly by the model families."
+        ge=1,
+        description=(
+            "Most configurations that a search tries, shared by the model families until one is significantly worse "
+            "than others. A search ends earlier when more hardly help."
+        ),
+    )
+    seconds: float | None = Field(
+        default=None,
+        gt=0,
+        description=(
+            "Most seconds that a search takes, besides what is running; null is no limit. With it, the model that is "
+            "found depends on how fast the machine is."
+        ),
     )
     folds: int = Field(
         ge=2,

@@ -5,7 +5,7 @@ All of it is optional. The process never imports `model`; this module loads the 
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
@@ -53,7 +53,8 @@ class Family:
     which contracts the family is tried; `is_simple` families are preferred to others of about equal quality.
 
     `rounds` is the parameter with the number of boosting rounds. If `space` does not set it, the search finds it by the
-    losses on the folds; the estimator then needs `warm_start`.
+    losses on the folds; the estimator then needs `warm_start`. `defaults` are the parameters of `space` that the search
+    tries first.
     """
 
     classifier: Callable[[], Any] | None
@@ -63,6 +64,7 @@ class Family:
     suits: Callable[[Contract], bool] = lambda contract: True
     is_simple: bool = False
     rounds: str = ""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Room:
