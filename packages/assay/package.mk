@@ -1,5 +1,5 @@
 # Targets for the development of Assay itself; the Makefile of the template includes this file.
-.PHONY: test-all lint-all lock-all schemas docs pictures bench bench-serve gate-bench load-bench push-bench
+.PHONY: test-all lint-all lock-all schemas docs pictures bench bench-serve bench-monitor gate-bench load-bench push-bench
 
 test-all: test $(VENV)/.package  ## the tests of the project, of Assay and of a generated project
 	@cd packages/assay && pytest --numprocesses auto
@@ -49,6 +49,11 @@ bench-serve: $(VENV)/.package  ## compare the speed of the service with other se
 	@python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir $(VENV)-served ./packages/assay
 	@$(UV) pip install --quiet --python $(VENV)-served/bin/python --no-deps --reinstall $(VENV)-served/*.whl
 	@python packages/assay/bench/serve.py --peers $(VENV)-peers --served $(VENV)-served
+
+YEARS ?= 20
+
+bench-monitor: $(VENV)/.package  ## false alarms and delays of `assay monitor` over YEARS=20 simulated years, next to other rules; takes about 20 minutes
+	@python packages/assay/bench/monitor.py --years $(YEARS) --worlds $(YEARS)
 
 SEEDS ?= 20
 

@@ -208,11 +208,9 @@ def levels(check: Check, features: Sequence[Feature], columns: Plain, reference:
         return found
 
     rows = len(next(iter(columns.values())))
-    made = np.empty((rows, len(features)), dtype=np.uint8)
-    for index, one in enumerate(features):
-        # A log may hold anything, a score that is not a number as well.
-        made[:, index] = np.rint(np.clip(np.nan_to_num(bounded(one)), 0, 1) * STEPS)
-    return made
+    made = np.array([bounded(one) for one in features], dtype=np.float32).reshape(len(features), rows)
+    # A log may hold anything, a score that is not a number as well.
+    return np.asarray(np.rint(np.nan_to_num(made).clip(0, 1) * STEPS).astype(np.uint8).T)
 
 
 def counts(levels: np.ndarray, steps: int) -> np.ndarray:
