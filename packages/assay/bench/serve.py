@@ -107,11 +107,11 @@ def prepare(root: Path, python: Path, served: Path) -> tuple[list[Peer], list[di
     contract, data, target = problem(ours)
     choice = ModelChoice(family="gradient_boosting", parameters={"max_iter": 100})
     pipeline = fit(build(choice, contract, 0), data, target, contract)
-    write_models(ours, contract, data, pipeline, "onnx", log=True)
+    write_models(ours, contract, data, pipeline, "onnx", log="safe")
     rows = as_rows(take(data, np.arange(1000)), contract)
     right = scores(pipeline, take(data, np.arange(1000)), contract)[:, 1].tolist()
     two = with_params(ours, root / "two", workers=2)
-    unlogged = with_params(ours, root / "unlogged", log=False)
+    unlogged = with_params(ours, root / "unlogged", log="off")
 
     peers = root / "peers"
     shutil.copytree(Path(__file__).with_name("peers"), peers)

@@ -47,7 +47,7 @@ def load(project: Path, max_rows: int = 1000) -> Package:
     return load_package(project / "models", reader, sha256(project / CONTRACT), tolerance=1e-5)
 
 
-def write_models(root: Path, made: Contract, data: Columns, pipeline: object, form: str, *, log: bool = False) -> None:
+def write_models(root: Path, made: Contract, data: Columns, pipeline: object, form: str, *, log: str = "off") -> None:
     models = root / "models"
     models.mkdir(exist_ok=True)
     if form == "onnx":

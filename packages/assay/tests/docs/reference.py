@@ -4,7 +4,7 @@
 """
 
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import annotated_types as at
 import click
@@ -37,6 +37,8 @@ def values(field: FieldInfo) -> str:
     """Return what a parameter may be: `number, above 0, at most 1`."""
     if get_origin(field.annotation) is dict:
         return "names and values"
+    if get_origin(field.annotation) is Literal:
+        return " or ".join(f"`{one}`" for one in get_args(field.annotation))
     parts = [kind for kind in get_args(field.annotation) if _is_model(kind)]
     if parts:
         return f"a list of {' and '.join(f'`{name}`' for name in parts[0].model_fields)}"

@@ -1,98 +1,261 @@
-"""The prediction log: whole lines, off the path of requests, and never in their way."""
+"""The writer of the prediction log: what was answered is in the log, whole, and is read as it was."""
 
+import errno
 import json
+import os
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import pandas as pd
 import pytest
 from bentoml.monitoring import MonitorBase
 
-from assay import predictions
 from assay.contract.spec import Contract
 from assay.data.columns import Columns, take
+from assay.inference.ids import batch_name, time_of
 from assay.inference.predictor import PredictionBatch, record
-from assay.inference.rows import RowReader
-from assay.predictions.write import MANY, PredictionLog
+from assay.predictions import segments
+from assay.predictions.entry import MANY
+from assay.predictions.keys import key_hash, log_secret
+from assay.predictions.monitor import MonitorLog
+from assay.predictions.read import LogCounts, predictions
+from assay.predictions.segments import hour_name
+from assay.predictions.write import PredictionLog
 from patients import contract, patients
-from servers import until
 
 WARD = contract()
+DIGEST = "c0ffee"
 
 
-def told(rows: int) -> PredictionBatch:
+def told(rows: int, number: int = 0) -> PredictionBatch:
     labels, scores = np.array(["well", "sick"], dtype=object), np.tile([0.7, 0.3], (rows, 1))
-    return PredictionBatch("p", scores, {}, labels, record(labels), np.ones(rows, int), np.zeros(rows, int))
+    name = batch_name("process", number)
+    return PredictionBatch(name, scores, {}, labels, record(labels), np.ones(rows, int), np.zeros(rows, int))
 
 
-def logging(dropped: Callable[[int], None] = lambda rows: None, made: Contract = WARD) -> PredictionLog:
-    return PredictionLog(made, RowReader(made, 1000).values, dropped)
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[PredictionLog]:
+    made = PredictionLog(tmp_path, WARD, DIGEST)
+    yield made
+    made.close()
 
 
-def numbers(**values: float) -> Columns:
-    return {name: np.array([value]) for name, value in values.items()}
+def read(folder: Path) -> list[dict[str, Any]]:
+    counts = LogCounts()
+    found = [row for batch in predictions(folder, counts) for row in batch.to_pylist()]
+    assert (counts.torn, counts.foreign, counts.doubled) == (0, 0, 0)
+    return found
 
 
-def tables(where: Path) -> list[pa.Table]:
-    return [pa.ipc.open_stream(path).read_all() for path in sorted(where.glob("predictions/data/data.0.*.arrows"))]
+def wanted(data: Columns, row: int) -> dict[str, Any]:
+    """Return a row as the reader should."""
+    missing = {name: bool(pd.isna(values[row])) for name, values in data.items()}
+    plain = {name: values[row].item() if hasattr(values[row], "item") else values[row] for name, values in data.items()}
+    plain["smoker"] = bool(plain["smoker"])
+    return {name: None if missing[name] else value for name, value in plain.items()}
 
 
-def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
+@pytest.mark.parametrize("rows", [1, 50, MANY])
+def test_what_was_asked_and_answered_is_read_as_it_was(tmp_path: Path, log: PredictionLog, rows: int) -> None:
+    data, _ = patients(rows)
+    data["admitted"][0] = np.datetime64("NaT")
+    batch = told(rows)
+    batch.warnings[0] = ["age: 120"]
+    log.predictions("v1", "champion", batch, data, keys=[(b"", 1), (b"client", rows - 1)])
+    found = read(tmp_path)
+    assert [row["inputs"] for row in found] == [wanted(data, row) for row in range(rows)]
+    assert [row["prediction_id"] for row in found] == [f"{batch.name}-{row}" for row in range(rows)]
+    assert {(row["version"], row["arm"], row["contract"]) for row in found} == {("v1", "champion", DIGEST)}
+    assert {(row["prediction"], row["decision"]) for row in found} == {("sick", "well")}
+    assert found[0]["probabilities"] == {"well": 0.7, "sick": 0.3}
+    assert [row["warnings"] for row in found] == [["age: 120"]] + [[]] * (rows - 1)
+    hashed = key_hash(log_secret(tmp_path), b"client")
+    assert [row["key"] for row in found] == [None] + [hashed] * (rows - 1)
+    assert {row["time"] for row in found} == {time_of(batch.name)}
 
 
-def test_each_row_is_a_line_with_what_was_asked_and_told(where: Path) -> None:
-    data, _ = patients(50)
-    data["age"][3] = np.nan
-    data["admitted"][4] = np.datetime64("NaT")
-    dropped: list[int] = []
-    kept = logging(dropped.append)
-    kept.predictions("v1", "champion", told(50), data)
-    kept.close()
-    found = lines(where / "predictions/data/data.0.log")
-    assert [line["prediction_id"] for line in found] == [f"p-{row}" for row in range(50)]
-    assert {(line["model_version"], line["role"], line["decision"]) for line in found} == {("v1", "champion", "well")}
-    assert found[0]["ward"] == data["ward"][0]
-    assert found[0]["admitted"] == str(data["admitted"][0])
-    assert (found[3]["age"], found[4]["admitted"]) == (None, None)
-    assert not dropped
-    (schema,) = lines(where / "predictions/schema/schema.0.log")
-    assert [column["name"] for column in schema["columns"]][: len(WARD.features)] == list(WARD.features)
+@pytest.mark.parametrize("rows", [5, MANY])
+def test_numbers_that_are_predicted_are_read_as_they_were(tmp_path: Path, rows: int) -> None:
+    data, _ = patients(rows, "regression")
+    answers = PredictionBatch(batch_name("p", 0), np.arange(rows) / 2, {}, np.array([], dtype=object), record(()))
+    PredictionLog(tmp_path, contract("regression"), DIGEST).predictions("v1", "champion", answers, data)
+    found = read(tmp_path)
+    assert [row["prediction"] for row in found] == [row / 2 for row in range(rows)]
+    assert {(row["decision"], row["probabilities"]) for row in found} == {(None, None)}
 
 
-@pytest.mark.parametrize("name", ["timestamp", "prediction", 'a "b"', "", "\x00"])
-def test_a_feature_may_have_any_name_also_one_that_a_line_has(where: Path, name: str) -> None:
-    made = contract(columns={name: {"kind": "text", "max_length": 100}})
-    kept = logging(made=made)
+@pytest.mark.parametrize("name", ["time", "prediction", 'a "b"', "", "\x00", "a\nb"])
+def test_a_feature_may_have_any_name_and_hold_any_text(tmp_path: Path, name: str) -> None:
     texts = ["said", '"},{"', "a\nb\r\u2028", "\\"]
-    kept.predictions("v1", "champion", told(4), {name: np.array(texts, dtype=object)})
-    kept.close()
-    (schema,) = lines(where / "predictions/schema/schema.0.log")
-    (feature,) = [column["name"] for column in schema["columns"] if column["role"] == "feature"]
-    found = lines(where / "predictions/data/data.0.log")
-    assert [line[feature] for line in found] == texts
-    assert {line["prediction"] for line in found} == {"sick"}
-    assert all(list(line) == [column["name"] for column in schema["columns"]] for line in found)
+    log = PredictionLog(tmp_path, contract(columns={name: {"kind": "text", "max_length": 100}}), DIGEST)
+    log.predictions("v1", "champion", told(4), {name: np.array(texts, dtype=object)})
+    assert [row["inputs"][name] for row in read(tmp_path)] == texts
 
 
-def test_names_of_features_stay_apart(where: Path) -> None:
-    names = ["role", "feature role", "feature feature role"]
-    made = contract(columns={name: {"kind": "number"} for name in names})
-    kept = logging(made=made)
-    kept.predictions("v1", "champion", told(1), dict(zip(names, np.array([[1.0], [2.0], [3.0]]), strict=True)))
-    kept.close()
-    (line,) = lines(where / "predictions/data/data.0.log")
-    assert list(line.values())[:3] == [1.0, 2.0, 3.0]
-    assert line["role"] == "champion"
+def test_two_lines_of_pandas_read_the_log(tmp_path: Path, log: PredictionLog) -> None:
+    data, _ = patients(MANY + 2)
+    log.predictions("v1", "champion", told(MANY), take(data, np.arange(MANY)))
+    log.predictions("v1", "champion", told(2, 1), take(data, np.arange(MANY, MANY + 2)))
+    # As in docs/reference/log.md.
+    rows = pd.concat(batch.to_pandas() for batch in predictions(tmp_path, LogCounts()))
+    ages = pd.json_normalize(rows.inputs)["age"]
+    assert ages.tolist() == data["age"].tolist()
+    # And without Assay, what came in small requests.
+    (path,) = (tmp_path / "predictions").glob("*.jsonl")
+    plain = pd.read_json(path, lines=True).query("packed.isna()")
+    table = pd.concat(pd.DataFrame({**one.inputs, "decision": one.decision}) for one in plain.itertuples())
+    assert table["age"].tolist() == data["age"][MANY:].tolist()
 
 
-def test_another_monitor_gets_what_a_line_holds_value_by_value(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ids_sort_by_time_and_say_it() -> None:
+    names = [batch_name("p", number) for number in range(3)]
+    assert [name.partition("-")[0] for name in names] == sorted(name.partition("-")[0] for name in names)
+    found = time_of(f"{names[0]}-0")
+    assert found is not None
+    assert abs(found - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("text", ["", "x", "019acb6f7e00", "019ACB6F7E00-a", "fffffffffff-0", "ffffffffffff-0-0", "-"])
+def test_what_is_no_id_says_no_time(text: str) -> None:
+    assert time_of(text) is None
+
+
+def test_a_prediction_is_in_the_segment_of_the_hour_in_its_id(tmp_path: Path, log: PredictionLog) -> None:
+    data, _ = patients(1)
+    times = [datetime(2026, 11, 29, hour, 59, 59, 999000, tzinfo=UTC) for hour in (12, 13, 12)]
+    for number, time in enumerate(times):
+        name = f"{int(time.timestamp() * 1000):012x}-p-{number}"
+        log.predictions("v1", "champion", replace(told(1), name=name), data)
+    found = {path.name.partition(".")[0]: path.read_bytes().count(b"\n") for path in tmp_path.glob("predictions/*")}
+    # These are old enough to be deleted when the next segment begins, unless it is this year.
+    assert found.items() <= {"2026-11-29T12": 2, "2026-11-29T13": 1}.items()
+
+
+def test_segments_are_deleted_when_they_are_too_old(tmp_path: Path) -> None:
+    data, _ = patients(1)
+    now = datetime.now(UTC)
+    names = [f"{hour_name(now - timedelta(days=days))}.a.jsonl" for days in (1, 9, 11)]
+    for folder in ("predictions", "outcomes"):
+        (tmp_path / folder).mkdir()
+        for name in [*names, "0000.txt"]:
+            (tmp_path / folder / name).touch()
+    PredictionLog(tmp_path, WARD, DIGEST, days=10).predictions("v1", "champion", told(1), data)
+    assert {path.name for path in (tmp_path / "outcomes").iterdir()} == {*names[:2], "0000.txt"}
+    assert not (tmp_path / "predictions" / names[2]).exists()
+
+
+def fails_after(monkeypatch: pytest.MonkeyPatch, bytes_written: int) -> None:
+    """Let the disk be full after some bytes of the next write."""
+    write = os.write
+
+    def full(file: int, content: bytes) -> int:
+        monkeypatch.setattr(segments.os, "write", write)
+        if not bytes_written:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(file, content[:bytes_written])
+
+    monkeypatch.setattr(segments.os, "write", full)
+
+
+@pytest.mark.parametrize("bytes_written", [0, 1, 100])
+def test_on_a_full_disk_there_is_no_part_of_an_entry(
+    tmp_path: Path, log: PredictionLog, monkeypatch: pytest.MonkeyPatch, bytes_written: int
+) -> None:
+    data, _ = patients(1)
+    log.predictions("v1", "champion", told(1, 1), data)
+    fails_after(monkeypatch, bytes_written)
+    with pytest.raises(OSError, match="No space"):
+        log.predictions("v1", "champion", told(1, 2), data)
+    log.predictions("v1", "champion", told(1, 3), data)
+    assert [row["prediction_id"].split("-")[2] for row in read(tmp_path)] == ["1", "3"]
+
+
+def test_where_part_of_an_entry_cannot_be_undone_a_new_segment_begins(
+    tmp_path: Path, log: PredictionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, _ = patients(1)
+    log.predictions("v1", "champion", told(1, 1), data)
+    fails_after(monkeypatch, 100)
+    monkeypatch.setattr(segments.os, "ftruncate", lambda file, size: os.close(-1))
+    with pytest.raises(OSError, match="No space"):
+        log.predictions("v1", "champion", told(1, 2), data)
+    log.predictions("v1", "champion", told(1, 3), data)
+    counts = LogCounts()
+    found = [one for batch in predictions(tmp_path, counts) for one in batch["prediction_id"].to_pylist()]
+    assert (sorted(one.split("-")[2] for one in found), counts.torn) == (["1", "3"], 1)
+
+
+def test_what_is_written_to_a_sealed_segment_is_in_another_one_too(tmp_path: Path, log: PredictionLog) -> None:
+    data, _ = patients(1)
+    log.predictions("v1", "champion", told(1, 1), data)
+    (path,) = (tmp_path / "predictions").iterdir()
+    segments.seal(path)
+    before = path.read_bytes()
+    for number in (2, 3):
+        log.predictions("v1", "champion", told(1, number), data)
+    # As if it had been read before it was written to.
+    path.unlink()
+    path.write_bytes(before)
+    assert sorted(row["prediction_id"].split("-")[2] for row in read(tmp_path)) == ["1", "2", "3"]
+
+
+def test_fsync_waits_for_the_disk_and_safe_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, _ = patients(1)
+    synced: list[int] = []
+    monkeypatch.setattr(segments.os, "fdatasync", synced.append)
+    for fsync in (False, True):
+        PredictionLog(tmp_path, WARD, DIGEST, fsync=fsync).predictions("v1", "champion", told(1), data)
+        assert len(synced) == fsync
+
+
+def test_entries_of_several_threads_are_each_whole(tmp_path: Path, log: PredictionLog) -> None:
+    data, _ = patients(30)
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda number: log.predictions("v1", "champion", told(30, number), data), range(40)))
+    assert len(read(tmp_path)) == 40 * 30
+
+
+WRITES = """
+import sys
+sys.path[:0] = [{tests!r}]
+from pathlib import Path
+from predictions.test_write import DIGEST, WARD, told
+from assay.predictions.write import PredictionLog
+from patients import patients
+
+log, (data, _) = PredictionLog(Path({folder!r}), WARD, DIGEST), patients(3)
+for number in range(10**9):
+    batch = told(3, number)
+    log.predictions("v1", "champion", batch, data)
+    print(batch.name, flush=True)
+"""
+
+
+def test_what_a_process_acknowledged_is_there_after_it_was_killed(tmp_path: Path) -> None:
+    code = WRITES.format(tests=str(Path(__file__).parents[1]), folder=str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        acknowledged = [process.stdout.readline() for _ in range(300)]
+        process.kill()
+        acknowledged += process.stdout.read().splitlines(keepends=True)
+    whole = {line.strip() for line in acknowledged if line.endswith("\n")}
+    counts = LogCounts()
+    found = {one for batch in predictions(tmp_path, counts) for one in batch["prediction_id"].to_pylist()}
+    assert {f"{name}-{row}" for name in whole for row in range(3)} <= found
+    assert (counts.foreign, counts.doubled) == (0, 0)
+    assert counts.torn <= 1
+
+
+def monitored(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return what a monitor of the user's own gets from now on."""
     seen: list[Any] = []
 
     class Other(MonitorBase[Any]):
@@ -103,114 +266,39 @@ def test_another_monitor_gets_what_a_line_holds_value_by_value(where: Path, monk
 
         def stop_record(self) -> None: ...
 
-    kept = logging(made=contract(columns={"age": {"kind": "number"}}))
-    kept._is_default = False
-    monkeypatch.setattr("assay.predictions.write.bentoml.monitor", lambda name: nullcontext(Other(name)))
-    kept.predictions("v1", "champion", told(1), numbers(age=3.5))
-    kept.close()
+    monkeypatch.setattr("assay.predictions.monitor.bentoml.monitor", lambda name: nullcontext(Other(name)))
+    return seen
+
+
+def test_another_monitor_gets_every_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = monitored(monkeypatch)
+    made: Contract = contract(columns={"age": {"kind": "number"}})
+    batch = told(1)
+    MonitorLog(made).predictions("v1", "champion", batch, {"age": np.array([3.5])})
     assert seen[:4] == [
         ("age", 3.5, "feature", "numerical"),
         ("prediction", "sick", "prediction", "categorical"),
-        ("prediction_id", "p-0", "prediction_id", "categorical"),
+        ("prediction_id", f"{batch.name}-0", "prediction_id", "categorical"),
         ("probabilities", {"well": 0.7, "sick": 0.3}, "prediction", "categorical"),
     ]
+    assert {name: value for name, value, *_ in seen}["arm"] == "champion"
 
 
-def test_many_rows_are_a_table_with_what_lines_would_hold(where: Path) -> None:
-    data, _ = patients(MANY)
-    data["age"][3] = np.nan
-    data["admitted"][4] = np.datetime64("NaT")
-    answers, few = told(MANY), MANY - 1
-    answers.warnings[7] = ["age: 200", "noise: 20"]
-    kept = logging()
-    kept.predictions("v1", "champion", replace(answers, scores=answers.scores[:few]), take(data, np.arange(few)))
-    kept.predictions("v1", "champion", answers, data)
-    kept.predictions("v2", "other", answers, data)
-    kept.close()
-    found = lines(where / "predictions/data/data.0.log")
-    assert len(found) == few
-    (table,) = tables(where)
-    rows = table.to_pylist()
-    assert [(row["model_version"], row["role"]) for row in rows] == [("v1", "champion")] * MANY + [
-        ("v2", "other")
-    ] * MANY
-    assert (rows[3]["age"], rows[4]["admitted"]) == (None, None)
-    for row, line in zip(rows, found, strict=False):
-        assert list(row) == list(line)
-        assert row["timestamp"] > datetime.fromisoformat(line["timestamp"])
-        given = {**row, "admitted": row["admitted"] and row["admitted"].isoformat(), "timestamp": line["timestamp"]}
-        assert given == line | {"admitted": line["admitted"] and f"{datetime.fromisoformat(line['admitted']):%FT%T.%f}"}
+def test_another_monitor_gets_outcomes(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = monitored(monkeypatch)
+    assert MonitorLog(WARD).outcomes([{"prediction_id": "p", "outcome": "sick"}]) == (1, 0)
+    assert ("outcome", "sick", "target", "categorical") in seen
 
 
-def test_an_answer_that_waits_for_the_log_is_kept_without_the_rows_that_were_made_of_it(where: Path) -> None:
-    data, _ = patients(MANY)
-    kept, answers = logging(), told(MANY)
-    kept.predictions("v1", "champion", answers, data)
-    ((_, waiting),) = kept._waiting["requests"]
-    answers.rows()
-    kept.close()
-    assert not waiting.batch._rows
+def test_the_log_does_not_hold_the_key_of_a_client(tmp_path: Path, log: PredictionLog) -> None:
+    data, _ = patients(1)
+    log.predictions("v1", "champion", told(1), data, keys=[(b"somebody@example.org", 1)])
+    assert not any(b"somebody" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert (tmp_path / "secret").stat().st_mode & 0o077 == 0
 
 
-def test_numbers_that_are_answered_are_a_table_too(where: Path) -> None:
-    data, _ = patients(MANY, "regression")
-    answers = PredictionBatch("p", np.arange(MANY) / 2, {}, np.array([], dtype=object), record(()))
-    few = replace(answers, scores=answers.scores[:5])
-    kept = logging(made=contract("regression"))
-    kept.predictions("v1", "champion", few, take(data, np.arange(5)))
-    kept.predictions("v1", "champion", answers, data)
-    kept.close()
-    (table,) = tables(where)
-    (line, *_) = lines(where / "predictions/data/data.0.log")
-    assert set(line) - set(table.column_names) == {"probabilities", "decision"}
-    assert table["prediction"].to_pylist() == [row / 2 for row in range(MANY)]
-
-
-def test_outcomes_have_a_log_of_their_own(where: Path) -> None:
-    kept = logging()
-    kept.outcomes([{"prediction_id": "p1", "outcome": "sick"}])
-    (line,) = lines(where / "outcomes/data/data.0.log")
-    kept.close()
-    assert (line["prediction_id"], line["outcome"]) == ("p1", "sick")
-
-
-def test_what_there_is_no_room_for_is_dropped_and_counted(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assay.predictions.write.MOST_WAITING", 60)
-    data, _ = patients(50)
-    dropped: list[int] = []
-    kept = logging(dropped.append)
-    kept.predictions("v1", "champion", told(50), data)
-    kept.predictions("v1", "champion", told(50), data)
-    kept.close()
-    assert sum(dropped) + len(lines(where / "predictions/data/data.0.log")) == 100
-    assert sum(dropped) in (0, 50)
-
-
-def test_a_log_that_cannot_be_written_is_told_of_once_and_counted(
-    where: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    where.write_text("a file where the folder should be")
-    data, _ = patients(5)
-    dropped: list[int] = []
-    kept = logging(dropped.append)
-    for _ in range(3):
-        kept.predictions("v1", "champion", told(5), data)
-    kept.close()
-    assert sum(dropped) == 15
-    assert len([record for record in caplog.records if "prediction log" in record.message]) == 1
-
-
-def test_where_tables_cannot_be_made_many_rows_are_lines_and_that_is_told_of(
-    where: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    # As if pyarrow could not be loaded.
-    monkeypatch.delattr(predictions, "schema", raising=False)
-    monkeypatch.setitem(sys.modules, "assay.predictions.schema", None)
-    data, _ = patients(MANY)
-    kept = logging()
-    kept.predictions("v1", "champion", told(MANY), data)
-    until(lambda: [record for record in caplog.records if "prediction log" in record.message], "it is told of")
-    kept.predictions("v1", "champion", told(MANY), data)
-    kept.close()
-    assert len([record for record in caplog.records if "prediction log" in record.message]) == 1
-    assert len(lines(where / "predictions/data/data.0.log")) == 2 * MANY
+def test_the_contract_is_in_the_log(tmp_path: Path, log: PredictionLog) -> None:
+    data, _ = patients(1)
+    log.predictions("v1", "champion", told(1), data)
+    kept = json.loads((tmp_path / f"contracts/{DIGEST}.json").read_text())
+    assert kept["contract"]["name"] == WARD.name

@@ -31,6 +31,13 @@ def models(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.parametrize(("given", "meant"), [(True, "safe"), (False, "off"), ("off", "off"), ("fsync", "fsync")])
+def test_the_log_may_still_be_true_or_false(models: Path, given: object, meant: str) -> None:
+    serve = json.loads((models / "service.json").read_text())["serve"]
+    changed(models, "service.json", serve=serve | {"log": given})
+    assert load_settings(models).serve.log == meant
+
+
 @pytest.mark.parametrize("made", CONTRACTS, ids=lambda made: made.name)
 def test_what_is_packed_is_read_as_it_was(tmp_path: Path, made: object) -> None:
     write_packed(made, PARAMETERS.export, PARAMETERS.serve, tmp_path)  # type: ignore[arg-type]

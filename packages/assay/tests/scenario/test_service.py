@@ -9,7 +9,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from assay.predictions.write import MANY
+from assay.predictions.entry import MANY
+from assay.predictions.read import LogCounts, predictions
 from assay.project.fingerprint import SOURCE, part_files
 from assay.serve.image import ASSAY
 from scenario.project import Done, Project
@@ -246,39 +247,15 @@ def test_requests_and_predictions_are_counted(server: Server, rows: list[dict[st
 
 def test_predictions_and_outcomes_are_logged(server: Server, trained: Project, rows: list[dict[str, Any]]) -> None:
     (told,) = server.post("/predict", {"rows": rows[:1]}).json()["predictions"]
-    server.post("/feedback", {"outcomes": [{"prediction_id": told["prediction_id"], "outcome": "benign"}]})
-    logs = trained.root / "monitoring"
-
-    def lines(name: str) -> list[dict[str, Any]]:
-        texts = [path.read_bytes() for path in logs.glob(f"{name}/data/*.log")]
-        # A line that is being written has no end yet.
-        whole = [json.loads(line) for text in texts for line in text.split(b"\n")[:-1]]
-        return [one for one in whole if one["prediction_id"] == told["prediction_id"]]
-
-    until(lambda: lines("predictions") and lines("outcomes"), "both are in the log")
-    (line,) = lines("predictions")
-    assert {name: line[name] for name in rows[0]} == rows[0]
-    assert (line["prediction"], line["role"]) == (told["prediction"], "champion")
-    assert lines("outcomes")[0]["outcome"] == "benign"
-    assert json.loads((logs / "predictions/schema/schema.1.log").read_text())["columns"][0]["name"] == "mean_radius"
-
-
-def test_predictions_of_many_rows_are_logged_as_tables(
-    server: Server, trained: Project, rows: list[dict[str, Any]]
-) -> None:
-    asked: set[str] = set()
-
-    def logged() -> set[str]:
-        told = server.post("/predict", {"rows": rows[:1] * MANY}).json()["predictions"]
-        asked.add(told[-1]["prediction_id"])
-        found: set[str] = set()
-        for path in trained.root.glob("monitoring/predictions/data/*.arrows"):
-            # One that is being written may have no end yet.
-            with suppress(pa.ArrowException, OSError):
-                found |= {row for batch in pa.ipc.open_stream(path) for row in batch["prediction_id"].to_pylist()}
-        return asked & found
-
-    until(logged, "a table is in the log")
+    outcome = {"prediction_id": told["prediction_id"], "outcome": "benign"}
+    assert server.post("/feedback", {"outcomes": [outcome]}).json() == {"received": 1, "unknown": 0}
+    many = server.post("/predict", {"rows": rows[:1] * MANY}).json()["predictions"]
+    logged = [row for batch in predictions(trained.root / "monitoring", LogCounts()) for row in batch.to_pylist()]
+    by_id = {row["prediction_id"]: row for row in logged}
+    assert {one["prediction_id"] for one in many} <= by_id.keys()
+    assert by_id[told["prediction_id"]]["inputs"] == rows[0]
+    assert by_id[told["prediction_id"]]["arm"] == "champion"
+    assert any(told["prediction_id"] in path.read_text() for path in trained.root.glob("monitoring/outcomes/*"))
 
 
 def test_with_a_key_only_who_has_it_is_answered(trained: Project, rows: list[dict[str, Any]]) -> None:
@@ -340,10 +317,7 @@ def test_the_service_needs_no_more_of_assay_than_its_image_holds(
             assert answer.status_code == 200, f"{path}: {answer.text}"
         table = server.post("/predict", sent(pa.Table.from_pylist(rows * MANY)), **{"content-type": ARROW})
         assert table.status_code == 200
-        until(
-            lambda: list(bento_store(project).glob("monitoring/*/*/predictions/data/*.arrows")),
-            "the table is in the log",
-        )
+        assert list(bento_store(project).glob("monitoring/*/*/predictions/*.jsonl"))
         assert "Error" not in server.log()
 
 

@@ -1,5 +1,6 @@
 """What the service answers, apart from HTTP."""
 
+import asyncio
 import json
 import shutil
 import sys
@@ -17,8 +18,10 @@ from hypothesis import strategies as st
 
 from assay.contract.request import as_json
 from assay.data.columns import from_rows, length
+from assay.inference.ids import batch_name
 from assay.modelling.fitting import decide, scores
 from assay.modelling.store import load_pipeline
+from assay.predictions.read import LogCounts, predictions
 from assay.predictions.write import PredictionLog
 from assay.project.layout import MODELS
 from assay.project.settings import load_settings
@@ -306,22 +309,75 @@ def test_an_outcome_that_cannot_be_is_refused(servings: Servings, body: Any, sta
     assert words in refused.error
 
 
-OUTCOME = json.dumps({"outcomes": [{"prediction_id": "x", "outcome": "sick"}]}).encode()
+OUTCOME = json.dumps({"outcomes": [{"prediction_id": f"{batch_name('x', 0)}-0", "outcome": "sick"}]}).encode()
 
 
 @pytest.fixture
 def logged(servings: Servings, where: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
     """A service whose log is on."""
     serving = servings()
-    kept = PredictionLog(WARD, serving.rows.values, lambda rows: None)
+    kept = PredictionLog(where, WARD, serving.package.about["contract_sha256"])
     monkeypatch.setattr(serving, "_log", kept)
     yield serving
     kept.close()
 
 
 def test_outcomes_are_written_when_they_are_said_to_be_received(logged: Serving, where: Path) -> None:
-    assert ask(logged, OUTCOME, Serving.feedback) == {"received": 1}
-    assert json.loads((where / "outcomes/data/data.0.log").read_bytes())["outcome"] == "sick"
+    assert ask(logged, OUTCOME, Serving.feedback) == {"received": 1, "unknown": 0}
+    (path,) = (where / "outcomes").iterdir()
+    assert json.loads(path.read_bytes())["outcome"] == "sick"
+
+
+def test_an_outcome_of_what_cannot_have_been_predicted_is_counted_as_unknown(logged: Serving, where: Path) -> None:
+    future = f"{int(4e12):012x}-a-0-0"
+    outcomes = [{"prediction_id": name, "outcome": "sick"} for name in ("x", future, "-".join("abc"))]
+    answer = ask(logged, json.dumps({"outcomes": outcomes}).encode(), Serving.feedback)
+    assert answer == {"received": 0, "unknown": 3}
+    assert not (where / "outcomes").exists()
+
+
+def test_an_answer_is_in_the_log_before_it_is_given(logged: Serving, where: Path) -> None:
+    headers = {"headers": [(b"x-client-id", b"somebody")]}
+    rows = logged.package.examples[:2]
+    answer = json.loads(logged.predict(Call(json.dumps({"rows": rows}).encode(), headers))[1])
+    (batch,) = predictions(where, LogCounts())
+    assert batch["prediction_id"].to_pylist() == [one["prediction_id"] for one in answer["predictions"]]
+    assert batch["key"][0].as_py()
+
+
+def test_requests_that_are_answered_together_are_one_line(logged: Serving, where: Path) -> None:
+    async def asked() -> list[tuple[bytes, bytes]]:
+        calls = [
+            Call(json.dumps({"rows": [row]}).encode(), {"headers": [(b"x-client-id", b"%d" % (number % 2))]})
+            for number, row in enumerate(logged.package.examples[:4])
+        ]
+        return await asyncio.gather(*map(logged.predict_batched, calls))
+
+    answers = [json.loads(body)["predictions"][0] for _, body in asyncio.run(asked())]
+    (path,) = (where / "predictions").iterdir()
+    assert path.read_bytes().count(b"\n") == 1
+    (batch,) = predictions(where, LogCounts())
+    assert batch["prediction_id"].to_pylist() == [one["prediction_id"] for one in answers]
+    keys = batch["key"].to_pylist()
+    assert (keys[0] == keys[2], keys[0] == keys[1]) == (True, False)
+
+
+@pytest.mark.parametrize("refuses", [True, False])
+def test_what_cannot_be_logged_is_answered_or_refused_as_the_project_says(
+    logged: Serving, where: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, refuses: bool
+) -> None:
+    where.write_text("where a folder should be")
+    monkeypatch.setattr(logged, "_refuses_unlogged", refuses)
+    monkeypatch.setattr(logged, "_unlogged_reason", "")
+    before = counted(logged, "assay_unlogged_predictions_total")
+    for _ in range(2):
+        if refuses:
+            refused = refusal(logged, logged.package.examples[:3])
+            assert (refused.status, refused.error) == (503, "the prediction cannot be logged; try again")
+        else:
+            assert ask(logged, logged.package.examples[:3])["predictions"]
+    assert counted(logged, "assay_unlogged_predictions_total") - before == 6
+    assert len([one for one in caplog.records if "cannot be logged" in one.message]) == 1
 
 
 def test_outcomes_that_cannot_be_written_are_not_said_to_be_received(

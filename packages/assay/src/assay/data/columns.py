@@ -20,12 +20,15 @@ MANY = 500
 
 
 class RequestColumns(dict[str, np.ndarray]):
-    """Columns of a request that cache the codes of their categories: both the model and the log need them."""
+    """Columns of a request, with what the log needs too: the values as they came, if they came as JSON."""
 
-    def __init__(self, columns: Columns | Iterable[tuple[str, np.ndarray]]) -> None:
-        """Start without codes."""
+    def __init__(
+        self, columns: Columns | Iterable[tuple[str, np.ndarray]], values: Sequence[tuple[Any, ...]] = ()
+    ) -> None:
+        """Start without the codes of categories, which are kept once they are known."""
         super().__init__(columns)
         self.codes: dict[str, np.ndarray] = {}
+        self.values_given = values
 
 
 def codes(data: Columns, name: str, column: Category) -> np.ndarray:

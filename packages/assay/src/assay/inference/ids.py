@@ -14,7 +14,7 @@ def batch_name(process: str, number: int) -> str:
 
 
 def time_of(prediction_id: str) -> datetime | None:
-    """Return when a prediction was made; None for a text that is no id of a prediction.
+    """Return when a prediction was made; None for another text.
 
     >>> time_of("019acb6f7e00-5bd1e995-0-2")
     datetime.datetime(2025, 11, 28, 17, 7, 52, 960000, tzinfo=datetime.timezone.utc)

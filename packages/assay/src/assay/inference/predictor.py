@@ -11,6 +11,7 @@ import numpy as np
 
 from assay.contract.spec import Integer, Number, Time
 from assay.data.columns import Columns, stacked
+from assay.inference.ids import batch_name
 from assay.inference.package import Package
 
 
@@ -53,10 +54,14 @@ class PredictionBatch:
     decided: np.ndarray | None = None
     _rows: list[RowPrediction] = field(default_factory=list, init=False)
 
+    def ids(self) -> list[str]:
+        """Return the ids of the predictions."""
+        return [f"{self.name}-{row}" for row in range(len(self.scores))]
+
     def rows(self) -> list[RowPrediction]:
         """Return the predictions row by row."""
         if not self._rows:
-            ids = [f"{self.name}-{row}" for row in range(len(self.scores))]
+            ids = self.ids()
             if self.best is None or self.decided is None:
                 self._rows = list(map(RowPrediction, self.scores.tolist(), ids))
             else:
@@ -77,9 +82,9 @@ class Predictor:
         self.version = package.version
         contract = package.contract
         self.classes = contract.classes
-        # Together they make a name that no other process and no later start uses. Several threads share the count, and
-        # a generator would not allow that.
-        self._start, self._count = os.urandom(8).hex(), count()
+        # With the time they make a name that no other process and no later start uses. Several threads share the count,
+        # and a generator would not allow that.
+        self._process, self._count = os.urandom(6).hex(), count()
         self._labelled = record(self.classes)
         self._labels = np.array(self.classes, dtype=object)
         seen = {name: ends for name, ends in package.about["seen"].items() if ends}
@@ -104,7 +109,8 @@ class Predictor:
         if not finite.all():
             row = finite.reshape(len(scores), -1).all(axis=1).argmin()
             raise ArithmeticError(f"row {row}: the values are too extreme: the model gives no finite score")
-        batch = PredictionBatch(f"{self._start}-{next(self._count)}", scores, warnings, self._labels, self._labelled)
+        name = batch_name(self._process, next(self._count))
+        batch = PredictionBatch(name, scores, warnings, self._labels, self._labelled)
         if self.classes:
             batch.best = batch.decided = scores.argmax(axis=1)
             if (threshold := self.package.threshold) is not None:

@@ -95,14 +95,10 @@ class RowReader:
         # None becomes NaN. With few rows all columns are converted at once, since a call costs more than its work; with
         # many rows one by one, since numpy reads a nested sequence twice.
         numbers = np.array(values, np.float64) if len(rows) < MANY else [np.array(one, np.float64) for one in values]
-        data = RequestColumns(zip(self._names, numbers, strict=True))
+        data = RequestColumns(zip(self._names, numbers, strict=True), columns)
         for name, index, kind in self._others:
             data[name] = np.array(columns[index], dtype=kind)
         return data
-
-    def values(self, data: Columns) -> list[Values]:
-        """Return columns as rows, with times as texts."""
-        return list(zip(*(_plain(data[name]) for name in self._all), strict=True))
 
     def _finish(self, row: Values) -> Values:
         values = list(row)
@@ -174,9 +170,3 @@ def _later(column: Feature, everywhere: tuple[str, ...]) -> Callable[[str], Any]
         return value
 
     return text
-
-
-def _plain(values: np.ndarray) -> list[Any]:
-    if values.dtype.kind != "M":
-        return list(values.tolist())
-    return [None if text == "NaT" else text for text in np.datetime_as_string(values).tolist()]

@@ -1,6 +1,7 @@
 """Arrow tables: from the table of a request to columns, and from predictions to columns of a table."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import cache
 from itertools import chain
@@ -25,6 +26,18 @@ __all__ = ["Violation", "first_twice", "prediction_ids", "read_columns", "warned
 
 # Row numbers below this are cached as text.
 CACHED_ROWS = 2**14
+
+
+def load_arrow() -> None:
+    """Import what reads tables, if it is installed."""
+    with suppress(ImportError):
+        import pyarrow as pa
+
+        import assay.data.check
+        import assay.data.reading  # noqa: F401
+
+        # With its first array pyarrow imports pandas if it is installed.
+        pa.array([])
 
 
 def wrong_types(given: "Mapping[str, pa.DataType]", contract: Contract, rows: int) -> list[Violation]:

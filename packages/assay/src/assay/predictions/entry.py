@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+# The format of lines, named in the contracts beside them.
+FORMAT = 1
 # From this number of rows, numbers are packed.
 MANY = 100
 
@@ -27,7 +29,7 @@ class Entry(msgspec.Struct, omit_defaults=True, gc=False):
     key: list[str | None]
     inputs: dict[str, list[Any]]
     prediction: list[str | float]
-    decision: list[str] = []
+    decision: list[str | float] = []
     probabilities: dict[str, list[float]] = {}
     warnings: list[list[str]] = []
     packed: dict[str, bytes] = {}

@@ -15,15 +15,13 @@ from assay.base.config import typed
 from assay.base.errors import InputError
 from assay.base.formats import read_format
 from assay.contract.spec import Boolean, Category, Contract, Feature, Text, Time
-from assay.predictions.entry import Entry
+from assay.predictions.entry import FORMAT, Entry
 from assay.predictions.segments import CONTRACTS, PREDICTIONS, hours
 
 # Rows per batch, except for entries that have more.
 ROWS = 4096
 # A longer line is no entry.
 LONGEST = 256 * 1024 * 1024
-# The format of the contracts in the log.
-FORMAT = 1
 TIME = pa.timestamp("us", tz="UTC")
 Line = TypeVar("Line")
 
@@ -37,7 +35,7 @@ class LogCounts:
     torn: int = 0
     # Predictions, or outcomes, that were there before.
     doubled: int = 0
-    # Lines that are no entries, or not of a contract that the log has.
+    # Lines of another kind, or not of a contract that the log has.
     foreign: int = 0
     segments: int = 0
     # Of outcomes: all, those that a later one replaces, and those without a prediction.

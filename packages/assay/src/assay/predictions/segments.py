@@ -5,7 +5,6 @@ predictions, whenever they came.
 """
 
 import errno
-import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from typing import NoReturn
 PREDICTIONS, OUTCOMES, CONTRACTS = "predictions", "outcomes", "contracts"
 ENDING = ".jsonl"
 HOUR = "%Y-%m-%dT%H"
+OPEN, SEALED = 0o640, 0o440
 
 
 def hour_name(time: datetime) -> str:
@@ -45,12 +45,13 @@ def hours(
             yield hour, [path for _, path in segments]
 
 
-def retire(folder: Path, before: datetime) -> list[Path]:
-    """Delete the segments of hours that ended before a time; return them."""
-    old = [path for hour, paths in hours(folder, until=before - timedelta(hours=1)) for path in paths]
-    for path in old:
-        path.unlink(missing_ok=True)
-    return old
+def retire(folder: Path, before: datetime) -> None:
+    """Delete the segments of hours that ended before a time."""
+    first = hour_name(before)
+    for path in folder.glob(f"*{ENDING}"):
+        # Comparing names takes a tenth of the time of reading them.
+        if path.name < first and hour_of(path):
+            path.unlink(missing_ok=True)
 
 
 class Appender:
@@ -59,7 +60,7 @@ class Appender:
     def __init__(self, folder: Path, *, fsync: bool, opened: Callable[[], None] = lambda: None) -> None:
         """Write to a folder; `opened` is called when a segment begins."""
         self._folder, self._fsync, self._opened = folder, fsync, opened
-        self._process = os.urandom(4).hex()
+        self._process = _new_name()
         self._hour = ""
         self._file: int | None = None
         # Requests are answered in several threads.
@@ -71,41 +72,36 @@ class Appender:
             file = self._file
             if hour != self._hour or file is None:
                 file = self._open(hour)
-            while not self._append(file, lines):
+            self._write(file, lines)
+            # The process that sealed it may have read it before: lines that are in two segments count once.
+            while is_sealed(os.fstat(file)):
+                self._process = _new_name()
                 file = self._open(hour)
+                self._write(file, lines)
 
-    def _append(self, file: int, lines: bytes) -> bool:
-        """Append lines; return False if another process has replaced the segment."""
-        # `assay forget` replaces segments, and holds this lock meanwhile.
-        fcntl.flock(file, fcntl.LOCK_EX)
+    def _write(self, file: int, lines: bytes) -> None:
+        written = os.write(file, lines)
         try:
-            state = os.fstat(file)
-            if not state.st_nlink:
-                return False
-            try:
-                if os.write(file, lines) < len(lines):
-                    _disk_is_full()
-                if self._fsync:
-                    os.fdatasync(file)
-            except OSError:
-                self._undo(file, state.st_size)
-                raise
-        finally:
-            fcntl.flock(file, fcntl.LOCK_UN)
-        return True
+            if written < len(lines):
+                _disk_is_full()
+            if self._fsync:
+                os.fdatasync(file)
+        except OSError:
+            self._undo(file, written)
+            raise
 
-    def _undo(self, file: int, size: int) -> None:
+    def _undo(self, file: int, written: int) -> None:
         try:
-            os.ftruncate(file, size)
+            os.ftruncate(file, os.fstat(file).st_size - written)
         except OSError:
             # What follows part of a line would be lost with it.
-            self._process, self._hour = os.urandom(4).hex(), ""
+            self._process, self._hour = _new_name(), ""
 
     def _open(self, hour: str) -> int:
         self.close()
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{hour}.{self._process}{ENDING}"
-        file = self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+        file = self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, OPEN)
         if self._fsync:
             _sync_folder(self._folder)
         self._hour = hour
@@ -117,6 +113,20 @@ class Appender:
         file, self._file = self._file, None
         if file is not None:
             os.close(file)
+
+
+def seal(segment: Path) -> None:
+    """Let no process append to a segment any more: what is written to it from now on is also written elsewhere."""
+    segment.chmod(SEALED)
+
+
+def is_sealed(state: os.stat_result) -> bool:
+    """Say whether a segment is sealed."""
+    return not state.st_mode & 0o200
+
+
+def _new_name() -> str:
+    return os.urandom(4).hex()
 
 
 def _disk_is_full() -> NoReturn:

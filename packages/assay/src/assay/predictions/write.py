@@ -1,226 +1,143 @@
-"""The prediction log, through BentoML's monitoring, off the path of requests.
+"""The writer of the prediction log: a prediction is in the log before its answer leaves.
 
-A request of a few rows becomes one line per row, at some microseconds each, and a thread writes the lines. That thread
-has to do almost nothing in Python: whenever the event loop waits for a socket, the thread would get the interpreter and
-keep it for long. BentoML's default monitor needs some 70 us per row there; `monitor.Files` writes the same to the same
-places. For requests of many rows the thread makes tables, from all requests since the last time: lines, or a table per
-request, would take a quarter of the time of the predictions. A monitor of another kind, set in BentoML's configuration,
-is used as it is.
+What a model answers together is one line, written with one call: to the operating system, where it survives the end of
+this process, or with `fsync` to the disk.
 """
 
-import logging
-import threading
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from itertools import chain
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any
 
-import bentoml
 import msgspec
+import numpy as np
 
-from assay.contract.spec import Contract, Integer, Number
-from assay.data.columns import Columns
-from assay.inference.predictor import PredictionBatch, RowPrediction, record
-from assay.inference.rows import Values
-from assay.predictions.monitoring import Monitoring
+from assay.base.files import write_once
+from assay.contract.spec import Boolean, Category, Contract, Feature, Text, Time
+from assay.data.columns import Columns, RequestColumns
+from assay.inference.ids import DIGITS, EPOCH
+from assay.inference.predictor import PredictionBatch
+from assay.predictions.entry import FORMAT, MANY, Entry
+from assay.predictions.keys import key_hash, log_secret
+from assay.predictions.outcomes import OutcomeLog
+from assay.predictions.segments import CONTRACTS, OUTCOMES, PREDICTIONS, Appender, hour_name, retire
 
-logger = logging.getLogger("bentoml.assay")
-
-# The most rows that may wait to be written; more are counted as dropped.
-MOST_WAITING = 100_000
-SECONDS = 0.25
-# From this number of rows a request is written as a table.
-MANY = 200
-
-KINDS = {True: "numerical", False: "categorical"}
-
-# The fields of a line after the features, and the role of each.
-OWN_FIELDS = {
-    **dict.fromkeys(RowPrediction.__struct_fields__, "prediction"),
-    "prediction_id": "prediction_id",
-    "warnings": "warnings",
-    **{name: name for name in ("model_version", "role", "timestamp")},
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A request of many rows, its predictions, the model that made them, and the time."""
-
-    batch: PredictionBatch
-    data: Columns
-    version: str
-    role: str
-    time: datetime
+HOUR_MS = 3_600_000
 
 
 class PredictionLog:
-    """Writes requests and predictions, without delaying a request."""
+    """Writes predictions and outcomes to a folder."""
 
-    def __init__(
-        self,
-        contract: Contract,
-        values: Callable[[Columns], list[Values]],
-        dropped: Callable[[int], None],
-        monitoring: Monitoring = Monitoring(),  # noqa: B008 - it is frozen
-    ) -> None:
-        """Start the thread that writes.
-
-        `values` turns columns into rows; `dropped` is called with the number of rows that did not fit in the queue or
-        could not be written.
-        """
-        self._contract = contract
-        self._values = values
-        self._names = {name: _free_name(name, contract.features) for name in contract.features}
-        features = {
-            self._names[name]: isinstance(column, Number | Integer) for name, column in contract.features.items()
-        }
-        self._line = record([*features, *OWN_FIELDS])
+    def __init__(self, folder: Path, contract: Contract, digest: str, *, fsync: bool = False, days: int = 90) -> None:
+        """Write nothing yet; `digest` is the hash of the contract, and segments are deleted after `days`."""
+        self._folder, self._contract, self._digest, self._days = folder, contract, digest, days
+        self._segments = Appender(folder / PREDICTIONS, fsync=fsync, opened=self._begin)
         self._encoder = msgspec.json.Encoder()
-        self._roles: dict[str, dict[str, tuple[str, str]]] = {
-            "predictions": {
-                **{name: ("feature", KINDS[is_number]) for name, is_number in features.items()},
-                **{name: (role, "categorical") for name, role in OWN_FIELDS.items()},
-            },
-            "outcomes": {
-                "prediction_id": ("prediction_id", "categorical"),
-                "outcome": ("target", "categorical"),
-                "timestamp": ("timestamp", "categorical"),
-            },
-        }
-        self._dropped = dropped
-        self._counting = threading.Lock()
-        self._waiting: dict[str, list[tuple[int, Any]]] = {"predictions": [], "requests": []}
-        self._writing = threading.Lock()
-        self._rows = 0
-        self._tables: Any = None
-        self._warned = False
-        self._ended = threading.Event()
-        self._monitoring = monitoring
-        self._is_default = monitoring.is_default
-        self._thread = threading.Thread(target=self._run, name="prediction log", daemon=True)
-        self._thread.start()
+        self._outcomes = OutcomeLog(folder)
 
     def predictions(
         self,
         version: str,
-        role: str,
+        arm: str,
         batch: PredictionBatch,
         data: Columns,
         *,
-        rows: list[Values] | None = None,
+        keys: Sequence[tuple[bytes, int]] = (),
     ) -> None:
-        """Record predictions for columns, which may also be given as rows.
+        """Write predictions for columns; raises OSError if that is impossible.
 
-        `role` is champion, or the name of a challenger.
+        `arm` is champion, shadow, or the name of a challenger. `keys` are those of the clients, each with a number of
+        rows.
         """
-        now = datetime.now(UTC)
-        if self._is_default and len(batch.scores) >= MANY:
-            # A copy, without the rows that are made for the response.
-            self._put("requests", len(batch.scores), Request(replace(batch), data, version, role, now))
-            return
-        made = self._lines(version, role, now, batch, self._values(data) if rows is None else rows)
-        self._put("predictions", len(made), self._as_written(made))
+        milliseconds = int(batch.name[:DIGITS], 16)
+        made = entry(self._contract, batch, data)
+        made.time, made.version, made.arm = EPOCH + timedelta(milliseconds=milliseconds), version, arm
+        made.contract, made.key = self._digest, self._hashes(keys, len(batch.scores))
+        # As in the ids, since the id gives the hour of the segment.
+        self._segments.append(_hour(milliseconds // HOUR_MS), self._encoder.encode_lines([made]))
 
-    def _lines(self, version: str, role: str, now: datetime, batch: PredictionBatch, rows: list[Values]) -> list[Any]:
-        line, rest = self._line, (version, role, now.isoformat())
-        return [
-            line(*row, *msgspec.structs.astuple(answer), *rest) for row, answer in zip(rows, batch.rows(), strict=True)
-        ]
+    def outcomes(self, outcomes: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+        """Write outcomes to the disk, as `OutcomeLog.write` does."""
+        return self._outcomes.write(outcomes)
 
-    def outcomes(self, outcomes: list[dict[str, Any]]) -> None:
-        """Write outcomes at once, since there may be no other copy; raises any error of writing."""
-        now = datetime.now(UTC).isoformat()
-        made = [{**outcome, "timestamp": now} for outcome in outcomes]
-        with self._writing:
-            self._write("outcomes", [self._as_written(made)])
+    def _hashes(self, keys: Sequence[tuple[bytes, int]], rows: int) -> list[str | None]:
+        if not any(key for key, _ in keys):
+            return [None] * rows
+        secret = self._secret
+        return [found for key, many in keys for found in [key_hash(secret, key) if key else None] * many]
+
+    @cached_property
+    def _secret(self) -> bytes:
+        return log_secret(self._folder)
+
+    def _begin(self) -> None:
+        """Keep the contract with the log, and delete what is too old."""
+        content = {"format": FORMAT, "contract": msgspec.Raw(self._contract.model_dump_json().encode())}
+        write_once(self._folder / CONTRACTS / f"{self._digest}.json", msgspec.json.encode(content))
+        for name in (PREDICTIONS, OUTCOMES):
+            retire(self._folder / name, datetime.now(UTC) - timedelta(days=self._days))
 
     def close(self) -> None:
-        """Write what is waiting, and stop the thread."""
-        self._ended.set()
-        self._thread.join(timeout=5)
-
-    def _as_written(self, lines: list[Any]) -> Any:
-        return self._encoder.encode_lines(lines) if self._is_default else lines
-
-    def _put(self, name: str, rows: int, made: Any) -> None:
-        with self._counting:
-            is_full = self._rows + rows > MOST_WAITING
-            if not is_full:
-                self._rows += rows
-                self._waiting[name].append((rows, made))
-        if is_full:
-            self._dropped(rows)
-
-    def _run(self) -> None:
-        while not self._ended.wait(SECONDS):
-            self._write_waiting()
-        self._write_waiting()
-
-    def _warn(self, error: Exception) -> None:
-        if not self._warned:
-            self._warned = True
-            logger.warning("the prediction log cannot be written as configured: %s", error)
-
-    def _write_waiting(self) -> None:
-        for name in self._waiting:
-            with self._counting:
-                waiting, self._waiting[name] = self._waiting[name], []
-            rows = sum(number for number, _ in waiting)
-            if not rows:
-                continue
-            try:
-                self._write(name, [made for _, made in waiting])
-            # No request may fail because of the log, and the thread has to go on.
-            except Exception as error:
-                self._dropped(rows)
-                self._warn(error)
-            with self._counting:
-                self._rows -= rows
-
-    def _write(self, name: str, waiting: list[Any]) -> None:
-        if name == "requests":
-            self._write_requests(waiting)
-            return
-        roles = self._roles[name]
-        if self._is_default:
-            with self._files(name) as files:
-                files.write_lines(waiting, roles)
-            return
-        for row in chain.from_iterable(waiting):
-            with bentoml.monitor(name) as monitor:
-                for column, value in msgspec.to_builtins(row).items():
-                    monitor.log(value, column, *roles[column])
-
-    def _write_requests(self, requests: list[Request]) -> None:
-        try:
-            # Here and below: imported by the thread, or once the service is ready, because it takes long.
-            from assay.predictions.schema import Tables
-        except ImportError as error:
-            self._warn(error)
-            for one in requests:
-                lines = self._lines(one.version, one.role, one.time, one.batch, self._values(one.data))
-                self._write("predictions", [self._encoder.encode_lines(lines)])
-            return
-        if self._tables is None:
-            self._tables = Tables(self._contract, self._names)
-        made = [table.serialize() for table in self._tables.of(requests)]
-        with self._files("predictions") as files:
-            files.write_tables(self._tables.beginning, made)
-
-    def _files(self, name: str) -> Any:
-        """Return the context of a monitor that writes to files called `name`."""
-        from assay.predictions.monitor import Files
-
-        options = {**self._monitoring.options, "worker": self._monitoring.worker}
-        # BentoML accepts a class too, although its overloads do not say so.
-        return bentoml.monitor(name, monitor_class=Files, monitor_options=options)  # type: ignore[call-overload]
+        """Close the files."""
+        self._segments.close()
+        self._outcomes.close()
 
 
-def _free_name(name: str, features: Collection[str]) -> str:
-    """Return the name of a feature in a line; a different one if the line has a field of that name."""
-    if name in OWN_FIELDS:
-        while name in OWN_FIELDS or name in features:
-            name = f"feature {name}"
-    return name
+@lru_cache(maxsize=4)
+def _hour(hours: int) -> str:
+    return hour_name(EPOCH + timedelta(hours=hours))
+
+
+def entry(contract: Contract, batch: PredictionBatch, data: Columns) -> Entry:
+    """Return the entry of predictions, without what they do not say: who asked which model, and when."""
+    number = len(batch.scores)
+    is_packed = number >= MANY
+    packed: dict[str, bytes] = {}
+    inputs: dict[str, Any]
+    if is_packed:
+        # Packing a column takes a tenth of the time of its text.
+        packed = {name: _bytes(data[name]) for name, kind in contract.features.items() if not _is_text(kind)}
+        inputs = {name: data[name].tolist() for name, kind in contract.features.items() if _is_text(kind)}
+    else:
+        inputs = features(contract, data)
+    made = Entry(EPOCH, "", "", "", batch.ids(), [], inputs, [], packed=packed)
+    if batch.best is None or batch.decided is None:
+        made.prediction = batch.scores.tolist()
+    else:
+        made.prediction = batch.labels[batch.best].tolist()
+        made.decision = made.prediction if batch.decided is batch.best else batch.labels[batch.decided].tolist()
+        if is_packed:
+            made.scores = _bytes(batch.scores)
+        else:
+            made.probabilities = dict(zip(contract.classes, batch.scores.T.tolist(), strict=True))
+    if batch.warnings:
+        made.warnings = [batch.warnings.get(row, []) for row in range(number)]
+    return made
+
+
+def features(contract: Contract, data: Columns) -> dict[str, Any]:
+    """Return the features of some rows as JSON has them, column by column."""
+    if isinstance(data, RequestColumns) and data.values_given:
+        return dict(zip(contract.features, data.values_given, strict=True))
+    return {name: _listed(data[name], kind) for name, kind in contract.features.items()}
+
+
+def _is_text(column: Feature) -> bool:
+    return isinstance(column, Category | Text)
+
+
+def _bytes(values: np.ndarray) -> bytes:
+    return values.astype("<M8[us]" if values.dtype.kind == "M" else "<f8", copy=False).tobytes()
+
+
+def _listed(values: np.ndarray, column: Feature) -> list[Any]:
+    """Return the values of a column as JSON has them."""
+    match column:
+        case Boolean():
+            return [None if missing else bool(value) for value, missing in zip(values, np.isnan(values), strict=True)]
+        case Time():
+            return [None if text == "NaT" else text for text in np.datetime_as_string(values).tolist()]
+        case _:
+            # JSON has no NaN: msgspec writes null.
+            return list(values.tolist())

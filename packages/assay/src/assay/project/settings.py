@@ -5,8 +5,9 @@ Kept apart from all other parameters, whose types take long to build, so that th
 
 import json
 from pathlib import Path
+from typing import Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
 from assay.base.config import Frozen, typed
 from assay.base.files import write_json
@@ -43,7 +44,22 @@ class Serve(Frozen):
     wait_ms: float = Field(
         gt=0, description="Longest turn of the event loop, in ms, before further requests are refused with 503."
     )
-    log: bool = Field(description="Whether the service logs its predictions.")
+    log: Literal["safe", "fsync", "off"] = Field(
+        description="When a prediction is in the log: `safe` writes it before the answer leaves, so it survives "
+        "the end of the service; `fsync` also waits for the disk; `off` logs nothing."
+    )
+    log_days: int = Field(default=90, ge=1, description="Days after which predictions and their outcomes are deleted.")
+    unlogged: Literal["answer", "refuse"] = Field(
+        default="answer",
+        description="What happens to a request that cannot be logged, because the disk is full for example: "
+        "`answer` it and count it, or `refuse` it with 503.",
+    )
+
+    @field_validator("log", mode="before")
+    @classmethod
+    def _was_a_switch(cls, value: Any) -> Any:
+        # Before `safe` there were only true and false; and `off` is false in older YAML.
+        return {True: "safe", False: "off"}[value] if isinstance(value, bool) else value
 
 
 class Settings(Frozen):

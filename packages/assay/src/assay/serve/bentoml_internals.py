@@ -13,8 +13,6 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.context import server_context
 from starlette.middleware import Middleware
 
-from assay.predictions.monitoring import Monitoring
-
 # The setting of `tracing.excluded_urls` that switches tracing off.
 EVERY_URL = ".*"
 # The seconds of `traffic.timeout` where nobody sets it.
@@ -28,16 +26,16 @@ def metrics_client() -> Any:
     return BentoMLContainer.metrics_client.get()
 
 
-def monitoring(folder: Path) -> Monitoring:
-    """Return BentoML's configuration of monitoring, and the number of this worker.
+def log_path(folder: Path) -> Path | None:
+    """Return the folder of the prediction log: `folder`, unless BentoML's configuration of monitoring names another.
 
-    `folder` is that of the files, unless the configuration names another one.
+    None if the configuration names a monitor that writes no files.
     """
     config = BentoMLContainer.config.monitoring
-    kind, options = config.type.get(), dict(config.options.get() or {})
-    if options.get("log_path") in (None, "monitoring"):
-        options["log_path"] = str(folder)
-    return Monitoring(is_default=kind in (None, "default"), options=options, worker=server_context.worker_index or 0)
+    if config.type.get() not in (None, "default"):
+        return None
+    named = (config.options.get() or {}).get("log_path")
+    return folder if named in (None, "monitoring") else Path(named)
 
 
 def number_of_workers(service: str) -> Any:

@@ -240,8 +240,8 @@ class Front:
             in_turn = endpoint.steps if len(body) <= HUGE else None
             steps = in_turn(serving, call) if in_turn else offload(lambda: endpoint.answer(serving, call))
             return await self._large.run(steps, len(body))
-        if endpoint.batched:
-            return await endpoint.batched(serving, call)
+        if endpoint.waiting:
+            return await endpoint.waiting(serving, call)
         return endpoint.answer(serving, call)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:

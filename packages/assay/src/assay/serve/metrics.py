@@ -39,7 +39,7 @@ class Metrics:
             "refused": client.Counter("assay_refused_requests", "Refused requests", ["reason"]),
             "dropped": client.Counter(
                 "assay_unlogged_predictions",
-                "Predictions missing from the log: it was full or could not be written",
+                "Predictions missing from the log: it could not be written",
                 [],
             ),
         }

@@ -1,11 +1,11 @@
 """The endpoints of the service, without HTTP itself."""
 
+import asyncio
 import logging
 import os
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, islice
@@ -25,14 +25,16 @@ from assay.inference.explain import contributions
 from assay.inference.package import Package, load_package
 from assay.inference.predictor import PredictionBatch
 from assay.inference.rows import Columns, RowReader, Values, length
+from assay.inference.tables import load_arrow
+from assay.predictions.monitor import MonitorLog
 from assay.predictions.write import PredictionLog
 from assay.project.layout import MODELS
 from assay.project.room import Room
-from assay.project.settings import Settings
+from assay.project.settings import Serve, Settings
 from assay.serve import shapes
 from assay.serve.arrow import ARROW, read_table, write_table
-from assay.serve.batching import MicroBatcher
-from assay.serve.bentoml_internals import monitoring
+from assay.serve.batching import Asked, MicroBatcher
+from assay.serve.bentoml_internals import log_path
 from assay.serve.metrics import Metrics
 from assay.serve.refusal import Refused
 from assay.serve.shapes import MOST_EXPLAINED
@@ -84,28 +86,25 @@ class Serving:
         self.router = Router(package, root, settings.export.tolerance, metrics)
         self.router.refresh()
         self.router.watch()
-        self._log: PredictionLog | None = None
-        if settings.serve.log:
-            self._log = PredictionLog(
-                package.contract,
-                self.rows.values,
-                lambda rows: metrics.add("dropped", number=rows),
-                monitoring(log_folder(root)),
-            )
+        self._log: PredictionLog | MonitorLog | None = None
+        self._refuses_unlogged = settings.serve.unlogged == "refuse"
+        self._unlogged_reason = ""
+        if settings.serve.log != "off":
+            self._log = _log(log_path(log_folder(root)), package, settings.serve)
         self._batcher: MicroBatcher[Contender, Values] = MicroBatcher(
             lambda by, asked: run_inline(self._answer(by, asked))
         )
         self.row_ms = significant(1000 * self.router.champion.seconds[1], 3)
         # Loaded once the service is ready, before many requests come: alongside them it would take seconds.
-        self._rest = threading.Timer(LOAD_REST_AFTER, _load_rest)
+        self._rest = threading.Timer(LOAD_REST_AFTER, load_arrow)
         self._rest.daemon = True
         self._rest.start()
 
     def close(self) -> None:
-        """Write what is waiting, and stop."""
-        self.router.close()
+        """Stop."""
         self._rest.cancel()
         self._rest.join()
+        self.router.close()
         if self._log:
             self._log.close()
 
@@ -119,10 +118,12 @@ class Serving:
         if kind == JSON:
             # A body that breaks the contract may take long to validate.
             rows = self.rows.read_fast(call.body) or (yield lambda: self._validated(call))
-            answers = yield from self._answer(self._contender(call), [rows])
+            key = self._key(call)
+            answers = yield from self._answer(self._contender(key), [(rows, key)])
             return JSON, answers[0]
         data = self._read_table(call.body)
-        batch, version = yield from self._predict(self._contender(call), data, alone=True)
+        key = self._key(call)
+        batch, version = yield from self._predict(self._contender(key), data, alone=True, keys=[(key, length(data))])
         return kind, write_table(batch, self.contract.classes, version)
 
     async def predict_batched(self, call: Call) -> tuple[bytes, bytes]:
@@ -130,16 +131,18 @@ class Serving:
         if _content_type(call) != JSON:
             return self.predict(call)
         rows = self._read(call)
-        return JSON, await self._batcher.ask(self._contender(call), rows)
+        key = self._key(call)
+        return JSON, await self._batcher.ask(self._contender(key), rows, key)
 
-    def _answer(self, contender: Contender, asked: list[list[Values]]) -> Steps[list[bytes]]:
+    def _answer(self, contender: Contender, asked: list[Asked[Values]]) -> Steps[list[bytes]]:
         """Return the response body for each of several requests."""
-        rows = asked[0] if len(asked) == 1 else list(chain.from_iterable(asked))
-        batch, version = yield from self._predict(contender, self.rows.columns(rows), alone=len(asked) == 1, rows=rows)
+        rows = asked[0][0] if len(asked) == 1 else list(chain.from_iterable(one for one, _ in asked))
+        keys = [(key, len(one)) for one, key in asked]
+        batch, version = yield from self._predict(contender, self.rows.columns(rows), alone=len(asked) == 1, keys=keys)
         rest = iter(batch.rows())
         return [
-            msgspec.json.encode({"predictions": list(islice(rest, len(one))), "model_version": version})
-            for one in asked
+            msgspec.json.encode({"predictions": list(islice(rest, number)), "model_version": version})
+            for _, number in keys
         ]
 
     def _predict(
@@ -148,7 +151,7 @@ class Serving:
         data: Columns,
         *,
         alone: bool,
-        rows: list[Values] | None = None,
+        keys: list[tuple[bytes, int]],
     ) -> Steps[tuple[PredictionBatch, str]]:
         """Return the predictions and the version that made them; log and count them."""
         router = self.router
@@ -159,18 +162,36 @@ class Serving:
             batch = predictor.batch(scores, warnings)
         except ArithmeticError as error:
             raise Refused(422, str(error), reason="contract") from None
+        if log := self._log:
+            answered = contender
+            try:
+                yield lambda: log.predictions(predictor.version, answered.name, batch, data, keys=keys)
+            # A monitor of the user's own may raise anything.
+            except Exception as error:
+                self._unlogged(len(batch.scores), error)
+                if self._refuses_unlogged:
+                    raise Refused(503, "the prediction cannot be logged; try again", reason="log") from None
         self.metrics.predicted(predictor.version, batch)
         if columns:
             self.metrics.add_all("warnings", columns)
-        if self._log:
-            self._log.predictions(predictor.version, contender.name, batch, data, rows=rows)
         if router.shadows:
-            router.send_to_shadows(data, lambda shadow, found: self._record_shadow(shadow, batch, data, found))
+            router.send_to_shadows(data, lambda shadow, found: self._record_shadow(shadow, batch, data, keys, found))
         return batch, predictor.version
 
-    def _contender(self, call: Call) -> Contender:
+    def _unlogged(self, rows: int, error: Exception) -> None:
+        """Count predictions that are not in the log; say why, unless that was said."""
+        self.metrics.add("dropped", number=rows)
+        if str(error) != self._unlogged_reason:
+            self._unlogged_reason = str(error)
+            logger.warning("predictions cannot be logged: %s", error)
+
+    def _key(self, call: Call) -> bytes:
+        """Return the key of the client, by which models are chosen and `assay forget` finds rows."""
+        return call.header(self.router.sticky) if self._log or self.router.shares else b""
+
+    def _contender(self, key: bytes) -> Contender:
         router = self.router
-        return router.choose(call.header(router.sticky)) if router.shares else router.champion
+        return router.choose(key) if router.shares else router.champion
 
     def explain(self, call: Call) -> tuple[bytes, bytes]:
         """Explain a few rows: what each column contributes to the score."""
@@ -200,16 +221,20 @@ class Serving:
             status = 400 if problem["type"] == "json_invalid" else 422
             raise Refused(status, f"{where}: {problem['msg']}", reason="contract") from None
         if not self._log:
-            raise Refused(501, "outcomes are not recorded: set `serve.log: true` in params.yaml", reason="log")
+            raise Refused(501, "outcomes are not recorded: set `serve.log: safe` in params.yaml", reason="log")
         try:
-            self._log.outcomes(outcomes)
+            received, unknown = self._log.outcomes(outcomes)
         # A log of the user's own may raise anything.
         except Exception:
             logger.exception("outcomes cannot be recorded")
             raise Refused(
                 503, "outcomes cannot be recorded: the log cannot be written; try again", reason="log"
             ) from None
-        return JSON, msgspec.json.encode({"received": len(outcomes)})
+        return JSON, msgspec.json.encode({"received": received, "unknown": unknown})
+
+    async def feedback_in_thread(self, call: Call) -> tuple[bytes, bytes]:
+        """Record outcomes as `feedback` does; other requests do not wait for the disk."""
+        return await asyncio.to_thread(self.feedback, call)
 
     def about(self, call: Call) -> tuple[bytes, bytes]:
         """Describe the model."""
@@ -267,13 +292,23 @@ class Serving:
         """Score an example and say whether the score is right; False once the service is shutting down."""
         return not self.is_ending and self.package.deviation(self.package.score_example()) <= self.package.tolerance
 
-    def _record_shadow(self, shadow: Contender, batch: PredictionBatch, data: Columns, scores: np.ndarray) -> None:
+    def _record_shadow(
+        self,
+        shadow: Contender,
+        batch: PredictionBatch,
+        data: Columns,
+        keys: list[tuple[bytes, int]],
+        scores: np.ndarray,
+    ) -> None:
         """Log and count what a shadow would have answered, under the ids of the predictions that were returned."""
         predictor = shadow.predictor
         given = replace(predictor.batch(scores, {}), name=batch.name)
         self.metrics.predicted(predictor.version, given)
         if self._log:
-            self._log.predictions(predictor.version, shadow.name, given, data)
+            try:
+                self._log.predictions(predictor.version, "shadow", given, data, keys=keys)
+            except Exception as error:
+                self._unlogged(len(scores), error)
 
     def _read(self, call: Call) -> list[Values]:
         return self.rows.read_fast(call.body) or self._validated(call)
@@ -333,12 +368,11 @@ def _content_type(call: Call, wanted: Collection[bytes] = (JSON, ARROW)) -> byte
     return kind
 
 
-def _load_rest() -> None:
-    """Import what reads tables and what writes the log."""
-    import assay.predictions.monitor
-
-    with suppress(ImportError):
-        import assay.predictions.schema  # noqa: F401
+def _log(folder: Path | None, package: Package, serve: Serve) -> PredictionLog | MonitorLog:
+    if folder is None:
+        return MonitorLog(package.contract)
+    digest = package.about["contract_sha256"]
+    return PredictionLog(folder, package.contract, digest, fsync=serve.log == "fsync", days=serve.log_days)
 
 
 def log_folder(root: Path) -> Path:
@@ -372,20 +406,20 @@ def load_serving(root: Path, served: Path, contract: Contract, settings: Setting
 class Endpoint:
     """The function that answers a path, its methods, and whether it is open to clients without the API key.
 
-    `batched`, if there is one, answers instead, and `steps` answers large requests.
+    `waiting`, if there is one, answers instead while others are answered, and `steps` answers large requests.
     """
 
     answer: Callable[[Serving, Call], tuple[bytes, bytes]]
     methods: tuple[str, ...]
     is_open: bool = False
-    batched: Callable[[Serving, Call], Awaitable[tuple[bytes, bytes]]] | None = None
+    waiting: Callable[[Serving, Call], Awaitable[tuple[bytes, bytes]]] | None = None
     steps: Callable[[Serving, Call], Steps[tuple[bytes, bytes]]] | None = None
 
 
 ENDPOINTS = {
-    "/predict": Endpoint(Serving.predict, ("POST",), batched=Serving.predict_batched, steps=Serving.predict_in_steps),
+    "/predict": Endpoint(Serving.predict, ("POST",), waiting=Serving.predict_batched, steps=Serving.predict_in_steps),
     "/explain": Endpoint(Serving.explain, ("POST",)),
-    "/feedback": Endpoint(Serving.feedback, ("POST",)),
+    "/feedback": Endpoint(Serving.feedback, ("POST",), waiting=Serving.feedback_in_thread),
     "/model": Endpoint(Serving.about, ("GET", "HEAD", "POST")),
     "/": Endpoint(Serving.show, ("GET", "HEAD"), is_open=True),
     "/docs": Endpoint(Serving.show_document, ("GET", "HEAD"), is_open=True),

@@ -88,9 +88,10 @@ def outcomes_model(contract: Contract) -> type[BaseModel]:
 
 
 class Received(_Shape):
-    """How many outcomes were recorded."""
+    """How many outcomes were recorded, and how many were not, for no prediction can have their id."""
 
     received: int
+    unknown: int = 0
 
 
 class Error(_Shape):

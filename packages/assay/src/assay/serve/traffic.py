@@ -131,7 +131,7 @@ class Router:
         self._shadow = ThreadPoolExecutor(max_workers=1, thread_name_prefix="shadow")
         self._waiting = 0
         self._closed = threading.Event()
-        self.sticky = b""
+        self.sticky = Traffic().sticky.encode()
         self.shares: list[tuple[float, Contender]] = []
         self.shadows: list[Contender] = []
 
