@@ -98,8 +98,26 @@ def promised(task: str = "binary", rows: int = 4000) -> Reference:
 
 
 def watch(task: str = "binary", **changes: Any) -> Watch:
-    given: dict[str, Any] = {"since": NOW - timedelta(days=90), "until": NOW, "now": NOW, **changes}
-    return Watch(made(task), promised(task), VERSION, **given)
+    given: dict[str, Any] = {
+        "contract": made(task),
+        "reference": promised(task),
+        "version": VERSION,
+        "since": NOW - timedelta(days=90),
+        "until": NOW,
+        "now": NOW,
+        **changes,
+    }
+    return Watch(**given)
+
+
+def seasons(rows: int, *, weekly: bool) -> Reference:
+    """Return a reference in which older people come at the weekend."""
+    table, scored, target = world(rows, 1_000_001, "binary")
+    days = np.arange(rows) % 7
+    age = table["age"].to_numpy()
+    table = table.set_column(0, "age", pa.array(np.where(days >= 5, np.minimum(age + 20, 120), age)))
+    counted = {"features": rows, "scores": rows, "losses": rows}
+    return make_reference(made(), table, scored, (scored, target), counted, days if weekly else None)
 
 
 def said(batches: Iterable[pa.RecordBatch], task: str = "binary", **changes: Any) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from assay.export.reference import (
     losses,
     make_reference,
     plain_columns,
+    weekdays_of,
 )
 from patients import contract, patients
 
@@ -160,3 +161,13 @@ def test_a_column_without_any_value_is_no_error():
 
 def test_steps_of_losses_are_fine_enough_for_costs():
     assert counts(np.array([[0], [LOSS_STEPS]]), LOSS_STEPS).sum() == 2
+
+
+@pytest.mark.parametrize(("days", "is_known"), [(800, True), (300, False)])
+def test_the_weekday_is_known_if_the_split_is_by_time_over_a_year(days: int, is_known: bool):
+    made = contract(split={"by": "time", "column": "admitted"})
+    times = np.datetime64("2024-01-01T12:00", "us") + np.arange(days).astype("timedelta64[D]")
+    found = weekdays_of(pa.table({"admitted": times}), made)
+    # A Monday.
+    assert (None if found is None else found[:8].tolist()) == ([0, 1, 2, 3, 4, 5, 6, 0] if is_known else None)
+    assert weekdays_of(pa.table({"admitted": times}), contract()) is None

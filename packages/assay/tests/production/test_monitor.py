@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from assay.production.monitor import overall
-from watched import NOW, VERSION, Change, day, days, found, missing, said
+from watched import NOW, VERSION, Change, day, days, found, missing, said, seasons
 
 
 def older(data: dict[str, np.ndarray]) -> None:
@@ -16,6 +16,10 @@ def older(data: dict[str, np.ndarray]) -> None:
 
 def unknown(data: dict[str, np.ndarray]) -> None:
     data["noise"] = np.where(np.arange(len(data["noise"])) % 20 == 0, 9.9, data["noise"])
+
+
+def retired(data: dict[str, np.ndarray]) -> None:
+    data["age"] = np.minimum(data["age"] + 20, 120)
 
 
 def flipped(data: dict[str, np.ndarray]) -> None:
@@ -168,6 +172,20 @@ def test_a_column_of_another_kind_is_gone_too():
     assert "rows of 2 contracts; the log lacks columns of the model: age in 300 rows" in reason
 
 
+@pytest.mark.parametrize(
+    ("logged", "task", "lacking"),
+    [
+        ("regression", "binary", "the log lacks columns of the model: score in 300 rows"),
+        ("binary", "regression", "the log lacks columns of the model: score in 300 rows"),
+        ("multiclass", "binary", ""),
+    ],
+)
+def test_entries_of_a_model_for_another_task_are_no_error(logged: str, task: str, lacking: str):
+    result = said([*days(10, task=task)[:-1], day(1, task=logged)], task)
+    assert found(result, "log")["verdict"] == "WELL"
+    assert lacking in found(result, "log")["reason"]
+
+
 def shifted(batch: pa.RecordBatch, by: timedelta) -> pa.RecordBatch:
     times = pa.array([moment + by for moment in batch["time"].to_pylist()], batch["time"].type)
     return batch.set_column(batch.schema.get_field_index("time"), "time", times)
@@ -203,3 +221,20 @@ def test_a_log_without_the_column_of_outcomes_can_be_watched():
 def test_all_checks_together_raise_one_false_alarm_a_year():
     shares = [one["limit"]["false_alarms_a_year"] for one in said(days(2))["outcomes"][1:]]
     assert sum(shares) == pytest.approx(1.0)
+
+
+def test_with_a_year_of_times_each_weekday_is_compared_with_itself():
+    def weekly(ago: int) -> Change | None:
+        # At the weekend other people come.
+        return retired if (NOW - timedelta(days=ago)).weekday() >= 5 else None
+
+    batches = [day(ago, rows=200, change=weekly(ago)) for ago in range(28, 0, -1)]
+    overall, by_weekday = (seasons(rows=6000, weekly=weekly) for weekly in (False, True))
+    assert found(said(batches, reference=overall), "features")["verdict"] == "ALARM"
+    quiet = found(said(batches, reference=by_weekday), "features")
+    assert (quiet["verdict"], quiet["measured"]["seasons"]) == (
+        "WELL",
+        "each weekday is compared with the same weekday of the reference",
+    )
+    everyday = [day(ago, rows=200, change=weekly(ago) if ago > 5 else retired) for ago in range(28, 0, -1)]
+    assert found(said(everyday, reference=by_weekday), "features")["verdict"] == "ALARM"

@@ -5,7 +5,7 @@ import json
 from scenario.project import STAGES, Done, Project, stages_run
 
 EXPORTED = {
-    *("model.onnx", "model.skops", "model.json", "examples.json", "card.md"),
+    *("model.onnx", "model.skops", "model.json", "examples.json", "reference.json", "card.md"),
     *("contract.json", "service.json", "metrics.json"),
 }
 

@@ -40,6 +40,7 @@ Plain = Mapping[str, np.ndarray]
 Check = Literal["values", "scores", "features", "estimate"]
 CHECKS: tuple[Check, ...] = ("values", "scores", "features", "estimate")
 SCORE = "score"
+WEEK, YEAR, FEWEST_OF_A_WEEKDAY = 7, 364, 30
 
 
 class Sketch(Frozen):
@@ -71,6 +72,8 @@ class Feature(Frozen):
     rank: of the value of `column`; spread: how far the rank is from the middle; pair: the product of two centred ranks,
     as for a correlation; share: whether the value is the one listed under `index`; missing, unseen: whether the value
     is missing, or outside all values of the reference; loss: the expected loss, if the probabilities are right.
+
+    With a year of times, `means` and `allowances` have those of each weekday, from Monday on.
     """
 
     kind: Literal["rank", "spread", "pair", "share", "missing", "unseen", "loss"]
@@ -79,6 +82,12 @@ class Feature(Frozen):
     index: int | None = None
     mean: float = 0.0
     allowance: float = 1.0
+    means: tuple[float, ...] = ()
+    allowances: tuple[float, ...] = ()
+
+    def expected(self, weekday: int) -> tuple[float, float]:
+        """Return the mean and the allowance on a weekday."""
+        return (self.means[weekday], self.allowances[weekday]) if self.means else (self.mean, self.allowance)
 
 
 class Loss(Frozen):
@@ -226,11 +235,13 @@ def make_reference(
     scored: Scored,
     promised: tuple[Scored, np.ndarray],
     rows: Mapping[str, int],
+    weekdays: np.ndarray | None = None,
 ) -> Reference:
     """Return the reference of a model.
 
     `table` are the rows whose features are compared, `scored` the scores of rows that the model was not fitted on,
     `promised` the scores and targets of the test rows. `rows` counts independent rows of features, scores and losses.
+    With `weekdays`, those of the rows of `table`, each weekday gets means of its own.
     """
     columns, given = plain_columns(table, contract), score_columns(scored, contract)
     watched = {name: column for name, column in contract.features.items() if not _goes_on(name, column, contract)}
@@ -264,19 +275,48 @@ def make_reference(
         ],
         "estimate": [Feature(kind="loss", column="expected")] if contract.classes else [],
     }
-    number = 2 * sum(map(len, checks.values())) + len(draft.losses)
-    quantile = NormalDist().inv_cdf(1 - DOUBT / number)
+    # Both sides of each feature, and the losses.
+    number = 2 * sum(map(len, checks.values())) + 2
+    quantile = NormalDist().inv_cdf(1 - DOUBT / (number if weekdays is None else WEEK * number))
     made: dict[Check, tuple[Feature, ...]] = {}
     for check, features in checks.items():
         of_scores = check in ("scores", "estimate")
         steps = levels(check, features, given if of_scores else columns, draft)
-        mean, spread = _moments(counts(steps, STEPS), STEPS)
-        allowed = allowance(spread, rows["scores" if of_scores else "features"], quantile)
+        parts = [np.ones(len(steps), dtype=bool)]
+        if weekdays is not None and not of_scores:
+            parts += [weekdays == weekday for weekday in range(WEEK)]
+        independent = rows["scores" if of_scores else "features"]
+        mean, *means = [_moments(counts(steps[part], STEPS), STEPS) for part in parts]
+        allowed, *alloweds = [
+            allowance(spread, max(round(part.mean() * independent), 1), quantile)
+            for part, (_, spread) in zip(parts, [mean, *means], strict=True)
+        ]
         made[check] = tuple(
-            one.model_copy(update={"mean": significant(float(m)), "allowance": significant(float(a))})
-            for one, m, a in zip(features, mean, allowed, strict=True)
+            one.model_copy(
+                update={
+                    "mean": significant(float(mean[0][index])),
+                    "allowance": significant(float(allowed[index])),
+                    "means": tuple(significant(float(found[index])) for found, _ in means),
+                    "allowances": tuple(significant(float(found[index])) for found in alloweds),
+                }
+            )
+            for index, one in enumerate(features)
         )
     return draft.model_copy(update={"checks": made, "losses": _losses(*promised, contract, rows["losses"], quantile)})
+
+
+def weekdays_of(table: pa.Table, contract: Contract) -> np.ndarray | None:
+    """Return the weekday of each row, 0 for Monday; None without a split by time, and for less than a year."""
+    name = contract.split.column
+    if contract.split.by != "time" or name is None or not isinstance(contract.columns[name], Time):
+        return None
+    days = np.asarray(table[name].cast(pa.timestamp("us")).cast(pa.int64())) // 86_400_000_000
+    # The first of January 1970 was a Thursday.
+    weekdays = (days + 3) % WEEK
+    is_enough = (
+        len(days) and np.ptp(days) >= YEAR and np.bincount(weekdays, minlength=WEEK).min() >= FEWEST_OF_A_WEEKDAY
+    )
+    return np.asarray(weekdays) if is_enough else None
 
 
 def _moments(counts: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ All checks together raise a false alarm at most once a year, however often one l
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from functools import cache, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -32,6 +33,8 @@ WRONG_CLOCK, WITHOUT_OUTCOME = 0.01, 0.5
 # The growth of the capital per wrong decision, with the best bet, if there are twice as many as promised.
 DOUBLED = 2 * np.log(2) - 1
 CHANGES = 5
+SEASONS = "each weekday is compared with the same weekday of the reference"
+NO_SEASONS = "not compared: the reference has no year of times (split by time), so a season may raise an alarm"
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,7 @@ def _check(check: Check, reference: Reference, windows: Sequence[Window], limit:
     about = {"false_alarms_a_year": DAYS_A_YEAR / limit}
     measured: dict[str, Any] = {"rows": rows, "features": len(features)}
     if check == "features":
-        measured["seasons"] = "not compared: the reference does not know the time of its rows"
+        measured["seasons"] = SEASONS if any(one.means for one in features) else NO_SEASONS
     if rows == 0:
         return Finding(check, "HOLD", "there are no rows to judge", measured, about)
     course = detect(_growths(check, features, known), limit)
@@ -209,15 +212,20 @@ def _check(check: Check, reference: Reference, windows: Sequence[Window], limit:
 
 def _growths(check: Check, features: Sequence[Feature], windows: Sequence[Window]) -> Any:
     """Yield the growth of each window; for both sides, except where only an increase matters."""
-    levels = np.arange(STEPS + 1) / STEPS
-    mean, allowed = (np.array([getattr(one, name) for one in features]) for name in ("mean", "allowance"))
-    smallest = 1.0 / LOSS_STEPS
-    above = growth_table(levels, np.clip(mean + allowed, smallest, 1.0), BETS)
-    below = growth_table(levels, np.clip(1 - mean + allowed, smallest, 1.0), BETS)
+    tables = cache(partial(_tables, features))
     for window in windows:
+        above, below = tables(window.start.weekday())
         counts = window.counts[check]
         up = growth(above, counts)
         yield up[None] if check == "estimate" else np.stack([up, growth(below, counts[:, ::-1])])
+
+
+def _tables(features: Sequence[Feature], weekday: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the tables of bets on higher and on lower means than those of a weekday."""
+    mean, allowed = np.array([one.expected(weekday) for one in features]).T
+    levels, smallest = np.arange(STEPS + 1) / STEPS, 1.0 / LOSS_STEPS
+    bounds = [np.clip(side + allowed, smallest, 1.0) for side in (mean, 1 - mean)]
+    return growth_table(levels, bounds[0], BETS), growth_table(levels, bounds[1], BETS)
 
 
 def _standing(course: Course, windows: Sequence[Window], watch: Watch) -> tuple[Alarm, int] | None:

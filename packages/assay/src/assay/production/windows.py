@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from assay.contract.spec import Contract
 from assay.export.reference import (
     LOSS_STEPS,
+    SCORE,
     STEPS,
     Check,
     Reference,
@@ -118,7 +119,7 @@ def _add(window: Window, table: pa.Table, watch: Watch, seen: Seen) -> None:
     for one in pc.value_counts(table["contract"]):
         seen.contracts[str(one["values"].as_py())] += one["counts"].as_py()
     reference, contract = watch.reference, watch.contract
-    columns, scored = _inputs(table, contract, seen), _scored(table, contract)
+    columns, scored = _inputs(table, contract, seen), _scored(table, contract, seen)
     given = score_columns(scored, contract)
     for check, features in reference.checks.items():
         if not features:
@@ -160,38 +161,51 @@ def _remember(window: Window, what: int | str, rows: pa.Table) -> None:
 
 def _inputs(table: pa.Table, contract: Contract, seen: Seen) -> Mapping[str, np.ndarray]:
     """Return the features of rows; a column that the log does not have is missing in all of them."""
-    inputs = table["inputs"].combine_chunks()
-    inputs = inputs.chunk(0) if isinstance(inputs, pa.ChunkedArray) else inputs
-    names = {one.name for one in inputs.type}
+    inputs = _fields(table["inputs"])
     made = {}
     for name, column in contract.features.items():
-        made[name] = np.full(table.num_rows, np.nan)
-        if name not in names:
-            seen.gone[name] += table.num_rows
-            continue
         try:
-            made[name] = plain(inputs.field(name), column)
-        except pa.ArrowException:
-            # Written for another contract, in which the column has another kind: none of its values has a meaning.
+            made[name] = plain(inputs[name], column)
+        except (KeyError, pa.ArrowException):
+            # Written for another contract: without the column, or with one of another kind, whose values mean nothing.
+            made[name] = np.full(table.num_rows, np.nan)
             seen.gone[name] += table.num_rows
     return made
 
 
-def _scored(table: pa.Table, contract: Contract) -> Scored:
+def _scored(table: pa.Table, contract: Contract, seen: Seen) -> Scored:
+    try:
+        if contract.task == "regression":
+            scores = np.array(table["prediction"].cast(pa.float64()), np.float64)
+            return Scored(scores, scores)
+        given = _fields(table["probabilities"])
+        scores = np.array([np.asarray(given[label].cast(pa.float64())) for label in contract.classes], np.float64).T
+        decided = pc.coalesce(table["decision"], table["prediction"])
+        index = pc.fill_null(pc.index_in(decided, value_set=pa.array(contract.classes, pa.string())), 0)
+        return Scored(scores, np.asarray(index).astype(np.int64))
+    except (KeyError, pa.ArrowException):
+        seen.gone[SCORE] += table.num_rows
+    nothing = np.full((table.num_rows, max(len(contract.classes), 1)), np.nan)
     if contract.task == "regression":
-        scores = np.array(table["prediction"].cast(pa.float64()), np.float64)
-        return Scored(scores, scores)
-    given = table["probabilities"].combine_chunks()
-    given = given.chunk(0) if isinstance(given, pa.ChunkedArray) else given
-    scores = np.array([np.asarray(given.field(label)) for label in contract.classes], np.float64).T
-    decided = pc.coalesce(table["decision"], table["prediction"])
-    index = pc.fill_null(pc.index_in(decided, value_set=pa.array(contract.classes, pa.string())), 0)
-    return Scored(scores, np.asarray(index).astype(np.int64))
+        return Scored(nothing[:, 0], nothing[:, 0])
+    return Scored(nothing, np.zeros(table.num_rows, dtype=np.int64))
+
+
+def _fields(values: pa.ChunkedArray) -> dict[str, pa.Array]:
+    """Return the fields of structs by name; none if the values are of another kind."""
+    if not pa.types.is_struct(values.type):
+        return {}
+    array = values.combine_chunks()
+    array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
+    return dict(zip([one.name for one in array.type], array.flatten(), strict=True))
 
 
 def _target(outcome: pa.ChunkedArray, contract: Contract) -> np.ndarray:
     """Return outcomes as numbers, or as the index of a class; NaN where there is none, or another value."""
-    if contract.task == "regression":
-        return np.array(outcome.cast(pa.float64()), np.float64)
-    index = pc.index_in(outcome, value_set=pa.array(contract.classes, pa.string())).cast(pa.float64())
-    return np.array(index, np.float64)
+    try:
+        if contract.task == "regression":
+            return np.array(outcome.cast(pa.float64()), np.float64)
+        index = pc.index_in(outcome.cast(pa.string()), value_set=pa.array(contract.classes, pa.string()))
+        return np.array(index.cast(pa.float64()), np.float64)
+    except pa.ArrowException:
+        return np.full(len(outcome), np.nan)

@@ -16,7 +16,7 @@ from assay.data.sample import sample
 from assay.data.training_ranges import training_ranges
 from assay.export.card import card
 from assay.export.onnx import agrees, convert, hard_rows, parity
-from assay.export.reference import REFERENCE, Scored, independent_rows, make_reference
+from assay.export.reference import REFERENCE, Scored, independent_rows, make_reference, weekdays_of
 from assay.inference.package import PACKAGE_FORMAT, PACKED_FILES
 from assay.inference.scorer import scorer
 from assay.modelling.fitting import decide, scores
@@ -117,6 +117,7 @@ def _reference(
         scored(unseen),
         (scored(judged), target(judged, contract)),
         {name: independent_rows(table, contract) for name, table in tables.items()},
+        weekdays_of(features, contract),
     )
     return made.model_dump(exclude_none=True)
 
