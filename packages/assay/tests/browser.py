@@ -112,9 +112,10 @@ class Browser:
             self.type(text)
 
     def submit(self, wanted: str) -> str:
-        """Press Enter, and return the answer once it holds a text."""
+        """Press Enter, and return the new answer once it holds a text."""
+        before = self.answer()
         self.press("Enter")
-        until(lambda: wanted in self.answer(), f"an answer with {wanted!r}")
+        until(lambda: wanted in self.answer() != before, f"a new answer with {wanted!r}")
         return self.answer()
 
     def answer(self) -> str:
