@@ -41,9 +41,7 @@ def monitor(log: Path | None, models: Path, days: float, until: datetime | None,
     from assay.project.layout import model_version
     from assay.project.settings import load_packed_contract
 
-    folder = log or Path(os.environ.get("ASSAY_LOG") or LOG)
-    if not folder.is_dir():
-        raise InputError(f"{folder}: there is no such folder; name that of the prediction log, or set ASSAY_LOG")
+    folder = _folder(log)
     now = datetime.now(UTC)
     end = now if until is None else until.replace(tzinfo=UTC)
     watch = Watch(
@@ -66,4 +64,37 @@ def monitor(log: Path | None, models: Path, days: float, until: datetime | None,
     return STATUS[found["verdict"]]
 
 
-COMMANDS = (monitor,)
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--log", type=click.Path(path_type=Path), help="The prediction log; by default ASSAY_LOG, or monitoring/."
+)
+@click.option(
+    "--models", default="models", show_default=True, type=click.Path(path_type=Path), help="The model in use."
+)
+def feedback(file: Path, log: Path | None, models: Path) -> None:
+    """Record the outcomes in FILE, a CSV or Parquet file with the columns prediction_id and outcome.
+
+    The latest outcome of a prediction counts. Outcomes of predictions that are not in the log are counted and skipped,
+    and so are values that the target cannot have.
+    """
+    from assay.predictions.outcomes import read_outcomes, record
+    from assay.project.settings import load_packed_contract
+
+    folder = _folder(log)
+    outcomes, wrong = read_outcomes(file, load_packed_contract(models))
+    written, unknown = record(folder, outcomes)
+    print(
+        f"{written} outcomes recorded, {unknown} skipped because their predictions are not in the log, {wrong} because "
+        "the target cannot have their value"
+    )
+
+
+def _folder(log: Path | None) -> Path:
+    folder = log or Path(os.environ.get("ASSAY_LOG") or LOG)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder; name that of the prediction log, or set ASSAY_LOG")
+    return folder
+
+
+COMMANDS = (monitor, feedback)

@@ -1,16 +1,23 @@
 """Outcomes: what came true of predictions, and the join of both."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from assay.inference.ids import time_of
 from assay.predictions.entry import Outcome
-from assay.predictions.segments import OUTCOMES, Appender, hour_name
+from assay.predictions.segments import OUTCOMES, PREDICTIONS, Appender, hour_name, hours
+
+if TYPE_CHECKING:
+    # The service writes outcomes, without pyarrow.
+    import pyarrow as pa
+
+    from assay.contract.spec import Contract
+    from assay.predictions.read import LogCounts
 
 # By this time the clock of the machine that made a prediction may be ahead.
 AHEAD = timedelta(hours=1)
@@ -47,3 +54,116 @@ class OutcomeLog:
     def close(self) -> None:
         """Close the file."""
         self._segments.close()
+
+
+def joined(
+    folder: Path, counts: "LogCounts", *, since: datetime | None = None, until: datetime | None = None
+) -> Iterator["pa.RecordBatch"]:
+    """Yield the predictions of a log as `read.predictions` does, each with its latest outcome and when that came.
+
+    Both are null where there is none. No more than the outcomes of an hour of predictions are held at a time.
+    """
+    from assay.predictions.read import Schemas, hour
+
+    schemas = Schemas(folder)
+    predicted = dict(hours(folder / PREDICTIONS, since, until))
+    reported = dict(hours(folder / OUTCOMES, since, until))
+    for time in sorted(predicted.keys() | reported.keys()):
+        latest = _latest(reported.get(time, []), counts, since, until)
+        met: set[str] = set()
+        for batch in hour(predicted.get(time, []), schemas, counts, since, until):
+            # It was read by this schema.
+            if schema := schemas.get(batch["contract"][0].as_py()):
+                yield _with_outcomes(batch, schema.contract, latest, met, counts)
+        counts.outcomes += len(latest)
+        counts.unknown += len(latest.keys() - met)
+
+
+def _latest(
+    segments: Sequence[Path], counts: "LogCounts", since: datetime | None, until: datetime | None
+) -> dict[str, tuple[datetime, str | float]]:
+    """Return the latest outcome by prediction id."""
+    from assay.predictions.read import lines
+
+    latest: dict[str, tuple[datetime, str | float]] = {}
+    decoder = msgspec.json.Decoder(Outcome)
+    for segment in segments:
+        for one in lines(segment, decoder.decode, counts):
+            made = time_of(one.prediction_id)
+            if made is None or (since and made < since) or (until and made >= until):
+                continue
+            before = latest.get(one.prediction_id)
+            if before is not None:
+                counts.doubled += before[1] == one.outcome
+                counts.corrected += before[1] != one.outcome
+            if before is None or one.time >= before[0]:
+                latest[one.prediction_id] = one.time, one.outcome
+    return latest
+
+
+def _with_outcomes(
+    batch: "pa.RecordBatch",
+    contract: "Contract",
+    latest: Mapping[str, tuple[datetime, str | float]],
+    met: set[str],
+    counts: "LogCounts",
+) -> "pa.RecordBatch":
+    import pyarrow as pa
+
+    kind = pa.string() if contract.classes else pa.float64()
+    values: list[str | float | None] = []
+    times: list[datetime | None] = []
+    for prediction_id in batch["prediction_id"].to_pylist():
+        time, value = latest.get(prediction_id, (None, None))
+        if time is not None and prediction_id not in met:
+            met.add(prediction_id)
+            counts.foreign += not is_outcome(value, contract)
+        fits = is_outcome(value, contract)
+        values.append(value if fits else None)
+        times.append(time if fits else None)
+    made = batch.append_column("outcome", pa.array(values, kind))
+    return made.append_column("outcome_time", pa.array(times, batch.schema.field("time").type))
+
+
+def is_outcome(value: str | float | None, contract: "Contract") -> bool:
+    """Say whether the target of a contract can have a value."""
+    return value in contract.classes if contract.classes else isinstance(value, int | float)
+
+
+def read_outcomes(path: Path, contract: "Contract") -> tuple[list[dict[str, Any]], int]:
+    """Read outcomes from a CSV or Parquet file with the columns `prediction_id` and `outcome`.
+
+    Returns those that the target can have, and the number of all others. Raises InputError for another file.
+    """
+    from assay.base.errors import InputError
+    from assay.contract.spec import Id
+    from assay.data.reading import read_table
+
+    target = contract.target.model_copy(update={"name": "outcome"})
+    wanted = {"columns": {"prediction_id": Id(kind="id")}, "target": target}
+    table, _ = read_table(path, contract.model_copy(update=wanted))
+    for name in ("prediction_id", "outcome"):
+        if name not in table.column_names or table[name].null_count == len(table):
+            raise InputError(f"{path}: expected the columns prediction_id and outcome, found no value of {name}")
+    rows = table.select(["prediction_id", "outcome"]).to_pylist()
+    fitting = [row for row in rows if row["prediction_id"] and is_outcome(row["outcome"], contract)]
+    return fitting, len(rows) - len(fitting)
+
+
+def record(folder: Path, outcomes: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
+    """Write the outcomes of predictions that are in the log; return how many, and how many others there were."""
+    from assay.predictions.read import LogCounts, Schemas, hour
+
+    outcomes = list(outcomes)
+    wanted = {hour_name(time) for one in outcomes if (time := time_of(one["prediction_id"]))}
+    known: set[str] = set()
+    schemas, counts = Schemas(folder), LogCounts()
+    ids = {one["prediction_id"] for one in outcomes}
+    for time, segments in hours(folder / PREDICTIONS):
+        if hour_name(time) in wanted:
+            for batch in hour(segments, schemas, counts, None, None):
+                known |= ids.intersection(batch["prediction_id"].to_pylist())
+    log = OutcomeLog(folder)
+    written, _ = log.write([one for one in outcomes if one["prediction_id"] in known])
+    log.close()
+    return written, len(outcomes) - written

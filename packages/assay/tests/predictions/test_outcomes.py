@@ -1,0 +1,144 @@
+"""Outcomes: late, twice, corrected, of a wrong type, of unknown predictions; each is handled and counted."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from assay.base.errors import InputError
+from assay.predictions import segments
+from assay.predictions.outcomes import OutcomeLog, joined, read_outcomes, record
+from assay.predictions.read import LogCounts
+from assay.predictions.write import PredictionLog
+from patients import contract, patients
+from predictions.test_write import DIGEST, told
+
+NOW = datetime.now(UTC)
+REGRESSION = contract("regression")
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> list[str]:
+    """Return the ids of predictions of this hour that are in the log."""
+    data, _ = patients(4)
+    log, batch = PredictionLog(tmp_path, contract(), DIGEST), told(4)
+    log.predictions("v1", "champion", batch, data)
+    log.predictions("v2", "shadow", batch, data)
+    return batch.ids()
+
+
+def report(folder: Path, **outcomes: Any) -> tuple[int, int]:
+    log = OutcomeLog(folder)
+    done = log.write([{"prediction_id": name.replace("_", "-"), "outcome": value} for name, value in outcomes.items()])
+    log.close()
+    return done
+
+
+def found(folder: Path, **between: Any) -> tuple[dict[str, Any], LogCounts]:
+    counts = LogCounts()
+    rows = [row for batch in joined(folder, counts, **between) for row in batch.to_pylist()]
+    assert all((row["outcome"] is None) == (row["outcome_time"] is None) for row in rows)
+    return {row["prediction_id"]: row["outcome"] for row in rows if row["arm"] == "champion"}, counts
+
+
+def test_predictions_have_the_outcomes_that_came(tmp_path: Path, asked: list[str]) -> None:
+    assert report(tmp_path, **{asked[0]: "sick", asked[2]: "well"}) == (2, 0)
+    outcomes, counts = found(tmp_path)
+    assert outcomes == {asked[0]: "sick", asked[1]: None, asked[2]: "well", asked[3]: None}
+    assert (counts.outcomes, counts.entries, counts.unknown, counts.foreign) == (2, 8, 0, 0)
+
+
+def test_the_last_correction_wins(tmp_path: Path, asked: list[str]) -> None:
+    for value in ("sick", "well", "well", "sick"):
+        report(tmp_path, **{asked[0]: value})
+    outcomes, counts = found(tmp_path)
+    assert outcomes[asked[0]] == "sick"
+    assert (counts.corrected, counts.doubled, counts.outcomes) == (2, 1, 1)
+
+
+def test_what_came_later_wins_wherever_it_was_written(tmp_path: Path, asked: list[str]) -> None:
+    hour = segments.hour_name(NOW)
+    (tmp_path / "outcomes").mkdir()
+    for process, (minutes, value) in {"a": (5, "sick"), "b": (1, "well")}.items():
+        line = {"time": (NOW + timedelta(minutes=minutes)).isoformat(), "prediction_id": asked[0], "outcome": value}
+        (tmp_path / f"outcomes/{hour}.{process}.jsonl").write_text(json.dumps(line) + "\n")
+    assert found(tmp_path)[0][asked[0]] == "sick"
+
+
+def test_an_outcome_of_an_unknown_prediction_is_counted(tmp_path: Path, asked: list[str]) -> None:
+    earlier = f"{int((NOW - timedelta(hours=9)).timestamp() * 1000):012x}-somebody-0-0"
+    assert report(tmp_path, **{asked[0] + "9": "sick", earlier: "sick", "x": "sick"}) == (2, 1)
+    outcomes, counts = found(tmp_path)
+    assert set(outcomes.values()) == {None}
+    assert counts.unknown == 2
+
+
+@pytest.mark.parametrize("value", [1.5, "ill", True, None])
+def test_an_outcome_that_the_target_cannot_have_is_counted(tmp_path: Path, asked: list[str], value: Any) -> None:
+    report(tmp_path, **{asked[0]: value})
+    outcomes, counts = found(tmp_path)
+    assert (outcomes[asked[0]], counts.foreign) == (None, 1)
+
+
+def test_a_line_that_breaks_off_loses_only_itself(tmp_path: Path, asked: list[str]) -> None:
+    report(tmp_path, **{asked[0]: "sick", asked[1]: "well"})
+    (path,) = (tmp_path / "outcomes").iterdir()
+    path.write_bytes(path.read_bytes()[:-10])
+    outcomes, counts = found(tmp_path)
+    assert (outcomes[asked[0]], outcomes[asked[1]], counts.torn) == ("sick", None, 1)
+
+
+def test_only_the_time_that_is_asked_for_is_read_and_counted(tmp_path: Path, asked: list[str]) -> None:
+    report(tmp_path, **{asked[0]: "sick"})
+    for between in ({"since": NOW + timedelta(minutes=1)}, {"until": NOW - timedelta(minutes=1)}):
+        outcomes, counts = found(tmp_path, **between)
+        assert (outcomes, counts.outcomes, counts.unknown) == ({}, 0, 0)
+
+
+def test_outcomes_are_on_the_disk_before_they_are_acknowledged(
+    tmp_path: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(segments.os, "fdatasync", synced.append)
+    report(tmp_path, **{asked[0]: "sick"})
+    assert len(synced) == 1
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_file_of_outcomes_is_read_and_what_the_target_cannot_have_is_counted(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"outcomes.{ending}"
+    table = pa.table({"prediction_id": ["a", "b", "c", "d"], "outcome": ["well", "sick", "ill", None]})
+    if ending == "csv":
+        table.to_pandas().to_csv(path, index=False)
+    else:
+        pq.write_table(table, path)
+    outcomes, wrong = read_outcomes(path, contract())
+    assert outcomes == [{"prediction_id": "a", "outcome": "well"}, {"prediction_id": "b", "outcome": "sick"}]
+    assert wrong == 2
+
+
+def test_a_file_of_numbers_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "outcomes.csv"
+    path.write_text("outcome,prediction_id,note\n1.5,a,x\nmany,b,y\n2,c,z\n")
+    outcomes, wrong = read_outcomes(path, REGRESSION)
+    assert ([one["outcome"] for one in outcomes], wrong) == ([1.5, 2.0], 1)
+
+
+@pytest.mark.parametrize(
+    "content", ["prediction_id,result\na,well\n", "id,outcome\na,well\n", "prediction_id,outcome\n", ""]
+)
+def test_a_file_without_the_columns_is_an_error_that_names_them(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "outcomes.csv"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"outcomes\.csv: "):
+        read_outcomes(path, contract())
+
+
+def test_only_outcomes_of_predictions_in_the_log_are_recorded(tmp_path: Path, asked: list[str]) -> None:
+    given = [{"prediction_id": name, "outcome": "sick"} for name in (asked[0], asked[0] + "7", "x")]
+    assert record(tmp_path, given) == (1, 2)
+    assert found(tmp_path)[1].unknown == 0
