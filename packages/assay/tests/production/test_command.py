@@ -10,8 +10,9 @@ from assay.base.errors import InputError
 from assay.base.files import write_json
 from assay.cli.production import monitor
 from assay.export.reference import REFERENCE
+from assay.predictions.outcomes import OutcomeLog
 from assay.project.layout import MODELS, model_version
-from watched import day, made, promised
+from watched import Change, day, made, missing, promised
 
 NOW = datetime.now(UTC)
 DIGEST = "c0ffee"
@@ -30,10 +31,15 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def write_log(folder: Path, version: str, days: int = 3, ago: int = 1) -> None:
-    for number in range(ago, days + ago):
+def write_log(folder: Path, version: str, days: int = 3, change: Change | None = None) -> list[dict[str, object]]:
+    """Write the predictions of some days, and return their outcomes."""
+    outcomes = []
+    for number in range(1, days + 1):
         time = NOW - timedelta(days=number)
-        rows = day(number, rows=200).to_pylist()
+        rows = day(number, rows=200, change=change).to_pylist()
+        for index, row in enumerate(rows):
+            row["prediction_id"] = f"{int(time.timestamp() * 1000):012x}-process-{index}"
+        outcomes += [{name: row[name] for name in ("prediction_id", "outcome")} for row in rows]
         entry = {
             "time": time.isoformat(),
             "version": version,
@@ -45,6 +51,7 @@ def write_log(folder: Path, version: str, days: int = 3, ago: int = 1) -> None:
         }
         path = folder / f"predictions/{time:%Y-%m-%dT%H}.0.jsonl"
         path.write_bytes(json.dumps(entry, separators=(",", ":")).encode() + b'\n{"time":"2026')
+    return outcomes
 
 
 def _text(value: object) -> object:
@@ -69,6 +76,12 @@ def test_it_reads_the_log_and_writes_its_reports(project: Path, capsys: pytest.C
     assert "600 rows on 3 days; 3 torn lines" in capsys.readouterr().out
     for name in ("monitor.md", "monitor.html"):
         assert "no outcome is known" in (Path("reports") / name).read_text()
+
+
+@pytest.mark.parametrize(("change", "status"), [(None, 0), (missing, 1)])
+def test_with_outcomes_the_exit_status_is_that_of_the_verdict(project: Path, change: Change | None, status: int):
+    OutcomeLog(project / "monitoring").write(write_log(project / "monitoring", model_version(), change=change))
+    assert run() == status
 
 
 def test_the_folder_of_the_log_is_an_argument_or_a_variable(project: Path, monkeypatch: pytest.MonkeyPatch):

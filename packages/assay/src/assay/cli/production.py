@@ -34,7 +34,8 @@ def monitor(log: Path | None, models: Path, days: float, until: datetime | None,
     """
     from assay.base.files import write_json, write_text
     from assay.export.reference import load_reference
-    from assay.predictions.read import LogCounts, predictions
+    from assay.predictions.outcomes import joined
+    from assay.predictions.read import LogCounts
     from assay.production.monitor import monitor as judge
     from assay.production.page import html, markdown
     from assay.production.windows import Watch, look
@@ -54,8 +55,15 @@ def monitor(log: Path | None, models: Path, days: float, until: datetime | None,
         delay=timedelta(days=delay),
     )
     counts = LogCounts()
-    seen = look(predictions(folder, counts, since=watch.since), watch)
-    found = judge(watch, seen, {"torn": counts.torn, "doubled": counts.doubled, "foreign": counts.foreign})
+    seen = look(joined(folder, counts, since=watch.since), watch)
+    left_out = {
+        "torn lines": counts.torn,
+        "doubled entries": counts.doubled,
+        "foreign entries": counts.foreign,
+        "outcomes of unknown predictions": counts.unknown,
+        "corrected outcomes": counts.corrected,
+    }
+    found = judge(watch, seen, left_out)
     write_json(REPORTS / "monitor.json", found)
     write_text(REPORTS / "monitor.md", markdown(found))
     write_text(REPORTS / "monitor.html", html(found))

@@ -58,7 +58,7 @@ def overall(findings: Sequence[Finding]) -> State:
 
 
 def monitor(watch: Watch, seen: Seen, lines: Mapping[str, int] | None = None) -> dict[str, Any]:
-    """Return the content of reports/monitor.json; `lines` counts broken lines of the log by what is wrong with them."""
+    """Return the content of reports/monitor.json; `lines` counts, by words, what the reader left out or corrected."""
     findings = [log(watch, seen, lines or {}), *judge(watch, seen.windows)]
     return {
         "format": MONITOR_FORMAT,
@@ -82,7 +82,7 @@ def log(watch: Watch, seen: Seen, lines: Mapping[str, int]) -> Finding:
         "columns_gone": dict(seen.gone),
         "from_the_future": seen.future,
         "foreign_outcomes": seen.foreign,
-        **lines,
+        "left_out": dict(lines),
     }
     limit = {"from_the_future": WRONG_CLOCK, "silent_days": SILENT / DAY}
     notes = _notes(seen, others, lines)
@@ -91,7 +91,8 @@ def log(watch: Watch, seen: Seen, lines: Mapping[str, int]) -> Finding:
         wrong.append(f"{_rows(seen.future)} are dated after now: check the clock of the service; they are not judged")
     elif seen.future:
         notes.append(f"{_rows(seen.future)} dated after now, not judged")
-    said = "; ".join(wrong) or f"{_rows(rows)} on {len(seen.windows)} days"
+    days = len(seen.windows)
+    said = "; ".join(wrong) or f"{_rows(rows)} on {days} day{'s' * (days != 1)}"
     return Finding("log", "HOLD" if wrong else "WELL", "; ".join([said, *notes]), measured, limit)
 
 
@@ -116,7 +117,7 @@ def _notes(seen: Seen, others: Mapping[str, int], lines: Mapping[str, int]) -> l
         notes.append(f"the log lacks columns of the model: {named}")
     if seen.foreign:
         notes.append(f"{seen.foreign:,} ignored outcomes that are not values of the target")
-    return notes + [f"{count:,} {what} lines" for what, count in lines.items() if count]
+    return notes + [f"{count:,} {what}" for what, count in lines.items() if count]
 
 
 def judge(watch: Watch, windows: Sequence[Window]) -> list[Finding]:
