@@ -24,7 +24,7 @@ from assay.production.monitor import judge
 from assay.production.windows import Watch, look
 
 COLUMNS, REFERENCE, ROWS, DAYS = 20, 5000, 500, 365
-BEFORE, AFTER = 20, 60
+BEFORE, AFTER = 20, 40
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = [f"x{number}" for number in range(COLUMNS)]
 CONTRACT = Contract.model_validate(
@@ -199,13 +199,15 @@ def main() -> None:
         Change("0.3 sd in one column", shift=lambda _: 0.3),
         Change("correlation 0.5 to -0.2", correlation=lambda _: -0.2),
         Change("loss +20 %, 500 outcomes a day", flipped=lambda _: half),
-        Change("loss +20 %, 5,000 outcomes a day", flipped=lambda _: half, rows=5000),
+        Change("loss +20 %, 5,000 outcomes a day", flipped=lambda _: half, rows=5000, days=12),
         Change("+1 sd over 180 days", shift=lambda day: min(day / 180, 1), days=180),
         Change("loss +40 % over 180 days", flipped=lambda day: 2 * half * min(day / 180, 1), days=180),
     ]
     quiet = [
         run(seed, Change("nothing"), DAYS, 0, own=asked.own) for seed in track(range(asked.years), asked.years, "years")
     ]
+    checks = {name: sum(len(year[name]) for year in quiet) for name in quiet[0] if name.startswith("assay: ")}
+    print(f"{asked.years} quiet years: {checks}; delays are looks (median, 95th percentile) over {asked.worlds} worlds")
     names = [name for name in quiet[0] if not name.startswith("assay: ")]
     table = {name: [f"{np.mean([len(year[name]) for year in quiet]):.2f}"] for name in names}
     for change in changes:
@@ -214,6 +216,7 @@ def main() -> None:
         for name in names:
             delays = [next((day - BEFORE + 1 for day in one[name] if day >= BEFORE), None) for one in made]
             table[name].append(_delays(delays))
+        print(f"{change.name}: found at look {table['assay'][-1]}", flush=True)
         if "over" in change.name and change.name.startswith("loss"):
             late = [next((day - BEFORE for day in one["assay"] if day >= BEFORE), change.days) for one in made]
             lost = np.median([_value(change.flipped(day)) for day in late])
@@ -222,8 +225,6 @@ def main() -> None:
     print("| " + " | ".join(header) + " |\n|" + "---|" * len(header))
     for name, cells in table.items():
         print(f"| {name} | " + " | ".join(cells) + " |")
-    checks = {name: sum(len(year[name]) for year in quiet) for name in quiet[0] if name.startswith("assay: ")}
-    print(f"{asked.years} quiet years: {checks}; delays are looks (median, 95th percentile) over {asked.worlds} worlds")
 
 
 def _delays(delays: list[int | None]) -> str:

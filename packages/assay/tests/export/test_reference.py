@@ -171,3 +171,16 @@ def test_the_weekday_is_known_if_the_split_is_by_time_over_a_year(days: int, is_
     # A Monday.
     assert (None if found is None else found[:8].tolist()) == ([0, 1, 2, 3, 4, 5, 6, 0] if is_known else None)
     assert weekdays_of(pa.table({"admitted": times}), contract()) is None
+
+
+def test_the_promise_about_losses_does_not_suffer_from_the_number_of_columns():
+    one, target = scored(400)
+    rows = {"features": 60, "scores": 400, "losses": 400}
+    rng = np.random.default_rng(0)
+    found = []
+    for number in (2, 40):
+        columns = {f"x{index}": {"kind": "number"} for index in range(number)}
+        table = pa.table({name: rng.normal(size=60) for name in columns})
+        found.append(make_reference(contract(columns=columns), table, one, (one, target), rows))
+    assert found[0].losses == found[1].losses
+    assert found[0].checks["features"][0].allowance < found[1].checks["features"][0].allowance

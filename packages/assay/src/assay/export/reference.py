@@ -275,9 +275,9 @@ def make_reference(
         ],
         "estimate": [Feature(kind="loss", column="expected")] if contract.classes else [],
     }
-    # Both sides of each feature, and the losses.
-    number = 2 * sum(map(len, checks.values())) + 2
-    quantile = NormalDist().inv_cdf(1 - DOUBT / (number if weekdays is None else WEEK * number))
+    # Half of the doubt is for the losses, the most important check, and half for both sides of all features.
+    number = 2 * sum(map(len, checks.values())) * (1 if weekdays is None else WEEK)
+    quantile = NormalDist().inv_cdf(1 - DOUBT / 2 / number)
     made: dict[Check, tuple[Feature, ...]] = {}
     for check, features in checks.items():
         of_scores = check in ("scores", "estimate")
@@ -302,7 +302,7 @@ def make_reference(
             )
             for index, one in enumerate(features)
         )
-    return draft.model_copy(update={"checks": made, "losses": _losses(*promised, contract, rows["losses"], quantile)})
+    return draft.model_copy(update={"checks": made, "losses": _losses(*promised, contract, rows["losses"])})
 
 
 def weekdays_of(table: pa.Table, contract: Contract) -> np.ndarray | None:
@@ -326,7 +326,7 @@ def _moments(counts: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.sqrt(np.maximum(counts @ values**2 / total - mean**2, 0.0))
 
 
-def _losses(scored: Scored, target: np.ndarray, contract: Contract, rows: int, quantile: float) -> tuple[Loss, ...]:
+def _losses(scored: Scored, target: np.ndarray, contract: Contract, rows: int) -> tuple[Loss, ...]:
     scale = 1.0
     if contract.task == "regression":
         scale = significant(CLIPPED * float(np.quantile(np.abs(scored.scores - target), 0.99)) or 1.0)
@@ -342,7 +342,9 @@ def _losses(scored: Scored, target: np.ndarray, contract: Contract, rows: int, q
     if costs:
         about["cost"] = ("cost per decision", costs.unit, max(costs.false_positive, costs.false_negative))
     made = []
-    for name, values in losses(scored, target, contract, scale).items():
+    found = losses(scored, target, contract, scale)
+    quantile = NormalDist().inv_cdf(1 - DOUBT / 2 / len(found))
+    for name, values in found.items():
         mean, spread = _moments(counts(loss_steps(values), LOSS_STEPS), LOSS_STEPS)
         words, unit, of = about[name]
         allowed = float(allowance(spread, rows, quantile)[0])
