@@ -98,6 +98,22 @@ def feedback(file: Path, log: Path | None, models: Path) -> None:
     )
 
 
+@click.command()
+@click.argument("key")
+@click.option(
+    "--log", type=click.Path(path_type=Path), help="The prediction log; by default ASSAY_LOG, or monitoring/."
+)
+def forget(key: str, log: Path | None) -> None:
+    """Remove the rows of the client with KEY, and their outcomes, from the prediction log; leave a receipt there.
+
+    KEY is what the client sends in the header of traffic.yaml, x-client-id if it names none.
+    """
+    from assay.predictions.forget import forget as remove
+
+    gone, receipt = remove(_folder(log), key)
+    print(f"{gone.predictions} predictions and {gone.outcomes} outcomes removed; the receipt is {receipt}")
+
+
 def _folder(log: Path | None) -> Path:
     folder = log or Path(os.environ.get("ASSAY_LOG") or LOG)
     if not folder.is_dir():
@@ -105,4 +121,4 @@ def _folder(log: Path | None) -> Path:
     return folder
 
 
-COMMANDS = (monitor, feedback)
+COMMANDS = (monitor, feedback, forget)

@@ -74,7 +74,7 @@ def joined(
         for batch in hour(predicted.get(time, []), schemas, counts, since, until):
             # It was read by this schema.
             if schema := schemas.get(batch["contract"][0].as_py()):
-                yield _with_outcomes(batch, schema.contract, latest, met, counts)
+                yield _with_outcomes(batch, schema.contract.classes, latest, met, counts)
         counts.outcomes += len(latest)
         counts.unknown += len(latest.keys() - met)
 
@@ -103,31 +103,31 @@ def _latest(
 
 def _with_outcomes(
     batch: "pa.RecordBatch",
-    contract: "Contract",
+    classes: tuple[str, ...],
     latest: Mapping[str, tuple[datetime, str | float]],
     met: set[str],
     counts: "LogCounts",
 ) -> "pa.RecordBatch":
     import pyarrow as pa
 
-    kind = pa.string() if contract.classes else pa.float64()
+    kind = pa.string() if classes else pa.float64()
     values: list[str | float | None] = []
     times: list[datetime | None] = []
     for prediction_id in batch["prediction_id"].to_pylist():
         time, value = latest.get(prediction_id, (None, None))
         if time is not None and prediction_id not in met:
             met.add(prediction_id)
-            counts.foreign += not is_outcome(value, contract)
-        fits = is_outcome(value, contract)
+            counts.foreign += not is_outcome(value, classes)
+        fits = is_outcome(value, classes)
         values.append(value if fits else None)
         times.append(time if fits else None)
     made = batch.append_column("outcome", pa.array(values, kind))
     return made.append_column("outcome_time", pa.array(times, batch.schema.field("time").type))
 
 
-def is_outcome(value: str | float | None, contract: "Contract") -> bool:
-    """Say whether the target of a contract can have a value."""
-    return value in contract.classes if contract.classes else isinstance(value, int | float)
+def is_outcome(value: str | float | None, classes: tuple[str, ...]) -> bool:
+    """Say whether a target can have a value; `classes` is empty for a number."""
+    return value in classes if classes else isinstance(value, int | float)
 
 
 def read_outcomes(path: Path, contract: "Contract") -> tuple[list[dict[str, Any]], int]:
@@ -146,7 +146,7 @@ def read_outcomes(path: Path, contract: "Contract") -> tuple[list[dict[str, Any]
         if name not in table.column_names or table[name].null_count == len(table):
             raise InputError(f"{path}: expected the columns prediction_id and outcome, found no value of {name}")
     rows = table.select(["prediction_id", "outcome"]).to_pylist()
-    fitting = [row for row in rows if row["prediction_id"] and is_outcome(row["outcome"], contract)]
+    fitting = [row for row in rows if row["prediction_id"] and is_outcome(row["outcome"], contract.classes)]
     return fitting, len(rows) - len(fitting)
 
 

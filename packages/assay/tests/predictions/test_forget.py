@@ -1,0 +1,142 @@
+"""Forgetting a client: all of its rows leave, no other does, and whatever happens half-way can be done again."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from assay.base.errors import InputError
+from assay.predictions import forget as forgetting
+from assay.predictions.entry import MANY
+from assay.predictions.forget import forget
+from assay.predictions.outcomes import OutcomeLog, joined
+from assay.predictions.read import LogCounts
+from assay.predictions.write import PredictionLog
+from patients import contract, patients
+from predictions.test_write import DIGEST, told
+
+
+class Logged:
+    """A log with rows of two clients, in small and in large requests, and an outcome for each row."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.log = PredictionLog(folder, contract(), DIGEST)
+        self.ann: list[str] = []
+        self.bob: list[str] = []
+        for number, rows in enumerate((4, MANY)):
+            data, _ = patients(rows)
+            batch = told(rows, number)
+            batch.warnings[1] = ["age: 120"]
+            half = rows // 2
+            self.log.predictions("v1", "champion", batch, data, keys=[(b"ann", half), (b"bob", half)])
+            self.ann += batch.ids()[:half]
+            self.bob += batch.ids()[half:]
+        OutcomeLog(folder).write([{"prediction_id": one, "outcome": "sick"} for one in self.ann + self.bob])
+
+    def rows(self) -> list[dict[str, Any]]:
+        counts = LogCounts()
+        found = [row for batch in joined(self.folder, counts) for row in batch.to_pylist()]
+        assert (counts.torn, counts.foreign, counts.unknown) == (0, 0, 0)
+        return found
+
+
+@pytest.fixture
+def logged(tmp_path: Path) -> Logged:
+    return Logged(tmp_path)
+
+
+def test_the_rows_of_a_client_leave_and_the_others_stay_as_they_were(logged: Logged) -> None:
+    before = [row for row in logged.rows() if row["prediction_id"] in logged.bob]
+    gone, _ = forget(logged.folder, "ann")
+    assert (gone.predictions, gone.outcomes, gone.segments) == (len(logged.ann), len(logged.ann), 2)
+    assert logged.rows() == before
+    assert len(before) == len(logged.bob)
+    texts = [path.read_text() for path in logged.folder.glob("*/*.jsonl")]
+    assert not any(f'"{one}"' in text for one in logged.ann for text in texts)
+
+
+def test_the_receipt_says_what_left_and_does_not_hold_the_key(logged: Logged) -> None:
+    _, path = forget(logged.folder, "ann")
+    receipt = json.loads(path.read_text())
+    assert (receipt["predictions"], receipt["outcomes"], receipt["answered_by"]) == (len(logged.ann),) * 2 + (["v1"],)
+    assert "ann" not in path.read_text().replace("cannot", "")
+
+
+def test_who_is_not_in_the_log_changes_nothing_and_gets_a_receipt_too(logged: Logged) -> None:
+    before = logged.rows()
+    gone, path = forget(logged.folder, "nobody")
+    assert (gone.predictions, gone.segments, logged.rows()) == (0, 0, before)
+    assert json.loads(path.read_text())["predictions"] == 0
+
+
+def test_what_the_service_writes_meanwhile_stays(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, _ = patients(1)
+    late, change = told(1, 9), forgetting._without
+
+    def meanwhile(line: bytes, *given: Any) -> bytes:
+        # Again for each line: what is there twice counts once.
+        logged.log.predictions("v1", "champion", late, data, keys=[(b"bob", 1)])
+        return change(line, *given)
+
+    monkeypatch.setattr(forgetting, "_without", meanwhile)
+    forget(logged.folder, "ann")
+    assert {row["prediction_id"] for row in logged.rows()} == {*logged.bob, f"{late.name}-0"}
+
+
+@pytest.mark.parametrize("rewritten", [0, 1])
+def test_what_was_stopped_half_way_is_done_by_the_next_run(
+    logged: Logged, monkeypatch: pytest.MonkeyPatch, rewritten: int
+) -> None:
+    rewrite, done = forgetting._rewrite, []
+
+    def stopped(*given: Any) -> None:
+        if len(done) == rewritten:
+            raise KeyboardInterrupt
+        rewrite(*given)
+        done.append(given)
+
+    with monkeypatch.context() as half_way:
+        half_way.setattr(forgetting, "_rewrite", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            forget(logged.folder, "ann")
+    assert {row["prediction_id"] for row in logged.rows()} == {*logged.ann, *logged.bob}
+    forget(logged.folder, "ann")
+    assert {row["prediction_id"] for row in logged.rows()} == set(logged.bob)
+
+
+def test_on_a_full_disk_the_segment_stays_as_it_was(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = logged.rows()
+    monkeypatch.setattr(forgetting.os, "fsync", full)
+    with pytest.raises(InputError, match="No space"):
+        forget(logged.folder, "ann")
+    assert logged.rows() == before
+    logged.log.predictions("v1", "champion", told(1, 7), {name: values[:1] for name, values in patients(1)[0].items()})
+    assert len(logged.rows()) == len(before) + 1
+
+
+def test_what_breaks_off_and_names_the_client_leaves_too(logged: Logged) -> None:
+    (path,) = (logged.folder / "predictions").iterdir()
+    first = path.read_bytes().splitlines(keepends=True)[0]
+    with path.open("ab") as file:
+        file.write(first[:-20])
+    gone, _ = forget(logged.folder, "ann")
+    assert gone.unreadable == 1
+    assert {row["prediction_id"] for row in logged.rows()} == set(logged.bob)
+
+
+def test_two_do_not_forget_at_once(logged: Logged) -> None:
+    with forgetting._alone(logged.folder), pytest.raises(InputError, match="another `assay forget` is running"):
+        forget(logged.folder, "ann")
+
+
+def test_packed_columns_keep_the_rows_of_the_others(logged: Logged) -> None:
+    data, _ = patients(MANY)
+    forget(logged.folder, "ann")
+    kept = [row["inputs"]["age"] for row in logged.rows() if row["prediction_id"] in logged.bob[2:]]
+    assert np.array_equal(kept, data["age"][MANY // 2 :])
