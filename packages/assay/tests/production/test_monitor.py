@@ -137,6 +137,12 @@ def test_an_empty_batch_and_the_order_of_batches_do_not_matter():
     assert said([*batches[::-1], batches[0].slice(0, 0)]) == said(batches)
 
 
+def test_small_batches_are_read_as_large_ones():
+    batches = days(3)
+    small = [batch.slice(start, 7) for batch in batches for start in range(0, len(batch), 7)]
+    assert said(small) == said(batches)
+
+
 def test_other_versions_are_counted_and_not_judged():
     result = said([*days(10), *(day(ago, change=older, version="another") for ago in (3, 2, 1))])
     assert result["verdict"] == "WELL"

@@ -4,7 +4,7 @@ Nothing of a single row is kept but the ids of a few examples, so what a machine
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -33,6 +33,7 @@ DAY = timedelta(days=1)
 AHEAD = timedelta(hours=1)
 EXAMPLES = 3
 MICROSECONDS = 86_400_000_000
+TOGETHER = 8192
 
 
 @dataclass
@@ -88,8 +89,8 @@ class Seen:
 def look(batches: Iterable[pa.RecordBatch], watch: Watch) -> Seen:
     """Return what the batches of a prediction log hold, with the outcomes in `outcome` if they have such a column."""
     seen, windows = Seen(), dict[int, Window]()
-    for batch in batches:
-        table = _ours(pa.table(batch), watch, seen)
+    for together in _together(batches):
+        table = _ours(together, watch, seen)
         if not table.num_rows:
             continue
         days = np.asarray(table["time"].cast(pa.timestamp("us")).cast(pa.int64())) // MICROSECONDS
@@ -98,6 +99,18 @@ def look(batches: Iterable[pa.RecordBatch], watch: Watch) -> Seen:
             _add(windows.setdefault(day, Window(start)), table.filter(pa.array(days == day)), watch, seen)
     seen.windows = [windows[day] for day in sorted(windows)]
     return seen
+
+
+def _together(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Yield batches of one form as tables of about TOGETHER rows: small ones would take most of the time."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        if waiting and (batch.schema != waiting[0].schema or sum(map(len, waiting)) >= TOGETHER):
+            yield pa.Table.from_batches(waiting)
+            waiting = []
+        waiting.append(batch)
+    if waiting:
+        yield pa.Table.from_batches(waiting)
 
 
 def _ours(table: pa.Table, watch: Watch, seen: Seen) -> pa.Table:
