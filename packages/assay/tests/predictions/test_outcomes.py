@@ -41,7 +41,7 @@ def report(folder: Path, **outcomes: Any) -> tuple[int, int]:
 def found(folder: Path, **between: Any) -> tuple[dict[str, Any], LogCounts]:
     counts = LogCounts()
     rows = [row for batch in joined(folder, counts, **between) for row in batch.to_pylist()]
-    assert all((row["outcome"] is None) == (row["outcome_time"] is None) for row in rows)
+    assert all(row["outcome_time"] is None or row["outcome"] is not None for row in rows)
     return {row["prediction_id"]: row["outcome"] for row in rows if row["arm"] == "champion"}, counts
 
 
@@ -97,6 +97,15 @@ def test_only_the_time_that_is_asked_for_is_read_and_counted(tmp_path: Path, ask
     for between in ({"since": NOW + timedelta(minutes=1)}, {"until": NOW - timedelta(minutes=1)}):
         outcomes, counts = found(tmp_path, **between)
         assert (outcomes, counts.outcomes, counts.unknown) == ({}, 0, 0)
+
+
+def test_where_no_outcome_came_in_time_there_is_the_one_that_this_means(tmp_path: Path, asked: list[str]) -> None:
+    report(tmp_path, **{asked[0]: "sick"})
+    late, early = (found(tmp_path, due=NOW + timedelta(hours=hours), missing="well")[0] for hours in (1, -1))
+    assert late == {asked[0]: "sick"} | dict.fromkeys(asked[1:], "well")
+    assert early == {asked[0]: "sick"} | dict.fromkeys(asked[1:])
+    with pytest.raises(InputError, match=r"outcomes\.missing: expected one of well, sick, got .alive."):
+        found(tmp_path, due=NOW, missing="alive")
 
 
 def test_outcomes_are_on_the_disk_before_they_are_acknowledged(

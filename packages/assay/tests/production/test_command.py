@@ -12,6 +12,9 @@ from assay.cli.production import monitor
 from assay.export.reference import REFERENCE
 from assay.predictions.outcomes import OutcomeLog
 from assay.project.layout import MODELS, model_version
+from assay.project.params import load_params
+from assay.project.settings import PARAMS, write_packed
+from places import ROOT
 from watched import Change, day, made, missing, promised
 
 NOW = datetime.now(UTC)
@@ -23,8 +26,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ASSAY_LOG", raising=False)
     contract = json.loads(made().model_dump_json())
-    write_json(MODELS / "contract.json", {"format": 1, "contract": contract})
     write_json(MODELS / "model.json", {"format": 1})
+    params = load_params(ROOT / PARAMS)
+    write_packed(made(), params.export, params.serve)
     write_json(MODELS / REFERENCE, promised().model_dump(exclude_none=True))
     write_json(Path(f"monitoring/contracts/{DIGEST}.json"), {"format": 1, "contract": contract})
     Path("monitoring/predictions").mkdir()

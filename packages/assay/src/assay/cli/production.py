@@ -24,9 +24,11 @@ MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 )
 @click.option("--days", default=DAYS, show_default=True, type=click.FloatRange(0, 3650), help="Days to look back.")
 @click.option("--until", type=MOMENT, help="The end of the period, in UTC; by default now.")
-@click.option("--delay", default=0.0, show_default=True, type=click.FloatRange(0), help="Days until an outcome is due.")
+@click.option("--delay", type=click.FloatRange(0), help="Days until an outcome is due; by default as params.yaml says.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def monitor(log: Path | None, models: Path, days: float, until: datetime | None, delay: float, as_json: bool) -> int:
+def monitor(
+    log: Path | None, models: Path, days: float, until: datetime | None, delay: float | None, as_json: bool
+) -> int:
     """Watch the model in use through its prediction LOG; exit status 0 well, 1 alarm, 3 not enough to tell.
 
     LOG is the folder that the service writes; by default ASSAY_LOG, or monitoring/. It needs models/ and the log, and
@@ -40,9 +42,10 @@ def monitor(log: Path | None, models: Path, days: float, until: datetime | None,
     from assay.production.page import html, markdown
     from assay.production.windows import Watch, look
     from assay.project.layout import model_version
-    from assay.project.settings import load_packed_contract
+    from assay.project.settings import load_packed_contract, load_settings
 
     folder = _folder(log)
+    outcomes = load_settings(models).outcomes
     now = datetime.now(UTC)
     end = now if until is None else until.replace(tzinfo=UTC)
     watch = Watch(
@@ -52,10 +55,10 @@ def monitor(log: Path | None, models: Path, days: float, until: datetime | None,
         since=end - timedelta(days=days),
         until=end,
         now=now,
-        delay=timedelta(days=delay),
+        delay=timedelta(days=outcomes.delay if delay is None else delay),
     )
     counts = LogCounts()
-    seen = look(joined(folder, counts, since=watch.since), watch)
+    seen = look(joined(folder, counts, since=watch.since, due=end - watch.delay, missing=outcomes.missing), watch)
     left_out = {
         "torn lines": counts.torn,
         "doubled entries": counts.doubled,

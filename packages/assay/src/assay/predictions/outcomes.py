@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,11 +58,18 @@ class OutcomeLog:
 
 
 def joined(
-    folder: Path, counts: "LogCounts", *, since: datetime | None = None, until: datetime | None = None
+    folder: Path,
+    counts: "LogCounts",
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    due: datetime | None = None,
+    missing: str | float | None = None,
 ) -> Iterator["pa.RecordBatch"]:
     """Yield the predictions of a log as `read.predictions` does, each with its latest outcome and when that came.
 
-    Both are null where there is none. No more than the outcomes of an hour of predictions are held at a time.
+    Both are null where there is none; of predictions from before `due` the outcome is then `missing`. No more than the
+    outcomes of an hour of predictions are held at a time. Raises InputError if a target cannot be `missing`.
     """
     from assay.predictions.read import Schemas, hour
 
@@ -74,7 +82,9 @@ def joined(
         for batch in hour(predicted.get(time, []), schemas, counts, since, until):
             # It was read by this schema.
             if schema := schemas.get(batch["contract"][0].as_py()):
-                yield _with_outcomes(batch, schema.contract.classes, latest, met, counts)
+                classes = schema.contract.classes
+                made = _with_outcomes(batch, classes, latest, met, counts)
+                yield made if missing is None or due is None else _filled(made, classes, due, missing)
         counts.outcomes += len(latest)
         counts.unknown += len(latest.keys() - met)
 
@@ -87,17 +97,15 @@ def _latest(
 
     latest: dict[str, tuple[datetime, str | float]] = {}
     decoder = msgspec.json.Decoder(Outcome)
-    for segment in segments:
-        for one in lines(segment, decoder.decode, counts):
-            made = time_of(one.prediction_id)
-            if made is None or (since and made < since) or (until and made >= until):
-                continue
-            before = latest.get(one.prediction_id)
-            if before is not None:
-                counts.doubled += before[1] == one.outcome
-                counts.corrected += before[1] != one.outcome
-            if before is None or one.time >= before[0]:
-                latest[one.prediction_id] = one.time, one.outcome
+    reported = (one for segment in segments for one in lines(segment, decoder.decode, counts))
+    for one in sorted(reported, key=attrgetter("time")):
+        made = time_of(one.prediction_id)
+        if made is None or (since and made < since) or (until and made >= until):
+            continue
+        if before := latest.get(one.prediction_id):
+            counts.doubled += before[1] == one.outcome
+            counts.corrected += before[1] != one.outcome
+        latest[one.prediction_id] = one.time, one.outcome
     return latest
 
 
@@ -123,6 +131,24 @@ def _with_outcomes(
         times.append(time if fits else None)
     made = batch.append_column("outcome", pa.array(values, kind))
     return made.append_column("outcome_time", pa.array(times, batch.schema.field("time").type))
+
+
+def _filled(batch: "pa.RecordBatch", classes: tuple[str, ...], due: datetime, missing: str | float) -> "pa.RecordBatch":
+    """Return a batch in which outcomes that are due, and did not come, have a value."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from assay.base.errors import InputError
+
+    if not is_outcome(missing, classes):
+        known = f"one of {', '.join(classes)}" if classes else "a number"
+        raise InputError(f"params.yaml: outcomes.missing: expected {known}, got {missing!r}")
+    is_due = pc.less(batch["time"], pa.scalar(due, batch.schema.field("time").type))
+    known_outcomes = batch["outcome"]
+    value = pa.scalar(missing, known_outcomes.type)
+    at = batch.schema.get_field_index("outcome")
+    filled = pc.if_else(pc.and_(is_due, pc.is_null(known_outcomes)), value, known_outcomes)
+    return batch.set_column(at, "outcome", filled)
 
 
 def is_outcome(value: str | float | None, classes: tuple[str, ...]) -> bool:

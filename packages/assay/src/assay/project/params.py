@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from assay.base.config import Frozen, read_config
-from assay.project.settings import PARAMS, Export, Serve
+from assay.project.settings import PARAMS, Export, Outcomes, Serve
 
 
 class Validate(Frozen):
@@ -420,6 +420,7 @@ class Params(Frozen):
     analyse: Analyse = Field(description="Slices, sensitivity and explanations.")
     export: Export = Field(description="Export to ONNX.")
     serve: Serve = Field(description="The service.")
+    outcomes: Outcomes = Field(default=Outcomes(), description="When outcomes are due, and what it means if none came.")
     gates: Gates = Field(
         default=Gates(),
         description="What a change is judged by. A missing limit makes its gate HOLD; `enabled: false` makes it SKIP.",

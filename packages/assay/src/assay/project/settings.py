@@ -62,13 +62,31 @@ class Serve(Frozen):
         return {True: "safe", False: "off"}[value] if isinstance(value, bool) else value
 
 
+class Outcomes(Frozen):
+    """When the outcomes of predictions are known."""
+
+    delay: float = Field(
+        default=0.0,
+        ge=0,
+        description="Days until the outcome of a prediction is due; the monitor judges none that is younger.",
+    )
+    missing: str | float | None = Field(
+        default=None,
+        description="What it means if no outcome has come by then: a class, or a number; null if it means nothing.",
+    )
+
+
 class Settings(Frozen):
-    """The part of params.yaml that the service reads."""
+    """The part of params.yaml that the service and the monitor read."""
 
     model_config = ConfigDict(extra="ignore")
 
     export: Export
     serve: Serve
+    outcomes: Outcomes = Outcomes()
+
+
+DEFAULT = Outcomes()
 
 
 def load_settings(models: Path = MODELS) -> Settings:
@@ -83,9 +101,11 @@ def load_packed_contract(models: Path = MODELS) -> Contract:
     return typed(read_format(path, FORMAT).get("contract"), Contract, path)
 
 
-def write_packed(contract: Contract, export: Export, serve: Serve, models: Path = MODELS) -> None:
+def write_packed(
+    contract: Contract, export: Export, serve: Serve, models: Path = MODELS, outcomes: Outcomes = DEFAULT
+) -> None:
     """Write what `load_settings` and `load_packed_contract` read."""
     # Through JSON text, where infinities become texts.
     write_json(models / PACKED_CONTRACT, {"format": FORMAT, "contract": json.loads(contract.model_dump_json())})
-    settings = Settings(export=export, serve=serve)
+    settings = Settings(export=export, serve=serve, outcomes=outcomes)
     write_json(models / PACKED_SETTINGS, {"format": FORMAT, **settings.model_dump()})

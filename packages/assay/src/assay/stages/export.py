@@ -66,7 +66,7 @@ def main() -> None:
         (MODELS / "model.onnx").unlink(missing_ok=True)
     with replacing(MODELS / "model.skops") as temporary:
         shutil.copyfile(PIPELINE, temporary)
-    write_packed(contract, params.export, params.serve)
+    write_packed(contract, params.export, params.serve, outcomes=params.outcomes)
     write_json(MODELS / REFERENCE, _reference(pipeline, contract, room, threshold, params.seed))
     metrics = read_json(METRICS)
     write_json(MODELS / "metrics.json", {"format": PACKAGE_FORMAT, "test": metrics["test"]})
