@@ -61,7 +61,6 @@ def test_every_stage_the_judge_and_the_service_have_a_hash_of_their_own(before: 
         ("release/smoke.py", {"service"}),
         # The service loads them late.
         ("predictions/monitor.py", {"service"}),
-        ("predictions/schema.py", {"service"}),
     ],
 )
 def test_a_change_changes_the_hash_of_what_runs_it_and_no_other(
