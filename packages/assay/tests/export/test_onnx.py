@@ -7,7 +7,7 @@ from sklearn.pipeline import Pipeline
 
 from assay.contract.spec import Contract
 from assay.data.columns import Columns, length, take
-from assay.export.onnx import UNSEEN, _round_down, agrees, convert, hard_rows, parity
+from assay.export.onnx import UNSEEN, agrees, convert, hard_rows, parity, round_down
 from assay.inference.scorer import scorer
 from assay.modelling.fitting import build, fit, scores
 from assay.project.params import Export, ModelChoice
@@ -82,8 +82,8 @@ def test_a_number_on_a_threshold_falls_on_the_same_side_in_single_precision():
 @given(st.lists(st.floats(-1e30, 1e30), min_size=1), st.floats(width=32, allow_nan=False, allow_infinity=False))
 def test_rounding_a_threshold_down_moves_no_single_precision_number(thresholds, number):
     values = np.array(thresholds)
-    np.testing.assert_array_equal(number <= _round_down(values), number <= values)
-    assert (_round_down(values).astype(np.float32) == _round_down(values)).all()
+    np.testing.assert_array_equal(number <= round_down(values), number <= values)
+    assert (round_down(values).astype(np.float32) == round_down(values)).all()
 
 
 def test_the_pipeline_itself_stays_as_it_was():

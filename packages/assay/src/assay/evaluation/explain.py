@@ -1,5 +1,6 @@
 """Explanations: permutation importance on the loss, and SHAP values of the scores."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -63,7 +64,10 @@ def _shap_values(estimator: Any, transformed: np.ndarray) -> np.ndarray | None:
     if isinstance(estimator, LogisticRegression | Ridge):
         return np.asarray(shap.LinearExplainer(estimator, transformed).shap_values(transformed))
     try:
-        return np.asarray(shap.TreeExplainer(estimator).shap_values(transformed))
+        with warnings.catch_warnings():
+            # Of a list for each class, which no release returns any more.
+            warnings.filterwarnings("ignore", "LightGBM binary classifier", UserWarning)
+            return np.asarray(shap.TreeExplainer(estimator).shap_values(transformed))
     except shap.utils._exceptions.InvalidModelError:
         return None
 

@@ -23,7 +23,7 @@ from assay.base.rounding import significant
 from assay.contract.spec import Boolean, Category, Contract, Integer, Number, Text, Time
 from assay.data.columns import Columns, length, take
 from assay.inference.scorer import NUMBERS, Score
-from assay.modelling.estimators import LogBoosting
+from assay.modelling.estimators import LogBoosting, is_lightgbm
 from assay.modelling.features import encode, time_input
 from assay.modelling.fitting import decide, members, uncalibrated
 from assay.project.room import NO_ROOM, Room
@@ -52,6 +52,9 @@ def _convert(pipeline: Pipeline, inputs: list[str], contract: Contract) -> onnx.
     kinds = [(name, FloatTensorType([None, 1])) for name in inputs]
     pipeline = _in_single_precision(pipeline)
     last = pipeline[-1]
+    if is_lightgbm(uncalibrated(last)):
+        # Imported here: the library takes seconds to load, and few models need it.
+        import assay.export.lightgbm_trees  # noqa: F401
     if isinstance(last, LogBoosting):
         pipeline.steps[-1] = ("estimator", last.boosting_)
     options = {} if contract.task == "regression" else {id(pipeline): {"zipmap": False}}
@@ -192,15 +195,18 @@ def _in_single_precision(pipeline: Pipeline) -> Pipeline:
     if isinstance(estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
         for trees in estimator._predictors:
             for tree in trees:
-                tree.nodes["num_threshold"] = _round_down(tree.nodes["num_threshold"])
+                tree.nodes["num_threshold"] = round_down(tree.nodes["num_threshold"])
     elif isinstance(estimator, RandomForestClassifier | RandomForestRegressor):
         for member in estimator.estimators_:
-            member.tree_.threshold[:] = _round_down(member.tree_.threshold)
+            member.tree_.threshold[:] = round_down(member.tree_.threshold)
     return copied
 
 
-def _round_down(values: np.ndarray) -> np.ndarray:
-    nearest = values.astype(np.float32)
+def round_down(values: np.ndarray) -> np.ndarray:
+    """Return the largest single-precision numbers that are not above these, as double."""
+    # LightGBM splits missing values from all others at the largest double.
+    with np.errstate(over="ignore"):
+        nearest = values.astype(np.float32)
     return np.where(nearest > values, np.nextafter(nearest, np.float32(-np.inf)), nearest).astype(np.float64)
 
 

@@ -1,5 +1,6 @@
 """The default model families, and the search spaces of their parameters."""
 
+import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
@@ -132,6 +133,20 @@ class LogBoosting(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return float((weights * times * rest).sum() / (weights * times**2).sum())
 
 
+def _lightgbm(kind: str) -> Any:
+    # Imported here: the library takes seconds to load, and few models need it.
+    import lightgbm
+
+    # As many threads as OpenMP has, which the process sets around the model.
+    return getattr(lightgbm, kind)(n_jobs=0, deterministic=True, force_row_wise=True, verbose=-1)
+
+
+def is_lightgbm(estimator: Any) -> bool:
+    """Say whether an estimator is one of LightGBM, without loading the library."""
+    library = sys.modules.get("lightgbm")
+    return library is not None and isinstance(estimator, library.LGBMModel)
+
+
 def families(contract: Contract, room: Room = NO_ROOM) -> dict[str, Family]:
     """Return the families that suit a contract: the room's, or those of this module if it names none.
 
@@ -191,6 +206,16 @@ def _random_forest(trial: "Trial", task: str) -> Parameters:
     }
 
 
+def _light_boosting(trial: "Trial", task: str) -> Parameters:
+    return {
+        "learning_rate": trial.suggest_float("learning_rate", 0.03, 0.3, log=True),
+        "num_leaves": trial.suggest_int("num_leaves", 4, 63, log=True),
+        "min_child_samples": trial.suggest_int("min_child_samples", 5, 50, log=True),
+        "reg_lambda": trial.suggest_float("reg_lambda", 1e-3, 10, log=True),
+        "colsample_bytree": trial.suggest_float("colsample_bytree", 0.3, 1.0),
+    }
+
+
 FAMILIES: dict[str, Family] = {
     "gradient_boosting": Family(
         # By default scikit-learn would stop early above 10,000 rows: at another number of rounds than the search found.
@@ -218,4 +243,18 @@ FAMILIES: dict[str, Family] = {
         defaults={"C": 1.0, "alpha": 1.0},
     ),
     "random_forest": Family(RandomForestClassifier, RandomForestRegressor, "imputing", _random_forest),
+    "lightgbm": Family(
+        partial(_lightgbm, "LGBMClassifier"),
+        partial(_lightgbm, "LGBMRegressor"),
+        "nothing",
+        _light_boosting,
+        rounds="n_estimators",
+        defaults={
+            "learning_rate": 0.1,
+            "num_leaves": 31,
+            "min_child_samples": 20,
+            "reg_lambda": 0.001,
+            "colsample_bytree": 1.0,
+        },
+    ),
 }

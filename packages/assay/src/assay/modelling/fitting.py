@@ -57,7 +57,13 @@ def build(
         raise InputError(_unknown("family", choice.family, sorted(known)))
     family, parameters = known[choice.family], choice.parameters
     make: Any = maker(family, contract)
-    estimator = make()
+    try:
+        estimator = make()
+    except (ImportError, OSError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"params.yaml: model.family: {choice.family} needs a library that is missing: {said}"
+        ) from None
     settings = estimator.get_params()
     for name in parameters:
         if name not in settings:
@@ -103,7 +109,8 @@ def fit(pipeline: Pipeline, data: Columns, target: np.ndarray, contract: Contrac
                 # A text with fewer words than the selection asks for: all of them are kept.
                 warnings.filterwarnings("ignore", "k=.* is greater than n_features", UserWarning)
                 return pipeline.fit(frame, target)
-        except ValueError as error:
+        # Each library, and a family of the user's own, raises errors of its own kinds.
+        except Exception as error:
             message = " ".join(str(error).split())[:300]
             raise InputError(f"params.yaml: the model cannot be fitted on {length(data)} rows: {message}") from None
 

@@ -1,5 +1,6 @@
 """How well a boosted model does on held-out rows after each number of rounds, from one fit."""
 
+from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
@@ -9,6 +10,7 @@ from sklearn.pipeline import Pipeline
 
 from assay.contract.spec import Contract
 from assay.data.columns import Columns, length
+from assay.modelling.estimators import is_lightgbm
 from assay.modelling.fitting import inputs, of_all_classes, threads
 from assay.project.room import NO_ROOM, Room
 from assay.statistics.losses import row_losses
@@ -32,16 +34,35 @@ def losses_by_rounds(  # noqa: PLR0913, PLR0917
     """Return the mean loss on held-out rows after each ROUNDS_PER_STEP rounds, and the scores at the lowest.
 
     `rounds` is the parameter with their number. The fit ends after MOST_ROUNDS, or once the loss has not fallen for
-    PATIENCE steps. An estimator other than scikit-learn's needs `warm_start`.
+    PATIENCE steps. An estimator of another library than scikit-learn and LightGBM
+    needs `warm_start`.
     """
     estimator = pipeline[-1]
+    regression = contract.task == "regression"
     with threads(length(seen)):
         made = pipeline[0].fit_transform(inputs(seen, contract, room), target)
         unseen = pipeline[0].transform(inputs(held_out, contract, room))
-        is_known = contract.task == "regression" or set(truth) <= set(target)
-        if isinstance(estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor) and is_known:
-            return _of_scikit_learn(estimator, rounds, made, target, unseen, truth, contract)
-        return _by_warm_start(estimator, rounds, made, target, unseen, truth, contract)
+        # A class without training rows costs the same after any number of rounds.
+        judged = np.full(len(truth), True) if regression else np.isin(truth, target)
+        if isinstance(estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
+            losses, predict = _of_scikit_learn(
+                estimator, rounds, made, target, unseen[judged], truth[judged], regression
+            )
+        elif is_lightgbm(estimator):
+            losses, predict = _of_lightgbm(estimator, rounds, made, target, unseen[judged], truth[judged], regression)
+        else:
+            return _by_warm_start(estimator, rounds, made, target, unseen, truth, contract)
+        given = np.asarray(predict(unseen, (int(np.argmin(losses)) + 1) * ROUNDS_PER_STEP), dtype=np.float64)
+    if not regression:
+        given = of_all_classes(given, estimator.classes_, contract)
+    if not judged.all():
+        others = row_losses(truth, given)[~judged].sum()
+        losses = [(loss * judged.sum() + others) / len(truth) for loss in losses]
+    return losses, given
+
+
+# The scores of rows after some rounds.
+Predict = Callable[[np.ndarray, int], np.ndarray]
 
 
 def _of_scikit_learn(  # noqa: PLR0913, PLR0917
@@ -51,9 +72,8 @@ def _of_scikit_learn(  # noqa: PLR0913, PLR0917
     target: np.ndarray,
     unseen: np.ndarray,
     truth: np.ndarray,
-    contract: Contract,
-) -> tuple[list[float], np.ndarray]:
-    regression = contract.task == "regression"
+    regression: bool,
+) -> tuple[list[float], Predict]:
     estimator.set_params(
         early_stopping=True,
         n_iter_no_change=PATIENCE * ROUNDS_PER_STEP,
@@ -61,12 +81,44 @@ def _of_scikit_learn(  # noqa: PLR0913, PLR0917
         scoring="neg_mean_absolute_error" if regression else "loss",
         **{rounds: MOST_ROUNDS},
     ).fit(made, target, X_val=unseen, y_val=truth)
+
+    def predict(rows: np.ndarray, number: int) -> np.ndarray:
+        stages = estimator.staged_predict(rows) if regression else estimator.staged_predict_proba(rows)
+        return np.asarray(next(islice(stages, number - 1, None)))
+
     # The first score is that without any round.
-    losses = [-float(score) for score in estimator.validation_score_[ROUNDS_PER_STEP::ROUNDS_PER_STEP]]
-    best = (int(np.argmin(losses)) + 1) * ROUNDS_PER_STEP
-    stages = estimator.staged_predict(unseen) if regression else estimator.staged_predict_proba(unseen)
-    given = np.asarray(next(islice(stages, best - 1, None)), dtype=np.float64)
-    return losses, given if regression else of_all_classes(given, estimator.classes_, contract)
+    return [-float(score) for score in estimator.validation_score_[ROUNDS_PER_STEP::ROUNDS_PER_STEP]], predict
+
+
+def _of_lightgbm(  # noqa: PLR0913, PLR0917
+    estimator: Any,
+    rounds: str,
+    made: np.ndarray,
+    target: np.ndarray,
+    unseen: np.ndarray,
+    truth: np.ndarray,
+    regression: bool,
+) -> tuple[list[float], Predict]:
+    # Imported here: the library takes seconds to load, and is loaded already where an estimator of it is.
+    from lightgbm.callback import CallbackEnv, EarlyStopException
+
+    losses: list[float] = []
+
+    def note(found: CallbackEnv) -> None:
+        results = found.evaluation_result_list or []
+        losses.append(float(results[0][2]))
+        if len(losses) - 1 - int(np.argmin(losses)) >= PATIENCE * ROUNDS_PER_STEP:
+            # All trees until now are kept.
+            raise EarlyStopException(found.iteration, results)
+
+    estimator.set_params(**{rounds: MOST_ROUNDS}, **({"metric": "l1"} if regression else {}))
+    estimator.fit(made, target, eval_X=unseen, eval_y=truth, callbacks=[note])
+
+    def predict(rows: np.ndarray, number: int) -> np.ndarray:
+        method = estimator.predict if regression else estimator.predict_proba
+        return np.asarray(method(rows, num_iteration=number))
+
+    return losses[ROUNDS_PER_STEP - 1 :: ROUNDS_PER_STEP], predict
 
 
 def _by_warm_start(  # noqa: PLR0913, PLR0917

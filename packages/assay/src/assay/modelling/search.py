@@ -20,7 +20,7 @@ from assay.base.progress import say, track
 from assay.base.rounding import significant
 from assay.contract.spec import Contract
 from assay.data.columns import Columns, take
-from assay.modelling.estimators import families
+from assay.modelling.estimators import families, maker
 from assay.modelling.fitting import build, build_dummy, fit, scores
 from assay.modelling.rounds import ROUNDS_PER_STEP, losses_by_rounds
 from assay.project.params import MEAN, Member, ModelChoice, Tune
@@ -102,7 +102,7 @@ def search(  # noqa: PLR0913, PLR0915, PLR0917
     """
     began = clock()
     parts = folds(target, units, contract, how.folds, seed)
-    known = families(contract, room)
+    known = _families_at_hand(contract, room)
     trials: list[Trial] = []
     runners: list[_Runner] = []
 
@@ -179,6 +179,20 @@ def search(  # noqa: PLR0913, PLR0915, PLR0917
     if best is None:
         raise InputError("the search found no model: every trial failed; see the reasons above")
     return best.choice, trials
+
+
+def _families_at_hand(contract: Contract, room: Room) -> dict[str, Family]:
+    """Return the families that suit a contract and whose libraries can be loaded; say which cannot."""
+    found = {}
+    for name, family in families(contract, room).items():
+        make = maker(family, contract)
+        try:
+            if make is not None:
+                make()
+                found[name] = family
+        except (ImportError, OSError) as error:
+            say(f"  {name} is not tried, since its library cannot be loaded: {' '.join(str(error).split())[:200]}")
+    return found
 
 
 def _trial(
@@ -415,7 +429,8 @@ def _curve(  # noqa: PLR0913, PLR0917
                 fitted = fit(pipeline, given, target[seen], contract, room)
                 given_scores = scores(fitted, held_out, contract, room)
                 losses = [float(row_losses(target[unseen], given_scores).mean())]
-    except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
+    # Each library, and a family of the user's own, raises errors of its own kinds.
+    except Exception as error:
         say(f"  a trial of {choice.family} failed: {' '.join(str(error).split())[:200]}")
         return [math.inf], np.empty(0)
     return (losses, given_scores) if all(map(math.isfinite, losses)) else ([math.inf], given_scores)

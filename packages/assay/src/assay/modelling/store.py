@@ -14,9 +14,13 @@ from assay.base.errors import InputError
 from assay.base.files import write_bytes
 from assay.project.room import NO_ROOM, Room
 
-# The types in scikit-learn's and Assay's estimators; a file with any other type is refused.
+# The types in the estimators of Assay, scikit-learn and LightGBM; a file with any other type is refused.
 TRUSTED = (
     "assay.modelling.estimators.LogBoosting",
+    "collections.OrderedDict",
+    "lightgbm.basic.Booster",
+    "lightgbm.sklearn.LGBMClassifier",
+    "lightgbm.sklearn.LGBMRegressor",
     "numpy.dtype",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",

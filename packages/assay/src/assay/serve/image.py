@@ -25,6 +25,11 @@ UV = (
 )
 SCRIPT = join(["printf", r"%s\n", *UV])
 
+# LightGBM, unlike scikit-learn, does not bring the library for its threads.
+OPENMP = (
+    "apt-get update -qq && apt-get install -qq --yes --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*"
+)
+
 # The folder of a Bento with Assay's code, which BentoML copies into the image first.
 ASSAY = "env/docker/assay"
 PACKAGES = "/app/.venv/lib/python3*/site-packages"
@@ -62,6 +67,8 @@ def image(requirements: str) -> Image:
     made = ServiceImage(base_image=BASE, distro="", lock_python_packages=False)
     made.run(f"{SCRIPT} > /usr/local/bin/uv && chmod +x /usr/local/bin/uv")
     if Path(requirements).exists():
+        if "lightgbm==" in Path(requirements).read_text(encoding="utf-8"):
+            made.run(OPENMP)
         made.requirements_file(requirements).build_include("src")
         for command in INSTALL:
             made.run(command)

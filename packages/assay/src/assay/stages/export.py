@@ -68,7 +68,8 @@ def main() -> None:
         shutil.copyfile(PIPELINE, temporary)
     write_packed(contract, params.export, params.serve, outcomes=params.outcomes)
     write_json(MODELS / REFERENCE, _reference(pipeline, contract, room, threshold, params.seed))
-    metrics = read_json(METRICS)
+    metrics, choice = read_json(METRICS), read_choice()
+    used = {one.family for one in choice.singles or [choice]}
     write_json(MODELS / "metrics.json", {"format": PACKAGE_FORMAT, "test": metrics["test"]})
     about = {
         "format": PACKAGE_FORMAT,
@@ -76,13 +77,13 @@ def main() -> None:
         "task": contract.task,
         "classes": list(contract.classes),
         "threshold": threshold,
-        "choice": read_choice().model_dump(),
+        "choice": choice.model_dump(),
         "served": served,
         "reason": reason,
         "contract_sha256": sha256(CONTRACT),
         "files_sha256": {name: sha256(MODELS / name) for name in PACKED_FILES if (MODELS / name).exists()},
         "seen": training_ranges(read_split("train"), contract),
-        "versions": {name: version(name) for name in VERSIONS},
+        "versions": {name: version(name) for name in (*VERSIONS, *(["lightgbm"] if "lightgbm" in used else []))},
     }
     write_json(MODELS / "examples.json", _examples(pipeline, contract, room, params.seed))
     write_json(MODELS / "model.json", about)
