@@ -184,3 +184,9 @@ def test_the_promise_about_losses_does_not_suffer_from_the_number_of_columns():
         found.append(make_reference(contract(columns=columns), table, one, (one, target), rows))
     assert found[0].losses == found[1].losses
     assert found[0].checks["features"][0].allowance < found[1].checks["features"][0].allowance
+
+
+def test_rows_are_counted_in_parts_if_there_are_many(monkeypatch: pytest.MonkeyPatch):
+    whole = reference()
+    monkeypatch.setattr("assay.export.reference.CELLS", 500)
+    assert reference() == whole

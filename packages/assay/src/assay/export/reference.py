@@ -20,6 +20,7 @@ from assay.base.errors import InputError
 from assay.base.formats import read_format
 from assay.base.rounding import significant
 from assay.contract.spec import Boolean, Category, Column, Contract, Text, Time
+from assay.data.columns import take
 from assay.statistics.sequential import allowance
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ Plain = Mapping[str, np.ndarray]
 Check = Literal["values", "scores", "features", "estimate"]
 CHECKS: tuple[Check, ...] = ("values", "scores", "features", "estimate")
 SCORE = "score"
+# The most values of features at a time, for memory.
+CELLS = 4_000_000
 WEEK, YEAR, FEWEST_OF_A_WEEKDAY = 7, 364, 30
 
 
@@ -229,6 +232,16 @@ def counts(levels: np.ndarray, steps: int) -> np.ndarray:
     return np.bincount(flat, minlength=number * (steps + 1)).reshape(number, steps + 1)
 
 
+def level_counts(check: Check, features: Sequence[Feature], columns: Plain, reference: Reference) -> np.ndarray:
+    """Return how many rows have each level, as `counts` of `levels` does, in bounded memory."""
+    rows, made = len(next(iter(columns.values()))), np.zeros((len(features), STEPS + 1), dtype=np.int64)
+    at_once = max(CELLS // len(features), 1)
+    for start in range(0, rows, at_once):
+        part = {name: values[start : start + at_once] for name, values in columns.items()}
+        made += counts(levels(check, features, part, reference), STEPS)
+    return made
+
+
 def make_reference(
     contract: Contract,
     table: pa.Table,
@@ -281,12 +294,15 @@ def make_reference(
     made: dict[Check, tuple[Feature, ...]] = {}
     for check, features in checks.items():
         of_scores = check in ("scores", "estimate")
-        steps = levels(check, features, given if of_scores else columns, draft)
-        parts = [np.ones(len(steps), dtype=bool)]
+        if not features:
+            made[check] = ()
+            continue
+        data = given if of_scores else columns
+        parts = [np.ones(len(next(iter(data.values()))), dtype=bool)]
         if weekdays is not None and not of_scores:
             parts += [weekdays == weekday for weekday in range(WEEK)]
         independent = rows["scores" if of_scores else "features"]
-        mean, *means = [_moments(counts(steps[part], STEPS), STEPS) for part in parts]
+        mean, *means = [_moments(level_counts(check, features, take(data, part), draft), STEPS) for part in parts]
         allowed, *alloweds = [
             allowance(spread, max(round(part.mean() * independent), 1), quantile)
             for part, (_, spread) in zip(parts, [mean, *means], strict=True)

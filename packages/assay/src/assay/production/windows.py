@@ -21,6 +21,7 @@ from assay.export.reference import (
     Reference,
     Scored,
     counts,
+    level_counts,
     levels,
     loss_steps,
     losses,
@@ -137,12 +138,14 @@ def _add(window: Window, table: pa.Table, watch: Watch, seen: Seen) -> None:
     for check, features in reference.checks.items():
         if not features:
             continue
-        steps = levels(check, features, given if check in ("scores", "estimate") else columns, reference)
-        found = counts(steps, STEPS)
+        data = given if check in ("scores", "estimate") else columns
+        found = level_counts(check, features, data, reference)
         window.counts[check] = window.counts[check] + found if check in window.counts else found
         if check == "values":
             for index in np.flatnonzero(found[:, STEPS]).tolist():
-                _remember(window, index, table.filter(pa.array(steps[:, index] > 0)).slice(0, EXAMPLES))
+                if len(window.examples.get(index, [])) < EXAMPLES:
+                    marked = levels(check, features[index : index + 1], data, reference)[:, 0] > 0
+                    _remember(window, index, table.filter(pa.array(marked)).slice(0, EXAMPLES))
     _add_losses(window, table, scored, watch, seen)
 
 
