@@ -19,7 +19,7 @@ import pytest
 from bentoml.monitoring import MonitorBase
 
 from assay.contract.spec import Contract
-from assay.data.columns import Columns, take
+from assay.data.columns import Columns, RequestColumns, take
 from assay.inference.ids import batch_name, time_of
 from assay.inference.predictor import PredictionBatch, record
 from assay.predictions import segments
@@ -302,3 +302,27 @@ def test_the_contract_is_in_the_log(tmp_path: Path, log: PredictionLog) -> None:
     log.predictions("v1", "champion", told(1), data)
     kept = json.loads((tmp_path / f"contracts/{DIGEST}.json").read_text())
     assert kept["contract"]["name"] == WARD.name
+
+
+@pytest.mark.parametrize("rows", [3, MANY])
+@pytest.mark.parametrize("kind", ["number", "text"])
+def test_what_the_contract_keeps_out_of_the_log_is_hashed_or_left_out(tmp_path: Path, rows: int, kind: str) -> None:
+    hidden = {
+        "omitted": {"kind": kind, "log": "omit", "missing": "allow"},
+        "hashed": {"kind": kind, "log": "hash", "missing": "allow"},
+    }
+    made = contract(columns={**hidden, "age": {"kind": "number"}})
+    secret = 77.125 if kind == "number" else "77.125"
+    values = np.array([secret, *[None] * (rows - 2), secret], dtype=float if kind == "number" else object)
+    data = {"omitted": values, "hashed": values, "age": np.arange(rows, dtype=float)}
+    given = [[None if pd.isna(one) else one for one in values.tolist()]] * 2 + [list(range(rows))]
+    log = PredictionLog(tmp_path, made, DIGEST)
+    batch = told(rows, 0)
+    batch.warnings[0] = [f"{name}: 77.125 is outside the training range, 0 to 1" for name in hidden]
+    log.predictions("v1", "champion", batch, data)
+    log.predictions("v1", "champion", told(rows, 1), RequestColumns(data, [tuple(one) for one in given]))
+    found = [row["inputs"] for row in read(tmp_path)]
+    assert all(list(row) == ["hashed", "age"] for row in found)
+    assert {row["hashed"] for row in found} == {None, key_hash(log_secret(tmp_path), b"77.125")}
+    assert [row["age"] for row in found] == [*range(rows)] * 2
+    assert "77.125" not in "".join(path.read_text() for path in tmp_path.glob("predictions/*"))

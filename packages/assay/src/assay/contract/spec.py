@@ -91,7 +91,14 @@ class _Column(Frozen):
     )
 
 
-class Number(_Column):
+class _Feature(_Column):
+    log: Literal["keep", "hash", "omit"] = Field(
+        default="keep",
+        description="How the prediction log holds the values: `keep` them, `hash` them, or `omit` the column.",
+    )
+
+
+class Number(_Feature):
     """A measured quantity; `range` is inclusive, in `unit`; `.inf` leaves a side open."""
 
     kind: Literal["number"] = Field(description="A measured quantity.")
@@ -109,7 +116,7 @@ class Number(_Column):
         return self
 
 
-class Integer(_Column):
+class Integer(_Feature):
     """A whole number below 2**53, for instance a count; `range` is inclusive."""
 
     kind: Literal["integer"] = Field(description="A whole number between -(2**53 - 1) and 2**53 - 1, such as a count.")
@@ -133,14 +140,14 @@ class Integer(_Column):
         return self.range or (-MAX_INTEGER, MAX_INTEGER)
 
 
-class Boolean(_Column):
+class Boolean(_Feature):
     """True or false."""
 
     kind: Literal["boolean"] = Field(description="True or false; files and requests may say yes and no, or 1 and 0.")
     cleaning: Cleaning | None = Field(default=None, description=CLEANED)
 
 
-class Category(_Column):
+class Category(_Feature):
     """One of a known list of values."""
 
     kind: Literal["category"] = Field(description="One value of a known list.")
@@ -158,7 +165,7 @@ class Category(_Column):
         return self
 
 
-class Text(_Column):
+class Text(_Feature):
     """Free text."""
 
     kind: Literal["text"] = Field(description="Free text.")
@@ -166,7 +173,7 @@ class Text(_Column):
     cleaning: Cleaning | None = Field(default=None, description=CLEANED)
 
 
-class Time(_Column):
+class Time(_Feature):
     """A date or time in one zone; `range` is inclusive; `format` as in strptime, ISO 8601 by default."""
 
     kind: Literal["time"] = Field(description="A date, or a date and time.")

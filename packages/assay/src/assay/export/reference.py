@@ -257,7 +257,11 @@ def make_reference(
     With `weekdays`, those of the rows of `table`, each weekday gets means of its own.
     """
     columns, given = plain_columns(table, contract), score_columns(scored, contract)
-    watched = {name: column for name, column in contract.features.items() if not _goes_on(name, column, contract)}
+    watched = {
+        name: column
+        for name, column in contract.features.items()
+        if not _goes_on(name, column, contract) and column.log == "keep"
+    }
     numbers = [name for name, column in watched.items() if not isinstance(column, Category | Boolean)]
     scores = [name for name in given if name.startswith(SCORE)]
     most = min(max(ALL_EDGES // max(len(numbers), 1), 4), EDGES)

@@ -21,6 +21,7 @@ class MonitorLog:
         self._kinds = {
             name: "numerical" if isinstance(column, Number | Integer) else "categorical"
             for name, column in contract.features.items()
+            if column.log == "keep"
         }
         self._contract = contract
 

@@ -84,7 +84,11 @@ class Schema:
     def __init__(self, contract: Contract) -> None:
         """Look up what is the same for all entries."""
         self.contract = contract
-        self.features = {name: _type(column) for name, column in contract.features.items()}
+        self.features = {
+            name: pa.string() if column.log == "hash" else _type(column)
+            for name, column in contract.features.items()
+            if column.log != "omit"
+        }
         self.target = pa.string() if contract.classes else pa.float64()
         fields = [pa.field(name, kind) for name, kind in self.features.items()]
         scores = pa.struct([(name, pa.float64()) for name in contract.classes]) if contract.classes else pa.null()

@@ -32,6 +32,8 @@ class PredictionLog:
     def __init__(self, folder: Path, contract: Contract, digest: str, *, fsync: bool = False, days: int = 90) -> None:
         """Write nothing yet; `digest` is the hash of the contract, and segments are deleted after `days`."""
         self._folder, self._contract, self._digest, self._days = folder, contract, digest, days
+        self._hidden = [f"{name}: " for name, column in contract.features.items() if column.log != "keep"]
+        self._hashed = [name for name, column in contract.features.items() if column.log == "hash"]
         self._segments = Appender(folder / PREDICTIONS, fsync=fsync, opened=self._begin)
         self._encoder = msgspec.json.Encoder()
         self._outcomes = OutcomeLog(folder)
@@ -54,6 +56,10 @@ class PredictionLog:
         made = entry(self._contract, batch, data)
         made.time, made.version, made.arm = EPOCH + timedelta(milliseconds=milliseconds), version, arm
         made.contract, made.key = self._digest, self._hashes(keys, len(batch.scores))
+        if self._hidden and made.warnings:
+            made.warnings = [[self._discreet(text) for text in texts] for texts in made.warnings]
+        for name in self._hashed:
+            made.inputs[name] = [self._hash(value) for value in made.inputs[name]]
         # As in the ids, since the id gives the hour of the segment.
         self._segments.append(_hour(milliseconds // HOUR_MS), self._encoder.encode_lines([made]))
 
@@ -66,6 +72,14 @@ class PredictionLog:
             return [None] * rows
         secret = self._secret
         return [found for key, many in keys for found in [key_hash(secret, key) if key else None] * many]
+
+    def _discreet(self, warning: str) -> str:
+        """Return a warning without the value, if the log must not hold it."""
+        name = next((name for name in self._hidden if warning.startswith(name)), "")
+        return f"{name}outside of the training data" if name else warning
+
+    def _hash(self, value: Any) -> str | None:
+        return None if value is None or value != value else key_hash(self._secret, str(value).encode())  # noqa: PLR0124
 
     @cached_property
     def _secret(self) -> bytes:
@@ -97,8 +111,8 @@ def entry(contract: Contract, batch: PredictionBatch, data: Columns) -> Entry:
     inputs: dict[str, Any]
     if is_packed:
         # Packing a column takes a tenth of the time of its text.
-        packed = {name: _bytes(data[name]) for name, kind in contract.features.items() if not _is_text(kind)}
-        inputs = {name: data[name].tolist() for name, kind in contract.features.items() if _is_text(kind)}
+        packed = {name: _bytes(data[name]) for name, kind in contract.features.items() if _is_packed(kind)}
+        inputs = features(contract, data, [name for name in contract.features if name not in packed])
     else:
         inputs = features(contract, data)
     made = Entry(EPOCH, "", "", "", batch.ids(), [], inputs, [], packed=packed)
@@ -116,15 +130,23 @@ def entry(contract: Contract, batch: PredictionBatch, data: Columns) -> Entry:
     return made
 
 
-def features(contract: Contract, data: Columns) -> dict[str, Any]:
-    """Return the features of some rows as JSON has them, column by column."""
-    if isinstance(data, RequestColumns) and data.values_given:
-        return dict(zip(contract.features, data.values_given, strict=True))
-    return {name: _listed(data[name], kind) for name, kind in contract.features.items()}
+def features(contract: Contract, data: Columns, names: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return the features of some rows as JSON has them, or those named, without those that the log omits."""
+    made: dict[str, Any] = {}
+    if names is None and isinstance(data, RequestColumns) and data.values_given:
+        made = dict(zip(contract.features, data.values_given, strict=True))
+    for name in contract.features if names is None else names:
+        column = contract.features[name]
+        if column.log == "omit":
+            made.pop(name, None)
+        # What is hashed has one form, whether it came as 5, 5.0 or in a table.
+        elif name not in made or column.log == "hash":
+            made[name] = _listed(data[name], column)
+    return made
 
 
-def _is_text(column: Feature) -> bool:
-    return isinstance(column, Category | Text)
+def _is_packed(column: Feature) -> bool:
+    return column.log == "keep" and not isinstance(column, Category | Text)
 
 
 def _bytes(values: np.ndarray) -> bytes:

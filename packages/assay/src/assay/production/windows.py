@@ -185,7 +185,9 @@ def _inputs(table: pa.Table, contract: Contract, seen: Seen) -> Mapping[str, np.
         except (KeyError, pa.ArrowException):
             # Written for another contract: without the column, or with one of another kind, whose values mean nothing.
             made[name] = np.full(table.num_rows, np.nan)
-            seen.gone[name] += table.num_rows
+            # What the contract keeps out of the log is not gone.
+            if column.log == "keep":
+                seen.gone[name] += table.num_rows
     return made
 
 
