@@ -88,6 +88,14 @@ def test_outcomes_count_when_they_are_due():
     assert found(said(batches, delay=timedelta(days=3)), "cost")["measured"]["due"] == 7 * 300
 
 
+def test_before_an_outcome_is_due_nobody_misses_it():
+    one = found(said(days(5), delay=timedelta(days=7)), "loss")
+    assert (one["verdict"], one["reason"]) == (
+        "HOLD",
+        "no outcome is due: there is no prediction that is 7 days old",
+    )
+
+
 def test_too_few_or_no_outcomes_are_not_enough_to_tell():
     nothing = said(days(5, outcomes=0.0))
     assert nothing["verdict"] == "HOLD"

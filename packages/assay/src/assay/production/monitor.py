@@ -139,6 +139,10 @@ def _loss(promised: Loss, windows: Sequence[Window], limit: float, watch: Watch)
     about = {"false_alarms_a_year": DAYS_A_YEAR / limit, promised.name: bound * promised.scale}
     measured: dict[str, Any] = {"what": promised.words, "unit": promised.unit, "outcomes": rows, "due": due}
     if not rows:
+        if not due:
+            reason = f"no outcome is due: there is no prediction that is {number(watch.delay / DAY)} days old"
+            reason = reason if windows else "there are no rows to judge"
+            return Finding(promised.name, "HOLD", reason, measured, about)
         how = "send them to `/feedback` or use `assay feedback`"
         return Finding(
             promised.name, "HOLD", f"no outcome is known of {_rows(due)} that are due: {how}", measured, about
