@@ -63,7 +63,7 @@ def wanted(data: Columns, row: int) -> dict[str, Any]:
     return {name: None if missing[name] else value for name, value in plain.items()}
 
 
-@pytest.mark.parametrize("rows", [1, 50, MANY])
+@pytest.mark.parametrize("rows", [1, MANY - 1, MANY])
 def test_what_was_asked_and_answered_is_read_as_it_was(tmp_path: Path, log: PredictionLog, rows: int) -> None:
     data, _ = patients(rows)
     data["admitted"][0] = np.datetime64("NaT")

@@ -53,10 +53,13 @@ class PredictionBatch:
     best: np.ndarray | None = None
     decided: np.ndarray | None = None
     _rows: list[RowPrediction] = field(default_factory=list, init=False)
+    _ids: list[str] = field(default_factory=list, init=False)
 
     def ids(self) -> list[str]:
         """Return the ids of the predictions."""
-        return [f"{self.name}-{row}" for row in range(len(self.scores))]
+        if not self._ids:
+            self._ids = [f"{self.name}-{row}" for row in range(len(self.scores))]
+        return self._ids
 
     def rows(self) -> list[RowPrediction]:
         """Return the predictions row by row."""

@@ -10,7 +10,7 @@ import msgspec
 from assay.contract.spec import Contract, Integer, Number
 from assay.data.columns import Columns
 from assay.inference.predictor import PredictionBatch
-from assay.predictions.write import features
+from assay.predictions.write import Layout, features
 
 
 class MonitorLog:
@@ -23,7 +23,7 @@ class MonitorLog:
             for name, column in contract.features.items()
             if column.log == "keep"
         }
-        self._contract = contract
+        self._layout = Layout(contract)
 
     def predictions(
         self,
@@ -36,7 +36,7 @@ class MonitorLog:
     ) -> None:
         """Hand over predictions; raises what the monitor raises."""
         time = datetime.now(UTC).isoformat()
-        columns = features(self._contract, data)
+        columns = features(self._layout, data)
         for row, answer in enumerate(batch.rows()):
             with bentoml.monitor("predictions") as monitor:
                 for name, kind in self._kinds.items():

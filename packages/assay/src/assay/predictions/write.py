@@ -32,8 +32,8 @@ class PredictionLog:
     def __init__(self, folder: Path, contract: Contract, digest: str, *, fsync: bool = False, days: int = 90) -> None:
         """Write nothing yet; `digest` is the hash of the contract, and segments are deleted after `days`."""
         self._folder, self._contract, self._digest, self._days = folder, contract, digest, days
-        self._hidden = [f"{name}: " for name, column in contract.features.items() if column.log != "keep"]
-        self._hashed = [name for name, column in contract.features.items() if column.log == "hash"]
+        self._layout = Layout(contract)
+        self._hidden = [f"{name}: " for name in (*self._layout.omitted, *self._layout.hashed)]
         self._segments = Appender(folder / PREDICTIONS, fsync=fsync, opened=self._begin)
         self._encoder = msgspec.json.Encoder()
         self._outcomes = OutcomeLog(folder)
@@ -53,12 +53,12 @@ class PredictionLog:
         rows.
         """
         milliseconds = int(batch.name[:DIGITS], 16)
-        made = entry(self._contract, batch, data)
+        made = entry(self._layout, batch, data)
         made.time, made.version, made.arm = EPOCH + timedelta(milliseconds=milliseconds), version, arm
         made.contract, made.key = self._digest, self._hashes(keys, len(batch.scores))
         if self._hidden and made.warnings:
             made.warnings = [[self._discreet(text) for text in texts] for texts in made.warnings]
-        for name in self._hashed:
+        for name in self._layout.hashed:
             made.inputs[name] = [self._hash(value) for value in made.inputs[name]]
         # As in the ids, since the id gives the hour of the segment.
         self._segments.append(_hour(milliseconds // HOUR_MS), self._encoder.encode_lines([made]))
@@ -103,19 +103,34 @@ def _hour(hours: int) -> str:
     return hour_name(EPOCH + timedelta(hours=hours))
 
 
-def entry(contract: Contract, batch: PredictionBatch, data: Columns) -> Entry:
+class Layout:
+    """What is the same in all entries of a contract."""
+
+    def __init__(self, contract: Contract) -> None:
+        """Look it up."""
+        self.names = list(contract.features)
+        self.classes = contract.classes
+        self.omitted = [name for name, column in contract.features.items() if column.log == "omit"]
+        self.hashed = {name: column for name, column in contract.features.items() if column.log == "hash"}
+        self.columns = {name: column for name, column in contract.features.items() if name not in self.omitted}
+        self.packed = [
+            name
+            for name, column in self.columns.items()
+            if name not in self.hashed and not isinstance(column, Category | Text)
+        ]
+        self.others = {name: column for name, column in self.columns.items() if name not in self.packed}
+
+
+def entry(layout: Layout, batch: PredictionBatch, data: Columns) -> Entry:
     """Return the entry of predictions, without what they do not say: who asked which model, and when."""
-    number = len(batch.scores)
-    is_packed = number >= MANY
-    packed: dict[str, bytes] = {}
-    inputs: dict[str, Any]
+    is_packed = len(batch.scores) >= MANY
+    made = Entry(EPOCH, "", "", "", batch.ids(), [], {}, [])
     if is_packed:
         # Packing a column takes a tenth of the time of its text.
-        packed = {name: _bytes(data[name]) for name, kind in contract.features.items() if _is_packed(kind)}
-        inputs = features(contract, data, [name for name in contract.features if name not in packed])
+        made.packed = {name: _bytes(data[name]) for name in layout.packed}
+        made.inputs = {name: _listed(data[name], column) for name, column in layout.others.items()}
     else:
-        inputs = features(contract, data)
-    made = Entry(EPOCH, "", "", "", batch.ids(), [], inputs, [], packed=packed)
+        made.inputs = features(layout, data)
     if batch.best is None or batch.decided is None:
         made.prediction = batch.scores.tolist()
     else:
@@ -124,29 +139,23 @@ def entry(contract: Contract, batch: PredictionBatch, data: Columns) -> Entry:
         if is_packed:
             made.scores = _bytes(batch.scores)
         else:
-            made.probabilities = dict(zip(contract.classes, batch.scores.T.tolist(), strict=True))
+            made.probabilities = dict(zip(layout.classes, batch.scores.T.tolist(), strict=True))
     if batch.warnings:
-        made.warnings = [batch.warnings.get(row, []) for row in range(number)]
+        made.warnings = [batch.warnings.get(row, []) for row in range(len(batch.scores))]
     return made
 
 
-def features(contract: Contract, data: Columns, names: Sequence[str] | None = None) -> dict[str, Any]:
-    """Return the features of some rows as JSON has them, or those named, without those that the log omits."""
-    made: dict[str, Any] = {}
-    if names is None and isinstance(data, RequestColumns) and data.values_given:
-        made = dict(zip(contract.features, data.values_given, strict=True))
-    for name in contract.features if names is None else names:
-        column = contract.features[name]
-        if column.log == "omit":
-            made.pop(name, None)
-        # What is hashed has one form, whether it came as 5, 5.0 or in a table.
-        elif name not in made or column.log == "hash":
-            made[name] = _listed(data[name], column)
+def features(layout: Layout, data: Columns) -> dict[str, Any]:
+    """Return the features of some rows as JSON has them, column by column, without those that the log omits."""
+    if not (isinstance(data, RequestColumns) and data.values_given):
+        return {name: _listed(data[name], column) for name, column in layout.columns.items()}
+    made: dict[str, Any] = dict(zip(layout.names, data.values_given, strict=True))
+    for name in layout.omitted:
+        del made[name]
+    for name, column in layout.hashed.items():
+        # In one form, whether it came as 5, as 5.0 or in a table.
+        made[name] = _listed(data[name], column)
     return made
-
-
-def _is_packed(column: Feature) -> bool:
-    return column.log == "keep" and not isinstance(column, Category | Text)
 
 
 def _bytes(values: np.ndarray) -> bytes:
