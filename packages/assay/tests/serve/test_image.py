@@ -4,8 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from assay.project.fingerprint import SOURCE, part_files
-from assay.serve.image import copy_service
+from assay.serve.image import OPENMP, copy_service, image
 
 # `release` for the one module that asks a service whether it answers rightly.
 ROOMS = {"base", "contract", "data", "inference", "modelling", "predictions", "project", "release", "serve"}
@@ -32,3 +34,16 @@ def test_the_copy_can_be_imported_by_itself(tmp_path: Path) -> None:
     )
     assert run.returncode == 0, run.stderr
     assert Path(run.stdout.strip()).parent == tmp_path / "assay"
+
+
+@pytest.mark.parametrize(
+    ("served", "libraries", "needed"),
+    [("skops", ["numpy", "lightgbm"], True), ("skops", ["numpy"], False), ("onnx", ["numpy", "lightgbm"], False)],
+)
+def test_the_image_has_the_library_for_threads_if_lightgbm_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, served: str, libraries: list[str], needed: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("lock.txt").touch()
+    about = {"served": served, "versions": dict.fromkeys(libraries, "1.0")}
+    assert (OPENMP in image("lock.txt", about).commands) == needed

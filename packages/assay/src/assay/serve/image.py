@@ -1,6 +1,7 @@
 """The image of the service: Python and what the service imports, without compilers and unused files."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from shlex import join
 from typing import Any
@@ -62,12 +63,20 @@ def copy_service(to: Path) -> None:
         shutil.copyfile(path, copy)
 
 
-def image(requirements: str) -> Image:
-    """Return the image for requirements; without them if the file is missing, as in a Bento that is already built."""
+def needs_openmp(about: Mapping[str, Any]) -> bool:
+    """Say whether the service of the model that model.json is about runs LightGBM."""
+    return about["served"] == "skops" and "lightgbm" in about["versions"]
+
+
+def image(requirements: str, about: Mapping[str, Any]) -> Image:
+    """Return the image for requirements and a model.
+
+    Without the requirements if the file is missing, as in a Bento that is already built.
+    """
     made = ServiceImage(base_image=BASE, distro="", lock_python_packages=False)
     made.run(f"{SCRIPT} > /usr/local/bin/uv && chmod +x /usr/local/bin/uv")
     if Path(requirements).exists():
-        if "lightgbm==" in Path(requirements).read_text(encoding="utf-8"):
+        if needs_openmp(about):
             made.run(OPENMP)
         made.requirements_file(requirements).build_include("src")
         for command in INSTALL:

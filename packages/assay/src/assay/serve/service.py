@@ -92,13 +92,14 @@ def service(root: Path) -> Any:
     replace_links(root / MODELS)
     served = snapshot(root)
     contract, settings = load_packed_contract(served / MODELS), load_settings(served / MODELS)
+    about = read_json(served / MODELS / "model.json")
     Rows, FewRows = request_models(contract, {"Rows": settings.serve.max_rows, "FewRows": MOST_EXPLAINED})  # noqa: N806
     Outcomes = shapes.outcomes_model(contract)  # noqa: N806
 
     @bentoml.service(
         name=re.sub(r"[^a-z0-9_-]+", "-", contract.name.lower()).strip("-_") or "model",
         service_class=Fronted,
-        image=image(LOCKS[read_json(served / MODELS / "model.json")["served"]]),
+        image=image(LOCKS[about["served"]], about),
         workers=settings.serve.workers,
         logging={"access": {"enabled": False}},
         tracing={"excluded_urls": EVERY_URL},
