@@ -31,7 +31,7 @@ class Logged:
             batch = told(rows, number)
             batch.warnings[1] = ["age: 120"]
             half = rows // 2
-            self.log.predictions("v1", "champion", batch, data, keys=[(b"ann", half), (b"bob", half)])
+            self.log.predictions("v1", "champion", batch, data, keys=[(b"ann", half), (b"bob", rows - half)])
             self.ann += batch.ids()[:half]
             self.bob += batch.ids()[half:]
         OutcomeLog(folder).write([{"prediction_id": one, "outcome": "sick"} for one in self.ann + self.bob])
