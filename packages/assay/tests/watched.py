@@ -12,7 +12,7 @@ from assay.contract.spec import Contract
 from assay.export.reference import Reference, Scored, make_reference
 from assay.production.monitor import monitor
 from assay.production.windows import Watch, look
-from patients import contract, patients
+from patients import COLUMNS, contract, patients
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 COSTS = {"false_positive": 1, "false_negative": 4, "unit": "visit"}
@@ -48,10 +48,15 @@ def world(rows: int, seed: int, task: str, change: Change | None = None) -> tupl
     return table, Scored(scores, decision), target
 
 
-def reference(rows: int = 4000, task: str = "binary") -> Reference:
+def without_log(column: str, how: str) -> Contract:
+    """Return the contract with a column that the log hashes or omits."""
+    return contract(costs=COSTS, columns=COLUMNS | {column: {**COLUMNS[column], "log": how}})
+
+
+def reference(rows: int = 4000, task: str = "binary", contract: Contract | None = None) -> Reference:
     table, scored, target = world(rows, 1_000_000, task)
     counted = {"features": rows, "scores": rows, "losses": rows}
-    return make_reference(made(task), table, scored, (scored, target), counted)
+    return make_reference(contract or made(task), table, scored, (scored, target), counted)
 
 
 def day(

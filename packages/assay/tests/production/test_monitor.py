@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from assay.production.monitor import overall
-from watched import NOW, VERSION, Change, day, days, found, missing, said, seasons
+from watched import NOW, VERSION, Change, day, days, found, missing, reference, said, seasons, without_log
 
 
 def older(data: dict[str, np.ndarray]) -> None:
@@ -169,6 +169,31 @@ def test_a_column_that_is_gone_is_missing_and_named():
     assert found(result, "values")["verdict"] == "ALARM"
     assert "heart-rate is missing in 100% of rows" in found(result, "values")["reason"]
     assert "the log lacks columns of the model: heart-rate in 600 rows" in found(result, "log")["reason"]
+
+
+@pytest.mark.parametrize(
+    ("how", "gaps", "verdict"), [("omit", False, "WELL"), ("hash", False, "WELL"), ("hash", True, "ALARM")]
+)
+def test_what_the_contract_keeps_out_of_the_log_is_not_missing(how: str, gaps: bool, verdict: str):
+    contract = without_log("age", how)
+    batches = [
+        without(batch, "age") if how == "omit" else hashed(batch, "age")
+        for batch in days(10, missing if gaps else None)
+    ]
+    result = said(batches, contract=contract, reference=reference(contract=contract))
+    assert found(result, "values")["verdict"] == verdict
+    assert found(result, "features")["verdict"] == "WELL"
+    assert "lacks" not in found(result, "log")["reason"]
+
+
+def hashed(batch: pa.RecordBatch, column: str) -> pa.RecordBatch:
+    inputs = batch["inputs"]
+    names = [field.name for field in inputs.type]
+    # A hash may look like a number.
+    hashes = pa.array([None if value is None else "12" for value in inputs.field(column).to_pylist()], pa.string())
+    arrays = [hashes if name == column else inputs.field(name) for name in names]
+    changed = pa.StructArray.from_arrays(arrays, names=names)
+    return batch.set_column(batch.schema.get_field_index("inputs"), "inputs", changed)
 
 
 def test_a_column_of_another_kind_is_gone_too():

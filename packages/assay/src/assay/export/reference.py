@@ -278,7 +278,7 @@ def make_reference(
     kinds = {name: _values(column) for name, column in watched.items() if name not in numbers}
     checks: dict[Check, list[Feature]] = {
         "values": [
-            *(Feature(kind="missing", column=name) for name in contract.features),
+            *(Feature(kind="missing", column=name) for name, one in contract.features.items() if one.log != "omit"),
             *(Feature(kind="unseen", column=name) for name in [*draft.ends, *draft.known]),
         ],
         "scores": [

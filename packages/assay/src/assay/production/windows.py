@@ -180,14 +180,16 @@ def _inputs(table: pa.Table, contract: Contract, seen: Seen) -> Mapping[str, np.
     inputs = _fields(table["inputs"])
     made = {}
     for name, column in contract.features.items():
+        made[name] = np.full(table.num_rows, np.nan)
+        if column.log == "omit":
+            continue
         try:
-            made[name] = plain(inputs[name], column)
+            values = inputs[name]
+            # Of a hashed value only one thing is known: whether it is there.
+            made[name] = plain(values, column) if column.log == "keep" else np.where(pc.is_null(values), np.nan, 0.0)
         except (KeyError, pa.ArrowException):
             # Written for another contract: without the column, or with one of another kind, whose values mean nothing.
-            made[name] = np.full(table.num_rows, np.nan)
-            # What the contract keeps out of the log is not gone.
-            if column.log == "keep":
-                seen.gone[name] += table.num_rows
+            seen.gone[name] += table.num_rows
     return made
 
 
