@@ -17,7 +17,7 @@ from assay.modelling.estimators import FAMILIES
 from assay.modelling.rounds import MOST_ROUNDS, PATIENCE, ROUNDS_PER_STEP
 from assay.modelling.search import MEMBERS, Trial, as_csv, folds, search, worse_than_few
 from assay.project.params import ModelChoice, Tune
-from assay.project.room import Family
+from assay.project.room import Derived, Family
 from assay.stages.tune import HEADER
 from assay.statistics.losses import row_losses
 from patients import contract, patients
@@ -305,6 +305,34 @@ def test_a_trial_that_fails_or_overflows_is_a_bad_trial_and_not_the_end(monkeypa
     choice, trials = search(data, target, None, contract("regression"), HOW, 1, room=given)
     assert choice.family == "linear"
     assert {trial.state for trial in trials if trial.choice.family == "fails"} == {"failed"}
+
+
+def test_a_derived_feature_that_fails_ends_the_search_at_once(capsys):
+    data, target = patients(50)
+    wrong = Derived("wrong", lambda columns: columns["nothing"], source="age")
+    with pytest.raises(InputError, match="derived feature 'wrong' raised KeyError"):
+        search(data, target, None, contract(), HOW, 1, room=room(derived=(wrong,)))
+    assert not capsys.readouterr().err
+
+
+class UnhappyError(Exception):
+    """An error that only its library knows."""
+
+
+def test_an_error_of_a_kind_of_its_own_is_a_failed_trial(monkeypatch, capsys):
+    def fail(self, rows, target):
+        raise UnhappyError("too few bins")
+
+    monkeypatch.setattr(module, "cpu_count", lambda: 1)
+    monkeypatch.setattr(Fails, "fit", fail)
+    data, target = patients(150, "regression")
+    given = room(families={"fails": FAILS, "linear": FAMILIES["linear"]})
+    how = HOW.model_copy(update={"trials": 4, "folds": 2})
+    choice, _ = search(data, target, None, contract("regression"), how, 1, room=given)
+    assert choice.family == "linear"
+    assert "a trial of fails failed: params.yaml: the model cannot be fitted on 75 rows: too few bins" in (
+        capsys.readouterr().err
+    )
 
 
 def test_a_search_in_which_every_trial_fails_says_so(monkeypatch):

@@ -21,7 +21,7 @@ from assay.base.rounding import significant
 from assay.contract.spec import Contract
 from assay.data.columns import Columns, take
 from assay.modelling.estimators import families, maker
-from assay.modelling.fitting import build, build_dummy, fit, scores
+from assay.modelling.fitting import build, build_dummy, fit, inputs, scores
 from assay.modelling.rounds import ROUNDS_PER_STEP, losses_by_rounds
 from assay.project.params import MEAN, Member, ModelChoice, Tune
 from assay.project.room import NO_ROOM, Family, Room
@@ -101,6 +101,8 @@ def search(  # noqa: PLR0913, PLR0915, PLR0917
     finishes first, so the same data, parameters and seed give the same result on any number of processors.
     """
     began = clock()
+    # A derived feature that fails would fail every trial.
+    inputs(data, contract, room)
     parts = folds(target, units, contract, how.folds, seed)
     known = _families_at_hand(contract, room)
     trials: list[Trial] = []
