@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from assay.base.errors import InputError
-from assay.base.files import read_json, replace_links, replacing, sha256, write_json, write_text
+from assay.base.files import read_json, replace_links, replacing, sha256, write_json, write_once, write_text
 
 WRITES_HALF_AND_WAITS = """
 import sys
@@ -114,3 +114,30 @@ def test_links_are_replaced_by_what_they_lead_to(tmp_path: Path) -> None:
     assert (models / "lost").is_symlink()
     assert (cache / "ab").read_text() == "the model"
     assert sorted(path.name for path in models.iterdir()) == ["card.md", "lost", "model.onnx"]
+
+
+def test_what_is_written_once_stays_as_the_first_process_wrote_it(tmp_path: Path) -> None:
+    path = tmp_path / "new/secret"
+    for content in (b"first", b"second"):
+        write_once(path, content, mode=0o600)
+    assert path.read_bytes() == b"first"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_of_processes_that_start_at_once_one_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "secret"
+    write_once(path, b"first")
+    # As if it had not been there when the second process looked.
+    monkeypatch.setattr(Path, "exists", lambda path: False)
+    write_once(path, b"second")
+    assert path.read_bytes() == b"first"
+
+
+def test_what_is_written_once_needs_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path, target: Path) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refused)
+    write_once(tmp_path / "secret", b"first")
+    assert [one.read_bytes() for one in tmp_path.iterdir()] == [b"first"]

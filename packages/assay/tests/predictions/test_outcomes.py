@@ -1,6 +1,7 @@
 """Outcomes: late, twice, corrected, of a wrong type, of unknown predictions; each is handled and counted."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,14 @@ def test_an_outcome_of_an_unknown_prediction_is_counted(tmp_path: Path, asked: l
     outcomes, counts = found(tmp_path)
     assert set(outcomes.values()) == {None}
     assert counts.unknown == 2
+
+
+def test_a_prediction_of_a_clock_that_was_ahead_gets_its_outcome(tmp_path: Path) -> None:
+    data, _ = patients(1)
+    name, strange = (f"{int((NOW + timedelta(days=days)).timestamp() * 1000):012x}-p-0" for days in (400, 401))
+    PredictionLog(tmp_path, contract(), DIGEST).predictions("v1", "champion", replace(told(1), name=name), data)
+    assert report(tmp_path, **{f"{name}-0": "sick", f"{strange}-0": "sick"}) == (1, 1)
+    assert found(tmp_path)[0] == {f"{name}-0": "sick"}
 
 
 @pytest.mark.parametrize("value", [1.5, "ill", True, None])

@@ -297,6 +297,17 @@ def test_the_log_does_not_hold_the_key_of_a_client(tmp_path: Path, log: Predicti
     assert (tmp_path / "secret").stat().st_mode & 0o077 == 0
 
 
+def test_nothing_is_written_that_could_not_be_read_for_want_of_a_contract(tmp_path: Path, log: PredictionLog) -> None:
+    data, _ = patients(1)
+    (tmp_path / "contracts").touch()
+    for _ in range(2):
+        with pytest.raises(OSError, match="contracts"):
+            log.predictions("v1", "champion", told(1, 1), data)
+    (tmp_path / "contracts").unlink()
+    log.predictions("v1", "champion", told(1, 2), data)
+    assert len(read(tmp_path)) == 1
+
+
 def test_the_contract_is_in_the_log(tmp_path: Path, log: PredictionLog) -> None:
     data, _ = patients(1)
     log.predictions("v1", "champion", told(1), data)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -67,8 +67,13 @@ def write_once(path: Path, content: bytes, mode: int = 0o644) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        with suppress(FileExistsError):
+        try:
             path.hardlink_to(temporary)
+        except FileExistsError:
+            pass
+        except OSError:
+            # A file system without links: of processes that start at the same time, the last one decides.
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from assay.contract.spec import Contract
     from assay.predictions.read import LogCounts
 
-# By this time the clock of the machine that made a prediction may be ahead.
+# By this time the clock of another machine may be ahead.
 AHEAD = timedelta(hours=1)
 
 
@@ -29,6 +29,7 @@ class OutcomeLog:
 
     def __init__(self, folder: Path) -> None:
         """Write nothing yet."""
+        self._predictions = folder / PREDICTIONS
         # There may be no other copy of an outcome: it is on the disk before it is acknowledged.
         self._segments = Appender(folder / OUTCOMES, fsync=True)
         self._encoder = msgspec.json.Encoder()
@@ -43,7 +44,8 @@ class OutcomeLog:
         unknown = 0
         for one in outcomes:
             made = time_of(one["prediction_id"])
-            if made is None or made > now + AHEAD:
+            # Nothing is known of the past: another machine may hold the predictions of this hour.
+            if made is None or (made > now + AHEAD and not any(self._predictions.glob(f"{hour_name(made)}.*"))):
                 unknown += 1
             else:
                 # In the hour of the prediction, so that both are read together.

@@ -100,12 +100,13 @@ class Appender:
     def _open(self, hour: str) -> int:
         self.close()
         self._folder.mkdir(parents=True, exist_ok=True)
+        # First: a segment without what this leaves beside it could not be read.
+        self._opened()
         path = self._folder / f"{hour}.{self._process}{ENDING}"
         file = self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, OPEN)
         if self._fsync:
             _sync_folder(self._folder)
         self._hour = hour
-        self._opened()
         return file
 
     def close(self) -> None:
