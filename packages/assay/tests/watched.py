@@ -59,6 +59,7 @@ def reference(rows: int = 4000, task: str = "binary", contract: Contract | None 
     return make_reference(contract or made(task), table, scored, (scored, target), counted)
 
 
+@cache
 def day(
     ago: int,
     rows: int = 300,

@@ -112,9 +112,9 @@ def test_the_estimate_says_what_it_assumes():
 
 
 def test_an_alarm_ends_a_week_after_the_last_evidence():
-    batches = [day(ago, change=older if 20 <= ago < 23 else None) for ago in range(30, 0, -1)]
-    during = [batch for ago, batch in zip(range(30, 0, -1), batches, strict=True) if ago >= 17]
-    end = NOW - timedelta(days=16)
+    batches = [day(ago, change=older if 12 <= ago < 15 else None) for ago in range(18, 0, -1)]
+    during = [batch for ago, batch in zip(range(18, 0, -1), batches, strict=True) if ago >= 9]
+    end = NOW - timedelta(days=8)
     assert found(said(during, until=end, now=end), "features")["verdict"] == "ALARM"
     after = found(said(batches), "features")
     assert after["verdict"] == "WELL"
@@ -267,13 +267,13 @@ def test_with_a_year_of_times_each_weekday_is_compared_with_itself():
         # At the weekend other people come.
         return retired if (NOW - timedelta(days=ago)).weekday() >= 5 else None
 
-    batches = [day(ago, rows=200, change=weekly(ago)) for ago in range(28, 0, -1)]
-    overall, by_weekday = (seasons(rows=6000, weekly=weekly) for weekly in (False, True))
+    batches = [day(ago, rows=200, change=weekly(ago)) for ago in range(14, 0, -1)]
+    overall, by_weekday = (seasons(rows=4000, weekly=weekly) for weekly in (False, True))
     assert found(said(batches, reference=overall), "features")["verdict"] == "ALARM"
     quiet = found(said(batches, reference=by_weekday), "features")
     assert (quiet["verdict"], quiet["measured"]["seasons"]) == (
         "WELL",
         "each weekday is compared with the same weekday of the reference",
     )
-    everyday = [day(ago, rows=200, change=weekly(ago) if ago > 5 else retired) for ago in range(28, 0, -1)]
+    everyday = [day(ago, rows=200, change=weekly(ago) if ago > 5 else retired) for ago in range(14, 0, -1)]
     assert found(said(everyday, reference=by_weekday), "features")["verdict"] == "ALARM"
