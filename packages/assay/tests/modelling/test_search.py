@@ -23,7 +23,7 @@ from assay.statistics.losses import row_losses
 from patients import contract, patients
 from rooms import room
 
-HOW = Tune(search=True, trials=9, folds=3, batch=3, max_rows=20000)
+HOW = Tune(search=True, trials=9, folds=2, batch=3, max_rows=20000)
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +47,8 @@ def test_the_families_take_turns_and_each_starts_with_its_defaults(found):
 def test_the_rounds_of_boosting_come_from_the_losses_on_the_folds(found):
     _, trials = found
     rounds = [one.choice.parameters["max_iter"] for one in trials if one.choice.family == "gradient_boosting"]
-    # Three folds see two thirds of the rows each.
-    assert set(rounds) <= {round(1.5 * ROUNDS_PER_STEP * steps) for steps in range(1, MOST_ROUNDS)}
+    # Each of the two folds sees half of the rows.
+    assert set(rounds) <= {2 * ROUNDS_PER_STEP * steps for steps in range(1, MOST_ROUNDS)}
 
 
 def test_rounds_are_those_with_the_lowest_mean_loss_that_all_folds_reached():
@@ -101,9 +101,7 @@ def test_a_family_that_is_significantly_worse_gets_no_more_trials(monkeypatch, c
     data, target = patients(400)
     worse = Family(DummyClassifier, None, "scaling", lambda *_: {})
     given = room(families={"worse": worse, "linear": FAMILIES["linear"]})
-    _, trials = search(
-        data, target, None, contract(), HOW.model_copy(update={"trials": 12, "batch": 4, "folds": 2}), 1, room=given
-    )
+    _, trials = search(data, target, None, contract(), HOW.model_copy(update={"trials": 12, "batch": 4}), 1, room=given)
     families = [trial.choice.family for trial in trials[1:-1]]
     assert families.count("worse") < families.count("linear")
     assert "worse is tried no more" in capsys.readouterr().err
@@ -113,7 +111,7 @@ def test_a_search_ends_when_more_trials_hardly_help(monkeypatch, capsys):
     monkeypatch.setattr(module, "cpu_count", lambda: 1)
     data, target = patients(150)
     alike = Family(LogisticRegression, None, "scaling", lambda trial, _: {"C": trial.suggest_float("C", 1.0, 1.001)})
-    how = HOW.model_copy(update={"trials": 60, "folds": 2})
+    how = HOW.model_copy(update={"trials": 60})
     _, trials = search(data, target, None, contract(), how, 1, room=room(families={"alike": alike}))
     assert len(trials) == 1 + 3 * HOW.batch + 1
     assert "more trials than 9 of 60 hardly help" in capsys.readouterr().err
@@ -139,7 +137,7 @@ def test_the_mean_is_judged_by_the_scores_of_its_members(found):
     data, target = patients(150)
     losses = [
         module._curve(trials[-1].choice, data, target, contract(), fold, 1, room())[0][0]
-        for fold in folds(target, None, contract(), 3, 1)
+        for fold in folds(target, None, contract(), HOW.folds, 1)
     ]
     # The rounds are scaled to the rows of all folds, so they are not quite the same.
     assert trials[-1].losses == pytest.approx(losses, rel=0.1)
@@ -327,7 +325,7 @@ def test_an_error_of_a_kind_of_its_own_is_a_failed_trial(monkeypatch, capsys):
     monkeypatch.setattr(Fails, "fit", fail)
     data, target = patients(150, "regression")
     given = room(families={"fails": FAILS, "linear": FAMILIES["linear"]})
-    how = HOW.model_copy(update={"trials": 4, "folds": 2})
+    how = HOW.model_copy(update={"trials": 4})
     choice, _ = search(data, target, None, contract("regression"), how, 1, room=given)
     assert choice.family == "linear"
     assert "a trial of fails failed: params.yaml: the model cannot be fitted on 75 rows: too few bins" in (
