@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 
 from assay.base.errors import InputError
-from assay.cli import adopt, gates, github, manual, pipeline, production, release, remote
+from assay.cli import adopt, gates, github, manual, pipeline, production, release, remote, score
 
 # Spinning threads of scikit-learn starve each other on busy processors: a fit of 0.5 s took 15 s. The library that
 # starts the threads reads this variable when it is loaded.
@@ -24,7 +24,7 @@ def app() -> None:
     """Machine learning with real CI/CD."""
 
 
-for group in (pipeline, gates, release, production, remote, github, adopt, manual):
+for group in (pipeline, gates, score, release, production, remote, github, adopt, manual):
     for command in group.COMMANDS:
         app.add_command(command)
 

@@ -107,7 +107,7 @@ def _read_raw(path: Path, contract: Contract) -> tuple[pa.Table, list[Violation]
 
 def _read_plain(path: Path, contract: Contract) -> pa.Table:
     """Read a CSV file with commas, in UTF-8."""
-    names = _header(path)
+    names = read_header(path)
     text = dict.fromkeys(names, pa.string())
     types = {name: arrow_type(column) for name, column in contract.columns.items() if not isinstance(column, Time)}
     types[contract.target.name] = arrow_type(contract.target_column)
@@ -120,13 +120,15 @@ def _read_plain(path: Path, contract: Contract) -> pa.Table:
     except pa.ArrowInvalid as error:
         hint = "; save it as UTF-8" if "UTF8" in str(error) else ""
         raise InputError(f"{path}: {_one_line(error)}{hint}") from None
-    if _ends_inside_quotes(path):
+    if ends_inside_quotes(path):
         raise InputError(f"{path}: the file ends inside a quoted cell: it is cut off")
     return table
 
 
-def typed(table: pa.Table, contract: Contract) -> tuple[pa.Table, list[Violation]]:
+def typed(table: pa.Table, contract: Contract, *, is_plain: bool | None = None) -> tuple[pa.Table, list[Violation]]:
     """Return a table with the columns and types of the contract, in its order, the target last, and cleaned values.
+
+    `is_plain` says whether numbers with a decimal comma are written without it; by default the table shows it.
 
     Returns the table and its violations: missing or unknown columns, missing values where they are refused or in all
     rows, and cells of the wrong type (null in the table). Null, NaN and the texts in `missing_markers` are missing
@@ -146,7 +148,8 @@ def typed(table: pa.Table, contract: Contract) -> tuple[pa.Table, list[Violation
         for name in unknown
     ]
     arrays: dict[str, pa.ChunkedArray] = {}
-    is_plain = not any(_has_decimal_comma(table[name], wanted[name], contract) for name in there & wanted.keys())
+    if is_plain is None:
+        is_plain = not any(has_decimal_comma(table[name], wanted[name], contract) for name in there & wanted.keys())
     for name, column in wanted.items():
         if name in there and not is_readable(table.field(name).type):
             arrays[name] = pa.chunked_array([pa.nulls(table.num_rows, arrow_type(column))])
@@ -271,9 +274,9 @@ def is_exact(column: Column) -> bool:
     return isinstance(column, Text | Id | Ignored) or column.cleaning is None
 
 
-def _has_decimal_comma(values: pa.ChunkedArray, column: Column, contract: Contract) -> bool:
+def has_decimal_comma(values: pa.ChunkedArray, column: Column, contract: Contract) -> bool:
     """Say whether the texts of a column need its decimal comma: the file was not cleaned before."""
-    if not _reads_comma(column):
+    if not reads_comma(column):
         return False
     values = _with_nulls(values, column, contract.missing_markers) if is_readable(values.type) else values
     if not pa.types.is_string(values.type):
@@ -285,7 +288,8 @@ def _has_decimal_comma(values: pa.ChunkedArray, column: Column, contract: Contra
     return False
 
 
-def _reads_comma(column: Column) -> bool:
+def reads_comma(column: Column) -> bool:
+    """Say whether the numbers of a column have a decimal comma."""
     return isinstance(column, Number | Integer) and column.cleaning is not None and column.cleaning.decimal == ","
 
 
@@ -303,7 +307,7 @@ def cleaned(values: pa.ChunkedArray, column: Column, *, plain: bool = True) -> p
         return values
     if pa.types.is_timestamp(values.type) and values.type.tz is not None and isinstance(column, Time) and column.zone:
         return pc.local_timestamp(values.cast(pa.timestamp("us", column.zone), safe=False))
-    is_doubtful = not plain and pa.types.is_string(values.type) and _reads_comma(column)
+    is_doubtful = not plain and pa.types.is_string(values.type) and reads_comma(column)
     if _is_safe(values.type, column) and not is_list and not is_doubtful:
         try:
             cast = values.cast(wanted)
@@ -381,7 +385,8 @@ def _read_parquet(path: Path) -> pa.Table:
         raise InputError(f"{path}: not a complete Parquet file: {_one_line(error)}") from None
 
 
-def _header(path: Path) -> list[str]:
+def read_header(path: Path) -> list[str]:
+    """Return the columns of a CSV file; raises InputError if it is not UTF-8, or if a column occurs twice."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             names = next(csv.reader(file), [])
@@ -400,7 +405,7 @@ def _refuse_twice(path: Path, names: Sequence[str]) -> None:
         raise InputError(f"{path}: column {twice!r} occurs twice")
 
 
-def _ends_inside_quotes(path: Path) -> bool:
+def ends_inside_quotes(path: Path) -> bool:
     """Say whether the last quote is never closed; Arrow then silently reads the rest of the file as one cell."""
     with path.open("rb") as file:
         # Arrow accepts no cell longer than a block of 1 MiB, so the quote that opens the last cell is within it.

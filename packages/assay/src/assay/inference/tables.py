@@ -51,10 +51,13 @@ def wrong_types(given: "Mapping[str, pa.DataType]", contract: Contract, rows: in
     ]
 
 
-def read_columns(table: "pa.Table", contract: Contract) -> tuple[Columns, list[Violation]]:
+def read_columns(
+    table: "pa.Table", contract: Contract, *, is_plain: bool | None = None
+) -> tuple[Columns, list[Violation]]:
     """Return the features of a table and its violations of the contract; no columns if there is a violation.
 
-    The target may be missing, and so may every value of a column that allows missing values.
+    `is_plain` is that of `typed`. The target may be missing, and so may every value of a column that allows missing
+    values.
     """
     from assay.data.check import check
     from assay.data.reading import typed
@@ -63,7 +66,7 @@ def read_columns(table: "pa.Table", contract: Contract) -> tuple[Columns, list[V
     # Mostly there is no violation. To see that takes a fifth of the time of a full check.
     if (data := _right(table, features)) is not None:
         return data, []
-    made, violations = typed(table, features)
+    made, violations = typed(table, features, is_plain=is_plain)
     violations = [found for found in (*violations, *check(made, features)) if not _is_allowed(found, features)]
     return ({} if violations else RequestColumns(columns(made, features))), violations
 

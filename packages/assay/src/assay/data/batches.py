@@ -1,0 +1,138 @@
+"""Reading data of any size, a batch of rows after the other."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from assay.base.config import did_you_mean
+from assay.base.errors import InputError
+from assay.contract.spec import Contract
+from assay.data.reading import ends_inside_quotes, has_decimal_comma, read_header, reads_comma
+
+# The trees of ONNX Runtime are fastest with some thousand rows a call.
+ROWS = 4096
+# A cell cannot be longer than a block.
+BLOCK = 1 << 22
+SUFFIXES = (".csv", ".parquet")
+
+
+def parts(path: Path) -> list[Path]:
+    """Return the file, or the files of a folder in the order of their names.
+
+    Raises InputError if there is none, and for a file that is neither CSV nor Parquet.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file")
+    found = sorted(one for one in path.rglob("*") if one.is_file() and not _is_hidden(one, path))
+    files = found if path.is_dir() else [path]
+    if not files:
+        raise InputError(f"{path}: the folder has no files")
+    for file in files:
+        if file.suffix.lower() not in SUFFIXES:
+            raise InputError(f"{file}: expected a .csv or .parquet file")
+        if file.stat().st_size == 0:
+            raise InputError(f"{file}: the file is empty")
+    return files
+
+
+def _is_hidden(file: Path, folder: Path) -> bool:
+    return any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)
+
+
+def require_columns(files: Sequence[Path], contract: Contract) -> tuple[str, ...]:
+    """Return the columns of the files that are not in the contract.
+
+    Raises InputError with the name of the first file that lacks a feature, before any row is read.
+    """
+    unknown: dict[str, None] = {}
+    for file in files:
+        names = _names(file)
+        missing = [name for name in contract.features if name not in names]
+        extra = [name for name in names if name not in contract.columns and name != contract.target.name]
+        if missing:
+            raise InputError(f"{file}: there is no column {missing[0]!r}{did_you_mean(missing[0], extra)}")
+        unknown |= dict.fromkeys(extra)
+    return tuple(unknown)
+
+
+def _names(file: Path) -> list[str]:
+    if file.suffix.lower() == ".csv":
+        return read_header(file)
+    return list(_parquet(file).schema_arrow.names)
+
+
+def count_rows(files: Sequence[Path]) -> int | None:
+    """Return the number of rows of Parquet files; None if a file does not say it."""
+    if any(file.suffix.lower() == ".csv" for file in files):
+        return None
+    return sum(int(_parquet(file).metadata.num_rows) for file in files)
+
+
+def batches(files: Sequence[Path], names: Sequence[str], rows: int = ROWS) -> Iterator[pa.Table]:
+    """Yield tables of at most `rows` rows with those of the named columns that a file has; CSV cells are texts.
+
+    Raises InputError for a file that is damaged, or that changes while it is read.
+    """
+    for file in files:
+        before = _state(file)
+        read = _csv(file, names) if file.suffix.lower() == ".csv" else _row_groups(file, names, rows)
+        try:
+            for table in read:
+                for start in range(0, table.num_rows, rows):
+                    yield table.slice(start, rows)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{file}: cannot be read: {' '.join(str(error).split())}") from None
+        if _state(file) != before:
+            raise InputError(f"{file}: changed while it was read; start again once it is complete")
+
+
+def is_plain(files: Sequence[Path], contract: Contract) -> bool:
+    """Say whether the numbers of CSV files are in plain notation, which all rows decide together."""
+    commas = [name for name, column in contract.features.items() if reads_comma(column)]
+    texts = [file for file in files if file.suffix.lower() == ".csv"]
+    return not commas or not any(
+        has_decimal_comma(table[name], contract.features[name], contract)
+        for table in batches(texts, commas)
+        for name in table.column_names
+    )
+
+
+def _state(file: Path) -> tuple[int, int]:
+    found = file.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+def _csv(file: Path, names: Sequence[str]) -> Iterator[pa.Table]:
+    there = set(read_header(file))
+    wanted = [name for name in names if name in there]
+    reader = pacsv.open_csv(
+        file,
+        # Reading ahead in threads takes memory, and the rows are scored in other processes.
+        read_options=pacsv.ReadOptions(block_size=BLOCK, use_threads=False),
+        convert_options=pacsv.ConvertOptions(
+            include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string()), strings_can_be_null=False
+        ),
+        parse_options=pacsv.ParseOptions(newlines_in_values=True),
+    )
+    with reader:
+        for batch in reader:
+            yield pa.Table.from_batches([batch])
+    if ends_inside_quotes(file):
+        raise InputError(f"{file}: the file ends inside a quoted cell: it is cut off")
+
+
+def _row_groups(file: Path, names: Sequence[str], rows: int) -> Iterator[pa.Table]:
+    source = _parquet(file)
+    there = set(source.schema_arrow.names)
+    for batch in source.iter_batches(batch_size=rows, columns=[name for name in names if name in there]):
+        yield pa.Table.from_batches([batch])
+
+
+def _parquet(file: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(file, memory_map=False, pre_buffer=False)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{file}: not a complete Parquet file: {' '.join(str(error).split())}") from None

@@ -1,0 +1,185 @@
+"""Predictions for tables of any size: in the order of the rows, in several processes, and in bounded memory."""
+
+import multiprocessing
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assay.contract import rules
+from assay.contract.spec import Contract, Id
+from assay.data.columns import Columns, take
+from assay.data.violations import Violation
+from assay.inference.package import Package, load_package
+from assay.inference.predictor import Predictor
+from assay.inference.rows import RowReader
+from assay.inference.tables import prediction_ids, read_columns, warned
+from assay.project.room import Room
+from assay.project.settings import load_packed_contract, load_settings
+
+# Tables that wait for each process: enough that none is idle.
+AHEAD = 3
+REFUSED = pa.schema([("row", pa.int64()), ("column", pa.string()), ("reason", pa.string())])
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The predictions for a table, and for each refused row its number, column and reason; rows count from 1."""
+
+    predictions: pa.Table
+    refused: pa.Table
+    refused_rows: int
+
+
+class BatchScorer:
+    """Scores tables with one model, as the service does."""
+
+    def __init__(self, models: Path, root: Path) -> None:
+        """Load the model of a folder; `root` is the project, whose src/model may hold features."""
+        settings = load_settings(models)
+        reader = RowReader(load_packed_contract(models), settings.serve.max_rows)
+        self._package: Package = load_package(models, reader, None, settings.export.tolerance, Room(root))
+        self._predictor = Predictor(self._package)
+
+    @property
+    def contract(self) -> Contract:
+        """The contract of the rows."""
+        return self._package.contract
+
+    @property
+    def version(self) -> str:
+        """The version of the model."""
+        return self._package.version
+
+    def names(self) -> tuple[str, ...]:
+        """Return the columns that are read: the features, and the ids, which are copied."""
+        return (*self.contract.features, *_ids(self.contract))
+
+    def score(self, table: pa.Table, first: int, *, is_plain: bool) -> Scored:
+        """Return the predictions for the rows of a table; its first row has the number `first`."""
+        ids = [name for name in _ids(self.contract) if name in table.column_names]
+        features = table.select([name for name in table.column_names if name in self.contract.features])
+        data, kept, refused = _separated(features, self.contract, is_plain=is_plain)
+        scores = self._package.score(data) if len(kept) else np.zeros((0, len(self.contract.classes) or 1))
+        finite = np.asarray(np.isfinite(scores).reshape(len(kept), -1).all(axis=1))
+        if not finite.all():
+            refused += [(int(row), "", "too extreme: the model gives no finite score") for row in kept[~finite]]
+            data, kept, scores = take(data, finite), kept[finite], scores[finite]
+        made: dict[str, pa.Array] = {"row": pa.array(kept + first)}
+        made |= {name: table[name].take(pa.array(kept)).cast(pa.string()) for name in ids}
+        made |= self._predictions(data, scores)
+        return Scored(pa.table(made), _refused(refused, first), len({row for row, _, _ in refused}))
+
+    def _predictions(self, data: Columns, scores: np.ndarray) -> dict[str, pa.Array]:
+        if self.contract.task == "regression":
+            scores = scores.reshape(-1)
+        warnings = self._predictor.warnings(data)[0] if len(scores) else {}
+        batch = self._predictor.batch(scores, warnings)
+        made: dict[str, pa.Array] = {}
+        if batch.best is None or batch.decided is None:
+            made["prediction"] = pa.array(batch.scores)
+        else:
+            labels = pa.array(batch.labels, pa.string())
+            made |= {"prediction": labels.take(pa.array(batch.best)), "decision": labels.take(pa.array(batch.decided))}
+        for number, label in enumerate(self.contract.classes):
+            made[f"probability {label}"] = pa.array(batch.scores[:, number])
+        made["prediction_id"] = prediction_ids([batch])
+        made["model_version"] = pa.repeat(self.version, len(scores))
+        # CSV has no lists.
+        made["warnings"] = pc.binary_join(warned([batch]), "; ")
+        return made
+
+
+def _ids(contract: Contract) -> list[str]:
+    return [name for name, column in contract.columns.items() if isinstance(column, Id) and not column.counted]
+
+
+def _refused(found: Sequence[tuple[int, str, str]], first: int) -> pa.Table:
+    rows, columns, reasons = zip(*sorted(found), strict=True) if found else ((), (), ())
+    return pa.table([[row + first for row in rows], columns, reasons], schema=REFUSED)
+
+
+Separated = tuple[Columns, np.ndarray, list[tuple[int, str, str]]]
+
+
+def _separated(table: pa.Table, contract: Contract, *, is_plain: bool) -> Separated:
+    """Return the rows that keep to the contract, their places, and place, column and reason of those that do not.
+
+    A check tells whether some row of a table breaks the contract. Halving the table finds which ones.
+    """
+    data, kept, refused = _halved(table, 0, contract, is_plain)
+    places = np.array(sorted(kept), dtype=np.int64)
+    if data is None:
+        data = read_columns(table.take(pa.array(places)), contract, is_plain=is_plain)[0] if len(places) else {}
+    return data, places, refused
+
+
+def _halved(
+    table: pa.Table, first: int, contract: Contract, is_plain: bool
+) -> tuple[Columns | None, list[int], list[tuple[int, str, str]]]:
+    data, violations = read_columns(table, contract, is_plain=is_plain)
+    if not violations:
+        return data, list(range(first, first + table.num_rows)), []
+    if table.num_rows == 1:
+        return None, [], [(first, one.column, _reason(one)) for one in violations]
+    middle = table.num_rows // 2
+    _, kept, refused = _halved(table.slice(0, middle), first, contract, is_plain)
+    _, more, others = _halved(table.slice(middle), first + middle, contract, is_plain)
+    return None, kept + more, refused + others
+
+
+def _reason(found: Violation) -> str:
+    if found.rule == rules.ALL_MISSING:
+        return rules.MISSING
+    return f"{found.rule}: {', '.join(found.examples)}"
+
+
+# A process has one model.
+scorer = cache(BatchScorer)
+
+
+def _score(models: Path, root: Path, table: pa.Table, first: int, is_plain: bool) -> Scored:
+    return scorer(models, root).score(table, first, is_plain=is_plain)
+
+
+def score_in_order(
+    tables: Iterable[pa.Table], models: Path, root: Path, *, processes: int, is_plain: bool
+) -> Iterator[Scored]:
+    """Yield the predictions for tables in their order, from several processes with a session each."""
+    if processes == 1:
+        first = 1
+        for table in tables:
+            yield _score(models, root, table, first, is_plain)
+            first += table.num_rows
+        return
+    # A forked process would lack the threads of libraries, so each one is a new process.
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        try:
+            yield from _in_order(pool, tables, AHEAD * processes, partial(_score, models, root), is_plain)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _in_order(
+    pool: Executor,
+    tables: Iterable[pa.Table],
+    ahead: int,
+    score: Callable[[pa.Table, int, bool], Scored],
+    is_plain: bool,
+) -> Iterator[Scored]:
+    waiting: deque[Future[Scored]] = deque()
+    first = 1
+    for table in tables:
+        # A slice would be sent with all the rows that it is a part of.
+        waiting.append(pool.submit(score, table.take(pa.array(range(table.num_rows))), first, is_plain))
+        first += table.num_rows
+        if len(waiting) >= ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

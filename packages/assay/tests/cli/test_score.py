@@ -1,0 +1,191 @@
+"""`assay score`: a file or folder in, predictions out, complete or not at all."""
+
+import csv
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+import pytest
+from pyarrow import ipc
+
+from assay.base.errors import InputError
+from assay.cli.score import score
+from patients import patients
+
+
+@pytest.fixture(autouse=True)
+def there(projects, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Work in a folder that has a link to models/."""
+    (tmp_path / "models").symlink_to(projects() / "models")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def table(rows: int = 30, seed: int = 1) -> pa.Table:
+    data, _ = patients(rows, "binary", seed)
+    return pa.table({name: pa.array(values, from_pandas=True) for name, values in data.items()})
+
+
+def run(source: str, output: str, *options: str) -> None:
+    score.main([source, output, *options], standalone_mode=False)
+
+
+def refusal(source: str, output: str, *options: str) -> str:
+    with pytest.raises(InputError) as raised:
+        run(source, output, *options)
+    assert "\n" not in str(raised.value)
+    assert not list(Path().glob(".*.unfinished"))
+    return str(raised.value)
+
+
+def read(path: str) -> pa.Table:
+    kind = Path(path).suffix
+    if kind == ".csv":
+        return pacsv.read_csv(path)
+    return pq.read_table(path) if kind == ".parquet" else ipc.open_file(path).read_all()
+
+
+@pytest.mark.parametrize("output", ["out.csv", "out.parquet", "new/out.arrow"])
+@pytest.mark.parametrize("source", ["in.csv", "in.parquet"])
+def test_every_form_gives_the_same_predictions(source: str, output: str) -> None:
+    pq.write_table(table(), "in.parquet")
+    pacsv.write_csv(table(), "in.csv")
+    run("in.parquet", "wanted.parquet")
+    run(source, output)
+    columns = ["row", "prediction", "decision", "probability sick"]
+    assert read(output).select(columns).to_pylist() == read("wanted.parquet").select(columns).to_pylist()
+    assert not Path(output).with_name("out.refused.csv").exists()
+
+
+def test_the_files_of_a_folder_are_read_in_the_order_of_their_names(capsys) -> None:
+    Path("parts/b").mkdir(parents=True)
+    pq.write_table(table(20), "parts/b/1.parquet")
+    pacsv.write_csv(table(10, seed=2), "parts/a.csv")
+    Path("parts/_SUCCESS").touch()
+    run("parts", "out.csv", "--json")
+    said = json.loads(capsys.readouterr().out)
+    assert (said["rows"], said["refused"], said["refused_rows"]) == (30, 0, None)
+    run("parts/a.csv", "a.csv")
+    assert read("out.csv")["probability sick"].to_pylist()[:10] == read("a.csv")["probability sick"].to_pylist()
+
+
+def broken(bad: int) -> None:
+    ages = [999] * bad + [40] * (30 - bad)
+    pq.write_table(table().set_column(0, "age", pa.array(ages)), "in.parquet")
+
+
+def test_refused_rows_are_listed_beside_the_output_and_gone_once_all_are_right(capsys) -> None:
+    broken(1)
+    run("in.parquet", "out.csv")
+    assert "1 row refused: out.refused.csv" in capsys.readouterr().out
+    with Path("out.refused.csv").open() as file:
+        assert list(csv.reader(file)) == [["row", "column", "reason"], ["1", "age", "above the range [0, 120]: 999"]]
+    broken(0)
+    run("in.parquet", "out.csv")
+    assert not Path("out.refused.csv").exists()
+
+
+def test_with_too_many_refused_rows_there_is_no_output() -> None:
+    broken(3)
+    assert refusal("in.parquet", "out.csv") == (
+        "3 of 30 rows break the contract (10.0%, limit 5.0%): out.refused.csv has the reasons, out.csv was not "
+        "written; --most-refused changes the limit"
+    )
+    assert Path("out.refused.csv").exists()
+    assert not Path("out.csv").exists()
+    run("in.parquet", "out.csv", "--most-refused", "0.1")
+    assert read("out.csv").num_rows == 27
+
+
+@pytest.mark.parametrize(
+    ("make", "source", "output", "said"),
+    [
+        (lambda: None, "in.csv", "out.csv", "in.csv: there is no such file"),
+        (lambda: Path("in.csv").touch(), "in.csv", "out.csv", "in.csv: the file is empty"),
+        (lambda: Path("in").mkdir(), "in", "out.csv", "in: the folder has no files"),
+        (lambda: Path("in.txt").write_text("a"), "in.txt", "out.csv", "in.txt: expected a .csv or .parquet file"),
+        (lambda: pq.write_table(table(), "in.parquet"), "in.parquet", "out.txt", "out.txt: expected a .csv, .parquet"),
+        (lambda: Path("in.parquet").write_bytes(b"PAR1"), "in.parquet", "out.csv", "in.parquet: not a complete"),
+        (
+            lambda: pq.write_table(table().rename_columns(["Age", *table().column_names[1:]]), "in.parquet"),
+            "in.parquet",
+            "out.csv",
+            "in.parquet: there is no column 'age'; did you mean 'Age'?",
+        ),
+        (lambda: pq.write_table(table(0), "in.parquet"), "in.parquet", "out.csv", "in.parquet: there are no rows"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused_in_a_line(make, source: str, output: str, said: str) -> None:
+    make()
+    assert refusal(source, output).startswith(said)
+    assert not Path(output).exists()
+
+
+def test_a_part_with_another_schema_is_named_before_anything_is_written() -> None:
+    Path("parts").mkdir()
+    for number in range(4):
+        found = table(5) if number != 2 else table(5).drop_columns("ward")
+        pq.write_table(found, f"parts/{number}.parquet")
+    assert refusal("parts", "out.csv") == "parts/2.parquet: there is no column 'ward'"
+
+
+def test_a_damaged_part_leaves_the_former_output() -> None:
+    Path("parts").mkdir()
+    pq.write_table(table(5), "parts/0.parquet")
+    run("parts", "out.csv")
+    before = Path("out.csv").read_bytes()
+    text = pq.ParquetFile("parts/0.parquet")
+    assert text.metadata.num_rows == 5
+    content = bytearray(Path("parts/0.parquet").read_bytes())
+    content[4:300] = bytes(296)
+    Path("parts/1.parquet").write_bytes(content)
+    assert refusal("parts", "out.csv").startswith("parts/1.parquet: cannot be read: ")
+    assert Path("out.csv").read_bytes() == before
+
+
+def test_a_cell_that_is_cut_off_is_refused() -> None:
+    pacsv.write_csv(table(), "in.csv")
+    with Path("in.csv").open("a") as file:
+        file.write('40,80.0,0.1,true,"west')
+    assert "in.csv: " in refusal("in.csv", "out.csv")
+
+
+def test_of_two_at_once_the_second_is_refused() -> None:
+    pq.write_table(table(), "in.parquet")
+    Path(".out.csv.unfinished").mkdir()
+    opened = os.open(".out.csv.unfinished", os.O_RDONLY)
+    fcntl.flock(opened, fcntl.LOCK_EX)
+    with pytest.raises(InputError, match="another `assay score` is writing it"):
+        run("in.parquet", "out.csv")
+    os.close(opened)
+    run("in.parquet", "out.csv")
+    assert read("out.csv").num_rows == 30
+
+
+def test_after_a_kill_the_next_run_is_complete() -> None:
+    pq.write_table(pa.concat_tables([table(4000)] * 30), "in.parquet")
+    # It is killed while it writes.
+    kill = (
+        "import os, signal, sys; import assay.base.progress as progress;"
+        "progress.Rate.at = lambda self, done: os.kill(os.getpid(), signal.SIGKILL) if done > 40_000 else None;"
+        "from assay.cli.score import score; score.main(sys.argv[1:])"
+    )
+    done = subprocess.run([sys.executable, "-c", kill, "in.parquet", "out.csv", "--processes", "1"], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not Path("out.csv").exists()
+    run("in.parquet", "out.csv", "--processes", "1")
+    assert read("out.csv")["row"].to_pylist() == list(range(1, 120_001))
+    assert not Path(".out.csv.unfinished").exists()
+
+
+def test_columns_that_are_not_in_the_contract_are_named(capsys) -> None:
+    pq.write_table(table().append_column("more", pa.array([1] * 30)), "in.parquet")
+    run("in.parquet", "out.csv")
+    assert "not used, because the contract has no such column: more" in capsys.readouterr().err

@@ -1,0 +1,90 @@
+"""Tables of any size are answered as the service answers, in their order; what breaks the contract is set aside."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.inference.batch import Scored, score_in_order, scorer
+from patients import patients
+from served import load
+
+
+def table(rows: int, task: str = "binary", seed: int = 1) -> pa.Table:
+    data, _ = patients(rows, task, seed)
+    return pa.table({name: pa.array(values, from_pandas=True) for name, values in data.items()})
+
+
+def scored(project: Path, *tables: pa.Table, processes: int = 1) -> list[Scored]:
+    return list(score_in_order(tables, project / "models", project, processes=processes, is_plain=True))
+
+
+def joined(parts: list[Scored]) -> tuple[pa.Table, pa.Table]:
+    return pa.concat_tables(one.predictions for one in parts), pa.concat_tables(one.refused for one in parts)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_the_scores_are_the_services_to_the_last_bit(projects, task: str) -> None:
+    rows = table(50, task)
+    made, _ = joined(scored(projects(task), rows.slice(0, 33), rows.slice(33)))
+    assert made["row"].to_pylist() == list(range(1, 51))
+    package = load(projects(task))
+    alone = [package.score(scorer_columns(package, rows.slice(row, 1)))[0] for row in range(50)]
+    if task == "regression":
+        assert made["prediction"].to_pylist() == [float(one) for one in alone]
+    else:
+        shown = np.stack([made[f"probability {label}"] for label in package.contract.classes], axis=1)
+        assert (shown == np.stack(alone)).all()
+    assert len(set(made["prediction_id"].to_pylist())) == 50
+    assert set(made["model_version"].to_pylist()) == {package.version}
+
+
+def scorer_columns(package, rows: pa.Table):
+    from assay.inference.tables import read_columns
+
+    data, violations = read_columns(rows, package.contract)
+    assert not violations
+    return data
+
+
+@given(bad=st.sets(st.integers(0, 39), max_size=40))
+def test_every_row_is_either_predicted_or_refused_and_none_is_both(projects, bad: set[int]) -> None:
+    ages = [999 if row in bad else 40 for row in range(40)]
+    rows = table(40).set_column(0, "age", pa.array(ages))
+    (found,) = scored(projects(), rows)
+    assert found.refused["row"].to_pylist() == [row + 1 for row in sorted(bad)]
+    assert found.predictions["row"].to_pylist() == [row + 1 for row in range(40) if row not in bad]
+    assert found.refused_rows == len(bad)
+    assert set(found.refused["column"].to_pylist()) <= {"age"}
+
+
+def test_each_problem_of_a_refused_row_has_a_line(projects) -> None:
+    rows = table(3).set_column(0, "age", pa.array([40, 999, None]))
+    rows = rows.set_column(2, "noise", pa.array([0.0, 99.0, 0.0]))
+    (found,) = scored(projects(), rows)
+    assert found.refused.to_pylist() == [
+        {"row": 2, "column": "age", "reason": "above the range [0, 120]: 999"},
+        {"row": 2, "column": "noise", "reason": "above the range [-10.0, 10.0]: 99.0"},
+        {"row": 3, "column": "age", "reason": "missing value"},
+    ]
+    assert found.refused_rows == 2
+    assert found.predictions.num_rows == 1
+
+
+def test_a_column_that_may_be_missing_may_be_missing_in_all_rows(projects) -> None:
+    rows = table(3).set_column(1, "heart-rate", pa.array([None] * 3, pa.float64()))
+    (found,) = scored(projects(), rows)
+    assert found.predictions.num_rows == 3
+
+
+def test_processes_answer_as_one_does_and_in_order(projects) -> None:
+    parts = [table(20, seed=seed) for seed in range(8)]
+    one, several = (joined(scored(projects(), *parts, processes=number))[0] for number in (1, 2))
+    assert several.drop_columns("prediction_id").equals(one.drop_columns("prediction_id"))
+
+
+def test_a_model_is_loaded_once_in_a_process(projects) -> None:
+    assert scorer(projects() / "models", projects()) is scorer(projects() / "models", projects())
