@@ -163,9 +163,9 @@ class Serving:
         except ArithmeticError as error:
             raise Refused(422, str(error), reason="contract") from None
         if log := self._log:
-            answered = contender
             try:
-                yield lambda: log.predictions(predictor.version, answered.name, batch, data, keys=keys)
+                # Not in another thread, also for many rows: changing threads would cost more than writing.
+                log.predictions(predictor.version, contender.name, batch, data, keys=keys)
             # A monitor of the user's own may raise anything.
             except Exception as error:
                 self._unlogged(len(batch.scores), error)
