@@ -53,7 +53,7 @@ def test_rows_are_answered_through_bentoml_s_clients(server: Server, rows: list[
         assert len(told["predictions"]) == len(rows)
         name = told["predictions"][0]["prediction_id"]
         assert client.explain(rows=rows[:1])["explanations"][0]["explains"] == "malignant"
-        assert client.feedback(outcomes=[{"prediction_id": name, "outcome": "benign"}]) == {"received": 1}
+        assert client.feedback(outcomes=[{"prediction_id": name, "outcome": "benign"}]) == {"received": 1, "unknown": 0}
         assert client.model()["model_version"] == told["model_version"]
 
     async def ask() -> Any:
