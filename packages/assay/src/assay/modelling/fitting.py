@@ -127,7 +127,8 @@ def scores(pipeline: Pipeline, data: Columns, contract: Contract, room: Room = N
         frame = inputs(data, contract, room)
         if contract.task == "regression":
             return np.asarray(pipeline.predict(frame), dtype=np.float64)
-        return of_all_classes(pipeline.predict_proba(frame), pipeline.classes_, contract)
+        found = np.asarray(pipeline.predict_proba(frame), dtype=np.float64)
+        return of_all_classes(found, pipeline.classes_, contract)
 
 
 def of_all_classes(found: np.ndarray, classes: np.ndarray, contract: Contract) -> np.ndarray:
