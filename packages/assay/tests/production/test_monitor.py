@@ -88,6 +88,24 @@ def test_outcomes_count_when_they_are_due():
     assert found(said(batches, delay=timedelta(days=3)), "cost")["measured"]["due"] == 7 * 300
 
 
+def test_outcomes_that_come_late_raise_an_alarm_too():
+    batches = [day(ago, change=worse if ago <= 25 else None) for ago in range(40, 0, -1)]
+    for delay in (8, 20):
+        one = found(said(batches, delay=timedelta(days=delay)), "cost")
+        assert (one["verdict"], one["measured"]["since"]) == ("ALARM", "2026-11-04")
+    # Nobody said that they come late.
+    batches = [day(ago, change=worse, outcomes=float(ago > 20)) for ago in range(40, 0, -1)]
+    assert found(said(batches), "cost")["verdict"] == "ALARM"
+
+
+def test_an_alarm_about_outcomes_ends_after_a_week_of_good_ones():
+    batches = [day(ago, change=worse if 12 <= ago < 20 else None) for ago in range(30, 0, -1)]
+    assert found(said(batches, delay=timedelta(days=10)), "cost")["verdict"] == "ALARM"
+    after = found(said(batches), "cost")
+    assert after["verdict"] == "WELL"
+    assert after["measured"]["alarms"]
+
+
 def test_before_an_outcome_is_due_nobody_misses_it():
     one = found(said(days(5), delay=timedelta(days=7)), "loss")
     assert (one["verdict"], one["reason"]) == (

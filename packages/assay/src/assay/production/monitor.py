@@ -149,7 +149,8 @@ def _loss(promised: Loss, windows: Sequence[Window], limit: float, watch: Watch)
         )
     table = growth_table(np.arange(LOSS_STEPS + 1) / LOSS_STEPS, np.array([min(bound, 1.0)]), LOSS_BETS)
     course = detect((growth(table, window.losses[promised.name]) for window in known), limit)
-    standing = _standing(course, known, watch)
+    # Outcomes come late: what counts is the last day of which there are some.
+    standing = _standing(course, known, known[-1].start + DAY)
     now = _mean(known, lambda window: window.losses[promised.name][0], LOSS_STEPS)
     measured |= {promised.name: now * promised.scale, "promised": promised.mean * promised.scale}
     measured |= _history(course, known)
@@ -194,7 +195,7 @@ def _check(check: Check, reference: Reference, windows: Sequence[Window], limit:
     if rows == 0:
         return Finding(check, "HOLD", "there are no rows to judge", measured, about)
     course = detect(_growths(check, features, known), limit)
-    standing = _standing(course, known, watch)
+    standing = _standing(course, known, watch.until)
     measured |= _history(course, known)
     prefix = "estimated before outcomes, assuming that probabilities still hold (no concept drift): " * (
         check == "estimate"
@@ -233,15 +234,15 @@ def _tables(features: Sequence[Feature], weekday: int) -> tuple[np.ndarray, np.n
     return growth_table(levels, bounds[0], BETS), growth_table(levels, bounds[1], BETS)
 
 
-def _standing(course: Course, windows: Sequence[Window], watch: Watch) -> tuple[Alarm, int] | None:
-    """Return the last alarm if it still stands, and the window in which the change seems to have begun.
+def _standing(course: Course, windows: Sequence[Window], end: datetime) -> tuple[Alarm, int] | None:
+    """Return the last alarm if it still stands at `end`, and the window in which the change seems to have begun.
 
     While a change lasts the alarm is raised again and again: it began where the first of these says.
     """
     if not course.alarms:
         return None
     last = first = course.alarms[-1]
-    if watch.until - windows[last.window].start > STANDS + DAY:
+    if end - windows[last.window].start > STANDS + DAY:
         return None
     for earlier in reversed(course.alarms):
         if windows[first.window].start - windows[earlier.window].start <= STANDS:
