@@ -26,6 +26,16 @@ def test_if_all_is_well_there_is_nothing_to_do():
     assert shown["reason"].startswith("7 of 7 checks are well; ")
 
 
+def test_where_there_is_not_enough_to_tell_the_advice_claims_no_change():
+    assert [step.partition(":")[0] for step in view(said(days(5, outcomes=0.0)))["next"]] == [
+        "Send outcomes to /feedback, or use assay feedback"
+    ]
+    steps = view(said([]))["next"]
+    assert len(steps) == 3
+    assert steps[0].startswith("Check that the service runs this version")
+    assert not any("worse" in step or "unlike" in step or "retrain" in step for step in steps)
+
+
 def test_nothing_to_show_is_no_error():
     result = said([])
     assert "the log has no prediction of version" in markdown(result)

@@ -21,7 +21,12 @@ ADVICE = {
     "scores": "The predictions are distributed differently than on the test rows: find the cause.",
     "features": "The rows are unlike those the model was trained on: find the cause; retrain once outcomes are due.",
     "estimate": "Worse predictions are expected: send outcomes, which alone can show it.",
+}
+OUTCOMES = "Send outcomes to /feedback, or use assay feedback: they alone show whether the predictions are right."
+NOT_ENOUGH = {
     "log": "Check that the service runs this version and writes its log, and the clock of its machine.",
+    **dict.fromkeys(("loss", "cost", "error"), OUTCOMES),
+    **dict.fromkeys(("values", "scores", "features", "estimate"), "Look again when there are more predictions."),
 }
 WIDTH, HEIGHT = 360, 90
 
@@ -32,6 +37,7 @@ def view(result: dict[str, Any]) -> dict[str, Any]:
     alarms = [one for one in outcomes if one["verdict"] == "ALARM"]
     first = outcomes[0] if outcomes else None
     told = [one for one in outcomes if one["verdict"] == result["verdict"]]
+    advice = {"ALARM": ADVICE, "HOLD": NOT_ENOUGH}.get(result["verdict"])
     reason = f"{first['check']}: {first['reason']}" if first else "nothing was checked"
     if result["verdict"] == "WELL":
         reason = f"{len(told)} of {len(outcomes)} checks are well; {reason}"
@@ -41,7 +47,7 @@ def view(result: dict[str, Any]) -> dict[str, Any]:
         "since": result["since"][:10],
         "until": result["until"][:16].replace("T", " "),
         "reason": reason,
-        "next": [ADVICE[one["check"]] for one in told if result["verdict"] != "WELL"],
+        "next": list(dict.fromkeys(advice[one["check"]] for one in told)) if advice else [],
         "outcomes": [{**one, "mark": MARKS[one["verdict"]]} for one in outcomes],
         "changes": [
             {
