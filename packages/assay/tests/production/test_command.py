@@ -109,6 +109,14 @@ def test_an_empty_log_is_not_enough_to_tell(project: Path, capsys: pytest.Captur
     assert "the log has no prediction of version" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "options", [("--until", "0001-01-02"), ("--delay", "1e300"), ("--delay", "nan"), ("--days", "nan")]
+)
+def test_a_period_that_no_calendar_has_is_refused_in_a_line(project: Path, options: tuple[str, str]):
+    with pytest.raises(InputError, match=r"days before .* is no date; give fewer days"):
+        run(*options)
+
+
 def test_what_is_not_there_is_named(project: Path):
     with pytest.raises(InputError, match="nowhere: there is no such folder; name that of the prediction log"):
         run("nowhere")

@@ -48,17 +48,19 @@ def monitor(
     outcomes = load_settings(models).outcomes
     now = datetime.now(UTC)
     end = now if until is None else until.replace(tzinfo=UTC)
+    waits = outcomes.delay if delay is None else delay
+    since, due = _before(end, days), _before(end, waits)
     watch = Watch(
         contract=load_packed_contract(models),
         reference=load_reference(models),
         version=model_version(models),
-        since=end - timedelta(days=days),
+        since=since,
         until=end,
         now=now,
-        delay=timedelta(days=outcomes.delay if delay is None else delay),
+        delay=end - due,
     )
     counts = LogCounts()
-    seen = look(joined(folder, counts, since=watch.since, due=end - watch.delay, missing=outcomes.missing), watch)
+    seen = look(joined(folder, counts, since=watch.since, due=due, missing=outcomes.missing), watch)
     left_out = {
         "torn lines": counts.torn,
         "doubled entries": counts.doubled,
@@ -115,6 +117,13 @@ def forget(key: str, log: Path | None) -> None:
 
     gone, receipt = remove(_folder(log), key)
     print(f"{gone.predictions} predictions and {gone.outcomes} outcomes removed; the receipt is {receipt}")
+
+
+def _before(end: datetime, days: float) -> datetime:
+    try:
+        return end - timedelta(days=days)
+    except (OverflowError, ValueError):
+        raise InputError(f"{days:g} days before {end:%Y-%m-%d} is no date; give fewer days") from None
 
 
 def _folder(log: Path | None) -> Path:
