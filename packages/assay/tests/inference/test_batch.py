@@ -1,5 +1,7 @@
 """Tables of any size are answered as the service answers, in their order; what breaks the contract is set aside."""
 
+from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assay.base.errors import InputError
+from assay.inference import batch
 from assay.inference.batch import Scored, score_in_order, scorer
 from patients import patients
 from served import load
@@ -84,6 +88,15 @@ def test_processes_answer_as_one_does_and_in_order(projects) -> None:
     parts = [table(20, seed=seed) for seed in range(8)]
     one, several = (joined(scored(projects(), *parts, processes=number))[0] for number in (1, 2))
     assert several.drop_columns("prediction_id").equals(one.drop_columns("prediction_id"))
+
+
+def test_a_process_that_was_killed_is_said_in_a_line(projects, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> Iterator[Scored]:
+        raise BrokenProcessPool
+
+    monkeypatch.setattr(batch, "_in_order", killed)
+    with pytest.raises(InputError, match="perhaps for want of memory; try again with fewer --processes"):
+        scored(projects(), table(1), processes=2)
 
 
 def test_a_model_is_loaded_once_in_a_process(projects) -> None:

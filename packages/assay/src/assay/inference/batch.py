@@ -4,6 +4,7 @@ import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from assay.base.errors import InputError
 from assay.contract import rules
 from assay.contract.spec import Contract, Id
 from assay.data.columns import Columns, take
@@ -162,6 +164,10 @@ def score_in_order(
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
         try:
             yield from _in_order(pool, tables, AHEAD * processes, partial(_score, models, root), is_plain)
+        except BrokenProcessPool:
+            raise InputError(
+                "a process that predicts has ended, perhaps for want of memory; try again with fewer --processes"
+            ) from None
         finally:
             pool.shutdown(cancel_futures=True)
 
