@@ -17,7 +17,8 @@ from pyarrow import ipc
 
 from assay.base.errors import InputError
 from assay.cli.score import score
-from patients import patients
+from assay.data.batches import require_columns
+from patients import COLUMNS, contract, patients
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +127,33 @@ def test_what_cannot_be_scored_is_refused_in_a_line(make, source: str, output: s
     make()
     assert refusal(source, output).startswith(said)
     assert not Path(output).exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "output"), [("in.csv", "in.csv"), ("out.refused.csv", "out.csv"), ("in.csv", "./in.csv")]
+)
+def test_the_input_is_never_replaced(source: str, output: str) -> None:
+    pacsv.write_csv(table(), source)
+    before = Path(source).read_bytes()
+    assert f"this would replace the input {source}; name another output" in refusal(source, output)
+    assert Path(source).read_bytes() == before
+
+
+def test_the_output_is_no_part_of_the_input() -> None:
+    Path("parts").mkdir()
+    pq.write_table(table(), "parts/0.parquet")
+    assert "it would be a part of the input parts" in refusal("parts", "parts/new/out.parquet")
+    assert [path.name for path in Path("parts").iterdir()] == ["0.parquet"]
+
+
+def test_a_part_without_the_ids_of_the_others_is_named() -> None:
+    columns = COLUMNS | {"patient": {"kind": "id"}}
+    pq.write_table(table(5), "1.parquet")
+    pq.write_table(table(5).append_column("patient", pa.array(range(5))), "0.parquet")
+    wanted = contract(columns=columns)
+    assert require_columns([Path("0.parquet")], wanted) == require_columns([Path("1.parquet")], wanted) == ()
+    with pytest.raises(InputError, match=r"1\.parquet: there is no column 'patient'"):
+        require_columns([Path("0.parquet"), Path("1.parquet")], wanted)
 
 
 def test_a_part_with_another_schema_is_named_before_anything_is_written() -> None:

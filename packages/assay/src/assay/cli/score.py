@@ -58,6 +58,7 @@ def score(source: Path, output: Path, models: Path, processes: int | None, most_
     if output.suffix.lower() not in KINDS:
         raise InputError(f"{output}: expected a .csv, .parquet or .arrow file")
     files, began = parts(source), time.monotonic()
+    _require_apart(files, source, output)
     model = scorer(models, Path())
     if unknown := require_columns(files, model.contract):
         say(f"not used, because the contract has no such column: {', '.join(unknown[:10])}")
@@ -84,6 +85,15 @@ def score(source: Path, output: Path, models: Path, processes: int | None, most_
     print(f"{rows - refused:,} rows predicted in {took:.1f} s ({rows / took:,.0f} rows/s): {output}")
     if refused:
         print(f"{refused:,} row{'s' * (refused != 1)} refused: {_beside(output)}")
+
+
+def _require_apart(files: Sequence[Path], source: Path, output: Path) -> None:
+    """Raise InputError if the output, or the file of refused rows, would replace the input or become a part of it."""
+    made = [output, _beside(output)]
+    if any(one.exists() and file.samefile(one) for file in files for one in made):
+        raise InputError(f"{output}: this would replace the input {source}; name another output")
+    if source.is_dir() and output.resolve().is_relative_to(source.resolve()):
+        raise InputError(f"{output}: it would be a part of the input {source}; name an output in another folder")
 
 
 def _processes(files: Sequence[Path]) -> int:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from assay.base.config import did_you_mean
 from assay.base.errors import InputError
-from assay.contract.spec import Contract
+from assay.contract.spec import Contract, Id
 from assay.data.reading import ends_inside_quotes, has_decimal_comma, read_header, reads_comma
 
 # The trees of ONNX Runtime are fastest with some thousand rows a call.
@@ -45,12 +45,18 @@ def _is_hidden(file: Path, folder: Path) -> bool:
 def require_columns(files: Sequence[Path], contract: Contract) -> tuple[str, ...]:
     """Return the columns of the files that are not in the contract.
 
-    Raises InputError with the name of the first file that lacks a feature, before any row is read.
+    Raises InputError with the name of the first file that lacks a feature, or an id that another one has, before any
+    row is read.
     """
     unknown: dict[str, None] = {}
-    for file in files:
-        names = _names(file)
-        missing = [name for name in contract.features if name not in names]
+    found = {file: _names(file) for file in files}
+    ids = [
+        name
+        for name, column in contract.columns.items()
+        if isinstance(column, Id) and not column.counted and any(name in names for names in found.values())
+    ]
+    for file, names in found.items():
+        missing = [name for name in (*contract.features, *ids) if name not in names]
         extra = [name for name in names if name not in contract.columns and name != contract.target.name]
         if missing:
             raise InputError(f"{file}: there is no column {missing[0]!r}{did_you_mean(missing[0], extra)}")
