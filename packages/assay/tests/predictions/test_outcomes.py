@@ -86,6 +86,17 @@ def test_a_prediction_of_a_clock_that_was_ahead_gets_its_outcome(tmp_path: Path)
     assert found(tmp_path)[0] == {f"{name}-0": "sick"}
 
 
+def test_many_ids_from_the_future_cost_one_look_at_the_log(
+    tmp_path: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+    glob = Path.glob
+    monkeypatch.setattr(Path, "glob", lambda folder, pattern: looks.append(pattern) or glob(folder, pattern))
+    begin = int((NOW + timedelta(days=400)).timestamp() * 1000)
+    assert report(tmp_path, **{f"{begin + 3_600_000 * hour:012x}-p-0-0": "sick" for hour in range(100)}) == (0, 100)
+    assert len(looks) == 1
+
+
 @pytest.mark.parametrize("value", [1.5, "ill", True, None])
 def test_an_outcome_that_the_target_cannot_have_is_counted(tmp_path: Path, asked: list[str], value: Any) -> None:
     report(tmp_path, **{asked[0]: value})
@@ -141,9 +152,9 @@ def test_a_file_of_outcomes_is_read_and_what_the_target_cannot_have_is_counted(t
 
 def test_a_file_of_numbers_is_read(tmp_path: Path) -> None:
     path = tmp_path / "outcomes.csv"
-    path.write_text("outcome,prediction_id,note\n1.5,a,x\nmany,b,y\n2,c,z\n")
+    path.write_text("outcome,prediction_id,note\n1.5,a,x\nmany,b,y\n2,c,z\n1e400,d,inf\n")
     outcomes, wrong = read_outcomes(path, REGRESSION)
-    assert ([one["outcome"] for one in outcomes], wrong) == ([1.5, 2.0], 1)
+    assert ([one["outcome"] for one in outcomes], wrong) == ([1.5, 2.0], 2)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from math import isfinite
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,12 +41,15 @@ class OutcomeLog:
         Raises OSError if they cannot be written.
         """
         now = datetime.now(UTC)
+        timed = [(time_of(one["prediction_id"]), one) for one in outcomes]
+        # Looked up once, since a request may hold any number of such ids.
+        is_ahead = any(made is not None and made > now + AHEAD for made, _ in timed)
+        ahead = {hour_name(hour) for hour, _ in hours(self._predictions, now)} if is_ahead else set()
         by_hour: defaultdict[str, list[Outcome]] = defaultdict(list)
         unknown = 0
-        for one in outcomes:
-            made = time_of(one["prediction_id"])
+        for made, one in timed:
             # Nothing is known of the past: another machine may hold the predictions of this hour.
-            if made is None or (made > now + AHEAD and not any(self._predictions.glob(f"{hour_name(made)}.*"))):
+            if made is None or (made > now + AHEAD and hour_name(made) not in ahead):
                 unknown += 1
             else:
                 # In the hour of the prediction, so that both are read together.
@@ -155,7 +159,10 @@ def _filled(batch: "pa.RecordBatch", classes: tuple[str, ...], due: datetime, mi
 
 def is_outcome(value: str | float | None, classes: tuple[str, ...]) -> bool:
     """Say whether a target can have a value; `classes` is empty for a number."""
-    return value in classes if classes else isinstance(value, int | float)
+    if classes:
+        return value in classes
+    # JSON has no other numbers.
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def read_outcomes(path: Path, contract: "Contract") -> tuple[list[dict[str, Any]], int]:
