@@ -1,6 +1,8 @@
 """Outcomes: late, twice, corrected, of a wrong type, of unknown predictions; each is handled and counted."""
 
+import errno
 import json
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -135,6 +137,29 @@ def test_outcomes_are_on_the_disk_before_they_are_acknowledged(
     monkeypatch.setattr(segments.os, "fdatasync", synced.append)
     report(tmp_path, **{asked[0]: "sick"})
     assert len(synced) == 1
+
+
+def test_an_hour_whose_segment_was_sealed_takes_more_outcomes(
+    tmp_path: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_file = os.open
+
+    def refusing(path: Path, flags: int, mode: int = 0o777) -> int:
+        # As for a user who is not root.
+        if Path(path).is_file() and segments.is_sealed(Path(path).stat()):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return open_file(path, flags, mode)
+
+    monkeypatch.setattr(segments.os, "open", refusing)
+    log = OutcomeLog(tmp_path)
+    earlier = f"{int((NOW - timedelta(hours=5)).timestamp() * 1000):012x}-p-0-0"
+    log.write([{"prediction_id": asked[0], "outcome": "sick"}])
+    (path,) = (tmp_path / "outcomes").iterdir()
+    log.write([{"prediction_id": earlier, "outcome": "sick"}])
+    segments.seal(path)
+    assert log.write([{"prediction_id": asked[1], "outcome": "well"}]) == (1, 0)
+    outcomes, _ = found(tmp_path)
+    assert [outcomes[name] for name in asked[:2]] == ["sick", "well"]
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])

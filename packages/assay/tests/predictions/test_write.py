@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from assay.contract.spec import Contract
 from assay.data.columns import Columns, RequestColumns, take
 from assay.inference.ids import batch_name, time_of
 from assay.inference.predictor import PredictionBatch, record
-from assay.predictions import segments
+from assay.predictions import segments, write
 from assay.predictions.entry import MANY
 from assay.predictions.keys import key_hash, log_secret
 from assay.predictions.monitor import MonitorLog
@@ -150,6 +151,30 @@ def test_segments_are_deleted_when_they_are_too_old(tmp_path: Path) -> None:
     PredictionLog(tmp_path, WARD, DIGEST, days=10).predictions("v1", "champion", told(1), data)
     assert {path.name for path in (tmp_path / "outcomes").iterdir()} == {*names[:2], "0000.txt"}
     assert not (tmp_path / "predictions" / names[2]).exists()
+
+
+def test_a_clock_that_is_years_ahead_deletes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, _ = patients(1)
+    now = datetime.now(UTC)
+    names = [f"{hour_name(now - timedelta(days=days))}.a.jsonl" for days in (9, 11, 30)]
+    for folder in ("predictions", "outcomes"):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / name).touch()
+    # A worker for each hour: each one begins a segment.
+    for hour in range(3):
+        ahead = now + timedelta(days=3650, hours=hour)
+        monkeypatch.setattr(write, "datetime", SimpleNamespace(now=lambda zone, ahead=ahead: ahead))
+        batch = replace(told(1), name=f"{int(ahead.timestamp() * 1000):012x}-p-0")
+        PredictionLog(tmp_path, WARD, DIGEST, days=10).predictions("v1", "champion", batch, data)
+    # What was too old when the clock was right is gone.
+    assert {path.name for path in (tmp_path / "outcomes").iterdir()} == set(names[:2])
+    # The clock is right after all: there was no service for years.
+    later = now + timedelta(days=3652)
+    monkeypatch.setattr(write, "datetime", SimpleNamespace(now=lambda zone: later))
+    batch = replace(told(1), name=f"{int(later.timestamp() * 1000):012x}-p-0")
+    PredictionLog(tmp_path, WARD, DIGEST, days=10).predictions("v1", "champion", batch, data)
+    assert not list((tmp_path / "outcomes").iterdir())
 
 
 def fails_after(monkeypatch: pytest.MonkeyPatch, bytes_written: int) -> None:

@@ -45,6 +45,17 @@ def hours(
             yield hour, [path for _, path in segments]
 
 
+def believed(folder: Path, now: datetime, days: int) -> datetime:
+    """Return the time from which the age of segments counts: now, or after a silence of some days the time before it.
+
+    A clock that is years ahead looks like such a silence. It is believed once there are segments that are a day old.
+    """
+    latest = hour_name(now - timedelta(days=1))
+    names = sorted((path.name for path in folder.glob(f"*{ENDING}")), reverse=True)
+    before = next((hour for name in names if name < latest and (hour := hour_of(Path(name)))), now)
+    return before if now - before > timedelta(days=days) else now
+
+
 def retire(folder: Path, before: datetime) -> None:
     """Delete the segments of hours that ended before a time."""
     first = hour_name(before)
@@ -102,12 +113,20 @@ class Appender:
         self._folder.mkdir(parents=True, exist_ok=True)
         # First: a segment without what this leaves beside it could not be read.
         self._opened()
-        path = self._folder / f"{hour}.{self._process}{ENDING}"
-        file = self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, OPEN)
+        try:
+            file = self._file = self._create(hour)
+        except PermissionError:
+            # It was sealed, or rewritten by another user, since it was closed.
+            self._process = _new_name()
+            file = self._file = self._create(hour)
         if self._fsync:
             _sync_folder(self._folder)
         self._hour = hour
         return file
+
+    def _create(self, hour: str) -> int:
+        path = self._folder / f"{hour}.{self._process}{ENDING}"
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, OPEN)
 
     def close(self) -> None:
         """Close the segment."""

@@ -21,7 +21,7 @@ from assay.inference.predictor import PredictionBatch
 from assay.predictions.entry import FORMAT, MANY, Entry
 from assay.predictions.keys import key_hash, log_secret
 from assay.predictions.outcomes import OutcomeLog
-from assay.predictions.segments import CONTRACTS, OUTCOMES, PREDICTIONS, Appender, hour_name, retire
+from assay.predictions.segments import CONTRACTS, OUTCOMES, PREDICTIONS, Appender, believed, hour_name, retire
 
 HOUR_MS = 3_600_000
 
@@ -89,8 +89,9 @@ class PredictionLog:
         """Keep the contract with the log, and delete what is too old."""
         content = {"format": FORMAT, "contract": msgspec.Raw(self._contract.model_dump_json().encode())}
         write_once(self._folder / CONTRACTS / f"{self._digest}.json", msgspec.json.encode(content))
+        now = believed(self._folder / PREDICTIONS, datetime.now(UTC), self._days)
         for name in (PREDICTIONS, OUTCOMES):
-            retire(self._folder / name, datetime.now(UTC) - timedelta(days=self._days))
+            retire(self._folder / name, now - timedelta(days=self._days))
 
     def close(self) -> None:
         """Close the files."""
