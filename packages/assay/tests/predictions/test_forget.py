@@ -1,6 +1,7 @@
 """Forgetting a client: all of its rows leave, no other does, and whatever happens half-way can be done again."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,44 @@ def test_what_the_service_writes_meanwhile_stays(logged: Logged, monkeypatch: py
     monkeypatch.setattr(forgetting, "_without", meanwhile)
     forget(logged.folder, "ann")
     assert {row["prediction_id"] for row in logged.rows()} == {*logged.bob, f"{late.name}-0"}
+
+
+def test_what_the_client_asks_meanwhile_leaves_too_and_nothing_is_there_twice(
+    logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, _ = patients(2)
+    late, change = told(2, 9), forgetting._without
+    asked: list[bytes] = []
+
+    def meanwhile(line: bytes, *given: Any) -> bytes:
+        if not asked:
+            asked.append(b"ann")
+            logged.log.predictions("v1", "champion", late, data, keys=[(b"ann", 1), (b"bob", 1)])
+        return change(line, *given)
+
+    monkeypatch.setattr(forgetting, "_without", meanwhile)
+    forget(logged.folder, "ann")
+    assert sorted(row["prediction_id"] for row in logged.rows()) == sorted([*logged.bob, f"{late.name}-1"])
+
+
+def test_a_segment_that_is_retired_meanwhile_is_no_error(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
+    seal = forgetting.seal
+
+    def retired(path: Path) -> None:
+        path.unlink()
+        seal(path)
+
+    monkeypatch.setattr(forgetting, "seal", retired)
+    gone, _ = forget(logged.folder, "ann")
+    assert gone.segments == 0
+    assert not list(logged.folder.glob("*/*.jsonl"))
+
+
+def test_a_segment_keeps_its_owner(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
+    owners: list[tuple[int, int]] = []
+    monkeypatch.setattr(forgetting.os, "chown", lambda _, user, group: owners.append((user, group)))
+    forget(logged.folder, "ann")
+    assert owners == [(os.getuid(), os.getgid())] * 2
 
 
 @pytest.mark.parametrize("rewritten", [0, 1])

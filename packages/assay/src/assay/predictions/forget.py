@@ -24,6 +24,8 @@ from assay.predictions.keys import key_hash, log_secret
 from assay.predictions.segments import OPEN, OUTCOMES, PREDICTIONS, hours, seal
 
 RECEIPTS = "receipts"
+# What the service writes to a segment while it is sealed is in a new one too: the next pass finds it there.
+PASSES = 3
 FORMAT = 1
 
 
@@ -47,18 +49,31 @@ def forget(folder: Path, key: str) -> tuple[Forgotten, Path]:
     """
     hashed = key_hash(log_secret(folder), key.encode())
     gone = Forgotten()
+    done: set[Path] = set()
     with _alone(folder):
-        outcomes = dict(hours(folder / OUTCOMES))
-        for hour, segments in hours(folder / PREDICTIONS):
-            ids = {path: found for path in segments if (found := _ids(path, hashed)) is not None}
-            wanted = {one.encode() for found in ids.values() for one in found}
-            for path in outcomes.get(hour, []) if wanted else []:
-                if any(_outcome_of(line) in wanted for line in _lines(path)):
-                    _rewrite(path, lambda path, wanted=wanted: _without_outcomes(path, wanted, gone), gone)  # type: ignore[misc]
-            for path in ids:
-                _rewrite(path, lambda path: _without_rows(path, hashed, gone), gone)
+        for _ in range(PASSES):
+            if not _pass(folder, hashed, done, gone):
+                break
         receipt = _write_receipt(folder, hashed, gone)
     return gone, receipt
+
+
+def _pass(folder: Path, hashed: str, done: set[Path], gone: Forgotten) -> bool:
+    """Remove the rows of a client from the segments that are not done; say whether there were any."""
+    outcomes = dict(hours(folder / OUTCOMES))
+    is_found = False
+    for hour, segments in hours(folder / PREDICTIONS):
+        new = [path for path in segments if path not in done]
+        done.update(new)
+        ids = {path: found for path in new if (found := _ids(path, hashed)) is not None}
+        wanted = {one.encode() for found in ids.values() for one in found}
+        for path in outcomes.get(hour, []) if wanted else []:
+            if any(_outcome_of(line) in wanted for line in _lines(path)):
+                _rewrite(path, lambda path, wanted=wanted: _without_outcomes(path, wanted, gone), gone)  # type: ignore[misc]
+        for path in ids:
+            _rewrite(path, lambda path: _without_rows(path, hashed, gone), gone)
+        is_found = is_found or bool(ids)
+    return is_found
 
 
 @contextmanager
@@ -76,8 +91,9 @@ def _parts(path: Path, text: str) -> Iterator[tuple[bytes, bool]]:
 
     It takes a fraction of the time of a loop over the lines.
     """
-    with path.open("rb") as file:
-        if not path.stat().st_size:
+    # It may have been retired meanwhile.
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
             return
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             done = 0
@@ -102,7 +118,7 @@ def _ids(path: Path, hashed: str) -> list[str] | None:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    with path.open("rb", buffering=2**20) as file:
+    with suppress(FileNotFoundError), path.open("rb", buffering=2**20) as file:
         yield from file
 
 
@@ -113,13 +129,21 @@ def _outcome_of(line: bytes) -> bytes:
 
 def _rewrite(path: Path, changed: Callable[[Path], Iterable[bytes]], gone: Forgotten) -> None:
     """Replace a segment."""
-    # From now on the service writes elsewhere too, so everything that counts is in what is read here.
-    seal(path)
+    try:
+        # From now on the service writes elsewhere too, so everything that counts is in what is read here.
+        seal(path)
+        state = path.stat()
+    except FileNotFoundError:
+        # It has been retired meanwhile.
+        return
     with replacing(path) as temporary, temporary.open("wb", buffering=2**20) as made:
         made.writelines(changed(path))
         made.flush()
         os.fsync(made.fileno())
         temporary.chmod(OPEN)
+        with suppress(OSError):
+            # The user who runs this may be another one than the service, which has to read it.
+            os.chown(temporary, state.st_uid, state.st_gid)
     gone.segments += 1
 
 
