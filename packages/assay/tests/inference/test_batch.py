@@ -78,6 +78,25 @@ def test_each_problem_of_a_refused_row_has_a_line(projects) -> None:
     assert found.predictions.num_rows == 1
 
 
+def test_rows_are_searched_by_the_columns_that_are_wrong(projects, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+    read = batch.read_columns
+    monkeypatch.setattr(
+        batch,
+        "read_columns",
+        lambda table, *given, **how: seen.append(table.column_names) or read(table, *given, **how),
+    )
+    rows = (
+        table(64)
+        .set_column(0, "age", pa.array([999] * 63 + [40]))
+        .set_column(2, "noise", pa.array([99.0] + [0.0] * 63))
+    )
+    (found,) = scored(projects(), rows)
+    assert (found.refused_rows, found.refused.num_rows, found.predictions["row"].to_pylist()) == (63, 64, [64])
+    assert sum(len(names) > 2 for names in seen) == 2
+    assert ["age"] in seen
+
+
 def test_a_column_that_may_be_missing_may_be_missing_in_all_rows(projects) -> None:
     rows = table(3).set_column(1, "heart-rate", pa.array([None] * 3, pa.float64()))
     (found,) = scored(projects(), rows)

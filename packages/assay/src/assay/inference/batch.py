@@ -130,6 +130,9 @@ def _halved(
         return data, list(range(first, first + table.num_rows)), []
     if table.num_rows == 1:
         return None, [], [(first, one.column, _reason(one)) for one in violations]
+    # The others are right in all rows: the fewer columns, the faster the search.
+    wrong = {one.column: contract.columns[one.column] for one in violations}
+    table, contract = table.select(list(wrong)), contract.model_copy(update={"columns": wrong})
     middle = table.num_rows // 2
     _, kept, refused = _halved(table.slice(0, middle), first, contract, is_plain)
     _, more, others = _halved(table.slice(middle), first + middle, contract, is_plain)
