@@ -83,15 +83,16 @@ def batches(files: Sequence[Path], names: Sequence[str], rows: int = ROWS) -> It
     Raises InputError for a file that is damaged, or that changes while it is read.
     """
     for file in files:
-        before = _state(file)
         read = _csv(file, names) if file.suffix.lower() == ".csv" else _row_groups(file, names, rows)
         try:
+            before = _state(file)
             for table in read:
                 for start in range(0, table.num_rows, rows):
                     yield table.slice(start, rows)
+            is_changed = _state(file) != before
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{file}: cannot be read: {' '.join(str(error).split())}") from None
-        if _state(file) != before:
+        if is_changed:
             raise InputError(f"{file}: changed while it was read; start again once it is complete")
 
 
