@@ -130,6 +130,13 @@ def test_where_no_outcome_came_in_time_there_is_the_one_that_this_means(tmp_path
         found(tmp_path, due=NOW, missing="alive")
 
 
+def test_an_outcome_that_the_target_cannot_have_is_not_missing(tmp_path: Path, asked: list[str]) -> None:
+    report(tmp_path, **{asked[0]: "ill"})
+    outcomes, counts = found(tmp_path, due=NOW + timedelta(hours=1), missing="well")
+    assert outcomes == {asked[0]: None} | dict.fromkeys(asked[1:], "well")
+    assert counts.foreign == 1
+
+
 def test_outcomes_are_on_the_disk_before_they_are_acknowledged(
     tmp_path: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

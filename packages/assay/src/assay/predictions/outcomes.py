@@ -1,7 +1,7 @@
 """Outcomes: what came true of predictions, and the join of both."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 from operator import attrgetter
@@ -90,7 +90,7 @@ def joined(
             if schema := schemas.get(batch["contract"][0].as_py()):
                 classes = schema.contract.classes
                 made = _with_outcomes(batch, classes, latest, met, counts)
-                yield made if missing is None or due is None else _filled(made, classes, due, missing)
+                yield made if missing is None or due is None else _filled(made, classes, latest, due, missing)
         counts.outcomes += len(latest)
         counts.unknown += len(latest.keys() - met)
 
@@ -139,8 +139,13 @@ def _with_outcomes(
     return made.append_column("outcome_time", pa.array(times, batch.schema.field("time").type))
 
 
-def _filled(batch: "pa.RecordBatch", classes: tuple[str, ...], due: datetime, missing: str | float) -> "pa.RecordBatch":
-    """Return a batch in which outcomes that are due, and did not come, have a value."""
+def _filled(
+    batch: "pa.RecordBatch", classes: tuple[str, ...], came: Container[str], due: datetime, missing: str | float
+) -> "pa.RecordBatch":
+    """Return a batch in which outcomes that are due, and did not come, have a value.
+
+    What came and is none that the target can have stays null: nobody knows what it means.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -153,7 +158,8 @@ def _filled(batch: "pa.RecordBatch", classes: tuple[str, ...], due: datetime, mi
     known_outcomes = batch["outcome"]
     value = pa.scalar(missing, known_outcomes.type)
     at = batch.schema.get_field_index("outcome")
-    filled = pc.if_else(pc.and_(is_due, pc.is_null(known_outcomes)), value, known_outcomes)
+    is_silent = pa.array([name not in came for name in batch["prediction_id"].to_pylist()])
+    filled = pc.if_else(pc.and_(is_due, is_silent), value, known_outcomes)
     return batch.set_column(at, "outcome", filled)
 
 
