@@ -139,6 +139,14 @@ def test_an_alarm_ends_a_week_after_the_last_evidence():
     assert after["measured"]["alarms"]
 
 
+def test_a_reference_that_allows_everything_is_not_enough_to_tell():
+    result = said(days(5), reference=reference(10))
+    for check in ("scores", "features", "estimate"):
+        one = found(result, check)
+        assert (one["verdict"], one["reason"]) == ("HOLD", "the model has too few rows of reference to tell")
+    assert found(said(days(5), reference=reference(5)), "loss")["reason"].startswith("the model has too few rows")
+
+
 def test_no_data_is_never_well():
     result = said([])
     assert result["verdict"] == "HOLD"

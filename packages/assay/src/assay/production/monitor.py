@@ -33,6 +33,7 @@ WRONG_CLOCK, WITHOUT_OUTCOME = 0.01, 0.5
 # The growth of the capital per wrong decision, with the best bet, if there are twice as many as promised.
 DOUBLED = 2 * np.log(2) - 1
 CHANGES = 5
+TOO_SMALL = "the model has too few rows of reference to tell"
 SEASONS = "each weekday is compared with the same weekday of the reference"
 NO_SEASONS = "not compared: the reference has no year of times (split by time), so a season may raise an alarm"
 
@@ -147,7 +148,9 @@ def _loss(promised: Loss, windows: Sequence[Window], limit: float, watch: Watch)
         return Finding(
             promised.name, "HOLD", f"no outcome is known of {_rows(due)} that are due: {how}", measured, about
         )
-    table = growth_table(np.arange(LOSS_STEPS + 1) / LOSS_STEPS, np.array([min(bound, 1.0)]), LOSS_BETS)
+    if bound >= 1:
+        return Finding(promised.name, "HOLD", TOO_SMALL, measured, about)
+    table = growth_table(np.arange(LOSS_STEPS + 1) / LOSS_STEPS, np.array([bound]), LOSS_BETS)
     course = detect((growth(table, window.losses[promised.name]) for window in known), limit)
     # Outcomes come late: what counts is the last day of which there are some.
     standing = _standing(course, known, known[-1].start + DAY)
@@ -194,6 +197,8 @@ def _check(check: Check, reference: Reference, windows: Sequence[Window], limit:
         measured["seasons"] = SEASONS if any(one.means for one in features) else NO_SEASONS
     if rows == 0:
         return Finding(check, "HOLD", "there are no rows to judge", measured, about)
+    if not any(_can_change(one, check) for one in features):
+        return Finding(check, "HOLD", TOO_SMALL, measured, about)
     course = detect(_growths(check, features, known), limit)
     standing = _standing(course, known, watch.until)
     measured |= _history(course, known)
@@ -214,6 +219,12 @@ def _check(check: Check, reference: Reference, windows: Sequence[Window], limit:
     else:
         words = f"no change of {len(features)} features in {_rows(rows)}"
     return Finding(check, "WELL", prefix + words, measured, about)
+
+
+def _can_change(one: Feature, check: Check) -> bool:
+    """Say whether a feature can have a mean that its allowance does not cover."""
+    expected = [one.expected(weekday) for weekday in range(7)]
+    return any(mean + allowed < 1 or (check != "estimate" and 1 - mean + allowed < 1) for mean, allowed in expected)
 
 
 def _growths(check: Check, features: Sequence[Feature], windows: Sequence[Window]) -> Any:

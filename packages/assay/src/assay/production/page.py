@@ -26,7 +26,7 @@ OUTCOMES = "Send outcomes to /feedback, or use assay feedback: they alone show w
 NOT_ENOUGH = {
     "log": "Check that the service runs this version and writes its log, and the clock of its machine.",
     **dict.fromkeys(("loss", "cost", "error"), OUTCOMES),
-    **dict.fromkeys(("values", "scores", "features", "estimate"), "Look again when there are more predictions."),
+    **dict.fromkeys(("values", "scores", "features", "estimate"), "More rows are needed: the reasons say which."),
 }
 WIDTH, HEIGHT = 360, 90
 
