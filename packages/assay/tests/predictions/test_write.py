@@ -309,6 +309,19 @@ def test_another_monitor_gets_every_value(monkeypatch: pytest.MonkeyPatch) -> No
     assert {name: value for name, value, *_ in seen}["arm"] == "champion"
 
 
+@pytest.mark.parametrize("how", ["hash", "omit"])
+def test_another_monitor_gets_nothing_that_the_contract_keeps_out_of_the_log(
+    monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    seen = monitored(monkeypatch)
+    made = contract(columns={"age": {"kind": "number", "log": how}, "noise": {"kind": "number"}})
+    batch = told(1)
+    batch.warnings[0] = [f"{name}: 77.125 is outside the training range, 0 to 1" for name in ("age", "noise")]
+    MonitorLog(made).predictions("v1", "champion", batch, {"age": np.array([77.125]), "noise": np.array([0.5])})
+    assert ("warnings", ["age: outside of the training data", batch.warnings[0][1]], "warnings", "categorical") in seen
+    assert "age" not in {name for name, *_ in seen}
+
+
 def test_another_monitor_gets_outcomes(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = monitored(monkeypatch)
     assert MonitorLog(WARD).outcomes([{"prediction_id": "p", "outcome": "sick"}]) == (1, 0)

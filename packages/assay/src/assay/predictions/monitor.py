@@ -41,11 +41,12 @@ class MonitorLog:
             with bentoml.monitor("predictions") as monitor:
                 for name, kind in self._kinds.items():
                     monitor.log(columns[name][row], name, "feature", kind)
-                for name, value in msgspec.to_builtins(answer).items():
+                for name, given in msgspec.to_builtins(answer).items():
+                    value: Any = self._layout.discreet(given) if name == "warnings" else given
                     role = name if name in ("prediction_id", "warnings") else "prediction"
                     monitor.log(value, name, role, "categorical")
-                for name, value in {"version": version, "arm": arm, "time": time}.items():
-                    monitor.log(value, name, name, "categorical")
+                for name, text in {"version": version, "arm": arm, "time": time}.items():
+                    monitor.log(text, name, name, "categorical")
 
     def outcomes(self, outcomes: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
         """Hand over outcomes; return how many, and that none has an unknown id."""

@@ -33,7 +33,6 @@ class PredictionLog:
         """Write nothing yet; `digest` is the hash of the contract, and segments are deleted after `days`."""
         self._folder, self._contract, self._digest, self._days = folder, contract, digest, days
         self._layout = Layout(contract)
-        self._hidden = [f"{name}: " for name in (*self._layout.omitted, *self._layout.hashed)]
         self._segments = Appender(folder / PREDICTIONS, fsync=fsync, opened=self._begin)
         self._encoder = msgspec.json.Encoder()
         self._outcomes = OutcomeLog(folder)
@@ -56,8 +55,8 @@ class PredictionLog:
         made = entry(self._layout, batch, data)
         made.time, made.version, made.arm = EPOCH + timedelta(milliseconds=milliseconds), version, arm
         made.contract, made.key = self._digest, self._hashes(keys, len(batch.scores))
-        if self._hidden and made.warnings:
-            made.warnings = [[self._discreet(text) for text in texts] for texts in made.warnings]
+        if made.warnings:
+            made.warnings = list(map(self._layout.discreet, made.warnings))
         for name in self._layout.hashed:
             made.inputs[name] = [self._hash(value) for value in made.inputs[name]]
         # As in the ids, since the id gives the hour of the segment.
@@ -72,11 +71,6 @@ class PredictionLog:
             return [None] * rows
         secret = self._secret
         return [found for key, many in keys for found in [key_hash(secret, key) if key else None] * many]
-
-    def _discreet(self, warning: str) -> str:
-        """Return a warning without the value, if the log must not hold it."""
-        name = next((name for name in self._hidden if warning.startswith(name)), "")
-        return f"{name}outside of the training data" if name else warning
 
     def _hash(self, value: Any) -> str | None:
         return None if value is None or value != value else key_hash(self._secret, str(value).encode())  # noqa: PLR0124
@@ -120,6 +114,15 @@ class Layout:
             if name not in self.hashed and not isinstance(column, Category | Text)
         ]
         self.others = {name: column for name, column in self.columns.items() if name not in self.packed}
+        self._hidden = [f"{name}: " for name in (*self.omitted, *self.hashed)]
+
+    def discreet(self, warnings: list[str]) -> list[str]:
+        """Return the warnings of a row without the values that the log must not hold."""
+        return [self._discreet(text) for text in warnings] if self._hidden else warnings
+
+    def _discreet(self, warning: str) -> str:
+        name = next((name for name in self._hidden if warning.startswith(name)), "")
+        return f"{name}outside of the training data" if name else warning
 
 
 def entry(layout: Layout, batch: PredictionBatch, data: Columns) -> Entry:
