@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from assay.base.errors import InputError
+from assay.cli.production import forget as command
 from assay.predictions import forget as forgetting
 from assay.predictions.entry import MANY
 from assay.predictions.forget import forget
@@ -167,6 +168,26 @@ def test_what_breaks_off_and_names_the_client_leaves_too(logged: Logged) -> None
     gone, _ = forget(logged.folder, "ann")
     assert gone.unreadable == 1
     assert {row["prediction_id"] for row in logged.rows()} == set(logged.bob)
+
+
+def test_the_command_says_what_left_and_what_nobody_could_read(
+    logged: Logged, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (path,) = (logged.folder / "predictions").iterdir()
+    first = path.read_bytes().splitlines(keepends=True)[0]
+    with path.open("ab") as file:
+        file.write(first[:-20])
+    command.main(["ann", "--log", str(logged.folder)], standalone_mode=False)
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith(f"{len(logged.ann)} predictions and {len(logged.ann)} outcomes removed; the receipt is ")
+    assert told[1] == "unreadable lines that name the client, removed as a whole: 1"
+
+
+def test_a_folder_that_is_no_log_is_refused_and_stays_empty(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    with pytest.raises(InputError, match="other: this is no prediction log"):
+        forget(tmp_path / "other", "ann")
+    assert not list((tmp_path / "other").iterdir())
 
 
 def test_two_do_not_forget_at_once(logged: Logged) -> None:

@@ -117,6 +117,8 @@ def forget(key: str, log: Path | None) -> None:
 
     gone, receipt = remove(_folder(log), key)
     print(f"{gone.predictions} predictions and {gone.outcomes} outcomes removed; the receipt is {receipt}")
+    if gone.unreadable:
+        print(f"unreadable lines that name the client, removed as a whole: {gone.unreadable}")
 
 
 def _before(end: datetime, days: float) -> datetime:

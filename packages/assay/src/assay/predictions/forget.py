@@ -20,7 +20,7 @@ import numpy as np
 from assay.base.errors import InputError
 from assay.base.files import replacing, write_json
 from assay.predictions.entry import Entry
-from assay.predictions.keys import key_hash, log_secret
+from assay.predictions.keys import NAME, key_hash, log_secret
 from assay.predictions.segments import OPEN, OUTCOMES, PREDICTIONS, hours, seal
 
 RECEIPTS = "receipts"
@@ -45,8 +45,10 @@ class Forgotten:
 def forget(folder: Path, key: str) -> tuple[Forgotten, Path]:
     """Remove the rows of a client and their outcomes from a log; return what left it, and the path of the receipt.
 
-    Raises InputError if another process is doing this, or a segment cannot be written.
+    Raises InputError if the folder is no log with keys, another process is doing this, or a segment cannot be written.
     """
+    if not (folder / NAME).exists():
+        raise InputError(f"{folder}: this is no prediction log, or none whose clients sent a key; name it with --log")
     hashed = key_hash(log_secret(folder), key.encode())
     gone = Forgotten()
     done: set[Path] = set()
