@@ -69,6 +69,26 @@ def test_what_a_killed_process_left_is_removed_by_the_next_write(tmp_path: Path)
     assert sorted(tmp_path.iterdir()) == [other, path]
 
 
+def test_of_two_processes_that_write_at_once_both_succeed(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITES_HALF_AND_WAITS],
+        cwd=tmp_path,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        write_text(path, "other")
+        writer.communicate("")
+    assert writer.returncode == 0
+    assert path.read_text() == "half a res"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_name_with_the_signs_of_a_pattern_is_only_a_name(tmp_path: Path) -> None:
     other = tmp_path / ".a.json.1.tmp"
     other.touch()

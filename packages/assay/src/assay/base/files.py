@@ -22,7 +22,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for abandoned in path.parent.glob(f".{escape(path.name)}.*.tmp"):
-        abandoned.unlink(missing_ok=True)
+        if not _is_in_use(abandoned):
+            abandoned.unlink(missing_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
@@ -34,6 +35,20 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _is_in_use(temporary: Path) -> bool:
+    """Say whether the process that made a temporary file is there, and not this one."""
+    number = temporary.name.split(".")[-2]
+    if not number.isdecimal() or int(number) == os.getpid():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
 
 
 def write_bytes(path: Path, content: bytes) -> None:
