@@ -152,6 +152,15 @@ def test_a_slice_of_one_class_cannot_be_compared_with_a_floor():
     assert "test rows of one class, too few" in outcome.reason
 
 
+def test_a_slice_of_few_units_cannot_be_compared_with_a_floor():
+    limits = params(slices={"floors": FLOORS})
+    judged = evidence(answers(BASE, TARGET), None, spec=SPEC, params=limits)
+    few = judge(replace(judged, units=np.where(WEST, 0, np.arange(ROWS))))
+    assert few.verdict == "HOLD"
+    assert "of 1 independent unit, too few" in few.reason
+    assert judge(replace(judged, units=np.arange(ROWS) % 40)).verdict == "PROMOTE"
+
+
 @pytest.mark.parametrize(("split", "units"), [("group", 3), ("time", 50), ("hash", None)])
 def test_rows_depend_on_each_other_by_group_or_in_time(split, units):
     column = {"group": "ward", "time": "admitted", "hash": None}[split]

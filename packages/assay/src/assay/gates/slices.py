@@ -10,8 +10,9 @@ from scipy.stats import t as student
 from assay.base.config import did_you_mean
 from assay.base.outcomes import Outcome, combined
 from assay.base.rounding import significant
+from assay.contract.spec import Contract
 from assay.data.columns import columns
-from assay.evaluation.metrics import estimate, metrics_for, take_rows
+from assay.evaluation.metrics import ScoredRows, estimate, metrics_for, take_rows
 from assay.evaluation.slices import Slice, declared, discover, holds, part_columns, readable
 from assay.gates.comparing import compare_with_limit, interval_options, not_compared, with_interval
 from assay.gates.evidence import ModelEvidence, ModelPredictions
@@ -140,18 +141,26 @@ def _floors(evidence: ModelEvidence, stated: Parts) -> list[Outcome]:
             outcomes.append(Outcome(slice_, "HOLD", reason))
             continue
         rows = take_rows(test, np.flatnonzero(inside))
-        classes = len(np.unique(rows.target)) if evidence.contract.classes else 2
-        if len(rows.target) < (limits.min_rows or 0) or classes < 2:
-            few = f"{len(rows.target)} test rows" + (" of one class" if classes < 2 else "")
+        units = None if options["units"] is None else options["units"][inside]
+        if few := _too_few(rows, units, evidence.contract, limits.min_rows or 0):
             reason = f"{slice_} has {few}, too few to compare {name} with its floor of {floor:g}"
             outcomes.append(Outcome(slice_, "HOLD", reason, limit={slice_: floor}))
             continue
-        units = None if options["units"] is None else options["units"][inside]
         found = estimate(rows, [metric], **options | {"units": units})[metric.name]
         verdict, said = compare_with_limit(found, floor, higher_is_better=metric.higher_is_better)
         reason = f"{slice_}: {name} is {with_interval(found)}, {said} its floor of {floor:g}"
         outcomes.append(Outcome(slice_, verdict, reason, limit={slice_: floor}))
     return outcomes
+
+
+def _too_few(rows: ScoredRows, units: np.ndarray | None, contract: Contract, min_rows: int) -> str:
+    """Return in words how few rows, classes or independent units there are, or "" if they suffice for an interval."""
+    said = f"{len(rows.target)} test rows"
+    if contract.classes and len(np.unique(rows.target)) < 2:
+        return f"{said} of one class"
+    if units is not None and (number := len(np.unique(units))) < FEWEST_UNITS:
+        return f"{said} of {number} independent unit{'s' if number != 1 else ''}"
+    return said if len(rows.target) < min_rows else ""
 
 
 def _name(part: Slice) -> str:
