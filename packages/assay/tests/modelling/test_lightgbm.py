@@ -23,8 +23,10 @@ from assay.modelling.fitting import build, fit, scores
 from assay.modelling.rounds import MOST_ROUNDS, PATIENCE, ROUNDS_PER_STEP
 from assay.modelling.store import load_pipeline, save_pipeline
 from assay.project.params import Export, ModelChoice
+from assay.project.room import Family
 from assay.statistics.losses import row_losses
 from patients import contract, patients
+from rooms import room
 
 TASKS = ["binary", "multiclass", "regression"]
 CHOICE = ModelChoice(family="lightgbm", parameters={"n_estimators": 60, "num_leaves": 8})
@@ -73,6 +75,39 @@ def test_missing_values_and_values_at_a_threshold_go_where_the_library_sends_the
     session = onnxruntime.InferenceSession(graph.SerializeToString())
     (found,) = session.run(None, {"X": asked.astype(np.float32)})
     np.testing.assert_allclose(found[:, 0], model.predict(asked), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        (LGBMRegressor(objective="poisson"), "LightGBM's objective 'poisson' is not exported"),
+        (LGBMRegressor(reg_sqrt=True), "LightGBM's objective 'regression sqrt' is not exported"),
+        (LGBMClassifier(objective="multiclassova"), "LightGBM's objective 'multiclassova"),
+        (
+            LGBMRegressor(boosting_type="rf", subsample=0.7, subsample_freq=1),
+            "LightGBM's mean of trees is not exported",
+        ),
+        (LGBMRegressor(linear_tree=True), "linear functions in its leaves"),
+        (LGBMRegressor(zero_as_missing=True), "counts 0 as missing"),
+    ],
+)
+def test_what_would_be_exported_otherwise_than_it_predicts_is_refused(made: Any, reason: str) -> None:
+    rows = np.random.default_rng(1).integers(-4, 4, (400, 2)).astype(np.float64)
+    made.set_params(n_estimators=5, verbose=-1, n_jobs=1).fit(rows, np.abs(rows[:, 0]) + (rows[:, 1] > 0))
+    assert lightgbm_trees
+    with pytest.raises(ValueError, match=reason):
+        to_onnx(made, initial_types=[("X", FloatTensorType([None, 2]))], target_opset=OPSET)
+
+
+def test_a_metric_of_ones_own_does_not_choose_the_rounds() -> None:
+    made, (data, target) = contract(), patients(300)
+    fold = (np.arange(200), np.arange(200, 300))
+    own = Family(
+        lambda: LGBMClassifier(metric="auc", verbose=-1, n_jobs=1), None, "nothing", dict, rounds="n_estimators"
+    )
+    choice = ModelChoice(family="own", parameters={"learning_rate": 0.2})
+    losses, given = module._curve(choice, data, target, made, fold, 1, room(families={"own": own}))
+    assert row_losses(target[200:], given).mean() == pytest.approx(min(losses), rel=1e-6)
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -1,5 +1,6 @@
 """LightGBM's trees as a node of ONNX. Importing this module makes skl2onnx know them."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,11 @@ from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_
 
 from assay.export.onnx import round_down
 
+# Those whose prediction is the sum of the trees, or its logistic function or softmax.
+OBJECTIVES = (
+    *("regression", "regression_l1", "huber", "fair", "quantile", "mape"),
+    *("binary sigmoid:1", "cross_entropy", "multiclass"),
+)
 Node = dict[str, Any]
 
 
@@ -18,6 +24,11 @@ def _convert_lightgbm(scope: Any, operator: Any, container: Any) -> None:
     """Write LightGBM's trees as one node of ONNX."""
     estimator = operator.raw_operator
     dump = estimator.booster_.dump_model()
+    objective = re.sub(r" num_class:\d+$", "", dump.get("objective") or "of the user")
+    if objective not in OBJECTIVES:
+        raise ValueError(f"LightGBM's objective {objective!r} is not exported")
+    if dump["average_output"]:
+        raise ValueError("LightGBM's mean of trees is not exported")
     outputs = dump["num_tree_per_iteration"]
     is_classifier = isinstance(estimator, lightgbm.LGBMClassifier)
     # Calibration wants the scores before that.
@@ -69,10 +80,14 @@ def _numbered(root: Node) -> Iterator[tuple[Node, tuple[int, int] | None]]:
     waiting, made = [root], 1
     for node in waiting:
         if "split_feature" not in node:
+            if "leaf_coeff" in node:
+                raise ValueError("a tree has linear functions in its leaves, which are not exported")
             yield node, None
             continue
         if node["decision_type"] != "<=":
             raise ValueError(f"a tree splits by {node['decision_type']!r}, which is not exported")
+        if node["missing_type"] == "Zero":
+            raise ValueError("a tree counts 0 as missing, which is not exported")
         waiting += [node["left_child"], node["right_child"]]
         yield node, (made, made + 1)
         made += 2

@@ -111,7 +111,8 @@ def _of_lightgbm(  # noqa: PLR0913, PLR0917
             # All trees until now are kept.
             raise EarlyStopException(found.iteration, results)
 
-    estimator.set_params(**{rounds: MOST_ROUNDS}, **({"metric": "l1"} if regression else {}))
+    metric = "l1" if regression else "binary_logloss" if len(np.unique(target)) <= 2 else "multi_logloss"
+    estimator.set_params(**{rounds: MOST_ROUNDS}, metric=metric)
     estimator.fit(made, target, eval_X=unseen, eval_y=truth, callbacks=[note])
 
     def predict(rows: np.ndarray, number: int) -> np.ndarray:
