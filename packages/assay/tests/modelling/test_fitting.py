@@ -178,3 +178,13 @@ def test_missing_numbers_stay_missing_and_a_missing_category_does_not():
     frame = inputs(data, contract())
     np.testing.assert_array_equal(np.isnan(frame["heart-rate"]), np.isnan(data["heart-rate"]))
     assert set(frame["ward"]) == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("family", ["gradient_boosting", "random_forest", "lightgbm"])
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_a_model_that_knows_one_class_is_certain_of_it(family, task):
+    data, target = patients(60, task)
+    model = fit(build(choice(family), contract(task), 1), data, np.full_like(target, 1), contract(task))
+    given = scores(model, data, contract(task))
+    assert given.shape == (60, len(contract(task).classes))
+    assert given[:, 1] == pytest.approx(1.0, abs=1e-9)

@@ -154,6 +154,6 @@ def test_without_the_library_a_search_goes_on_and_the_model_is_refused(monkeypat
 
     monkeypatch.setattr(builtins, "__import__", without)
     assert "lightgbm" not in module._families_at_hand(contract(), module.NO_ROOM)
-    assert "lightgbm is not tried, since its library cannot be loaded: libgomp" in capsys.readouterr().err
-    with pytest.raises(InputError, match=r"model\.family: lightgbm needs a library that is missing: libgomp"):
+    assert "lightgbm is not tried, since its estimator cannot be made: libgomp" in capsys.readouterr().err
+    with pytest.raises(InputError, match=r"model\.family: the estimator of lightgbm cannot be made: libgomp"):
         build(CHOICE, contract(), 1)

@@ -351,3 +351,40 @@ def test_a_search_over_time_is_run_whole():
     data, target = patients(150)
     choice, _ = search(data, target, data["admitted"], made, HOW.model_copy(update={"trials": 3}), 1)
     assert choice.family != "dummy"
+
+
+@pytest.mark.parametrize("family", ["gradient_boosting", "lightgbm", "linear", "random_forest"])
+@pytest.mark.parametrize("only", [0, 1])
+def test_on_a_fold_with_training_rows_of_one_class_each_family_is_as_good_as_the_dummy(family, only):
+    data, target = patients(300)
+    fold = (np.flatnonzero(target[:200] == only), np.arange(200, 300))
+    (dummy,), wanted = module._curve(module.DUMMY, data, target, contract(), fold, 1, room())
+    losses, given = module._curve(ModelChoice(family=family, parameters={}), data, target, contract(), fold, 1, room())
+    np.testing.assert_array_equal(given, wanted)
+    assert set(losses) == {dummy}
+    # The other folds alone say how many rounds are best.
+    most = MOST_ROUNDS // ROUNDS_PER_STEP
+    assert len(losses) == (most if FAMILIES[family].rounds else 1)
+
+
+@pytest.mark.parametrize("error", [ImportError("no module own"), ValueError("libown.so\nis not found")])
+def test_a_search_whose_families_all_lack_their_library_ends_in_one_line(error, capsys):
+    def factory():
+        raise error
+
+    given = room(families={"own": Family(factory, None, "nothing", lambda *_: {})})
+    said = " ".join(str(error).split())
+    with pytest.raises(InputError, match="no family in FAMILIES can be tried"):
+        search(*patients(150), None, contract(), HOW, 1, room=given)
+    assert f"own is not tried, since its estimator cannot be made: {said}" in capsys.readouterr().err
+
+
+def test_on_one_fold_no_simple_model_is_preferred_and_nothing_is_warned_of(recwarn):
+    known = {"linear": 0.5, "random_forest": 0.49}
+    made = [
+        Trial(n, ModelChoice(family=name, parameters={}), (loss,), "complete")
+        for n, (name, loss) in enumerate(known.items(), 1)
+    ]
+    dummy = Trial(0, module.DUMMY, (1.0,), "complete")
+    assert module._best([dummy, *made], FAMILIES).choice.family == "random_forest"
+    assert not list(recwarn)

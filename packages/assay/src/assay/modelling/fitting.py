@@ -59,10 +59,11 @@ def build(
     make: Any = maker(family, contract)
     try:
         estimator = make()
-    except (ImportError, OSError) as error:
+    # Each library has errors of its own kinds for a part that is missing.
+    except Exception as error:
         said = " ".join(str(error).split())[:200]
         raise InputError(
-            f"params.yaml: model.family: {choice.family} needs a library that is missing: {said}"
+            f"params.yaml: model.family: the estimator of {choice.family} cannot be made: {said}"
         ) from None
     settings = estimator.get_params()
     for name in parameters:
@@ -133,9 +134,12 @@ def scores(pipeline: Pipeline, data: Columns, contract: Contract, room: Room = N
 
 def of_all_classes(found: np.ndarray, classes: np.ndarray, contract: Contract) -> np.ndarray:
     """Return the probabilities of all classes of the contract; one without training rows gets probability 0."""
-    if found.shape[1] == len(contract.classes):
+    if found.shape[1] == len(contract.classes) == len(classes):
         return np.asarray(found, dtype=np.float64)
     whole = np.zeros((len(found), len(contract.classes)))
+    if len(classes) == 1:
+        # Boosting gives two columns for one class, the first of them its own.
+        found = found[:, :1]
     whole[:, classes] = found
     return whole
 

@@ -22,7 +22,7 @@ from assay.contract.spec import Contract
 from assay.data.columns import Columns, take
 from assay.modelling.estimators import families, maker
 from assay.modelling.fitting import build, build_dummy, fit, inputs, scores
-from assay.modelling.rounds import ROUNDS_PER_STEP, losses_by_rounds
+from assay.modelling.rounds import MOST_ROUNDS, ROUNDS_PER_STEP, losses_by_rounds
 from assay.project.params import MEAN, Member, ModelChoice, Tune
 from assay.project.room import NO_ROOM, Family, Room
 from assay.statistics.losses import row_losses
@@ -184,7 +184,10 @@ def search(  # noqa: PLR0913, PLR0915, PLR0917
 
 
 def _families_at_hand(contract: Contract, room: Room) -> dict[str, Family]:
-    """Return the families that suit a contract and whose libraries can be loaded; say which cannot."""
+    """Return the families that suit a contract and whose estimators can be made; say which cannot.
+
+    Raises InputError if there is none.
+    """
     found = {}
     for name, family in families(contract, room).items():
         make = maker(family, contract)
@@ -192,8 +195,11 @@ def _families_at_hand(contract: Contract, room: Room) -> dict[str, Family]:
             if make is not None:
                 make()
                 found[name] = family
-        except (ImportError, OSError) as error:
-            say(f"  {name} is not tried, since its library cannot be loaded: {' '.join(str(error).split())[:200]}")
+        # Each library has errors of its own kinds for a part that is missing.
+        except Exception as error:
+            say(f"  {name} is not tried, since its estimator cannot be made: {' '.join(str(error).split())[:200]}")
+    if not found:
+        raise InputError("src/model/estimators.py: no family in FAMILIES can be tried; see the reasons above")
     return found
 
 
@@ -319,6 +325,8 @@ def _at_best_rounds(curves: Sequence[Sequence[float]]) -> tuple[list[float], int
 
 def _about_as_good(trial: Trial, best: Trial) -> bool:
     worse = np.subtract(trial.losses, best.losses)
+    if len(worse) < 2:
+        return trial == best
     return bool(worse.mean() <= worse.std(ddof=1) / np.sqrt(len(worse)))
 
 
@@ -419,11 +427,14 @@ def _curve(  # noqa: PLR0913, PLR0917
     """
     seen, unseen = fold
     given, held_out = take(data, seen), take(data, unseen)
-    pipeline = build_dummy(contract) if choice == DUMMY else build(choice, contract, seed, room=room)
+    # Some families refuse rows of one class. No family can learn more from them than the dummy.
+    learns_nothing = contract.task != "regression" and len(np.unique(target[seen])) == 1
+    pipeline = build_dummy(contract) if choice == DUMMY or learns_nothing else build(choice, contract, seed, room=room)
     rounds = "" if choice == DUMMY or choice.members else families(contract, room)[choice.family].rounds
+    has_curve = bool(rounds) and rounds not in choice.parameters
     try:
         with np.errstate(over="ignore", invalid="ignore"):
-            if rounds and rounds not in choice.parameters:
+            if has_curve and not learns_nothing:
                 losses, given_scores = losses_by_rounds(
                     pipeline, rounds, given, target[seen], held_out, target[unseen], contract, room
                 )
@@ -431,6 +442,9 @@ def _curve(  # noqa: PLR0913, PLR0917
                 fitted = fit(pipeline, given, target[seen], contract, room)
                 given_scores = scores(fitted, held_out, contract, room)
                 losses = [float(row_losses(target[unseen], given_scores).mean())]
+                if has_curve:
+                    # The other folds alone say which number of rounds is best.
+                    losses *= MOST_ROUNDS // ROUNDS_PER_STEP
     # Each library, and a family of the user's own, raises errors of its own kinds.
     except Exception as error:
         say(f"  a trial of {choice.family} failed: {' '.join(str(error).split())[:200]}")
