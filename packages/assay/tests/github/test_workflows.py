@@ -9,6 +9,7 @@ from places import ROOT
 
 PULLED = "it runs the code of pull requests and"
 TRUSTED = "pull_request_target runs the code of strangers with the rights of this repository"
+PINNED = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1"
 SAFE = """\
 on:
   pull_request:
@@ -47,6 +48,12 @@ def test_a_safe_one_has_no_problem(workflow: Path):
         ("contents: read", "contents: write", f"{PULLED} may write"),
         ("contents: read", "contents: read\n    env: {A: '${{ secrets.A }}'}", f"{PULLED} names a secret"),
         ("contents: read", "contents: read\n    env: {A: '${{ github.token }}'}", f"{PULLED} uses github.token"),
+        ("./.github/actions/setup", "'actions/cache@v4'", "actions/cache@v4 is not pinned to a commit"),
+        ("    permissions:\n      contents: read\n", "    permissions: write-all\n", f"{PULLED} may write"),
+        ("contents: read", 'contents: "write"', f"{PULLED} may write"),
+        ("contents: read", "contents: read\n    env: {A: '${{ toJSON(secrets) }}'}", f"{PULLED} names a secret"),
+        ("contents: read", "contents: read\n    env: {A: '${{ toJSON(github) }}'}", f"{PULLED} uses github.token"),
+        ("contents: read", "contents: read\n    env:\n      A: ${{ github['token'] }}", f"{PULLED} uses github.token"),
         ("pull_request:", "pull_request_target:", TRUSTED),
         ("on:\n  pull_request:", "on: [pull_request_target]", TRUSTED),
     ],
@@ -55,6 +62,20 @@ def test_what_is_unsafe_is_named(workflow: Path, old: str, new: str, problem: st
     assert old in SAFE
     workflow.write_text(SAFE.replace(old, new, 1))
     assert problems(workflow) == [problem]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (PINNED, f"'{PINNED}'"),
+        ("./.github/actions/setup", f"docker://alpine@sha256:{'0' * 64}"),
+        (SAFE[SAFE.index("    timeout-minutes") :], "    uses: ./.github/workflows/other.yml\n"),
+    ],
+)
+def test_other_words_for_the_same_are_safe_too(workflow: Path, old: str, new: str):
+    assert old in SAFE
+    workflow.write_text(SAFE.replace(old, new, 1))
+    assert problems(workflow) == []
 
 
 def test_an_action_has_to_pin_what_it_uses(tmp_path: Path):
