@@ -16,7 +16,7 @@ from assay.modelling import search as module
 from assay.modelling.estimators import FAMILIES
 from assay.modelling.rounds import MOST_ROUNDS, PATIENCE, ROUNDS_PER_STEP
 from assay.modelling.search import MEMBERS, Trial, as_csv, folds, search, worse_than_few
-from assay.project.params import ModelChoice, Tune
+from assay.project.params import Member, ModelChoice, Tune
 from assay.project.room import Derived, Family
 from assay.stages.tune import HEADER
 from assay.statistics.losses import row_losses
@@ -388,3 +388,39 @@ def test_on_one_fold_no_simple_model_is_preferred_and_nothing_is_warned_of(recwa
     dummy = Trial(0, module.DUMMY, (1.0,), "complete")
     assert module._best([dummy, *made], FAMILIES).choice.family == "random_forest"
     assert not list(recwarn)
+
+
+def test_a_search_in_which_only_the_present_mean_can_be_fitted_keeps_it(monkeypatch, capsys):
+    monkeypatch.setattr(module, "cpu_count", lambda: 1)
+    own = Family(LogisticRegression, None, "scaling", lambda *_: {"C": -1.0})
+    members = tuple(Member(family="own", parameters={"C": number}) for number in (1.0, 2.0))
+    start = ModelChoice(family="mean", parameters={}, members=members)
+    choice, _ = search(*patients(150), None, contract(), HOW, 1, start, room(families={"own": own}))
+    assert choice == start
+    assert "the search ends: no family is left to try" in capsys.readouterr().err
+
+
+def test_parameters_that_a_family_does_not_know_fail_a_trial_and_not_the_search(monkeypatch, capsys):
+    monkeypatch.setattr(module, "cpu_count", lambda: 1)
+    own = Family(LogisticRegression, None, "scaling", lambda *_: {"nonsense": 1})
+    given = room(families={"own": own, "linear": FAMILIES["linear"]})
+    choice, _ = search(*patients(150), None, contract(), HOW, 1, room=given)
+    assert {one.family for one in choice.singles or [choice]} == {"linear"}
+    assert "a trial of own failed" in capsys.readouterr().err
+
+
+def test_the_scores_of_the_best_few_alone_are_kept(monkeypatch):
+    monkeypatch.setattr(module, "cpu_count", lambda: 1)
+    kept = []
+    monkeypatch.setattr(module, "_losses_of_mean", lambda few, runners, _: kept.append((few, runners)) or (9.0, 9.0))
+    search(*patients(150), None, contract(), HOW, 1, room=room(families={"linear": FAMILIES["linear"]}))
+    ((few, runners),) = kept
+    assert {n for n, one in enumerate(runners) if one.scores} == {trial.number for trial in few}
+
+
+def test_each_family_of_assay_has_defaults_within_its_space():
+    for family in FAMILIES.values():
+        study = module._study(1, family)
+        trial = study.ask()
+        task = "binary" if family.classifier else "regression"
+        assert family.space(trial, task).items() <= dict(family.defaults).items()

@@ -232,7 +232,21 @@ FAMILIES: dict[str, Family] = {
             "max_features": 1.0,
         },
     ),
-    "log_boosting": Family(None, LogBoosting, "time first", _log_boosting, _is_amount),
+    "log_boosting": Family(
+        None,
+        LogBoosting,
+        "time first",
+        _log_boosting,
+        _is_amount,
+        defaults={
+            "learning_rate": 0.05,
+            "max_iter": 500,
+            "max_leaf_nodes": 31,
+            "min_samples_leaf": 20,
+            "l2_regularization": 1.0,
+            "max_features": 0.5,
+        },
+    ),
     # Texts give many columns, for which the default of a hundred iterations is too few.
     "linear": Family(
         partial(LogisticRegression, max_iter=1000),
@@ -242,7 +256,14 @@ FAMILIES: dict[str, Family] = {
         is_simple=True,
         defaults={"C": 1.0, "alpha": 1.0},
     ),
-    "random_forest": Family(RandomForestClassifier, RandomForestRegressor, "imputing", _random_forest),
+    "random_forest": Family(
+        RandomForestClassifier,
+        RandomForestRegressor,
+        "imputing",
+        _random_forest,
+        # With leaves of one row, probabilities of 0 would cost much.
+        defaults={"n_estimators": 100, "max_depth": 16, "min_samples_leaf": 5, "max_features": 0.5},
+    ),
     "lightgbm": Family(
         partial(_lightgbm, "LGBMClassifier"),
         partial(_lightgbm, "LGBMRegressor"),

@@ -34,8 +34,7 @@ def losses_by_rounds(  # noqa: PLR0913, PLR0917
     """Return the mean loss on held-out rows after each ROUNDS_PER_STEP rounds, and the scores at the lowest.
 
     `rounds` is the parameter with their number. The fit ends after MOST_ROUNDS, or once the loss has not fallen for
-    PATIENCE steps. An estimator of another library than scikit-learn and LightGBM
-    needs `warm_start`.
+    PATIENCE steps. An estimator other than HistGradientBoosting and LightGBM's needs `warm_start`.
     """
     estimator = pipeline[-1]
     regression = contract.task == "regression"

@@ -138,6 +138,11 @@ def search(  # noqa: PLR0913, PLR0915, PLR0917
             if runner.asked:
                 value = trial.score if trial.state == "complete" else None
                 studies[trial.choice.family].tell(runner.asked, value, STATES[trial.state])
+        # Only these can become members of the mean. All scores of many rows and trials would fill the memory.
+        kept = {trial.number for trial in _best_few(trials)}
+        for number, runner in enumerate(runners):
+            if number not in kept:
+                runner.scores.clear()
 
     job = delayed(_curve)
     studies = {name: _study(seed, family) for name, family in known.items()}
@@ -165,6 +170,9 @@ def search(  # noqa: PLR0913, PLR0915, PLR0917
             for name in _families_behind(runners[1:], made):
                 del made[name]
                 say(f"  {name} is tried no more: each trial failed or is significantly worse than {MEMBERS} others")
+            if not made:
+                ended = "no family is left to try"
+                break
             best_few.append(_mean_of_best(trials))
             if _helped_little(best_few, trials[0].score):
                 ended = f"more trials than {done + len(batch)} of {how.trials} hardly help"
@@ -429,10 +437,11 @@ def _curve(  # noqa: PLR0913, PLR0917
     given, held_out = take(data, seen), take(data, unseen)
     # Some families refuse rows of one class. No family can learn more from them than the dummy.
     learns_nothing = contract.task != "regression" and len(np.unique(target[seen])) == 1
-    pipeline = build_dummy(contract) if choice == DUMMY or learns_nothing else build(choice, contract, seed, room=room)
     rounds = "" if choice == DUMMY or choice.members else families(contract, room)[choice.family].rounds
     has_curve = bool(rounds) and rounds not in choice.parameters
     try:
+        is_dummy = choice == DUMMY or learns_nothing
+        pipeline = build_dummy(contract) if is_dummy else build(choice, contract, seed, room=room)
         with np.errstate(over="ignore", invalid="ignore"):
             if has_curve and not learns_nothing:
                 losses, given_scores = losses_by_rounds(

@@ -53,8 +53,8 @@ class Family:
     which contracts the family is tried; `is_simple` families are preferred to others of about equal quality.
 
     `rounds` is the parameter with the number of boosting rounds. If `space` does not set it, the search finds it by the
-    losses on the folds; the estimator then needs `warm_start`. `defaults` are the parameters of `space` that the search
-    tries first.
+    losses on the folds; an estimator other than HistGradientBoosting and LightGBM's then needs `warm_start`. `defaults`
+    are the parameters of `space` that the search tries first.
     """
 
     classifier: Callable[[], Any] | None
