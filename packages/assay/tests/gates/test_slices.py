@@ -5,9 +5,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from assay.evaluation.metrics import ScoredRows
 from assay.gates.evidence import dependent
 from assay.gates.obstacle import Obstacle, ObstacleKind
-from assay.gates.slices import Increase, _increase, _judged, judge
+from assay.gates.slices import Increase, _increase, _judged, _too_few, judge
 from judged import ROWS, answers, evidence, params, scores, table
 from patients import contract, patients
 
@@ -159,6 +160,16 @@ def test_a_slice_of_few_units_cannot_be_compared_with_a_floor():
     assert few.verdict == "HOLD"
     assert "of 1 independent unit, too few" in few.reason
     assert judge(replace(judged, units=np.arange(ROWS) % 40)).verdict == "PROMOTE"
+
+
+def test_a_slice_with_many_rare_classes_cannot_be_compared_with_a_floor():
+    target = np.concatenate([np.arange(20), np.full(60, 20)])
+    spec = contract("multiclass")
+    rows = ScoredRows(target, np.full((80, 21), 1 / 21), target)
+    assert _too_few(rows, None, spec, 5) == "80 test rows with hardly any of some classes"
+    assert _too_few(rows, np.arange(80) % 3, spec, 5) == "80 test rows of 3 independent units"
+    common = ScoredRows(np.arange(80) % 8, rows.scores, rows.decision)
+    assert not _too_few(common, None, spec, 5)
 
 
 @pytest.mark.parametrize(("split", "units"), [("group", 3), ("time", 50), ("hash", None)])

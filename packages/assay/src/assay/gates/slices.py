@@ -20,6 +20,7 @@ from assay.gates.findings import SLICES_LISTED, SliceLoss, Slices
 from assay.statistics.losses import row_losses
 
 FEWEST_UNITS = 5
+FEWEST_RESAMPLES_USED = 0.05
 Parts = Mapping[str, np.ndarray]
 
 
@@ -160,6 +161,12 @@ def _too_few(rows: ScoredRows, units: np.ndarray | None, contract: Contract, min
         return f"{said} of one class"
     if units is not None and (number := len(np.unique(units))) < FEWEST_UNITS:
         return f"{said} of {number} independent unit{'s' if number != 1 else ''}"
+    if contract.classes:
+        own = np.arange(len(rows.target)) if units is None else units
+        having = [len(np.unique(own[rows.target == label])) for label in np.unique(rows.target)]
+        # A resample has all classes with about this chance, and one without is drawn again.
+        if np.prod(1 - np.exp(-np.array(having))) < FEWEST_RESAMPLES_USED:
+            return f"{said} with hardly any of some classes"
     return said if len(rows.target) < min_rows else ""
 
 
