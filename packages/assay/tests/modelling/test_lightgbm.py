@@ -77,6 +77,20 @@ def test_missing_values_and_values_at_a_threshold_go_where_the_library_sends_the
     np.testing.assert_allclose(found[:, 0], model.predict(asked), atol=1e-5)
 
 
+def test_a_target_far_from_zero_is_exported_as_exactly_as_one_around_it() -> None:
+    rng = np.random.default_rng(1)
+    rows = rng.random((400, 2)).astype(np.float32).astype(np.float64)
+    # As temperatures in kelvin.
+    target = 300 + 10 * rows[:, 0] + rng.standard_normal(400)
+    model = LGBMRegressor(n_estimators=300, learning_rate=0.05, verbose=-1, n_jobs=1).fit(rows, target)
+    assert lightgbm_trees
+    graph = to_onnx(model, initial_types=[("X", FloatTensorType([None, 2]))], target_opset=OPSET)
+    session = onnxruntime.InferenceSession(graph.SerializeToString())
+    (found,) = session.run(None, {"X": rows.astype(np.float32)})
+    wanted = model.predict(rows)
+    assert np.abs(found[:, 0] - wanted).max() < 1e-5 * wanted.std()
+
+
 @pytest.mark.parametrize(
     ("made", "reason"),
     [

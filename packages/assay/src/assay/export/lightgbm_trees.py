@@ -34,6 +34,9 @@ def _convert_lightgbm(scope: Any, operator: Any, container: Any) -> None:
     # Calibration wants the scores before that.
     is_raw = is_classifier and container.get_options(estimator, {"raw_scores": False})["raw_scores"]
     leaf = "class" if is_classifier else "target"
+    # The first tree of a regressor has the mean of the target in its leaves. The runtime adds the trees in single
+    # precision, and the base at the end: a mean that is large beside the steps of the trees would make each sum coarse.
+    base = 0.0 if is_classifier else float(np.float32(_first_leaf(dump["tree_info"][0]["tree_structure"])))
     attributes: dict[str, list[Any]] = {}
     for index, tree in enumerate(dump["tree_info"]):
         for number, (node, children) in enumerate(_numbered(tree["tree_structure"])):
@@ -53,7 +56,8 @@ def _convert_lightgbm(scope: Any, operator: Any, container: Any) -> None:
             for name, value in row.items():
                 attributes.setdefault(f"nodes_{name}", []).append(value)
             if is_leaf:
-                row = {"treeids": index, "nodeids": number, "ids": index % outputs, "weights": node["leaf_value"]}
+                weight = node["leaf_value"] - (base if index == 0 else 0.0)
+                row = {"treeids": index, "nodeids": number, "ids": index % outputs, "weights": weight}
                 for name, value in row.items():
                     attributes.setdefault(f"{leaf}_{name}", []).append(value)
     if is_classifier:
@@ -61,7 +65,7 @@ def _convert_lightgbm(scope: Any, operator: Any, container: Any) -> None:
         rest: dict[str, Any] = {"classlabels_int64s": [int(label) for label in estimator.classes_]}
         after = "NONE" if is_raw else "LOGISTIC" if outputs == 1 else "SOFTMAX"
     else:
-        kind, rest, after = "TreeEnsembleRegressor", {"n_targets": 1}, "NONE"
+        kind, rest, after = "TreeEnsembleRegressor", {"n_targets": 1, "base_values": [base]}, "NONE"
     container.add_node(
         kind,
         operator.input_full_names,
@@ -91,6 +95,12 @@ def _numbered(root: Node) -> Iterator[tuple[Node, tuple[int, int] | None]]:
         waiting += [node["left_child"], node["right_child"]]
         yield node, (made, made + 1)
         made += 2
+
+
+def _first_leaf(node: Node) -> float:
+    while "left_child" in node:
+        node = node["left_child"]
+    return float(node["leaf_value"])
 
 
 def _goes_left(node: Mapping[str, Any], threshold: float) -> bool:
