@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from assay.base.errors import InputError
+from assay.inference.ids import time_of
 from assay.predictions import segments
 from assay.predictions.outcomes import OutcomeLog, joined, read_outcomes, record
 from assay.predictions.read import LogCounts
@@ -32,6 +33,13 @@ def asked(tmp_path: Path) -> list[str]:
     log.predictions("v1", "champion", batch, data)
     log.predictions("v2", "shadow", batch, data)
     return batch.ids()
+
+
+def made_at(asked: list[str]) -> datetime:
+    """Return when the predictions were made."""
+    found = time_of(asked[0])
+    assert found is not None
+    return found
 
 
 def report(folder: Path, **outcomes: Any) -> tuple[int, int]:
@@ -64,10 +72,11 @@ def test_the_last_correction_wins(tmp_path: Path, asked: list[str]) -> None:
 
 
 def test_what_came_later_wins_wherever_it_was_written(tmp_path: Path, asked: list[str]) -> None:
-    hour = segments.hour_name(NOW)
+    made = made_at(asked)
+    hour = segments.hour_name(made)
     (tmp_path / "outcomes").mkdir()
     for process, (minutes, value) in {"a": (5, "sick"), "b": (1, "well")}.items():
-        line = {"time": (NOW + timedelta(minutes=minutes)).isoformat(), "prediction_id": asked[0], "outcome": value}
+        line = {"time": (made + timedelta(minutes=minutes)).isoformat(), "prediction_id": asked[0], "outcome": value}
         (tmp_path / f"outcomes/{hour}.{process}.jsonl").write_text(json.dumps(line) + "\n")
     assert found(tmp_path)[0][asked[0]] == "sick"
 
@@ -116,14 +125,15 @@ def test_a_line_that_breaks_off_loses_only_itself(tmp_path: Path, asked: list[st
 
 def test_only_the_time_that_is_asked_for_is_read_and_counted(tmp_path: Path, asked: list[str]) -> None:
     report(tmp_path, **{asked[0]: "sick"})
-    for between in ({"since": NOW + timedelta(minutes=1)}, {"until": NOW - timedelta(minutes=1)}):
+    made = made_at(asked)
+    for between in ({"since": made + timedelta(minutes=1)}, {"until": made - timedelta(minutes=1)}):
         outcomes, counts = found(tmp_path, **between)
         assert (outcomes, counts.outcomes, counts.unknown) == ({}, 0, 0)
 
 
 def test_where_no_outcome_came_in_time_there_is_the_one_that_this_means(tmp_path: Path, asked: list[str]) -> None:
     report(tmp_path, **{asked[0]: "sick"})
-    late, early = (found(tmp_path, due=NOW + timedelta(hours=hours), missing="well")[0] for hours in (1, -1))
+    late, early = (found(tmp_path, due=NOW + timedelta(hours=hours), missing="well")[0] for hours in (24, -24))
     assert late == {asked[0]: "sick"} | dict.fromkeys(asked[1:], "well")
     assert early == {asked[0]: "sick"} | dict.fromkeys(asked[1:])
     with pytest.raises(InputError, match=r"outcomes\.missing: expected one of well, sick, got .alive."):
@@ -132,7 +142,7 @@ def test_where_no_outcome_came_in_time_there_is_the_one_that_this_means(tmp_path
 
 def test_an_outcome_that_the_target_cannot_have_is_not_missing(tmp_path: Path, asked: list[str]) -> None:
     report(tmp_path, **{asked[0]: "ill"})
-    outcomes, counts = found(tmp_path, due=NOW + timedelta(hours=1), missing="well")
+    outcomes, counts = found(tmp_path, due=NOW + timedelta(hours=24), missing="well")
     assert outcomes == {asked[0]: None} | dict.fromkeys(asked[1:], "well")
     assert counts.foreign == 1
 
