@@ -24,6 +24,7 @@ from assay.project.settings import load_packed_contract
 from judged import params
 from load.faults import FAULTS, around
 from loads import loadtest
+from machine import lacks
 from scenario.project import SOURCE, Done, Project
 
 # Rounds so short say little of what differs by little.
@@ -150,7 +151,7 @@ def test_a_proc_of_another_pid_namespace_is_an_error(finished: Project):
     """In some containers /proc is the host's: each process is then another one there, or none."""
     unshare = ("unshare", "--user", "--map-root-user", "--pid", "--fork")
     if subprocess.run([*unshare, "true"], check=False).returncode:
-        pytest.skip("a PID namespace cannot be made here")
+        lacks("a PID namespace cannot be made here")
     said = finished.cold.refused(*unshare, "assay", "loadtest")
     assert said.startswith("/proc shows the processes of another PID namespace")
 

@@ -15,13 +15,14 @@ ASKED = st.lists(st.tuples(st.sampled_from("ab"), st.lists(st.integers(), min_si
 def squares(asked: list[tuple[str, list[int]]], calls: list[tuple[str, list[list[int]]]], *, broken: int = 0) -> Any:
     """Return what each of several requests at once is answered; the answering of a list with a `broken` row fails."""
 
-    def answer(by: str, lists: list[list[int]]) -> list[list[int]]:
+    def answer(by: str, asked: list[tuple[list[int], bytes]]) -> list[list[int]]:
+        lists = [rows for rows, _ in asked]
         calls.append((by, lists))
         return [[1 // (row - broken) if row == broken else row * row for row in rows] for rows in lists]
 
     async def all_at_once() -> Any:
         together = MicroBatcher(answer)
-        return await asyncio.gather(*(together.ask(by, rows) for by, rows in asked), return_exceptions=True)
+        return await asyncio.gather(*(together.ask(by, rows, b"") for by, rows in asked), return_exceptions=True)
 
     return asyncio.run(all_at_once())
 
@@ -52,8 +53,8 @@ def test_a_request_that_nobody_waits_for_any_more_is_not_answered() -> None:
     calls: list[Any] = []
 
     async def one_leaves() -> list[int]:
-        together = MicroBatcher(lambda by, lists: [calls.append(rows) or rows for rows in lists])
-        gone, stays = (asyncio.create_task(together.ask("a", [row])) for row in (1, 2))
+        together = MicroBatcher(lambda by, asked: [calls.append(rows) or rows for rows, _ in asked])
+        gone, stays = (asyncio.create_task(together.ask("a", [row], b"")) for row in (1, 2))
         await asyncio.sleep(0)
         gone.cancel()
         with pytest.raises(asyncio.CancelledError):
