@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
 from lightgbm import LGBMClassifier, LGBMRegressor
@@ -16,15 +15,14 @@ from threadpoolctl import threadpool_limits
 from assay.base.errors import InputError
 from assay.evaluation.explain import shap_importance
 from assay.export import lightgbm_trees
-from assay.export.onnx import OPSET, agrees, convert, hard_rows, parity
-from assay.inference.scorer import scorer
+from assay.export.onnx import OPSET
 from assay.modelling import search as module
-from assay.modelling.fitting import build, fit, scores
+from assay.modelling.fitting import build, fit
 from assay.modelling.rounds import MOST_ROUNDS, PATIENCE, ROUNDS_PER_STEP
-from assay.modelling.store import load_pipeline, save_pipeline
-from assay.project.params import Export, ModelChoice
+from assay.project.params import ModelChoice
 from assay.project.room import Family
 from assay.statistics.losses import row_losses
+from exported import assert_stored_and_exported
 from patients import contract, patients
 from rooms import room
 
@@ -37,22 +35,7 @@ CHOICE = ModelChoice(family="lightgbm", parameters={"n_estimators": 60, "num_lea
 def test_it_is_stored_exported_and_explained(task: str, calibrate: bool, tmp_path: Path) -> None:
     made, (data, target) = contract(task), patients(300, task)
     model = fit(build(CHOICE, made, 1, calibrate=calibrate), data, target, made)
-    save_pipeline(model, tmp_path / "model.skops")
-    back = load_pipeline(tmp_path / "model.skops")
-    rows = hard_rows(patients(200, task, seed=5)[0], made, 1)
-    np.testing.assert_array_equal(scores(back, rows, made), scores(model, rows, made))
-    graph = convert(model, rows, made)
-    onnx.checker.check_model(onnx.load_from_string(graph))
-    assert graph == convert(back, rows, made)
-    found = parity(
-        lambda given: scores(model, given, made),
-        scorer(graph, made),
-        rows,
-        made,
-        threshold=0.5 if task == "binary" else None,
-        limits=Export(tolerance=1e-5, parity_rows=40),
-    )
-    assert agrees(found, 1e-5), found
+    assert_stored_and_exported(model, patients(200, task, seed=5)[0], made, tmp_path)
     importance = shap_importance(model, patients(50, task)[0], made)
     assert importance is not None
     assert next(iter(importance)) == "age"

@@ -4,18 +4,17 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from pydantic import ValidationError
 from sklearn.pipeline import Pipeline
 
 from assay.evaluation.explain import shap_importance
-from assay.export.onnx import agrees, convert, hard_rows, parity
+from assay.export.onnx import convert
 from assay.inference.scorer import scorer
 from assay.modelling.fitting import build, fit, scores
-from assay.modelling.store import load_pipeline, save_pipeline
 from assay.project.freeze import with_choice
-from assay.project.params import MEAN, Export, Member, ModelChoice, load_params
+from assay.project.params import MEAN, Member, ModelChoice, load_params
+from exported import assert_stored_and_exported
 from patients import contract, patients
 from places import ROOT
 
@@ -44,23 +43,7 @@ def test_it_predicts_the_mean_of_its_members(task: str) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_it_is_stored_and_exported_as_one_graph_that_answers_alike(task: str, tmp_path: Path) -> None:
-    made, model = contract(task), fitted(task)
-    save_pipeline(model, tmp_path / "model.skops")
-    back = load_pipeline(tmp_path / "model.skops")
-    rows = hard_rows(patients(100, task, seed=5)[0], made, 1)
-    np.testing.assert_array_equal(scores(back, rows, made), scores(model, rows, made))
-    graph = convert(model, rows, made)
-    onnx.checker.check_model(onnx.load_from_string(graph))
-    assert graph == convert(back, rows, made)
-    found = parity(
-        lambda data: scores(model, data, made),
-        scorer(graph, made),
-        rows,
-        made,
-        threshold=0.5 if task == "binary" else None,
-        limits=Export(tolerance=1e-5, parity_rows=40),
-    )
-    assert agrees(found, 1e-5), found
+    assert_stored_and_exported(fitted(task), patients(100, task, seed=5)[0], contract(task), tmp_path)
 
 
 def test_a_mean_of_boosted_amounts_is_exported_with_the_growth_of_each() -> None:

@@ -117,8 +117,8 @@ def make_site(project: Project, folder: Path, language: Language) -> Site:
         "OMP_NUM_THREADS": "1",
         "DVC_SITE_CACHE_DIR": str(folder / "dvc"),
         "NO_PROXY": "127.0.0.1,localhost",
-        # The environment is the one that runs the tests. On a machine whose clock was set back meanwhile its stamps are
-        # older than the checkout, and set-up would install a clone's Assay into it.
+        # These runs share the environment of the tests. If the clock is set back, its stamps look older than the
+        # checkout, and set-up would install a clone's Assay into it.
         "PIP_DRY_RUN": "1",
     }
     prepared = {"venv-": packages, "dvc-": results}

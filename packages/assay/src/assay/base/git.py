@@ -37,7 +37,8 @@ def git_or_none(*arguments: str) -> str | None:
 def is_repository() -> bool:
     """Say whether the current folder is in a git repository; raises InputError if git refuses or cannot read it.
 
-    Outside a repository git fails with the same status as in one that it refuses. So git runs only if there is a .git.
+    Git has one exit status for two failures: no repository, and a repository that it refuses. So it runs only if there
+    is a .git.
     """
     here = Path.cwd()
     ceilings = {Path(one) for one in os.environ.get("GIT_CEILING_DIRECTORIES", "").split(os.pathsep) if one}

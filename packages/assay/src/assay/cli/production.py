@@ -8,10 +8,9 @@ from pathlib import Path
 import click
 
 from assay.base.errors import InputError
+from assay.project.layout import LOG
 
 STATUS = {"WELL": 0, "ALARM": 1, "HOLD": 3}
-# Where the service writes its log, unless ASSAY_LOG says otherwise.
-LOG = Path("monitoring")
 REPORTS = Path("reports")
 DAYS = 90.0
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])

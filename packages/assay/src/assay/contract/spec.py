@@ -268,6 +268,11 @@ class Costs(Frozen):
     false_negative: float = Field(gt=0, description="Cost of missing a positive row.")
     unit: str = Field(default="cost", description="The unit of both costs.")
 
+    @property
+    def highest(self) -> float:
+        """The cost of the worse error."""
+        return max(self.false_positive, self.false_negative)
+
 
 class Split(Frozen):
     """How rows are assigned to train, validation and test: by a keyed hash of the row, by group, or by time."""

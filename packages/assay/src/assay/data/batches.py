@@ -42,6 +42,11 @@ def _is_hidden(file: Path, folder: Path) -> bool:
     return any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)
 
 
+def given_ids(contract: Contract) -> list[str]:
+    """Return the ids that are columns of files, and no numbers of rows."""
+    return [name for name, column in contract.columns.items() if isinstance(column, Id) and not column.counted]
+
+
 def require_columns(files: Sequence[Path], contract: Contract) -> tuple[str, ...]:
     """Return the columns of the files that are not in the contract.
 
@@ -50,11 +55,7 @@ def require_columns(files: Sequence[Path], contract: Contract) -> tuple[str, ...
     """
     unknown: dict[str, None] = {}
     found = {file: _names(file) for file in files}
-    ids = [
-        name
-        for name, column in contract.columns.items()
-        if isinstance(column, Id) and not column.counted and any(name in names for names in found.values())
-    ]
+    ids = [name for name in given_ids(contract) if any(name in names for names in found.values())]
     for file, names in found.items():
         missing = [name for name in (*contract.features, *ids) if name not in names]
         extra = [name for name in names if name not in contract.columns and name != contract.target.name]

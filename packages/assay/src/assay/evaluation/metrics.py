@@ -15,7 +15,7 @@ from sklearn.metrics import precision_recall_fscore_support
 from assay.base.rounding import significant
 from assay.contract.spec import Contract, Costs
 from assay.statistics.bootstrap import Estimate, Weights, percentile_interval, resample_weights
-from assay.statistics.losses import row_losses
+from assay.statistics.losses import row_costs, row_losses
 
 CHUNK = 1_600_000
 PART_ROWS = 8_000
@@ -130,9 +130,8 @@ def _calibration_error(rows: ScoredRows, weights: Weights) -> np.ndarray:
 def _cost(rows: ScoredRows, weights: Weights) -> np.ndarray:
     if rows.costs is None:
         raise ValueError("the contract names no costs")
-    false_positive = (rows.decision == 1) & (rows.target == 0)
-    false_negative = (rows.decision == 0) & (rows.target == 1)
-    return _mean(rows.costs.false_positive * false_positive + rows.costs.false_negative * false_negative, weights)
+    costs = row_costs(rows.target, rows.decision, rows.costs.false_positive, rows.costs.false_negative)
+    return _mean(costs, weights)
 
 
 def _mae(rows: ScoredRows, weights: Weights) -> np.ndarray:

@@ -21,6 +21,7 @@ from assay.base.formats import read_format
 from assay.base.rounding import significant
 from assay.contract.spec import Boolean, Category, Column, Contract, Text, Time
 from assay.data.columns import take
+from assay.statistics.losses import row_costs
 from assay.statistics.sequential import allowance
 
 if TYPE_CHECKING:
@@ -168,12 +169,11 @@ def score_columns(scored: Scored, contract: Contract) -> dict[str, np.ndarray]:
 def _expected(scored: Scored, contract: Contract) -> np.ndarray:
     if contract.costs is None:
         return np.asarray(1 - scored.scores[np.arange(len(scored.decision)), scored.decision])
-    high = max(contract.costs.false_positive, contract.costs.false_negative)
     positive = scored.scores[:, 1]
     wrong = np.where(
         scored.decision == 1, contract.costs.false_positive * (1 - positive), contract.costs.false_negative * positive
     )
-    return wrong / high
+    return wrong / contract.costs.highest
 
 
 def losses(scored: Scored, target: np.ndarray, contract: Contract, scale: float) -> dict[str, np.ndarray]:
@@ -184,10 +184,8 @@ def losses(scored: Scored, target: np.ndarray, contract: Contract, scale: float)
     made = {"loss": ((scored.scores - truth) ** 2).sum(axis=1) / 2}
     if contract.costs is None:
         return made | {"error": (scored.decision != target).astype(float)}
-    high = max(contract.costs.false_positive, contract.costs.false_negative)
-    false_positive, false_negative = (scored.decision == 1) & (target == 0), (scored.decision == 0) & (target == 1)
-    cost = contract.costs.false_positive * false_positive + contract.costs.false_negative * false_negative
-    return made | {"cost": cost / high}
+    cost = row_costs(target, scored.decision, contract.costs.false_positive, contract.costs.false_negative)
+    return made | {"cost": cost / contract.costs.highest}
 
 
 def levels(check: Check, features: Sequence[Feature], columns: Plain, reference: Reference) -> np.ndarray:

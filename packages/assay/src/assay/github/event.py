@@ -8,7 +8,7 @@ from typing import Any
 
 from assay.base.errors import InputError
 
-# State and description of the status for a run that left no report by its nature; one that goes on has no conclusion.
+# State and description of the status by conclusion, for runs without a report. A run that goes on has no conclusion.
 UNFINISHED = {
     "": ("pending", "train is running"),
     "cancelled": ("error", "train was cancelled, or took longer than its limit; run it again"),

@@ -15,13 +15,14 @@ import pyarrow.compute as pc
 
 from assay.base.errors import InputError
 from assay.contract import rules
-from assay.contract.spec import Contract, Id
+from assay.contract.spec import Contract
+from assay.data.batches import given_ids
 from assay.data.columns import Columns, take
 from assay.data.violations import Violation
 from assay.inference.package import Package, load_package
 from assay.inference.predictor import Predictor
 from assay.inference.rows import RowReader
-from assay.inference.tables import prediction_ids, read_columns, warned
+from assay.inference.tables import predicted, read_columns
 from assay.project.room import Room
 from assay.project.settings import load_packed_contract, load_settings
 
@@ -61,11 +62,11 @@ class BatchScorer:
 
     def names(self) -> tuple[str, ...]:
         """Return the columns that are read: the features, and the ids, which are copied."""
-        return (*self.contract.features, *_ids(self.contract))
+        return (*self.contract.features, *given_ids(self.contract))
 
     def score(self, table: pa.Table, first: int, *, is_plain: bool) -> Scored:
         """Return the predictions for the rows of a table; its first row has the number `first`."""
-        ids = [name for name in _ids(self.contract) if name in table.column_names]
+        ids = [name for name in given_ids(self.contract) if name in table.column_names]
         features = table.select([name for name in table.column_names if name in self.contract.features])
         data, kept, refused = _separated(features, self.contract, is_plain=is_plain)
         scores = self._package.score(data) if len(kept) else np.zeros((0, len(self.contract.classes) or 1))
@@ -83,23 +84,11 @@ class BatchScorer:
             scores = scores.reshape(-1)
         warnings = self._predictor.warnings(data)[0] if len(scores) else {}
         batch = self._predictor.batch(scores, warnings)
-        made: dict[str, pa.Array] = {}
-        if batch.best is None or batch.decided is None:
-            made["prediction"] = pa.array(batch.scores)
-        else:
-            labels = pa.array(batch.labels, pa.string())
-            made |= {"prediction": labels.take(pa.array(batch.best)), "decision": labels.take(pa.array(batch.decided))}
-        for number, label in enumerate(self.contract.classes):
-            made[f"probability {label}"] = pa.array(batch.scores[:, number])
-        made["prediction_id"] = prediction_ids([batch])
-        made["model_version"] = pa.repeat(self.version, len(scores))
+        made = predicted(batch, self.contract.classes)
+        ids, warnings = made.pop("prediction_id"), made.pop("warnings")
+        version = pa.repeat(self.version, len(scores))
         # CSV has no lists.
-        made["warnings"] = pc.binary_join(warned([batch]), "; ")
-        return made
-
-
-def _ids(contract: Contract) -> list[str]:
-    return [name for name, column in contract.columns.items() if isinstance(column, Id) and not column.counted]
+        return made | {"prediction_id": ids, "model_version": version, "warnings": pc.binary_join(warnings, "; ")}
 
 
 def _refused(found: Sequence[tuple[int, str, str]], first: int) -> pa.Table:
@@ -149,7 +138,7 @@ def _reason(found: Violation) -> str:
 scorer = cache(BatchScorer)
 
 
-def _score(models: Path, root: Path, table: pa.Table, first: int, is_plain: bool) -> Scored:
+def _score(models: Path, root: Path, is_plain: bool, table: pa.Table, first: int) -> Scored:
     return scorer(models, root).score(table, first, is_plain=is_plain)
 
 
@@ -157,16 +146,14 @@ def score_in_order(
     tables: Iterable[pa.Table], models: Path, root: Path, *, processes: int, is_plain: bool
 ) -> Iterator[Scored]:
     """Yield the predictions for tables in their order, from several processes with a session each."""
+    score = partial(_score, models, root, is_plain)
     if processes == 1:
-        first = 1
-        for table in tables:
-            yield _score(models, root, table, first, is_plain)
-            first += table.num_rows
+        yield from (score(table, first) for table, first in _numbered(tables))
         return
     # A forked process would lack the threads of libraries, so each one is a new process.
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
         try:
-            yield from _in_order(pool, tables, AHEAD * processes, partial(_score, models, root), is_plain)
+            yield from _in_order(pool, _numbered(tables), AHEAD * processes, score)
         except BrokenProcessPool:
             raise InputError(
                 "a process that predicts has ended, perhaps for want of memory; try again with fewer --processes"
@@ -175,19 +162,21 @@ def score_in_order(
             pool.shutdown(cancel_futures=True)
 
 
-def _in_order(
-    pool: Executor,
-    tables: Iterable[pa.Table],
-    ahead: int,
-    score: Callable[[pa.Table, int, bool], Scored],
-    is_plain: bool,
-) -> Iterator[Scored]:
-    waiting: deque[Future[Scored]] = deque()
+def _numbered(tables: Iterable[pa.Table]) -> Iterator[tuple[pa.Table, int]]:
+    """Yield tables with the number of their first row in the input."""
     first = 1
     for table in tables:
-        # A slice would be sent with all the rows that it is a part of.
-        waiting.append(pool.submit(score, table.take(pa.array(range(table.num_rows))), first, is_plain))
+        yield table, first
         first += table.num_rows
+
+
+def _in_order(
+    pool: Executor, tables: Iterable[tuple[pa.Table, int]], ahead: int, score: Callable[[pa.Table, int], Scored]
+) -> Iterator[Scored]:
+    waiting: deque[Future[Scored]] = deque()
+    for table, first in tables:
+        # A copy: a slice takes the whole table that it is cut from to the other process.
+        waiting.append(pool.submit(score, table.take(pa.array(np.arange(table.num_rows))), first))
         if len(waiting) >= ahead:
             yield waiting.popleft().result()
     while waiting:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 # `Violation` and `first_twice` are re-exported for the service.
-__all__ = ["Violation", "first_twice", "prediction_ids", "read_columns", "warned", "wrong_types"]
+__all__ = ["Violation", "first_twice", "predicted", "read_columns", "wrong_types"]
 
 # Row numbers below this are cached as text.
 CACHED_ROWS = 2**14
@@ -121,6 +121,20 @@ def _is_allowed(found: "Violation", contract: Contract) -> bool:
     if found.column == contract.target.name:
         return True
     return found.rule == rules.ALL_MISSING and contract.features[found.column].missing == "allow"
+
+
+def predicted(batch: PredictionBatch, classes: Sequence[str]) -> "dict[str, pa.Array]":
+    """Return predictions as columns, with one for the probability of each class."""
+    import pyarrow as pa
+
+    made: dict[str, pa.Array] = {}
+    if batch.best is None or batch.decided is None:
+        made["prediction"] = pa.array(batch.scores)
+    else:
+        labels = pa.array(batch.labels, pa.string())
+        made |= {"prediction": labels.take(pa.array(batch.best)), "decision": labels.take(pa.array(batch.decided))}
+    made |= {"prediction_id": prediction_ids([batch]), "warnings": warned([batch])}
+    return made | {f"probability {label}": pa.array(batch.scores[:, number]) for number, label in enumerate(classes)}
 
 
 def prediction_ids(batches: Sequence[PredictionBatch]) -> "pa.StringArray":

@@ -1,6 +1,7 @@
 """How well a boosted model does on held-out rows after each number of rounds, from one fit."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -37,22 +38,21 @@ def losses_by_rounds(  # noqa: PLR0913, PLR0917
     PATIENCE steps. An estimator other than HistGradientBoosting and LightGBM's needs `warm_start`.
     """
     estimator = pipeline[-1]
-    regression = contract.task == "regression"
+    is_number = contract.task == "regression"
     with threads(length(seen)):
         made = pipeline[0].fit_transform(inputs(seen, contract, room), target)
         unseen = pipeline[0].transform(inputs(held_out, contract, room))
-        # A class without training rows costs the same after any number of rounds.
-        judged = np.full(len(truth), True) if regression else np.isin(truth, target)
         if isinstance(estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
-            losses, predict = _of_scikit_learn(
-                estimator, rounds, made, target, unseen[judged], truth[judged], regression
-            )
+            follow = _of_scikit_learn
         elif is_lightgbm(estimator):
-            losses, predict = _of_lightgbm(estimator, rounds, made, target, unseen[judged], truth[judged], regression)
+            follow = _of_lightgbm
         else:
-            return _by_warm_start(estimator, rounds, made, target, unseen, truth, contract)
+            return _by_warm_start(estimator, rounds, _Fold(made, target, unseen, truth, is_number), contract)
+        # A class without training rows costs the same after any number of rounds.
+        judged = np.full(len(truth), True) if is_number else np.isin(truth, target)
+        losses, predict = follow(estimator, rounds, _Fold(made, target, unseen[judged], truth[judged], is_number))
         given = np.asarray(predict(unseen, (int(np.argmin(losses)) + 1) * ROUNDS_PER_STEP), dtype=np.float64)
-    if not regression:
+    if not is_number:
         given = of_all_classes(given, estimator.classes_, contract)
     if not judged.all():
         others = row_losses(truth, given)[~judged].sum()
@@ -60,44 +60,39 @@ def losses_by_rounds(  # noqa: PLR0913, PLR0917
     return losses, given
 
 
+@dataclass(frozen=True)
+class _Fold:
+    """The rows to fit on and the held-out rows, as the estimator takes them, and whether the target is a number."""
+
+    seen: np.ndarray
+    target: np.ndarray
+    unseen: np.ndarray
+    truth: np.ndarray
+    is_number: bool
+
+
 # The scores of rows after some rounds.
 Predict = Callable[[np.ndarray, int], np.ndarray]
 
 
-def _of_scikit_learn(  # noqa: PLR0913, PLR0917
-    estimator: Any,
-    rounds: str,
-    made: np.ndarray,
-    target: np.ndarray,
-    unseen: np.ndarray,
-    truth: np.ndarray,
-    regression: bool,
-) -> tuple[list[float], Predict]:
+def _of_scikit_learn(estimator: Any, rounds: str, fold: _Fold) -> tuple[list[float], Predict]:
     estimator.set_params(
         early_stopping=True,
         n_iter_no_change=PATIENCE * ROUNDS_PER_STEP,
         tol=0,
-        scoring="neg_mean_absolute_error" if regression else "loss",
+        scoring="neg_mean_absolute_error" if fold.is_number else "loss",
         **{rounds: MOST_ROUNDS},
-    ).fit(made, target, X_val=unseen, y_val=truth)
+    ).fit(fold.seen, fold.target, X_val=fold.unseen, y_val=fold.truth)
 
     def predict(rows: np.ndarray, number: int) -> np.ndarray:
-        stages = estimator.staged_predict(rows) if regression else estimator.staged_predict_proba(rows)
+        stages = estimator.staged_predict(rows) if fold.is_number else estimator.staged_predict_proba(rows)
         return np.asarray(next(islice(stages, number - 1, None)))
 
     # The first score is that without any round.
     return [-float(score) for score in estimator.validation_score_[ROUNDS_PER_STEP::ROUNDS_PER_STEP]], predict
 
 
-def _of_lightgbm(  # noqa: PLR0913, PLR0917
-    estimator: Any,
-    rounds: str,
-    made: np.ndarray,
-    target: np.ndarray,
-    unseen: np.ndarray,
-    truth: np.ndarray,
-    regression: bool,
-) -> tuple[list[float], Predict]:
+def _of_lightgbm(estimator: Any, rounds: str, fold: _Fold) -> tuple[list[float], Predict]:
     # Imported here: the library takes seconds to load, and is loaded already where an estimator of it is.
     from lightgbm.callback import CallbackEnv, EarlyStopException
 
@@ -110,35 +105,27 @@ def _of_lightgbm(  # noqa: PLR0913, PLR0917
             # All trees until now are kept.
             raise EarlyStopException(found.iteration, results)
 
-    metric = "l1" if regression else "binary_logloss" if len(np.unique(target)) <= 2 else "multi_logloss"
+    metric = "l1" if fold.is_number else "binary_logloss" if len(np.unique(fold.target)) <= 2 else "multi_logloss"
     estimator.set_params(**{rounds: MOST_ROUNDS}, metric=metric)
-    estimator.fit(made, target, eval_X=unseen, eval_y=truth, callbacks=[note])
+    estimator.fit(fold.seen, fold.target, eval_X=fold.unseen, eval_y=fold.truth, callbacks=[note])
 
     def predict(rows: np.ndarray, number: int) -> np.ndarray:
-        method = estimator.predict if regression else estimator.predict_proba
+        method = estimator.predict if fold.is_number else estimator.predict_proba
         return np.asarray(method(rows, num_iteration=number))
 
     return losses[ROUNDS_PER_STEP - 1 :: ROUNDS_PER_STEP], predict
 
 
-def _by_warm_start(  # noqa: PLR0913, PLR0917
-    estimator: Any,
-    rounds: str,
-    made: np.ndarray,
-    target: np.ndarray,
-    unseen: np.ndarray,
-    truth: np.ndarray,
-    contract: Contract,
-) -> tuple[list[float], np.ndarray]:
+def _by_warm_start(estimator: Any, rounds: str, fold: _Fold, contract: Contract) -> tuple[list[float], np.ndarray]:
     losses: list[float] = []
     estimator.set_params(warm_start=True)
     for number in range(ROUNDS_PER_STEP, MOST_ROUNDS + 1, ROUNDS_PER_STEP):
-        estimator.set_params(**{rounds: number}).fit(made, target)
-        if contract.task == "regression":
-            given = np.asarray(estimator.predict(unseen), dtype=np.float64)
+        estimator.set_params(**{rounds: number}).fit(fold.seen, fold.target)
+        if fold.is_number:
+            given = np.asarray(estimator.predict(fold.unseen), dtype=np.float64)
         else:
-            given = of_all_classes(estimator.predict_proba(unseen), estimator.classes_, contract)
-        losses.append(float(row_losses(truth, given).mean()))
+            given = of_all_classes(estimator.predict_proba(fold.unseen), estimator.classes_, contract)
+        losses.append(float(row_losses(fold.truth, given).mean()))
         if losses[-1] == min(losses):
             best = given
         if not np.isfinite(losses[-1]) or len(losses) - int(np.argmin(losses)) > PATIENCE:

@@ -1,4 +1,4 @@
-"""The reader of the prediction log: Arrow batches, in time order, whatever the files have suffered."""
+"""The reader of the prediction log: Arrow batches, hour by hour, whatever the files have suffered."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,8 @@ import pyarrow as pa
 from assay.base.config import typed
 from assay.base.errors import InputError
 from assay.base.formats import read_format
-from assay.contract.spec import Boolean, Category, Contract, Feature, Text, Time
+from assay.contract.spec import Contract, Feature
+from assay.data.reading import arrow_type
 from assay.predictions.entry import FORMAT, Entry
 from assay.predictions.segments import CONTRACTS, PREDICTIONS, hours
 
@@ -106,7 +107,7 @@ class Schema:
         )
 
     def batch(self, entries: Sequence[Entry]) -> pa.RecordBatch:
-        """Return entries as a batch; raises ValueError, TypeError or an Arrow error for one that is not whole."""
+        """Return entries as a batch; raises ValueError, KeyError, TypeError or an Arrow error if values are missing."""
         classes = self.contract.classes
         sizes = [len(one.prediction_id) for one in entries]
         rows = sum(sizes)
@@ -167,15 +168,9 @@ def _whole(values: pa.Array, rows: int) -> pa.Array:
 
 
 def _type(column: Feature) -> pa.DataType:
-    match column:
-        case Boolean():
-            return pa.bool_()
-        case Category() | Text():
-            return pa.string()
-        case Time():
-            return pa.timestamp("us")
-        case _:
-            return pa.float64()
+    kind = arrow_type(column)
+    # Packed numbers are all double.
+    return pa.float64() if pa.types.is_integer(kind) else kind
 
 
 def hour(

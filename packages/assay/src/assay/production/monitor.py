@@ -316,7 +316,7 @@ def _words(one: Feature, now: float, reference: Reference, watch: Watch) -> str:
             return f"{name} is outside all values of the training data in {_percent(now)} of rows"
         case _:
             costs = watch.contract.costs
-            scale = max(costs.false_positive, costs.false_negative) if costs else 1.0
+            scale = costs.highest if costs else 1.0
             what = (
                 f"cost per decision {number(now * scale)} {costs.unit}" if costs else f"{_percent(now)} wrong decisions"
             )

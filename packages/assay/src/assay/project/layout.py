@@ -29,6 +29,8 @@ EVIDENCE = Path("trials.csv")
 ANALYSIS = Path("reports/analyse.json")
 PARITY = Path("reports/parity.json")
 MODELS = Path("models")
+# Where the service writes its log, unless ASSAY_LOG says otherwise.
+LOG = Path("monitoring")
 # The requirements for serving a model, by its form.
 LOCKS = {"onnx": "requirements/serve.txt", "skops": "requirements/serve-sklearn.txt"}
 VERDICT = Path("reports/verdict.json")

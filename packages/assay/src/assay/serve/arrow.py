@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from assay.contract.spec import Contract
 from assay.inference.predictor import PredictionBatch
 from assay.inference.rows import Columns
-from assay.inference.tables import Violation, first_twice, prediction_ids, read_columns, warned, wrong_types
+from assay.inference.tables import Violation, first_twice, predicted, read_columns, wrong_types
 from assay.serve.refusal import Refused
 
 if TYPE_CHECKING:
@@ -105,15 +105,7 @@ def write_table(batch: PredictionBatch, classes: Sequence[str], version: str) ->
     """Return predictions as an Arrow stream, with a column for the probability of each class."""
     import pyarrow as pa
 
-    made: dict[str, Any] = {}
-    if batch.best is None or batch.decided is None:
-        made["prediction"] = batch.scores
-    else:
-        labels = pa.array(batch.labels, pa.string())
-        made |= {"prediction": labels.take(pa.array(batch.best)), "decision": labels.take(pa.array(batch.decided))}
-    made |= {"prediction_id": prediction_ids([batch]), "warnings": warned([batch])}
-    made |= {f"probability {label}": batch.scores[:, number] for number, label in enumerate(classes)}
-    table = pa.table(made).replace_schema_metadata({"model_version": version})
+    table = pa.table(predicted(batch, classes)).replace_schema_metadata({"model_version": version})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)

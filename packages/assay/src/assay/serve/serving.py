@@ -28,7 +28,7 @@ from assay.inference.rows import Columns, RowReader, Values, length
 from assay.inference.tables import load_arrow
 from assay.predictions.monitor import MonitorLog
 from assay.predictions.write import PredictionLog
-from assay.project.layout import MODELS
+from assay.project.layout import LOG, MODELS
 from assay.project.room import Room
 from assay.project.settings import Serve, Settings
 from assay.serve import shapes
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("bentoml.assay")
 
 JSON = b"application/json"
-LOGS = "monitoring"
 HTML = b"text/html; charset=utf-8"
 DOCS = Path(__file__).with_name("docs.html")
 # The most problems of a request that are listed.
@@ -384,10 +383,10 @@ def log_folder(root: Path) -> Path:
         return Path(named)
     bento = root.parent
     if not (bento / "bento.yaml").exists():
-        return root / LOGS
+        return root / LOG
     name, store = bento.parent, bento.parent.parent
     # In an image the Bento is not in a store.
-    return store.parent / LOGS / name.name / bento.name if store.name == "bentos" else bento.parent / LOGS
+    return store.parent / LOG / name.name / bento.name if store.name == "bentos" else bento.parent / LOG
 
 
 def load_serving(root: Path, served: Path, contract: Contract, settings: Settings, client: Any) -> Serving:

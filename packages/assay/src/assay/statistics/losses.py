@@ -17,3 +17,10 @@ def row_losses(target: np.ndarray, scores: np.ndarray) -> np.ndarray:
         return np.asarray(np.abs(target - scores))
     given = scores[np.arange(len(target)), target]
     return np.asarray(-np.log(np.clip(given, 1e-15, 1)))
+
+
+def row_costs(target: np.ndarray, decision: np.ndarray, false_positive: float, false_negative: float) -> np.ndarray:
+    """Return the cost of each binary decision, given the costs of the two errors."""
+    return np.asarray(
+        false_positive * ((decision == 1) & (target == 0)) + false_negative * ((decision == 0) & (target == 1))
+    )

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# The boldest bet as a share of the one that a value of 0 ruins, and the most timid one as a share of that.
+# A bet that loses all its capital on a value of 0 is 1. The boldest bet is this share of it, the most timid one this
+# share of the boldest.
 BOLDEST, MOST_TIMID = 0.95, 0.005
 
 
