@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -14,8 +15,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from assay.base.errors import InputError
 from assay.modelling import search as module
 from assay.modelling.estimators import FAMILIES
+from assay.modelling.folds import STRETCHES, dependent, folds
 from assay.modelling.rounds import MOST_ROUNDS, PATIENCE, ROUNDS_PER_STEP
-from assay.modelling.search import MEMBERS, Trial, as_csv, folds, search, worse_than_few
+from assay.modelling.search import Trial, as_csv, search, surely_worse
 from assay.project.params import Member, ModelChoice, Tune
 from assay.project.room import Derived, Family
 from assay.stages.tune import HEADER
@@ -73,6 +75,27 @@ def test_a_fit_on_a_fold_ends_when_the_loss_no_longer_falls_and_gives_the_scores
     assert again == pytest.approx(scores, rel=1e-9)
 
 
+@pytest.mark.parametrize("family", ["gradient_boosting", "lightgbm", "linear"])
+def test_the_loss_is_the_squared_error_if_the_metric_of_the_gate_is_one(family):
+    data, target = patients(300, "regression")
+    fold = (np.arange(200), np.arange(200, 300))
+    choice = ModelChoice(family=family, parameters={})
+    losses, scores = module._curve(choice, data, target, contract("regression"), fold, 1, room(), is_squared=True)
+    assert min(losses) == pytest.approx(((target[200:] - scores) ** 2).mean(), rel=1e-6)
+
+
+@pytest.mark.parametrize(("metric", "power"), [("r2", 2), ("rmse", 2), ("mae", 1), (None, 1)])
+def test_a_search_judges_by_the_metric_of_the_gate(monkeypatch, metric, power):
+    monkeypatch.setattr(module, "cpu_count", lambda: 1)
+    data, target = patients(150, "regression")
+    made, given = contract("regression"), room(families={"linear": FAMILIES["linear"]})
+    how = HOW.model_copy(update={"trials": 1})
+    _, trials = search(data, target, None, made, how, 1, room=given, metric=metric)
+    parts = folds(target, None, made, how.folds, 1)
+    errors = [np.abs(target[unseen] - np.median(target[seen])) for seen, unseen in parts]
+    assert trials[0].losses == pytest.approx([(error**power).mean() for error in errors])
+
+
 def test_a_booster_of_another_library_is_continued_round_by_round():
     data, target = patients(300)
     own = Family(
@@ -85,15 +108,46 @@ def test_a_booster_of_another_library_is_continued_round_by_round():
     assert row_losses(target[200:], scores).mean() == pytest.approx(min(losses), rel=1e-9)
 
 
-def test_a_model_is_worse_than_three_others_only_if_hardly_by_chance():
+def test_a_model_is_surely_worse_only_if_hardly_by_chance():
     rng = np.random.default_rng(1)
-    rivals = [rng.random(400) for _ in range(MEMBERS)]
-    assert worse_than_few(max(rivals, key=np.mean) + 0.5, rivals)
-    assert not worse_than_few(max(rivals, key=np.mean) + 0.5, rivals[1:])
-    assert not worse_than_few(rng.random(400), rivals)
-    # Much worse than two of them, but not than the third.
-    assert not worse_than_few(rivals[0] + 0.01 * rng.standard_normal(400), [rivals[0], rivals[1] - 1, rivals[2] - 1])
-    assert not any(worse_than_few(one, rivals) for one in rivals)
+    losses, each = rng.random(400), np.arange(400)
+    assert surely_worse(losses + 0.5, losses, each)
+    assert surely_worse(losses + 0.2 + 0.01 * rng.standard_normal(400), losses, each)
+    assert not surely_worse(losses, losses, each)
+    assert not surely_worse(rng.random(400), rng.random(400), each)
+
+
+def test_rows_that_depend_on_each_other_count_as_one():
+    rng = np.random.default_rng(1)
+    groups = np.repeat(np.arange(20), 20)
+    # A model is better for some patients and worse for others, in all of their rows.
+    worse = np.repeat(rng.standard_normal(20), 20)
+    worse += 0.3 - worse.mean()
+    assert surely_worse(worse, np.zeros(400), np.arange(400))
+    assert not surely_worse(worse, np.zeros(400), groups)
+    assert surely_worse(worse + 2, np.zeros(400), groups)
+    # Two stretches of time say nothing.
+    assert not surely_worse(worse + 2, np.zeros(400), np.arange(400) // 200)
+
+
+def test_rows_of_a_group_or_a_stretch_of_time_depend_on_each_other():
+    data, target = patients(400)
+    assert (dependent(None, contract(), [], 4) == np.arange(4)).all()
+    streets = contract(split={"by": "group", "column": "street"})
+    found = dependent(data["street"], streets, [], 400)
+    assert len({*zip(found, data["street"], strict=True)}) == len(set(found)) == len(set(data["street"]))
+    made = contract(split={"by": "time", "column": "admitted"})
+    parts = folds(target, data["admitted"], made, 4, 1)
+    found = dependent(data["admitted"], made, parts, 400)
+    for _, unseen in parts:
+        assert len(set(found[unseen])) == STRETCHES
+        assert (np.diff(found[unseen][np.argsort(data["admitted"][unseen])]) >= 0).all()
+    assert len(set(np.concatenate([found[unseen] for _, unseen in parts]))) == 4 * STRETCHES
+    # Rows of few times are as many as the times.
+    months = np.random.default_rng(1).permutation(np.repeat(np.arange(12), 60))
+    parts = folds(np.arange(720) % 2, months, made, 4, 1)
+    found = dependent(months, made, parts, 720)
+    assert all(len(set(found[unseen])) == len(set(months[unseen])) for _, unseen in parts)
 
 
 def test_a_family_that_is_significantly_worse_gets_no_more_trials(monkeypatch, capsys):
@@ -340,6 +394,71 @@ def test_a_search_in_which_every_trial_fails_says_so(monkeypatch):
         search(data, target, None, contract("regression"), HOW, 1, room=room(families={"fails": FAILS}))
 
 
+def test_a_search_in_which_every_trial_fails_ends_when_its_seconds_are_over(monkeypatch, capsys):
+    monkeypatch.setattr(module, "cpu_count", lambda: 1)
+    data, target = patients(150, "regression")
+    moments = iter(range(1000))
+    how = HOW.model_copy(update={"trials": 60, "seconds": 5})
+    own = room(families={"fails": FAILS})
+    with pytest.raises(InputError, match="every trial failed"):
+        search(data, target, None, contract("regression"), how, 1, room=own, clock=lambda: next(moments))
+    assert "tune.seconds (5) are over after 3 of 60 trials" in capsys.readouterr().err
+
+
+GRID = {"linear": {"C": [0.1, 1]}, "gradient_boosting": {"learning_rate": [0.1, 0.3], "max_iter": [25]}}
+
+
+def with_grid(grid, **changes):
+    return Tune(**{**HOW.model_dump(), "method": "grid", "grid": grid} | changes)
+
+
+def test_a_grid_is_tried_whole(monkeypatch, capsys):
+    monkeypatch.setattr(module, "cpu_count", lambda: 1)
+    data, target = patients(150)
+    choice, trials = search(data, target, None, contract(), with_grid(GRID), 1)
+    tried = [(one.choice.family, one.choice.parameters) for one in trials[1:-1]]
+    assert tried == [
+        ("linear", {"C": 0.1}),
+        ("linear", {"C": 1}),
+        ("gradient_boosting", {"learning_rate": 0.1, "max_iter": 25}),
+        ("gradient_boosting", {"learning_rate": 0.3, "max_iter": 25}),
+    ]
+    assert {trial.state for trial in trials} == {"complete"}
+    assert choice in [trial.choice for trial in trials[1:]]
+    assert "the search ends: all 4 trials of tune.grid are made" in capsys.readouterr().err
+
+
+def test_a_grid_without_rounds_takes_them_from_the_folds(monkeypatch):
+    monkeypatch.setattr(module, "cpu_count", lambda: 1)
+    data, target = patients(150)
+    grid = with_grid({"gradient_boosting": {"learning_rate": [0.3]}})
+    _, trials = search(data, target, None, contract(), grid, 1)
+    assert trials[1].choice.parameters["max_iter"] % (2 * ROUNDS_PER_STEP) == 0
+
+
+@pytest.mark.parametrize(
+    ("grid", "changes", "said"),
+    [
+        ({"lineal": {"C": [1]}}, {}, r"tune\.grid: unknown family 'lineal'; did you mean 'linear'\?"),
+        ({"linear": {"c": [1]}}, {}, r"tune\.grid\.linear: unknown 'c'"),
+        ({"linear": {"C": [1, -1]}}, {}, r"tune\.grid\.linear: The 'C' parameter"),
+        ({"linear": {"C": [1, 2, 3]}}, {"trials": 2}, r"tune\.grid has 3 combinations, but tune\.trials allows 2"),
+    ],
+)
+def test_a_grid_that_makes_no_sense_is_refused_before_any_trial(grid, changes, said, capsys):
+    with pytest.raises(InputError, match=said):
+        search(*patients(50), None, contract(), with_grid(grid, **changes), 1)
+    assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("grid", "said"), [({}, "`method: grid` needs `grid`"), ({"linear": {"C": []}}, "at least 1 item")]
+)
+def test_a_grid_without_values_is_refused(grid, said):
+    with pytest.raises(ValidationError, match=said):
+        with_grid(grid)
+
+
 def test_a_class_with_fewer_rows_than_folds_is_named():
     target = np.array([0] * 20 + [1] * 2)
     with pytest.raises(InputError, match=r"tune\.folds is 3, but class 'sick' has only 2 training rows"):
@@ -412,7 +531,12 @@ def test_parameters_that_a_family_does_not_know_fail_a_trial_and_not_the_search(
 def test_the_scores_of_the_best_few_alone_are_kept(monkeypatch):
     monkeypatch.setattr(module, "cpu_count", lambda: 1)
     kept = []
-    monkeypatch.setattr(module, "_losses_of_mean", lambda few, runners, _: kept.append((few, runners)) or (9.0, 9.0))
+
+    def note(made, few):
+        kept.append((few, made.runners))
+        return 9.0, 9.0
+
+    monkeypatch.setattr(module._Search, "_losses_of_mean", note)
     search(*patients(150), None, contract(), HOW, 1, room=room(families={"linear": FAMILIES["linear"]}))
     ((few, runners),) = kept
     assert {n for n, one in enumerate(runners) if one.scores} == {trial.number for trial in few}

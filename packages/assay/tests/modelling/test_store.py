@@ -4,13 +4,17 @@ import zipfile
 import numpy as np
 import pytest
 import skops.io
+from lightgbm import LGBMClassifier
 from sklearn.base import BaseEstimator
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.pipeline import Pipeline
 
 from assay.base.errors import InputError
+from assay.modelling.estimators import FAMILIES as DEFAULTS
 from assay.modelling.fitting import build, fit, scores
-from assay.modelling.store import load_pipeline, save_pipeline
+from assay.modelling.store import libraries, load_pipeline, save_pipeline
 from assay.project.params import ModelChoice
+from assay.project.room import Family
 from patients import COLUMNS, contract, patients
 from rooms import room
 
@@ -33,6 +37,18 @@ def test_a_model_comes_back_from_disk_as_it_was(tmp_path, family, task, calibrat
     data, _ = patients(100, task, seed=9)
     back = load_pipeline(tmp_path / "model.skops")
     np.testing.assert_array_equal(scores(back, data, contract(task)), scores(model, data, contract(task)))
+
+
+def test_the_libraries_of_a_stored_model_are_known_whatever_the_name_of_its_family(tmp_path):
+    def booster():
+        return CalibratedClassifierCV(LGBMClassifier(n_estimators=5, verbose=-1, n_jobs=1), ensemble=False, cv=2)
+
+    own = room(families={"own": Family(booster, None, "nothing", dict), "linear": DEFAULTS["linear"]})
+    data, target = patients(100)
+    for family, there in (("own", True), ("linear", False)):
+        made = build(ModelChoice(family=family, parameters={}), contract(), 1, room=own)
+        save_pipeline(fit(made, data, target, contract(), own), tmp_path / "model.skops")
+        assert ("lightgbm" in libraries(tmp_path / "model.skops")) == there
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -41,9 +41,18 @@ def inputs(data: Columns, contract: Contract, room: Room = NO_ROOM) -> pd.DataFr
 
 
 def build(
-    choice: ModelChoice, contract: Contract, seed: int, *, calibrate: bool = False, room: Room = NO_ROOM
+    choice: ModelChoice,
+    contract: Contract,
+    seed: int,
+    *,
+    calibrate: bool = False,
+    room: Room = NO_ROOM,
+    place: str = "model.parameters",
 ) -> Pipeline:
-    """Return the unfitted pipeline of a choice; raises InputError for a family or parameter that does not exist."""
+    """Return the unfitted pipeline of a choice.
+
+    Raises InputError for a family or parameter that does not exist; `place` is where params.yaml has the parameters.
+    """
     if choice.members:
         members = [
             (f"member {number}", build(one, contract, seed, calibrate=calibrate, room=room))
@@ -54,7 +63,7 @@ def build(
         return Pipeline([("estimator", mean)])
     known = families(contract, room)
     if choice.family not in known:
-        raise InputError(_unknown("family", choice.family, sorted(known)))
+        raise InputError(_unknown("model.family", choice.family, sorted(known)))
     family, parameters = known[choice.family], choice.parameters
     make: Any = maker(family, contract)
     try:
@@ -68,7 +77,7 @@ def build(
     settings = estimator.get_params()
     for name in parameters:
         if name not in settings:
-            raise InputError(_unknown("parameters", name, sorted(settings)))
+            raise InputError(_unknown(place, name, sorted(settings)))
     if family.needs == "time first":
         parameters = {"follow_time": time_input(contract) is not None, **parameters}
     if "random_state" in settings:
@@ -79,7 +88,7 @@ def build(
         if hasattr(estimator, "_parameter_constraints"):
             estimator._validate_params()
     except ValueError as error:
-        raise InputError(f"params.yaml: model.parameters: {error}") from None
+        raise InputError(f"params.yaml: {place}: {error}") from None
     if contract.task == "regression":
         calibrate = False
     elif not calibrate and not hasattr(estimator, "predict_proba"):
@@ -199,4 +208,4 @@ def threads(rows: int) -> Iterator[None]:
 
 def _unknown(where: str, name: str, known: list[str]) -> str:
     hint = did_you_mean(name, known) or f"; choose from {', '.join(known)}"
-    return f"params.yaml: model.{where}: unknown {name!r}{hint}; `make tune` finds a model for the data"
+    return f"params.yaml: {where}: unknown {name!r}{hint}; `make tune` finds a model for the data"

@@ -31,6 +31,7 @@ def losses_by_rounds(  # noqa: PLR0913, PLR0917
     truth: np.ndarray,
     contract: Contract,
     room: Room = NO_ROOM,
+    is_squared: bool = False,
 ) -> tuple[list[float], np.ndarray]:
     """Return the mean loss on held-out rows after each ROUNDS_PER_STEP rounds, and the scores at the lowest.
 
@@ -47,10 +48,13 @@ def losses_by_rounds(  # noqa: PLR0913, PLR0917
         elif is_lightgbm(estimator):
             follow = _of_lightgbm
         else:
-            return _by_warm_start(estimator, rounds, _Fold(made, target, unseen, truth, is_number), contract)
+            return _by_warm_start(
+                estimator, rounds, _Fold(made, target, unseen, truth, is_number, is_squared), contract
+            )
         # A class without training rows costs the same after any number of rounds.
         judged = np.full(len(truth), True) if is_number else np.isin(truth, target)
-        losses, predict = follow(estimator, rounds, _Fold(made, target, unseen[judged], truth[judged], is_number))
+        fold = _Fold(made, target, unseen[judged], truth[judged], is_number, is_squared)
+        losses, predict = follow(estimator, rounds, fold)
         given = np.asarray(predict(unseen, (int(np.argmin(losses)) + 1) * ROUNDS_PER_STEP), dtype=np.float64)
     if not is_number:
         given = of_all_classes(given, estimator.classes_, contract)
@@ -62,13 +66,17 @@ def losses_by_rounds(  # noqa: PLR0913, PLR0917
 
 @dataclass(frozen=True)
 class _Fold:
-    """The rows to fit on and the held-out rows, as the estimator takes them, and whether the target is a number."""
+    """The rows to fit on and the held-out rows, as the estimator takes them.
+
+    Also whether the target is a number, and whether the loss is then the squared error.
+    """
 
     seen: np.ndarray
     target: np.ndarray
     unseen: np.ndarray
     truth: np.ndarray
     is_number: bool
+    is_squared: bool
 
 
 # The scores of rows after some rounds.
@@ -80,7 +88,7 @@ def _of_scikit_learn(estimator: Any, rounds: str, fold: _Fold) -> tuple[list[flo
         early_stopping=True,
         n_iter_no_change=PATIENCE * ROUNDS_PER_STEP,
         tol=0,
-        scoring="neg_mean_absolute_error" if fold.is_number else "loss",
+        scoring=f"neg_mean_{'squared' if fold.is_squared else 'absolute'}_error" if fold.is_number else "loss",
         **{rounds: MOST_ROUNDS},
     ).fit(fold.seen, fold.target, X_val=fold.unseen, y_val=fold.truth)
 
@@ -105,7 +113,9 @@ def _of_lightgbm(estimator: Any, rounds: str, fold: _Fold) -> tuple[list[float],
             # All trees until now are kept.
             raise EarlyStopException(found.iteration, results)
 
-    metric = "l1" if fold.is_number else "binary_logloss" if len(np.unique(fold.target)) <= 2 else "multi_logloss"
+    of_numbers = "l2" if fold.is_squared else "l1"
+    of_classes = "binary_logloss" if len(np.unique(fold.target)) <= 2 else "multi_logloss"
+    metric = of_numbers if fold.is_number else of_classes
     estimator.set_params(**{rounds: MOST_ROUNDS}, metric=metric)
     estimator.fit(fold.seen, fold.target, eval_X=fold.unseen, eval_y=fold.truth, callbacks=[note])
 
@@ -125,7 +135,7 @@ def _by_warm_start(estimator: Any, rounds: str, fold: _Fold, contract: Contract)
             given = np.asarray(estimator.predict(fold.unseen), dtype=np.float64)
         else:
             given = of_all_classes(estimator.predict_proba(fold.unseen), estimator.classes_, contract)
-        losses.append(float(row_losses(fold.truth, given).mean()))
+        losses.append(float(row_losses(fold.truth, given, squared=fold.is_squared).mean()))
         if losses[-1] == min(losses):
             best = given
         if not np.isfinite(losses[-1]) or len(losses) - int(np.argmin(losses)) > PATIENCE:

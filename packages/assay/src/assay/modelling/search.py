@@ -1,4 +1,4 @@
-"""The search over model families: Bayesian, a race, parallel, and reproducible."""
+"""The search over model families: a Bayesian race or a grid, parallel, and reproducible."""
 
 import csv
 import io
@@ -6,15 +6,15 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import product
 from time import monotonic
 from typing import Any
 
 import numpy as np
 import optuna
 from joblib import Parallel, cpu_count, delayed
-from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold, TimeSeriesSplit
 
+from assay.base.config import did_you_mean
 from assay.base.errors import InputError
 from assay.base.progress import say, track
 from assay.base.rounding import significant
@@ -22,6 +22,7 @@ from assay.contract.spec import Contract
 from assay.data.columns import Columns, take
 from assay.modelling.estimators import families, maker
 from assay.modelling.fitting import build, build_dummy, fit, inputs, scores
+from assay.modelling.folds import Fold, dependent, folds
 from assay.modelling.rounds import MOST_ROUNDS, ROUNDS_PER_STEP, losses_by_rounds
 from assay.project.params import MEAN, Member, ModelChoice, Tune
 from assay.project.room import NO_ROOM, Family, Room
@@ -32,7 +33,11 @@ WARM_UP_TRIALS = 3
 MEMBERS = 3
 # Standard errors from which a difference between models is significant; many are looked at.
 SIGNIFICANT = 3.0
-# The search ends when PATIENT batches helped less than HELPS.
+# Fewer groups, or stretches of time, do not tell models apart.
+FEWEST_UNITS = 5
+# The metrics of regression that the squared error decides.
+SQUARED = ("rmse", "r2")
+# The race ends when PATIENT batches helped less than HELPS.
 PATIENT, HELPS = 2, 0.002
 DUMMY = ModelChoice(family="dummy", parameters={})
 STATES = {
@@ -62,21 +67,175 @@ class Trial:
 
 @dataclass
 class _Runner:
-    """A choice on its way over the folds: for each so far the losses by rounds, and scores and losses of its rows."""
+    """A choice on its way over the folds: for each so far the losses by rounds, and scores and losses of its rows.
+
+    `totals` are the sums of the losses of the rows, and their number, after each fold.
+    """
 
     choice: ModelChoice
     asked: optuna.Trial | None = None
+    may_stop: bool = False
     curves: list[list[float]] = field(default_factory=list)
     scores: list[np.ndarray] = field(default_factory=list)
     rows: list[np.ndarray] = field(default_factory=list)
+    totals: list[tuple[float, int]] = field(default_factory=list)
     is_behind: bool = False
 
     @property
     def has_failed(self) -> bool:
         return not np.isfinite(self.curves[-1]).all()
 
+    def note(self, losses: np.ndarray) -> None:
+        """Add the losses of the rows of one more fold."""
+        total, number = self.totals[-1] if self.totals else (0.0, 0)
+        self.rows.append(losses)
+        self.totals.append((total + float(losses.sum()), number + len(losses)))
 
-def search(  # noqa: PLR0913, PLR0915, PLR0917
+    def mean(self, number: int) -> float:
+        """Return the mean loss of the rows of the first `number` folds."""
+        total, rows = self.totals[number - 1]
+        return total / rows
+
+
+@dataclass
+class _Search:
+    """What a search works on, and what it found so far.
+
+    `units` are the numbers of `dependent` for each row; `is_over` says whether the time is up.
+    """
+
+    data: Columns
+    target: np.ndarray
+    contract: Contract
+    seed: int
+    room: Room
+    parts: list[Fold]
+    units: np.ndarray
+    known: Mapping[str, Family]
+    is_squared: bool
+    is_over: Callable[[], bool]
+    parallel: Parallel
+    studies: dict[str, optuna.Study] = field(default_factory=dict)
+    trials: list[Trial] = field(default_factory=list)
+    runners: list[_Runner] = field(default_factory=list)
+
+    def run(self, batch: Sequence[_Runner]) -> None:
+        """Run these over the folds, as far as each gets, and note their trials."""
+        self.runners.extend(batch)
+        running = list(batch)
+        for step, fold in enumerate(self.parts):
+            found = self.parallel(
+                delayed(_curve)(
+                    runner.choice, self.data, self.target, self.contract, fold, self.seed, self.room, self.is_squared
+                )
+                for runner in running
+            )
+            for runner, (losses, given) in zip(running, found, strict=True):
+                runner.curves.append(losses)
+                runner.scores.append(given)
+            running = [runner for runner in running if not runner.has_failed]
+            for runner in running:
+                runner.note(row_losses(self.target[fold[1]], runner.scores[-1], squared=self.is_squared))
+                if runner.asked:
+                    runner.asked.report(float(np.mean(list(map(min, runner.curves)))), step)
+            self.mark_those_behind(running)
+            # Until one trial is complete, trials go on even if the time is up.
+            stops = self.is_over() and bool(_complete(self.trials))
+            running = [
+                runner
+                for runner in running
+                if not (
+                    runner.may_stop and (stops or runner.is_behind or (runner.asked and runner.asked.should_prune()))
+                )
+            ]
+        for runner in batch:
+            trial = _trial(len(self.trials), runner, self.known, self.parts, len(self.target))
+            self.trials.append(trial)
+            if runner.asked:
+                value = trial.score if trial.state == "complete" else None
+                self.studies[trial.choice.family].tell(runner.asked, value, STATES[trial.state])
+        # Only these can become members of the mean. All scores of many rows and trials would fill the memory.
+        kept = {trial.number for trial in _best_few(self.trials)}
+        for number, runner in enumerate(self.runners):
+            if number not in kept:
+                runner.scores.clear()
+        if len(self.trials) > 1:
+            best = _best(self.trials, self.known)
+            found = f"best {best.choice.family} with loss {best.score:.4f}" if best else "all failed"
+            say(f"  {len(self.trials) - 1} trials, {found}")
+
+    def mark_those_behind(self, some: Sequence[_Runner]) -> None:
+        """Mark those that failed, or are significantly worse than MEMBERS of all on the rows that they ran on."""
+        for number in {len(runner.rows) for runner in some}:
+            rivals = [runner for runner in self.runners if number and len(runner.rows) >= number]
+            rivals = sorted(rivals, key=lambda runner: runner.mean(number))[:MEMBERS]
+            rows = [self.units[unseen] for _, unseen in self.parts[:number]]
+            for runner in some:
+                if len(runner.rows) == number and not runner.is_behind:
+                    runner.is_behind = runner.has_failed or (
+                        len(rivals) == MEMBERS
+                        and surely_worse(
+                            np.concatenate(runner.rows), np.concatenate(rivals[-1].rows[:number]), np.concatenate(rows)
+                        )
+                    )
+
+    def race(self, how: Tune) -> str:
+        """Let the families share batches of trials until more do not help; return why it ended."""
+        self.studies.update({name: _study(self.seed, family) for name, family in self.known.items()})
+        made, best_few = dict.fromkeys(self.known, 0), [math.inf]
+        for done in track(range(0, how.trials, how.batch), -(-how.trials // how.batch), "search"):
+            batch = []
+            for _ in range(min(how.batch, how.trials - done)):
+                name = min(made, key=made.__getitem__)
+                made[name] += 1
+                asked = self.studies[name].ask()
+                batch.append(_Runner(_choice(name, self.known[name], asked, self.contract), asked, may_stop=True))
+            self.run(batch)
+            if self.is_over():
+                return f"tune.seconds ({how.seconds:g}) are over after {done + len(batch)} of {how.trials} trials"
+            self.mark_those_behind(self.runners)
+            for name in _families_behind(self.runners[1:], made):
+                del made[name]
+                say(f"  {name} is tried no more: each trial failed or is significantly worse than {MEMBERS} others")
+            if not made:
+                return "no family is left to try"
+            best_few.append(_mean_of_best(self.trials))
+            if _helped_little(best_few, self.trials[0].score):
+                return f"more trials than {done + len(batch)} of {how.trials} hardly help"
+        return f"all {how.trials} trials are made"
+
+    def try_each(self, choices: Sequence[ModelChoice], how: Tune) -> str:
+        """Run these choices over all folds; return why it ended."""
+        for done in track(range(0, len(choices), how.batch), -(-len(choices) // how.batch), "search"):
+            self.run([_Runner(choice) for choice in choices[done : done + how.batch]])
+            if self.is_over() and done + how.batch < len(choices):
+                return f"tune.seconds ({how.seconds:g}) are over after {done + how.batch} of {len(choices)} trials"
+        return f"all {len(choices)} trials of tune.grid are made"
+
+    def try_mean(self) -> None:
+        """Try the mean of the best few models, if there are several."""
+        few = _best_few(self.trials)
+        if len(few) < 2:
+            return
+        members = [Member(family=one.choice.family, parameters=one.choice.parameters) for one in few]
+        mean = ModelChoice(family=MEAN, parameters={}, members=tuple(members))
+        losses = self._losses_of_mean(few)
+        self.trials.append(Trial(len(self.trials), mean, losses, _state(losses, len(self.parts))))
+        say(f"  mean of the best {len(few)}: loss {self.trials[-1].score:.4f}")
+
+    def _losses_of_mean(self, few: Sequence[Trial]) -> tuple[float, ...]:
+        """Return the losses on the folds of the mean of some models, from the scores that each gave there."""
+        losses = []
+        for fold, (_, unseen) in enumerate(self.parts):
+            given = np.mean([self.runners[one.number].scores[fold] for one in few], axis=0)
+            # The scores are those after the rounds that were best on this fold alone: too good, as with the members.
+            too_good = np.mean([one.losses[fold] - self.runners[one.number].rows[fold].mean() for one in few])
+            rows = row_losses(self.target[unseen], given, squared=self.is_squared)
+            losses.append(float(rows.mean() + too_good))
+        return tuple(losses)
+
+
+def search(  # noqa: PLR0913, PLR0917
     data: Columns,
     target: np.ndarray,
     units: np.ndarray | None,
@@ -86,109 +245,58 @@ def search(  # noqa: PLR0913, PLR0915, PLR0917
     start: ModelChoice | None = None,
     room: Room = NO_ROOM,
     clock: Callable[[], float] = monotonic,
+    metric: str | None = None,
 ) -> tuple[ModelChoice, list[Trial]]:
     """Try up to `how.trials` choices by cross-validation on these rows; return the best and all trials, dummy first.
 
     `start`, if it suits the contract, and the defaults of each family are tried too, so that the result is not worse.
     In the end the mean of the best few is tried. The number of boosting rounds is the one with the lowest mean loss
-    over the folds. Raises InputError if every trial failed.
+    over the folds. The loss is log loss for classes; for numbers the squared error if `metric`, which decides at the
+    gate, is one of it, and else the absolute error. Raises InputError if every trial failed.
 
-    `units` are as in `folds`. Each family has its own study (tree-structured Parzen estimator, Bergstra et al. 2011).
-    The families share batches of trials evenly, which run in parallel, fold by fold. After each fold a trial is stopped
-    if it is significantly worse than MEMBERS others on the same rows, or above the median of earlier ones of its
-    family. A family of which each trial is significantly worse gets no more. The search ends before `how.trials` when
-    more do not help, or when `how.seconds` of `clock` are over. Without that limit nothing depends on which trial
-    finishes first, so the same data, parameters and seed give the same result on any number of processors.
+    `units` are as in `folds`. `how.method` says which choices: each of `how.grid`, or those of a race. In a race each
+    family has its own study (tree-structured Parzen estimator, Bergstra et al. 2011). The families share batches of
+    trials evenly, which run in parallel, fold by fold. After each fold a trial is stopped if it is significantly worse
+    than MEMBERS others on the same rows, or above the median of earlier ones of its family. A family of which each
+    trial is significantly worse gets no more. The race ends before `how.trials` when more do not help.
+
+    A search ends when `how.seconds` of `clock` are over. Without that limit nothing depends on which trial finishes
+    first, so the same data, parameters and seed give the same result on any number of processors.
     """
     began = clock()
     # A derived feature that fails would fail every trial.
     inputs(data, contract, room)
     parts = folds(target, units, contract, how.folds, seed)
     known = _families_at_hand(contract, room)
-    trials: list[Trial] = []
-    runners: list[_Runner] = []
+    choices = from_grid(how, known, contract, seed, room) if how.method == "grid" else []
 
     def is_over() -> bool:
-        return how.seconds is not None and clock() - began >= how.seconds and bool(_complete(trials))
+        return how.seconds is not None and clock() - began >= how.seconds
 
-    def run(batch: Sequence[_Runner]) -> None:
-        """Run these over the folds, as far as each gets, and note their trials."""
-        runners.extend(batch)
-        running = list(batch)
-        for step, fold in enumerate(parts):
-            found = parallel(job(runner.choice, data, target, contract, fold, seed, room) for runner in running)
-            for runner, (losses, given) in zip(running, found, strict=True):
-                runner.curves.append(losses)
-                runner.scores.append(given)
-            running = [runner for runner in running if not runner.has_failed]
-            for runner in running:
-                runner.rows.append(row_losses(target[fold[1]], runner.scores[-1]))
-                if runner.asked:
-                    runner.asked.report(float(np.mean(list(map(min, runner.curves)))), step)
-            _mark_those_behind(running, runners)
-            # A trial that no study asked for runs over all folds.
-            running = [
-                runner
-                for runner in running
-                if not (runner.asked and (runner.is_behind or runner.asked.should_prune() or is_over()))
-            ]
-        for runner in batch:
-            trial = _trial(len(trials), runner, known, parts, len(target))
-            trials.append(trial)
-            if runner.asked:
-                value = trial.score if trial.state == "complete" else None
-                studies[trial.choice.family].tell(runner.asked, value, STATES[trial.state])
-        # Only these can become members of the mean. All scores of many rows and trials would fill the memory.
-        kept = {trial.number for trial in _best_few(trials)}
-        for number, runner in enumerate(runners):
-            if number not in kept:
-                runner.scores.clear()
-
-    job = delayed(_curve)
-    studies = {name: _study(seed, family) for name, family in known.items()}
-    made, best_few = dict.fromkeys(known, 0), [math.inf]
     with Parallel(n_jobs=cpu_count()) as parallel:
-        run([_Runner(DUMMY)])
+        made = _Search(
+            data=data,
+            target=target,
+            contract=contract,
+            seed=seed,
+            room=room,
+            parts=parts,
+            units=dependent(units, contract, parts, len(target)),
+            known=known,
+            is_squared=contract.task == "regression" and metric in SQUARED,
+            is_over=is_over,
+            parallel=parallel,
+        )
+        made.run([_Runner(DUMMY)])
         if start is not None and _can_be_built(start, contract, seed, room):
-            run([_Runner(start)])
-        ended = f"all {how.trials} trials are made"
-        for done in track(range(0, how.trials, how.batch), -(-how.trials // how.batch), "search"):
-            batch = []
-            for _ in range(min(how.batch, how.trials - done)):
-                name = min(made, key=made.__getitem__)
-                made[name] += 1
-                asked = studies[name].ask()
-                batch.append(_Runner(_choice(name, known[name], asked, contract), asked))
-            run(batch)
-            best = _best(trials, known)
-            found = f"best {best.choice.family} with loss {best.score:.4f}" if best else "all failed"
-            say(f"  {len(trials) - 1} trials, {found}")
-            if is_over():
-                ended = f"tune.seconds ({how.seconds:g}) are over after {done + len(batch)} of {how.trials} trials"
-                break
-            _mark_those_behind(runners, runners)
-            for name in _families_behind(runners[1:], made):
-                del made[name]
-                say(f"  {name} is tried no more: each trial failed or is significantly worse than {MEMBERS} others")
-            if not made:
-                ended = "no family is left to try"
-                break
-            best_few.append(_mean_of_best(trials))
-            if _helped_little(best_few, trials[0].score):
-                ended = f"more trials than {done + len(batch)} of {how.trials} hardly help"
-                break
+            made.run([_Runner(start)])
+        ended = made.try_each(choices, how) if how.method == "grid" else made.race(how)
         say(f"  the search ends: {ended}")
-        few = _best_few(trials)
-        if len(few) > 1:
-            members = [Member(family=one.choice.family, parameters=one.choice.parameters) for one in few]
-            losses = _losses_of_mean(few, runners, [target[unseen] for _, unseen in parts])
-            mean = ModelChoice(family=MEAN, parameters={}, members=tuple(members))
-            trials.append(Trial(len(trials), mean, losses, _state(losses, len(parts))))
-            say(f"  mean of the best {len(few)}: loss {trials[-1].score:.4f}")
-            best = _best(trials, known)
+        made.try_mean()
+    best = _best(made.trials, known)
     if best is None:
         raise InputError("the search found no model: every trial failed; see the reasons above")
-    return best.choice, trials
+    return best.choice, made.trials
 
 
 def _families_at_hand(contract: Contract, room: Room) -> dict[str, Family]:
@@ -211,6 +319,30 @@ def _families_at_hand(contract: Contract, room: Room) -> dict[str, Family]:
     return found
 
 
+def from_grid(
+    how: Tune, known: Mapping[str, Family], contract: Contract, seed: int, room: Room = NO_ROOM
+) -> list[ModelChoice]:
+    """Return each combination of `how.grid`.
+
+    Raises InputError for one that is not a model, or for more than `how.trials`.
+    """
+    found: list[ModelChoice] = []
+    for name, values in how.grid.items():
+        if name not in known:
+            hint = did_you_mean(name, known) or f"; choose from {', '.join(sorted(known))}"
+            raise InputError(f"params.yaml: tune.grid: unknown family {name!r}{hint}")
+        for some in product(*values.values()):
+            choice = ModelChoice(family=name, parameters=dict(zip(values, some, strict=True)))
+            build(choice, contract, seed, room=room, place=f"tune.grid.{name}")
+            found.append(choice)
+    if len(found) > how.trials:
+        raise InputError(
+            f"params.yaml: tune.grid has {len(found)} combinations, but tune.trials allows {how.trials}; "
+            "raise it, or list fewer values"
+        )
+    return found
+
+
 def _trial(
     number: int,
     runner: _Runner,
@@ -228,20 +360,17 @@ def _trial(
     return Trial(number, choice, tuple(losses), _state(losses, len(parts)))
 
 
-def _mark_those_behind(some: Sequence[_Runner], runners: Sequence[_Runner]) -> None:
-    """Mark those that failed, or are significantly worse than MEMBERS of all runners on the rows that they ran on."""
-    for runner in some:
-        number = len(runner.rows)
-        rivals = [np.concatenate(rival.rows[:number]) for rival in runners if number and len(rival.rows) >= number]
-        runner.is_behind |= runner.has_failed or worse_than_few(np.concatenate(runner.rows), rivals)
+def surely_worse(losses: np.ndarray, others: np.ndarray, units: np.ndarray) -> bool:
+    """Say whether a model is significantly worse than another on the same rows.
 
-
-def worse_than_few(losses: np.ndarray, rivals: Sequence[np.ndarray]) -> bool:
-    """Say whether a model is significantly worse than MEMBERS of its rivals, by the losses of the same rows."""
-    if len(rivals) < MEMBERS:
+    Rows of one unit may depend on each other, so that their sums are compared; few units prove nothing.
+    """
+    worse = losses - others
+    sums = np.bincount(np.unique(units, return_inverse=True)[1], worse - worse.mean())
+    if len(sums) < FEWEST_UNITS:
         return False
-    worse = losses - sorted(rivals, key=np.mean)[MEMBERS - 1]
-    return bool(worse.mean() > SIGNIFICANT * worse.std() / math.sqrt(len(worse)))
+    error = math.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1)) / len(worse)
+    return bool(worse.mean() > SIGNIFICANT * error)
 
 
 def _families_behind(runners: Sequence[_Runner], made: Mapping[str, int]) -> list[str]:
@@ -311,19 +440,6 @@ def _best_few(trials: Sequence[Trial]) -> list[Trial]:
     return found
 
 
-def _losses_of_mean(
-    few: Sequence[Trial], runners: Sequence[_Runner], truths: Sequence[np.ndarray]
-) -> tuple[float, ...]:
-    """Return the losses on the folds of the mean of some models, from the scores that each gave there."""
-    losses = []
-    for fold, truth in enumerate(truths):
-        given = np.mean([runners[one.number].scores[fold] for one in few], axis=0)
-        # The scores are those after the rounds that were best on this fold alone: too good, as with the members.
-        too_good = np.mean([one.losses[fold] - runners[one.number].rows[fold].mean() for one in few])
-        losses.append(float(row_losses(truth, given).mean() + too_good))
-    return tuple(losses)
-
-
 def _at_best_rounds(curves: Sequence[Sequence[float]]) -> tuple[list[float], int]:
     """Return the loss on each fold at the step with the lowest mean loss, and the boosting rounds until then."""
     common = min(map(len, curves))
@@ -367,66 +483,15 @@ def _study(seed: int, family: Family) -> optuna.Study:
     return study
 
 
-def folds(
-    target: np.ndarray, units: np.ndarray | None, contract: Contract, number: int, seed: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return pairs of training and held-out rows (indices), separated as by the contract's split.
-
-    `units` are the values of the split's column, or the keys of the rows with a split by hash: a group and rows that
-    repeat each other stay on one side, and with a split by time the seen rows are earlier than the held-out ones.
-    Raises InputError if a class has fewer rows than there are folds.
-    """
-    regression = contract.task == "regression"
-    counts = [] if regression else np.bincount(target, minlength=len(contract.classes)).tolist()
-    if counts and min(counts) < number:
-        rarest = contract.classes[int(np.argmin(counts))]
-        raise InputError(
-            f"params.yaml: tune.folds is {number}, but class {rarest!r} has only {min(counts)} training rows"
-        )
-    try:
-        if contract.split.by == "time" and units is not None:
-            return _folds_over_time(units, number)
-        if contract.split.by == "group" and units is not None:
-            grouped = GroupKFold if regression else StratifiedGroupKFold
-            return list(grouped(number, shuffle=True, random_state=seed).split(target, target, units))
-        units = np.arange(len(target)) if units is None else units
-        _, first, unit = np.unique(units, return_index=True, return_inverse=True)
-        # Stratified by the first of the rows that repeat each other.
-        once = target[first]
-        kind = KFold if regression else StratifiedKFold
-        held_out = [
-            np.isin(unit, unseen) for _, unseen in kind(number, shuffle=True, random_state=seed).split(once, once)
-        ]
-        return [(np.flatnonzero(~unseen), np.flatnonzero(unseen)) for unseen in held_out]
-    except ValueError as error:
-        raise InputError(f"params.yaml: tune.folds: {error}") from None
-
-
-def _folds_over_time(units: np.ndarray, number: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return folds that are tested on the last quarter; rows of one time are on one side.
-
-    Tested on the last quarter, so that the training rows are nearly as many as for the final model. With few times the
-    folds become fewer.
-    """
-    order = np.argsort(units, kind="stable")
-    cut = TimeSeriesSplit(number, test_size=max(1, len(order) // (4 * number)))
-    starts = [int(unseen[0]) for _, unseen in cut.split(order)]
-    ordered = units[order]
-    # Each fold starts with the first row of a time.
-    starts = sorted({int(np.searchsorted(ordered, ordered[start])) for start in starts} - {0})
-    if not starts:
-        raise ValueError(f"{len(np.unique(units))} different times are too few for a split by time")
-    return [(order[:a], order[a:b]) for a, b in pairwise([*starts, len(order)])]
-
-
 def _curve(  # noqa: PLR0913, PLR0917
     choice: ModelChoice,
     data: Columns,
     target: np.ndarray,
     contract: Contract,
-    fold: tuple[np.ndarray, np.ndarray],
+    fold: Fold,
     seed: int,
     room: Room,
+    is_squared: bool = False,
 ) -> tuple[list[float], np.ndarray]:
     """Return the mean loss on a held-out fold, and the scores of its rows.
 
@@ -445,12 +510,12 @@ def _curve(  # noqa: PLR0913, PLR0917
         with np.errstate(over="ignore", invalid="ignore"):
             if has_curve and not learns_nothing:
                 losses, given_scores = losses_by_rounds(
-                    pipeline, rounds, given, target[seen], held_out, target[unseen], contract, room
+                    pipeline, rounds, given, target[seen], held_out, target[unseen], contract, room, is_squared
                 )
             else:
                 fitted = fit(pipeline, given, target[seen], contract, room)
                 given_scores = scores(fitted, held_out, contract, room)
-                losses = [float(row_losses(target[unseen], given_scores).mean())]
+                losses = [float(row_losses(target[unseen], given_scores, squared=is_squared).mean())]
                 if has_curve:
                     # The other folds alone say which number of rounds is best.
                     losses *= MOST_ROUNDS // ROUNDS_PER_STEP

@@ -52,6 +52,13 @@ def load_pipeline(path: Path, room: Room = NO_ROOM) -> Pipeline:
     return skops.io.load(path, trusted=sorted(trusted))
 
 
+def libraries(path: Path) -> set[str]:
+    """Return the names of the packages whose types are in a stored pipeline."""
+    with zipfile.ZipFile(path) as stored:
+        schema = stored.read("schema.json").decode()
+    return set(re.findall(r'"__module__": "(\w+)', schema))
+
+
 def _canonical(dump: bytes) -> bytes:
     """Return a skops dump without memory addresses and timestamps, which differ from run to run."""
     with zipfile.ZipFile(io.BytesIO(dump)) as source:

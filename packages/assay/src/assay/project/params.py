@@ -1,12 +1,15 @@
 """The parameters: `params.yaml` as a frozen, typed object."""
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from assay.base.config import Frozen, read_config
 from assay.project.settings import PARAMS, Export, Outcomes, Serve
+
+# The value of a parameter.
+Value = bool | int | float | str | None
 
 
 class Validate(Frozen):
@@ -51,6 +54,20 @@ class Tune(Frozen):
     """The search over model families; without `search` the model below is used as it is."""
 
     search: bool = Field(description="Whether the pipeline searches for a model; otherwise it takes `model` as it is.")
+    method: Literal["race", "grid"] = Field(
+        default="race",
+        description=(
+            "How a search chooses what it tries: `race` lets the model families compete, each with parameters that did "
+            "well so far; `grid` tries each combination of `grid`."
+        ),
+    )
+    grid: dict[str, dict[str, Annotated[list[Value], Field(min_length=1)]]] = Field(
+        default={},
+        description=(
+            "What `method: grid` tries: for model families the values of their parameters, of which each combination "
+            "is a trial: {linear: {C: [0.1, 1, 10]}}."
+        ),
+    )
     trials: int = Field(
         ge=1,
         description=(
@@ -77,12 +94,18 @@ class Tune(Frozen):
     )
     max_rows: int = Field(ge=100, description="Most rows that a search uses.")
 
+    @model_validator(mode="after")
+    def _has_a_grid_if_it_needs_one(self) -> Self:
+        if self.method == "grid" and not self.grid:
+            raise ValueError("`method: grid` needs `grid`, such as {linear: {C: [0.1, 1, 10]}}")
+        return self
+
 
 class Member(Frozen):
     """One of the models whose predictions are averaged."""
 
     family: str = Field(description="A model family.")
-    parameters: dict[str, bool | int | float | str | None] = Field(description="scikit-learn parameters of the family.")
+    parameters: dict[str, Value] = Field(description="scikit-learn parameters of the family.")
 
 
 # The family that averages the predictions of others.
@@ -95,7 +118,7 @@ class ModelChoice(Frozen):
     family: str = Field(
         description="A model family: one of Assay's, one from `src/model/estimators.py`, or `mean` of several models."
     )
-    parameters: dict[str, bool | int | float | str | None] = Field(description="scikit-learn parameters of the family.")
+    parameters: dict[str, Value] = Field(description="scikit-learn parameters of the family.")
     members: tuple[Member, ...] = Field(
         default=(), description="The models of the family `mean`, whose predictions are averaged."
     )

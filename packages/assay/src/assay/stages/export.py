@@ -20,13 +20,15 @@ from assay.export.reference import REFERENCE, Scored, independent_rows, make_ref
 from assay.inference.package import PACKAGE_FORMAT, PACKED_FILES
 from assay.inference.scorer import scorer
 from assay.modelling.fitting import decide, scores
-from assay.modelling.store import load_pipeline
+from assay.modelling.store import libraries, load_pipeline
 from assay.project.layout import ANALYSIS, CHECKS, METRICS, MODELS, PARITY, PIPELINE, THRESHOLD, read_choice, read_split
 from assay.project.params import load_params
 from assay.project.room import Room, load_room
 from assay.project.settings import write_packed
 
 VERSIONS = ("scikit-learn", "numpy", "skl2onnx", "onnxruntime", "skops")
+# Libraries whose version counts too if the model has a part of one.
+BOOSTING = {"lightgbm", "xgboost", "catboost"}
 # Rows that the service scores when it starts, and background rows for explanations.
 EXAMPLES, BACKGROUND = 16, 8
 # The most rows that production is compared with.
@@ -68,8 +70,7 @@ def main() -> None:
         shutil.copyfile(PIPELINE, temporary)
     write_packed(contract, params.export, params.serve, outcomes=params.outcomes)
     write_json(MODELS / REFERENCE, _reference(pipeline, contract, room, threshold, params.seed))
-    metrics, choice = read_json(METRICS), read_choice()
-    used = {one.family for one in choice.singles or [choice]}
+    metrics = read_json(METRICS)
     write_json(MODELS / "metrics.json", {"format": PACKAGE_FORMAT, "test": metrics["test"]})
     about = {
         "format": PACKAGE_FORMAT,
@@ -77,13 +78,13 @@ def main() -> None:
         "task": contract.task,
         "classes": list(contract.classes),
         "threshold": threshold,
-        "choice": choice.model_dump(),
+        "choice": read_choice().model_dump(),
         "served": served,
         "reason": reason,
         "contract_sha256": sha256(CONTRACT),
         "files_sha256": {name: sha256(MODELS / name) for name in PACKED_FILES if (MODELS / name).exists()},
         "seen": training_ranges(read_split("train"), contract),
-        "versions": {name: version(name) for name in (*VERSIONS, *(["lightgbm"] if "lightgbm" in used else []))},
+        "versions": {name: version(name) for name in (*VERSIONS, *sorted(BOOSTING & libraries(PIPELINE)))},
     }
     write_json(MODELS / "examples.json", _examples(pipeline, contract, room, params.seed))
     write_json(MODELS / "model.json", about)

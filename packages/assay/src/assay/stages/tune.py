@@ -28,7 +28,10 @@ def main() -> None:
             else table[str(contract.split.column)].to_numpy()
         )
         rows, wanted = columns(table, contract), target(table, contract)
-        choice, trials = search(rows, wanted, units, contract, params.tune, params.seed, params.model, room)
+        metric = params.gates.quality.metric
+        choice, trials = search(
+            rows, wanted, units, contract, params.tune, params.seed, params.model, room, metric=metric
+        )
         write_text(TRIALS, HEADER + as_csv(trials))
     else:
         choice = params.model

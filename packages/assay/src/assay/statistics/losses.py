@@ -3,8 +3,8 @@
 import numpy as np
 
 
-def row_losses(target: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Return the loss of each row, shape (rows,): log loss for classes, absolute error for regression.
+def row_losses(target: np.ndarray, scores: np.ndarray, *, squared: bool = False) -> np.ndarray:
+    """Return the loss of each row, shape (rows,): log loss for classes, absolute (or squared) error for regression.
 
     `scores` has shape (rows,) for regression, (rows, classes) for classes; `target` is then the index of the class.
 
@@ -14,7 +14,7 @@ def row_losses(target: np.ndarray, scores: np.ndarray) -> np.ndarray:
     array([0.11, 0.69])
     """
     if scores.ndim == 1:
-        return np.asarray(np.abs(target - scores))
+        return np.asarray((target - scores) ** 2 if squared else np.abs(target - scores))
     given = scores[np.arange(len(target)), target]
     return np.asarray(-np.log(np.clip(given, 1e-15, 1)))
 
