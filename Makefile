@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PIP_USER := no
 
 .DEFAULT_GOAL := help
-.PHONY: help repro tune pr serve bento image loadtest test lint audit format lock clean
+.PHONY: help repro tune pr serve bento image loadtest test lint secrets audit format lock lock-cml cml clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,13 +48,16 @@ test: $(VENV)/.dev  ## the tests of data, features, model, service and workflows
 	@assay repro > /dev/null
 	@pytest
 
-lint: $(VENV)/.dev  ## formatting, lint, types, workflows, and the size of the embedded remote
+lint: secrets  ## formatting, lint, types, workflows, secrets, and the size of the embedded remote
 	@ruff format --check
 	@ruff check
 	@mypy
 	@pre-commit validate-config
 	@assay remote check
 	@zizmor --offline --quiet .github
+
+secrets: $(VENV)/.dev  ## passwords, keys and tokens in the files that git tracks
+	@pre-commit run --hook-stage manual --all-files secrets
 
 audit: $(VENV)/.dev  ## known vulnerabilities of the installed packages
 	@pip-audit --require-hashes --disable-pip --progress-spinner off -r requirements/train.txt -r requirements/setup.txt
@@ -74,6 +77,15 @@ lock: $(VENV)/.setup  ## resolve the requirements again; keeps the pins, FRESH=1
 		$(call resolve,$$use,--constraint requirements/dev.txt) || exit 1; \
 	done
 	@$(COMPILE) requirements/setup.in --constraint requirements/dev.txt --output-file requirements/setup.txt
+
+# Without a lock, versions of a week after the release of CML: npm never changes a version.
+CML := npm --prefix .github/cml --ignore-scripts --no-audit --no-fund --before 2024-10-31
+
+lock-cml:  ## lock CML, which posts the report, and its packages by hash; needs npm
+	@$(CML) install --package-lock-only --omit-lockfile-registry-resolved
+
+cml:  ## install CML, by its lock if there is one
+	@$(CML) $(if $(wildcard .github/cml/package-lock.json),ci,install --no-package-lock)
 
 clean:  ## remove the environment and the results of the pipeline; keeps data and cache
 	@rm -rf $(VENV) build models plots reports

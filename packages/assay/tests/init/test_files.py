@@ -234,7 +234,15 @@ def test_what_is_no_table_is_refused_in_one_line_that_says_why(tmp_path, what):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["nowhere.csv", "folder", "s3x://bucket/a.csv", "postgresql://u:secret@localhost:1/x"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nowhere.csv",
+        "folder",
+        "s3x://bucket/a.csv",
+        "postgresql://u:secret@localhost:1/x",  # pragma: allowlist secret
+    ],
+)
 def test_a_source_that_cannot_be_had_is_named(tmp_path, name):
     (tmp_path / "folder").mkdir()
     source = name if "://" in name else str(tmp_path / name)

@@ -265,7 +265,7 @@ def test_with_a_key_only_who_has_it_is_answered(trained: Project, rows: list[dic
         assert server.post("/predict", {"rows": rows[:1]}, authorization="Bearer secret").status_code == 200
         assert server.get("/model").status_code == 401
         assert server.get("/").status_code == 200
-        with bentoml.SyncHTTPClient(server.url, token="secret") as client:  # noqa: S106
+        with bentoml.SyncHTTPClient(server.url, token="secret") as client:  # noqa: S106 # pragma: allowlist secret
             assert client.predict(rows=rows[:1])["predictions"]
 
 

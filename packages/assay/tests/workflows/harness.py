@@ -185,7 +185,6 @@ class Runner:
             for one, value in ((file.get("env") or {}) | (job.get("env") or {})).items()
         }
         steps, state, found = inside.steps(job["steps"], context, "success")
-        inside.finish(state)
         outputs = {
             one: self._filled(value, context | {"steps": found}, inside.workspace)
             for one, value in (job.get("outputs") or {}).items()
@@ -276,7 +275,6 @@ class _Inside:
         self.event.write_text(json.dumps(trigger.payload), encoding="utf-8")
         self.environment: dict[str, str] = {}
         self.summaries: list[Path] = []
-        self.to_save: list[tuple[str, Path]] = []
         self.permissions = permissions
 
     def steps(
@@ -360,11 +358,6 @@ class _Inside:
         """Return what the steps wrote for the page of the run."""
         return "".join(file.read_text(encoding="utf-8") for file in self.summaries)
 
-    def finish(self, state: str) -> None:
-        """Save what actions keep until a job has ended well."""
-        for key, path in self.to_save if state == "success" else []:
-            self.save(key, path)
-
     # A cache of a pull request is seen by no other, and that of main by all.
     def _caches(self) -> list[Path]:
         root = self.runner.folder / "caches"
@@ -412,16 +405,13 @@ def _setup_python(inside: _Inside, given: dict[str, str]) -> dict[str, str]:
     return {"python-version": given["python-version"]}
 
 
-def _cache(inside: _Inside, given: dict[str, str]) -> dict[str, str]:
-    outputs = _restore(inside, given)
-    if outputs["cache-hit"] != "true":
-        inside.to_save.append((given["key"], inside.workspace / given["path"]))
-    return outputs
-
-
 def _restore(inside: _Inside, given: dict[str, str]) -> dict[str, str]:
     found = inside.restore(given["key"], given.get("restore-keys", "").split(), inside.workspace / given["path"])
-    return {"cache-hit": str(found == given["key"]).lower(), "cache-matched-key": found or ""}
+    return {
+        "cache-hit": str(found == given["key"]).lower(),
+        "cache-matched-key": found or "",
+        "cache-primary-key": given["key"],
+    }
 
 
 def _save(inside: _Inside, given: dict[str, str]) -> dict[str, str]:
@@ -464,7 +454,6 @@ ACTIONS: dict[str, Callable[[_Inside, dict[str, str]], dict[str, str]]] = {
     "actions/dependency-review-action": lambda inside, given: {},
     "actions/download-artifact": _download,
     "actions/setup-python": _setup_python,
-    "actions/cache": _cache,
     "actions/cache/restore": _restore,
     "actions/cache/save": _save,
     "actions/upload-artifact": _upload,

@@ -226,8 +226,15 @@ def test_a_night_that_reaches_its_limit_is_told_of_too(name):
 
 def test_a_cache_of_packages_belongs_to_the_place_where_it_was_made():
     action = YAML(typ="safe").load((GITHUB / "actions/setup/action.yml").read_text())
-    (key,) = [step["with"]["key"] for step in action["runs"]["steps"] if "actions/cache" in step.get("uses", "")]
-    assert "${{ github.workspace }}" in key
+    keys = [step["with"]["key"] for step in action["runs"]["steps"] if "actions/cache" in step.get("uses", "")]
+    assert "${{ github.workspace }}" in keys[0]
+    assert keys[1:] == ["${{ steps.packages.outputs.cache-primary-key }}"]
+
+
+def test_no_cache_is_saved_after_the_code_of_others_ran():
+    # `actions/cache` itself saves when its job has ended.
+    texts = [path.read_text() for path in [*GITHUB.glob("workflows/*.yml"), *GITHUB.glob("actions/*/action.yml")]]
+    assert not [text for text in texts if "actions/cache@" in text]
 
 
 def test_the_jobs_of_the_package_run_in_the_template_alone():
