@@ -76,7 +76,24 @@ def monitor(
     return STATUS[found["verdict"]]
 
 
-@click.command()
+class _FileOrCommand(click.Group):
+    """A group whose first argument may also be a file."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, "--help"):
+            args = ["file", *args]
+        return super().parse_args(context, args)
+
+
+@click.group(cls=_FileOrCommand)
+def feedback() -> None:
+    """Outcomes: `assay feedback FILE` records those of a file, and `assay feedback collect` makes rows of them.
+
+    A file that is called collect or file is given with its folder.
+    """
+
+
+@feedback.command("file")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--log", type=click.Path(path_type=Path), help="The prediction log; by default ASSAY_LOG, or monitoring/."
@@ -84,8 +101,10 @@ def monitor(
 @click.option(
     "--models", default="models", show_default=True, type=click.Path(path_type=Path), help="The model in use."
 )
-def feedback(file: Path, log: Path | None, models: Path) -> None:
+def feedback_file(file: Path, log: Path | None, models: Path) -> None:
     """Record the outcomes in FILE, a CSV or Parquet file with the columns prediction_id and outcome.
+
+    The word `file` may be left out.
 
     The latest outcome of a prediction counts. Outcomes of predictions that are not in the log are counted and skipped,
     and so are values that the target cannot have.
@@ -102,6 +121,37 @@ def feedback(file: Path, log: Path | None, models: Path) -> None:
     )
 
 
+@feedback.command("collect")
+@click.option(
+    "--log", type=click.Path(path_type=Path), help="The prediction log; by default ASSAY_LOG, or monitoring/."
+)
+@click.option("--until", type=MOMENT, help="Outcomes due by this time, in UTC; by default now.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def feedback_collect(log: Path | None, until: datetime | None, as_json: bool) -> None:
+    """Make new rows of the data from predictions whose outcome is due and known.
+
+    No prediction becomes a row twice, and a corrected outcome corrects its row. Rows are left out if they break the
+    contract, repeat or contradict others, come from clients whose outcomes nobody else confirms, or are above the
+    limits in `collect` of params.yaml; reports/collect.json names them. It writes the data file and, beside it,
+    collected.json, which says what came from where.
+    """
+    from assay.contract.spec import load_contract
+    from assay.predictions.outcomes import joined
+    from assay.predictions.read import LogCounts
+    from assay.production.collect import collect, told
+    from assay.project.data import bring
+    from assay.project.params import load_params
+
+    folder, contract, params = _folder(log), load_contract(), load_params()
+    bring(contract)
+    now = datetime.now(UTC)
+    due = _before(now if until is None else until.replace(tzinfo=UTC), params.outcomes.delay)
+    batches = joined(folder, LogCounts(), until=due, due=due, missing=params.outcomes.missing)
+    duplicates = params.validate_.duplicate_share
+    result = collect(batches, contract, params.collect, due, duplicates=duplicates, now=now)
+    print(json.dumps(result, indent=2) if as_json else "\n".join(told(result)))
+
+
 @click.command()
 @click.argument("key")
 @click.option(
@@ -116,6 +166,11 @@ def forget(key: str, log: Path | None) -> None:
 
     gone, receipt = remove(_folder(log), key)
     print(f"{gone.predictions} predictions and {gone.outcomes} outcomes removed; the receipt is {receipt}")
+    if gone.learnt:
+        print(
+            f"{gone.learnt[0]['rows']} rows of the client were collected into {gone.learnt[0]['data']}/: remove them "
+            "there and train again; the receipt names the versions that learnt from them"
+        )
     if gone.unreadable:
         print(f"unreadable lines that name the client, removed as a whole: {gone.unreadable}")
 

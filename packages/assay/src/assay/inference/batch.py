@@ -68,7 +68,7 @@ class BatchScorer:
         """Return the predictions for the rows of a table; its first row has the number `first`."""
         ids = [name for name in given_ids(self.contract) if name in table.column_names]
         features = table.select([name for name in table.column_names if name in self.contract.features])
-        data, kept, refused = _separated(features, self.contract, is_plain=is_plain)
+        data, kept, refused = separated(features, self.contract, is_plain=is_plain)
         scores = self._package.score(data) if len(kept) else np.zeros((0, len(self.contract.classes) or 1))
         finite = np.asarray(np.isfinite(scores).reshape(len(kept), -1).all(axis=1))
         if not finite.all():
@@ -99,7 +99,7 @@ def _refused(found: Sequence[tuple[int, str, str]], first: int) -> pa.Table:
 Separated = tuple[Columns, np.ndarray, list[tuple[int, str, str]]]
 
 
-def _separated(table: pa.Table, contract: Contract, *, is_plain: bool) -> Separated:
+def separated(table: pa.Table, contract: Contract, *, is_plain: bool) -> Separated:
     """Return the rows that keep to the contract, their places, and place, column and reason of those that do not.
 
     A check tells whether some row of a table breaks the contract. Halving the table finds which ones.

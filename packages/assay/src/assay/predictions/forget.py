@@ -19,6 +19,7 @@ import numpy as np
 
 from assay.base.errors import InputError
 from assay.base.files import replacing, write_json
+from assay.predictions.collected import COLLECTED, learnt
 from assay.predictions.entry import Entry
 from assay.predictions.keys import NAME, key_hash, log_secret
 from assay.predictions.segments import OPEN, OUTCOMES, PREDICTIONS, hours, seal
@@ -27,6 +28,12 @@ RECEIPTS = "receipts"
 # What the service writes to a segment while it is sealed is in a new one too: the next pass finds it there.
 PASSES = 3
 FORMAT = 1
+# What a receipt cannot say.
+UNKNOWN = (
+    f"Whether rows of the client are in the data: there is no {COLLECTED} here. Where it is, it names the rows of a "
+    "client by `key`."
+)
+COPIED = "Whether somebody copied rows of the log by other means than `assay feedback collect`."
 
 
 @dataclass
@@ -38,6 +45,8 @@ class Forgotten:
     segments: int = 0
     unreadable: int = 0
     versions: set[str] = field(default_factory=set)
+    # Versions of the data that hold rows of the client.
+    learnt: list[dict[str, Any]] = field(default_factory=list)
     since: datetime | None = None
     until: datetime | None = None
 
@@ -198,7 +207,8 @@ def _selected(entry: Entry, stays: list[bool]) -> Entry:
 
 
 def _write_receipt(folder: Path, hashed: str, gone: Forgotten) -> Path:
-    now = datetime.now(UTC)
+    now, found = datetime.now(UTC), learnt(hashed)
+    gone.learnt = found or []
     path = folder / RECEIPTS / f"{now:%Y-%m-%dT%H%M%S.%f}.json"
     write_json(
         path,
@@ -213,9 +223,8 @@ def _write_receipt(folder: Path, hashed: str, gone: Forgotten) -> Path:
             "since": gone.since and gone.since.isoformat(),
             "until": gone.until and gone.until.isoformat(),
             "answered_by": sorted(gone.versions),
-            "learnt_from_them": [],
-            "not_known": "Assay copies no rows of the log into data/. If somebody did, versions of the data and models "
-            "since then may hold them: remove the rows there and train again.",
+            "learnt_from_them": gone.learnt,
+            "not_known": UNKNOWN if found is None else COPIED,
         },
     )
     return path

@@ -422,6 +422,21 @@ class Gates(Frozen):
     )
 
 
+class Collect(Frozen):
+    """How many rows `assay feedback collect` may add to the committed data."""
+
+    share: float = Field(
+        default=0.2, gt=0, description="Most rows to add, as a share of the rows that the committed data has."
+    )
+    client_share: float = Field(
+        default=0.25,
+        gt=0,
+        le=1,
+        description="Most rows of one client, as a share of the rows that may be added. Rows without a key are those "
+        "of one client.",
+    )
+
+
 class Remote(Frozen):
     """The size limit of the embedded remote in MB."""
 
@@ -444,6 +459,9 @@ class Params(Frozen):
     export: Export = Field(description="Export to ONNX.")
     serve: Serve = Field(description="The service.")
     outcomes: Outcomes = Field(default=Outcomes(), description="When outcomes are due, and what it means if none came.")
+    collect: Collect = Field(
+        default=Collect(), description="How many rows `assay feedback collect` may add to the data."
+    )
     gates: Gates = Field(
         default=Gates(),
         description="What a change is judged by. A missing limit makes its gate HOLD; `enabled: false` makes it SKIP.",

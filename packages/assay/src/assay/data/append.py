@@ -1,0 +1,142 @@
+"""Adding rows to a data file in its own format, and correcting the target of rows that it has."""
+
+import csv
+import io
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from assay.base.errors import InputError
+from assay.contract.spec import Column, Contract, Integer, Number, Time
+from assay.data.reading import read_header, read_table, typed
+from assay.data.split import row_keys
+
+SALT = "append"
+Targets = Mapping[int, str | float]
+
+
+def columns_of(path: Path) -> list[str]:
+    """Return the columns of a data file."""
+    return list(pq.read_schema(path).names) if path.suffix.lower() == ".parquet" else read_header(path)
+
+
+def append(path: Path, made: Path, rows: pa.Table, contract: Contract, targets: Targets) -> None:
+    """Write the file `made`: that at `path` with more rows at its end, and with other targets in some rows (from 0).
+
+    `rows` has columns of the contract in its types. Raises InputError if the new file would not be read as the old one
+    with these rows.
+    """
+    made.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix.lower() == ".parquet":
+        _append_parquet(path, made, rows, contract, targets)
+    else:
+        made.write_bytes(_csv(path.read_bytes(), columns_of(path), rows, contract, targets))
+    before, now = (read_table(one, contract)[0] for one in (path, made))
+    names = [name for name in before.column_names if name in rows.column_names]
+    wanted = pa.concat_tables([_with_targets(before, targets, contract).select(names), rows.select(names)])
+    if now.num_rows != len(wanted) or (row_keys(wanted, names, SALT) != row_keys(now, names, SALT)).any():
+        raise InputError(f"{path}: rows cannot be added to this file; save it as Parquet, or as UTF-8 CSV with commas")
+
+
+def survive(rows: pa.Table, names: list[str], contract: Contract) -> np.ndarray:
+    """Return a mask of the rows that a CSV file with these columns gives back: a text may be one that means missing."""
+    texts = [[row[index] for row in _cells(rows, names, contract)] for index in range(len(names))]
+    again, _ = typed(pa.table({name: pa.array(text) for name, text in zip(names, texts, strict=True)}), contract)
+    shared = [name for name in rows.column_names if name in names]
+    # Readers of text stop at a zero byte.
+    whole = np.array([not any("\0" in cell for cell in row) for row in zip(*texts, strict=True)], dtype=bool)
+    survived: np.ndarray = whole & (row_keys(again, shared, SALT) == row_keys(rows, shared, SALT))
+    return survived
+
+
+def _append_parquet(path: Path, made: Path, rows: pa.Table, contract: Contract, targets: Targets) -> None:
+    table = pq.read_table(path)
+    try:
+        table = _with_targets(table, targets, contract) if targets else table
+        columns = [
+            rows[field.name].cast(field.type)
+            if field.name in rows.column_names
+            else pa.chunked_array([pa.nulls(len(rows), field.type)])
+            for field in table.schema
+        ]
+        added = pa.table(columns, schema=table.schema)
+    except (pa.ArrowException, TypeError) as error:
+        raise InputError(f"{path}: rows cannot be added: {' '.join(str(error).split())}") from None
+    pq.write_table(pa.concat_tables([table, added]), made, compression="zstd")
+
+
+def _csv(raw: bytes, names: list[str], rows: pa.Table, contract: Contract, targets: Targets) -> bytes:
+    end = "\r\n" if b"\r\n" in raw[: raw.find(b"\n") + 1] else "\n"
+    if targets:
+        raw = _corrected(raw.decode(), names.index(contract.target.name), contract, targets, end).encode()
+    if not raw.endswith(b"\n"):
+        raw += end.encode()
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator=end).writerows(_cells(rows, names, contract))
+    return raw + text.getvalue().encode()
+
+
+def _corrected(text: str, at: int, contract: Contract, targets: Targets, end: str) -> str:
+    """Return the text of a CSV file with other targets; all other rows stay as they are written."""
+    lines = list(io.StringIO(text, newline=""))
+    # The header comes before row 0.
+    reader, first, row = csv.reader(iter(lines)), 0, -1
+    changed: dict[int, tuple[int, str]] = {}
+    for cells in reader:
+        if cells:
+            if row in targets:
+                cells[at] = _cell(targets[row], contract.target_column, contract)
+                made = io.StringIO(newline="")
+                csv.writer(made, lineterminator=end).writerow(cells)
+                changed[first] = reader.line_num, made.getvalue()
+            row += 1
+        first = reader.line_num
+    for begin, (stop, line) in changed.items():
+        lines[begin:stop] = [line, *[""] * (stop - begin - 1)]
+    return "".join(lines)
+
+
+def _cells(rows: pa.Table, names: list[str], contract: Contract) -> list[list[str]]:
+    """Return the rows as the cells of a CSV file with these columns."""
+    wanted: dict[str, Column] = {**contract.columns, contract.target.name: contract.target_column}
+    columns = [
+        [_cell(value, wanted[name], contract) for value in rows[name].to_pylist()]
+        if name in rows.column_names
+        else [_missing(contract)] * len(rows)
+        for name in names
+    ]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _cell(value: Any, column: Column, contract: Contract) -> str:
+    match value:
+        case None:
+            return _missing(contract)
+        case bool():
+            return str(value).lower()
+        case datetime():
+            form = column.format if isinstance(column, Time) else None
+            return value.strftime(form) if form else value.isoformat()
+        case float() | int():
+            is_comma = isinstance(column, Number | Integer) and column.cleaning and column.cleaning.decimal == ","
+            return repr(value).replace(".", ",") if is_comma else repr(value)
+    return str(value)
+
+
+def _missing(contract: Contract) -> str:
+    return "" if "" in contract.missing_markers else next(iter(contract.missing_markers), "")
+
+
+def _with_targets(table: pa.Table, targets: Targets, contract: Contract) -> pa.Table:
+    at = table.column_names.index(contract.target.name)
+    values = table.column(at).to_pylist()
+    for row, value in targets.items():
+        values[row] = value
+    return table.set_column(
+        at, table.schema.field(at), pa.chunked_array([pa.array(values, table.schema.field(at).type)])
+    )

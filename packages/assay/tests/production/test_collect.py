@@ -1,0 +1,310 @@
+"""`assay feedback collect`: due outcomes become rows of the data, once and within bounds."""
+
+import csv
+import json
+import os
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+import pytest
+
+from assay.base.errors import InputError
+from assay.contract.spec import Contract
+from assay.data.reading import read_table
+from assay.predictions.collected import COLLECTED, read_record
+from assay.production import collect as collecting
+from assay.production.collect import collect, told
+from assay.project.params import Collect
+from patients import COLUMNS, contract
+from production.collecting import DUE, logged, table, with_outcomes
+
+WARD = contract()
+BOUNDS = Collect()
+CLIENTS = [f"client {number}" for number in range(8)]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the data of 400 patients."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    write(table(400, 1))
+    return tmp_path
+
+
+def write(rows: pa.Table, path: Path = WARD.data) -> None:
+    path.parent.mkdir(exist_ok=True)
+    pacsv.write_csv(rows, path, pacsv.WriteOptions(quoting_style="needed"))
+
+
+def run(*batches: pa.RecordBatch, made: Contract = WARD, bounds: Collect = BOUNDS, **changes: Any) -> dict[str, Any]:
+    given = {"duplicates": 0.05, "now": DUE, "due": DUE} | changes
+    return collect(batches, made, bounds, given.pop("due"), **given)
+
+
+def honest(rows: int = 64, seed: int = 2, start: int = 0, **changes: Any) -> pa.RecordBatch:
+    return logged(table(rows, seed), [CLIENTS[row % 8] for row in range(rows)], start=start, **changes)
+
+
+def data(made: Contract = WARD) -> pa.Table:
+    found, violations = read_table(made.data, made)
+    assert not violations
+    return found
+
+
+def left_out(result: dict[str, Any]) -> dict[str, int]:
+    return {why: about["rows"] for why, about in result["left_out"].items()}
+
+
+def test_due_outcomes_become_rows_as_they_were_asked_and_came_true(project: Path):
+    before = WARD.data.read_bytes()
+    result = run(honest())
+    assert (result["added"], result["rows_before"], left_out(result)) == (64, 400, {})
+    assert WARD.data.read_bytes().startswith(before)
+    assert data().slice(400).equals(table(64, 2))
+    assert told(result) == [
+        "data/x.csv: 64 rows added to 400; 0 were collected before; outcomes due by 2026-11-29 00:00 UTC"
+    ]
+
+
+def test_again_adds_nothing(project: Path):
+    run(honest())
+    before = {path: path.read_bytes() for path in Path("data").iterdir()}
+    result = run(honest(), honest(arm="shadow", start=500))
+    assert (result["added"], result["collected_before"]) == (0, 64)
+    assert {path: path.read_bytes() for path in Path("data").iterdir()} == before
+
+
+def test_what_is_above_the_limits_is_not_added_by_running_again(project: Path):
+    first = run(honest(200))
+    assert (first["added"], left_out(first)) == (80, {collecting.CLIENT: 40, collecting.LIMIT: 80})
+    again = run(honest(200))
+    assert (again["added"], again["limit"]["rows"]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        lambda: honest(arm="shadow"),
+        # Not due yet.
+        lambda: honest(time=DUE + timedelta(seconds=1)),
+        lambda: honest().set_column(6, "outcome", pa.nulls(64, pa.string())),
+    ],
+)
+def test_shadows_and_what_is_not_due_or_not_known_stay_out(project: Path, batch: Any):
+    before = WARD.data.read_bytes()
+    assert run(batch())["added"] == 0
+    assert WARD.data.read_bytes() == before
+    assert not COLLECTED.exists()
+
+
+def test_a_correction_reaches_the_row_that_was_collected(project: Path):
+    rows = table(64, 2)
+    run(honest())
+    outcomes = rows["outcome"].to_pylist()
+    outcomes[5] = {"sick": "well", "well": "sick"}[outcomes[5]]
+    before = WARD.data.read_text().splitlines()
+    corrected = logged(with_outcomes(rows, outcomes), [CLIENTS[row % 8] for row in range(64)])
+    result = run(corrected)
+    assert (result["added"], result["corrected"]) == (0, 1)
+    changed = [row for row, (a, b) in enumerate(zip(before, WARD.data.read_text().splitlines(), strict=True)) if a != b]
+    assert changed == [1 + 400 + 5]
+    assert data()["outcome"].to_pylist()[405] == outcomes[5]
+    assert run(corrected)["corrected"] == 0
+
+
+def test_each_prediction_is_recorded_with_its_client_and_no_other_value(project: Path):
+    run(honest())
+    (made,) = json.loads(COLLECTED.read_text())["collections"]
+    assert [set(row) for row in made["rows"]] == [{"id", "client", "outcome", "row"}] * 64
+    assert [row["client"] for row in made["rows"][:8]] == CLIENTS
+
+
+class Killed(BaseException):
+    """The process ended here."""
+
+
+@pytest.mark.parametrize("at", ["append", "write_record", "sha256", "replacing"])
+def test_a_run_that_is_killed_loses_nothing_and_the_next_one_does_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch, at: str
+):
+    before = WARD.data.read_bytes()
+
+    def killed(*_: Any, **__: Any) -> Any:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(collecting, at, killed)
+        with pytest.raises(Killed):
+            run(honest())
+    assert WARD.data.read_bytes() == before
+    assert run(honest())["added"] == 64
+    assert (run(honest())["added"], data().num_rows) == (0, 464)
+    assert len(read_record(WARD.data).rows()) == 64
+
+
+def test_only_one_runs_at_a_time(project: Path):
+    with collecting._alone(), pytest.raises(InputError, match="another `assay feedback collect` is running"):
+        run(honest())
+
+
+# What a file holds that is its own.
+FORMS = {
+    "without an end of line": lambda text: text.rstrip("\n"),
+    "lines of Windows": lambda text: text.replace("\n", "\r\n"),
+    "a mark of the order of bytes": lambda text: "\ufeff" + text,
+    "quotes": lambda text: text,
+    "columns in another order": lambda text: text,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_csv_file_keeps_its_form(project: Path, form: str):
+    write(table(400, 1).select(sorted(table(1, 1).column_names)) if "order" in form else table(400, 1))
+    text = FORMS[form](WARD.data.read_text())
+    WARD.data.write_bytes(text.encode())
+    run(honest())
+    now = WARD.data.read_bytes().decode()
+    assert now.startswith(text)
+    assert now.count("\r\n") in (0, 465)
+    assert data().slice(400).equals(table(64, 2))
+    assert len(next(csv.reader(now[len(text) :].strip().splitlines()))) == 8
+
+
+def test_a_parquet_file_keeps_its_schema(project: Path):
+    made = WARD.model_copy(update={"data": Path("data/x.parquet")})
+    rows = table(400, 1)
+    kept = rows.set_column(0, "age", rows["age"].cast(pa.int32()))
+    pq.write_table(kept, made.data)
+    run(honest(), made=made)
+    assert pq.read_schema(made.data).equals(kept.schema)
+    assert data(made).slice(400).equals(table(64, 2))
+
+
+def test_numbers_with_a_decimal_comma_times_and_markers_are_written_as_the_file_has_them(project: Path):
+    columns = COLUMNS | {
+        "noise": {"kind": "number", "range": [-10, 10], "cleaning": {"decimal": ","}},
+        "admitted": {"kind": "time", "format": "%d.%m.%Y %H:%M:%S.%f"},
+    }
+    made = contract(columns=columns, missing_markers=["?"])
+    rows = [[_own(value) for value in row.values()] for row in table(400, 1).to_pylist()]
+    with made.data.open("w", newline="") as file:
+        csv.writer(file).writerows([table(1, 1).column_names, *rows])
+    run(logged(table(64, 2), CLIENTS * 8, made), made=made)
+    assert data(made).slice(400).equals(table(64, 2, made))
+
+
+def _own(value: Any) -> str:
+    if value is None:
+        return "?"
+    if isinstance(value, float):
+        return str(value).replace(".", ",") if abs(value) < 20 else str(value)
+    return value.strftime("%d.%m.%Y %H:%M:%S.%f") if hasattr(value, "year") else str(value)
+
+
+def test_an_id_is_that_of_the_prediction_and_what_is_ignored_stays_empty(project: Path):
+    columns = {"patient": {"kind": "id"}, "note": {"kind": "ignored", "reason": "free text"}} | COLUMNS
+    made = contract(columns=columns)
+    rows = table(400, 1)
+    more = {"patient": [f"p{n}" for n in range(400)], "note": ["x"] * 400}
+    write(pa.table(more | {name: rows[name] for name in rows.column_names}))
+    run(logged(table(64, 2), CLIENTS * 8, made), made=made)
+    added = data(made).slice(400)
+    assert added["patient"].to_pylist() == [row.id for row in read_record(WARD.data).rows().values()]
+    assert added["note"].null_count == 64
+
+
+def test_numbers_are_collected_too(project: Path):
+    made = contract("regression")
+    write(table(400, 1, made))
+    run(logged(table(64, 2, made), CLIENTS * 8, made), made=made)
+    assert data(made).slice(400).equals(table(64, 2, made))
+
+
+@pytest.mark.parametrize(
+    ("column", "change"), [("age", {"log": "hash"}), ("ward", {"log": "omit", "missing": "refuse"})]
+)
+def test_what_the_log_does_not_hold_and_a_row_needs_is_refused(project: Path, column: str, change: dict[str, str]):
+    made = contract(columns=COLUMNS | {column: {**COLUMNS[column], **change}})
+    with pytest.raises(InputError, match=rf"{column} has `log: {change['log']}`, so the log does not hold its values"):
+        run(made=made)
+
+
+def test_what_the_log_does_not_hold_and_may_be_missing_stays_empty_and_is_named(project: Path):
+    made = contract(columns=COLUMNS | {"ward": {**COLUMNS["ward"], "log": "omit"}})
+    result = run(logged(table(64, 2), CLIENTS * 8, made), made=made)
+    assert data().slice(400)["ward"].null_count == 64
+    assert told(result)[-1] == "left empty, because the log does not hold them: ward"
+
+
+def test_a_split_that_the_log_knows_nothing_of_is_refused(project: Path):
+    columns = {"patient": {"kind": "id"}} | COLUMNS
+    made = contract(columns=columns, split={"by": "group", "column": "patient"})
+    with pytest.raises(InputError, match="the split by group needs patient, which is not a feature"):
+        run(made=made)
+
+
+def test_imported_data_and_data_that_break_the_contract_are_refused(project: Path):
+    WARD.data.write_text(WARD.data.read_text().replace("north", "nowhere", 1) + "1,2\n")
+    with pytest.raises(InputError, match=r"data/x\.csv"):
+        run(honest())
+    Path("data.dvc").write_text("deps:\n- path: x\nouts:\n- md5: y\n")
+    with pytest.raises(InputError, match=r"data\.dvc: the data is imported from elsewhere"):
+        run(honest())
+
+
+def bad_age(rows: pa.Table) -> pa.Table:
+    ages = rows["age"].to_pylist()
+    return rows.set_column(0, "age", pa.array([130, *ages[1:]], pa.int64()))
+
+
+def test_rows_of_an_earlier_contract_that_break_todays_are_left_out_with_the_reason(project: Path):
+    result = run(logged(bad_age(table(64, 2)), CLIENTS * 8))
+    assert (result["added"], left_out(result)) == (63, {collecting.NO_CONTRACT: 1})
+    assert "left out: 1 break the contract, such as age: above the range [0, 120]: 130" in told(result)
+
+
+def test_a_column_that_an_earlier_contract_lacked_or_had_in_another_type_is_missing(project: Path):
+    batch = honest()
+    inputs = batch["inputs"]
+    names = [field.name for field in inputs.type if field.name != "ward"]
+    columns = [inputs.field(name) if name != "noise" else pa.array(["loud"] * 64) for name in names]
+    other = batch.set_column(4, "inputs", pa.StructArray.from_arrays(columns, names))
+    result = run(honest(seed=3, start=100), other, bounds=Collect(share=1))
+    assert left_out(result) == {collecting.NO_CONTRACT: 64}
+    assert result["left_out"][collecting.NO_CONTRACT]["reasons"][0].startswith("noise: missing value")
+
+
+def test_the_git_history_says_which_data_and_releases_learnt_from_a_client(project: Path):
+    from assay.predictions.collected import learnt
+
+    def git(*arguments: str) -> str:
+        who = {f"GIT_{role}_{what}": "ann@x" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        done = subprocess.run(["git", *arguments], check=True, capture_output=True, text=True, env=os.environ | who)
+        return done.stdout.strip()
+
+    def commit(md5: str) -> str:
+        Path("data.dvc").write_text(f"outs:\n- md5: {md5}\n  path: data\n")
+        git("add", "data.dvc")
+        git("commit", "--quiet", "--message", "x")
+        return git("rev-parse", "HEAD")
+
+    git("init", "--quiet")
+    assert learnt("client 1") is None
+    commit("one.dir")
+    run(honest())
+    assert learnt("nobody") == []
+    pending = {"data": "data", "rows": 8, "commit": None, "releases": []}
+    assert learnt("client 1") == [pending]
+    second = commit("two.dir")
+    git("tag", "--annotate", "v1.3.0", "--message", "x")
+    git("tag", "other")
+    known = {"data": "two.dir", "rows": 8, "commit": second, "releases": ["v1.3.0"]}
+    assert learnt("client 1") == [pending, known]
+    # On new data there is new room.
+    assert run(honest(start=1000, seed=9))["added"] == 64

@@ -1,0 +1,71 @@
+"""`assay feedback collect` in a project with a log, and `assay forget` after it."""
+
+import json
+from pathlib import Path
+
+import pyarrow.csv as pacsv
+import pytest
+
+from assay.cli.production import feedback, forget
+from assay.data.reading import read_table
+from assay.predictions.outcomes import OutcomeLog
+from assay.predictions.write import PredictionLog
+from patients import contract, patients
+from places import ROOT
+from predictions.test_write import told
+from production.collecting import table
+
+WARD = contract()
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PredictionLog:
+    """The log of a project that has the data of 400 patients."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ASSAY_LOG", raising=False)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    Path("contract.yaml").write_text(WARD.model_dump_json())
+    params = (ROOT / "params.yaml").read_text().replace("delay: 7", "delay: 0")
+    Path("params.yaml").write_text(params)
+    WARD.data.parent.mkdir()
+    pacsv.write_csv(table(400, 1), WARD.data, pacsv.WriteOptions(quoting_style="needed"))
+    return PredictionLog(Path("monitoring"), WARD, "c0ffee")
+
+
+def collect(*options: str) -> None:
+    feedback.main(["collect", *options], standalone_mode=False)
+
+
+def test_what_was_asked_and_came_true_is_in_the_data_and_a_client_can_be_forgotten(
+    log: PredictionLog, capsys: pytest.CaptureFixture[str]
+):
+    data, _ = patients(40, seed=2)
+    batch = told(40)
+    log.predictions("v1", "champion", batch, data, keys=[(b"ann", 12), (b"bob", 28)])
+    OutcomeLog(Path("monitoring")).write([{"prediction_id": one, "outcome": "sick"} for one in batch.ids()[:30]])
+    collect()
+    # Of the 80 rows that may be added one client brings 20.
+    assert "data/x.csv: 30 rows added to 400; 0 were collected before" in capsys.readouterr().out
+    added = read_table(WARD.data, WARD)[0].slice(400)
+    assert added.drop_columns("outcome").equals(table(40, 2).slice(0, 30).drop_columns("outcome"))
+    assert set(added["outcome"].to_pylist()) == {"sick"}
+    collect("--json")
+    again = json.loads(capsys.readouterr().out)
+    assert (again["added"], again["collected_before"]) == (0, 30)
+
+    forget.main(["ann"], standalone_mode=False)
+    assert "12 rows of the client were collected into data/: remove them there" in capsys.readouterr().out
+    (receipt,) = Path("monitoring/receipts").iterdir()
+    found = json.loads(receipt.read_text())["learnt_from_them"]
+    assert found == [{"data": "data", "rows": 12, "commit": None, "releases": []}]
+
+
+def test_the_first_word_is_a_file_unless_it_is_a_command(log: PredictionLog, capsys: pytest.CaptureFixture[str]):
+    Path("outcomes.csv").write_text("prediction_id,outcome\nx,sick\n")
+    Path("monitoring").mkdir()
+    packed = {"format": 1, "contract": json.loads(WARD.model_dump_json())}
+    Path("models").mkdir()
+    Path("models/contract.json").write_text(json.dumps(packed))
+    for words in (["outcomes.csv"], ["file", "outcomes.csv"], ["--log", "monitoring", "outcomes.csv"]):
+        feedback.main(words, standalone_mode=False)
+        assert "0 outcomes recorded, 1 skipped" in capsys.readouterr().out
