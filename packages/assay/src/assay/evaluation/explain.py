@@ -44,10 +44,12 @@ def shap_importance(
     """
     found, frame = [], inputs(data, contract, room)
     for member in members(pipeline):
-        values = _shap_values(uncalibrated(member[-1]), member[0].transform(frame))
+        values = _shap_values(uncalibrated(member[-1]), member[:-1].transform(frame))
         if values is None:
             return None
         names = sources(member[0], contract, room)
+        for step in member[1:-1]:
+            names = [names[place] for place in step.get_support(indices=True)]
         wholes = {name: values[:, [source == name for source in names]].sum(axis=1) for name in contract.features}
         found.append({name: float(np.abs(whole).mean()) for name, whole in wholes.items()})
     if len(found) == 1:

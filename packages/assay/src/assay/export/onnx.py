@@ -9,13 +9,17 @@ from onnx import compose
 from skl2onnx import to_onnx, update_registered_converter
 from skl2onnx.common.data_types import FloatTensorType
 from skl2onnx.operator_converters.one_hot_encoder import convert_sklearn_one_hot_encoder
+from skl2onnx.operator_converters.scaler_op import convert_sklearn_scaler
+from skl2onnx.shape_calculators.feature_selection import calculate_sklearn_select
 from skl2onnx.shape_calculators.one_hot_encoder import calculate_sklearn_one_hot_encoder_output_shapes
+from skl2onnx.shape_calculators.scaler import calculate_sklearn_scaler_output_shapes
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.feature_selection import SelectFromModel
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
@@ -23,13 +27,15 @@ from assay.base.rounding import significant
 from assay.contract.spec import Boolean, Category, Contract, Integer, Number, Text, Time
 from assay.data.columns import Columns, length, take
 from assay.inference.scorer import NUMBERS, Score
-from assay.modelling.estimators import LogBoosting, is_lightgbm
+from assay.modelling.estimators import LogBoosting, LogTarget, SingleScaler, is_lightgbm
 from assay.modelling.features import encode, time_input
 from assay.modelling.fitting import decide, members, uncalibrated
 from assay.project.room import NO_ROOM, Room
 from assay.project.settings import Export
 
 OPSET = {"": 21, "ai.onnx.ml": 3}
+# The name of what a graph gives before more nodes are appended.
+LAST = "trees"
 UNSEEN = "a value that was never seen"
 
 
@@ -55,8 +61,8 @@ def _convert(pipeline: Pipeline, inputs: list[str], contract: Contract) -> onnx.
     if is_lightgbm(uncalibrated(last)):
         # Imported here: the library takes seconds to load, and few models need it.
         import assay.export.lightgbm_trees  # noqa: F401
-    if isinstance(last, LogBoosting):
-        pipeline.steps[-1] = ("estimator", last.boosting_)
+    if isinstance(last, LogBoosting | LogTarget):
+        pipeline.steps[-1] = ("estimator", uncalibrated(last))
     options = {} if contract.task == "regression" else {id(pipeline): {"zipmap": False}}
     model: onnx.ModelProto = to_onnx(
         pipeline, initial_types=kinds, options=options, target_opset=OPSET, name=contract.name
@@ -65,6 +71,8 @@ def _convert(pipeline: Pipeline, inputs: list[str], contract: Contract) -> onnx.
         first = time_input(contract)
         index = inputs.index(first) if first else 0
         _append_growth(model.graph, last, model.graph.input[index].name)
+    if isinstance(last, LogTarget):
+        _append_amount(model.graph, last)
     _pack_inputs(model.graph)
     # The converter keeps the domains in a set, whose order differs from process to process.
     domains = sorted(model.opset_import, key=lambda entry: entry.domain)
@@ -133,6 +141,31 @@ update_registered_converter(
 )
 
 
+def _convert_selection(scope: Any, operator: Any, container: Any) -> None:
+    """Keep the selected columns; the library's converter gives zeros where only the first column is kept."""
+    kept = scope.get_unique_variable_name("kept")
+    places = operator.raw_operator.get_support(indices=True)
+    container.add_initializer(kept, onnx.TensorProto.INT64, [len(places)], places)
+    given, made = operator.inputs[0].full_name, operator.outputs[0].full_name
+    container.add_node("Gather", [given, kept], made, name=scope.get_unique_operator_name("Gather"), axis=1)
+
+
+update_registered_converter(
+    SingleScaler,
+    "SingleScaler",
+    calculate_sklearn_scaler_output_shapes,
+    convert_sklearn_scaler,
+    options={"div": ["std", "div", "div_cast"]},
+)
+update_registered_converter(
+    SelectFromModel,
+    "SklearnSelectFromModel",
+    calculate_sklearn_select,
+    _convert_selection,
+    overwrite=True,
+)
+
+
 def _pack_inputs(graph: onnx.GraphProto) -> None:
     """Make a graph take its columns as one matrix: a request is then one Python object.
 
@@ -161,9 +194,6 @@ def _pack_inputs(graph: onnx.GraphProto) -> None:
 
 def _append_growth(graph: onnx.GraphProto, estimator: LogBoosting, time: str) -> None:
     """Make a graph of the trees predict as the estimator does: the exponential of their sum and the growth."""
-    answer = graph.output[0].name
-    for node in graph.node:
-        node.output[:] = ["trees" if name == answer else name for name in node.output]
     if estimator.slope_:
         number = {"end": estimator.end_, "start": estimator.start_, "slope": estimator.slope_}
         steps = [
@@ -175,13 +205,35 @@ def _append_growth(graph: onnx.GraphProto, estimator: LogBoosting, time: str) ->
         # The runtime warns about constants that no node uses.
         number, steps = {}, [("Identity", ["limited"], "logarithm")]
     number["limit"] = float(np.log(estimator.limit_)) if estimator.limit_ > 0 else -np.inf
-    steps.insert(0, ("Min", ["trees", "growth_limit"], "limited"))
+    steps.insert(0, ("Min", [LAST, "growth_limit"], "limited"))
+    _append(graph, [*steps, ("Exp", ["logarithm"], "")], {f"growth_{name}": value for name, value in number.items()})
+
+
+def _append_amount(graph: onnx.GraphProto, estimator: LogTarget) -> None:
+    """Make a graph of logarithms predict amounts, as the estimator does."""
+    numbers = {"highest": estimator.highest_, "scale": estimator.scale_, "one": 1.0, "zero": 0.0}
+    steps = [
+        ("Min", [LAST, "amount_highest"], "amount_logarithm"),
+        ("Exp", ["amount_logarithm"], "amount_share"),
+        ("Mul", ["amount_share", "amount_scale"], "amount_and_one"),
+        ("Sub", ["amount_and_one", "amount_one"], "amount_any"),
+        ("Max", ["amount_any", "amount_zero"], ""),
+    ]
+    _append(graph, steps, {f"amount_{name}": value for name, value in numbers.items()})
+
+
+def _append(graph: onnx.GraphProto, steps: list[tuple[str, list[str], str]], numbers: dict[str, float]) -> None:
+    """Append nodes, each its kind, inputs and output; LAST is what the graph gave before, and the last has no name."""
+    answer = graph.output[0].name
+    for node in graph.node:
+        node.output[:] = [LAST if name == answer else name for name in node.output]
     graph.initializer.extend(
-        onnx.numpy_helper.from_array(np.array(value, dtype=np.float32), f"growth_{name}")
-        for name, value in number.items()
+        onnx.numpy_helper.from_array(np.array(value, dtype=np.float32), name) for name, value in numbers.items()
     )
-    steps.append(("Exp", ["logarithm"], answer))
-    graph.node.extend(onnx.helper.make_node(kind, given, [made], name=f"{kind}_{made}") for kind, given, made in steps)
+    graph.node.extend(
+        onnx.helper.make_node(kind, given, [made or answer], name=f"{kind}_{made or answer}")
+        for kind, given, made in steps
+    )
 
 
 def _in_single_precision(pipeline: Pipeline) -> Pipeline:

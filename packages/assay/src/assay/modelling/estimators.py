@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
@@ -14,10 +14,13 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from assay.base.errors import InputError
 from assay.contract.spec import Contract
+from assay.data.columns import single
 from assay.project.room import NO_ROOM, Family, Parameters, Room
 
 if TYPE_CHECKING:
@@ -133,6 +136,61 @@ class LogBoosting(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return float((weights * times * rest).sum() / (weights * times**2).sum())
 
 
+class SingleScaler(StandardScaler):  # type: ignore[misc]
+    """A StandardScaler whose means and scales are numbers of single precision, as in the exported model.
+
+    Otherwise the rounding of the mean of large numbers, such as days since 1970, would shift what is exported.
+    """
+
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: N803
+        """Learn means and scales; called by `fit`."""
+        super().partial_fit(X, y, sample_weight)
+        for name in ("mean_", "scale_"):
+            setattr(self, name, single(getattr(self, name)).astype(np.float64))
+        return self
+
+
+class LogTarget(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """A regressor of log(1 + amount), for amounts that are not negative: effects multiply.
+
+    The mean of logarithms is not the logarithm of the mean, so answers are scaled to the mean of the training amounts
+    (after Duan 1983). They are at most the largest of these, since a linear model may go far beyond them.
+    """
+
+    def __init__(self, regressor: Any = None) -> None:
+        """Take the regressor of the logarithms; None is least squares."""
+        self.regressor = regressor
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> Self:  # noqa: N803
+        """Fit to rows of shape (rows, columns) and amounts that are at least 0."""
+        rows, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan", y_numeric=True)
+        if min(y) < 0:
+            raise ValueError("the amounts must not be negative")
+        logs = np.log1p(y)
+        # Around zero, where single precision of the exported model has the most digits.
+        center = logs.mean()
+        self.regressor_ = clone(Ridge() if self.regressor is None else self.regressor).fit(rows, logs - center)
+        given = np.exp(np.minimum(self.regressor_.predict(rows), logs.max() - center))
+        self.scale_ = float(np.sum(1 + y) / np.sum(given))
+        self.highest_ = float(np.log((1 + y.max()) / self.scale_))
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        """Say that amounts are positive, and that rows may have missing values if the regressor takes them."""
+        tags = super().__sklearn_tags__()
+        inner = get_tags(Ridge() if self.regressor is None else self.regressor)
+        tags.input_tags.allow_nan = inner.input_tags.allow_nan
+        tags.target_tags.positive_only = True
+        return tags
+
+    def predict(self, X: np.ndarray) -> np.ndarray:  # noqa: N803
+        """Return the mean amount of each row."""
+        check_is_fitted(self)
+        rows = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
+        logs = np.minimum(self.regressor_.predict(rows), self.highest_)
+        return np.asarray(np.maximum(np.exp(logs) * self.scale_ - 1, 0))
+
+
 def _lightgbm(kind: str) -> Any:
     # Imported here: the library takes seconds to load, and few models need it.
     import lightgbm
@@ -187,7 +245,8 @@ def _log_boosting(trial: "Trial", task: str) -> Parameters:
     }
 
 
-def _is_amount(contract: Contract) -> bool:
+def is_amount(contract: Contract) -> bool:
+    """Say whether the target is a number that is never negative."""
     return contract.task == "regression" and contract.target.range is not None and contract.target.range[0] >= 0
 
 
@@ -237,7 +296,7 @@ FAMILIES: dict[str, Family] = {
         LogBoosting,
         "time first",
         _log_boosting,
-        _is_amount,
+        is_amount,
         defaults={
             "learning_rate": 0.05,
             "max_iter": 500,

@@ -16,6 +16,7 @@ from assay.project.room import NO_ROOM, Derived, Needs, Room
 if TYPE_CHECKING:
     # The service encodes rows without scikit-learn.
     from sklearn.compose import ColumnTransformer
+    from sklearn.feature_selection import SelectFromModel
 
 MISSING = "missing"
 MANY_VALUES = 20
@@ -108,7 +109,9 @@ def transformer(contract: Contract, *, needs: Needs, seed: int, room: Room = NO_
     from sklearn.impute import SimpleImputer
     from sklearn.model_selection import KFold
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler, TargetEncoder
+    from sklearn.preprocessing import OneHotEncoder, TargetEncoder
+
+    from assay.modelling.estimators import SingleScaler
 
     numbers: list[str] = []
     few: list[str] = []
@@ -135,7 +138,7 @@ def transformer(contract: Contract, *, needs: Needs, seed: int, room: Room = NO_
             # Trees would memorise past days and cannot tell later ones apart; the other parts of the time remain.
             numbers.remove(first)
     imputer = SimpleImputer(strategy="median", keep_empty_features=True)
-    number: Any = {"imputing": imputer, "scaling": make_pipeline(imputer, StandardScaler())}.get(needs, "passthrough")
+    number: Any = {"imputing": imputer, "scaling": make_pipeline(imputer, SingleScaler())}.get(needs, "passthrough")
     means = TargetEncoder(
         target_type="continuous" if contract.task == "regression" else contract.task,
         cv=KFold(5, shuffle=True, random_state=seed),
@@ -150,10 +153,20 @@ def transformer(contract: Contract, *, needs: Needs, seed: int, room: Room = NO_
             OneHotEncoder(handle_unknown="ignore", sparse_output=False),
             few,
         ),
-        ("mean", make_pipeline(means, StandardScaler()) if needs == "scaling" else means, many),
+        ("mean", make_pipeline(means, SingleScaler()) if needs == "scaling" else means, many),
         *((f"text {index}", make_pipeline(*words), name) for index, name in enumerate(texts)),
     ]
     return ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0)
+
+
+def selection(contract: Contract, threshold: str, seed: int) -> "SelectFromModel":
+    """Return a step that keeps columns whose importance in a small forest is at least `threshold`: mean or median."""
+    from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+    from sklearn.feature_selection import SelectFromModel
+
+    kind = ExtraTreesRegressor if contract.task == "regression" else ExtraTreesClassifier
+    forest = kind(n_estimators=50, max_depth=8, min_samples_leaf=5, random_state=seed)
+    return SelectFromModel(forest, threshold=threshold)
 
 
 TIME_PARTS = ("days", "year", "month", "weekday", "hour")

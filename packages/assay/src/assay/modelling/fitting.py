@@ -18,12 +18,15 @@ from assay.base.config import did_you_mean
 from assay.base.errors import InputError
 from assay.contract.spec import Contract, Costs
 from assay.data.columns import Columns, length, single
-from assay.modelling.estimators import LogBoosting, families, maker
-from assay.modelling.features import encode, time_input, transformer
+from assay.modelling.estimators import LogBoosting, LogTarget, families, is_amount, maker
+from assay.modelling.features import encode, selection, time_input, transformer
 from assay.project.params import ModelChoice
-from assay.project.room import NO_ROOM, Room
+from assay.project.room import NO_ROOM, Family, Parameters, Room
 
 FEW_ROWS = 20_000
+# Parameters that any family has, besides those of its estimator: the target is the logarithm of 1 + the amount; only
+# columns whose importance in a forest is at least the mean, or the median, of all columns are used.
+OWN = ("log_target", "select_features")
 
 
 def inputs(data: Columns, contract: Contract, room: Room = NO_ROOM) -> pd.DataFrame:
@@ -64,7 +67,7 @@ def build(
     known = families(contract, room)
     if choice.family not in known:
         raise InputError(_unknown("model.family", choice.family, sorted(known)))
-    family, parameters = known[choice.family], choice.parameters
+    family = known[choice.family]
     make: Any = maker(family, contract)
     try:
         estimator = make()
@@ -75,9 +78,13 @@ def build(
             f"params.yaml: model.family: the estimator of {choice.family} cannot be made: {said}"
         ) from None
     settings = estimator.get_params()
+    parameters = {name: value for name, value in choice.parameters.items() if name in settings or name not in OWN}
+    own = {name: value for name, value in choice.parameters.items() if name not in parameters}
     for name in parameters:
         if name not in settings:
-            raise InputError(_unknown(place, name, sorted(settings)))
+            raise InputError(_unknown(place, name, sorted({*settings, *OWN})))
+    if wrong := _unsuitable(own, contract, family):
+        raise InputError(f"params.yaml: {place}: {wrong}")
     if family.needs == "time first":
         parameters = {"follow_time": time_input(contract) is not None, **parameters}
     if "random_state" in settings:
@@ -99,8 +106,26 @@ def build(
     if calibrate:
         # Platt's sigmoid on out-of-fold scores; isotonic steps do not survive the export in single precision.
         estimator = CalibratedClassifierCV(estimator, method="sigmoid", cv=5, ensemble=False)
-    features = transformer(contract, needs=family.needs, seed=seed, room=room)
-    return Pipeline([("features", features), ("estimator", estimator)])
+    if own.get("log_target"):
+        estimator = LogTarget(estimator)
+    steps = [("features", transformer(contract, needs=family.needs, seed=seed, room=room))]
+    if threshold := own.get("select_features"):
+        steps.append(("selection", selection(contract, str(threshold), seed)))
+    return Pipeline([*steps, ("estimator", estimator)])
+
+
+def _unsuitable(own: Parameters, contract: Contract, family: Family) -> str:
+    """Say what is wrong with parameters of OWN, if anything."""
+    log, select = own.get("log_target", False), own.get("select_features")
+    if not isinstance(log, bool):
+        return f"log_target should be true or false, found {log!r}"
+    if log and not is_amount(contract):
+        return "log_target is for numbers that are never negative: give the target of contract.yaml a range from 0"
+    if select not in (None, "mean", "median"):
+        return f"select_features should be mean or median, found {select!r}"
+    if own and family.needs == "time first":
+        return f"{min(own)} does not suit a family that follows the time and predicts a logarithm already"
+    return ""
 
 
 def build_dummy(contract: Contract) -> Pipeline:
@@ -191,9 +216,11 @@ def cheapest_threshold(positive: np.ndarray, target: np.ndarray, costs: Costs) -
 
 
 def uncalibrated(estimator: Any) -> Any:
-    """Return the estimator inside a calibrated or trend estimator, or the estimator itself."""
+    """Return the estimator inside a calibrated one or one of logarithms, or the estimator itself."""
     if isinstance(estimator, CalibratedClassifierCV):
         return estimator.calibrated_classifiers_[0].estimator
+    if isinstance(estimator, LogTarget):
+        return estimator.regressor_
     return estimator.boosting_ if isinstance(estimator, LogBoosting) else estimator
 
 

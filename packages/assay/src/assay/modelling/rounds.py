@@ -41,8 +41,8 @@ def losses_by_rounds(  # noqa: PLR0913, PLR0917
     estimator = pipeline[-1]
     is_number = contract.task == "regression"
     with threads(length(seen)):
-        made = pipeline[0].fit_transform(inputs(seen, contract, room), target)
-        unseen = pipeline[0].transform(inputs(held_out, contract, room))
+        made = pipeline[:-1].fit_transform(inputs(seen, contract, room), target)
+        unseen = pipeline[:-1].transform(inputs(held_out, contract, room))
         if isinstance(estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
             follow = _of_scikit_learn
         elif is_lightgbm(estimator):

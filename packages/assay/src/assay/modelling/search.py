@@ -20,12 +20,12 @@ from assay.base.progress import say, track
 from assay.base.rounding import significant
 from assay.contract.spec import Contract
 from assay.data.columns import Columns, take
-from assay.modelling.estimators import families, maker
-from assay.modelling.fitting import build, build_dummy, fit, inputs, scores
+from assay.modelling.estimators import families, is_amount, maker
+from assay.modelling.fitting import OWN, build, build_dummy, fit, inputs, scores
 from assay.modelling.folds import Fold, dependent, folds
 from assay.modelling.rounds import MOST_ROUNDS, ROUNDS_PER_STEP, losses_by_rounds
 from assay.project.params import MEAN, Member, ModelChoice, Tune
-from assay.project.room import NO_ROOM, Family, Room
+from assay.project.room import NO_ROOM, Family, Parameters, Room
 from assay.statistics.losses import row_losses
 
 WARM_UP_TRIALS = 3
@@ -37,6 +37,11 @@ SIGNIFICANT = 3.0
 FEWEST_UNITS = 5
 # The metrics of regression that the squared error decides.
 SQUARED = ("rmse", "r2")
+# What `options_for` may return.
+OPTIONS = (*OWN, "class_weight")
+# Share of an even share below which a class is rare.
+RARE = 0.5
+MANY_FEATURES = 8
 # The race ends when PATIENT batches helped less than HELPS.
 PATIENT, HELPS = 2, 0.002
 DUMMY = ModelChoice(family="dummy", parameters={})
@@ -212,6 +217,34 @@ class _Search:
                 return f"tune.seconds ({how.seconds:g}) are over after {done + how.batch} of {len(choices)} trials"
         return f"all {len(choices)} trials of tune.grid are made"
 
+    def try_options(self, options: Sequence[Parameters]) -> None:
+        """Try each of these parameters in the best single model that knows it, over the same folds."""
+        batch, bases = [], []
+        for change in options:
+            singles = [trial for trial in _complete(self.trials) if not trial.choice.members]
+            base = next(
+                (
+                    one
+                    for one in sorted(singles, key=lambda trial: trial.score)
+                    if self.knows(one.choice.family, change)
+                ),
+                None,
+            )
+            if base and not change.items() <= base.choice.parameters.items():
+                choice = ModelChoice(family=base.choice.family, parameters={**base.choice.parameters, **change})
+                batch.append(_Runner(choice, may_stop=True))
+                bases.append(base)
+        if not batch or self.is_over():
+            return
+        self.run(batch)
+        for base, made in zip(bases, self.trials[-len(batch) :], strict=True):
+            without = float(np.mean(base.losses[: len(made.losses)]))
+            say(f"  {made.choice.words}: loss {made.score:.4f}, {without:.4f} without ({made.state})")
+
+    def knows(self, family: str, change: Parameters) -> bool:
+        """Say whether a family takes these parameters for this contract."""
+        return _can_be_built(ModelChoice(family=family, parameters=change), self.contract, self.seed, self.room)
+
     def try_mean(self) -> None:
         """Try the mean of the best few models, if there are several."""
         few = _best_few(self.trials)
@@ -250,9 +283,10 @@ def search(  # noqa: PLR0913, PLR0917
     """Try up to `how.trials` choices by cross-validation on these rows; return the best and all trials, dummy first.
 
     `start`, if it suits the contract, and the defaults of each family are tried too, so that the result is not worse.
-    In the end the mean of the best few is tried. The number of boosting rounds is the one with the lowest mean loss
-    over the folds. The loss is log loss for classes; for numbers the squared error if `metric`, which decides at the
-    gate, is one of it, and else the absolute error. Raises InputError if every trial failed.
+    After a race the best model is tried with each of `options_for` as well, and then the mean of the best few. The
+    number of boosting rounds is the one with the lowest mean loss over the folds. The loss is log loss for classes; for
+    numbers the squared error if `metric`, which decides at the gate, is made of it, and else the absolute error.
+    Raises InputError if every trial failed.
 
     `units` are as in `folds`. `how.method` says which choices: each of `how.grid`, or those of a race. In a race each
     family has its own study (tree-structured Parzen estimator, Bergstra et al. 2011). The families share batches of
@@ -290,7 +324,15 @@ def search(  # noqa: PLR0913, PLR0917
         made.run([_Runner(DUMMY)])
         if start is not None and _can_be_built(start, contract, seed, room):
             made.run([_Runner(start)])
-        ended = made.try_each(choices, how) if how.method == "grid" else made.race(how)
+        if how.method == "grid":
+            ended = made.try_each(choices, how)
+        else:
+            options = options_for(contract, target)
+            # They share the trials, unless these are few.
+            most = how.trials - len(options)
+            ended = made.race(how.model_copy(update={"trials": most}) if most > how.batch else how)
+            if most > how.batch:
+                made.try_options(options)
         say(f"  the search ends: {ended}")
         made.try_mean()
     best = _best(made.trials, known)
@@ -317,6 +359,28 @@ def _families_at_hand(contract: Contract, room: Room) -> dict[str, Family]:
     if not found:
         raise InputError("src/model/estimators.py: no family in FAMILIES can be tried; see the reasons above")
     return found
+
+
+def options_for(contract: Contract, target: np.ndarray) -> list[Parameters]:
+    """Return the parameters that may help any family on these rows: see `OWN` of fitting, and class weights.
+
+    Log loss judges class weights, so that they are taken only where the probabilities are better for them.
+    """
+    found: list[Parameters] = []
+    if contract.task == "regression":
+        if is_amount(contract) and min(target) >= 0 and skewness(target) > max(1.0, abs(skewness(np.log1p(target)))):
+            found.append({"log_target": True})
+    elif np.bincount(target, minlength=len(contract.classes)).min() < RARE * len(target) / len(contract.classes):
+        found.append({"class_weight": "balanced"})
+    if len(contract.features) >= MANY_FEATURES:
+        found += [{"select_features": "mean"}, {"select_features": "median"}]
+    return found
+
+
+def skewness(values: np.ndarray) -> float:
+    """Return the skewness of numbers (0: symmetric), also 0 if all are equal."""
+    spread = float(values.std())
+    return float((((values - values.mean()) / spread) ** 3).mean()) if spread else 0.0
 
 
 def from_grid(
@@ -432,12 +496,17 @@ def _complete(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def _best_few(trials: Sequence[Trial]) -> list[Trial]:
-    """Return the best MEMBERS different models, or all of them if there are fewer."""
-    found: list[Trial] = []
+    """Return the best MEMBERS different models, or all of them if there are fewer.
+
+    Models that differ only in the parameters of `options_for` are nearly the same: the best of them counts.
+    """
+    found: dict[str, Trial] = {}
     for trial in sorted(_complete(trials), key=lambda trial: trial.score):
-        if trial.choice not in [one.choice for one in found] and len(found) < MEMBERS:
-            found.append(trial)
-    return found
+        rest = {name: value for name, value in trial.choice.parameters.items() if name not in OPTIONS}
+        plain = trial.choice.model_copy(update={"parameters": rest})
+        if len(found) < MEMBERS:
+            found.setdefault(plain.model_dump_json(), trial)
+    return list(found.values())
 
 
 def _at_best_rounds(curves: Sequence[Sequence[float]]) -> tuple[list[float], int]:
@@ -503,7 +572,7 @@ def _curve(  # noqa: PLR0913, PLR0917
     # Some families refuse rows of one class. No family can learn more from them than the dummy.
     learns_nothing = contract.task != "regression" and len(np.unique(target[seen])) == 1
     rounds = "" if choice == DUMMY or choice.members else families(contract, room)[choice.family].rounds
-    has_curve = bool(rounds) and rounds not in choice.parameters
+    has_curve = bool(rounds) and rounds not in choice.parameters and not choice.parameters.get("log_target")
     try:
         is_dummy = choice == DUMMY or learns_nothing
         pipeline = build_dummy(contract) if is_dummy else build(choice, contract, seed, room=room)

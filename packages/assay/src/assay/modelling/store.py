@@ -17,6 +17,8 @@ from assay.project.room import NO_ROOM, Room
 # The types in the estimators of Assay, scikit-learn and LightGBM; a file with any other type is refused.
 TRUSTED = (
     "assay.modelling.estimators.LogBoosting",
+    "assay.modelling.estimators.LogTarget",
+    "assay.modelling.estimators.SingleScaler",
     "collections.OrderedDict",
     "lightgbm.basic.Booster",
     "lightgbm.sklearn.LGBMClassifier",
