@@ -42,8 +42,9 @@ class LogBoosting(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     the Poisson deviance overflow.
     """
 
-    # Models that were stored before there was a limit have none.
+    # Models that were stored before there were a limit and constraints have none.
     limit_ = float("inf")
+    monotonic_cst: Any = None
     _parameter_constraints = HistGradientBoostingRegressor._parameter_constraints | {"follow_time": ["boolean"]}
 
     def __init__(  # noqa: PLR0913
@@ -56,6 +57,7 @@ class LogBoosting(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         l2_regularization: float = 1.0,
         max_features: float = 0.5,
         follow_time: bool = False,
+        monotonic_cst: Any = None,
         random_state: int | None = None,
     ) -> None:
         """Take the parameters of HistGradientBoostingRegressor, and whether the first column is a time."""
@@ -66,6 +68,7 @@ class LogBoosting(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.l2_regularization = l2_regularization
         self.max_features = max_features
         self.follow_time = follow_time
+        self.monotonic_cst = monotonic_cst
         self.random_state = random_state
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> Self:  # noqa: N803
@@ -130,7 +133,8 @@ class LogBoosting(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         free[0] = False
         expected = np.full(len(y), y.mean())
         if free.any():
-            expected = self._boosting(max_iter=100, learning_rate=0.1).fit(rows[:, free], y).predict(rows[:, free])
+            quick = self._boosting(max_iter=100, learning_rate=0.1, monotonic_cst=None)
+            expected = quick.fit(rows[:, free], y).predict(rows[:, free])
         rest = np.log((y + 1) / (expected + 1))
         weights = np.sqrt(y + 1)
         return float((weights * times * rest).sum() / (weights * times**2).sum())

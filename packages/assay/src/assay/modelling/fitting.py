@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import cpu_count, parallel_config
+from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import VotingClassifier, VotingRegressor
@@ -20,6 +21,7 @@ from assay.contract.spec import Contract, Costs
 from assay.data.columns import Columns, length, single
 from assay.modelling.estimators import LogBoosting, LogTarget, families, is_amount, maker
 from assay.modelling.features import encode, selection, time_input, transformer
+from assay.modelling.monotone import constrain, directions
 from assay.project.params import ModelChoice
 from assay.project.room import NO_ROOM, Family, Parameters, Room
 
@@ -143,11 +145,21 @@ def fit(pipeline: Pipeline, data: Columns, target: np.ndarray, contract: Contrac
             with warnings.catch_warnings():
                 # A text with fewer words than the selection asks for: all of them are kept.
                 warnings.filterwarnings("ignore", "k=.* is greater than n_features", UserWarning)
+                if directions(contract, room):
+                    for one in _singles(pipeline):
+                        constrain(one[-1], clone(one[:-1]).fit(frame, target), contract, room)
                 return pipeline.fit(frame, target)
         # Each library, and a family of the user's own, raises errors of its own kinds.
         except Exception as error:
             message = " ".join(str(error).split())[:300]
             raise InputError(f"params.yaml: the model cannot be fitted on {length(data)} rows: {message}") from None
+
+
+def _singles(pipeline: Pipeline) -> list[Pipeline]:
+    """Return the unfitted pipelines whose mean a pipeline will predict; or else itself, if it has features."""
+    if isinstance(pipeline[-1], VotingClassifier | VotingRegressor):
+        return [one for _, one in pipeline[-1].estimators]
+    return [pipeline] if len(pipeline) > 1 else []
 
 
 def members(pipeline: Pipeline) -> list[Pipeline]:

@@ -13,6 +13,7 @@ from assay.contract.spec import Contract
 from assay.data.columns import Columns, length
 from assay.modelling.estimators import is_lightgbm
 from assay.modelling.fitting import inputs, of_all_classes, threads
+from assay.modelling.monotone import constrain
 from assay.project.room import NO_ROOM, Room
 from assay.statistics.losses import row_losses
 
@@ -43,6 +44,7 @@ def losses_by_rounds(  # noqa: PLR0913, PLR0917
     with threads(length(seen)):
         made = pipeline[:-1].fit_transform(inputs(seen, contract, room), target)
         unseen = pipeline[:-1].transform(inputs(held_out, contract, room))
+        constrain(estimator, pipeline[:-1], contract, room)
         if isinstance(estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
             follow = _of_scikit_learn
         elif is_lightgbm(estimator):

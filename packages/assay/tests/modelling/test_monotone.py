@@ -1,0 +1,99 @@
+"""What must rise or fall without exception does so in every model that can be held to it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from assay.modelling import search as module
+from assay.modelling.fitting import build, fit, scores
+from assay.modelling.monotone import directions
+from assay.project.params import MEAN, Member, ModelChoice
+from assay.properties.expectations import falls, rises, same_when
+from exported import assert_stored_and_exported
+from patients import contract, patients
+from rooms import room
+
+FALLS = room(expectations=(falls("age"),))
+FEW: dict[str, dict[str, Any]] = {
+    "gradient_boosting": {"max_iter": 20},
+    "lightgbm": {"n_estimators": 20},
+    "random_forest": {"n_estimators": 10},
+    "log_boosting": {"max_iter": 20},
+}
+MEAN_OF_TWO = ModelChoice(
+    family=MEAN,
+    parameters={},
+    members=tuple(Member(family=name, parameters=FEW[name]) for name in ("lightgbm", "random_forest")),
+)
+CHOICES = [
+    *(ModelChoice(family=name, parameters=few) for name, few in FEW.items()),
+    ModelChoice(family="lightgbm", parameters={**FEW["lightgbm"], "log_target": True, "select_features": "median"}),
+    MEAN_OF_TWO,
+]
+
+
+def by_age(model: Any, made: Any) -> np.ndarray:
+    """Return the answers to a few patients, shape (ages, patients), at rising ages."""
+    ages, few = np.arange(0, 120, 5.0), patients(10, "regression", seed=5)[0]
+    rows = {name: np.tile(values, len(ages)) for name, values in few.items()} | {"age": np.repeat(ages, 10)}
+    return scores(model, rows, made).reshape(len(ages), 10)
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=lambda one: one.words)
+def test_a_model_of_numbers_keeps_to_what_must_fall_though_the_data_rise(choice: ModelChoice) -> None:
+    made = contract("regression", target={"name": "days", "range": [0, 1e6]})
+    data, target = patients(200, "regression")
+    target = np.exp(target)
+    free = by_age(fit(build(choice, made, 1), data, target, made), made)
+    held = by_age(fit(build(choice, made, 1, room=FALLS), data, target, made, FALLS), made)
+    assert np.diff(free, axis=0).max() > 0.1
+    assert np.diff(held, axis=0).max() <= 1e-9
+
+
+@pytest.mark.parametrize("calibrate", [True, pytest.param(False, marks=pytest.mark.nightly)])
+def test_a_classifier_keeps_to_it_too_and_is_exported(calibrate: bool, tmp_path: Path) -> None:
+    made, (data, target) = contract(), patients(200)
+    up = room(expectations=(rises("noise"), rises("heart-rate", of="sick")))
+    choice = ModelChoice(family="gradient_boosting", parameters={"max_iter": 20})
+    model = fit(build(choice, made, 1, calibrate=calibrate, room=up), data, target, made, up)
+    few, _ = patients(20, seed=5)
+    risks = [scores(model, {**few, "noise": np.full(20, noise)}, made)[:, 1] for noise in np.linspace(-3, 3, 30)]
+    assert np.diff(risks, axis=0).min() >= -1e-9
+    assert_stored_and_exported(model, few, made, tmp_path)
+
+
+@pytest.mark.parametrize("family", ["gradient_boosting", "lightgbm"])
+def test_the_fits_on_the_folds_are_held_to_it(family: str) -> None:
+    made, (data, target) = contract("regression"), patients(300, "regression")
+    fold = (np.arange(200), np.arange(200, 300))
+    choice = ModelChoice(family=family, parameters={"learning_rate": 0.3})
+    (free, _), (held, _) = (module._curve(choice, data, target, made, fold, 1, one) for one in (room(), FALLS))
+    assert min(held) > 1.2 * min(free)
+
+
+def test_only_what_holds_without_exception_is_a_constraint() -> None:
+    lines = (
+        rises("age"),
+        falls("heart-rate", of="well"),
+        rises("noise", tolerance=0.1),
+        rises("smoker", where={"age": (60, 120)}),
+        rises("ward"),
+        same_when("nothing", lambda row: row),
+    )
+    positive = contract().classes[-1]
+    sign = -1 if positive == "well" else 1
+    assert directions(contract(), room(expectations=lines)) == {"age": 1, "heart-rate": sign}
+    assert directions(contract(), room(expectations=(rises("age"), falls("age")))) == {}
+    assert directions(contract("multiclass"), room(expectations=(rises("age", of="sick"),))) == {}
+    assert directions(contract("regression"), room(expectations=(falls("age"),))) == {"age": -1}
+
+
+def test_a_constraint_of_ones_own_stays() -> None:
+    made, (data, target) = contract("regression"), patients(100, "regression")
+    pipeline = build(ModelChoice(family="gradient_boosting", parameters={"max_iter": 5}), made, 1, room=FALLS)
+    features = pipeline[0].fit_transform(module.inputs(data, made), target).shape[1]
+    pipeline[-1].set_params(monotonic_cst=[0] * features)
+    fit(pipeline, data, target, made, FALLS)
+    assert pipeline[-1].monotonic_cst == [0] * features
