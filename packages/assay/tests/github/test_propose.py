@@ -4,12 +4,14 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from assay.base.errors import InputError
 from assay.github import propose
 from assay.github.api import GitHub
+from assay.github.propose import Proposal
 from assay.project.params import load_params
 from places import ROOT
 from workflows import github as stand_in
@@ -108,13 +110,64 @@ def hub(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Iterator[sta
     assert made.violations == []
 
 
-def test_a_change_becomes_a_pull_request_and_nothing_becomes_none(hub: stand_in.GitHub) -> None:
+def proposed(hub: stand_in.GitHub, branch: str = "assay/proposed-7", **changes: Any) -> str:
     token = hub.token({"contents": "write", "pull-requests": "write"})
-    github = GitHub(hub.url, stand_in.REPOSITORY, token)
-    assert "nothing changed" in propose.propose(github, "Other parameters", "main", "7", token)
+    proposal = Proposal("Other parameters", "main", branch, **changes)
+    return propose.propose(GitHub(hub.url, stand_in.REPOSITORY, token), proposal, token)
+
+
+def test_a_change_becomes_a_pull_request_and_nothing_becomes_none(hub: stand_in.GitHub) -> None:
+    assert "nothing changed" in proposed(hub)
     assert hub.pulls == []
     propose.set_params("seed=7")
-    assert "was opened" in propose.propose(github, "Other parameters", "main", "7", token)
+    assert "was opened" in proposed(hub)
     (pull,) = hub.pulls
     assert (pull["title"], pull["base"]["ref"], pull["head"]["ref"]) == ("Other parameters", "main", "assay/proposed-7")
     assert hub.run_git("diff", "--name-only", "main", pull["head"]["sha"]) == "params.yaml"
+
+
+def again(seed: int) -> None:
+    """Start from main, as every run does, and change a parameter."""
+    subprocess.run(["git", "reset", "--quiet", "--hard", "origin/main"], check=True)
+    propose.set_params(f"seed={seed}")
+
+
+def test_a_branch_has_one_pull_request_which_is_updated(hub: stand_in.GitHub) -> None:
+    for seed, said in ((7, "was opened"), (7, "has these changes already"), (8, "was updated"), (9, "was updated")):
+        again(seed)
+        assert said in proposed(hub, body=f"Seed {seed}")
+    (pull,) = hub.pulls
+    assert pull["body"] == "Seed 9"
+    assert hub.run_git("rev-parse", "refs/heads/assay/proposed-7") == pull["head"]["sha"]
+    assert "seed: 9" in hub.run_git("show", f"{pull['head']['sha']}:params.yaml")
+    # One commit on top of main.
+    assert hub.run_git("rev-parse", f"{pull['head']['sha']}^") == hub.run_git("rev-parse", "main")
+
+
+def test_a_pull_request_that_is_closed_stays_closed_and_another_is_opened(hub: stand_in.GitHub) -> None:
+    again(7)
+    proposed(hub)
+    hub.pulls[0]["state"] = "closed"
+    again(8)
+    assert "was opened" in proposed(hub)
+    assert [one["state"] for one in hub.pulls] == ["closed", "open"]
+
+
+def test_what_somebody_has_added_to_the_branch_is_not_lost(hub: stand_in.GitHub) -> None:
+    again(7)
+    proposed(hub)
+    head = hub.pulls[0]["head"]["sha"]
+    theirs = hub.run_git("commit-tree", f"{head}^{{tree}}", "-p", head, "-m", "Mine", **NAMES)
+    hub.run_git("update-ref", "refs/heads/assay/proposed-7", theirs)
+    hub.pulls[0]["head"]["sha"] = theirs
+    again(8)
+    assert "has commits of somebody else: it stays as it is" in proposed(hub)
+    assert hub.run_git("rev-parse", "refs/heads/assay/proposed-7") == theirs
+
+
+def test_only_the_files_that_are_meant_are_proposed(hub: stand_in.GitHub) -> None:
+    Path("key").write_text("secret")
+    assert "nothing changed" in proposed(hub, files=("params.yaml", "data.dvc"))
+    propose.set_params("seed=7")
+    assert "was opened" in proposed(hub, files=("params.yaml", "data.dvc"))
+    assert hub.run_git("diff", "--name-only", "main", hub.pulls[0]["head"]["sha"]) == "params.yaml"

@@ -43,7 +43,7 @@ def write(rows: pa.Table, path: Path = WARD.data) -> None:
 
 
 def run(*batches: pa.RecordBatch, made: Contract = WARD, bounds: Collect = BOUNDS, **changes: Any) -> dict[str, Any]:
-    given = {"duplicates": 0.05, "now": DUE, "due": DUE} | changes
+    given = {"duplicates": 0.05, "due": DUE} | changes
     return collect(batches, made, bounds, given.pop("due"), **given)
 
 

@@ -49,7 +49,7 @@ def poisoned(*batches: pa.RecordBatch, made: Contract = WARD, start: int = 0) ->
     """Collect from honest clients and others; return the result, and how many rows of the others were added."""
     rows = table(HONEST, 5, made) if made is not NOTED else noted(table(HONEST, 5), ["fine"] * HONEST)
     keys = [f"honest {row % 8}" for row in range(HONEST)]
-    result = collect([logged(rows, keys, made, start=start), *batches], made, Collect(), DUE, duplicates=0.05, now=DUE)
+    result = collect([logged(rows, keys, made, start=start), *batches], made, Collect(), DUE, duplicates=0.05)
     clients = [row.client or "" for row in read_record(made.data).rows().values()]
     return result, sum("honest" not in client for client in clients)
 
@@ -222,7 +222,7 @@ def test_labels_that_are_corrected_afterwards_in_one_direction_are_held(project:
     before = read_table(WARD.data, WARD)[0]
     rows = table(HONEST, 5)
     wrong = logged(with_outcomes(rows, ["sick"] * HONEST), [f"honest {row % 8}" for row in range(HONEST)])
-    result = collect([wrong], WARD, Collect(), DUE, duplicates=0.05, now=DUE)
+    result = collect([wrong], WARD, Collect(), DUE, duplicates=0.05)
     assert result["corrected"] > 10
     outcome = judged(before)
     assert outcome.verdict in ("HOLD", "REJECT")

@@ -19,6 +19,7 @@ ANSWERED = {
     *(
         "actor",
         "artifacts",
+        "author",
         "base",
         "body",
         "context",

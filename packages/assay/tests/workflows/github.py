@@ -140,8 +140,16 @@ def _pulls(hub: GitHub, query: dict[str, str], body: Any) -> Any:
 def _new_pull(hub: GitHub, query: dict[str, str], body: Any) -> Any:
     head = hub.run_git("rev-parse", f"refs/heads/{body['head']}")
     hub.open_pull(hub.next_id(), body["head"], head, base=body["base"])
-    hub.pulls[-1]["title"] = body["title"]
+    hub.pulls[-1] |= {"title": body["title"], "body": body.get("body")}
     return hub.pulls[-1]
+
+
+def _renew_pull(hub: GitHub, query: dict[str, str], body: Any, number: str) -> Any:
+    (pull,) = [one for one in hub.pulls if one["number"] == int(number)]
+    pull |= body
+    # Somebody may have pushed.
+    pull["head"]["sha"] = hub.run_git("rev-parse", f"refs/heads/{pull['head']['ref']}")
+    return pull
 
 
 def _comments(hub: GitHub, query: dict[str, str], body: Any, number: str) -> Any:
@@ -209,8 +217,10 @@ def _forget_run(hub: GitHub, query: dict[str, str], body: Any, number: str) -> A
 
 
 def _commit(hub: GitHub, query: dict[str, str], body: Any, commit: str) -> Any:
-    tree, *parents = hub.run_git("log", "-1", "--format=%T %P", commit).split()
-    return {"sha": commit, "tree": {"sha": tree}, "parents": [{"sha": one} for one in parents]}
+    author, tree, *parents = hub.run_git("log", "-1", "--format=%an%n%T%n%P", commit).split("\n")
+    parents = parents[0].split() if parents else []
+    about = {"author": {"name": author}, "tree": {"sha": tree}, "parents": [{"sha": one} for one in parents]}
+    return {"sha": commit, **about}
 
 
 def _tree(hub: GitHub, query: dict[str, str], body: Any) -> Any:
@@ -264,6 +274,12 @@ def _issue(hub: GitHub, query: dict[str, str], body: Any) -> Any:
     return hub.issues[-1]
 
 
+def _renew_issue(hub: GitHub, query: dict[str, str], body: Any, number: str) -> Any:
+    (issue,) = [one for one in hub.issues if one["number"] == int(number)]
+    issue |= body
+    return issue
+
+
 # GitHub's description, as describe.py has shortened it.
 DESCRIBED: dict[str, Any] = json.loads(Path(__file__).with_name("github.json").read_text(encoding="utf-8"))
 Handler = Callable[..., Any]
@@ -271,6 +287,7 @@ Handler = Callable[..., Any]
 ROUTES: list[tuple[str, str, str, Handler, int]] = [
     ("GET", r"pulls", "pull-requests: read", _pulls, 200),
     ("POST", r"pulls", "pull-requests: write", _new_pull, 201),
+    ("PATCH", r"pulls/(\d+)", "pull-requests: write", _renew_pull, 200),
     ("GET", r"issues/(\d+)/comments", "pull-requests: read", _comments, 200),
     ("POST", r"issues/(\d+)/comments", "pull-requests: write", _comment, 201),
     ("PATCH", r"issues/comments/(\d+)", "pull-requests: write", _recomment, 200),
@@ -290,6 +307,7 @@ ROUTES: list[tuple[str, str, str, Handler, int]] = [
     ("POST", r"actions/workflows/([\w.-]+)/dispatches", "actions: write", _dispatch, 204),
     ("GET", r"issues", "issues: read", _issues, 200),
     ("POST", r"issues", "issues: write", _issue, 201),
+    ("PATCH", r"issues/(\d+)", "issues: write", _renew_issue, 200),
 ]
 
 

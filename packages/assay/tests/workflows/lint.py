@@ -33,10 +33,11 @@ OWN_RUNNER = (
 PINS = Path(__file__).with_name("pins.json")
 # What the documentation tells of; any other name is a slip.
 NAMES = {
-    "secrets": ["ASSAY_API_KEY", "DEPLOY_KEY", "GITHUB_TOKEN"],
+    "secrets": ["ASSAY_API_KEY", "DEPLOY_KEY", "GITHUB_TOKEN", "LOG_KEY"],
     "vars": [
         "ASSAY_ATTEST",
         "ASSAY_DEPLOY",
+        "ASSAY_MONITOR",
         "ASSAY_NIGHTLY",
         "ASSAY_RELEASE",
         "ASSAY_RUNNER",

@@ -37,6 +37,12 @@ RIGHTS: dict[tuple[str, str], dict[str, str]] = {
     ("nightly", "night"): READ,
     ("nightly", "alarm"): {"contents": "read", "issues": "write"},
     ("propose", "propose"): {"contents": "write", "pull-requests": "write"},
+    ("monitor", "monitor"): {
+        "contents": "write",
+        "id-token": "write",
+        "issues": "write",
+        "pull-requests": "write",
+    },
     ("package-ci", "lint"): READ,
     ("package-ci", "test"): READ,
     ("package-nightly", "properties"): READ,
@@ -88,6 +94,18 @@ TRIGGERS: dict[str, dict[str, Any]] = {
         "repository_dispatch": {"types": ["new-data"]},
         "schedule": [{"cron": "37 3 1 * *"}],
     },
+    "monitor": {
+        "schedule": [{"cron": "7 5 * * *"}],
+        "workflow_dispatch": {
+            "inputs": {
+                "retrain": {
+                    "description": "Retrain, whatever the monitor says",
+                    "default": False,
+                    "type": "boolean",
+                }
+            }
+        },
+    },
     "package-ci": {"pull_request": {"paths": TESTED}, "push": {"branches": ["main"], "paths": TESTED}},
     "package-nightly": {"schedule": [{"cron": "47 2 * * *"}], "workflow_dispatch": None},
 }
@@ -104,6 +122,7 @@ CONCURRENCY = {
     "deploy": ("deploy-${{ github.ref_name == github.event.repository.default_branch }}", False),
     "nightly": ("nightly", False),
     "propose": ("propose-${{ github.run_id }}", False),
+    "monitor": ("monitor", False),
     "package-ci": (
         "package-ci-${{ github.event.pull_request.number || github.ref }}",
         "${{ github.event_name == 'pull_request' }}",
@@ -127,7 +146,7 @@ def test_runs_wait_for_one_another_and_only_those_of_pull_requests_are_ended():
     assert found == CONCURRENCY
 
 
-def test_what_is_deployed_to_belongs_to_an_environment_one_after_the_other():
+def test_what_is_deployed_to_and_the_log_belong_to_an_environment_one_after_the_other():
     found = {
         (name, job): (about["environment"], about.get("needs"))
         for name, file in FILES.items()
@@ -137,11 +156,12 @@ def test_what_is_deployed_to_belongs_to_an_environment_one_after_the_other():
     assert found == {
         ("deploy", "staging"): ("staging", None),
         ("deploy", "production"): ("production", "staging"),
+        ("monitor", "monitor"): ("log", None),
     }
 
 
 # Secrets are those of an environment; the token is none of these.
-SECRETS = {"deploy": {"ASSAY_API_KEY", "DEPLOY_KEY"}}
+SECRETS = {"deploy": {"ASSAY_API_KEY", "DEPLOY_KEY"}, "monitor": {"LOG_KEY"}}
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -170,10 +170,47 @@ def github_data(url: str) -> None:
 def github_propose(title: str, branch: str) -> None:
     """Open a pull request with the changes of this clone."""
     from assay.github.api import GitHub
-    from assay.github.propose import propose
+    from assay.github.propose import Proposal, propose
 
     number, token = (os.environ.get(name, "") for name in ("GITHUB_RUN_ID", "GITHUB_TOKEN"))
-    print(propose(GitHub.here(), title, branch, number, token))
+    print(propose(GitHub.here(), Proposal(title, branch, f"assay/proposed-{number}"), token))
+
+
+@github.command("monitor")
+def github_monitor() -> None:
+    """Run the monitor on the log in monitoring/; open, update or close the issue, and say whether to retrain.
+
+    A result in reports/monitor.json, which the monitor wrote where the log is, is taken as it is. Without the log there
+    is nothing to retrain with.
+    """
+    from assay.github.api import GitHub
+    from assay.github.production import look, tell
+    from assay.github.steps import write_outputs
+    from assay.project.layout import LOG
+
+    result = look()
+    print(tell(GitHub.here(), result))
+    write_outputs({"retrain": str(result["verdict"] == "ALARM" and LOG.is_dir()).lower()})
+
+
+@github.command("retrain")
+def github_retrain() -> None:
+    """Collect the outcomes that are due from the log in monitoring/, and train with them."""
+    from assay.github.production import retrain
+
+    print(retrain())
+
+
+@github.command("propose-retrained")
+@click.option("--branch", envvar="BRANCH", default="main", help="The branch to merge into.")
+def github_propose_retrained(branch: str) -> None:
+    """Open or update the one pull request with what `retrain` made, with the evidence of the open issue."""
+    from assay.github.api import GitHub
+    from assay.github.production import BRANCH, FILES, evidence
+    from assay.github.propose import Proposal, propose
+
+    here, token = GitHub.here(), os.environ.get("GITHUB_TOKEN", "")
+    print(propose(here, Proposal("Retrain with what came true", branch, BRANCH, evidence(here), FILES), token))
 
 
 @github.command("alarm")

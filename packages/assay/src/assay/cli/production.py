@@ -2,7 +2,7 @@
 
 import json
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -11,7 +11,6 @@ from assay.base.errors import InputError
 from assay.project.layout import LOG
 
 STATUS = {"WELL": 0, "ALARM": 1, "HOLD": 3}
-REPORTS = Path("reports")
 DAYS = 90.0
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
@@ -33,44 +32,9 @@ def monitor(
     LOG is the folder that the service writes; by default ASSAY_LOG, or monitoring/. It needs models/ and the log, and
     writes reports/monitor.json, .md and .html.
     """
-    from assay.base.files import write_json, write_text
-    from assay.export.reference import load_reference
-    from assay.predictions.outcomes import joined
-    from assay.predictions.read import LogCounts
-    from assay.production.monitor import monitor as judge
-    from assay.production.page import html, markdown
-    from assay.production.windows import Watch, look
-    from assay.project.layout import model_version
-    from assay.project.settings import load_packed_contract, load_settings
+    from assay.production.run import watch
 
-    folder = _folder(log)
-    outcomes = load_settings(models).outcomes
-    now = datetime.now(UTC)
-    end = now if until is None else until.replace(tzinfo=UTC)
-    waits = outcomes.delay if delay is None else delay
-    since, due = _before(end, days), _before(end, waits)
-    watch = Watch(
-        contract=load_packed_contract(models),
-        reference=load_reference(models),
-        version=model_version(models),
-        since=since,
-        until=end,
-        now=now,
-        delay=end - due,
-    )
-    counts = LogCounts()
-    seen = look(joined(folder, counts, since=watch.since, due=due, missing=outcomes.missing), watch)
-    left_out = {
-        "torn lines": counts.torn,
-        "doubled entries": counts.doubled,
-        "foreign entries": counts.foreign,
-        "outcomes of unknown predictions": counts.unknown,
-        "corrected outcomes": counts.corrected,
-    }
-    found = judge(watch, seen, left_out)
-    write_json(REPORTS / "monitor.json", found)
-    write_text(REPORTS / "monitor.md", markdown(found))
-    write_text(REPORTS / "monitor.html", html(found))
+    found = watch(_folder(log), models, days=days, until=until, delay=delay)
     lines = [f"{one['verdict']:5} {one['check']}: {one['reason']}" for one in found["outcomes"]]
     print(json.dumps(found, indent=2) if as_json else "\n".join([found["verdict"], *lines]))
     return STATUS[found["verdict"]]
@@ -135,20 +99,10 @@ def feedback_collect(log: Path | None, until: datetime | None, as_json: bool) ->
     limits in `collect` of params.yaml; reports/collect.json names them. It writes the data file and, beside it,
     collected.json, which says what came from where.
     """
-    from assay.contract.spec import load_contract
-    from assay.predictions.outcomes import joined
-    from assay.predictions.read import LogCounts
-    from assay.production.collect import collect, told
-    from assay.project.data import bring
-    from assay.project.params import load_params
+    from assay.production.collect import told
+    from assay.production.home import bring_home
 
-    folder, contract, params = _folder(log), load_contract(), load_params()
-    bring(contract)
-    now = datetime.now(UTC)
-    due = _before(now if until is None else until.replace(tzinfo=UTC), params.outcomes.delay)
-    batches = joined(folder, LogCounts(), until=due, due=due, missing=params.outcomes.missing)
-    duplicates = params.validate_.duplicate_share
-    result = collect(batches, contract, params.collect, due, duplicates=duplicates, now=now)
+    result = bring_home(_folder(log), until)
     print(json.dumps(result, indent=2) if as_json else "\n".join(told(result)))
 
 
@@ -173,13 +127,6 @@ def forget(key: str, log: Path | None) -> None:
         )
     if gone.unreadable:
         print(f"unreadable lines that name the client, removed as a whole: {gone.unreadable}")
-
-
-def _before(end: datetime, days: float) -> datetime:
-    try:
-        return end - timedelta(days=days)
-    except (OverflowError, ValueError):
-        raise InputError(f"{days:g} days before {end:%Y-%m-%d} is no date; give fewer days") from None
 
 
 def _folder(log: Path | None) -> Path:

@@ -2,6 +2,7 @@
 
 import base64
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -92,18 +93,38 @@ def download(url: str, path: Path) -> None:
         raise InputError(f"{url}: {' '.join(str(error).split())}") from None
 
 
-def propose(github: GitHub, title: str, base: str, number: str, token: str) -> str:
-    """Commit the changes of this clone, push them to a branch of their own, and open a pull request; return a message.
+@dataclass(frozen=True)
+class Proposal:
+    """A pull request: its title and text, the branch to merge into, its own branch, and the files that it changes."""
 
-    `base` is the branch to merge into, `number` makes the name of the branch unique.
+    title: str
+    base: str
+    branch: str
+    body: str = APPROVE
+    files: tuple[str, ...] = (".",)
+
+
+def propose(github: GitHub, proposal: Proposal, token: str) -> str:
+    """Commit the changes of this clone, push them, and open a pull request or update the open one; return a message.
+
+    An open one stays as it is if it has the same files already, or commits of somebody else.
     """
-    git("add", "--all", "--", ".")
-    if not git("status", "--porcelain", "--", "."):
+    files = [name for name in proposal.files if Path(name).exists()]
+    git("add", "--all", "--", *files)
+    if not git("diff", "--cached", "--name-only"):
         return "nothing changed: there is nothing to propose"
-    branch = f"assay/proposed-{number}"
     named = ("-c", f"user.name={BOT}", "-c", f"user.email={BOT}@users.noreply.github.com")
     # The hooks are for people.
-    git("-c", "core.hooksPath=/dev/null", *named, "commit", "--quiet", "--message", title)
+    git("-c", "core.hooksPath=/dev/null", *named, "commit", "--quiet", "--message", proposal.title)
+    pull = _open_pull(github, proposal.branch)
+    lease = []
+    if pull:
+        known, number = github.get(f"git/commits/{pull['head']['sha']}"), int(pull["number"])
+        if known["author"]["name"] != BOT:
+            return f"::warning::pull request #{number} has commits of somebody else: it stays as it is"
+        if known["tree"]["sha"] == git("rev-parse", "HEAD^{tree}"):
+            return f"pull request #{number} has these changes already"
+        lease = [f"--force-with-lease=refs/heads/{proposal.branch}:{pull['head']['sha']}"]
     # The token is in the environment, where no list of processes shows it.
     secret = base64.b64encode(f"x-access-token:{token}".encode()).decode()
     header = {
@@ -111,7 +132,17 @@ def propose(github: GitHub, title: str, base: str, number: str, token: str) -> s
         "GIT_CONFIG_KEY_0": f"http.{os.environ.get('GITHUB_SERVER_URL', 'https://github.com')}/.extraheader",
         "GIT_CONFIG_VALUE_0": f"AUTHORIZATION: basic {secret}",
     }
-    push_to = ("push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
+    push_to = ("push", "--quiet", *(lease or ["--force"]), "origin", f"HEAD:refs/heads/{proposal.branch}")
     run("git", "-c", "core.hooksPath=/dev/null", *push_to, folder=None, name="git push", **header)
-    made = github.send("POST", "pulls", {"title": title, "head": branch, "base": base, "body": APPROVE})
+    said = {"title": proposal.title, "body": proposal.body}
+    if pull:
+        github.send("PATCH", f"pulls/{int(pull['number'])}", said)
+        return f"pull request #{pull['number']} was updated"
+    made = github.send("POST", "pulls", {**said, "head": proposal.branch, "base": proposal.base})
     return f"pull request #{made['number']} was opened"
+
+
+def _open_pull(github: GitHub, branch: str) -> dict[str, Any] | None:
+    owner = github.repository.partition("/")[0]
+    pulls = github.pages("pulls", state="open", head=f"{owner}:{branch}")
+    return next((one for one in pulls if (one["head"]["repo"] or {}).get("full_name") == github.repository), None)

@@ -125,12 +125,18 @@ def require_runs_on(branch: str, folder: Path) -> None:
 
 def raise_alarm(github: GitHub, title: str, body: str) -> str:
     """Open an issue, or comment on the open issue with this title; return a message."""
-    for issue in github.pages("issues", state="open", creator=BOT):
-        if issue["title"] == title and (issue["user"] or {}).get("login") == BOT:
-            github.send("POST", f"issues/{int(issue['number'])}/comments", {"body": body})
-            return f"a comment on issue #{issue['number']} was posted"
+    if issue := open_issue(github, title):
+        github.send("POST", f"issues/{int(issue['number'])}/comments", {"body": body})
+        return f"a comment on issue #{issue['number']} was posted"
     made = github.send("POST", "issues", {"title": title, "body": body})
     return f"issue #{made['number']} was opened"
+
+
+def open_issue(github: GitHub, title: str) -> dict[str, Any] | None:
+    """Return the open issue of the bot with this title, None if there is none."""
+    issues = github.pages("issues", state="open", creator=BOT)
+    ours = (one for one in issues if one["title"] == title and (one["user"] or {}).get("login") == BOT)
+    return next(ours, None)
 
 
 def write_outputs(outputs: dict[str, str]) -> None:

@@ -35,7 +35,6 @@ class Collection(Frozen):
     `base` is the version of the data that was committed then; `before` and `after` are hashes of the data file.
     """
 
-    time: str
     base: str
     before: str
     after: str

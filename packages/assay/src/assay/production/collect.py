@@ -352,7 +352,6 @@ def collect(
     due: datetime,
     *,
     duplicates: float,
-    now: datetime,
 ) -> dict[str, Any]:
     """Add the outcomes that are due to the data file, correct those that were collected before; return what was done.
 
@@ -379,7 +378,7 @@ def collect(
             append(path, made, chosen.rows, contract, targets)
             rows = _recorded(chosen.rows, chosen.taken, contract)
             before, after = sha256(path), sha256(made)
-            run = Collection(time=now.isoformat(), base=base, before=before, after=after, rows=rows, corrected=renewed)
+            run = Collection(base=base, before=before, after=after, rows=rows, corrected=renewed)
             write_record(Record(collections=(*record.collections, run)))
             with replacing(path) as temporary:
                 temporary.write_bytes(made.read_bytes())

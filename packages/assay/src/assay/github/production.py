@@ -1,0 +1,84 @@
+"""What production says, on GitHub: one issue while there is an alarm, and one pull request to retrain."""
+
+from pathlib import Path
+from typing import Any
+
+from assay.base.errors import InputError
+from assay.base.files import read_json
+from assay.base.git import git
+from assay.base.process import run
+from assay.base.progress import say
+from assay.github.api import GitHub
+from assay.github.propose import APPROVE
+from assay.github.steps import open_issue
+from assay.production.collect import REPORT, told
+from assay.production.home import bring_home
+from assay.production.monitor import SEVERITY
+from assay.production.page import markdown
+from assay.production.run import RESULT, watch
+from assay.project.champion import restore
+from assay.project.dvc import reproduce
+from assay.project.history import head, last_release
+from assay.project.layout import LOG, MODELS
+from assay.project.params import load_params
+from assay.project.remote import push
+
+TITLE = "The model in production raises an alarm"
+UPDATED = "Each run of `monitor` updates this issue, and closes it when all is well."
+BRANCH = "assay/retrain"
+# GitHub takes 65,536 characters.
+MOST = 60_000
+# What retraining changes.
+FILES = ("data.dvc", ".dvc/embedded", "dvc.lock", "metrics.json", "requirements/process.yaml")
+
+
+def look() -> dict[str, Any]:
+    """Return what the monitor says: the result that came instead of a log, or that of the last release and the log."""
+    if RESULT.exists():
+        result = read_json(RESULT)
+        if not isinstance(result, dict) or result.get("verdict") not in SEVERITY:
+            raise InputError(f"{RESULT}: not a result of `assay monitor`")
+        return result
+    if not LOG.is_dir():
+        raise InputError(f"{LOG}/: there is no log; the command in the variable ASSAY_MONITOR brings it there")
+    release = last_release()
+    commit = git("rev-parse", f"{release}^{{commit}}") if release else head()
+    return watch(LOG, restore(commit) / MODELS if commit else MODELS)
+
+
+def tell(github: GitHub, result: dict[str, Any]) -> str:
+    """Open the issue for an alarm, update the open one, or close it when all is well; return a message."""
+    verdict, issue = result["verdict"], open_issue(github, TITLE)
+    body = f"{markdown(result)}\n{UPDATED}\n"
+    if issue is None:
+        if verdict != "ALARM":
+            return f"{verdict}: no issue"
+        return f"issue #{github.send('POST', 'issues', {'title': TITLE, 'body': body})['number']} was opened"
+    number = int(issue["number"])
+    change = {"body": body} | ({"state": "closed"} if verdict == "WELL" else {})
+    github.send("PATCH", f"issues/{number}", change)
+    return f"issue #{number} was {'closed' if verdict == 'WELL' else 'updated'}"
+
+
+def retrain() -> str:
+    """Collect the outcomes that are due, push the data to the DVC remote, and train; return what was done."""
+    result = bring_home(LOG)
+    if result["added"] or result["corrected"]:
+        run("dvc", "add", "--quiet", "data")
+        push(load_params().remote.embedded_limit_mb, "data.dvc")
+        reproduce()
+    else:
+        say("nothing new to learn from")
+    return "\n".join(told(result))
+
+
+def evidence(github: GitHub, report: Path = REPORT) -> str:
+    """Return the text of the pull request: what was collected, and the open issue."""
+    issue = open_issue(github, TITLE)
+    collected = "\n".join(f"- {line}" for line in told(read_json(report)))
+    why = (
+        f"The monitor raised an alarm: #{issue['number']}.\n\n{issue['body'][:MOST]}"
+        if issue
+        else "There is no open alarm."
+    )
+    return f"New rows from predictions whose outcome is known:\n\n{collected}\n\n{APPROVE}\n\n{why}"

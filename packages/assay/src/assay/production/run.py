@@ -1,0 +1,68 @@
+"""The monitor, run on a log and a model: files in, files out. It needs no more packages than a service has."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from assay.base.errors import InputError
+from assay.base.files import write_json, write_text
+from assay.export.reference import load_reference
+from assay.predictions.outcomes import joined
+from assay.predictions.read import LogCounts
+from assay.production.monitor import monitor
+from assay.production.page import html, markdown
+from assay.production.windows import Watch, look
+from assay.project.layout import MODELS, model_version
+from assay.project.settings import load_packed_contract, load_settings
+
+RESULT = Path("reports/monitor.json")
+DAYS = 90.0
+
+
+def watch(
+    log: Path,
+    models: Path = MODELS,
+    *,
+    days: float = DAYS,
+    until: datetime | None = None,
+    delay: float | None = None,
+) -> dict[str, Any]:
+    """Watch the model of a folder through a log, and write what was found to reports/; return the result.
+
+    It looks `days` back from `until`, by default now; `delay` is that of settings, unless it is given.
+    """
+    outcomes = load_settings(models).outcomes
+    now = datetime.now(UTC)
+    end = now if until is None else until.replace(tzinfo=UTC)
+    since, due = before(end, days), before(end, outcomes.delay if delay is None else delay)
+    watched = Watch(
+        contract=load_packed_contract(models),
+        reference=load_reference(models),
+        version=model_version(models),
+        since=since,
+        until=end,
+        now=now,
+        delay=end - due,
+    )
+    counts = LogCounts()
+    seen = look(joined(log, counts, since=since, due=due, missing=outcomes.missing), watched)
+    left_out = {
+        "torn lines": counts.torn,
+        "doubled entries": counts.doubled,
+        "foreign entries": counts.foreign,
+        "outcomes of unknown predictions": counts.unknown,
+        "corrected outcomes": counts.corrected,
+    }
+    found = monitor(watched, seen, left_out)
+    write_json(RESULT, found)
+    write_text(RESULT.with_suffix(".md"), markdown(found))
+    write_text(RESULT.with_suffix(".html"), html(found))
+    return found
+
+
+def before(end: datetime, days: float) -> datetime:
+    """Return the time some days before another one; raises InputError if no calendar has it."""
+    try:
+        return end - timedelta(days=days)
+    except (OverflowError, ValueError):
+        raise InputError(f"{days:g} days before {end:%Y-%m-%d} is no date; give fewer days") from None

@@ -1,0 +1,125 @@
+"""What production says, on GitHub: one issue while there is an alarm, and the evidence in one pull request."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay.base.errors import InputError
+from assay.base.files import write_json
+from assay.github import production
+from assay.github.api import GitHub
+from assay.github.production import TITLE, evidence, look, tell
+from assay.production.run import RESULT
+from watched import days, missing, said
+from workflows import github as stand_in
+
+ALARM = said(days(4, missing))
+COLLECTED = {
+    "format": 1,
+    "data": "data/x.csv",
+    "due": "2026-11-29T00:00:00+00:00",
+    "rows_before": 400,
+    "added": 64,
+    "corrected": 0,
+    "collected_before": 0,
+    "left_out": {},
+    "empty_columns": [],
+}
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[stand_in.GitHub]:
+    monkeypatch.chdir(tmp_path)
+    with stand_in.running(stand_in.GitHub(tmp_path)) as made:
+        yield made
+    assert made.violations == []
+
+
+@pytest.fixture
+def github(hub: stand_in.GitHub) -> GitHub:
+    return GitHub(hub.url, stand_in.REPOSITORY, hub.token({"issues": "write"}))
+
+
+def result(verdict: str) -> dict[str, Any]:
+    outcomes = [{**one, "verdict": verdict} for one in ALARM["outcomes"]] if verdict != "ALARM" else ALARM["outcomes"]
+    return {**ALARM, "verdict": verdict, "outcomes": outcomes}
+
+
+def test_an_alarm_is_one_issue_that_is_updated_and_closed_when_all_is_well(hub: stand_in.GitHub, github: GitHub):
+    assert ALARM["verdict"] == "ALARM"
+    steps = [
+        ("WELL", "WELL: no issue"),
+        ("HOLD", "HOLD: no issue"),
+        ("ALARM", "was opened"),
+        ("ALARM", "was updated"),
+        # Not enough to tell is no end of an alarm.
+        ("HOLD", "was updated"),
+        ("WELL", "was closed"),
+        ("WELL", "WELL: no issue"),
+        ("ALARM", "was opened"),
+    ]
+    for verdict, wanted in steps:
+        assert wanted in tell(github, result(verdict))
+    assert [issue["state"] for issue in hub.issues] == ["closed", "open"]
+    assert {issue["title"] for issue in hub.issues} == {TITLE}
+    assert "age" in hub.issues[1]["body"]
+
+
+def test_an_issue_of_somebody_else_is_left_alone(hub: stand_in.GitHub, github: GitHub):
+    hub.issues.append(
+        {"number": 1, "title": TITLE, "state": "open", "labels": [], "user": {"login": "eve"}, "body": "<script>"}
+    )
+    tell(github, result("ALARM"))
+    assert (len(hub.issues), hub.issues[0]["body"]) == (2, "<script>")
+
+
+def test_the_pull_request_says_what_was_collected_and_has_the_evidence(hub: stand_in.GitHub, github: GitHub):
+    write_json(Path("reports/collect.json"), COLLECTED)
+    assert "There is no open alarm" in evidence(github)
+    tell(github, result("ALARM"))
+    text = evidence(github)
+    assert "- data/x.csv: 64 rows added to 400" in text
+    assert f"#{hub.issues[0]['number']}" in text
+    assert hub.issues[0]["body"] in text
+    assert "asks a person with write access to approve" in text
+
+
+def test_a_result_that_came_instead_of_the_log_is_taken(hub: stand_in.GitHub):
+    write_json(RESULT, ALARM)
+    assert look() == ALARM
+    write_json(RESULT, {"verdict": "PROMOTE"})
+    with pytest.raises(InputError, match=r"reports/monitor\.json: not a result of `assay monitor`"):
+        look()
+
+
+def test_where_nothing_came_that_is_said(hub: stand_in.GitHub):
+    with pytest.raises(InputError, match="there is no log; the command in the variable ASSAY_MONITOR brings it there"):
+        look()
+
+
+def test_the_model_that_is_watched_is_that_of_the_last_release(hub: stand_in.GitHub, monkeypatch: pytest.MonkeyPatch):
+    asked: list[Any] = []
+    Path("monitoring").mkdir()
+    monkeypatch.setattr(production, "last_release", lambda: "v1.2.0")
+    monkeypatch.setattr(production, "git", lambda *words: words[-1])
+    monkeypatch.setattr(production, "restore", Path)
+    monkeypatch.setattr(production, "watch", lambda *given: asked.append(given) or ALARM)
+    assert look() == ALARM
+    assert asked == [(Path("monitoring"), Path("v1.2.0^{commit}/models"))]
+
+
+@pytest.mark.parametrize(("added", "done"), [(64, ["dvc add --quiet data", "push data.dvc", "reproduce"]), (0, [])])
+def test_what_is_new_is_pushed_and_learnt_and_nothing_new_is_neither(
+    hub: stand_in.GitHub, monkeypatch: pytest.MonkeyPatch, added: int, done: list[str]
+):
+    seen: list[str] = []
+    limit = type("Params", (), {"remote": type("Remote", (), {"embedded_limit_mb": 50})})
+    monkeypatch.setattr(production, "bring_home", lambda log: COLLECTED | {"added": added})
+    monkeypatch.setattr(production, "run", lambda *words: seen.append(" ".join(words)))
+    monkeypatch.setattr(production, "load_params", lambda: limit)
+    monkeypatch.setattr(production, "push", lambda limit, *names: seen.append(f"push {' '.join(names)}"))
+    monkeypatch.setattr(production, "reproduce", lambda: seen.append("reproduce"))
+    assert f"{added} rows added" in production.retrain()
+    assert seen == done
