@@ -9,8 +9,19 @@ import pytest
 from assay.project.fingerprint import SOURCE, part_files
 from assay.serve.image import OPENMP, copy_service, image
 
-# `release` for the one module that asks a service whether it answers rightly.
-ROOMS = {"base", "contract", "data", "inference", "modelling", "predictions", "project", "release", "serve"}
+# `release` for the one module that asks a service whether it answers rightly, `properties` for constraints of models.
+ROOMS = {
+    "base",
+    "contract",
+    "data",
+    "inference",
+    "modelling",
+    "predictions",
+    "project",
+    "properties",
+    "release",
+    "serve",
+}
 
 
 def test_what_the_service_imports_is_copied_and_nothing_else(tmp_path: Path) -> None:
