@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -261,6 +262,16 @@ def test_the_model_that_stands_is_tried_too_unless_it_is_one_for_other_data():
     assert len(trials) == 6
     foreign = ModelChoice(family="linear", parameters={"alpha": 0.7})
     assert len(search(data, target, None, contract(), how, 1, foreign)[1]) == 5
+
+
+def test_a_start_with_the_defaults_of_its_family_is_tried_once(monkeypatch):
+    monkeypatch.setattr(module, "cpu_count", lambda: 1)
+    defaults, given = {"alpha": 1.0}, room(families={"linear": replace(FAMILIES["linear"], defaults={"alpha": 1.0})})
+    how, made = HOW.model_copy(update={"trials": 1}), contract("regression")
+    for parameters, tried in ((defaults, 1), ({"alpha": 2.0}, 2)):
+        start = ModelChoice(family="linear", parameters=parameters)
+        _, trials = search(*patients(100, "regression"), None, made, how, 1, start, given)
+        assert len([one for one in trials[1:] if not one.choice.members]) == tried
 
 
 @pytest.mark.parametrize("task", ["multiclass", "regression"])

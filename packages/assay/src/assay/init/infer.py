@@ -721,7 +721,10 @@ def _first_model(data: pa.Table, contract: Mapping[str, Any]) -> tuple[str, dict
         spread = float(goal.std()) or 1.0
         skewed = float(((goal - goal.mean()) ** 3).mean()) / spread**3 > 1
         if goal.min() >= 0 and (skewed or contract["split"]["by"] == "time"):
-            return "log_boosting", {"learning_rate": 0.05, "max_iter": 500}
+            # Imported here: a dry run needs no scikit-learn.
+            from assay.modelling.estimators import FAMILIES
+
+            return "log_boosting", dict(FAMILIES["log_boosting"].defaults)
     if data.num_rows < 1000 and contract["task"] != "regression":
         return "linear", {"C": 1.0}
     rate, most = (0.1, 120) if contract["task"] == "multiclass" else (0.05, 300)

@@ -184,13 +184,13 @@ class _Search:
                         )
                     )
 
-    def race(self, how: Tune) -> str:
-        """Let the families share batches of trials until more do not help; return why it ended."""
+    def race(self, how: Tune, most: int) -> str:
+        """Let the families share up to `most` trials, in batches, until more do not help; return why it ended."""
         self.studies.update({name: _study(self.seed, family) for name, family in self.known.items()})
         made, best_few = dict.fromkeys(self.known, 0), [math.inf]
-        for done in track(range(0, how.trials, how.batch), -(-how.trials // how.batch), "search"):
+        for done in track(range(0, most, how.batch), -(-most // how.batch), "search"):
             batch = []
-            for _ in range(min(how.batch, how.trials - done)):
+            for _ in range(min(how.batch, most - done)):
                 name = min(made, key=made.__getitem__)
                 made[name] += 1
                 asked = self.studies[name].ask()
@@ -207,7 +207,7 @@ class _Search:
             best_few.append(_mean_of_best(self.trials))
             if _helped_little(best_few, self.trials[0].score):
                 return f"more trials than {done + len(batch)} of {how.trials} hardly help"
-        return f"all {how.trials} trials are made"
+        return "all trials are made"
 
     def try_each(self, choices: Sequence[ModelChoice], how: Tune) -> str:
         """Run these choices over all folds; return why it ended."""
@@ -322,17 +322,19 @@ def search(  # noqa: PLR0913, PLR0917
             parallel=parallel,
         )
         made.run([_Runner(DUMMY)])
-        if start is not None and _can_be_built(start, contract, seed, room):
+        if start is not None and _can_be_built(start, contract, seed, room) and not _comes_first(start, known, how):
             made.run([_Runner(start)])
         if how.method == "grid":
             ended = made.try_each(choices, how)
         else:
             options = options_for(contract, target)
-            # They share the trials, unless these are few.
+            # They are among the trials, unless these are few.
             most = how.trials - len(options)
-            ended = made.race(how.model_copy(update={"trials": most}) if most > how.batch else how)
             if most > how.batch:
+                ended = made.race(how, most)
                 made.try_options(options)
+            else:
+                ended = made.race(how, how.trials)
         say(f"  the search ends: {ended}")
         made.try_mean()
     best = _best(made.trials, known)
@@ -530,6 +532,12 @@ def _can_be_built(choice: ModelChoice, contract: Contract, seed: int, room: Room
     except InputError:
         return False
     return True
+
+
+def _comes_first(choice: ModelChoice, known: Mapping[str, Family], how: Tune) -> bool:
+    """Say whether a race tries a choice anyway, since it has the defaults of its family."""
+    whole = how.method == "race" and how.trials >= len(known)
+    return whole and choice.family in known and choice.parameters == known[choice.family].defaults
 
 
 def _choice(name: str, family: Family, trial: optuna.Trial, contract: Contract) -> ModelChoice:
