@@ -60,7 +60,7 @@ secrets: $(VENV)/.dev  ## passwords, keys and tokens in the files that git track
 	@pre-commit run --hook-stage manual --all-files secrets
 
 audit: $(VENV)/.dev  ## known vulnerabilities of the installed packages
-	@pip-audit --require-hashes --disable-pip --progress-spinner off -r requirements/train.txt -r requirements/setup.txt
+	@pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r requirements/train.txt -r requirements/setup.txt
 
 format: $(VENV)/.dev  ## format the code
 	@ruff format

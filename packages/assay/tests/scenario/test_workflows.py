@@ -429,7 +429,8 @@ def released(site: Site, service: Server, asked: Path, models: Path, *changed: d
     site.runner.environment |= {"ASKED": str(asked), "MODELS": str(models)}
     site.runner.variables |= {"ASSAY_RELEASE": "true"}
     makefile = (
-        ".venv/.train .venv/.dev: ;\nimage: ; @mkdir build && cp -r $(MODELS) models && echo {} > build/sbom.json\n"
+        ".venv/.train .venv/.dev: ;\nimage: ; @mkdir build && cp -r $(MODELS) models && echo {} > build/sbom.json"
+        " && touch build/requirements.txt\n"
     )
     (site.work.root / "Makefile").write_text(makefile)
     file = site.work.root / ".github/workflows/release.yml"
@@ -450,6 +451,11 @@ def test_what_was_promoted_on_main_is_released(site: Site, service: Server, shor
     said = (tmp_path / "asked").read_text()
     assert f"push --quiet {image}:v1.0.0" in said
     assert "gh release create v1.0.0 --verify-tag" in said
+    (released_files,) = [data for about, data in site.hub.artifacts[ran.number] if about["name"] == "release"]
+    assert (
+        b"The packages could not be looked up: the list of packages is empty"
+        in content(released_files)["build/notes.md"]
+    )
     # The signature names the commit that was built, and has the version.
     assert site.hub.run_git("rev-parse", "v1.0.0") == head
     assert site.hub.attested == [(image, f"sha256:{7:064d}", head)]

@@ -84,11 +84,10 @@ TRIGGERS: dict[str, dict[str, Any]] = {
             "inputs": {
                 "params": {
                     "description": "Parameters to set, such as model.parameters.C=0.5; spaces between several",
-                    "default": "",
                     "type": "string",
                 },
-                "search": {"description": "Search for a better model", "default": False, "type": "boolean"},
-                "packages": {"description": "Lock the newest packages", "default": False, "type": "boolean"},
+                "search": {"description": "Search for a better model", "type": "boolean"},
+                "packages": {"description": "Lock the newest packages", "type": "boolean"},
             }
         },
         "repository_dispatch": {"types": ["new-data"]},

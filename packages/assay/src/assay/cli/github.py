@@ -116,6 +116,20 @@ def github_version(archive: Path) -> None:
     write_outputs(outputs)
 
 
+@github.command("notes")
+@click.argument("out", type=click.Path(path_type=Path))
+def github_notes(out: Path) -> None:
+    """Write the notes of a release to OUT: the model card, and known vulnerabilities of the packages in the image."""
+    from assay.base.files import write_text
+    from assay.project.layout import MODELS
+    from assay.release.audit import audit, notes
+    from assay.release.image import REQUIREMENTS
+
+    lines = audit(REQUIREMENTS)
+    print("\n".join(f"::warning::{line}" if number else line for number, line in enumerate(lines)))
+    write_text(out, notes((MODELS / "card.md").read_text(encoding="utf-8"), lines))
+
+
 @github.command("push")
 @click.argument("image")
 @click.option("--record", type=click.Path(path_type=Path), required=True, help="The file to write its digest to.")
