@@ -70,6 +70,7 @@ def test_what_is_unsafe_is_named(workflow: Path, old: str, new: str, problem: st
         (PINNED, f"'{PINNED}'"),
         ("./.github/actions/setup", f"docker://alpine@sha256:{'0' * 64}"),
         (SAFE[SAFE.index("    timeout-minutes") :], "    uses: ./.github/workflows/other.yml\n"),
+        ("contents: read", "contents: read\n      id-token: write"),
     ],
 )
 def test_other_words_for_the_same_are_safe_too(workflow: Path, old: str, new: str):

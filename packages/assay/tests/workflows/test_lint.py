@@ -1,10 +1,7 @@
 """Defects as people make them, each planted into a workflow of its own: the lint has to see every one."""
 
-import json
-import re
 import shutil
 from pathlib import Path
-from textwrap import indent
 
 import pytest
 
@@ -128,63 +125,3 @@ def test_the_workflows_as_they_are_have_no_fault(said):
 def test_a_planted_defect_is_seen(said, name):
     wanted = DEFECTS[name][3]
     assert any(wanted in one for one in said[name]), "\n".join(said[name]) or "nothing was said"
-
-
-def blocks(page: str) -> list[str]:
-    """Return the YAML in a page of the manual."""
-    text = (SOURCE / "packages/assay/docs" / page).read_text(encoding="utf-8")
-    return re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-
-
-@pytest.mark.nightly
-def test_each_sign_in_to_a_cloud_that_the_manual_names_has_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    right, *steps = blocks("how-to/remotes.md")
-    pins = json.loads(lint.PINS.read_text(encoding="utf-8"))
-    variables = set(lint.NAMES["vars"])
-    shutil.copytree(SOURCE / ".github", tmp_path / ".github")
-    shutil.copy(SOURCE / "Makefile", tmp_path)
-    (tmp_path / "packages/assay").mkdir(parents=True)
-    shutil.copy(SOURCE / "packages/assay/package.mk", tmp_path / "packages/assay")
-    train = (tmp_path / TRAIN).read_text(encoding="utf-8")
-    for number, step in enumerate(steps):
-        action, commit, version = re.findall(r"uses: (\S+)@(\S+) # (\S+)", step)[0]
-        pins[action] = {
-            "version": version,
-            "commit": commit,
-            "inputs": re.findall(r"^    ([\w-]+):", step, re.MULTILINE),
-        }
-        variables |= set(re.findall(r"vars\.(\w+)", step))
-        after = "      - uses: ./.github/actions/setup\n"
-        made = train.replace("      contents: read\n", f"      contents: read\n{indent(right, ' ' * 6)}", 1)
-        made = made.replace(after, after + indent(step, " " * 6), 1)
-        (tmp_path / f".github/workflows/train-{number}.yml").write_text(made, encoding="utf-8")
-    (tmp_path / "pins.json").write_text(json.dumps(pins), encoding="utf-8")
-    monkeypatch.setattr(lint, "PINS", tmp_path / "pins.json")
-    monkeypatch.setitem(lint.NAMES, "vars", sorted(variables))
-    assert len(steps) == 3
-    assert list(lint.findings(tmp_path)) == []
-
-
-@pytest.mark.parametrize(
-    ("variable", "source", "labels"),
-    [
-        (None, "ada/ward", ["ubuntu-24.04"]),
-        ('["self-hosted", "gpu"]', "ada/ward", ["self-hosted", "gpu"]),
-        ('["self-hosted", "gpu"]', None, ["self-hosted", "gpu"]),
-        # Whose code is not trusted gets no machine of the owner.
-        ('["self-hosted", "gpu"]', "eve/ward", ["ubuntu-24.04"]),
-    ],
-)
-def test_an_own_runner_trains_main_and_own_branches_and_no_fork(variable, source, labels):
-    event = {"pull_request": {"head": {"repo": {"full_name": source}}}} if source else {}
-    context = {
-        "github": {"repository": "ada/ward", "event": event},
-        "vars": {"ASSAY_RUNNER": variable} if variable else {},
-    }
-    try:
-        with language() as asked:
-            expression = lint.OWN_RUNNER.removeprefix("${{").removesuffix("}}").strip()
-            found = asked.ask("evaluate", expression=expression, context=context, state="success", hashes={})
-    except NotHereError as error:
-        lacks(str(error))
-    assert found["value"] == labels

@@ -14,6 +14,8 @@ SECRET = re.compile(r"\bsecrets\s*[.\[:]|\btoJSON\(\s*secrets\b", re.IGNORECASE)
 TOKEN = re.compile(r"\bgithub\s*(?:\.\s*|\[\s*['\"])token\b|\btoJSON\(\s*github\s*\)", re.IGNORECASE)
 # Events that run the code of a pull request with the rights of this repository.
 TRUSTING = "pull_request_target"
+# With it a job signs in to a cloud, and changes nothing on GitHub. Forks never have it.
+SIGN_IN = "id-token"
 
 
 def workflow_files(folder: Path = GITHUB) -> list[Path]:
@@ -63,4 +65,6 @@ def _unsafe(workflow: dict[str, Any], text: str) -> Iterator[str]:
 
 def _may_write(job: dict[str, Any]) -> bool:
     allowed = job.get("permissions") or {}
-    return allowed == "write-all" if isinstance(allowed, str) else "write" in allowed.values()
+    if isinstance(allowed, str):
+        return allowed == "write-all"
+    return any(level == "write" and scope != SIGN_IN for scope, level in allowed.items())

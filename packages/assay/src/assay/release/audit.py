@@ -13,9 +13,8 @@ MOST_NAMES = 5
 
 def audit(requirements: Path) -> list[str]:
     """Look up the packages of a lock with pip-audit; return what is known, a line each, the sum first."""
-    tool = str(Path(sys.executable).with_name("pip-audit"))
     options = ("--require-hashes", "--disable-pip", "--progress-spinner", "off", "--format", "json")
-    command = [tool, *options, "--requirement", str(requirements)]
+    command = [sys.executable, "-m", "pip_audit", *options, "--requirement", str(requirements)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return described(done.stdout, done.stderr)
 

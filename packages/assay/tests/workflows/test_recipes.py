@@ -1,0 +1,183 @@
+"""What the pages on GitHub tell people to change, changed in fresh workflows."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import indent
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from assay.github.workflows import problems, workflow_files
+from machine import lacks
+from npm import NotHereError
+from scenario.project import SOURCE
+from workflows import lint
+from workflows.language import Language, language
+
+MANUAL = SOURCE / "packages/assay/docs"
+# Only these have runs of pull requests from forks.
+FOR_FORKS = ("ci.yml", "train.yml")
+SETUP = "      - uses: ./.github/actions/setup"
+
+
+def page(name: str) -> str:
+    return (MANUAL / name).read_text(encoding="utf-8")
+
+
+def sign_ins() -> tuple[str, list[str]]:
+    """Return the right and the steps, one for each cloud, with which GitHub signs in to a cloud."""
+    right, *steps = re.findall(r"^```yaml\n(.*?)^```$", page("how-to/remotes.md"), re.MULTILINE | re.DOTALL)
+    return right, steps
+
+
+def jobs_with_data() -> set[tuple[str, str]]:
+    """Return workflow and name of the jobs that the page says need a sign-in."""
+    (text,) = re.findall(r"Give the jobs that need the data(.*?)\.\n", page("how-to/remotes.md"), re.DOTALL)
+    found = re.findall(r"((?:`\w+`(?:,| and)?\s+)+)of\s+`(\w+\.yml)`", text)
+    return {(file, job) for jobs, file in found for job in re.findall(r"`(\w+)`", jobs)}
+
+
+def signed_in(text: str, job: str, right: str, step: str) -> str:
+    """Return a workflow in which a job has one more right and one more step, as a person would write them."""
+    before, start, rest = text.partition(f"\n  {job}:\n")
+    length = found.start() if (found := re.search(r"^  \w", rest, re.MULTILINE)) else len(rest)
+    body, after = rest[:length], rest[length:]
+    if right.strip() not in body:
+        body = body.replace("    permissions:\n", f"    permissions:\n{indent(right, ' ' * 6)}", 1)
+    body = re.sub(
+        rf"^{SETUP}\n(?: {{8}}.*\n)*", lambda found: found[0] + indent(step, " " * 6), body, flags=re.MULTILINE
+    )
+    return before + start + body + after
+
+
+@pytest.fixture(params=range(3), ids=["S3", "Google", "Azure"])
+def cloud(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str]:
+    """A project whose workflows sign in to a cloud, and the step that does it."""
+    right, steps = sign_ins()
+    assert len(steps) == 3
+    step = steps[request.param]
+    shutil.copytree(SOURCE / ".github", tmp_path / ".github")
+    shutil.copy(SOURCE / "Makefile", tmp_path)
+    (tmp_path / "packages/assay").mkdir(parents=True)
+    shutil.copy(SOURCE / "packages/assay/package.mk", tmp_path / "packages/assay")
+    for file, job in jobs_with_data():
+        path = tmp_path / ".github/workflows" / file
+        made = step if file in FOR_FORKS else re.sub(r"^  if: .*\n", "", step, flags=re.MULTILINE)
+        path.write_text(signed_in(path.read_text(), job, right, made), encoding="utf-8")
+    return tmp_path, step
+
+
+def test_every_job_that_fetches_data_signs_in_and_the_tests_of_a_copy_let_it(cloud: tuple[Path, str]):
+    root, step = cloud
+    files = workflow_files(root / ".github")
+    signing = set()
+    for path in files:
+        assert problems(path) == [], path
+        content = YAML(typ="safe").load(path.read_text())
+        action = re.findall(r"uses: (\S+)", step)[0]
+        for name, job in (content.get("jobs") or {}).items():
+            if any(one.get("uses") == action for one in job["steps"]):
+                assert job["permissions"]["id-token"] == "write"
+                signing.add((path.name, name))
+    assert signing == jobs_with_data() >= trains(SOURCE / ".github/workflows")
+
+
+def trains(workflows: Path) -> set[tuple[str, str]]:
+    """Return workflow and name of the jobs of a copy that run the pipeline."""
+    commands = {"make pr", "make test", "make repro", 'make image NAME="$IMAGE"', "make tune"}
+    return {
+        (path.name, name)
+        for path in workflows.glob("*.yml")
+        if not path.name.startswith("package-")
+        for name, job in YAML(typ="safe").load(path.read_text())["jobs"].items()
+        if commands & {one.get("run") for one in job["steps"]}
+    }
+
+
+@pytest.mark.nightly
+def test_a_sign_in_to_a_cloud_has_no_fault(cloud: tuple[Path, str], monkeypatch: pytest.MonkeyPatch):
+    root, step = cloud
+    pins = json.loads(lint.PINS.read_text(encoding="utf-8"))
+    action, commit, version = re.findall(r"uses: (\S+)@(\S+) # (\S+)", step)[0]
+    pins[action] = {"version": version, "commit": commit, "inputs": re.findall(r"^    ([\w-]+):", step, re.MULTILINE)}
+    (root / "pins.json").write_text(json.dumps(pins), encoding="utf-8")
+    monkeypatch.setattr(lint, "PINS", root / "pins.json")
+    monkeypatch.setitem(lint.NAMES, "vars", sorted({*lint.NAMES["vars"], *re.findall(r"vars\.(\w+)", step)}))
+    assert list(lint.findings(root)) == []
+
+
+@pytest.fixture(scope="module")
+def asked() -> Iterator[Language]:
+    try:
+        with language() as made:
+            yield made
+    except NotHereError as error:
+        lacks(str(error))
+
+
+def value(asked: Language, expression: str, event: dict[str, Any], **variables: str) -> Any:
+    """Return what GitHub makes of an expression."""
+    whole = re.fullmatch(r"\$\{\{(.*)\}\}", expression.strip(), re.DOTALL)
+    context = {"github": {"repository": "ada/ward", "event": event}, "vars": variables}
+    wanted = (whole[1] if whole else expression).strip()
+    return asked.ask("evaluate", expression=wanted, context=context, state="success", hashes={})["value"]
+
+
+def pulled_from(source: str) -> dict[str, Any]:
+    return {"pull_request": {"head": {"repo": {"full_name": source, "fork": source != "ada/ward"}}}}
+
+
+OWN = '["self-hosted", "gpu"]'
+
+
+@pytest.mark.parametrize(
+    ("variables", "event", "labels"),
+    [
+        ({}, pulled_from("ada/ward"), ["ubuntu-24.04"]),
+        ({"ASSAY_RUNNER": OWN}, pulled_from("ada/ward"), ["self-hosted", "gpu"]),
+        ({"ASSAY_RUNNER": OWN}, {}, ["self-hosted", "gpu"]),
+        # Whose code is not trusted gets no machine of the owner.
+        ({"ASSAY_RUNNER": OWN}, pulled_from("eve/ward"), ["ubuntu-24.04"]),
+    ],
+)
+def test_an_own_runner_trains_main_and_own_branches_and_no_fork(asked, variables, event, labels):
+    (command,) = re.findall(r"^gh variable set ASSAY_RUNNER --body '(.*)'$", page("how-to/own-runner.md"), re.MULTILINE)
+    assert command == OWN
+    job = YAML(typ="safe").load((SOURCE / ".github/workflows/train.yml").read_text())["jobs"]["train"]
+    assert value(asked, job["runs-on"], event, **variables) == labels
+
+
+@pytest.mark.parametrize(
+    ("event", "signs"), [(pulled_from("ada/ward"), True), ({}, True), (pulled_from("eve/ward"), False)]
+)
+def test_a_fork_does_not_try_to_sign_in_to_a_cloud(asked, event, signs):
+    for step in sign_ins()[1]:
+        assert value(asked, YAML(typ="safe").load(step)[0]["if"], event) is signs
+
+
+@pytest.mark.parametrize(
+    ("private", "variables", "signs"),
+    [(False, {}, True), (True, {}, False), (True, {"ASSAY_ATTEST": "true"}, True)],
+)
+def test_what_is_not_signed_is_deployed_by_the_digest_that_the_release_names(asked, private, variables, signs):
+    files = {
+        name: YAML(typ="safe").load((SOURCE / f".github/workflows/{name}.yml").read_text())
+        for name in ("release", "deploy")
+    }
+    (sign,) = [one for one in files["release"]["jobs"]["image"]["steps"] if "attest" in one.get("uses", "")]
+    (verify,) = [one for one in files["deploy"]["jobs"]["staging"]["steps"] if one.get("id") == "verify"]
+    event = {"repository": {"private": private}}
+    assert value(asked, sign["if"], event, **variables) is signs
+    assert value(asked, verify["env"]["RECORDED"], event, **variables) is not signs
+
+
+def test_every_variable_of_the_workflows_is_told_of_and_no_other():
+    workflows = "".join(path.read_text() for path in (SOURCE / ".github").rglob("*.yml"))
+    pages = "".join(path.read_text(encoding="utf-8") for path in MANUAL.rglob("*.md"))
+    used = set(re.findall(r"\bvars\.(\w+)", workflows))
+    assert used == set(lint.NAMES["vars"])
+    assert {name for name in used if f"`{name}`" not in pages and f"variable set {name} " not in pages} == set()
