@@ -39,6 +39,8 @@ class Step:
     conclusion: str
     log: str = ""
     seconds: float = 0.0
+    # The seconds of processors that its processes took.
+    work: float = 0.0
     outputs: dict[str, str] = field(default_factory=dict)
 
 
@@ -305,7 +307,7 @@ class _Inside:
             return {one: self.runner._filled(value, context, self.workspace) for one, value in (values or {}).items()}
 
         environment = self.environment | fill(step.get("env"))
-        began = time.monotonic()
+        began, worked = time.monotonic(), processor_seconds()
         if name in self.runner.hanging:
             succeeded, log, outputs = False, f"timed out after {step['timeout-minutes']} minutes\n", {}
         elif "run" in step:
@@ -315,7 +317,7 @@ class _Inside:
             succeeded, log, outputs = self._action(step["uses"], fill(step.get("with")), context)
         outcome = "success" if succeeded else "failure"
         conclusion = "success" if step.get("continue-on-error") is True else outcome
-        return Step(name, outcome, conclusion, log, time.monotonic() - began, outputs)
+        return Step(name, outcome, conclusion, log, time.monotonic() - began, processor_seconds() - worked, outputs)
 
     def _shell(self, command: str, shell: str | None, environment: dict[str, str]) -> tuple[bool, str, dict[str, str]]:
         files = {one: self.temp / f"_{one}_{len(self.summaries)}" for one in ("OUTPUT", "ENV", "PATH", "STEP_SUMMARY")}
@@ -458,6 +460,12 @@ ACTIONS: dict[str, Callable[[_Inside, dict[str, str]], dict[str, str]]] = {
     "actions/cache/save": _save,
     "actions/upload-artifact": _upload,
 }
+
+
+def processor_seconds() -> float:
+    """Return the seconds of processors that all processes took that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def _list(value: Any) -> list[str]:
