@@ -4,11 +4,11 @@ That is all that the ruleset of main asks for: the checks of ci.yml, and the sta
 
     python packages/assay/bench/pushes.py [pages] [nothing] [params]
 
-by default for all three changes of the default project: of a page, of nothing, of a parameter. Caches are warm. What GitHub
-itself takes (starting machines, fetching and saving caches) is not in it.
+by default for all three changes of the default project: of a page, of nothing, of a parameter. Caches are warm. What
+GitHub itself takes (starting machines, fetching and saving caches) is not in it.
 
-It prints seconds that passed, and seconds of processors: those hardly depend on what else the machine does. At the end are
-the minutes that GitHub bills if one processor does the work: each job in whole minutes.
+It prints seconds that passed, and seconds of processors: those hardly depend on what else the machine does. At the end
+are the minutes that GitHub bills if one processor does the work: each job in whole minutes.
 """
 
 import math

@@ -23,9 +23,10 @@ from reports import promoted
 from scenario.project import Project, stages_run
 from servers import Server, serving
 from workflows.github import BOT, REPOSITORY, archive, running
-from workflows.harness import Environment, Ran, Trigger
+from workflows.harness import ACTIONS, Environment, Ran, Trigger
 from workflows.language import Language, language
 from workflows.site import BRANCH, FORK, HOME, PR, Site, make_site
+from workflows.test_recipes import sign_ins, signed_in
 
 DATA = "assay-data"
 MAIN = "refs/heads/main"
@@ -670,6 +671,32 @@ def test_a_page_is_neither_linted_nor_tested_and_passes_all_the_same(site: Site)
         name: check.step(name).outcome for name in ("Format, types, workflows, secrets", "Secrets in pages", "Tests")
     }
     assert list(steps.values()) == ["skipped", "success", "skipped"]
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("step", sign_ins()[1], ids=["S3", "Google", "Azure"])
+def test_a_job_signs_in_to_a_cloud_for_own_branches_and_a_fork_is_trained_without(
+    site: Site, monkeypatch: pytest.MonkeyPatch, step: str
+):
+    action, name = re.findall(r"uses: ((\S+)@\S+)", step)[0]
+    signed: list[dict[str, str]] = []
+
+    def sign_in(inside: Any, given: dict[str, str]) -> dict[str, str]:
+        assert inside.permissions["id-token"] == "write"
+        signed.append(given)
+        return {}
+
+    monkeypatch.setitem(ACTIONS, name, sign_in)
+    named = re.findall(r"vars\.(\w+)", step)
+    site.runner.variables = {one: f"value of {one}" for one in named}
+    file = site.work.root / ".github/workflows/train.yml"
+    file.write_text(signed_in(file.read_text(), "train", sign_ins()[0], step))
+    (site.work.root / "Makefile").write_text(".venv/.train: ;\npr: ; @mkdir -p reports && touch reports/report.json\n")
+    own = site.train(site.push())
+    fork = site.train(site.push("main", number=9, fork=True), number=9, fork=True)
+    assert [ran.conclusion for ran in (own, fork)] == ["success", "success"], own.log() + fork.log()
+    assert [ran.jobs["train"].step(action).outcome for ran in (own, fork)] == ["success", "skipped"]
+    assert [sorted(given.values()) for given in signed] == [sorted(f"value of {one}" for one in named)]
 
 
 def at_night(site: Site, workflow: str, **repository: Any) -> Ran:

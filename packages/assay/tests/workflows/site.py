@@ -51,11 +51,9 @@ class Site:
         return self._of_pull_request("ci.yml", head, number, fork=fork)
 
     def _of_pull_request(self, workflow: str, head: str, number: int, *, fork: bool) -> Ran:
-        event = {
-            "number": number,
-            "pull_request": {"number": number, "head": {"sha": head}, "base": {"sha": self.main, "ref": "main"}},
-            "repository": HOME,
-        }
+        source = {"full_name": FORK if fork else REPOSITORY, "fork": fork}
+        pull = {"number": number, "head": {"sha": head, "repo": source}, "base": {"sha": self.main, "ref": "main"}}
+        event = {"number": number, "pull_request": pull, "repository": HOME}
         # What GitHub starts is of neither the head nor main, but of what a merge of the two would be.
         names = {f"GIT_{role}_{what}": "ann@x" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
         parents = ["-p", self.main, "-p", head]

@@ -197,6 +197,14 @@ def test_a_step_that_hangs_leaves_time_for_those_after_it(name):
     assert sum(minutes) <= job["timeout-minutes"]
 
 
+def test_nothing_is_pushed_under_a_version_that_could_not_be_taken_and_nothing_is_published_without_its_image():
+    jobs = FILES["release"]["jobs"]
+    assert "tag" in jobs["image"]["needs"]
+    assert "image" in jobs["publish"]["needs"]
+    assert "if" not in jobs["image"]
+    assert "if" not in jobs["publish"]
+
+
 def test_train_is_green_when_it_ran():
     (step,) = [one for one in FILES["train"]["jobs"]["train"]["steps"] if one.get("run") == "make pr"]
     assert step["env"]["EXIT_ZERO"] == "true"
