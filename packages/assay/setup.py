@@ -18,6 +18,8 @@ AROUND = HERE.parents[1]
 INSTEAD = HERE / "copy"
 # The manual, beside the package in its own repository and inside it in source that came out of a wheel.
 MANUAL = next((path for path in (HERE / "docs", HERE / "src/assay/manual") if path.is_dir()), None)
+# Folders that Python and npm make.
+MADE = {"__pycache__", "node_modules"}
 BUILT_BY = ("LICENSE", "README.md", "pyproject.toml", "setup.py")
 
 # The same source makes the same bytes: dates and permissions of files do not count.
@@ -32,7 +34,7 @@ def template() -> dict[str, Path]:
     for root in (AROUND, INSTEAD):
         tops = {top for pattern in listing["TEMPLATE"] for top in root.glob(pattern.partition("/")[0])}
         files = [path for top in tops for path in (top, *top.rglob("*")) if path.is_file()]
-        found |= {path.relative_to(root).as_posix(): path for path in files if "__pycache__" not in path.parts}
+        found |= {path.relative_to(root).as_posix(): path for path in files if not MADE & {*path.parts}}
     return {name: path for name, path in found.items() if listing["owner"](name) == "template"}
 
 
