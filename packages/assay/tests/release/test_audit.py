@@ -40,15 +40,19 @@ def test_what_is_known_of_the_packages_is_said(packages: list[dict], said: list[
 
 
 @pytest.mark.parametrize(
-    ("output", "errors", "why"),
+    ("output", "errors", "said"),
     [
-        ("", "INFO: x\nERROR:pip_audit._cli:ConnectionError\n", "ERROR:pip_audit._cli:ConnectionError"),
-        ('{"dependencies": [], "fixes": []}', "", "the list of packages is empty"),
-        ("", "", "the list of packages is empty"),
+        ("", "INFO: x\nERROR: no connection\n", "The packages could not be looked up: ERROR: no connection"),
+        ("", "", "The packages could not be looked up: pip-audit said nothing"),
+        (
+            '{"dependencies": [], "fixes": []}',
+            "No known vulnerabilities found\n",
+            "No package was looked up: the list of packages is empty",
+        ),
     ],
 )
-def test_what_could_not_be_looked_up_is_not_taken_for_safe(output: str, errors: str, why: str):
-    assert described(output, errors) == [f"The packages could not be looked up: {why}"]
+def test_what_could_not_be_looked_up_is_not_taken_for_safe(output: str, errors: str, said: str):
+    assert described(output, errors) == [said]
 
 
 def test_the_notes_are_the_card_the_vulnerabilities_and_what_nobody_looked_at():

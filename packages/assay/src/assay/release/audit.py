@@ -24,10 +24,10 @@ def described(output: str, errors: str = "") -> list[str]:
     try:
         packages: list[dict[str, Any]] = json.loads(output)["dependencies"]
     except ValueError:
-        packages = []
-    if not packages:
-        why = errors.strip().splitlines() or ["the list of packages is empty"]
+        why = errors.strip().splitlines() or ["pip-audit said nothing"]
         return [f"The packages could not be looked up: {why[-1]}"]
+    if not packages:
+        return ["No package was looked up: the list of packages is empty"]
     known = [one for one in packages if "skip_reason" not in one]
     skipped = [one["name"] for one in packages if "skip_reason" in one]
     affected = [one for one in known if one["vulns"]]
