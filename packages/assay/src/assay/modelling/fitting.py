@@ -245,6 +245,7 @@ def threads(rows: int) -> Iterator[None]:
         yield
 
 
-def _unknown(where: str, name: str, known: list[str]) -> str:
+def _unknown(place: str, name: str, known: list[str]) -> str:
     hint = did_you_mean(name, known) or f"; choose from {', '.join(known)}"
-    return f"params.yaml: {where}: unknown {name!r}{hint}; `make tune` finds a model for the data"
+    other = "; `make tune` finds a model for the data" if place.startswith("model.") else ""
+    return f"params.yaml: {place}: unknown {name!r}{hint}{other}"

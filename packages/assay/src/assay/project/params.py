@@ -101,11 +101,14 @@ class Tune(Frozen):
         return self
 
 
+PARAMETERS = "Parameters of the family's estimator, and `log_target` and `select_features`, which any family has."
+
+
 class Member(Frozen):
     """One of the models whose predictions are averaged."""
 
     family: str = Field(description="A model family.")
-    parameters: dict[str, Value] = Field(description="scikit-learn parameters of the family.")
+    parameters: dict[str, Value] = Field(description=PARAMETERS)
 
 
 # The family that averages the predictions of others.
@@ -118,7 +121,7 @@ class ModelChoice(Frozen):
     family: str = Field(
         description="A model family: one of Assay's, one from `src/model/estimators.py`, or `mean` of several models."
     )
-    parameters: dict[str, Value] = Field(description="scikit-learn parameters of the family.")
+    parameters: dict[str, Value] = Field(description=PARAMETERS)
     members: tuple[Member, ...] = Field(
         default=(), description="The models of the family `mean`, whose predictions are averaged."
     )
