@@ -145,6 +145,7 @@ def test_class_weights_are_an_option_for_rare_classes_and_selection_for_many_col
     assert options_for(contract(**few), even) == []
     many = {"columns": {f"x{number}": {"kind": "number"} for number in range(20)}}
     assert options_for(contract(**many), even) == [{"select_features": "mean"}, {"select_features": "median"}]
+    assert options_for(contract(**many), np.tile(even, 100)) == []
 
 
 HOW = Tune(search=True, trials=4, folds=2, batch=2, max_rows=20000)

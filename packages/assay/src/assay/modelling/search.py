@@ -41,7 +41,7 @@ SQUARED = ("rmse", "r2")
 OPTIONS = (*OWN, "class_weight")
 # Share of an even share below which a class is rare.
 RARE = 0.5
-MANY_FEATURES = 8
+MANY_FEATURES, FEW_ROWS_EACH = 8, 500
 # The race ends when PATIENT batches helped less than HELPS.
 PATIENT, HELPS = 2, 0.002
 DUMMY = ModelChoice(family="dummy", parameters={})
@@ -374,7 +374,8 @@ def options_for(contract: Contract, target: np.ndarray) -> list[Parameters]:
             found.append({"log_target": True})
     elif np.bincount(target, minlength=len(contract.classes)).min() < RARE * len(target) / len(contract.classes):
         found.append({"class_weight": "balanced"})
-    if len(contract.features) >= MANY_FEATURES:
+    # With many rows, models tell by themselves which columns are noise.
+    if len(contract.features) >= MANY_FEATURES and len(target) < FEW_ROWS_EACH * len(contract.features):
         found += [{"select_features": "mean"}, {"select_features": "median"}]
     return found
 
