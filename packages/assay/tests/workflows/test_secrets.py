@@ -2,6 +2,7 @@
 
 import random
 import re
+import shlex
 import string
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ def hook() -> dict[str, Any]:
 
 def is_refused(path: Path) -> bool:
     """Return whether the scanner finds a secret in a file."""
-    program, *options = hook()["entry"].split()
+    program, *options = shlex.split(hook()["entry"])
     assert program == "detect-secrets-hook"
     return bool(pre_commit_hook.main([*options, str(path)]))
 
@@ -70,6 +71,7 @@ def test_a_planted_secret_is_refused_and_not_repeated(tmp_path: Path, capsys: py
         "uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1",
         "md5: d41d8cd98f00b204e9800998ecf8427e",
         'password = os.environ["PASSWORD"]',
+        f'"image/png": "{made(400)}"',
         f'token = "{made(40)}"  # pragma: allowlist secret',
     ],
 )
