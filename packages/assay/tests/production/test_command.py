@@ -123,3 +123,47 @@ def test_what_is_not_there_is_named(project: Path):
     (MODELS / REFERENCE).unlink()
     with pytest.raises(InputError, match=r"models/reference\.json: this version was exported without a reference"):
         run()
+
+
+@pytest.fixture
+def ssh(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stand-in of ssh, which notes what it is asked and answers with the file `answer`."""
+    tool = project / "bin/ssh"
+    tool.parent.mkdir()
+    tool.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {project}/asked\ncat {project}/answer || echo "no route" >&2\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin")
+    return project
+
+
+def test_on_another_machine_only_the_result_comes_from_there(ssh: Path):
+    write_log(ssh / "monitoring", model_version(), change=missing)
+    assert run("monitoring") == 1
+    Path("reports/monitor.json").rename("answer")
+    Path("reports/monitor.html").unlink()
+    assert run("--host", "ann@there", "--days", "30", "--until", "2026-11-29", "log of 'x'") == 1
+    assert Path("asked").read_text().splitlines() == [
+        "-o",
+        "BatchMode=yes",
+        "ann@there",
+        "assay monitor --json --days 30.0 --models models --until 2026-11-29T00:00:00 'log of '\"'\"'x'\"'\"''",
+    ]
+    assert json.loads(Path("reports/monitor.json").read_text()) == json.loads(Path("answer").read_text())
+    assert Path("reports/monitor.html").exists()
+
+
+@pytest.mark.parametrize(
+    "answer", ["", "hello", "[]", "{}", '{"verdict": "WELL"}', '{"verdict": "FINE", "outcomes": []}']
+)
+def test_an_answer_that_is_no_result_is_one_line_and_nothing_is_written(ssh: Path, answer: str):
+    Path("answer").write_text(answer)
+    with pytest.raises(InputError, match="ann@there: it answered with something else than a result"):
+        run("--host", "ann@there")
+    assert not Path("reports").exists()
+
+
+def test_a_machine_that_cannot_be_reached_is_one_line(ssh: Path):
+    with pytest.raises(InputError, match="ann@there: no route"):
+        run("--host", "ann@there")
+    with pytest.raises(InputError, match="not a machine; write USER@HOST"):
+        run("--host", "-oProxyCommand=ls")

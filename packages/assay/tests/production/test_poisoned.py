@@ -163,6 +163,17 @@ def test_a_text_that_a_file_gives_back_differently_is_left_out(project: Path):
     assert (added, result["left_out"][WRITTEN]["rows"]) == (0, 10)
 
 
+def test_a_correction_to_a_number_that_the_target_cannot_have_changes_nothing(project: Path):
+    write(table(400, 1, REGRESSION))
+    poisoned(made=REGRESSION)
+    rows = table(HONEST, 5, REGRESSION)
+    before = WARD.data.read_bytes()
+    wrong = logged(with_outcomes(rows, [500.0] * HONEST), ["honest"] * HONEST, REGRESSION)
+    result = collect([wrong], REGRESSION, Collect(), DUE, duplicates=0.05)
+    assert result["corrected"] == 0
+    assert WARD.data.read_bytes() == before
+
+
 @pytest.mark.parametrize("note", ['=cmd|"/c calc"!A0', 'a,b\n"c', "\u2028", "1\r\n2,3", "x" * 9000])
 def test_a_text_breaks_out_of_no_cell(project: Path, note: str):
     write(noted(table(400, 1), ["fine"] * 400))

@@ -1,20 +1,15 @@
 """Where DVC keeps data and models: a folder of the repository, and a real SSH server instead."""
 
-import getpass
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from assay.load.bento import free_port
-from machine import lacks
 from scenario.project import Project, clone
+from sshd import ssh_server
 
-SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
 MODEL = Path("models/model.onnx")
 
 
@@ -52,36 +47,8 @@ def test_an_embedded_remote_that_is_too_large_fails_the_check(finished: Project)
 @pytest.fixture
 def ssh_url(tmp_path: Path) -> Iterator[str]:
     """The URL of a folder on an SSH server that this test alone has, and that takes the key in the home of `away`."""
-    if SSHD is None:
-        lacks("sshd is not installed (openssh-server)")
-    server, keys = tmp_path / "sshd", tmp_path / "home/.ssh"
-    for folder in (server, keys):
-        folder.mkdir(parents=True, mode=0o700)
-    for key in (server / "host_key", keys / "id_ed25519"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-    port = free_port()
-    settings = {
-        "ListenAddress": f"127.0.0.1:{port}",
-        "HostKey": server / "host_key",
-        "AuthorizedKeysFile": keys / "id_ed25519.pub",
-        "PidFile": "none",
-        "StrictModes": "no",
-        "UsePAM": "no",
-        "PasswordAuthentication": "no",
-        "PermitRootLogin": "prohibit-password",
-        "Subsystem": "sftp internal-sftp",
-    }
-    config = server / "sshd_config"
-    config.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
-    if os.geteuid() == 0:
-        # Where the server, as root, keeps its helper process away from everything.
-        Path("/run/sshd").mkdir(exist_ok=True)
-    with subprocess.Popen([SSHD, "-D", "-e", "-f", config], stderr=subprocess.PIPE, text=True) as running:
-        assert running.stderr is not None
-        said = running.stderr.readline()
-        assert "Server listening" in said, said + running.stderr.read()
-        yield f"ssh://{getpass.getuser()}@127.0.0.1:{port}{tmp_path}/storage"
-        running.terminate()
+    with ssh_server(tmp_path, tmp_path / "home/.ssh") as url:
+        yield f"{url}{tmp_path}/storage"
 
 
 def test_data_and_models_travel_over_ssh(finished: Project, ssh_url: str, tmp_path: Path) -> None:

@@ -7,15 +7,22 @@ import shutil
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from assay.base.errors import InputError
+from assay.data.columns import columns
+from assay.data.reading import read_table
 from assay.github.comment import MARKER
+from assay.inference.predictor import PredictionBatch, record
 from assay.load.bento import free_port
+from assay.predictions.write import PredictionLog
 from assay.project.layout import model_version
+from assay.project.settings import load_packed_contract
 from assay.release.smoke import smoke
 from machine import lacks
 from npm import NotHereError
@@ -637,6 +644,71 @@ def test_what_is_asked_for_becomes_a_pull_request(site: Site):
     # The calendar proposes nothing that the owner has not asked for.
     assert ask("schedule").jobs["propose"].result == "skipped"
     assert len(site.hub.pulls) == 1
+
+
+def write_log(folder: Path, models: Path, *, days: int, stretched: float, known: bool) -> None:
+    """Write what eight clients asked some days ago: the rows of the data, nearly, with larger radii, and outcomes."""
+    made = load_packed_contract(models)
+    table, _ = read_table(models.parent / made.data, made)
+    data = columns(table, made)
+    for name, values in data.items():
+        data[name] = values * (stretched if name == "mean_radius" else 1.001)
+    truth = np.array([made.classes.index(one) for one in table[made.target.name].to_pylist()])
+    labels, scores = np.array(made.classes, dtype=object), np.where(truth[:, None] == [0, 1], 0.97, 0.03)
+    time = int((datetime.now(UTC) - timedelta(days=days)).timestamp() * 1000)
+    batch = PredictionBatch(f"{time:012x}-p-0", scores, {}, labels, record(labels), truth, truth)
+    each = len(truth) // 8
+    keys = [(f"client {number}".encode(), each) for number in range(7)] + [(b"client 7", len(truth) - 7 * each)]
+    log = PredictionLog(folder, made, "c0ffee")
+    log.predictions(model_version(models), "champion", batch, data, keys=keys)
+    if known:
+        outcomes = labels[truth].tolist()
+        log.outcomes(
+            [{"prediction_id": name, "outcome": outcome} for name, outcome in zip(batch.ids(), outcomes, strict=True)]
+        )
+    log.close()
+
+
+@pytest.mark.nightly
+def test_an_alarm_of_production_becomes_one_issue_and_one_pull_request(site: Site, short_run: Project, tmp_path: Path):
+    log = tmp_path / "log"
+    for days in (9, 2, 1):
+        write_log(log, short_run.root / "models", days=days, stretched=1.3, known=days == 9)
+    site.runner.variables = {"ASSAY_MONITOR": f'test "$LOG_KEY" = key && cp -r {log} monitoring'}
+    site.runner.environments["log"] = Environment(secrets={"LOG_KEY": "key"})
+
+    def look(event: str = "schedule") -> Ran:
+        return site.runner.run("monitor.yml", Trigger(event, {"repository": HOME}, site.main, MAIN))
+
+    ran = look()
+    assert ran.conclusion == "success", ran.log()
+    assert len(site.hub.issues) == 1, ran.log()
+    (issue,) = site.hub.issues
+    assert "mean_radius" in issue["body"]
+    (pull,) = site.hub.pulls
+    assert (pull["head"]["ref"], pull["base"]["ref"]) == ("assay/retrain", "main")
+    assert "113 rows added to 569" in pull["body"]
+    assert issue["body"] in pull["body"]
+    changed = site.hub.run_git("diff", "--name-only", "main", pull["head"]["sha"]).split()
+    assert {"data.dvc", "dvc.lock", "metrics.json"} <= set(changed)
+    assert all(path.startswith(".dvc/embedded/") or "/" not in path for path in changed), changed
+    # The same again is neither a second issue nor a second pull request, and nothing new to approve.
+    again = look()
+    assert "has these changes already" in again.log(), again.log()
+    assert (len(site.hub.issues), len(site.hub.pulls)) == (1, 1)
+    assert pull["head"]["sha"] == site.hub.run_git("rev-parse", "refs/heads/assay/retrain")
+
+
+def test_where_the_monitor_is_not_switched_on_nothing_runs_and_a_log_that_does_not_come_is_an_issue(site: Site):
+    def look() -> Ran:
+        return site.runner.run("monitor.yml", Trigger("schedule", {"repository": HOME}, site.main, MAIN))
+
+    assert {job.result for job in look().jobs.values()} == {"skipped"}
+    site.runner.variables = {"ASSAY_MONITOR": "false"}
+    ran = look()
+    assert ran.jobs["monitor"].step("Bring the log").outcome == "failure"
+    assert ran.jobs["monitor"].step("Open, update or close the issue").outcome == "skipped"
+    assert [issue["title"] for issue in site.hub.issues] == ["The monitor failed"], ran.log()
 
 
 # Targets that take no time; one of them fails.

@@ -4,6 +4,7 @@ import json
 import os
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,18 +24,23 @@ MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 @click.option("--days", default=DAYS, show_default=True, type=click.FloatRange(0, 3650), help="Days to look back.")
 @click.option("--until", type=MOMENT, help="The end of the period, in UTC; by default now.")
 @click.option("--delay", type=click.FloatRange(0), help="Days until an outcome is due; by default as params.yaml says.")
+@click.option("--host", metavar="USER@HOST", help="Run it there over SSH, where LOG and models/ are.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def monitor(
-    log: Path | None, models: Path, days: float, until: datetime | None, delay: float | None, as_json: bool
-) -> int:
+def monitor(log: Path | None, host: str | None, as_json: bool, **about: Any) -> int:
     """Watch the model in use through its prediction LOG; exit status 0 well, 1 alarm, 3 not enough to tell.
 
     LOG is the folder that the service writes; by default ASSAY_LOG, or monitoring/. It needs models/ and the log, and
-    writes reports/monitor.json, .md and .html.
+    writes reports/monitor.json, .md and .html. With --host, only the result comes from there.
     """
-    from assay.production.run import watch
+    from assay.production.run import watch, watch_on
 
-    found = watch(_folder(log), models, days=days, until=until, delay=delay)
+    if host:
+        until = about["until"]
+        given = {**about, "until": until and f"{until:%Y-%m-%dT%H:%M:%S}"}
+        options = [word for name, one in sorted(given.items()) if one is not None for word in (f"--{name}", str(one))]
+        found = watch_on(host, [*options, *([str(log)] if log else [])])
+    else:
+        found = watch(_folder(log), **about)
     lines = [f"{one['verdict']:5} {one['check']}: {one['reason']}" for one in found["outcomes"]]
     print(json.dumps(found, indent=2) if as_json else "\n".join([found["verdict"], *lines]))
     return STATUS[found["verdict"]]

@@ -270,12 +270,16 @@ def _right(given: Candidates, contract: Contract, reasons: dict[str, str]) -> np
         _, kept, refused = separated(given.features, contract.model_copy(update={"columns": kinds}), is_plain=True)
         fits[kept] = True
         reasons |= {given.ids[place]: f"{column}: {why}" for place, column, why in refused}
-    bounds = contract.target.range
     for place, outcome in enumerate(given.outcomes):
-        if bounds and not (isinstance(outcome, int | float) and bounds[0] <= outcome <= bounds[1]):
+        if not _in_range(outcome, contract):
             fits[place] = False
-            reasons[given.ids[place]] = f"{contract.target.name}: outside of the range [{bounds[0]}, {bounds[1]}]"
+            reasons[given.ids[place]] = f"{contract.target.name}: outside of the range {contract.target.range}"
     return fits
+
+
+def _in_range(outcome: str | float, contract: Contract) -> bool:
+    bounds = contract.target.range
+    return bounds is None or (isinstance(outcome, int | float) and bounds[0] <= outcome <= bounds[1])
 
 
 def _rows(taken: Candidates, names: Sequence[str], contract: Contract) -> pa.Table:
@@ -420,7 +424,7 @@ def _targets(
     renewed = []
     for name, outcome in corrected.items():
         row = known[name]
-        if there := places[row.row, row.outcome]:
+        if _in_range(outcome, contract) and (there := places[row.row, row.outcome]):
             targets[there.pop()] = outcome
             renewed.append(row.model_copy(update={"outcome": outcome}))
     return targets, tuple(renewed)

@@ -1,5 +1,9 @@
 """The monitor, run on a log and a model: files in, files out. It needs no more packages than a service has."""
 
+import json
+import shlex
+import subprocess
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -54,10 +58,34 @@ def watch(
         "corrected outcomes": counts.corrected,
     }
     found = monitor(watched, seen, left_out)
-    write_json(RESULT, found)
-    write_text(RESULT.with_suffix(".md"), markdown(found))
-    write_text(RESULT.with_suffix(".html"), html(found))
+    write(found)
     return found
+
+
+def watch_on(host: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """Let the monitor run on another machine over SSH, with some arguments, and write what it found to reports/.
+
+    A key that may run only the monitor ignores the arguments. Raises InputError if the answer is not a result.
+    """
+    if host.startswith("-"):
+        raise InputError(f"{host!r}: not a machine; write USER@HOST")
+    command = ["ssh", "-o", "BatchMode=yes", host, shlex.join(["assay", "monitor", "--json", *arguments])]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    try:
+        found = dict(json.loads(done.stdout))
+        write(found)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+        last = (done.stderr.strip().splitlines() or ["it answered with something else than a result"])[-1]
+        raise InputError(f"{host}: {last}") from None
+    return found
+
+
+def write(found: dict[str, Any]) -> None:
+    """Write what the monitor found to reports/."""
+    pages = {".md": markdown(found), ".html": html(found)}
+    write_json(RESULT, found)
+    for suffix, text in pages.items():
+        write_text(RESULT.with_suffix(suffix), text)
 
 
 def before(end: datetime, days: float) -> datetime:
