@@ -2,10 +2,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import Ridge
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from assay.modelling.estimators import FAMILIES, LogBoosting, families
+from assay.modelling import estimators
+from assay.modelling.estimators import FAMILIES, LogBoosting, LogTarget, SingleScaler, families
 from patients import contract
 
 
@@ -67,10 +70,37 @@ def test_one_enormous_amount_makes_no_answer_infinite():
     assert answers.max() <= 1e7
 
 
-@pytest.mark.nightly
-@parametrize_with_checks([LogBoosting(max_iter=50, learning_rate=0.1, max_features=1.0, random_state=0)])
+OWN = [
+    LogBoosting(max_iter=50, learning_rate=0.1, max_features=1.0, random_state=0),
+    LogTarget(Ridge()),
+    SingleScaler(),
+]
+LIGHTGBM = FAMILIES["lightgbm"]
+QUICK = [make().set_params(n_estimators=50) for make in (LIGHTGBM.classifier, LIGHTGBM.regressor) if make]
+# What the library does otherwise, and nothing here relies on.
+LEFT = {
+    "check_no_attributes_set_in_init": "it takes parameters that are not in its signature",
+    "check_all_zero_sample_weights_error": "it fits to rows that all weigh nothing",
+}
+
+
+@parametrize_with_checks(OWN[1:])
 def test_it_is_an_estimator_as_scikit_learn_defines_one(estimator, check):
     check(estimator)
+
+
+@pytest.mark.nightly
+@pytest.mark.filterwarnings("ignore")
+@parametrize_with_checks(
+    [OWN[0], *QUICK], expected_failed_checks=lambda estimator: {} if isinstance(estimator, LogBoosting) else LEFT
+)
+def test_so_are_those_that_boost(estimator, check):
+    check(estimator)
+
+
+def test_every_estimator_of_assay_is_checked():
+    classes = {one for one in vars(estimators).values() if isinstance(one, type) and issubclass(one, BaseEstimator)}
+    assert {one for one in classes if one.__module__ == estimators.__name__} == set(map(type, OWN))
 
 
 def test_what_is_no_amount_is_refused_and_what_is_not_fitted_says_so():

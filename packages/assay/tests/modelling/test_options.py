@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from assay.base.errors import InputError
 from assay.evaluation.explain import shap_importance
 from assay.modelling import search as module
-from assay.modelling.estimators import FAMILIES, LogTarget, SingleScaler
+from assay.modelling.estimators import FAMILIES, LogTarget
 from assay.modelling.fitting import build, fit
 from assay.modelling.search import options_for, search
 from assay.project.params import MEAN, Member, ModelChoice, Tune
@@ -60,11 +59,6 @@ def test_a_log_target_refuses_what_is_negative_and_says_when_it_is_not_fitted() 
         LogTarget().fit(np.ones((3, 1)), np.array([1.0, -1.0, 2.0]))
     with pytest.raises(NotFittedError):
         LogTarget().predict(np.ones((3, 1)))
-
-
-@parametrize_with_checks([LogTarget(Ridge()), SingleScaler()])
-def test_an_estimator_of_assay_is_one_as_scikit_learn_defines_one(estimator: Any, check: Any) -> None:
-    check(estimator)
 
 
 @pytest.mark.parametrize("family", KINDS)
@@ -191,21 +185,3 @@ def test_class_weights_are_judged_by_log_loss_and_left_where_probabilities_suffe
     choice, trials = searched(contract(), (rows, target[few]), monkeypatch)
     assert "class_weight" in str([one.choice.parameters for one in trials])
     assert "class_weight" not in str(choice)
-
-
-LIGHTGBM = FAMILIES["lightgbm"]
-QUICK = [make().set_params(n_estimators=50) for make in (LIGHTGBM.classifier, LIGHTGBM.regressor) if make]
-# What the library does otherwise, and nothing here relies on.
-LEFT = {
-    "check_no_attributes_set_in_init": "it takes parameters that are not in its signature",
-    "check_all_zero_sample_weights_error": "it fits to rows that all weigh nothing",
-}
-
-
-@pytest.mark.nightly
-@pytest.mark.filterwarnings("ignore")
-@parametrize_with_checks(QUICK, expected_failed_checks=lambda estimator: LEFT)
-def test_what_the_family_of_lightgbm_makes_is_an_estimator_as_scikit_learn_defines_one(
-    estimator: Any, check: Any
-) -> None:
-    check(estimator)
