@@ -22,11 +22,7 @@ from rooms import room
 AMOUNTS = {"target": {"name": "days", "range": [0, 1e9]}}
 TREES = {"gradient_boosting": {"max_iter": 20}, "lightgbm": {"n_estimators": 20}, "random_forest": {"n_estimators": 10}}
 FEW: dict[str, dict[str, Any]] = {**TREES, "linear": {}}
-KINDS = [
-    "linear",
-    "lightgbm",
-    *(pytest.param(name, marks=pytest.mark.nightly) for name in ("random_forest", "gradient_boosting")),
-]
+KINDS = ["linear", *(pytest.param(name, marks=pytest.mark.nightly) for name in TREES)]
 
 
 def amounts(rows: int, seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -72,7 +68,9 @@ def test_a_model_of_logarithms_of_selected_columns_is_stored_and_exported(family
     assert 0 in found.values()
 
 
-@pytest.mark.parametrize(("task", "calibrate"), [("binary", False), ("multiclass", True)])
+@pytest.mark.parametrize(
+    ("task", "calibrate"), [pytest.param("binary", False, marks=pytest.mark.nightly), ("multiclass", True)]
+)
 def test_a_classifier_of_selected_columns_with_class_weights_is_stored_and_exported(
     task: str, calibrate: bool, tmp_path: Path
 ) -> None:
