@@ -1,8 +1,10 @@
 import json
+import re
 
 import pytest
 
 from assay.release.audit import NOT_SEEN, described, notes
+from places import ROOT
 
 SAFE = {"name": "numpy", "version": "2.3.0", "vulns": []}
 FIXED = {"name": "idna", "version": "3.4", "vulns": [{"id": "PYSEC-2024-60", "fix_versions": ["3.7"]}]}
@@ -59,3 +61,9 @@ def test_the_notes_are_the_card_the_vulnerabilities_and_what_nobody_looked_at():
     assert notes("# Ward\n\nA model.\n", ["1 of 9", "idna 3.4: A"]) == (
         f"# Ward\n\nA model.\n\n## Known vulnerabilities\n1 of 9\n\n- idna 3.4: A\n- {NOT_SEEN}\n"
     )
+
+
+def test_make_audit_fails_where_a_package_could_not_be_looked_up():
+    # Without this option pip-audit passes over such a package.
+    (command,) = re.findall(r"^\t@(pip-audit .*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert "--strict" in command.split()

@@ -259,13 +259,13 @@ def test_predictions_and_outcomes_are_logged(server: Server, trained: Project, r
 
 
 def test_with_a_key_only_who_has_it_is_answered(trained: Project, rows: list[dict[str, Any]]) -> None:
-    with serving(trained, ASSAY_API_KEY="secret") as server:
+    with serving(trained, ASSAY_API_KEY="secret") as server:  # pragma: allowlist secret
         assert server.post("/predict", {"rows": rows[:1]}).status_code == 401
         assert server.post("/predict", {"rows": rows[:1]}, authorization="Bearer wrong").status_code == 401
         assert server.post("/predict", {"rows": rows[:1]}, authorization="Bearer secret").status_code == 200
         assert server.get("/model").status_code == 401
         assert server.get("/").status_code == 200
-        with bentoml.SyncHTTPClient(server.url, token="secret") as client:  # noqa: S106 # pragma: allowlist secret
+        with bentoml.SyncHTTPClient(server.url, token="secret") as client:  # noqa: S106
             assert client.predict(rows=rows[:1])["predictions"]
 
 

@@ -44,7 +44,7 @@ PLANTED = {
     "GitHub": ("page.md", f"Use ghp_{made(36)} for it."),
     "GitHub, fine-grained": ("tool.py", f'TOKEN = "github_pat_{made(22)}_{made(59)}"'),
     "Hugging Face": ("download.py", f'login("hf_{made(34)}")'),
-    "Slack": ("notes.md", f"xoxb-123456789012-123456789012-{made(24)}"),
+    "Slack": ("notes.md", f"{'xoxb'}-123456789012-123456789012-{made(24)}"),
     "PyPI": (".pypirc", f"password = pypi-AgEIcHlwaS5vcmc{made(70)}"),
     "password in YAML": ("service.yaml", f"password: {made(14)}"),
     "password in the environment": (".env", f"DB_PASSWORD={made(14)}"),
