@@ -72,6 +72,33 @@ def test_due_outcomes_become_rows_as_they_were_asked_and_came_true(project: Path
     ]
 
 
+def test_a_prediction_that_is_in_the_log_twice_is_one_row(project: Path):
+    other = honest(arm="challenger")
+    assert run(honest(), other, honest())["added"] == 64
+
+
+def test_very_many_predictions_are_taken_in_bounded_memory_and_no_client_pushes_out_others(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(collecting, "MOST", 250)
+    monkeypatch.setattr(collecting, "SPARE", 2)
+    flood = [logged(table(100, 20 + n), ["eve"] * 100, start=1000 + 100 * n) for n in range(9)]
+    result = run(honest(), *flood)
+    (made,) = json.loads(COLLECTED.read_text())["collections"]
+    clients = [row["client"] for row in made["rows"]]
+    assert (result["added"], clients.count("eve")) == (80, 20)
+
+
+def test_a_file_of_a_form_that_rows_cannot_be_added_to_is_refused_and_stays(project: Path):
+    made = contract(clean=True)
+    WARD.data.write_text(WARD.data.read_text().replace(",", ";"))
+    before = WARD.data.read_bytes()
+    with pytest.raises(InputError, match=r"^data/x\.csv: rows cannot be added"):
+        run(logged(table(64, 2), CLIENTS * 8, made), made=made)
+    assert WARD.data.read_bytes() == before
+    assert not COLLECTED.exists()
+
+
 def test_again_adds_nothing(project: Path):
     run(honest())
     before = {path: path.read_bytes() for path in Path("data").iterdir()}

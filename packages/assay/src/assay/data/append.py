@@ -17,12 +17,16 @@ from assay.data.reading import read_header, read_table, typed
 from assay.data.split import row_keys
 
 SALT = "append"
+REFUSED = "rows cannot be added to this file; save it as Parquet, or as UTF-8 CSV with commas"
 Targets = Mapping[int, str | float]
 
 
-def columns_of(path: Path) -> list[str]:
-    """Return the columns of a data file."""
-    return list(pq.read_schema(path).names) if path.suffix.lower() == ".parquet" else read_header(path)
+def columns_of(path: Path, contract: Contract) -> list[str]:
+    """Return the columns of a data file; raises InputError if it is not written in a way that rows can be added to."""
+    names = list(pq.read_schema(path).names) if path.suffix.lower() == ".parquet" else read_header(path)
+    if {*contract.features, contract.target.name} - {*names}:
+        raise InputError(f"{path}: {REFUSED}")
+    return names
 
 
 def append(path: Path, made: Path, rows: pa.Table, contract: Contract, targets: Targets) -> None:
@@ -35,12 +39,12 @@ def append(path: Path, made: Path, rows: pa.Table, contract: Contract, targets: 
     if path.suffix.lower() == ".parquet":
         _append_parquet(path, made, rows, contract, targets)
     else:
-        made.write_bytes(_csv(path.read_bytes(), columns_of(path), rows, contract, targets))
+        made.write_bytes(_csv(path.read_bytes(), columns_of(path, contract), rows, contract, targets))
     before, now = (read_table(one, contract)[0] for one in (path, made))
     names = [name for name in before.column_names if name in rows.column_names]
     wanted = pa.concat_tables([_with_targets(before, targets, contract).select(names), rows.select(names)])
     if now.num_rows != len(wanted) or (row_keys(wanted, names, SALT) != row_keys(now, names, SALT)).any():
-        raise InputError(f"{path}: rows cannot be added to this file; save it as Parquet, or as UTF-8 CSV with commas")
+        raise InputError(f"{path}: {REFUSED}")
 
 
 def survive(rows: pa.Table, names: list[str], contract: Contract) -> np.ndarray:

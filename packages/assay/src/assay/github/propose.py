@@ -109,8 +109,8 @@ def propose(github: GitHub, proposal: Proposal, token: str) -> str:
 
     An open one stays as it is if it has the same files already, or commits of somebody else.
     """
-    files = [name for name in proposal.files if Path(name).exists()]
-    git("add", "--all", "--", *files)
+    for name in filter(os.path.exists, proposal.files):
+        git("add", "--all", "--", name)
     if not git("diff", "--cached", "--name-only"):
         return "nothing changed: there is nothing to propose"
     named = ("-c", f"user.name={BOT}", "-c", f"user.email={BOT}@users.noreply.github.com")

@@ -120,7 +120,6 @@ def candidates(
     Shadows answer what others were asked, and are left out. Where there are very many, the newest are taken.
     """
     kinds = {name: kind for name, kind in Schema(contract).features.items() if contract.features[name].log == "keep"}
-    seen: set[str] = set()
     corrected: dict[str, str | float] = {}
     found: list[pa.Table] = []
     rows = 0
@@ -134,9 +133,8 @@ def candidates(
             if (before := known.get(name)) is not None:
                 if before.outcome != outcome:
                     corrected[name] = outcome
-            elif name not in seen:
+            else:
                 places.append(place)
-                seen.add(name)
         if not places:
             continue
         found.append(_plain(table.take(pa.array(places)), contract, kinds))
@@ -196,10 +194,12 @@ def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def _newest(table: pa.Table, per_client: int) -> pa.Table:
-    """Return the newest rows, in the order of time: a client that sends very many does not push out the others."""
+    """Return the newest rows once, by time: a client that sends very many does not push out the others."""
+    ids = table["prediction_id"].to_numpy()
+    first = np.sort(np.unique(ids, return_index=True)[1])
     # Of rows that were asked together, the ids do not sort as they were asked.
-    times = [name[:DIGITS] for name in table["prediction_id"].to_pylist()]
-    table = table.take(pa.array(np.argsort(times, kind="stable")))
+    order = np.argsort([name[:DIGITS] for name in ids[first]], kind="stable")
+    table = table.take(pa.array(first[order]))
     if len(table) <= MOST:
         return table
     counted: Counter[str | None] = Counter()
@@ -374,7 +374,7 @@ def collect(
             raise InputError(f"{path}: breaks contract.yaml: {violations[0]}; `assay check` lists all")
         limits = limits_of(len(data) - len(pending), bounds, pending, duplicates)
         given, corrected = candidates(batches, contract, due, known, limits.client)
-        names = columns_of(path)
+        names = columns_of(path, contract)
         chosen = choose(given, data, names, contract, limits, is_text=path.suffix.lower() == ".csv")
         targets, renewed = _targets(data, contract, known, corrected)
         if chosen.taken.ids or targets:
