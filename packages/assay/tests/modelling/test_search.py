@@ -18,7 +18,7 @@ from assay.modelling import search as module
 from assay.modelling.estimators import FAMILIES
 from assay.modelling.folds import STRETCHES, dependent, folds
 from assay.modelling.rounds import MOST_ROUNDS, PATIENCE, ROUNDS_PER_STEP
-from assay.modelling.search import Trial, as_csv, search, surely_worse
+from assay.modelling.search import MEMBERS, Trial, as_csv, search, surely_worse
 from assay.project.params import Member, ModelChoice, Tune
 from assay.project.room import Derived, Family
 from assay.stages.tune import HEADER
@@ -42,9 +42,11 @@ def test_the_families_take_turns_and_each_starts_with_its_defaults(found):
     assert families[:-1] == ["dummy", *known, *known, "gradient_boosting"]
     assert trials[1].choice.parameters["learning_rate"] == FAMILIES["gradient_boosting"].defaults["learning_rate"]
     assert trials[2].choice.parameters == {"C": 1.0}
-    # The last is the mean of the best three.
+    # The last is the mean of the best two or three.
     whole = sorted((one for one in trials[1:-1] if one.state == "complete"), key=lambda one: one.score)
-    assert trials[-1].choice.singles == [one.choice for one in whole[:3]]
+    members = trials[-1].choice.singles
+    assert members == [one.choice for one in whole[: len(members)]]
+    assert 2 <= len(members) <= MEMBERS
 
 
 def test_the_rounds_of_boosting_come_from_the_losses_on_the_folds(found):
@@ -196,6 +198,16 @@ def test_the_mean_is_judged_by_the_scores_of_its_members(found):
     ]
     # The rounds are scaled to the rows of all folds, so they are not quite the same.
     assert trials[-1].losses == pytest.approx(losses, rel=0.1)
+
+
+def test_the_mean_is_of_as_many_models_as_do_best_together(monkeypatch):
+    monkeypatch.setattr(module, "cpu_count", lambda: 1)
+    data, target = patients(200, "regression")
+    given = room(families={"linear": FAMILIES["linear"]})
+    # Two are near each other, and the third would spoil their mean.
+    grid = with_grid({"linear": {"alpha": [1, 10, 1e5]}})
+    _, trials = search(data, target, None, contract("regression"), grid, 1, room=given, metric="r2")
+    assert [one.parameters["alpha"] for one in trials[-1].choice.singles] == [1, 10]
 
 
 def test_one_model_or_several_alike_have_no_mean():
@@ -549,7 +561,7 @@ def test_the_scores_of_the_best_few_alone_are_kept(monkeypatch):
 
     monkeypatch.setattr(module._Search, "_losses_of_mean", note)
     search(*patients(150), None, contract(), HOW, 1, room=room(families={"linear": FAMILIES["linear"]}))
-    ((few, runners),) = kept
+    few, runners = kept[-1]
     assert {n for n, one in enumerate(runners) if one.scores} == {trial.number for trial in few}
 
 

@@ -246,15 +246,18 @@ class _Search:
         return _can_be_built(ModelChoice(family=family, parameters=change), self.contract, self.seed, self.room)
 
     def try_mean(self) -> None:
-        """Try the mean of the best few models, if there are several."""
+        """Try the mean of the best few models, of as many as do best together, if there are several."""
         few = _best_few(self.trials)
-        if len(few) < 2:
-            return
-        members = [Member(family=one.choice.family, parameters=one.choice.parameters) for one in few]
-        mean = ModelChoice(family=MEAN, parameters={}, members=tuple(members))
-        losses = self._losses_of_mean(few)
-        self.trials.append(Trial(len(self.trials), mean, losses, _state(losses, len(self.parts))))
-        say(f"  mean of the best {len(few)}: loss {self.trials[-1].score:.4f}")
+        found = []
+        for number in range(2, len(few) + 1):
+            members = [Member(family=one.choice.family, parameters=one.choice.parameters) for one in few[:number]]
+            mean = ModelChoice(family=MEAN, parameters={}, members=tuple(members))
+            losses = self._losses_of_mean(few[:number])
+            found.append(Trial(len(self.trials), mean, losses, _state(losses, len(self.parts))))
+        if found:
+            best = min(found, key=lambda trial: trial.score)
+            self.trials.append(best)
+            say(f"  mean of the best {len(best.choice.members)}: loss {best.score:.4f}")
 
     def _losses_of_mean(self, few: Sequence[Trial]) -> tuple[float, ...]:
         """Return the losses on the folds of the mean of some models, from the scores that each gave there."""
