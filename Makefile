@@ -56,8 +56,8 @@ lint: secrets  ## formatting, lint, types, workflows, secrets, and the size of t
 	@assay remote check
 	@zizmor --offline --quiet .github
 
-secrets: $(VENV)/.dev  ## passwords, keys and tokens in the files that git tracks
-	@pre-commit run --hook-stage manual --all-files secrets
+secrets: $(VENV)/.dev  ## passwords, keys and tokens in the files that git tracks; IN= patterns of some of them
+	@$(if $(IN),git ls-files -z $(IN) | xargs -0) pre-commit run --hook-stage manual secrets $(if $(IN),--files,--all-files)
 
 audit: $(VENV)/.dev  ## known vulnerabilities of the installed packages
 	@pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r requirements/train.txt -r requirements/setup.txt
