@@ -1,5 +1,6 @@
 """What production says, on GitHub: one issue while there is an alarm, and the evidence in one pull request."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ COLLECTED = {
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[stand_in.GitHub]:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GITHUB_EVENT_PATH", raising=False)
     with stand_in.running(stand_in.GitHub(tmp_path)) as made:
         yield made
     assert made.violations == []
@@ -108,6 +110,21 @@ def test_the_model_that_is_watched_is_that_of_the_last_release(hub: stand_in.Git
     monkeypatch.setattr(production, "watch", lambda *given: asked.append(given) or ALARM)
     assert look() == ALARM
     assert asked == [(Path("monitoring"), Path("v1.2.0^{commit}/models"))]
+
+
+@pytest.mark.parametrize(("private", "embedded"), [(False, True), (False, False), (True, True), (None, True)])
+def test_what_clients_sent_is_never_put_where_everybody_can_read_it(
+    hub: stand_in.GitHub, monkeypatch: pytest.MonkeyPatch, private: bool | None, embedded: bool
+):
+    Path("event.json").write_text(json.dumps({"repository": {} if private is None else {"private": private}}))
+    monkeypatch.setenv("GITHUB_EVENT_PATH", "event.json")
+    monkeypatch.setattr(production, "is_embedded", lambda: embedded)
+    monkeypatch.setattr(production, "bring_home", lambda log: COLLECTED | {"added": 0})
+    if private is False and embedded:
+        with pytest.raises(InputError, match="everybody could read the rows that clients sent"):
+            production.retrain()
+    else:
+        assert "0 rows added" in production.retrain()
 
 
 @pytest.mark.parametrize(("added", "done"), [(64, ["dvc add --quiet data", "push data.dvc", "reproduce"]), (0, [])])

@@ -49,6 +49,13 @@ class Run:
         return self.source == self.home
 
 
+def is_public() -> bool:
+    """Say whether the repository of the current workflow is known to be public."""
+    path = os.environ.get("GITHUB_EVENT_PATH")
+    event = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
+    return (event.get("repository") or {}).get("private") is False
+
+
 def current_run() -> Run:
     """Return the run of the event; raises InputError outside of a workflow on `workflow_run`."""
     path = os.environ.get("GITHUB_EVENT_PATH")

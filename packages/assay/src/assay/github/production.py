@@ -9,6 +9,7 @@ from assay.base.git import git
 from assay.base.process import run
 from assay.base.progress import say
 from assay.github.api import GitHub
+from assay.github.event import is_public
 from assay.github.propose import APPROVE
 from assay.github.steps import open_issue
 from assay.production.collect import REPORT, told
@@ -21,7 +22,7 @@ from assay.project.dvc import reproduce
 from assay.project.history import head, last_release
 from assay.project.layout import LOG, MODELS
 from assay.project.params import load_params
-from assay.project.remote import push
+from assay.project.remote import is_embedded, push
 
 TITLE = "The model in production raises an alarm"
 UPDATED = "Each run of `monitor` updates this issue, and closes it when all is well."
@@ -61,7 +62,15 @@ def tell(github: GitHub, result: dict[str, Any]) -> str:
 
 
 def retrain() -> str:
-    """Collect the outcomes that are due, push the data to the DVC remote, and train; return what was done."""
+    """Collect the outcomes that are due, push the data to the DVC remote, and train; return what was done.
+
+    Raises InputError where all could read what clients sent.
+    """
+    if is_public() and is_embedded():
+        raise InputError(
+            ".dvc/embedded: part of a public repository, so everybody could read the rows that clients sent; pick "
+            "another remote with `assay remote use URL`"
+        )
     result = bring_home(LOG)
     if result["added"] or result["corrected"]:
         run("dvc", "add", "--quiet", "data")

@@ -269,7 +269,8 @@ def _right(given: Candidates, contract: Contract, reasons: dict[str, str]) -> np
     if given.ids:
         _, kept, refused = separated(given.features, contract.model_copy(update={"columns": kinds}), is_plain=True)
         fits[kept] = True
-        reasons |= {given.ids[place]: f"{column}: {why}" for place, column, why in refused}
+        # Without the values: logs and pull requests may be public.
+        reasons |= {given.ids[place]: f"{column}: {why.partition(': ')[0]}" for place, column, why in refused}
     for place, outcome in enumerate(given.outcomes):
         if not _in_range(outcome, contract):
             fits[place] = False
