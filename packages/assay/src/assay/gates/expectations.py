@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from hypothesis import strategies as st
@@ -20,7 +20,7 @@ from assay.contract.spec import Boolean, Contract, Feature, Integer, Number, Tim
 from assay.data.columns import Columns, from_rows
 from assay.gates.evidence import ModelEvidence
 from assay.gates.findings import Expectations, Expected
-from assay.properties.counterexample import Failure, counterexample, decisive
+from assay.properties.counterexample import Failure, counterexample, decisive, draw
 from assay.properties.expectations import Answer, Change, Effect, Expectation, Row, Where, few, listed, shown
 from assay.properties.strategies import cells, feature_cells, together
 
@@ -78,18 +78,33 @@ def check(
     for expectation in expectations:
         for problem in _contradictions(expectation, contract, alone):
             raise InputError(f"{PLACE}: {expectation.name}: {problem}")
-    return [_try(expectation, contract, scores, decide, examples, seed) for expectation in expectations]
+    rows = cache(lambda where: _rows(dict(where), contract, examples, seed))
+    return [
+        _try(expectation, contract, scores, decide, rows(tuple(expectation.where.items())))
+        for expectation in expectations
+    ]
 
 
-def _try(
-    expectation: Expectation, contract: Contract, scores: Scores, decide: Decide, examples: int, seed: int
-) -> Expected:
-    given = {
-        name: _given(contract.features[name], value, contract.missing_markers)
-        for name, value in expectation.where.items()
+class Drawn(NamedTuple):
+    """Rows that the contract and a `where` allow, their strategy, and those of their features."""
+
+    cells: dict[str, st.SearchStrategy[Any]]
+    strategy: st.SearchStrategy[Row]
+    rows: list[Row]
+    examples: int
+    seed: int
+
+
+def _rows(where: Where, contract: Contract, examples: int, seed: int) -> Drawn:
+    drawn = feature_cells(contract) | {
+        name: _given(contract.features[name], value, contract.missing_markers) for name, value in where.items()
     }
-    drawn = feature_cells(contract) | given
     strategy = together(drawn)
+    return Drawn(drawn, strategy, draw(strategy, examples, seed), examples, seed)
+
+
+def _try(expectation: Expectation, contract: Contract, scores: Scores, decide: Decide, drawn: Drawn) -> Expected:
+    cells, strategy, rows, examples, seed = drawn
     refused: list[str] = []
     if isinstance(expectation, Effect) and not isinstance(expectation.change, str):
         change, model = expectation.change, request_model(contract, 1)
@@ -101,9 +116,12 @@ def _try(
             return not why
 
         strategy = strategy.filter(is_a_trial)
+        # Drawn again only if the change does not apply to some row.
+        if not all(map(is_a_trial, rows)):
+            rows = draw(strategy, examples, seed)
 
-    def failures(rows: Sequence[Row]) -> list[Failure | None]:
-        variants = [_variants(expectation, row, contract) for row in rows]
+    def failures(tried: Sequence[Row]) -> list[Failure | None]:
+        variants = [_variants(expectation, row, contract) for row in tried]
         scored = iter(_score([row for made in variants if not isinstance(made, str) for row in made], contract, scores))
         return [
             Failure("an error", made)
@@ -112,14 +130,14 @@ def _try(
             for made in variants
         ]
 
-    tried, found = counterexample(strategy, failures, examples=examples, seed=seed)
+    tried, found = counterexample(strategy, failures, drawn=rows, examples=examples, seed=seed)
     if tried == 0:
         return Expected(expectation.name, False, 0, f"the change applies to no row: {refused[0]}")
     if found is None:
         return Expected(expectation.name, True, tried)
     row, failure = found
     details = {"row": as_json(row, contract), **failure.details}
-    others = {name: value for name, value in decisive(row, drawn).items() if name not in details.get("changed", {})}
+    others = {name: value for name, value in decisive(row, cells).items() if name not in details.get("changed", {})}
     where = f", where {listed(others)}" if others else ""
     return Expected(expectation.name, False, tried, failure.reason + where, **details)
 

@@ -28,14 +28,21 @@ Failures = Callable[[Sequence[T]], Sequence[Failure | None]]
 
 
 def counterexample(
-    strategy: SearchStrategy[T], failures: Failures[T], *, examples: int, seed: int, attempts: int = ATTEMPTS
+    strategy: SearchStrategy[T],
+    failures: Failures[T],
+    *,
+    examples: int,
+    seed: int,
+    attempts: int = ATTEMPTS,
+    drawn: Sequence[T] | None = None,
 ) -> tuple[int, tuple[T, Failure] | None]:
     """Return how many examples were tried, and the smallest one with the same kind of failure as the first.
 
     `failures` returns for each example its failure, or None. It gets all examples at once, and then up to `attempts`
-    smaller examples one by one. The same strategy, failures and seed give the same result.
+    smaller examples one by one. `drawn` holds the examples if they were drawn before. The same strategy, failures and
+    seed give the same result.
     """
-    drawn = draw(strategy, examples, seed)
+    drawn = draw(strategy, examples, seed) if drawn is None else drawn
     found = failures(drawn)
     first = next(((one, failure) for one, failure in zip(drawn, found, strict=True) if failure is not None), None)
     if first is None:
