@@ -2,9 +2,11 @@
 
 import csv
 import fcntl
+import io
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +15,12 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
-from pyarrow import ipc
+from pyarrow import dataset, feather, ipc
 
 from assay.base.errors import InputError
 from assay.cli.score import score
 from assay.data.batches import require_columns
+from init.houses import write_workbook
 from patients import COLUMNS, contract, patients
 
 
@@ -93,6 +96,27 @@ def test_refused_rows_are_listed_beside_the_output_and_gone_once_all_are_right(c
     assert not Path("out.refused.csv").exists()
 
 
+def test_a_table_of_refused_rows_alone_is_refused_as_any_other() -> None:
+    broken(30)
+    assert "30 of 30 rows break the contract (100.0%, limit 5.0%)" in refusal("in.parquet", "out.csv")
+    run("in.parquet", "out.csv", "--most-refused", "1", "--log", "log")
+    assert Path("out.csv").read_text().startswith('"row","prediction"')
+    assert list(Path("log/predictions").iterdir()) == []
+
+
+def test_text_in_another_encoding_deep_in_a_file_is_refused_with_what_to_do() -> None:
+    data = table(3000).to_pydict() | {"note": ["n"] * 2999 + ["ü"]}
+    pacsv.write_csv(pa.table(data), "utf8.csv")
+    Path("in.csv").write_text(Path("utf8.csv").read_text(), encoding="latin-1")
+    run("in.csv", "out.csv")
+    data["street"] = ["street 1"] * 2999 + ["straße"]
+    pacsv.write_csv(pa.table(data), "utf8.csv")
+    Path("in.csv").write_text(Path("utf8.csv").read_text(), encoding="latin-1")
+    assert "name its encoding with --encoding" in refusal("in.csv", "out.csv")
+    run("in.csv", "out.csv", "--encoding", "latin-1")
+    assert Path("out.refused.csv").read_text().splitlines()[1].startswith('3000,"street","not one of')
+
+
 def test_with_too_many_refused_rows_there_is_no_output() -> None:
     broken(3)
     assert refusal("in.parquet", "out.csv") == (
@@ -111,7 +135,7 @@ def test_with_too_many_refused_rows_there_is_no_output() -> None:
         (lambda: None, "in.csv", "out.csv", "in.csv: there is no such file"),
         (lambda: Path("in.csv").touch(), "in.csv", "out.csv", "in.csv: the file is empty"),
         (lambda: Path("in").mkdir(), "in", "out.csv", "in: the folder has no files"),
-        (lambda: Path("in.txt").write_text("a"), "in.txt", "out.csv", "in.txt: expected a .csv or .parquet file"),
+        (lambda: Path("in.txt").write_text("a"), "in.txt", "out.csv", "in.txt: only one column found"),
         (lambda: pq.write_table(table(), "in.parquet"), "in.parquet", "out.txt", "out.txt: expected a .csv, .parquet"),
         (lambda: Path("in.parquet").write_bytes(b"PAR1"), "in.parquet", "out.csv", "in.parquet: not a complete"),
         (
@@ -217,3 +241,91 @@ def test_columns_that_are_not_in_the_contract_are_named(capsys) -> None:
     pq.write_table(table().append_column("more", pa.array([1] * 30)), "in.parquet")
     run("in.parquet", "out.csv")
     assert "not used, because the contract has no such column: more" in capsys.readouterr().err
+
+
+def as_workbook(path: str, made: pa.Table) -> None:
+    pytest.importorskip("python_calamine")
+    write_workbook(Path(path), made)
+
+
+def as_lines(path: str, made: pa.Table) -> None:
+    Path(path).write_text("\n".join(json.dumps(row, default=str) for row in made.to_pylist()))
+
+
+def as_database(path: str, made: pa.Table) -> None:
+    with sqlite3.connect(path) as database:
+        made.to_pandas().to_sql("patients", database, index=False)
+
+
+def written_otherwise(path: str, made: pa.Table) -> None:
+    """Write semicolons, in an encoding of long ago, below a title."""
+    out = io.BytesIO()
+    pacsv.write_csv(made, out, pacsv.WriteOptions(delimiter=";"))
+    Path(path).write_text("Patients of Zürich\n" + out.getvalue().decode(), encoding="latin-1")
+
+
+@pytest.mark.parametrize(
+    ("source", "make"),
+    [
+        ("in.csv", written_otherwise),
+        ("in.txt", lambda path, made: pacsv.write_csv(made, path, pacsv.WriteOptions(delimiter="\t"))),
+        ("in.csv.gz", lambda path, made: pacsv.write_csv(made, pa.CompressedOutputStream(path, "gzip"))),
+        ("in.jsonl", as_lines),
+        ("in.arrow", lambda path, made: feather.write_feather(made, path)),
+        ("in.sqlite", as_database),
+        ("in.xlsx", as_workbook),
+    ],
+)
+def test_what_init_reads_is_predicted_alike(source: str, make, capsys) -> None:
+    made = table()
+    pq.write_table(made, "plain.parquet")
+    run("plain.parquet", "wanted.parquet")
+    make(source, made)
+    run(source, "out.parquet")
+    columns = ["row", "prediction", "decision", "probability sick"]
+    assert read("out.parquet").select(columns).to_pylist() == read("wanted.parquet").select(columns).to_pylist()
+
+
+def test_a_table_of_a_database_is_chosen_by_its_name() -> None:
+    with sqlite3.connect("in.sqlite") as database:
+        table().to_pandas().to_sql("patients", database, index=False)
+        table(3).to_pandas().to_sql("others", database, index=False)
+    assert "choose one of its tables with --table: others, patients" in refusal("in.sqlite", "out.csv")
+    run("sqlite:///in.sqlite", "out.csv", "--table", "others")
+    assert read("out.csv").num_rows == 3
+
+
+def test_the_folders_of_a_partitioned_table_hold_values() -> None:
+    made = table()
+    dataset.write_dataset(made, "in", format="parquet", partitioning=["street"], partitioning_flavor="hive")
+    assert not (set(made.column_names) <= set(pq.read_schema(next(Path("in").rglob("*.parquet"))).names))
+    run("in", "out.csv")
+    assert read("out.csv").num_rows == 30
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_predictions_go_into_the_log_with_the_ids_of_the_output(processes: str) -> None:
+    broken(1)
+    run("in.parquet", "out.csv", "--log", "log", "--processes", processes)
+    written = [path.read_text() for path in Path("log/predictions").iterdir()]
+    lines = [json.loads(line) for text in written for line in text.splitlines()]
+    ids = [one for line in lines for one in line["prediction_id"]]
+    assert ids == read("out.csv")["prediction_id"].to_pylist()
+    assert len(ids) == 29
+    assert {line["version"] for line in lines} == {read("out.csv")["model_version"][0].as_py()}
+    assert [path.stem for path in Path("log/contracts").iterdir()] == [lines[0]["contract"]]
+
+
+def test_a_batch_without_an_output_leaves_nothing_in_the_log() -> None:
+    broken(3)
+    refusal("in.parquet", "out.csv", "--log", "log")
+    assert list(Path("log/predictions").iterdir()) == []
+    run("in.parquet", "out.csv", "--log", "log", "--most-refused", "0.1")
+    assert len(list(Path("log/predictions").iterdir())) == 1
+
+
+def test_a_log_that_cannot_be_written_is_named() -> None:
+    broken(0)
+    Path("log").write_text("a file")
+    assert refusal("in.parquet", "out.csv", "--log", "log") == "log: cannot be written: Not a directory"
+    assert not Path("out.csv").exists()

@@ -6,7 +6,8 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from assay.base.progress import Rate, say
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from assay.contract.spec import Contract
+    from assay.data.batches import Part
     from assay.inference.batch import Scored
 
 MOST_REFUSED = 0.05
@@ -27,7 +30,7 @@ KINDS = (".csv", ".parquet", ".arrow")
 
 
 @click.command()
-@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@click.argument("source", metavar="INPUT")
 @click.argument("output", type=click.Path(path_type=Path))
 @click.option(
     "--models", default="models", show_default=True, type=click.Path(path_type=Path), help="The model to predict with."
@@ -44,32 +47,44 @@ KINDS = (".csv", ".parquet", ".arrow")
     type=click.FloatRange(0, 1),
     help="Largest share of rows that may break the contract; beyond it there is no output.",
 )
+@click.option("--table", help="The table of a database, the sheet of a workbook or the file of an archive.")
+@click.option("--encoding", help="The encoding of a text file, if it is not detected correctly.")
+@click.option("--log", type=click.Path(path_type=Path), help="Also write the predictions to the log in this folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def score(source: Path, output: Path, models: Path, processes: int | None, most_refused: float, as_json: bool) -> None:
-    """Predict all rows of INPUT, a CSV or Parquet file or a folder of such files, and write OUTPUT.
+def score(source: str, output: Path, **options: Any) -> None:
+    """Predict all rows of INPUT and write OUTPUT.
 
-    OUTPUT is a .csv, .parquet or .arrow file in the order of the input: the number of the row from 1, its ids, and its
-    prediction. Rows that break the contract go to a file beside it, OUTPUT.refused.csv, with column and reason. Both
-    appear once they are complete. It uses bounded memory.
+    INPUT is a CSV or Parquet file, or a folder of such files, which are read in bounded memory. It may be anything else
+    that `assay init` reads, such as a workbook, JSON, a database or a URL: that is read as a whole. OUTPUT is a .csv,
+    .parquet or .arrow file in the order of the input: the number of the row from 1, its ids, and its prediction. Rows
+    that break the contract go to a file beside it, OUTPUT.refused.csv, with column and reason. Both appear once they
+    are complete.
     """
-    from assay.data.batches import batches, count_rows, is_plain, parts, require_columns
+    from assay.data.batches import batches, count_rows, is_plain, require_columns
     from assay.inference.batch import score_in_order, scorer
+    from assay.predictions.batch import publish, unpublished, write
 
     if output.suffix.lower() not in KINDS:
         raise InputError(f"{output}: expected a .csv, .parquet or .arrow file")
-    files, began = parts(source), time.monotonic()
-    _require_apart(files, source, output)
+    began, models, log = time.monotonic(), options["models"], options["log"]
     model = scorer(models, Path())
+    files = _parts(source, model.contract, options["table"], options["encoding"])
+    _require_apart(files, source, output)
     if unknown := require_columns(files, model.contract):
         say(f"not used, because the contract has no such column: {', '.join(unknown[:10])}")
-    scored = score_in_order(
-        batches(files, model.names()),
-        models,
-        Path(),
-        processes=processes or _processes(files),
-        is_plain=is_plain(files, model.contract),
-    )
-    rows, refused = _write(scored, source, output, most_refused, Rate("rows", count_rows(files)))
+    with _work_folder(output) as folder, unpublished(log, output) if log else nullcontext() as kept:
+        scored = score_in_order(
+            batches(files, model.names()),
+            models,
+            Path(),
+            processes=options["processes"] or _processes(files),
+            is_plain=is_plain(files, model.contract),
+            keep=partial(write, kept) if kept else None,
+        )
+        written = _write(scored, source, output, folder, options["most_refused"], Rate("rows", count_rows(files)))
+        if kept:
+            publish(kept)
+    rows, refused = written
     took = time.monotonic() - began
     result: dict[str, Any] = {
         "rows": rows,
@@ -79,7 +94,7 @@ def score(source: Path, output: Path, models: Path, processes: int | None, most_
         "model_version": model.version,
         "seconds": round(took, 3),
     }
-    if as_json:
+    if options["as_json"]:
         print(json.dumps(result, indent=2))
         return
     print(f"{rows - refused:,} rows predicted in {took:.1f} s ({rows / took:,.0f} rows/s): {output}")
@@ -87,44 +102,67 @@ def score(source: Path, output: Path, models: Path, processes: int | None, most_
         print(f"{refused:,} row{'s' * (refused != 1)} refused: {_beside(output)}")
 
 
-def _require_apart(files: Sequence[Path], source: Path, output: Path) -> None:
+def _parts(source: str, contract: "Contract", table: str | None, encoding: str | None) -> "Sequence[Part]":
+    """Return the files of an input, or its table if it is one that cannot be read in batches."""
+    from assay.contract.spec import Boolean, Integer, Number, Time
+    from assay.data.batches import Whole, can_be_streamed, parts
+    from assay.init.files import Source, read
+
+    path = Path(source)
+    if table is None and encoding is None and path.exists() and can_be_streamed(path, contract):
+        return parts(path)
+    numbers = Boolean | Integer | Number | Time
+    as_text = tuple(name for name, column in contract.columns.items() if not isinstance(column, numbers))
+    found, notes = read(Source(source, next(iter(contract.features)), table, encoding, as_text))
+    for note in notes:
+        say(note)
+    return [Whole(source, found)]
+
+
+def _require_apart(files: "Sequence[Part]", source: str, output: Path) -> None:
     """Raise InputError if the output, or the file of refused rows, would replace the input or become a part of it."""
     made = [output, _beside(output)]
-    if any(one.exists() and file.samefile(one) for file in files for one in made):
+    inputs = [one for one in (Path(source), *files) if isinstance(one, Path) and one.exists()]
+    if any(one.exists() and file.samefile(one) for file in inputs for one in made):
         raise InputError(f"{output}: this would replace the input {source}; name another output")
-    if source.is_dir() and output.resolve().is_relative_to(source.resolve()):
+    if Path(source).is_dir() and output.resolve().is_relative_to(Path(source).resolve()):
         raise InputError(f"{output}: it would be a part of the input {source}; name an output in another folder")
 
 
-def _processes(files: Sequence[Path]) -> int:
-    is_small = sum(file.stat().st_size for file in files) < SMALL_BYTES
+def _processes(files: "Sequence[Part]") -> int:
+    is_small = sum(_bytes_of(file) for file in files) < SMALL_BYTES
     return 1 if is_small else os.cpu_count() or 1
+
+
+def _bytes_of(file: "Part") -> int:
+    return file.stat().st_size if isinstance(file, Path) else file.table.nbytes
 
 
 def _beside(output: Path) -> Path:
     return output.with_name(f"{output.stem}.refused.csv")
 
 
-def _write(scored: "Iterator[Scored]", source: Path, output: Path, most_refused: float, rate: Rate) -> tuple[int, int]:
+def _write(
+    scored: "Iterator[Scored]", source: str, output: Path, folder: Path, most_refused: float, rate: Rate
+) -> tuple[int, int]:
     """Write the predictions, and the rows that were refused; return the numbers of rows, and of those refused.
 
     With too many refused rows only their file is written, and InputError raised.
     """
-    with _work_folder(output) as folder:
-        predicted, beside = folder / output.name, folder / _beside(output).name
-        rows, refused = _write_parts(scored, predicted, beside, rate)
-        if not rows:
-            raise InputError(f"{source}: there are no rows")
-        if refused:
-            beside.replace(_beside(output))
-        else:
-            _beside(output).unlink(missing_ok=True)
-        if refused > most_refused * rows:
-            raise InputError(
-                f"{refused:,} of {rows:,} rows break the contract ({refused / rows:.1%}, limit {most_refused:.1%}): "
-                f"{_beside(output)} has the reasons, {output} was not written; --most-refused changes the limit"
-            )
-        predicted.replace(output)
+    predicted, beside = folder / output.name, folder / _beside(output).name
+    rows, refused = _write_parts(scored, predicted, beside, rate)
+    if not rows:
+        raise InputError(f"{source}: there are no rows")
+    if refused:
+        beside.replace(_beside(output))
+    else:
+        _beside(output).unlink(missing_ok=True)
+    if refused > most_refused * rows:
+        raise InputError(
+            f"{refused:,} of {rows:,} rows break the contract ({refused / rows:.1%}, limit {most_refused:.1%}): "
+            f"{_beside(output)} has the reasons, {output} was not written; --most-refused changes the limit"
+        )
+    predicted.replace(output)
     return rows, refused
 
 

@@ -1,6 +1,7 @@
 """Reading data of any size, a batch of rows after the other."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +18,38 @@ ROWS = 4096
 # A cell cannot be longer than a block.
 BLOCK = 1 << 22
 SUFFIXES = (".csv", ".parquet")
+
+
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """A table that was read as a whole, and where it came from."""
+
+    location: str
+    table: pa.Table
+
+    def __str__(self) -> str:
+        """Return where it came from, as messages name it."""
+        return self.location
+
+
+# A file that is read in batches, or a table that is in memory.
+Part = Path | Whole
+
+
+def can_be_streamed(path: Path, contract: Contract) -> bool:
+    """Say whether a file is Parquet, or CSV with commas and a feature in its header; or a folder whether it may be.
+
+    A folder does not tell all if it is a Delta table, or if the names of its folders hold values.
+    """
+    if path.is_dir():
+        folders = [one.name for one in path.rglob("*") if one.is_dir()]
+        return "_delta_log" not in folders and not any("=" in name for name in folders)
+    if path.suffix.lower() != ".csv" or path.stat().st_size == 0:
+        return path.suffix.lower() == ".parquet"
+    try:
+        return any(name in contract.features for name in read_header(path))
+    except InputError:
+        return False
 
 
 def parts(path: Path) -> list[Path]:
@@ -47,10 +80,10 @@ def given_ids(contract: Contract) -> list[str]:
     return [name for name, column in contract.columns.items() if isinstance(column, Id) and not column.counted]
 
 
-def require_columns(files: Sequence[Path], contract: Contract) -> tuple[str, ...]:
-    """Return the columns of the files that are not in the contract.
+def require_columns(files: Sequence[Part], contract: Contract) -> tuple[str, ...]:
+    """Return the columns of the parts that are not in the contract.
 
-    Raises InputError with the name of the first file that lacks a feature, or an id that another one has, before any
+    Raises InputError with the name of the first part that lacks a feature, or an id that another one has, before any
     row is read.
     """
     unknown: dict[str, None] = {}
@@ -65,26 +98,38 @@ def require_columns(files: Sequence[Path], contract: Contract) -> tuple[str, ...
     return tuple(unknown)
 
 
-def _names(file: Path) -> list[str]:
+def _names(file: Part) -> list[str]:
+    if isinstance(file, Whole):
+        return list(file.table.column_names)
     if file.suffix.lower() == ".csv":
         return read_header(file)
     return list(_parquet(file).schema_arrow.names)
 
 
-def count_rows(files: Sequence[Path]) -> int | None:
-    """Return the number of rows of Parquet files; None if a file does not say it."""
-    if any(file.suffix.lower() == ".csv" for file in files):
+def count_rows(files: Sequence[Part]) -> int | None:
+    """Return the number of rows; None if there is a CSV file, which does not say it."""
+    if any(_is_csv(file) for file in files):
         return None
-    return sum(int(_parquet(file).metadata.num_rows) for file in files)
+    return sum(
+        file.table.num_rows if isinstance(file, Whole) else int(_parquet(file).metadata.num_rows) for file in files
+    )
 
 
-def batches(files: Sequence[Path], names: Sequence[str], rows: int = ROWS) -> Iterator[pa.Table]:
-    """Yield tables of at most `rows` rows with those of the named columns that a file has; CSV cells are texts.
+def _is_csv(file: Part) -> bool:
+    return isinstance(file, Path) and file.suffix.lower() == ".csv"
+
+
+def batches(files: Sequence[Part], names: Sequence[str], rows: int = ROWS) -> Iterator[pa.Table]:
+    """Yield tables of at most `rows` rows with those of the named columns that a part has; CSV cells are texts.
 
     Raises InputError for a file that is damaged, or that changes while it is read.
     """
     for file in files:
-        read = _csv(file, names) if file.suffix.lower() == ".csv" else _row_groups(file, names, rows)
+        if isinstance(file, Whole):
+            table = file.table.select([name for name in names if name in file.table.column_names])
+            yield from (table.slice(start, rows) for start in range(0, table.num_rows, rows))
+            continue
+        read = _csv(file, names) if _is_csv(file) else _row_groups(file, names, rows)
         try:
             before = _state(file)
             for table in read:
@@ -92,15 +137,17 @@ def batches(files: Sequence[Path], names: Sequence[str], rows: int = ROWS) -> It
                     yield table.slice(start, rows)
             is_changed = _state(file) != before
         except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{file}: cannot be read: {' '.join(str(error).split())}") from None
+            said = " ".join(str(error).split())
+            hint = "; name its encoding with --encoding" if "invalid UTF8" in said else ""
+            raise InputError(f"{file}: cannot be read: {said}{hint}") from None
         if is_changed:
             raise InputError(f"{file}: changed while it was read; start again once it is complete")
 
 
-def is_plain(files: Sequence[Path], contract: Contract) -> bool:
-    """Say whether the numbers of CSV files are in plain notation, which all rows decide together."""
+def is_plain(files: Sequence[Part], contract: Contract) -> bool:
+    """Say whether the numbers of texts are in plain notation, which all rows decide together."""
     commas = [name for name, column in contract.features.items() if reads_comma(column)]
-    texts = [file for file in files if file.suffix.lower() == ".csv"]
+    texts = [file for file in files if _is_csv(file) or isinstance(file, Whole)]
     return not commas or not any(
         has_decimal_comma(table[name], contract.features[name], contract)
         for table in batches(texts, commas)

@@ -20,7 +20,7 @@ from assay.data.batches import given_ids
 from assay.data.columns import Columns, take
 from assay.data.violations import Violation
 from assay.inference.package import Package, load_package
-from assay.inference.predictor import Predictor
+from assay.inference.predictor import PredictionBatch, Predictor
 from assay.inference.rows import RowReader
 from assay.inference.tables import predicted, read_columns
 from assay.project.room import Room
@@ -28,6 +28,8 @@ from assay.project.settings import load_packed_contract, load_settings
 
 # Tables that wait for each process: enough that none is idle.
 AHEAD = 3
+# Keeps predictions of a package for columns.
+Keep = Callable[[Package, PredictionBatch, Columns], None]
 REFUSED = pa.schema([("row", pa.int64()), ("column", pa.string()), ("reason", pa.string())])
 
 
@@ -64,26 +66,28 @@ class BatchScorer:
         """Return the columns that are read: the features, and the ids, which are copied."""
         return (*self.contract.features, *given_ids(self.contract))
 
-    def score(self, table: pa.Table, first: int, *, is_plain: bool) -> Scored:
+    def score(self, table: pa.Table, first: int, *, is_plain: bool, keep: Keep | None) -> Scored:
         """Return the predictions for the rows of a table; its first row has the number `first`."""
         ids = [name for name in given_ids(self.contract) if name in table.column_names]
         features = table.select([name for name in table.column_names if name in self.contract.features])
         data, kept, refused = separated(features, self.contract, is_plain=is_plain)
         scores = self._package.score(data) if len(kept) else np.zeros((0, len(self.contract.classes) or 1))
-        finite = np.asarray(np.isfinite(scores).reshape(len(kept), -1).all(axis=1))
+        finite = np.asarray(np.isfinite(scores).all(axis=tuple(range(1, scores.ndim))))
         if not finite.all():
             refused += [(int(row), "", "too extreme: the model gives no finite score") for row in kept[~finite]]
             data, kept, scores = take(data, finite), kept[finite], scores[finite]
         made: dict[str, pa.Array] = {"row": pa.array(kept + first)}
         made |= {name: table[name].take(pa.array(kept)).cast(pa.string()) for name in ids}
-        made |= self._predictions(data, scores)
+        made |= self._predictions(data, scores, keep)
         return Scored(pa.table(made), _refused(refused, first), len({row for row, _, _ in refused}))
 
-    def _predictions(self, data: Columns, scores: np.ndarray) -> dict[str, pa.Array]:
+    def _predictions(self, data: Columns, scores: np.ndarray, keep: Keep | None) -> dict[str, pa.Array]:
         if self.contract.task == "regression":
             scores = scores.reshape(-1)
         warnings = self._predictor.warnings(data)[0] if len(scores) else {}
         batch = self._predictor.batch(scores, warnings)
+        if keep and len(scores):
+            keep(self._package, batch, data)
         made = predicted(batch, self.contract.classes)
         ids, warnings = made.pop("prediction_id"), made.pop("warnings")
         version = pa.repeat(self.version, len(scores))
@@ -138,15 +142,18 @@ def _reason(found: Violation) -> str:
 scorer = cache(BatchScorer)
 
 
-def _score(models: Path, root: Path, is_plain: bool, table: pa.Table, first: int) -> Scored:
-    return scorer(models, root).score(table, first, is_plain=is_plain)
+def _score(models: Path, root: Path, table: pa.Table, first: int, *, is_plain: bool, keep: Keep | None) -> Scored:
+    return scorer(models, root).score(table, first, is_plain=is_plain, keep=keep)
 
 
 def score_in_order(
-    tables: Iterable[pa.Table], models: Path, root: Path, *, processes: int, is_plain: bool
+    tables: Iterable[pa.Table], models: Path, root: Path, *, processes: int, is_plain: bool, keep: Keep | None = None
 ) -> Iterator[Scored]:
-    """Yield the predictions for tables in their order, from several processes with a session each."""
-    score = partial(_score, models, root, is_plain)
+    """Yield the predictions for tables in their order, from several processes with a session each.
+
+    `keep` is called in these processes, in no order.
+    """
+    score = partial(_score, models, root, is_plain=is_plain, keep=keep)
     if processes == 1:
         yield from (score(table, first) for table, first in _numbered(tables))
         return

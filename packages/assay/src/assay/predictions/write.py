@@ -29,11 +29,23 @@ HOUR_MS = 3_600_000
 class PredictionLog:
     """Writes predictions and outcomes to a folder."""
 
-    def __init__(self, folder: Path, contract: Contract, digest: str, *, fsync: bool = False, days: int = 90) -> None:
-        """Write nothing yet; `digest` is the hash of the contract, and segments are deleted after `days`."""
+    def __init__(
+        self,
+        folder: Path,
+        contract: Contract,
+        digest: str,
+        *,
+        fsync: bool = False,
+        days: int | None = 90,
+        segments: Path | None = None,
+    ) -> None:
+        """Write nothing yet; `digest` is the hash of the contract, and segments are deleted after `days`.
+
+        `segments` is where to write predictions, if not to the folder itself.
+        """
         self._folder, self._contract, self._digest, self._days = folder, contract, digest, days
         self._layout = Layout(contract)
-        self._segments = Appender(folder / PREDICTIONS, fsync=fsync, opened=self._begin)
+        self._segments = Appender(segments or folder / PREDICTIONS, fsync=fsync, opened=self._begin)
         self._encoder = msgspec.json.Encoder()
         self._outcomes = OutcomeLog(folder)
 
@@ -83,6 +95,8 @@ class PredictionLog:
         """Keep the contract with the log, and delete what is too old."""
         content = {"format": FORMAT, "contract": msgspec.Raw(self._contract.model_dump_json().encode())}
         write_once(self._folder / CONTRACTS / f"{self._digest}.json", msgspec.json.encode(content))
+        if self._days is None:
+            return
         now = believed(self._folder / PREDICTIONS, datetime.now(UTC), self._days)
         for name in (PREDICTIONS, OUTCOMES):
             retire(self._folder / name, now - timedelta(days=self._days))
