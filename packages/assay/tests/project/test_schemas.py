@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from pydantic import ValidationError
 from ruamel.yaml import YAML
@@ -29,8 +28,15 @@ def stored(file: Path) -> dict[str, Any]:
     return read
 
 
+def validator() -> Any:
+    # Imported here: it takes seconds to build its grammars.
+    from jsonschema import Draft7Validator
+
+    return Draft7Validator
+
+
 def accepts(file: Path, given: dict[str, Any]) -> bool:
-    return bool(jsonschema.Draft7Validator(stored(file)).is_valid(given))
+    return bool(validator()(stored(file)).is_valid(given))
 
 
 def takes(file: Path, given: dict[str, Any]) -> bool:
@@ -44,7 +50,7 @@ def takes(file: Path, given: dict[str, Any]) -> bool:
 @pytest.mark.parametrize("file", FILES, ids=str)
 def test_a_stored_schema_is_that_of_the_types(file: Path) -> None:
     assert stored(file) == schema(TYPES[file]), "type `make schemas`"
-    jsonschema.Draft7Validator.check_schema(stored(file))
+    validator().check_schema(stored(file))
 
 
 @pytest.mark.parametrize("file", FILES, ids=str)
@@ -59,7 +65,7 @@ def test_what_assay_writes_keeps_the_line() -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=str)
 def test_a_file_is_valid_by_its_schema(file: Path) -> None:
-    jsonschema.validate(content(file), stored(file), cls=jsonschema.Draft7Validator)
+    validator()(stored(file)).validate(content(file))
 
 
 def change(given: dict[str, Any], key: str, value: Any) -> dict[str, Any]:

@@ -22,8 +22,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from jsonschema import Draft202012Validator
-
 BOT = "github-actions[bot]"
 MOST = 65_536
 REPOSITORY = "ada/ward"
@@ -390,6 +388,9 @@ class _Requests(BaseHTTPRequestHandler):
 
     def _hold(self, what: str, value: Any, schema: Any) -> None:
         if schema is not None:
+            # Imported here: it takes seconds to build its grammars.
+            from jsonschema import Draft202012Validator
+
             found = Draft202012Validator(schema).iter_errors(value)
             self.hub.violations += [f"{what} {one.json_path} {one.message}" for one in found]
 
