@@ -5,11 +5,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import VotingRegressor
+from sklearn.linear_model import Ridge
 
 from assay.modelling import search as module
-from assay.modelling.fitting import build, fit, scores
-from assay.modelling.monotone import directions
+from assay.modelling.fitting import build, fit, members, scores
+from assay.modelling.monotone import constrain, directions
 from assay.project.params import MEAN, Member, ModelChoice
+from assay.project.room import Family
 from assay.properties.expectations import falls, rises, same_when
 from exported import assert_stored_and_exported
 from patients import contract, patients
@@ -97,3 +101,27 @@ def test_a_constraint_of_ones_own_stays() -> None:
     pipeline[-1].set_params(monotonic_cst=[0] * features)
     fit(pipeline, data, target, made, FALLS)
     assert pipeline[-1].monotonic_cst == [0] * features
+
+
+class Booster(BaseEstimator):  # type: ignore[misc]
+    """Has its constraints as XGBoost has, which takes a tuple, a dict or a text, and fails with a list."""
+
+    def __init__(self, monotone_constraints: Any = None) -> None:
+        self.monotone_constraints = monotone_constraints
+
+
+def test_xgboost_gets_its_constraints_as_a_tuple() -> None:
+    made, (data, target), booster = contract("regression"), patients(50, "regression"), Booster()
+    choice = ModelChoice(family="gradient_boosting", parameters={})
+    features = build(choice, made, 1)[:-1].fit(module.inputs(data, made), target)
+    constrain(booster, features, made, FALLS)
+    assert isinstance(booster.monotone_constraints, tuple)
+    assert booster.monotone_constraints.count(-1) == 1
+
+
+def test_an_estimator_of_ones_own_that_votes_is_fitted_as_one_model() -> None:
+    made, (data, target) = contract("regression"), patients(50, "regression")
+    votes = Family(None, lambda: VotingRegressor([("one", Ridge()), ("two", Ridge(2.0))]), "scaling", dict)
+    own = room(families={"votes": votes}, expectations=(falls("age"),))
+    model = fit(build(ModelChoice(family="votes", parameters={}), made, 1, room=own), data, target, made, own)
+    assert members(model) == [model]

@@ -120,6 +120,11 @@ def test_what_does_not_suit_is_refused(task: str, family: str, parameters: dict[
         build(ModelChoice(family=family, parameters=parameters), made, 1)
 
 
+def test_an_option_that_is_off_suits_any_family() -> None:
+    off = {"log_target": False, "select_features": None}
+    assert len(build(ModelChoice(family="log_boosting", parameters=off), contract("regression", **AMOUNTS), 1)) == 2
+
+
 def test_a_log_target_is_an_option_for_skewed_amounts_alone() -> None:
     made = contract("regression", **AMOUNTS)
     _, target = amounts(200)

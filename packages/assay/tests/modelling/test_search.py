@@ -286,6 +286,20 @@ def test_a_start_with_the_defaults_of_its_family_is_tried_once(monkeypatch):
         assert len([one for one in trials[1:] if not one.choice.members]) == tried
 
 
+@pytest.mark.parametrize("few", [{"trials": 4}, {"trials": 6, "seconds": 1}])
+def test_a_start_is_tried_though_the_race_may_not_get_to_its_family(monkeypatch, few):
+    monkeypatch.setattr(module, "cpu_count", lambda: 1)
+    ridge = replace(FAMILIES["linear"], defaults={"alpha": 1.0})
+    start = ModelChoice(family="last", parameters={"alpha": 1.0})
+    # Options of the best model take two of the trials.
+    monkeypatch.setattr(module, "options_for", lambda *_: [{"alpha": 2.0}, {"alpha": 3.0}])
+    moments, how = iter(range(1000)), HOW.model_copy(update={"batch": 1, **few})
+    given = room(families={"first": ridge, "second": ridge, "last": ridge})
+    data, target = patients(100, "regression")
+    _, trials = search(data, target, None, contract("regression"), how, 1, start, given, lambda: next(moments))
+    assert start in [one.choice for one in trials]
+
+
 @pytest.mark.parametrize("task", ["multiclass", "regression"])
 def test_other_tasks_are_searched_too(task):
     data, target = patients(150, task)
@@ -472,6 +486,13 @@ def test_a_grid_that_makes_no_sense_is_refused_before_any_trial(grid, changes, s
     with pytest.raises(InputError, match=said):
         search(*patients(50), None, contract(), with_grid(grid, **changes), 1)
     assert not capsys.readouterr().err
+
+
+def test_a_grid_of_a_million_combinations_is_refused_before_one_is_made(monkeypatch):
+    monkeypatch.setattr(module, "build", lambda *_, **__: pytest.fail("one was made"))
+    grid = {"linear": {"C": [*range(1, 1001)], "tol": [*range(1, 1001)]}}
+    with pytest.raises(InputError, match=r"tune\.grid has 1000000 combinations"):
+        search(*patients(50), None, contract(), with_grid(grid), 1)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pathspec import PathSpec
 from ruamel.yaml import YAML
 
 from assay.base.errors import InputError
@@ -41,6 +42,14 @@ def test_a_stage_that_loads_the_users_room_runs_again_when_anything_in_it_change
     code = ast.walk(ast.parse(_module(stage).read_text(encoding="utf-8")))
     loads = any(isinstance(node, ast.Name) and node.id == "load_room" for node in code)
     assert ("src" in PIPELINE[stage]["deps"]) == loads
+
+
+def test_no_code_of_the_user_is_hidden_from_the_pipeline() -> None:
+    """Expectations neither: they may be constraints of the model."""
+    ignored = PathSpec.from_lines("gitwildmatch", (ROOT / ".dvcignore").read_text().splitlines())
+    room = [path.relative_to(ROOT).as_posix() for path in (ROOT / "src/model").glob("*.py")]
+    assert "src/model/expectations.py" in room
+    assert [*ignored.match_files([*room, "src/model/report.md.j2"])] == ["src/model/report.md.j2"]
 
 
 @pytest.mark.parametrize("stage", STAGES)

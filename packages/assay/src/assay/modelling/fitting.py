@@ -125,8 +125,9 @@ def _unsuitable(own: Parameters, contract: Contract, family: Family) -> str:
         return "log_target is for numbers that are never negative: give the target of contract.yaml a range from 0"
     if select not in (None, "mean", "median"):
         return f"select_features should be mean or median, found {select!r}"
-    if own and family.needs == "time first":
-        return f"{min(own)} does not suit a family that follows the time and predicts a logarithm already"
+    if (log or select) and family.needs == "time first":
+        name = "log_target" if log else "select_features"
+        return f"{name} does not suit a family that follows the time and predicts a logarithm already"
     return ""
 
 
@@ -157,15 +158,19 @@ def fit(pipeline: Pipeline, data: Columns, target: np.ndarray, contract: Contrac
 
 def _singles(pipeline: Pipeline) -> list[Pipeline]:
     """Return the unfitted pipelines whose mean a pipeline will predict; or else itself, if it has features."""
-    if isinstance(pipeline[-1], VotingClassifier | VotingRegressor):
+    if _is_mean(pipeline):
         return [one for _, one in pipeline[-1].estimators]
     return [pipeline] if len(pipeline) > 1 else []
 
 
 def members(pipeline: Pipeline) -> list[Pipeline]:
     """Return the fitted pipelines whose mean a pipeline predicts; or else the pipeline itself."""
-    last = pipeline[-1]
-    return list(last.estimators_) if isinstance(last, VotingClassifier | VotingRegressor) else [pipeline]
+    return list(pipeline[-1].estimators_) if _is_mean(pipeline) else [pipeline]
+
+
+def _is_mean(pipeline: Pipeline) -> bool:
+    """Say whether a pipeline is one of the family `mean`, and not an estimator of the user's own that votes."""
+    return len(pipeline) == 1 and isinstance(pipeline[-1], VotingClassifier | VotingRegressor)
 
 
 def scores(pipeline: Pipeline, data: Columns, contract: Contract, room: Room = NO_ROOM) -> np.ndarray:

@@ -42,8 +42,9 @@ def constrain(estimator: Any, features: Pipeline, contract: Contract, room: Room
     signs = directions(contract, room)
     name = _parameter(estimator)
     if signs and name:
+        # XGBoost takes a tuple and no list.
         columns = [str(column).removeprefix("number__") for column in features.get_feature_names_out()]
-        estimator.set_params(**{name: [signs.get(column, 0) for column in columns]})
+        estimator.set_params(**{name: tuple(signs.get(column, 0) for column in columns)})
 
 
 def _parameter(estimator: Any) -> str:

@@ -325,19 +325,21 @@ def search(  # noqa: PLR0913, PLR0917
             parallel=parallel,
         )
         made.run([_Runner(DUMMY)])
-        if start is not None and _can_be_built(start, contract, seed, room) and not _comes_first(start, known, how):
+        # They are among the trials, unless these are few.
+        options = options_for(contract, target) if how.method == "race" else []
+        options = options if how.trials - len(options) > how.batch else []
+        most = how.trials - len(options)
+        if (
+            start is not None
+            and _can_be_built(start, contract, seed, room)
+            and not _comes_first(start, known, how, most)
+        ):
             made.run([_Runner(start)])
         if how.method == "grid":
             ended = made.try_each(choices, how)
         else:
-            options = options_for(contract, target)
-            # They are among the trials, unless these are few.
-            most = how.trials - len(options)
-            if most > how.batch:
-                ended = made.race(how, most)
-                made.try_options(options)
-            else:
-                ended = made.race(how, how.trials)
+            ended = made.race(how, most)
+            made.try_options(options)
         say(f"  the search ends: {ended}")
         made.try_mean()
     best = _best(made.trials, known)
@@ -396,6 +398,12 @@ def from_grid(
 
     Raises InputError for one that is not a model, or for more than `how.trials`.
     """
+    number = sum(math.prod(map(len, values.values())) for values in how.grid.values())
+    if number > how.trials:
+        raise InputError(
+            f"params.yaml: tune.grid has {number} combinations, but tune.trials allows {how.trials}; "
+            "raise it, or list fewer values"
+        )
     found: list[ModelChoice] = []
     for name, values in how.grid.items():
         if name not in known:
@@ -405,11 +413,6 @@ def from_grid(
             choice = ModelChoice(family=name, parameters=dict(zip(values, some, strict=True)))
             build(choice, contract, seed, room=room, place=f"tune.grid.{name}")
             found.append(choice)
-    if len(found) > how.trials:
-        raise InputError(
-            f"params.yaml: tune.grid has {len(found)} combinations, but tune.trials allows {how.trials}; "
-            "raise it, or list fewer values"
-        )
     return found
 
 
@@ -538,9 +541,9 @@ def _can_be_built(choice: ModelChoice, contract: Contract, seed: int, room: Room
     return True
 
 
-def _comes_first(choice: ModelChoice, known: Mapping[str, Family], how: Tune) -> bool:
-    """Say whether a race tries a choice anyway, since it has the defaults of its family."""
-    whole = how.method == "race" and how.trials >= len(known)
+def _comes_first(choice: ModelChoice, known: Mapping[str, Family], how: Tune, most: int) -> bool:
+    """Say whether a race of `most` trials surely tries a choice, since it has the defaults of its family."""
+    whole = how.method == "race" and how.seconds is None and most >= len(known)
     return whole and choice.family in known and choice.parameters == known[choice.family].defaults
 
 
