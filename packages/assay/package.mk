@@ -1,5 +1,5 @@
 # Targets for the development of Assay itself; the Makefile of the template includes this file.
-.PHONY: test-all lint-all lock-all schemas docs pictures bench bench-serve bench-monitor gate-bench load-bench push-bench
+.PHONY: test-all lint-all lock-all schemas docs pictures bench bench-serve bench-monitor bench-scale gate-bench load-bench push-bench
 
 test-all: test $(VENV)/.package  ## the tests of the project, of Assay and of a generated project
 	@cd packages/assay && pytest --numprocesses auto
@@ -54,6 +54,9 @@ YEARS ?= 20
 
 bench-monitor: $(VENV)/.package  ## false alarms and delays of `assay monitor` over YEARS=20 simulated years, next to other rules; takes about 20 minutes
 	@python packages/assay/bench/monitor.py --years $(YEARS) --worlds $(YEARS)
+
+bench-scale: $(VENV)/.package  ## what `assay score` costs as its input grows, next to a bare ONNX session; takes about 20 minutes
+	@python packages/assay/bench/scale.py
 
 SEEDS ?= 20
 

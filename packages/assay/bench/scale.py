@@ -1,0 +1,156 @@
+"""What `assay score` costs, as ratios taken side by side, and whether it survives being killed: `make bench-scale`.
+
+A model of gradient boosting on 30 columns of generated data predicts Parquet files of several sizes. It is compared
+with reading the same file and running the same ONNX session, and with pandas and the pipeline of scikit-learn. Each
+number is the median of rounds that are taken in turns.
+"""
+
+import argparse
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+from bench import COLUMNS, generated, run
+
+STAGES = ("validate", "prepare", "tune", "train", "evaluate", "analyse", "export")
+TRAINED_ON = 20_000
+# Reads the file and runs the session on batches of the same size: no check, no cleaning, no ids, no output.
+SESSION = """
+import sys
+from pathlib import Path
+import numpy as np
+import pyarrow.parquet as pq
+from assay.contract.spec import Category, load_contract
+from assay.inference.scorer import scorer
+from assay.project.room import NO_ROOM
+contract = load_contract()
+score = scorer(Path("models/model.onnx"), contract, NO_ROOM)
+rows = 0
+for batch in pq.ParquetFile(sys.argv[1]).iter_batches(batch_size=4096, columns=list(contract.features)):
+    rows += len(score({
+        name: batch[name].to_numpy(zero_copy_only=False).astype(object if isinstance(column, Category) else np.float64)
+        for name, column in contract.features.items()
+    }))
+print(rows)
+"""
+PIPELINE = """
+import sys
+from pathlib import Path
+import numpy as np
+import pandas as pd
+from assay.contract.spec import load_contract
+from assay.data.columns import columns
+from assay.modelling.store import load_pipeline
+from assay.modelling.fitting import scores
+from assay.project.layout import PIPELINE
+import pyarrow as pa
+contract, pipeline = load_contract(), load_pipeline(PIPELINE)
+frame = pd.read_parquet(sys.argv[1])
+rows = 0
+for start in range(0, len(frame), 1000):
+    data = columns(pa.Table.from_pandas(frame.iloc[start : start + 1000], preserve_index=False), contract)
+    rows += len(scores(pipeline, data, contract))
+print(rows)
+"""
+
+
+def rate(command: list[str], project: Path, rows: int, idle: float) -> float:
+    """Return the rows a second of a command, without the seconds that it takes for one row."""
+    return rows / (run(command, project).seconds - idle)
+
+
+def repeated(source: pa.Table, path: Path, rows: int) -> None:
+    """Write a Parquet file of so many rows, which are those of a table again and again."""
+    with pq.ParquetWriter(path, source.schema) as writer:
+        while rows:
+            part = source.slice(0, rows)
+            writer.write_table(part)
+            rows -= part.num_rows
+
+
+def compared(project: Path, rounds: int, rows: int) -> None:
+    """Show the rows a second of `assay score` beside others'."""
+    repeated(pacsv.read_csv(project / "data/rows.csv"), project / "in.parquet", rows)
+    repeated(pacsv.read_csv(project / "data/rows.csv"), project / "one.parquet", 1)
+
+    def score(source: str, processes: int) -> list[str]:
+        return ["assay", "score", source, "out.parquet", "--processes", str(processes)]
+
+    commands = {
+        "assay score, one process": lambda source: score(source, 1),
+        "assay score, two processes": lambda source: score(source, 2),
+        "pyarrow and the ONNX session": lambda source: [sys.executable, "-c", SESSION, source],
+        "pandas and the pipeline, 1,000 rows a time": lambda source: [sys.executable, "-c", PIPELINE, source],
+    }
+    idle = {name: run(made("one.parquet"), project).seconds for name, made in commands.items()}
+    found: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(rounds):
+        for name, made in commands.items():
+            found[name].append(rate(made("in.parquet"), project, rows, idle[name]))
+    print(f"\n{rows:,} rows x {COLUMNS} columns, median of {rounds} rounds, without the start of each command")
+    print(f"{'':<44}{'rows/s':>12}{'ratio of `assay score, one process` to it':>44}")
+    first = found["assay score, one process"]
+    for name, rates in found.items():
+        ratio = statistics.median(a / b for a, b in zip(first, rates, strict=True))
+        print(f"{name:<44}{statistics.median(rates):>12,.0f}{ratio:>44.2f}")
+
+
+def growing(project: Path, sizes: list[int]) -> None:
+    """Show time and peak memory of `assay score` as the input grows; one process, so that its memory is all of it."""
+    source = pacsv.read_csv(project / "data/rows.csv")
+    print(f"\n{'rows':>14}{'seconds':>10}{'peak MB':>10}")
+    for rows in sizes:
+        repeated(source, project / "in.parquet", rows)
+        cost = run(["assay", "score", "in.parquet", "out.parquet", "--processes", "1"], project)
+        print(f"{rows:>14,}{cost.seconds:>10.1f}{cost.peak_mb:>10.0f}")
+
+
+def killed(project: Path, times: int, rows: int = 200_000) -> None:
+    """Kill `assay score` at random moments and show what is there after each, and once it has run again."""
+    repeated(pacsv.read_csv(project / "data/rows.csv"), project / "in.parquet", rows)
+    command = ["assay", "score", "in.parquet", "killed.parquet", "--processes", "2", "--log", "log"]
+    whole = run(command, project).seconds
+    rng, half, wrong = np.random.default_rng(0), 0, 0
+    for _ in range(times):
+        (project / "killed.parquet").unlink(missing_ok=True)
+        process = subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(rng.uniform(0, whole))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if (project / "killed.parquet").exists():
+            half += pq.read_metadata(project / "killed.parquet").num_rows != rows
+        run(command, project)
+        numbers = pq.read_table(project / "killed.parquet", columns=["row"])["row"].to_pylist()
+        wrong += numbers != list(range(1, rows + 1))
+    print(f"\nKilled {times} times with kill -9: {half} outputs half written, {wrong} with a gap or a row twice after")
+
+
+def main() -> None:
+    """Run all parts."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, nargs="+", default=[10**5, 10**6, 10**7], help="sizes of the input")
+    parser.add_argument("--compared", type=int, default=500_000, help="rows of the comparison")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of the comparison")
+    parser.add_argument("--kills", type=int, default=20, help="how often a run is killed")
+    arguments = parser.parse_args()
+    print(f"Python {sys.version.split()[0]}, {os.cpu_count()} processors")
+    with tempfile.TemporaryDirectory() as folder:
+        project = generated(Path(folder), TRAINED_ON)
+        for stage in STAGES:
+            run(["assay", "stage", stage], project)
+        compared(project, arguments.rounds, arguments.compared)
+        growing(project, arguments.rows)
+        killed(project, arguments.kills)
+
+
+if __name__ == "__main__":
+    main()
