@@ -55,7 +55,7 @@ def logged(
             "time": pa.array([time] * len(rows), pa.timestamp("us", tz="UTC")),
             "arm": pa.array([arm] * len(rows)),
             "key": pa.array(list(keys), pa.string()),
-            "inputs": pa.StructArray.from_arrays(list(inputs.values()), names=list(inputs)),
+            "inputs": pa.StructArray.from_arrays(list(inputs.values()), fields=list(schema.arrow.field("inputs").type)),
             "prediction": pa.array(values),
             "outcome": pa.array(outcomes),
         }

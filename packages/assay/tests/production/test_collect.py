@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
@@ -306,6 +307,76 @@ def test_a_column_that_an_earlier_contract_lacked_or_had_in_another_type_is_miss
     result = run(honest(seed=3, start=100), other, bounds=Collect(share=1))
     assert left_out(result) == {collecting.NO_CONTRACT: 64}
     assert result["left_out"][collecting.NO_CONTRACT]["reasons"][0].startswith("noise: missing value")
+
+
+@pytest.mark.parametrize("then", ["multiclass", "regression"])
+def test_an_outcome_that_the_target_could_have_under_an_earlier_contract_only_is_left_out(project: Path, then: str):
+    earlier = contract(then)
+    rows = table(64, 2, earlier)
+    wrong = sum(one not in WARD.classes for one in rows["outcome"].to_pylist())
+    result = run(logged(rows, CLIENTS * 8, earlier))
+    assert (result["added"], left_out(result)) == (64 - wrong, {collecting.NO_CONTRACT: wrong})
+    assert set(data()["outcome"].to_pylist()) == set(WARD.classes)
+
+
+def test_labels_that_were_logged_for_what_is_a_number_now_are_left_out(project: Path):
+    made = contract("regression")
+    write(table(400, 1, made))
+    assert left_out(run(honest(), made=made)) == {collecting.NO_CONTRACT: 64}
+
+
+def test_hashes_that_an_earlier_contract_asked_for_are_no_values(project: Path):
+    note = {"kind": "text", "missing": "allow"}
+    earlier, made = (contract(columns=COLUMNS | {"note": note | more}) for more in ({"log": "hash"}, {}))
+    write(table(400, 1).append_column("note", pa.array(["fine"] * 400)))
+    run(
+        logged(table(64, 2).append_column("note", pa.array(["0123456789abcdef"] * 64)), CLIENTS * 8, earlier), made=made
+    )
+    assert data(made).slice(400)["note"].null_count == 64
+
+
+def test_where_the_data_repeats_rows_other_outcomes_of_equal_rows_count(project: Path):
+    rows = table(100, 1)
+    write(pa.concat_tables([rows] * 4))
+    both = pa.concat_tables([rows.slice(0, 32), with_outcomes(rows.slice(0, 32), ["sick"] * 32)])
+    assert run(logged(both, CLIENTS * 8), bounds=Collect(share=1))["added"] == 64
+
+
+def test_a_correction_of_a_row_that_is_no_longer_there_is_named(project: Path):
+    run(honest())
+    write(table(300, 1))
+    rows = table(64, 2)
+    other = {"sick": "well", "well": "sick"}
+    outcomes = [other[one] if row == 5 else one for row, one in enumerate(rows["outcome"].to_pylist())]
+    result = run(logged(with_outcomes(rows, outcomes), CLIENTS * 8))
+    assert (result["corrected"], left_out(result)) == (0, {collecting.GONE: 1})
+
+
+def test_an_id_that_is_a_number_in_parquet_is_refused_with_what_to_do(project: Path):
+    made = contract(columns={"patient": {"kind": "id"}} | COLUMNS, data="data/x.parquet")
+    pq.write_table(table(400, 1).append_column("patient", pa.array(range(400))), made.data)
+    with pytest.raises(InputError, match=r"^data/x\.parquet: patient has no texts, .* make it text$"):
+        run(honest(), made=made)
+
+
+def test_a_column_of_parquet_that_may_not_be_empty_is_refused_in_one_line(project: Path):
+    made = contract(columns={"note": {"kind": "ignored", "reason": "x"}} | COLUMNS, data="data/x.parquet")
+    note = pa.field("note", pa.string(), nullable=False)
+    pq.write_table(table(400, 1).append_column(note, pa.array(["x"] * 400)), made.data)
+    with pytest.raises(InputError, match=r"^data/x\.parquet: rows cannot be added: Column 'note' is declared"):
+        run(honest(), made=made)
+
+
+def test_times_of_a_zone_stay_in_that_of_the_parquet_file(project: Path):
+    made = contract(columns=COLUMNS | {"admitted": {"kind": "time", "zone": "Europe/Berlin"}}, data="data/x.parquet")
+    rows = table(400, 1)
+    moments = pc.assume_timezone(rows["admitted"], "Europe/Berlin", ambiguous="earliest", nonexistent="latest")
+    at = rows.column_names.index("admitted")
+    pq.write_table(rows.set_column(at, "admitted", moments.cast(pa.timestamp("ms", "UTC"), safe=False)), made.data)
+    whole = table(64, 2)
+    seconds = pc.floor_temporal(whole["admitted"], unit="second")
+    run(logged(whole.set_column(at, "admitted", seconds), CLIENTS * 8, made), made=made)
+    assert data(made).slice(400)["admitted"].to_pylist() == seconds.to_pylist()
 
 
 def test_the_git_history_says_which_data_and_releases_learnt_from_a_client(project: Path):

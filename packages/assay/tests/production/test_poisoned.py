@@ -14,7 +14,18 @@ from assay.data.reading import read_table
 from assay.data.versions import Version
 from assay.gates.contract import compare
 from assay.predictions.collected import read_record
-from assay.production.collect import CLIENT, CONTRADICT, DISAGREE, KNOWN, LIMIT, NO_CONTRACT, WRITTEN, collect
+from assay.production.collect import (
+    CLIENT,
+    CONTRADICT,
+    DISAGREE,
+    DISTRUSTED,
+    KNOWN,
+    LIMIT,
+    NO_CONTRACT,
+    UNFIT,
+    WRITTEN,
+    collect,
+)
 from assay.project.params import Collect, load_params
 from patients import COLUMNS, contract
 from places import ROOT
@@ -170,7 +181,7 @@ def test_a_correction_to_a_number_that_the_target_cannot_have_changes_nothing(pr
     before = WARD.data.read_bytes()
     wrong = logged(with_outcomes(rows, [500.0] * HONEST), ["honest"] * HONEST, REGRESSION)
     result = collect([wrong], REGRESSION, Collect(), DUE, duplicates=0.05)
-    assert result["corrected"] == 0
+    assert (result["corrected"], result["left_out"][UNFIT]["rows"]) == (0, MOST)
     assert WARD.data.read_bytes() == before
 
 
@@ -180,6 +191,24 @@ def test_a_text_breaks_out_of_no_cell(project: Path, note: str):
     _, added = poisoned(by_one(noted(table(10, 6), [note] * 10), NOTED, wrong=0.0), made=NOTED)
     assert added == 10
     assert read_table(NOTED.data, NOTED)[0]["note"].to_pylist().count(note) == 10
+
+
+@pytest.mark.parametrize("note", ["a\rb", "\r", "a\r"])
+def test_a_text_that_ends_a_line_for_some_readers_is_quoted(project: Path, note: str):
+    write(noted(table(400, 1), ["fine"] * 400))
+    _, added = poisoned(by_one(noted(table(10, 6), [note] * 10), NOTED, wrong=0.0), made=NOTED)
+    assert added == 10
+    assert read_table(NOTED.data, NOTED)[0]["note"].to_pylist().count(note) == 10
+
+
+def test_a_client_that_turns_its_outcomes_once_they_are_rows_changes_nothing(project: Path):
+    write(table(400, 1))
+    rows = table(40, 6)
+    poisoned(by_one(rows))
+    before = WARD.data.read_bytes()
+    result, _ = poisoned(missed(rows, ["eve"] * 40))
+    assert (result["corrected"], result["left_out"][DISTRUSTED]["rows"]) == (0, OF_ONE)
+    assert WARD.data.read_bytes() == before
 
 
 def judged(before: pa.Table) -> Outcome:

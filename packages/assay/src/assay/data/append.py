@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from assay.base.errors import InputError
-from assay.contract.spec import Column, Contract, Integer, Number, Time
+from assay.contract.spec import Column, Contract, Id, Integer, Number, Time
 from assay.data.reading import read_header, read_table, typed
 from assay.data.split import row_keys
 
@@ -60,18 +61,38 @@ def survive(rows: pa.Table, names: list[str], contract: Contract) -> np.ndarray:
 
 def _append_parquet(path: Path, made: Path, rows: pa.Table, contract: Contract, targets: Targets) -> None:
     table = pq.read_table(path)
+    numbered = [
+        name
+        for name, column in contract.columns.items()
+        if isinstance(column, Id) and name in table.column_names and not _holds_text(table.field(name).type)
+    ]
+    if numbered:
+        raise InputError(f"{path}: {numbered[0]} has no texts, and new rows have the prediction id there; make it text")
     try:
         table = _with_targets(table, targets, contract) if targets else table
         columns = [
-            rows[field.name].cast(field.type)
+            _as(rows[field.name], field.type, contract.columns.get(field.name))
             if field.name in rows.column_names
             else pa.chunked_array([pa.nulls(len(rows), field.type)])
             for field in table.schema
         ]
         added = pa.table(columns, schema=table.schema)
+        added.validate(full=True)
+        pq.write_table(pa.concat_tables([table, added]), made, compression="zstd")
     except (pa.ArrowException, TypeError) as error:
         raise InputError(f"{path}: rows cannot be added: {' '.join(str(error).split())}") from None
-    pq.write_table(pa.concat_tables([table, added]), made, compression="zstd")
+
+
+def _holds_text(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _as(values: pa.ChunkedArray, kind: pa.DataType, column: Column | None) -> pa.ChunkedArray:
+    """Return the values of a column in the type of a file."""
+    if isinstance(column, Time) and column.zone and pa.types.is_timestamp(kind) and kind.tz is not None:
+        values = pc.assume_timezone(values, column.zone, ambiguous="earliest")
+    return values.cast(kind)
 
 
 def _csv(raw: bytes, names: list[str], rows: pa.Table, contract: Contract, targets: Targets) -> bytes:
@@ -80,9 +101,14 @@ def _csv(raw: bytes, names: list[str], rows: pa.Table, contract: Contract, targe
         raw = _corrected(raw.decode(), names.index(contract.target.name), contract, targets, end).encode()
     if not raw.endswith(b"\n"):
         raw += end.encode()
+    return raw + "".join(_line(cells, end) for cells in _cells(rows, names, contract)).encode()
+
+
+def _line(cells: list[str], end: str) -> str:
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator=end).writerows(_cells(rows, names, contract))
-    return raw + text.getvalue().encode()
+    # The writer quotes the characters that end its lines, and readers end lines at both of these.
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return text.getvalue().removesuffix("\r\n") + end
 
 
 def _corrected(text: str, at: int, contract: Contract, targets: Targets, end: str) -> str:
@@ -95,9 +121,7 @@ def _corrected(text: str, at: int, contract: Contract, targets: Targets, end: st
         if cells:
             if row in targets:
                 cells[at] = _cell(targets[row], contract.target_column, contract)
-                made = io.StringIO(newline="")
-                csv.writer(made, lineterminator=end).writerow(cells)
-                changed[first] = reader.line_num, made.getvalue()
+                changed[first] = reader.line_num, _line(cells, end)
             row += 1
         first = reader.line_num
     for begin, (stop, line) in changed.items():

@@ -24,6 +24,8 @@ ROWS = 4096
 # A longer line is no entry.
 LONGEST = 256 * 1024 * 1024
 TIME = pa.timestamp("us", tz="UTC")
+# The metadata of an input of which the log holds hashes.
+HASHED = {b"log": b"hash"}
 Line = TypeVar("Line")
 
 
@@ -91,7 +93,10 @@ class Schema:
             if column.log != "omit"
         }
         self.target = pa.string() if contract.classes else pa.float64()
-        fields = [pa.field(name, kind) for name, kind in self.features.items()]
+        fields = [
+            pa.field(name, kind, metadata=HASHED if contract.features[name].log == "hash" else None)
+            for name, kind in self.features.items()
+        ]
         scores = pa.struct([(name, pa.float64()) for name in contract.classes]) if contract.classes else pa.null()
         self.arrow = pa.schema(
             [

@@ -37,7 +37,8 @@ from assay.predictions.collected import (
     read_record,
     write_record,
 )
-from assay.predictions.read import TIME, Schema
+from assay.predictions.outcomes import is_outcome
+from assay.predictions.read import HASHED, TIME, Schema
 from assay.project.params import Collect
 
 REPORT = Path("reports/collect.json")
@@ -55,6 +56,9 @@ DIFFERS, SIGNIFICANCE = 0.2, 0.001
 NO_CONTRACT = "break the contract"
 WRITTEN = "would not be read from the file as they were written"
 CONTRADICT = "contradict another row with the same features"
+DISTRUSTED = "correct rows, for clients whose outcomes now disagree with the predictions far more often than the others"
+GONE = "correct rows that are no longer in the data"
+UNFIT = "correct rows to what the target cannot be"
 KNOWN = "have the features of a row that is there"
 DISAGREE = "come from clients whose outcomes disagree with the predictions far more often than those of the others"
 CLIENT = "are above the limit for one client"
@@ -68,7 +72,7 @@ class Candidates:
     ids: list[str]
     clients: list[str | None]
     loss: np.ndarray
-    outcomes: list[str | float]
+    outcomes: list[Any]
     features: pa.Table
 
     def take(self, places: np.ndarray) -> "Candidates":
@@ -114,64 +118,59 @@ def require_collectable(contract: Contract) -> list[str]:
 
 def candidates(
     batches: Iterable[pa.RecordBatch], contract: Contract, due: datetime, known: Mapping[str, Row], per_client: int
-) -> tuple[Candidates, dict[str, str | float]]:
-    """Return the predictions from before `due` that have an outcome, and other outcomes of those that are `known`.
+) -> tuple[Candidates, Candidates]:
+    """Return the predictions from before `due` that have an outcome, and apart those that are `known`.
 
     Shadows answer what others were asked, and are left out. Where there are very many, the newest are taken.
     """
     kinds = {name: kind for name, kind in Schema(contract).features.items() if contract.features[name].log == "keep"}
-    corrected: dict[str, str | float] = {}
+    there = pa.array(known, pa.string())
+    again: list[pa.Table] = []
     found: list[pa.Table] = []
     rows = 0
     for batch in batches:
         is_due = pc.and_(pc.less(batch["time"], pa.scalar(due, TIME)), pc.is_valid(batch["outcome"]))
         table = pa.Table.from_batches([batch]).filter(pc.and_(is_due, pc.not_equal(batch["arm"], "shadow")))
-        places = []
-        for place, (name, outcome) in enumerate(
-            zip(table["prediction_id"].to_pylist(), table["outcome"].to_pylist(), strict=True)
-        ):
-            if (before := known.get(name)) is not None:
-                if before.outcome != outcome:
-                    corrected[name] = outcome
-            else:
-                places.append(place)
-        if not places:
-            continue
-        found.append(_plain(table.take(pa.array(places)), contract, kinds))
-        rows += len(places)
+        plain = _plain(table, contract, kinds)
+        is_known = pc.is_in(plain["prediction_id"], there)
+        again.append(plain.filter(is_known))
+        found.append(plain.filter(pc.invert(is_known)))
+        rows += len(found[-1])
         if rows > 2 * MOST:
             found = [_newest(pa.concat_tables(found), per_client)]
             rows = len(found[0])
-    table = _newest(pa.concat_tables(found), per_client) if found else None
-    if table is None:
-        return Candidates([], [], np.array([]), [], _no_rows(kinds)), corrected
-    names = [f"inputs.{name}" for name in kinds]
-    features = table.select(names).rename_columns(list(kinds))
-    made = Candidates(
+    if not found:
+        none = Candidates(
+            [], [], np.array([]), [], pa.table({name: pa.array([], kind) for name, kind in kinds.items()})
+        )
+        return none, none
+    fresh, old = _newest(pa.concat_tables(found), per_client), pa.concat_tables(again)
+    return _candidates(fresh, list(kinds)), _candidates(old, list(kinds))
+
+
+def _candidates(table: pa.Table, names: list[str]) -> Candidates:
+    return Candidates(
         table["prediction_id"].to_pylist(),
         table["key"].to_pylist(),
         table["loss"].to_numpy(),
         table["outcome"].to_pylist(),
-        features,
+        table.select([f"inputs.{name}" for name in names]).rename_columns(names),
     )
-    return made, corrected
-
-
-def _no_rows(kinds: Mapping[str, pa.DataType]) -> pa.Table:
-    return pa.table({name: pa.array([], kind) for name, kind in kinds.items()})
 
 
 def _plain(table: pa.Table, contract: Contract, kinds: Mapping[str, pa.DataType]) -> pa.Table:
-    """Return predictions in the columns of the contract of today: what an earlier one lacks is empty."""
-    predicted, outcome = table["prediction"], table["outcome"]
+    """Return predictions in the columns of the contract of today: what an earlier one lacks, or hashed, is empty.
+
+    So is an outcome of another task.
+    """
+    kind = pa.string() if contract.classes else pa.float64()
+    predicted, outcome = (_cast(table[name].combine_chunks(), kind) for name in ("prediction", "outcome"))
     if contract.classes:
-        loss = pc.not_equal(predicted.cast(pa.string()), outcome.cast(pa.string())).cast(pa.float64())
-        outcome = outcome.cast(pa.string())
+        loss = pc.not_equal(predicted, outcome).cast(pa.float64())
     else:
-        outcome = outcome.cast(pa.float64())
-        loss = pc.abs(pc.subtract(predicted.cast(pa.float64()), outcome))
+        loss = pc.abs(pc.subtract(predicted, outcome))
     inputs = table["inputs"].combine_chunks()
-    there = {one.name for one in inputs.type}
+    there = {one.name for one in inputs.type if one.metadata != HASHED}
     return pa.table(
         {
             "prediction_id": table["prediction_id"],
@@ -228,10 +227,10 @@ def choose(
     if is_text:
         keep(survive(chosen.rows, list(names), contract), WRITTEN)
     features = given.features.column_names
-    keep(_agreeing(chosen.rows, features, contract), CONTRADICT)
     there = row_keys(data, features, SALT)
-    keys = row_keys(chosen.rows, features, SALT)
     if len(there) - len(np.unique(there)) <= limits.duplicates * len(there):
+        keep(_agreeing(chosen.rows, features, contract), CONTRADICT)
+        keys = row_keys(chosen.rows, features, SALT)
         fresh = ~np.isin(keys, there)
         fresh[fresh] = _first(keys[fresh])
         keep(fresh, KNOWN)
@@ -272,15 +271,15 @@ def _right(given: Candidates, contract: Contract, reasons: dict[str, str]) -> np
         # Without the values: logs and pull requests may be public.
         reasons |= {given.ids[place]: f"{column}: {why.partition(': ')[0]}" for place, column, why in refused}
     for place, outcome in enumerate(given.outcomes):
-        if not _in_range(outcome, contract):
+        if not _fits(outcome, contract):
             fits[place] = False
-            reasons[given.ids[place]] = f"{contract.target.name}: outside of the range {contract.target.range}"
+            reasons[given.ids[place]] = f"{contract.target.name}: the target cannot be this outcome"
     return fits
 
 
-def _in_range(outcome: str | float, contract: Contract) -> bool:
-    bounds = contract.target.range
-    return bounds is None or (isinstance(outcome, int | float) and bounds[0] <= outcome <= bounds[1])
+def _fits(outcome: Any, contract: Contract) -> bool:
+    low, high = contract.target.range or (-np.inf, np.inf)
+    return is_outcome(outcome, contract.classes) and (bool(contract.classes) or low <= outcome <= high)
 
 
 def _rows(taken: Candidates, names: Sequence[str], contract: Contract) -> pa.Table:
@@ -374,10 +373,10 @@ def collect(
         if violations:
             raise InputError(f"{path}: breaks contract.yaml: {violations[0]}; `assay check` lists all")
         limits = limits_of(len(data) - len(pending), bounds, pending, duplicates)
-        given, corrected = candidates(batches, contract, due, known, limits.client)
+        given, again = candidates(batches, contract, due, known, limits.client)
         names = columns_of(path, contract)
         chosen = choose(given, data, names, contract, limits, is_text=path.suffix.lower() == ".csv")
-        targets, renewed = _targets(data, contract, known, corrected)
+        targets, renewed = _targets(data, contract, known, again, chosen.left_out)
         if chosen.taken.ids or targets:
             made = WORK / f"collected{path.suffix}"
             append(path, made, chosen.rows, contract, targets)
@@ -411,9 +410,15 @@ def _left_out(ids: Sequence[str], reasons: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _targets(
-    data: pa.Table, contract: Contract, known: Mapping[str, Row], corrected: Mapping[str, str | float]
+    data: pa.Table, contract: Contract, known: Mapping[str, Row], again: Candidates, left_out: dict[str, list[str]]
 ) -> tuple[dict[int, str | float], tuple[Row, ...]]:
-    """Return the new targets of rows of the data, and the record of it. A row that is no longer there stays away."""
+    """Return the new targets of rows of the data, and the record of it; add to `left_out` what is not corrected.
+
+    Clients get the suspicion that they got when their rows were collected.
+    """
+    is_trusted = dict(zip(again.ids, _trusted(again).tolist(), strict=True))
+    outcomes = dict(zip(again.ids, again.outcomes, strict=True))
+    corrected = {name: outcome for name, outcome in outcomes.items() if known[name].outcome != outcome}
     if not corrected:
         return {}, ()
     features = [name for name, column in contract.features.items() if column.log == "keep"]
@@ -425,9 +430,15 @@ def _targets(
     renewed = []
     for name, outcome in corrected.items():
         row = known[name]
-        if _in_range(outcome, contract) and (there := places[row.row, row.outcome]):
+        if not _fits(outcome, contract):
+            left_out.setdefault(UNFIT, []).append(name)
+        elif not is_trusted[name]:
+            left_out.setdefault(DISTRUSTED, []).append(name)
+        elif there := places[row.row, row.outcome]:
             targets[there.pop()] = outcome
             renewed.append(row.model_copy(update={"outcome": outcome}))
+        else:
+            left_out.setdefault(GONE, []).append(name)
     return targets, tuple(renewed)
 
 
