@@ -101,6 +101,26 @@ def test_where_nothing_came_that_is_said(hub: stand_in.GitHub):
         look()
 
 
+def test_without_a_log_there_is_no_retraining_and_that_is_said(hub: stand_in.GitHub):
+    with pytest.raises(InputError, match="there is no log"):
+        production.retrain()
+
+
+def test_names_of_columns_are_shown_as_they_are_and_do_nothing(hub: stand_in.GitHub, github: GitHub):
+    left_out = {"break the contract": {"rows": 1, "ids": ["x"], "reasons": ["<b>@ada: missing value"]}}
+    write_json(Path("reports/collect.json"), COLLECTED | {"left_out": left_out})
+    assert "<b>" not in evidence(github)
+    assert "@ada" not in evidence(github)
+
+
+def test_a_very_long_report_fits_into_an_issue(hub: stand_in.GitHub, github: GitHub, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(production, "markdown", lambda result: "x" * 100_000)
+    tell(github, result("ALARM"))
+    write_json(Path("reports/collect.json"), COLLECTED)
+    assert len(hub.issues[0]["body"]) < 65_536
+    assert len(evidence(github)) < 65_536
+
+
 def test_the_model_that_is_watched_is_that_of_the_last_release(hub: stand_in.GitHub, monkeypatch: pytest.MonkeyPatch):
     asked: list[Any] = []
     Path("monitoring").mkdir()
@@ -120,7 +140,9 @@ def test_what_clients_sent_is_never_put_where_everybody_can_read_it(
     monkeypatch.setenv("GITHUB_EVENT_PATH", "event.json")
     monkeypatch.setattr(production, "is_embedded", lambda: embedded)
     monkeypatch.setattr(production, "bring_home", lambda log: COLLECTED | {"added": 0})
-    if private is False and embedded:
+    Path("monitoring").mkdir()
+    # An event need not say it.
+    if private is not True and embedded:
         with pytest.raises(InputError, match="everybody could read the rows that clients sent"):
             production.retrain()
     else:
@@ -131,6 +153,7 @@ def test_what_clients_sent_is_never_put_where_everybody_can_read_it(
 def test_what_is_new_is_pushed_and_learnt_and_nothing_new_is_neither(
     hub: stand_in.GitHub, monkeypatch: pytest.MonkeyPatch, added: int, done: list[str]
 ):
+    Path("monitoring").mkdir()
     seen: list[str] = []
     limit = type("Params", (), {"remote": type("Remote", (), {"embedded_limit_mb": 50})})
     monkeypatch.setattr(production, "bring_home", lambda log: COLLECTED | {"added": added})

@@ -43,6 +43,7 @@ RIGHTS: dict[tuple[str, str], dict[str, str]] = {
         "issues": "write",
         "pull-requests": "write",
     },
+    ("monitor", "alarm"): {"contents": "read", "issues": "write"},
     ("package-ci", "lint"): READ,
     ("package-ci", "test"): READ,
     ("package-nightly", "properties"): READ,
@@ -240,7 +241,7 @@ def test_a_night_is_at_most_a_quarter_of_an_hour_of_work():
     assert all("vars.ASSAY_NIGHTLY == 'true'" in job["if"] for job in jobs.values())
 
 
-@pytest.mark.parametrize("name", ["nightly", "package-nightly"])
+@pytest.mark.parametrize("name", ["nightly", "monitor", "package-nightly"])
 def test_a_night_that_reaches_its_limit_is_told_of_too(name):
     # GitHub cancels the job then, and failure() does not hold.
     jobs = FILES[name]["jobs"]

@@ -49,11 +49,13 @@ class Run:
         return self.source == self.home
 
 
-def is_public() -> bool:
-    """Say whether the repository of the current workflow is known to be public."""
+def may_be_public() -> bool:
+    """Say whether there is a workflow whose event does not say that its repository is private."""
     path = os.environ.get("GITHUB_EVENT_PATH")
-    event = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
-    return (event.get("repository") or {}).get("private") is False
+    if not path:
+        return False
+    event = json.loads(Path(path).read_text(encoding="utf-8"))
+    return (event.get("repository") or {}).get("private") is not True
 
 
 def current_run() -> Run:

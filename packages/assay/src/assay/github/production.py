@@ -9,7 +9,7 @@ from assay.base.git import git
 from assay.base.process import run
 from assay.base.progress import say
 from assay.github.api import GitHub
-from assay.github.event import is_public
+from assay.github.event import may_be_public
 from assay.github.propose import APPROVE
 from assay.github.steps import open_issue
 from assay.production.collect import REPORT, told
@@ -23,6 +23,7 @@ from assay.project.history import head, last_release
 from assay.project.layout import LOG, MODELS
 from assay.project.params import load_params
 from assay.project.remote import is_embedded, push
+from assay.report.text import escape
 
 TITLE = "The model in production raises an alarm"
 UPDATED = "Each run of `monitor` updates this issue, and closes it when all is well."
@@ -40,17 +41,21 @@ def look() -> dict[str, Any]:
         if not isinstance(result, dict) or result.get("verdict") not in SEVERITY:
             raise InputError(f"{RESULT}: not a result of `assay monitor`")
         return result
+    log, release = _log(), last_release()
+    commit = git("rev-parse", f"{release}^{{commit}}") if release else head()
+    return watch(log, restore(commit) / MODELS if commit else MODELS)
+
+
+def _log() -> Path:
     if not LOG.is_dir():
         raise InputError(f"{LOG}/: there is no log; the command in the variable ASSAY_MONITOR brings it there")
-    release = last_release()
-    commit = git("rev-parse", f"{release}^{{commit}}") if release else head()
-    return watch(LOG, restore(commit) / MODELS if commit else MODELS)
+    return LOG
 
 
 def tell(github: GitHub, result: dict[str, Any]) -> str:
     """Open the issue for an alarm, update the open one, or close it when all is well; return a message."""
     verdict, issue = result["verdict"], open_issue(github, TITLE)
-    body = f"{markdown(result)}\n{UPDATED}\n"
+    body = f"{markdown(result)[:MOST]}\n{UPDATED}\n"
     if issue is None:
         if verdict != "ALARM":
             return f"{verdict}: no issue"
@@ -66,12 +71,12 @@ def retrain() -> str:
 
     Raises InputError where all could read what clients sent.
     """
-    if is_public() and is_embedded():
+    if may_be_public() and is_embedded():
         raise InputError(
-            ".dvc/embedded: part of a public repository, so everybody could read the rows that clients sent; pick "
-            "another remote with `assay remote use URL`"
+            ".dvc/embedded: part of a repository that is not known to be private, so everybody could read the rows "
+            "that clients sent; pick another remote with `assay remote use URL`"
         )
-    result = bring_home(LOG)
+    result = bring_home(_log())
     if result["added"] or result["corrected"]:
         run("dvc", "add", "--quiet", "data")
         push(load_params().remote.embedded_limit_mb, "data.dvc")
@@ -84,7 +89,7 @@ def retrain() -> str:
 def evidence(github: GitHub, report: Path = REPORT) -> str:
     """Return the text of the pull request: what was collected, and the open issue."""
     issue = open_issue(github, TITLE)
-    collected = "\n".join(f"- {line}" for line in told(read_json(report)))
+    collected = "\n".join(f"- {escape(line)}" for line in told(read_json(report)))
     why = (
         f"The monitor raised an alarm: #{issue['number']}.\n\n{issue['body'][:MOST]}"
         if issue
