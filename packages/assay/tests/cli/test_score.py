@@ -20,6 +20,7 @@ from pyarrow import dataset, feather, ipc
 from assay.base.errors import InputError
 from assay.cli.score import score
 from assay.data.batches import require_columns
+from assay.predictions.batch import unpublished
 from init.houses import write_workbook
 from patients import COLUMNS, contract, patients
 
@@ -322,6 +323,11 @@ def test_a_batch_without_an_output_leaves_nothing_in_the_log() -> None:
     assert list(Path("log/predictions").iterdir()) == []
     run("in.parquet", "out.csv", "--log", "log", "--most-refused", "0.1")
     assert len(list(Path("log/predictions").iterdir())) == 1
+
+
+def test_an_output_that_cannot_be_written_is_not_called_the_log(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="full"), unpublished(tmp_path / "log", tmp_path / "out.csv"):
+        raise OSError("full")
 
 
 def test_a_log_that_cannot_be_written_is_named() -> None:

@@ -190,6 +190,18 @@ def test_a_folder_that_is_no_log_is_refused_and_stays_empty(tmp_path: Path) -> N
     assert not list((tmp_path / "other").iterdir())
 
 
+def test_a_broken_record_of_the_data_is_said_before_anything_is_removed(
+    logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = logged.rows()
+    monkeypatch.chdir(logged.folder)
+    Path("data").mkdir()
+    Path("data/collected.json").write_text("{")
+    with pytest.raises(InputError, match=r"^data/collected\.json: not a complete JSON file"):
+        forget(logged.folder, "ann")
+    assert logged.rows() == before
+
+
 def test_two_do_not_forget_at_once(logged: Logged) -> None:
     with forgetting._alone(logged.folder), pytest.raises(InputError, match="another `assay forget` is running"):
         forget(logged.folder, "ann")

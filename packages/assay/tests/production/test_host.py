@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from assay.base.errors import InputError
+from assay.production.run import watch_on
 from assay.project.layout import model_version
 from places import PACKAGE
 from production.test_command import project, run, write_log
@@ -43,3 +45,17 @@ def test_a_key_that_may_only_run_the_monitor_brings_its_result_and_no_row(
         "monitor.md",
         "monitor.html",
     }
+
+
+@pytest.mark.parametrize("says", [r"printf '\377\376'", "echo '[1]'", "echo down >&2; exit 255"])
+def test_a_machine_that_answers_with_something_else_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str
+):
+    client = tmp_path / "ssh"
+    client.write_text(f"#!/bin/sh\n{says}\n")
+    client.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"^ward: (it answered with something else than a result|down)$"):
+        watch_on("ward", [])
+    assert not Path("reports").exists()

@@ -23,15 +23,17 @@ _LOGS: dict[Path, PredictionLog] = {}
 
 @contextmanager
 def unpublished(log: Path, output: Path) -> Iterator[Path]:
-    """Yield a folder of the log for the predictions that go to an output; what is in it at the end is deleted."""
+    """Yield a folder of the log for the predictions that go to an output; what is in it at the end is deleted.
+
+    Raises InputError if there can be none.
+    """
     name = hashlib.sha256(str(output.resolve()).encode()).hexdigest()[:16]
     folder = log / PREDICTIONS / f".batch-{name}"
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        folder.mkdir(parents=True)
+        with _written_to(log):
+            folder.mkdir(parents=True)
         yield folder
-    except OSError as error:
-        raise InputError(f"{log}: cannot be written: {error.strerror or error}") from None
     finally:
         if written := _LOGS.pop(folder, None):
             written.close()
@@ -39,9 +41,10 @@ def unpublished(log: Path, output: Path) -> Iterator[Path]:
 
 
 def publish(folder: Path) -> None:
-    """Move the segments of a folder of `unpublished` into the log."""
-    for segment in sorted(folder.iterdir()):
-        segment.replace(folder.parent / segment.name)
+    """Move the segments of a folder of `unpublished` into the log; raises InputError if that is impossible."""
+    with _written_to(folder.parent.parent):
+        for segment in sorted(folder.iterdir()):
+            segment.replace(folder.parent / segment.name)
 
 
 def write(folder: Path, package: Package, batch: PredictionBatch, data: Columns) -> None:
@@ -49,7 +52,13 @@ def write(folder: Path, package: Package, batch: PredictionBatch, data: Columns)
     if folder not in _LOGS:
         digest = package.about["contract_sha256"]
         _LOGS[folder] = PredictionLog(folder.parent.parent, package.contract, digest, days=None, segments=folder)
-    try:
+    with _written_to(folder.parent.parent):
         _LOGS[folder].predictions(package.version, "champion", batch, data)
+
+
+@contextmanager
+def _written_to(log: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        raise InputError(f"{folder.parent.parent}: cannot be written: {error.strerror or error}") from None
+        raise InputError(f"{log}: cannot be written: {error.strerror or error}") from None

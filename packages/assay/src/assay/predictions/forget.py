@@ -59,13 +59,15 @@ def forget(folder: Path, key: str) -> tuple[Forgotten, Path]:
     if not (folder / NAME).exists():
         raise InputError(f"{folder}: this is no prediction log, or none whose clients sent a key; name it with --log")
     hashed = key_hash(log_secret(folder), key.encode())
-    gone = Forgotten()
+    # First: an error of it must not come between a removal and its receipt.
+    known = learnt(hashed)
+    gone = Forgotten(learnt=known or [])
     done: set[Path] = set()
     with _alone(folder):
         for _ in range(PASSES):
             if not _pass(folder, hashed, done, gone):
                 break
-        receipt = _write_receipt(folder, hashed, gone)
+        receipt = _write_receipt(folder, hashed, gone, COPIED if known is not None else UNKNOWN)
     return gone, receipt
 
 
@@ -206,9 +208,8 @@ def _selected(entry: Entry, stays: list[bool]) -> Entry:
     return msgspec.structs.replace(entry, **changes)
 
 
-def _write_receipt(folder: Path, hashed: str, gone: Forgotten) -> Path:
-    now, found = datetime.now(UTC), learnt(hashed)
-    gone.learnt = found or []
+def _write_receipt(folder: Path, hashed: str, gone: Forgotten, not_known: str) -> Path:
+    now = datetime.now(UTC)
     path = folder / RECEIPTS / f"{now:%Y-%m-%dT%H%M%S.%f}.json"
     write_json(
         path,
@@ -224,7 +225,7 @@ def _write_receipt(folder: Path, hashed: str, gone: Forgotten) -> Path:
             "until": gone.until and gone.until.isoformat(),
             "answered_by": sorted(gone.versions),
             "learnt_from_them": gone.learnt,
-            "not_known": UNKNOWN if found is None else COPIED,
+            "not_known": not_known,
         },
     )
     return path

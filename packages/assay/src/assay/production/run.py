@@ -69,8 +69,18 @@ def watch_on(host: str, arguments: Sequence[str]) -> dict[str, Any]:
     """
     if host.startswith("-"):
         raise InputError(f"{host!r}: not a machine; write USER@HOST")
-    command = ["ssh", "-o", "BatchMode=yes", host, shlex.join(["assay", "monitor", "--json", *arguments])]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    command = [
+        "ssh",
+        "-o",
+        "BatchMode=yes",
+        "-o",
+        "ConnectTimeout=30",
+        host,
+        shlex.join(["assay", "monitor", "--json", *arguments]),
+    ]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+    )
     try:
         found = dict(json.loads(done.stdout))
         write(found)
