@@ -286,6 +286,18 @@ def test_a_start_with_the_defaults_of_its_family_is_tried_once(monkeypatch):
         assert len([one for one in trials[1:] if not one.choice.members]) == tried
 
 
+def test_a_start_that_is_a_mean_is_tried_and_is_no_member_of_another(monkeypatch):
+    monkeypatch.setattr(module, "cpu_count", lambda: 1)
+    data, target = patients(100, "regression")
+    given = room(families={"linear": FAMILIES["linear"]})
+    members = tuple(Member(family="linear", parameters={"alpha": alpha}) for alpha in (1.0, 2.0))
+    start = ModelChoice(family="mean", parameters={}, members=members)
+    how = HOW.model_copy(update={"trials": 2})
+    _, trials = search(data, target, None, contract("regression"), how, 1, start, given)
+    assert trials[1].choice == start
+    assert {one.family for one in trials[-1].choice.members} == {"linear"}
+
+
 @pytest.mark.parametrize("few", [{"trials": 4}, {"trials": 6, "seconds": 1}])
 def test_a_start_is_tried_though_the_race_may_not_get_to_its_family(monkeypatch, few):
     monkeypatch.setattr(module, "cpu_count", lambda: 1)

@@ -221,15 +221,7 @@ class _Search:
         """Try each of these parameters in the best single model that knows it, over the same folds."""
         batch, bases = [], []
         for change in options:
-            singles = [trial for trial in _complete(self.trials) if not trial.choice.members]
-            base = next(
-                (
-                    one
-                    for one in sorted(singles, key=lambda trial: trial.score)
-                    if self.knows(one.choice.family, change)
-                ),
-                None,
-            )
+            base = next((one for one in _singles(self.trials) if self.knows(one.choice.family, change)), None)
             if base and not change.items() <= base.choice.parameters.items():
                 choice = ModelChoice(family=base.choice.family, parameters={**base.choice.parameters, **change})
                 batch.append(_Runner(choice, may_stop=True))
@@ -504,13 +496,18 @@ def _complete(trials: Sequence[Trial]) -> list[Trial]:
     return [trial for trial in trials[1:] if trial.state == "complete"]
 
 
+def _singles(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the complete trials of single models, best first."""
+    return sorted((trial for trial in _complete(trials) if not trial.choice.members), key=lambda trial: trial.score)
+
+
 def _best_few(trials: Sequence[Trial]) -> list[Trial]:
-    """Return the best MEMBERS different models, or all of them if there are fewer.
+    """Return the best MEMBERS different single models, or all of them if there are fewer.
 
     Models that differ only in the parameters of `options_for` are nearly the same: the best of them counts.
     """
     found: dict[str, Trial] = {}
-    for trial in sorted(_complete(trials), key=lambda trial: trial.score):
+    for trial in _singles(trials):
         rest = {name: value for name, value in trial.choice.parameters.items() if name not in OPTIONS}
         plain = trial.choice.model_copy(update={"parameters": rest})
         if len(found) < MEMBERS:
