@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import indent
@@ -97,6 +98,26 @@ def trains(workflows: Path) -> set[tuple[str, str]]:
         for name, job in YAML(typ="safe").load(path.read_text())["jobs"].items()
         if commands & {one.get("run") for one in job["steps"]}
     }
+
+
+def test_what_a_sign_in_leaves_in_the_project_is_not_committed(tmp_path: Path):
+    # Google's step writes its credentials to the workspace, and `propose` commits all that git does not ignore.
+    shutil.copy(SOURCE / ".gitignore", tmp_path)
+    (tmp_path / "gha-creds-0123456789abcdef.json").write_text("{}")
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    listed = subprocess.run(["git", "status", "--porcelain"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert listed.stdout == "?? .gitignore\n"
+
+
+def test_a_job_with_an_environment_is_trusted_by_its_own_subject():
+    # GitHub then names the environment in place of the branch.
+    jobs = {
+        about["environment"]
+        for file, job in jobs_with_data()
+        if "environment"
+        in (about := YAML(typ="safe").load((SOURCE / ".github/workflows" / file).read_text())["jobs"][job])
+    }
+    assert jobs == set(re.findall(r"`repo:OWNER/NAME:environment:(\w+)`", page("how-to/remotes.md"))) == {"log"}
 
 
 @pytest.mark.nightly
