@@ -101,7 +101,7 @@ class Tune(Frozen):
         return self
 
 
-PARAMETERS = "Parameters of the family's estimator, and `log_target` and `select_features`, which any family has."
+PARAMETERS = "Parameters of the family's estimator, and `log_target` and `select_features`, for all but `log_boosting`."
 
 
 class Member(Frozen):
