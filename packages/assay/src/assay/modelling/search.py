@@ -539,7 +539,7 @@ def _can_be_built(choice: ModelChoice, contract: Contract, seed: int, room: Room
 
 
 def _comes_first(choice: ModelChoice, known: Mapping[str, Family], how: Tune, most: int) -> bool:
-    """Say whether a race of `most` trials surely tries a choice, since it has the defaults of its family."""
+    """Say whether a race of `most` trials tries a choice in any case, since it has the defaults of its family."""
     whole = how.method == "race" and how.seconds is None and most >= len(known)
     return whole and choice.family in known and choice.parameters == known[choice.family].defaults
 
