@@ -25,6 +25,7 @@ COLLECTED = {
     "added": 64,
     "corrected": 0,
     "collected_before": 0,
+    "without_outcome": 0,
     "left_out": {},
     "empty_columns": [],
 }
@@ -149,7 +150,7 @@ def test_what_clients_sent_is_never_put_where_everybody_can_read_it(
         assert "0 rows added" in production.retrain()
 
 
-@pytest.mark.parametrize(("added", "done"), [(64, ["dvc add --quiet data", "push data.dvc", "reproduce"]), (0, [])])
+@pytest.mark.parametrize(("added", "done"), [(64, ["push data.dvc", "reproduce"]), (0, [])])
 def test_what_is_new_is_pushed_and_learnt_and_nothing_new_is_neither(
     hub: stand_in.GitHub, monkeypatch: pytest.MonkeyPatch, added: int, done: list[str]
 ):
@@ -157,7 +158,6 @@ def test_what_is_new_is_pushed_and_learnt_and_nothing_new_is_neither(
     seen: list[str] = []
     limit = type("Params", (), {"remote": type("Remote", (), {"embedded_limit_mb": 50})})
     monkeypatch.setattr(production, "bring_home", lambda log: COLLECTED | {"added": added})
-    monkeypatch.setattr(production, "run", lambda *words: seen.append(" ".join(words)))
     monkeypatch.setattr(production, "load_params", lambda: limit)
     monkeypatch.setattr(production, "push", lambda limit, *names: seen.append(f"push {' '.join(names)}"))
     monkeypatch.setattr(production, "reproduce", lambda: seen.append("reproduce"))

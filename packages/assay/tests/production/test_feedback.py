@@ -10,6 +10,7 @@ from assay.cli.production import feedback, forget
 from assay.data.reading import read_table
 from assay.predictions.outcomes import OutcomeLog
 from assay.predictions.write import PredictionLog
+from assay.production import home
 from patients import contract, patients
 from places import ROOT
 from predictions.test_write import told
@@ -37,18 +38,23 @@ def collect(*options: str) -> None:
 
 
 def test_what_was_asked_and_came_true_is_in_the_data_and_a_client_can_be_forgotten(
-    log: PredictionLog, capsys: pytest.CaptureFixture[str]
+    log: PredictionLog, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
+    versions: list[int] = []
+    monkeypatch.setattr(home, "record", lambda: versions.append(read_table(WARD.data, WARD)[0].num_rows))
     data, _ = patients(40, seed=2)
     batch = told(40)
     log.predictions("v1", "champion", batch, data, keys=[(b"ann", 12), (b"bob", 28)])
     OutcomeLog(Path("monitoring")).write([{"prediction_id": one, "outcome": "sick"} for one in batch.ids()[:30]])
     collect()
     # Of the 80 rows that may be added one client brings 20.
-    assert "data/x.csv: 30 rows added to 400; 0 were collected before" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "data/x.csv: 30 rows added to 400; 0 were collected before" in said
+    assert "10 predictions from before then have no outcome" in said
     added = read_table(WARD.data, WARD)[0].slice(400)
     assert added.drop_columns("outcome").equals(table(40, 2).slice(0, 30).drop_columns("outcome"))
     assert set(added["outcome"].to_pylist()) == {"sick"}
+    assert versions == [430]
     collect("--json")
     again = json.loads(capsys.readouterr().out)
     assert (again["added"], again["collected_before"]) == (0, 30)

@@ -9,7 +9,7 @@ from dvc.cli import main
 
 from assay.base.errors import InputError
 from assay.project.champion import restore
-from assay.project.data import POINTER, State, bring, state
+from assay.project.data import POINTER, State, bring, record, state
 from assay.project.hooks import install
 from project.repositories import git
 
@@ -69,6 +69,15 @@ def test_older_data_is_checked_out_when_git_has_moved_on(project, capfd):
     bring(CONTRACT)
     assert DATA.read_text() == "2"
     assert git("status", "--porcelain") == ""
+
+
+def test_what_a_command_changes_again_and_again_is_no_conflict(project, capfd):
+    for text in "345":
+        edit(text)
+        record()
+        bring(CONTRACT)
+    assert DATA.read_text() == "5"
+    assert "by hand" not in capfd.readouterr().err
 
 
 def test_a_revert_brings_the_data_of_before(project):

@@ -6,7 +6,6 @@ from typing import Any
 from assay.base.errors import InputError
 from assay.base.files import read_json
 from assay.base.git import git
-from assay.base.process import run
 from assay.base.progress import say
 from assay.github.api import GitHub
 from assay.github.event import may_be_public
@@ -78,7 +77,6 @@ def retrain() -> str:
         )
     result = bring_home(_log())
     if result["added"] or result["corrected"]:
-        run("dvc", "add", "--quiet", "data")
         push(load_params().remote.embedded_limit_mb, "data.dvc")
         reproduce()
     else:

@@ -118,8 +118,8 @@ def require_collectable(contract: Contract) -> list[str]:
 
 def candidates(
     batches: Iterable[pa.RecordBatch], contract: Contract, due: datetime, known: Mapping[str, Row], per_client: int
-) -> tuple[Candidates, Candidates]:
-    """Return the predictions from before `due` that have an outcome, and apart those that are `known`.
+) -> tuple[Candidates, Candidates, int]:
+    """Return the predictions from before `due` with an outcome, apart those that are `known`, and how many have none.
 
     Shadows answer what others were asked, and are left out. Where there are very many, the newest are taken.
     """
@@ -127,11 +127,12 @@ def candidates(
     there = pa.array(known, pa.string())
     again: list[pa.Table] = []
     found: list[pa.Table] = []
-    rows = 0
+    rows = silent = 0
     for batch in batches:
-        is_due = pc.and_(pc.less(batch["time"], pa.scalar(due, TIME)), pc.is_valid(batch["outcome"]))
-        table = pa.Table.from_batches([batch]).filter(pc.and_(is_due, pc.not_equal(batch["arm"], "shadow")))
-        plain = _plain(table, contract, kinds)
+        is_due = pc.and_(pc.less(batch["time"], pa.scalar(due, TIME)), pc.not_equal(batch["arm"], "shadow"))
+        table = pa.Table.from_batches([batch]).filter(is_due)
+        silent += table["outcome"].null_count
+        plain = _plain(table.filter(pc.is_valid(table["outcome"])), contract, kinds)
         is_known = pc.is_in(plain["prediction_id"], there)
         again.append(plain.filter(is_known))
         found.append(plain.filter(pc.invert(is_known)))
@@ -143,9 +144,9 @@ def candidates(
         none = Candidates(
             [], [], np.array([]), [], pa.table({name: pa.array([], kind) for name, kind in kinds.items()})
         )
-        return none, none
+        return none, none, silent
     fresh, old = _newest(pa.concat_tables(found), per_client), pa.concat_tables(again)
-    return _candidates(fresh, list(kinds)), _candidates(old, list(kinds))
+    return _candidates(fresh, list(kinds)), _candidates(old, list(kinds)), silent
 
 
 def _candidates(table: pa.Table, names: list[str]) -> Candidates:
@@ -373,7 +374,7 @@ def collect(
         if violations:
             raise InputError(f"{path}: breaks contract.yaml: {violations[0]}; `assay check` lists all")
         limits = limits_of(len(data) - len(pending), bounds, pending, duplicates)
-        given, again = candidates(batches, contract, due, known, limits.client)
+        given, again, silent = candidates(batches, contract, due, known, limits.client)
         names = columns_of(path, contract)
         chosen = choose(given, data, names, contract, limits, is_text=path.suffix.lower() == ".csv")
         targets, renewed = _targets(data, contract, known, again, chosen.left_out)
@@ -396,6 +397,7 @@ def collect(
         "clients": len(set(chosen.taken.clients)),
         "corrected": len(targets),
         "collected_before": len(known),
+        "without_outcome": silent,
         "limit": {"rows": limits.rows, "client": limits.client},
         "empty_columns": empty,
         "left_out": {why: _left_out(ids, chosen.reasons) for why, ids in chosen.left_out.items()},
@@ -462,6 +464,8 @@ def told(result: Mapping[str, Any]) -> list[str]:
     for why, about in result["left_out"].items():
         example = f", such as {about['reasons'][0]}" if about["reasons"] else ""
         lines.append(f"left out: {about['rows']:,} {why}{example}")
+    if result["without_outcome"]:
+        lines.append(f"{result['without_outcome']:,} predictions from before then have no outcome")
     if result["empty_columns"]:
         lines.append(f"left empty, because the log does not hold them: {', '.join(result['empty_columns'])}")
     return lines

@@ -9,7 +9,7 @@ from assay.predictions.outcomes import joined
 from assay.predictions.read import LogCounts
 from assay.production.collect import collect
 from assay.production.run import before
-from assay.project.data import bring
+from assay.project.data import bring, record
 from assay.project.params import load_params
 
 
@@ -19,4 +19,6 @@ def bring_home(log: Path, until: datetime | None = None) -> dict[str, Any]:
     bring(contract)
     due = before(datetime.now(UTC) if until is None else until.replace(tzinfo=UTC), params.outcomes.delay)
     batches = joined(log, LogCounts(), until=due, due=due, missing=params.outcomes.missing)
-    return collect(batches, contract, params.collect, due, duplicates=params.validate_.duplicate_share)
+    result = collect(batches, contract, params.collect, due, duplicates=params.validate_.duplicate_share)
+    record()
+    return result

@@ -91,6 +91,12 @@ def bring(contract: Contract) -> None:
         write_text(LAST, named)
 
 
+def record() -> None:
+    """Record what a command wrote to data/ in data.dvc, so that it does not look changed by hand."""
+    if POINTER.exists() and dvc(["add", "--quiet", "data"]):
+        raise InputError("data/: cannot be recorded in data.dvc; `dvc add data` shows why")
+
+
 @contextmanager
 def in_one_line() -> Iterator[None]:
     """Raise DVC's errors, such as a broken dvc.yaml or a concurrent run, as InputError."""
