@@ -477,6 +477,15 @@ def test_a_grid_is_tried_whole(monkeypatch, capsys):
     assert "the search ends: all 4 trials of tune.grid are made" in capsys.readouterr().err
 
 
+def test_a_grid_that_is_not_used_is_named(monkeypatch, capsys):
+    monkeypatch.setattr(module, "cpu_count", lambda: 1)
+    given, how = room(families={"linear": FAMILIES["linear"]}), with_grid({"linear": {"alpha": [5]}}, trials=1)
+    for method, is_said in (("race", True), ("grid", False)):
+        rows = patients(60, "regression")
+        search(*rows, None, contract("regression"), how.model_copy(update={"method": method}), 1, room=given)
+        assert ("tune.grid is not used, since tune.method is race" in capsys.readouterr().err) == is_said
+
+
 def test_a_grid_without_rounds_takes_them_from_the_folds(monkeypatch):
     monkeypatch.setattr(module, "cpu_count", lambda: 1)
     data, target = patients(150)

@@ -298,6 +298,8 @@ def search(  # noqa: PLR0913, PLR0917
     parts = folds(target, units, contract, how.folds, seed)
     known = _families_at_hand(contract, room)
     choices = from_grid(how, known, contract, seed, room) if how.method == "grid" else []
+    if how.grid and how.method != "grid":
+        say(f"  tune.grid is not used, since tune.method is {how.method}")
 
     def is_over() -> bool:
         return how.seconds is not None and clock() - began >= how.seconds
