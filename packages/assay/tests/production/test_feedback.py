@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow.csv as pacsv
 import pytest
 
+from assay.base.errors import InputError
 from assay.cli.production import feedback, forget
 from assay.data.reading import read_table
 from assay.predictions.outcomes import OutcomeLog
@@ -64,6 +65,16 @@ def test_what_was_asked_and_came_true_is_in_the_data_and_a_client_can_be_forgott
     (receipt,) = Path("monitoring/receipts").iterdir()
     found = json.loads(receipt.read_text())["learnt_from_them"]
     assert found == [{"data": "data", "rows": 12, "commit": None, "releases": []}]
+
+
+def test_data_that_cannot_be_collected_into_are_recorded_too(log: PredictionLog, monkeypatch: pytest.MonkeyPatch):
+    recorded: list[bool] = []
+    monkeypatch.setattr(home, "record", lambda: recorded.append(True))
+    Path("monitoring").mkdir()
+    WARD.data.write_text("age\n")
+    with pytest.raises(InputError, match=r"data/x\.csv: breaks contract\.yaml"):
+        collect()
+    assert recorded == [True]
 
 
 def test_the_first_word_is_a_file_unless_it_is_a_command(log: PredictionLog, capsys: pytest.CaptureFixture[str]):

@@ -19,6 +19,8 @@ def bring_home(log: Path, until: datetime | None = None) -> dict[str, Any]:
     bring(contract)
     due = before(datetime.now(UTC) if until is None else until.replace(tzinfo=UTC), params.outcomes.delay)
     batches = joined(log, LogCounts(), until=due, due=due, missing=params.outcomes.missing)
-    result = collect(batches, contract, params.collect, due, duplicates=params.validate_.duplicate_share)
-    record()
-    return result
+    try:
+        return collect(batches, contract, params.collect, due, duplicates=params.validate_.duplicate_share)
+    finally:
+        # Also data that were changed by hand before: `bring` has promised it.
+        record()
