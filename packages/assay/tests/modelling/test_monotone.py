@@ -10,7 +10,7 @@ from sklearn.ensemble import VotingRegressor
 from sklearn.linear_model import Ridge
 
 from assay.modelling import search as module
-from assay.modelling.fitting import build, fit, members, scores
+from assay.modelling.fitting import build, constraints, fit, members, scores
 from assay.modelling.monotone import constrain, directions
 from assay.project.params import MEAN, Member, ModelChoice
 from assay.project.room import Family
@@ -92,6 +92,15 @@ def test_only_what_holds_without_exception_is_a_constraint() -> None:
     assert directions(contract(), room(expectations=(rises("age"), falls("age")))) == {}
     assert directions(contract("multiclass"), room(expectations=(rises("age", of="sick"),))) == {}
     assert directions(contract("regression"), room(expectations=(falls("age"),))) == {"age": -1}
+
+
+@pytest.mark.parametrize(("family", "can_be"), [("gradient_boosting", True), ("linear", False), (MEAN, False)])
+def test_it_is_said_in_what_a_model_is_constrained_and_if_it_cannot_be(family: str, can_be: bool) -> None:
+    parts = tuple(Member(family=name, parameters={}) for name in ("lightgbm", "linear")) if family == MEAN else ()
+    model = build(ModelChoice(family=family, parameters={}, members=parts), contract(), 1, calibrate=True, room=FALLS)
+    said = constraints(model, contract(), FALLS)
+    assert said.startswith("constrained by expectations in age" if can_be else "not constrained in age")
+    assert constraints(model, contract()) == ""
 
 
 def test_a_constraint_of_ones_own_stays() -> None:

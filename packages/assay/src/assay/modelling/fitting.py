@@ -21,7 +21,7 @@ from assay.contract.spec import Contract, Costs
 from assay.data.columns import Columns, length, single
 from assay.modelling.estimators import LogBoosting, LogTarget, families, is_amount, maker
 from assay.modelling.features import encode, selection, time_input, transformer
-from assay.modelling.monotone import constrain, directions
+from assay.modelling.monotone import can_be_constrained, constrain, directions
 from assay.project.params import ModelChoice
 from assay.project.room import NO_ROOM, Family, Parameters, Room
 
@@ -154,6 +154,14 @@ def fit(pipeline: Pipeline, data: Columns, target: np.ndarray, contract: Contrac
         except Exception as error:
             message = " ".join(str(error).split())[:300]
             raise InputError(f"params.yaml: the model cannot be fitted on {length(data)} rows: {message}") from None
+
+
+def constraints(pipeline: Pipeline, contract: Contract, room: Room = NO_ROOM) -> str:
+    """Say which features `fit` will constrain an unfitted pipeline in, and if it cannot; "" if there are none."""
+    names = ", ".join(directions(contract, room))
+    if names and not all(can_be_constrained(one[-1]) for one in _singles(pipeline)):
+        return f"not constrained in {names}, since the model cannot be: the gate expectations judges it"
+    return names and f"constrained by expectations in {names}"
 
 
 def _singles(pipeline: Pipeline) -> list[Pipeline]:

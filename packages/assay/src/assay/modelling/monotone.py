@@ -35,16 +35,24 @@ def constrain(estimator: Any, features: Pipeline, contract: Contract, room: Room
 
     `features` are the fitted steps before it, whose columns it will get.
     """
-    if isinstance(estimator, CalibratedClassifierCV):
-        estimator = estimator.estimator
-    if isinstance(estimator, LogTarget):
-        estimator = estimator.regressor
-    signs = directions(contract, room)
+    estimator, signs = _inside(estimator), directions(contract, room)
     name = _parameter(estimator)
     if signs and name:
         # XGBoost takes a tuple and no list.
         columns = [str(column).removeprefix("number__") for column in features.get_feature_names_out()]
         estimator.set_params(**{name: tuple(signs.get(column, 0) for column in columns)})
+
+
+def can_be_constrained(estimator: Any) -> bool:
+    """Say whether an unfitted estimator knows constraints, and has none of its own."""
+    return bool(_parameter(_inside(estimator)))
+
+
+def _inside(estimator: Any) -> Any:
+    """Return the unfitted estimator inside a calibrated one or one of logarithms, or the estimator itself."""
+    if isinstance(estimator, CalibratedClassifierCV):
+        return estimator.estimator
+    return estimator.regressor if isinstance(estimator, LogTarget) else estimator
 
 
 def _parameter(estimator: Any) -> str:

@@ -4,7 +4,7 @@ from assay.base.files import write_json
 from assay.base.progress import say
 from assay.contract.spec import load_contract
 from assay.data.columns import columns, target
-from assay.modelling.fitting import build, fit, set_threshold
+from assay.modelling.fitting import build, constraints, fit, set_threshold
 from assay.modelling.store import save_pipeline
 from assay.project.layout import PIPELINE, THRESHOLD, read_choice, read_split
 from assay.project.params import load_params
@@ -16,6 +16,8 @@ def main() -> None:
     params, contract, room = load_params(), load_contract(), load_room()
     train, validation = read_split("train"), read_split("validation")
     pipeline = build(read_choice(), contract, params.seed, calibrate=params.train.calibrate, room=room)
+    if held := constraints(pipeline, contract, room):
+        say(f"  {held}")
     fit(pipeline, columns(train, contract), target(train, contract), contract, room)
     threshold = set_threshold(pipeline, columns(validation, contract), target(validation, contract), contract, room)
     save_pipeline(pipeline, PIPELINE)
