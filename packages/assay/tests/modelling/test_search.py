@@ -477,6 +477,17 @@ def test_a_grid_is_tried_whole(monkeypatch, capsys):
     assert "the search ends: all 4 trials of tune.grid are made" in capsys.readouterr().err
 
 
+def test_a_race_that_made_all_trials_does_not_say_that_more_hardly_help(monkeypatch, capsys):
+    monkeypatch.setattr(module, "cpu_count", lambda: 1)
+    monkeypatch.setattr(module, "_helped_little", lambda *_: True)
+    given, rows = room(families={"linear": FAMILIES["linear"]}), patients(60, "regression")
+    for trials, said in ((2, "all trials are made"), (3, "more trials than 2 of 3 hardly help")):
+        search(
+            *rows, None, contract("regression"), HOW.model_copy(update={"trials": trials, "batch": 2}), 1, room=given
+        )
+        assert said in capsys.readouterr().err
+
+
 def test_a_grid_that_is_not_used_is_named(monkeypatch, capsys):
     monkeypatch.setattr(module, "cpu_count", lambda: 1)
     given, how = room(families={"linear": FAMILIES["linear"]}), with_grid({"linear": {"alpha": [5]}}, trials=1)

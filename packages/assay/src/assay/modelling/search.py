@@ -205,7 +205,7 @@ class _Search:
             if not made:
                 return "no family is left to try"
             best_few.append(_mean_of_best(self.trials))
-            if _helped_little(best_few, self.trials[0].score):
+            if done + len(batch) < most and _helped_little(best_few, self.trials[0].score):
                 return f"more trials than {done + len(batch)} of {how.trials} hardly help"
         return "all trials are made"
 
