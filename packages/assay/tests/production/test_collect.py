@@ -227,6 +227,24 @@ def test_numbers_with_a_decimal_comma_times_and_markers_are_written_as_the_file_
     assert data(made).slice(400).equals(table(64, 2, made))
 
 
+def test_numbers_stay_plain_where_the_data_were_cleaned_of_decimal_commas(project: Path):
+    noise = {"kind": "number", "range": [-10, 10], "cleaning": {"decimal": ","}}
+    made = contract(columns=COLUMNS | {"noise": noise}, clean=True)
+    run(logged(table(64, 2), CLIENTS * 8, made), made=made)
+    assert data(made).slice(400).equals(table(64, 2))
+
+
+def test_lines_that_are_no_rows_are_refused_in_the_name_of_the_data(project: Path):
+    made = contract(clean=True)
+    made.data.write_text(made.data.read_text() + "\nSource: the hospital\n")
+    with pytest.raises(InputError, match=r"^data/x\.csv: rows cannot be added"):
+        run(honest(), made=made)
+
+
+def test_a_share_without_bounds_is_all_that_came(project: Path):
+    assert run(honest(), bounds=Collect(share=float("inf"), client_share=1))["added"] == 64
+
+
 def _own(value: Any) -> str:
     if value is None:
         return "?"

@@ -2,8 +2,9 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from assay.base.errors import InputError
-from assay.contract.spec import Column, Contract, Id, Integer, Number, Time
-from assay.data.reading import read_header, read_table, typed
+from assay.contract.spec import Column, Contract, Id, Time
+from assay.data.batches import batches
+from assay.data.reading import has_decimal_comma, read_header, read_table, reads_comma, typed
 from assay.data.split import row_keys
 
 SALT = "append"
@@ -30,6 +32,19 @@ def columns_of(path: Path, contract: Contract) -> list[str]:
     return names
 
 
+def notation(path: Path, contract: Contract) -> bool | None:
+    """Say whether the numbers of a CSV file are in plain notation, without a decimal comma; None for Parquet."""
+    if path.suffix.lower() == ".parquet":
+        return None
+    wanted = _wanted(contract)
+    commas = [name for name, column in wanted.items() if reads_comma(column)]
+    return not any(
+        has_decimal_comma(table[name], wanted[name], contract)
+        for table in (batches([path], commas) if commas else ())
+        for name in table.column_names
+    )
+
+
 def append(path: Path, made: Path, rows: pa.Table, contract: Contract, targets: Targets) -> None:
     """Write the file `made`: that at `path` with more rows at its end, and with other targets in some rows (from 0).
 
@@ -37,24 +52,31 @@ def append(path: Path, made: Path, rows: pa.Table, contract: Contract, targets: 
     with these rows.
     """
     made.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix.lower() == ".parquet":
+    is_plain = notation(path, contract)
+    if is_plain is None:
         _append_parquet(path, made, rows, contract, targets)
     else:
-        made.write_bytes(_csv(path.read_bytes(), columns_of(path, contract), rows, contract, targets))
-    before, now = (read_table(one, contract)[0] for one in (path, made))
+        cells = partial(_cell, contract=contract, is_plain=is_plain)
+        made.write_bytes(_csv(path.read_bytes(), columns_of(path, contract), rows, contract, targets, cells))
+    before = read_table(path, contract)[0]
+    try:
+        now = read_table(made, contract)[0]
+    except InputError:
+        raise InputError(f"{path}: {REFUSED}") from None
     names = [name for name in before.column_names if name in rows.column_names]
     wanted = pa.concat_tables([_with_targets(before, targets, contract).select(names), rows.select(names)])
     if now.num_rows != len(wanted) or (row_keys(wanted, names, SALT) != row_keys(now, names, SALT)).any():
         raise InputError(f"{path}: {REFUSED}")
 
 
-def survive(rows: pa.Table, names: list[str], contract: Contract) -> np.ndarray:
+def survive(rows: pa.Table, names: list[str], contract: Contract, *, is_plain: bool) -> np.ndarray:
     """Return a mask of the rows that a CSV file with these columns gives back: a text may be one that means missing."""
-    texts = [[row[index] for row in _cells(rows, names, contract)] for index in range(len(names))]
-    again, _ = typed(pa.table({name: pa.array(text) for name, text in zip(names, texts, strict=True)}), contract)
+    cells = _cells(rows, names, contract, partial(_cell, contract=contract, is_plain=is_plain))
+    texts = {name: pa.array([row[index] for row in cells], pa.string()) for index, name in enumerate(names)}
+    again, _ = typed(pa.table(texts), contract, is_plain=is_plain)
     shared = [name for name in rows.column_names if name in names]
     # Readers of text stop at a zero byte.
-    whole = np.array([not any("\0" in cell for cell in row) for row in zip(*texts, strict=True)], dtype=bool)
+    whole = np.array([not any("\0" in cell for cell in row) for row in cells], dtype=bool)
     survived: np.ndarray = whole & (row_keys(again, shared, SALT) == row_keys(rows, shared, SALT))
     return survived
 
@@ -95,13 +117,16 @@ def _as(values: pa.ChunkedArray, kind: pa.DataType, column: Column | None) -> pa
     return values.cast(kind)
 
 
-def _csv(raw: bytes, names: list[str], rows: pa.Table, contract: Contract, targets: Targets) -> bytes:
+def _csv(
+    raw: bytes, names: list[str], rows: pa.Table, contract: Contract, targets: Targets, cell: Callable[..., str]
+) -> bytes:
     end = "\r\n" if b"\r\n" in raw[: raw.find(b"\n") + 1] else "\n"
     if targets:
-        raw = _corrected(raw.decode(), names.index(contract.target.name), contract, targets, end).encode()
+        written = {row: cell(value, contract.target_column) for row, value in targets.items()}
+        raw = _corrected(raw.decode(), names.index(contract.target.name), written, end).encode()
     if not raw.endswith(b"\n"):
         raw += end.encode()
-    return raw + "".join(_line(cells, end) for cells in _cells(rows, names, contract)).encode()
+    return raw + "".join(_line(cells, end) for cells in _cells(rows, names, contract, cell)).encode()
 
 
 def _line(cells: list[str], end: str) -> str:
@@ -111,7 +136,7 @@ def _line(cells: list[str], end: str) -> str:
     return text.getvalue().removesuffix("\r\n") + end
 
 
-def _corrected(text: str, at: int, contract: Contract, targets: Targets, end: str) -> str:
+def _corrected(text: str, at: int, targets: Mapping[int, str], end: str) -> str:
     """Return the text of a CSV file with other targets; all other rows stay as they are written."""
     lines = list(io.StringIO(text, newline=""))
     # The header comes before row 0.
@@ -120,7 +145,7 @@ def _corrected(text: str, at: int, contract: Contract, targets: Targets, end: st
     for cells in reader:
         if cells:
             if row in targets:
-                cells[at] = _cell(targets[row], contract.target_column, contract)
+                cells[at] = targets[row]
                 changed[first] = reader.line_num, _line(cells, end)
             row += 1
         first = reader.line_num
@@ -129,11 +154,15 @@ def _corrected(text: str, at: int, contract: Contract, targets: Targets, end: st
     return "".join(lines)
 
 
-def _cells(rows: pa.Table, names: list[str], contract: Contract) -> list[list[str]]:
+def _wanted(contract: Contract) -> dict[str, Column]:
+    return {**contract.columns, contract.target.name: contract.target_column}
+
+
+def _cells(rows: pa.Table, names: list[str], contract: Contract, cell: Callable[..., str]) -> list[list[str]]:
     """Return the rows as the cells of a CSV file with these columns."""
-    wanted: dict[str, Column] = {**contract.columns, contract.target.name: contract.target_column}
+    wanted = _wanted(contract)
     columns = [
-        [_cell(value, wanted[name], contract) for value in rows[name].to_pylist()]
+        [cell(value, wanted[name]) for value in rows[name].to_pylist()]
         if name in rows.column_names
         else [_missing(contract)] * len(rows)
         for name in names
@@ -141,7 +170,7 @@ def _cells(rows: pa.Table, names: list[str], contract: Contract) -> list[list[st
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _cell(value: Any, column: Column, contract: Contract) -> str:
+def _cell(value: Any, column: Column, *, contract: Contract, is_plain: bool) -> str:
     match value:
         case None:
             return _missing(contract)
@@ -151,8 +180,7 @@ def _cell(value: Any, column: Column, contract: Contract) -> str:
             form = column.format if isinstance(column, Time) else None
             return value.strftime(form) if form else value.isoformat()
         case float() | int():
-            is_comma = isinstance(column, Number | Integer) and column.cleaning and column.cleaning.decimal == ","
-            return repr(value).replace(".", ",") if is_comma else repr(value)
+            return repr(value).replace(".", ",") if not is_plain and reads_comma(column) else repr(value)
     return str(value)
 
 

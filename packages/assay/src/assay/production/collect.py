@@ -23,7 +23,7 @@ from assay.base.config import read_yaml
 from assay.base.errors import InputError
 from assay.base.files import replacing, sha256, write_json
 from assay.contract.spec import Contract, Id, Ignored
-from assay.data.append import append, columns_of, survive
+from assay.data.append import append, columns_of, notation, survive
 from assay.data.reading import arrow_type, read_table, typed
 from assay.data.split import row_keys
 from assay.inference.batch import separated
@@ -211,9 +211,15 @@ def _newest(table: pa.Table, per_client: int) -> pa.Table:
 
 
 def choose(
-    given: Candidates, data: pa.Table, names: Sequence[str], contract: Contract, limits: "Limits", *, is_text: bool
+    given: Candidates,
+    data: pa.Table,
+    names: Sequence[str],
+    contract: Contract,
+    limits: "Limits",
+    *,
+    is_plain: bool | None,
 ) -> Chosen:
-    """Choose the candidates that become rows; `names` are the columns of the file, and `is_text` says if it is CSV."""
+    """Choose the candidates that become rows; `names` are the columns of the file, and `is_plain` is its notation."""
     chosen = Chosen(given, pa.table({}))
 
     def keep(mask: np.ndarray, why: str) -> None:
@@ -225,8 +231,8 @@ def choose(
 
     keep(_right(given, contract, chosen.reasons), NO_CONTRACT)
     chosen.rows = _rows(chosen.taken, names, contract)
-    if is_text:
-        keep(survive(chosen.rows, list(names), contract), WRITTEN)
+    if is_plain is not None:
+        keep(survive(chosen.rows, list(names), contract, is_plain=is_plain), WRITTEN)
     features = given.features.column_names
     there = row_keys(data, features, SALT)
     if len(there) - len(np.unique(there)) <= limits.duplicates * len(there):
@@ -257,7 +263,7 @@ class Limits:
 
 def limits_of(rows: int, bounds: Collect, pending: Iterable[Row], duplicates: float) -> Limits:
     """Return the limits for data whose committed version has some rows, `pending` of which were collected since."""
-    total = int(bounds.share * rows)
+    total = int(min(bounds.share, MOST) * rows)
     by_client = Counter(one.client for one in pending)
     return Limits(max(0, total - by_client.total()), int(bounds.client_share * total), by_client, duplicates)
 
@@ -376,7 +382,7 @@ def collect(
         limits = limits_of(len(data) - len(pending), bounds, pending, duplicates)
         given, again, silent = candidates(batches, contract, due, known, limits.client)
         names = columns_of(path, contract)
-        chosen = choose(given, data, names, contract, limits, is_text=path.suffix.lower() == ".csv")
+        chosen = choose(given, data, names, contract, limits, is_plain=notation(path, contract))
         targets, renewed = _targets(data, contract, known, again, chosen.left_out)
         if chosen.taken.ids or targets:
             made = WORK / f"collected{path.suffix}"
