@@ -9,11 +9,12 @@ from sklearn.base import BaseEstimator
 from sklearn.ensemble import VotingRegressor
 from sklearn.linear_model import Ridge
 
+from assay.base.errors import InputError
 from assay.modelling import search as module
 from assay.modelling.fitting import build, constraints, fit, members, scores
 from assay.modelling.monotone import constrain, directions
-from assay.project.params import MEAN, Member, ModelChoice
-from assay.project.room import Family
+from assay.project.params import MEAN, Member, ModelChoice, Tune
+from assay.project.room import Family, Room
 from assay.properties.expectations import falls, rises, same_when
 from exported import assert_stored_and_exported
 from patients import contract, patients
@@ -101,6 +102,27 @@ def test_it_is_said_in_what_a_model_is_constrained_and_if_it_cannot_be(family: s
     said = constraints(model, contract(), FALLS)
     assert said.startswith("constrained by expectations in age" if can_be else "not constrained in age")
     assert constraints(model, contract()) == ""
+
+
+def test_expectations_that_cannot_be_imported_are_named_before_any_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken, made, (data, target) = Room(tmp_path), contract("regression"), patients(50, "regression")
+    monkeypatch.setattr(broken, "_module", refuse_expectations)
+    how = Tune(search=True, trials=2, folds=2, batch=2, max_rows=1000)
+    model = build(ModelChoice(family="linear", parameters={}), made, 1)
+    for attempt in (
+        lambda: module.search(data, target, None, made, how, 1, room=broken),
+        lambda: fit(model, data, target, made, broken),
+    ):
+        with pytest.raises(InputError, match=r"^src/model/expectations\.py: "):
+            attempt()
+    assert not capsys.readouterr().err
+
+
+def refuse_expectations(name: str) -> None:
+    if name == "expectations":
+        raise InputError("src/model/expectations.py: cannot be imported: SyntaxError: x")
 
 
 def test_a_constraint_of_ones_own_stays() -> None:

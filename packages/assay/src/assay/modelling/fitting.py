@@ -141,12 +141,12 @@ def build_dummy(contract: Contract) -> Pipeline:
 def fit(pipeline: Pipeline, data: Columns, target: np.ndarray, contract: Contract, room: Room = NO_ROOM) -> Pipeline:
     """Fit a pipeline on the rows of `data` and return it; raises InputError if parameters or rows make it fail."""
     with threads(length(data)):
-        frame = inputs(data, contract, room)
+        frame, signs = inputs(data, contract, room), directions(contract, room)
         try:
             with warnings.catch_warnings():
                 # A text with fewer words than the selection asks for: all of them are kept.
                 warnings.filterwarnings("ignore", "k=.* is greater than n_features", UserWarning)
-                if directions(contract, room):
+                if signs:
                     for one in _singles(pipeline):
                         constrain(one[-1], clone(one[:-1]).fit(frame, target), contract, room)
                 return pipeline.fit(frame, target)

@@ -23,6 +23,7 @@ from assay.data.columns import Columns, take
 from assay.modelling.estimators import families, is_amount, maker
 from assay.modelling.fitting import OWN, build, build_dummy, fit, inputs, scores
 from assay.modelling.folds import Fold, dependent, folds
+from assay.modelling.monotone import directions
 from assay.modelling.rounds import MOST_ROUNDS, ROUNDS_PER_STEP, losses_by_rounds
 from assay.project.params import MEAN, Member, ModelChoice, Tune
 from assay.project.room import NO_ROOM, Family, Parameters, Room
@@ -293,8 +294,9 @@ def search(  # noqa: PLR0913, PLR0917
     first, so the same data, parameters and seed give the same result on any number of processors.
     """
     began = clock()
-    # A derived feature that fails would fail every trial.
+    # A derived feature that fails, or broken expectations, would fail every trial.
     inputs(data, contract, room)
+    directions(contract, room)
     parts = folds(target, units, contract, how.folds, seed)
     known = _families_at_hand(contract, room)
     choices = from_grid(how, known, contract, seed, room) if how.method == "grid" else []
