@@ -4,7 +4,7 @@ import csv
 import json
 import os
 import subprocess
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -383,6 +383,68 @@ def test_a_column_of_parquet_that_may_not_be_empty_is_refused_in_one_line(projec
     pq.write_table(table(400, 1).append_column(note, pa.array(["x"] * 400)), made.data)
     with pytest.raises(InputError, match=r"^data/x\.parquet: rows cannot be added: Column 'note' is declared"):
         run(honest(), made=made)
+
+
+@pytest.mark.parametrize("kind", [pa.int8(), pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())])
+def test_classes_are_added_and_corrected_in_the_type_of_a_parquet_file(project: Path, kind: pa.DataType):
+    target = {"name": "outcome", "classes": ["0", "1"], "positive": "1"}
+    made = contract(target=target, data="data/x.parquet")
+    rows = table(400, 1, made)
+    at = rows.column_names.index("outcome")
+    pq.write_table(rows.set_column(at, "outcome", rows["outcome"].cast(kind)), made.data)
+    asked = table(64, 2, made)
+    assert run(logged(asked, CLIENTS * 8, made), made=made)["added"] == 64
+    outcomes = asked["outcome"].to_pylist()
+    outcomes[5] = {"0": "1", "1": "0"}[outcomes[5]]
+    assert run(logged(with_outcomes(asked, outcomes), CLIENTS * 8, made), made=made)["corrected"] == 1
+    assert data(made)["outcome"].to_pylist()[400:] == outcomes
+    assert pq.read_schema(made.data).field("outcome").type == kind
+
+
+def narrow(task: str, kind: pa.DataType, name: str) -> Contract:
+    """Write the data as Parquet with a narrow type for a column."""
+    made = contract(task, data="data/x.parquet", columns=COLUMNS | {"age": {"kind": "integer"}})
+    rows = table(400, 1, made)
+    at = rows.column_names.index(name)
+    pq.write_table(rows.set_column(at, name, rows[name].cast(kind)), made.data)
+    return made
+
+
+def test_numbers_are_rounded_as_a_parquet_file_does(project: Path):
+    made = narrow("regression", pa.float32(), "noise")
+    whole = table(64, 2, made)
+    assert run(logged(whole, CLIENTS * 8, made), made=made)["added"] == 64
+    assert data(made).slice(400)["noise"].to_pylist() == whole["noise"].cast(pa.float32()).to_pylist()
+
+
+def test_a_target_that_is_rounded_is_no_correction_and_can_be_corrected(project: Path):
+    made = narrow("regression", pa.float32(), "outcome")
+    rows = table(64, 2, made)
+    run(logged(rows, CLIENTS * 8, made), made=made)
+    assert run(logged(rows, CLIENTS * 8, made), made=made)["corrected"] == 0
+    other = with_outcomes(rows, [1.1, *rows["outcome"].to_pylist()[1:]])
+    assert run(logged(other, CLIENTS * 8, made), made=made)["corrected"] == 1
+    assert data(made)["outcome"].to_pylist()[400] == pytest.approx(1.1)
+
+
+def test_a_number_that_a_parquet_file_cannot_hold_keeps_no_other_row_out(project: Path):
+    made = narrow("binary", pa.int8(), "age")
+    rows = table(64, 2, made)
+    rows = rows.set_column(0, "age", pa.array([2**40, *rows["age"].to_pylist()[1:]]))
+    result = run(logged(rows, CLIENTS * 8, made), made=made)
+    assert (result["added"], left_out(result)) == (63, {collecting.WRITTEN: 1})
+
+
+def test_a_time_that_no_clock_of_the_zone_showed_keeps_no_other_row_out(project: Path):
+    made = contract(columns=COLUMNS | {"admitted": {"kind": "time", "zone": "Europe/Berlin"}}, data="data/x.parquet")
+    rows = table(400, 1)
+    at = rows.column_names.index("admitted")
+    zoned = pc.assume_timezone(rows["admitted"], "Europe/Berlin", ambiguous="earliest", nonexistent="latest")
+    pq.write_table(rows.set_column(at, "admitted", zoned), made.data)
+    moments = [datetime(2024, 3, 31, 2, 30), *table(64, 2)["admitted"].to_pylist()[1:]]
+    asked = table(64, 2).set_column(at, "admitted", pa.array(moments, pa.timestamp("us")))
+    result = run(logged(asked, CLIENTS * 8, made), made=made)
+    assert left_out(result) == {collecting.WRITTEN: 1}
 
 
 def test_times_of_a_zone_stay_in_that_of_the_parquet_file(project: Path):

@@ -16,17 +16,23 @@ import pyarrow.parquet as pq
 from assay.base.errors import InputError
 from assay.contract.spec import Column, Contract, Id, Time
 from assay.data.batches import batches
-from assay.data.reading import has_decimal_comma, read_header, read_table, reads_comma, typed
-from assay.data.split import row_keys
+from assay.data.reading import cleaned, has_decimal_comma, read_header, read_table, reads_comma, typed
+from assay.data.split import cell_keys, row_keys
 
 SALT = "append"
 REFUSED = "rows cannot be added to this file; save it as Parquet, or as UTF-8 CSV with commas"
+# Numbers of a file that holds fewer digits may differ by this share.
+ROUNDED = 1e-3
 Targets = Mapping[int, str | float]
 
 
 def columns_of(path: Path, contract: Contract) -> list[str]:
     """Return the columns of a data file; raises InputError if it is not written in a way that rows can be added to."""
-    names = list(pq.read_schema(path).names) if path.suffix.lower() == ".parquet" else read_header(path)
+    kinds = _kinds(path)
+    names = read_header(path) if kinds is None else list(kinds)
+    for name, kind in (kinds or {}).items():
+        if isinstance(contract.columns.get(name), Id) and not _holds_text(kind):
+            raise InputError(f"{path}: {name} has no texts, and new rows have the prediction id there; make it text")
     if {*contract.features, contract.target.name} - {*names}:
         raise InputError(f"{path}: {REFUSED}")
     return names
@@ -34,7 +40,7 @@ def columns_of(path: Path, contract: Contract) -> list[str]:
 
 def notation(path: Path, contract: Contract) -> bool | None:
     """Say whether the numbers of a CSV file are in plain notation, without a decimal comma; None for Parquet."""
-    if path.suffix.lower() == ".parquet":
+    if _kinds(path) is not None:
         return None
     wanted = _wanted(contract)
     commas = [name for name, column in wanted.items() if reads_comma(column)]
@@ -81,15 +87,47 @@ def survive(rows: pa.Table, names: list[str], contract: Contract, *, is_plain: b
     return survived
 
 
+def stored(path: Path, rows: pa.Table, contract: Contract) -> tuple[pa.Table, np.ndarray]:
+    """Return rows as a Parquet file gives them back, and a mask of those that it can hold: it may round numbers.
+
+    Of a CSV file it returns the rows, and that it can hold all.
+    """
+    kinds, wanted, holds = _kinds(path), _wanted(contract), np.ones(len(rows), dtype=bool)
+    if kinds is None:
+        return rows, holds
+    for name in rows.column_names:
+        before = rows[name]
+        now = cleaned(_each(before, kinds[name], wanted[name]), wanted[name])
+        if pa.types.is_floating(before.type):
+            holds &= np.isclose(now.to_numpy(), before.to_numpy(), rtol=ROUNDED, atol=0, equal_nan=True)
+        else:
+            column = pa.table({name: before}), pa.table({name: now})
+            holds &= np.equal(*(cell_keys(one, name, SALT) for one in column))
+        rows = rows.set_column(rows.column_names.index(name), name, now)
+    return rows, holds
+
+
+def _kinds(path: Path) -> dict[str, pa.DataType] | None:
+    """Return the types of the columns of a Parquet file; None for CSV."""
+    if path.suffix.lower() != ".parquet":
+        return None
+    return {field.name: field.type for field in pq.read_schema(path)}
+
+
+def _each(values: pa.ChunkedArray, kind: pa.DataType, column: Column) -> pa.ChunkedArray:
+    """Return values in the type of a file; null if it has no such value."""
+    try:
+        return _as(values, kind, column)
+    except pa.ArrowInvalid:
+        if len(values) == 1:
+            return pa.chunked_array([pa.nulls(1, kind)])
+    middle = len(values) // 2
+    halves = [_each(part, kind, column) for part in (values.slice(0, middle), values.slice(middle))]
+    return pa.chunked_array([chunk for half in halves for chunk in half.chunks], kind)
+
+
 def _append_parquet(path: Path, made: Path, rows: pa.Table, contract: Contract, targets: Targets) -> None:
     table = pq.read_table(path)
-    numbered = [
-        name
-        for name, column in contract.columns.items()
-        if isinstance(column, Id) and name in table.column_names and not _holds_text(table.field(name).type)
-    ]
-    if numbered:
-        raise InputError(f"{path}: {numbered[0]} has no texts, and new rows have the prediction id there; make it text")
     try:
         table = _with_targets(table, targets, contract) if targets else table
         columns = [
@@ -190,9 +228,8 @@ def _missing(contract: Contract) -> str:
 
 def _with_targets(table: pa.Table, targets: Targets, contract: Contract) -> pa.Table:
     at = table.column_names.index(contract.target.name)
-    values = table.column(at).to_pylist()
+    values, field = table.column(at).to_pylist(), table.schema.field(at)
+    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
     for row, value in targets.items():
-        values[row] = value
-    return table.set_column(
-        at, table.schema.field(at), pa.chunked_array([pa.array(values, table.schema.field(at).type)])
-    )
+        values[row] = pa.scalar(value).cast(kind).as_py()
+    return table.set_column(at, field, pa.chunked_array([pa.array(values, field.type)]))

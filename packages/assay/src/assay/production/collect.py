@@ -23,7 +23,7 @@ from assay.base.config import read_yaml
 from assay.base.errors import InputError
 from assay.base.files import replacing, sha256, write_json
 from assay.contract.spec import Contract, Id, Ignored
-from assay.data.append import append, columns_of, notation, survive
+from assay.data.append import append, columns_of, notation, stored, survive
 from assay.data.reading import arrow_type, read_table, typed
 from assay.data.split import row_keys
 from assay.inference.batch import separated
@@ -231,7 +231,10 @@ def choose(
 
     keep(_right(given, contract, chosen.reasons), NO_CONTRACT)
     chosen.rows = _rows(chosen.taken, names, contract)
-    if is_plain is not None:
+    if is_plain is None:
+        chosen.rows, holds = stored(contract.data, chosen.rows, contract)
+        keep(holds, WRITTEN)
+    else:
         keep(survive(chosen.rows, list(names), contract, is_plain=is_plain), WRITTEN)
     features = given.features.column_names
     there = row_keys(data, features, SALT)
@@ -282,6 +285,15 @@ def _right(given: Candidates, contract: Contract, reasons: dict[str, str]) -> np
             fits[place] = False
             reasons[given.ids[place]] = f"{contract.target.name}: the target cannot be this outcome"
     return fits
+
+
+def _stored(outcomes: list[Any], contract: Contract) -> list[Any]:
+    """Return outcomes as the data file gives them back; None for what it cannot hold."""
+    name = contract.target.name
+    rows, holds = stored(
+        contract.data, pa.table({name: pa.array(outcomes, arrow_type(contract.target_column))}), contract
+    )
+    return [one if fits else None for one, fits in zip(rows[name].to_pylist(), holds.tolist(), strict=True)]
 
 
 def _fits(outcome: Any, contract: Contract) -> bool:
@@ -381,6 +393,8 @@ def collect(
             raise InputError(f"{path}: breaks contract.yaml: {violations[0]}; `assay check` lists all")
         limits = limits_of(len(data) - len(pending), bounds, pending, duplicates)
         given, again, silent = candidates(batches, contract, due, known, limits.client)
+        for one in (given, again):
+            one.outcomes = _stored(one.outcomes, contract)
         names = columns_of(path, contract)
         chosen = choose(given, data, names, contract, limits, is_plain=notation(path, contract))
         targets, renewed = _targets(data, contract, known, again, chosen.left_out)
