@@ -678,7 +678,8 @@ def test_an_alarm_of_production_becomes_one_issue_and_one_pull_request(site: Sit
     site.runner.environments["log"] = Environment(secrets={"LOG_KEY": "key"})
 
     def look(event: str = "schedule") -> Ran:
-        return site.runner.run("monitor.yml", Trigger(event, {"repository": HOME}, site.main, MAIN))
+        payload = {"repository": HOME | {"private": True}}
+        return site.runner.run("monitor.yml", Trigger(event, payload, site.main, MAIN))
 
     ran = look()
     assert ran.conclusion == "success", ran.log()
