@@ -325,6 +325,11 @@ def test_a_batch_without_an_output_leaves_nothing_in_the_log() -> None:
     assert len(list(Path("log/predictions").iterdir())) == 1
 
 
+def test_an_empty_name_is_not_the_current_folder() -> None:
+    pq.write_table(table(), "in.parquet")
+    assert refusal("", "out.csv") == "INPUT is empty; name a file, a folder or a URL"
+
+
 def test_an_output_that_cannot_be_written_is_not_called_the_log(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="full"), unpublished(tmp_path / "log", tmp_path / "out.csv"):
         raise OSError("full")

@@ -66,6 +66,9 @@ def score(source: str, output: Path, **options: Any) -> None:
 
     if output.suffix.lower() not in KINDS:
         raise InputError(f"{output}: expected a .csv, .parquet or .arrow file")
+    # Otherwise an empty variable of a shell would be the current folder.
+    if not source:
+        raise InputError("INPUT is empty; name a file, a folder or a URL")
     began, models, log = time.monotonic(), options["models"], options["log"]
     model = scorer(models, Path())
     files = _parts(source, model.contract, options["table"], options["encoding"])
