@@ -222,7 +222,7 @@ def test_of_two_at_once_the_second_is_refused() -> None:
     assert read("out.csv").num_rows == 30
 
 
-def test_after_a_kill_the_next_run_is_complete() -> None:
+def test_after_a_kill_no_process_is_left_and_the_next_run_is_complete() -> None:
     pq.write_table(pa.concat_tables([table(4000)] * 30), "in.parquet")
     # It is killed while it writes.
     kill = (
@@ -230,7 +230,9 @@ def test_after_a_kill_the_next_run_is_complete() -> None:
         "progress.Rate.at = lambda self, done: os.kill(os.getpid(), signal.SIGKILL) if done > 40_000 else None;"
         "from assay.cli.score import score; score.main(sys.argv[1:])"
     )
-    done = subprocess.run([sys.executable, "-c", kill, "in.parquet", "out.csv", "--processes", "1"], check=False)
+    command = [sys.executable, "-c", kill, "in.parquet", "out.csv", "--processes", "2"]
+    # It returns once every process that was started has ended, for each holds the pipe of the output.
+    done = subprocess.run(command, check=False, capture_output=True, timeout=120)
     assert done.returncode == -signal.SIGKILL
     assert not Path("out.csv").exists()
     run("in.parquet", "out.csv", "--processes", "1")

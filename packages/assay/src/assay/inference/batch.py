@@ -1,6 +1,8 @@
 """Predictions for tables of any size: in the order of the rows, in several processes, and in bounded memory."""
 
 import multiprocessing
+import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -158,7 +160,7 @@ def score_in_order(
         yield from (score(table, first) for table, first in _numbered(tables))
         return
     # A forked process would lack the threads of libraries, so each one is a new process.
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _end_with_parent) as pool:
         try:
             yield from _in_order(pool, _numbered(tables), AHEAD * processes, score)
         except BrokenProcessPool:
@@ -167,6 +169,17 @@ def score_in_order(
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it has ended, however that was: nobody would ask it any more."""
+
+    def wait() -> None:
+        if parent := multiprocessing.parent_process():
+            parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _numbered(tables: Iterable[pa.Table]) -> Iterator[tuple[pa.Table, int]]:
