@@ -337,6 +337,18 @@ def test_an_output_that_cannot_be_written_is_not_called_the_log(tmp_path: Path) 
         raise OSError("full")
 
 
+def test_rows_of_a_batch_that_was_killed_leave_the_log_with_the_next_one_and_those_of_a_running_one_stay(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "log"
+    killed = log / "predictions/.batch-killed"
+    killed.mkdir(parents=True)
+    (killed / "2026-11-29T18.a.jsonl").write_text("rows")
+    with unpublished(log, tmp_path / "one.csv") as one, unpublished(log, tmp_path / "two.csv") as two:
+        assert set((log / "predictions").iterdir()) == {one, two}
+    assert not list((log / "predictions").iterdir())
+
+
 def test_a_log_that_cannot_be_written_is_named() -> None:
     broken(0)
     Path("log").write_text("a file")
