@@ -92,6 +92,12 @@ def test_a_table_is_the_same_in_whatever_file_it_comes(tmp_path, name):
     assert cleaned(tmp_path / name) == EXPECTED
 
 
+def test_a_database_that_is_not_there_is_not_made(tmp_path: Path):
+    with pytest.raises(InputError, match=r"b\.db: there is no such file"):
+        cleaned(f"sqlite:///{tmp_path}/b.db")
+    assert not (tmp_path / "b.db").exists()
+
+
 def test_addresses_and_databases_are_read_too(tmp_path):
     to_sqlite(tmp_path / "a.db")
     assert cleaned(f"sqlite:///{tmp_path}/a.db") == EXPECTED

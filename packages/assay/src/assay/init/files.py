@@ -274,7 +274,11 @@ def _database(url: str, source: Source) -> pa.Table:
     import sqlalchemy
 
     try:
-        engine = sqlalchemy.create_engine(url)
+        where = sqlalchemy.make_url(url)
+        # Connecting would make the file.
+        if where.get_backend_name() == "sqlite" and where.database and not Path(where.database).exists():
+            raise InputError(f"{source.location}: there is no such file")
+        engine = sqlalchemy.create_engine(where)
         names = sqlalchemy.inspect(engine).get_table_names() + sqlalchemy.inspect(engine).get_view_names()
         wanted = [source.table] if source.table else names
         if len(wanted) != 1 or wanted[0] not in names:
