@@ -145,6 +145,8 @@ def test_on_another_machine_only_the_result_comes_from_there(ssh: Path):
     assert Path("asked").read_text().splitlines() == [
         "-o",
         "BatchMode=yes",
+        "-o",
+        "ConnectTimeout=30",
         "ann@there",
         "assay monitor --json --days 30.0 --models models --until 2026-11-29T00:00:00 'log of '\"'\"'x'\"'\"''",
     ]
