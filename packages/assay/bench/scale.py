@@ -69,7 +69,7 @@ def rate(command: list[str], project: Path, rows: int, idle: float) -> float:
 
 
 def repeated(source: pa.Table, path: Path, rows: int) -> None:
-    """Write a Parquet file of so many rows, which are those of a table again and again."""
+    """Write a Parquet file of `rows` rows by repeating those of a table."""
     with pq.ParquetWriter(path, source.schema) as writer:
         while rows:
             part = source.slice(0, rows)

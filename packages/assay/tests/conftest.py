@@ -104,3 +104,18 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return made[key]
 
     return make
+
+
+@pytest.fixture(scope="module")
+def asked() -> Iterator[Any]:
+    """GitHub's parser and evaluator of expressions, `workflows.language.Language`."""
+    # Imported here, for few tests ask it.
+    from machine import lacks
+    from npm import NotHereError
+    from workflows.language import language
+
+    try:
+        with language() as made:
+            yield made
+    except NotHereError as error:
+        lacks(str(error))

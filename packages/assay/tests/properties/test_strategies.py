@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from assay.contract import rules
 from assay.data.check import check
 from assay.data.reading import typed
-from assay.properties.strategies import all_columns, as_table, breaches, broken_rows, rows, tables
+from assay.properties.strategies import as_table, breaches, broken_rows, rows, tables
 from examples import TASKS, beside, contract, faults, row, small
 
 WHOLE_COLUMN = {rules.ALL_MISSING, rules.ONE_CLASS}
@@ -23,7 +23,7 @@ def test_rows_keep_to_the_contract(task: str) -> None:
 
     @given(rows(made))
     def holds(drawn: dict[str, Any]) -> None:
-        assert drawn.keys() == all_columns(made).keys()
+        assert drawn.keys() == made.all_columns.keys()
         assert faults(beside(drawn, task), made) == []
 
     holds()

@@ -24,28 +24,17 @@ from assay.predictions.write import PredictionLog
 from assay.project.layout import model_version
 from assay.project.settings import load_packed_contract
 from assay.release.smoke import smoke
-from machine import lacks
-from npm import NotHereError
 from reports import promoted
 from scenario.project import Project, stages_run
 from servers import Server, serving
 from workflows.github import BOT, REPOSITORY, archive, running
 from workflows.harness import ACTIONS, Environment, Ran, Trigger
-from workflows.language import Language, language
+from workflows.language import Language
 from workflows.site import BRANCH, FORK, HOME, PR, Site, make_site
 from workflows.test_recipes import sign_ins, signed_in
 
 DATA = "assay-data"
 MAIN = "refs/heads/main"
-
-
-@pytest.fixture(scope="module")
-def asked() -> Iterator[Language]:
-    try:
-        with language() as made:
-            yield made
-    except NotHereError as error:
-        lacks(str(error))
 
 
 @pytest.fixture(scope="module")

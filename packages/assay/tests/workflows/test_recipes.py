@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from textwrap import indent
 from typing import Any
@@ -13,11 +12,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from assay.github.workflows import problems, workflow_files
-from machine import lacks
-from npm import NotHereError
 from scenario.project import SOURCE
 from workflows import lint
-from workflows.language import Language, language
+from workflows.language import Language
 
 MANUAL = SOURCE / "packages/assay/docs"
 # Only these have runs of pull requests from forks.
@@ -130,15 +127,6 @@ def test_a_sign_in_to_a_cloud_has_no_fault(cloud: tuple[Path, str], monkeypatch:
     monkeypatch.setattr(lint, "PINS", root / "pins.json")
     monkeypatch.setitem(lint.NAMES, "vars", sorted({*lint.NAMES["vars"], *re.findall(r"vars\.(\w+)", step)}))
     assert list(lint.findings(root)) == []
-
-
-@pytest.fixture(scope="module")
-def asked() -> Iterator[Language]:
-    try:
-        with language() as made:
-            yield made
-    except NotHereError as error:
-        lacks(str(error))
 
 
 def value(asked: Language, expression: str, event: dict[str, Any], **variables: str) -> Any:

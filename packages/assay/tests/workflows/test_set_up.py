@@ -1,4 +1,4 @@
-"""An environment works only where it was made: one that came with its folder, or from a cache, is made again."""
+"""A virtual environment works only where it was made. One that was copied or cached elsewhere is made again."""
 
 import os
 import shutil

@@ -1,5 +1,6 @@
 """Atomic writes: files are written to a temporary name in the same folder, then renamed."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -49,6 +50,24 @@ def _is_in_use(temporary: Path) -> bool:
     except (ProcessLookupError, OverflowError):
         return False
     return True
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Lock a file or folder while the block runs; yield whether nobody else has locked it.
+
+    A lock ends with its process, however that ends.
+    """
+    opened = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_ours = True
+    except BlockingIOError:
+        is_ours = False
+    try:
+        yield is_ours
+    finally:
+        os.close(opened)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

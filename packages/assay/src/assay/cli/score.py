@@ -1,6 +1,5 @@
 """Predictions for a file of any size."""
 
-import fcntl
 import json
 import os
 import shutil
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assay.base.errors import InputError
+from assay.base.files import locked
 from assay.base.progress import Rate, say
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def score(source: str, output: Path, **options: Any) -> None:
             models,
             Path(),
             processes=options["processes"] or _processes(files),
-            is_plain=is_plain(files, model.contract),
+            is_plain=is_plain(files, model.contract.features, model.contract),
             keep=partial(write, kept) if kept else None,
         )
         written = _write(scored, source, output, folder, options["most_refused"], Rate("rows", count_rows(files)))
@@ -106,7 +106,7 @@ def score(source: str, output: Path, **options: Any) -> None:
 
 
 def _parts(source: str, contract: "Contract", table: str | None, encoding: str | None) -> "Sequence[Part]":
-    """Return the files of an input, or its table if it is one that cannot be read in batches."""
+    """Return the files of an input, which are read in batches; or the table of an input that has to be read whole."""
     from assay.contract.spec import Boolean, Integer, Number, Time
     from assay.data.batches import Whole, can_be_streamed, parts
     from assay.init.files import Source, read
@@ -195,19 +195,15 @@ def _work_folder(output: Path) -> Iterator[Path]:
     output.parent.mkdir(parents=True, exist_ok=True)
     folder = output.with_name(f".{output.name}.unfinished")
     folder.mkdir(exist_ok=True)
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(opened)
-        raise InputError(f"{output}: another `assay score` is writing it; wait until it has ended") from None
-    try:
-        yield folder
-    except OSError as error:
-        raise InputError(f"{output}: cannot be written: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(opened)
+    with locked(folder) as is_ours:
+        if not is_ours:
+            raise InputError(f"{output}: another `assay score` is writing it; wait until it has ended")
+        try:
+            yield folder
+        except OSError as error:
+            raise InputError(f"{output}: cannot be written: {error.strerror or error}") from None
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

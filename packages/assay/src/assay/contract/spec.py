@@ -359,6 +359,11 @@ class Contract(Frozen):
         return made
 
     @property
+    def all_columns(self) -> dict[str, Column]:
+        """The columns in the order of a table that was read: those of the contract, then the target."""
+        return {**self.columns, self.target.name: self.target_column}
+
+    @property
     def target_column(self) -> Number | Category:
         """The target as a column: a number for regression, else a category."""
         cleaning = self.target.cleaning

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 
 from assay.base.errors import InputError
 from assay.contract.spec import Column, Contract, Id, Time
-from assay.data.batches import batches
-from assay.data.reading import cleaned, has_decimal_comma, read_header, read_table, reads_comma, typed
+from assay.data.batches import is_plain
+from assay.data.reading import cleaned, read_header, read_table, reads_comma, typed
 from assay.data.split import cell_keys, row_keys
 
 SALT = "append"
@@ -40,15 +40,7 @@ def columns_of(path: Path, contract: Contract) -> list[str]:
 
 def notation(path: Path, contract: Contract) -> bool | None:
     """Say whether the numbers of a CSV file are in plain notation, without a decimal comma; None for Parquet."""
-    if _kinds(path) is not None:
-        return None
-    wanted = _wanted(contract)
-    commas = [name for name, column in wanted.items() if reads_comma(column)]
-    return not any(
-        has_decimal_comma(table[name], wanted[name], contract)
-        for table in (batches([path], commas) if commas else ())
-        for name in table.column_names
-    )
+    return None if _kinds(path) is not None else is_plain([path], contract.all_columns, contract)
 
 
 def append(path: Path, made: Path, rows: pa.Table, contract: Contract, targets: Targets) -> None:
@@ -58,11 +50,11 @@ def append(path: Path, made: Path, rows: pa.Table, contract: Contract, targets: 
     with these rows.
     """
     made.parent.mkdir(parents=True, exist_ok=True)
-    is_plain = notation(path, contract)
-    if is_plain is None:
+    plain = notation(path, contract)
+    if plain is None:
         _append_parquet(path, made, rows, contract, targets)
     else:
-        cells = partial(_cell, contract=contract, is_plain=is_plain)
+        cells = partial(_cell, contract=contract, is_plain=plain)
         made.write_bytes(_csv(path.read_bytes(), columns_of(path, contract), rows, contract, targets, cells))
     before = read_table(path, contract)[0]
     try:
@@ -76,7 +68,7 @@ def append(path: Path, made: Path, rows: pa.Table, contract: Contract, targets: 
 
 
 def survive(rows: pa.Table, names: list[str], contract: Contract, *, is_plain: bool) -> np.ndarray:
-    """Return a mask of the rows that a CSV file with these columns gives back: a text may be one that means missing."""
+    """Return a mask of the rows that a CSV file gives back as they are: some texts mean missing, or end a cell."""
     cells = _cells(rows, names, contract, partial(_cell, contract=contract, is_plain=is_plain))
     texts = {name: pa.array([row[index] for row in cells], pa.string()) for index, name in enumerate(names)}
     again, _ = typed(pa.table(texts), contract, is_plain=is_plain)
@@ -92,7 +84,7 @@ def stored(path: Path, rows: pa.Table, contract: Contract) -> tuple[pa.Table, np
 
     Of a CSV file it returns the rows, and that it can hold all.
     """
-    kinds, wanted, holds = _kinds(path), _wanted(contract), np.ones(len(rows), dtype=bool)
+    kinds, wanted, holds = _kinds(path), contract.all_columns, np.ones(len(rows), dtype=bool)
     if kinds is None:
         return rows, holds
     for name in rows.column_names:
@@ -192,13 +184,9 @@ def _corrected(text: str, at: int, targets: Mapping[int, str], end: str) -> str:
     return "".join(lines)
 
 
-def _wanted(contract: Contract) -> dict[str, Column]:
-    return {**contract.columns, contract.target.name: contract.target_column}
-
-
 def _cells(rows: pa.Table, names: list[str], contract: Contract, cell: Callable[..., str]) -> list[list[str]]:
     """Return the rows as the cells of a CSV file with these columns."""
-    wanted = _wanted(contract)
+    wanted = contract.all_columns
     columns = [
         [cell(value, wanted[name]) for value in rows[name].to_pylist()]
         if name in rows.column_names

@@ -1,6 +1,6 @@
 """Reading data of any size, a batch of rows after the other."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from assay.base.config import did_you_mean
 from assay.base.errors import InputError
-from assay.contract.spec import Contract, Id
+from assay.contract.spec import Column, Contract, Id
 from assay.data.reading import ends_inside_quotes, has_decimal_comma, read_header, reads_comma
 
 # The trees of ONNX Runtime are fastest with some thousand rows a call.
@@ -144,12 +144,12 @@ def batches(files: Sequence[Part], names: Sequence[str], rows: int = ROWS) -> It
             raise InputError(f"{file}: changed while it was read; start again once it is complete")
 
 
-def is_plain(files: Sequence[Part], contract: Contract) -> bool:
-    """Say whether the numbers of texts are in plain notation, which all rows decide together."""
-    commas = [name for name, column in contract.features.items() if reads_comma(column)]
+def is_plain(files: Sequence[Part], columns: Mapping[str, Column], contract: Contract) -> bool:
+    """Say whether the numbers of texts in some columns are in plain notation, which all rows decide together."""
+    commas = [name for name, column in columns.items() if reads_comma(column)]
     texts = [file for file in files if _is_csv(file) or isinstance(file, Whole)]
     return not commas or not any(
-        has_decimal_comma(table[name], contract.features[name], contract)
+        has_decimal_comma(table[name], columns[name], contract)
         for table in batches(texts, commas)
         for name in table.column_names
     )

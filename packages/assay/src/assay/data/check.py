@@ -22,7 +22,7 @@ def check(table: pa.Table, contract: Contract) -> list[Violation]:
     """
     if table.num_rows == 0:
         return [violation(contract.target.name, rules.NO_ROWS, 0, ["the table is empty"])]
-    wanted: dict[str, Column] = {**contract.columns, contract.target.name: contract.target_column}
+    wanted = contract.all_columns
     found = [
         problem
         for name, column in wanted.items()

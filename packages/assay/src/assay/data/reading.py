@@ -134,7 +134,7 @@ def typed(table: pa.Table, contract: Contract, *, is_plain: bool | None = None) 
     rows, and cells of the wrong type (null in the table). Null, NaN and the texts in `missing_markers` are missing
     values. Column names must be unique.
     """
-    wanted: dict[str, Column] = {**contract.columns, contract.target.name: contract.target_column}
+    wanted = contract.all_columns
     there = set(table.column_names)
     unknown = [name for name in table.column_names if name not in wanted]
     explained = frozenset(name for name in unknown[:EXPLAINED] if len(name) <= LONGEST)

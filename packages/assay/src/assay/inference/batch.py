@@ -172,7 +172,7 @@ def score_in_order(
 
 
 def _end_with_parent() -> None:
-    """End this process when the one that started it has ended, however that was: nobody would ask it any more."""
+    """End this process when its parent has ended, also after kill -9: otherwise it would wait for work indefinitely."""
 
     def wait() -> None:
         if parent := multiprocessing.parent_process():
@@ -195,7 +195,7 @@ def _in_order(
 ) -> Iterator[Scored]:
     waiting: deque[Future[Scored]] = deque()
     for table, first in tables:
-        # A copy: a slice takes the whole table that it is cut from to the other process.
+        # Copied, because pickling a slice sends the whole table to the other process.
         waiting.append(pool.submit(score, table.take(pa.array(np.arange(table.num_rows))), first))
         if len(waiting) >= ahead:
             yield waiting.popleft().result()

@@ -392,7 +392,7 @@ def from_grid(
 ) -> list[ModelChoice]:
     """Return each combination of `how.grid`.
 
-    Raises InputError for one that is not a model, or for more than `how.trials`.
+    Raises InputError if no model can be made of a combination, or if there are more than `how.trials`.
     """
     number = sum(math.prod(map(len, values.values())) for values in how.grid.values())
     if number > how.trials:

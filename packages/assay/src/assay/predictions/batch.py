@@ -4,15 +4,14 @@ Until then its segments are in a folder that no reader looks at. So a batch that
 in the log once.
 """
 
-import fcntl
 import hashlib
-import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from assay.base.errors import InputError
+from assay.base.files import locked
 from assay.data.columns import Columns
 from assay.inference.package import Package
 from assay.inference.predictor import PredictionBatch
@@ -34,13 +33,14 @@ def unpublished(log: Path, output: Path) -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
     # Rows of a batch that was killed would stay: neither the age of a segment nor `assay forget` meets them.
     for abandoned in folder.parent.glob(".batch-*"):
-        with _locked(abandoned) as is_ours:
+        # It may have ended meanwhile.
+        with suppress(FileNotFoundError), locked(abandoned) as is_ours:
             if is_ours:
                 shutil.rmtree(abandoned, ignore_errors=True)
     try:
         with _written_to(log):
             folder.mkdir(parents=True)
-        with _locked(folder):
+        with locked(folder):
             yield folder
     finally:
         if written := _LOGS.pop(folder, None):
@@ -62,26 +62,6 @@ def write(folder: Path, package: Package, batch: PredictionBatch, data: Columns)
         _LOGS[folder] = PredictionLog(folder.parent.parent, package.contract, digest, days=None, segments=folder)
     with _written_to(folder.parent.parent):
         _LOGS[folder].predictions(package.version, "champion", batch, data)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[bool]:
-    """Lock a folder as long as this process uses it; yield whether nobody else did."""
-    try:
-        opened = os.open(folder, os.O_RDONLY)
-    except FileNotFoundError:
-        # It has ended meanwhile.
-        yield False
-        return
-    try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        is_ours = True
-    except BlockingIOError:
-        is_ours = False
-    try:
-        yield is_ours
-    finally:
-        os.close(opened)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ A segment is replaced as a whole. A run that is killed half-way leaves the other
 does the rest. Outcomes go first, since only the predictions say which outcomes are meant.
 """
 
-import fcntl
 import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +17,7 @@ import msgspec
 import numpy as np
 
 from assay.base.errors import InputError
-from assay.base.files import replacing, write_json
+from assay.base.files import locked, replacing, write_json
 from assay.predictions.collected import COLLECTED, learnt
 from assay.predictions.entry import Entry
 from assay.predictions.keys import NAME, key_hash, log_secret
@@ -91,11 +90,11 @@ def _pass(folder: Path, hashed: str, done: set[Path], gone: Forgotten) -> bool:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    with (folder / "forget.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{folder}: another `assay forget` is running; wait for it") from None
+    lock = folder / "forget.lock"
+    lock.touch()
+    with locked(lock) as is_ours:
+        if not is_ours:
+            raise InputError(f"{folder}: another `assay forget` is running; wait for it")
         yield
 
 

@@ -5,7 +5,6 @@ bounded number of rows, and nothing if its outcomes disagree with the prediction
 others. What passes is judged by the gates, as any change of the data.
 """
 
-import fcntl
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from scipy.stats import hypergeom
 
 from assay.base.config import read_yaml
 from assay.base.errors import InputError
-from assay.base.files import replacing, sha256, write_json
+from assay.base.files import locked, replacing, sha256, write_json
 from assay.contract.spec import Contract, Id, Ignored
 from assay.data.append import append, columns_of, notation, stored, survive
 from assay.data.reading import arrow_type, read_table, typed
@@ -443,11 +442,10 @@ def _targets(
     corrected = {name: outcome for name, outcome in outcomes.items() if known[name].outcome != outcome}
     if not corrected:
         return {}, ()
-    features = [name for name, column in contract.features.items() if column.log == "keep"]
-    keys, values = row_keys(data, features, SALT).tolist(), data[contract.target.name].to_pylist()
     places: defaultdict[tuple[str, Any], list[int]] = defaultdict(list)
-    for place, (key, value) in enumerate(zip(keys, values, strict=True)):
-        places[f"{key:016x}", value].append(place)
+    values = data[contract.target.name].to_pylist()
+    for place, row_and_value in enumerate(zip(_hashes(data, contract), values, strict=True)):
+        places[row_and_value].append(place)
     targets: dict[int, str | float] = {}
     renewed = []
     for name, outcome in corrected.items():
@@ -465,12 +463,17 @@ def _targets(
 
 
 def _recorded(rows: pa.Table, taken: Candidates, contract: Contract) -> tuple[Row, ...]:
-    features = [name for name, column in contract.features.items() if column.log == "keep"]
-    keys = row_keys(rows, features, SALT).tolist()
+    hashes = _hashes(rows, contract)
     return tuple(
-        Row(id=name, client=client, outcome=outcome, row=f"{key:016x}")
-        for name, client, outcome, key in zip(taken.ids, taken.clients, taken.outcomes, keys, strict=True)
+        Row(id=name, client=client, outcome=outcome, row=row)
+        for name, client, outcome, row in zip(taken.ids, taken.clients, taken.outcomes, hashes, strict=True)
     )
+
+
+def _hashes(rows: pa.Table, contract: Contract) -> list[str]:
+    """Return the hash of each row by which the record finds it again: of the features that the log holds."""
+    features = [name for name, column in contract.features.items() if column.log == "keep"]
+    return [f"{key:016x}" for key in row_keys(rows, features, SALT).tolist()]
 
 
 def told(result: Mapping[str, Any]) -> list[str]:
@@ -494,9 +497,9 @@ def told(result: Mapping[str, Any]) -> list[str]:
 @contextmanager
 def _alone() -> Iterator[None]:
     WORK.mkdir(exist_ok=True)
-    with (WORK / "collect.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{WORK}: another `assay feedback collect` is running; wait for it") from None
+    lock = WORK / "collect.lock"
+    lock.touch()
+    with locked(lock) as is_ours:
+        if not is_ours:
+            raise InputError(f"{WORK}: another `assay feedback collect` is running; wait for it")
         yield

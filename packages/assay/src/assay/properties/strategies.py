@@ -21,7 +21,7 @@ SMALLEST, LARGEST = 5e-324, sys.float_info.max
 def rows(contract: Contract) -> st.SearchStrategy[Row]:
     """Return valid rows: a Python value for each column and the target, None if missing."""
     return st.fixed_dictionaries(
-        {name: cells(column, contract.missing_markers) for name, column in all_columns(contract).items()}
+        {name: cells(column, contract.missing_markers) for name, column in contract.all_columns.items()}
     )
 
 
@@ -62,13 +62,8 @@ def tables(contract: Contract, min_rows: int = 1, max_rows: int = 20) -> st.Sear
 def as_table(made: Sequence[Mapping[str, Any]], contract: Contract) -> pa.Table:
     """Return rows as a table as if read from a file: typed, or text for a column with cells of the wrong type."""
     return pa.table(
-        {name: _as_array([row[name] for row in made], column) for name, column in all_columns(contract).items()}
+        {name: _as_array([row[name] for row in made], column) for name, column in contract.all_columns.items()}
     )
-
-
-def all_columns(contract: Contract) -> dict[str, Column]:
-    """Return the columns in the order of a table that was read: those of the contract, then the target."""
-    return {**contract.columns, contract.target.name: contract.target_column}
 
 
 def cells(column: Column, markers: Sequence[str]) -> st.SearchStrategy[Any]:
@@ -82,7 +77,7 @@ def breaches(contract: Contract) -> list[tuple[str, str, st.SearchStrategy[Any]]
     """Return each rule about single values that a row can break: the column, the rule, and values that break it."""
     return [
         (name, rule, values)
-        for name, column in all_columns(contract).items()
+        for name, column in contract.all_columns.items()
         if not isinstance(column, Ignored)
         for rule, values in _broken(column, cleaning.markers_of(column, contract.missing_markers)).items()
     ]
