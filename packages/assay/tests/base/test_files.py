@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from assay.base.errors import InputError
-from assay.base.files import read_json, replace_links, replacing, sha256, write_json, write_once, write_text
+from assay.base.files import locked, read_json, replace_links, replacing, sha256, write_json, write_once, write_text
 
 WRITES_HALF_AND_WAITS = """
 import sys
@@ -37,6 +37,19 @@ def test_a_write_that_fails_leaves_the_file_as_it_was_and_nothing_beside_it(tmp_
         _ = 1 / 0
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_its_owner_deletes_in_between_is_not_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    with locked(folder) as is_ours:
+        assert is_ours
+    opened = os.open
+    monkeypatch.setattr(os, "open", lambda path, flags: (opened(path, flags), folder.rmdir())[0])
+    with locked(folder) as is_ours:
+        assert not is_ours
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:

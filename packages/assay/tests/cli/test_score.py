@@ -18,6 +18,7 @@ import pytest
 from pyarrow import dataset, feather, ipc
 
 from assay.base.errors import InputError
+from assay.base.progress import Rate
 from assay.cli.score import score
 from assay.data.batches import require_columns
 from assay.predictions.batch import unpublished
@@ -130,6 +131,33 @@ def test_with_too_many_refused_rows_there_is_no_output() -> None:
     assert read("out.csv").num_rows == 27
 
 
+@pytest.mark.parametrize("folder", ["out.csv", "out.refused.csv"])
+def test_a_folder_is_never_replaced(folder: str) -> None:
+    pq.write_table(table(), "in.parquet")
+    Path(folder).mkdir()
+    assert refusal("in.parquet", "out.csv") == f"{folder}: this is a folder; name another output"
+
+
+def test_it_ends_as_soon_as_too_many_rows_are_refused_whatever_the_others_are() -> None:
+    ages = [999] * 4096 + [40] * (40_000 - 4096)
+    pq.write_table(table(40_000).set_column(0, "age", pa.array(ages)), "in.parquet")
+    pacsv.write_csv(pq.read_table("in.parquet"), "in.csv")
+    for source in ("in.parquet", "in.csv"):
+        assert refusal(source, "out.csv", "--processes", "1").startswith(
+            "4,096 of the first 4,096 rows break the contract (100.0%, limit 5.0% of all rows): out.refused.csv"
+        )
+        assert read("out.refused.csv").num_rows == 4096
+
+
+def test_a_file_that_comes_into_the_folder_meanwhile_is_named(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    Path("parts").mkdir()
+    pq.write_table(table(5), "parts/0.parquet")
+    monkeypatch.setattr(Rate, "at", lambda self, done: pq.write_table(table(5), "parts/1.parquet"))
+    run("parts", "out.csv")
+    assert "not predicted, because it came into parts meanwhile: parts/1.parquet" in capsys.readouterr().err
+    assert read("out.csv").num_rows == 5
+
+
 @pytest.mark.parametrize(
     ("make", "source", "output", "said"),
     [
@@ -146,6 +174,12 @@ def test_with_too_many_refused_rows_there_is_no_output() -> None:
             "in.parquet: there is no column 'age'; did you mean 'Age'?",
         ),
         (lambda: pq.write_table(table(0), "in.parquet"), "in.parquet", "out.csv", "in.parquet: there are no rows"),
+        (
+            lambda: pq.write_table(table(), "in.parquet"),
+            "in.parquet",
+            "in.parquet/out.csv",
+            "in.parquet/out.csv: cannot",
+        ),
     ],
 )
 def test_what_cannot_be_scored_is_refused_in_a_line(make, source: str, output: str, said: str) -> None:
@@ -210,13 +244,14 @@ def test_a_cell_that_is_cut_off_is_refused() -> None:
     assert "in.csv: " in refusal("in.csv", "out.csv")
 
 
-def test_of_two_at_once_the_second_is_refused() -> None:
+def test_of_two_at_once_the_second_is_refused_also_if_they_share_only_the_refused_rows() -> None:
     pq.write_table(table(), "in.parquet")
-    Path(".out.csv.unfinished").mkdir()
-    opened = os.open(".out.csv.unfinished", os.O_RDONLY)
+    Path(".out.unfinished").mkdir()
+    opened = os.open(".out.unfinished", os.O_RDONLY)
     fcntl.flock(opened, fcntl.LOCK_EX)
-    with pytest.raises(InputError, match="another `assay score` is writing it"):
-        run("in.parquet", "out.csv")
+    for output in ("out.csv", "out.parquet"):
+        with pytest.raises(InputError, match="another `assay score` is writing it"):
+            run("in.parquet", output)
     os.close(opened)
     run("in.parquet", "out.csv")
     assert read("out.csv").num_rows == 30
@@ -237,7 +272,7 @@ def test_after_a_kill_no_process_is_left_and_the_next_run_is_complete() -> None:
     assert not Path("out.csv").exists()
     run("in.parquet", "out.csv", "--processes", "1")
     assert read("out.csv")["row"].to_pylist() == list(range(1, 120_001))
-    assert not Path(".out.csv.unfinished").exists()
+    assert not Path(".out.unfinished").exists()
 
 
 def test_columns_that_are_not_in_the_contract_are_named(capsys) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from assay.base.errors import InputError
 from assay.inference import batch
-from assay.inference.batch import Scored, score_in_order, scorer
+from assay.inference.batch import BatchScorer, Scored, output_names, score_in_order, scorer
 from patients import patients
 from served import load
 
@@ -120,3 +120,24 @@ def test_a_process_that_was_killed_is_said_in_a_line(projects, monkeypatch: pyte
 
 def test_a_model_is_loaded_once_in_a_process(projects) -> None:
     assert scorer(projects() / "models", projects()) is scorer(projects() / "models", projects())
+
+
+def test_an_id_with_the_name_of_another_column_of_the_output_has_a_name_of_its_own() -> None:
+    assert output_names(["patient", "row", "Prediction", "probability sick"], ["sick"]) == {
+        "patient": "patient",
+        "row": "id row",
+        "Prediction": "id Prediction",
+        "probability sick": "id probability sick",
+    }
+    assert output_names(["row", "id row"], []) == {"row": "id id row", "id row": "id row"}
+
+
+@pytest.mark.parametrize("values", [[[1]] * 3, [b"\xff"] * 3])
+def test_ids_are_copied_under_these_names_and_what_is_no_text_is_refused(projects, values: list[object]) -> None:
+    model = BatchScorer(projects() / "models", projects())
+    model.ids = {"row": "id row"}
+    rows = table(3)
+    made = model.score(rows.append_column("row", pa.array([7, 8, 9])), 1, is_plain=True, keep=None).predictions
+    assert made.select(["row", "id row"]).to_pydict() == {"row": [1, 2, 3], "id row": ["7", "8", "9"]}
+    with pytest.raises(InputError, match=r"column 'row': ids of the type .* cannot be copied as text"):
+        model.score(rows.append_column("row", pa.array(values)), 1, is_plain=True, keep=None)

@@ -61,8 +61,9 @@ def locked(path: Path) -> Iterator[bool]:
     opened = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        is_ours = True
-    except BlockingIOError:
+        # Another process that had locked it may have deleted it in between.
+        is_ours = os.path.samestat(os.fstat(opened), path.stat())
+    except (BlockingIOError, FileNotFoundError):
         is_ours = False
     try:
         yield is_ours

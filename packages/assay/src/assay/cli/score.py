@@ -5,8 +5,8 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
-from functools import partial
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +60,7 @@ def score(source: str, output: Path, **options: Any) -> None:
     that break the contract go to a file beside it, OUTPUT.refused.csv, with column and reason. Both appear once they
     are complete.
     """
-    from assay.data.batches import batches, count_rows, is_plain, require_columns
+    from assay.data.batches import batches, count_rows, is_plain, most_rows, require_columns, states
     from assay.inference.batch import score_in_order, scorer
     from assay.predictions.batch import publish, unpublished, write
 
@@ -72,21 +72,27 @@ def score(source: str, output: Path, **options: Any) -> None:
     began, models, log = time.monotonic(), options["models"], options["log"]
     model = scorer(models, Path())
     files = _parts(source, model.contract, options["table"], options["encoding"])
+    before = states(files)
     _require_apart(files, source, output)
+    for name, other in model.ids.items():
+        if name != other:
+            say(f"the id {name!r} is called {other!r} in the output, which has another column of its name")
     if unknown := require_columns(files, model.contract):
         say(f"not used, because the contract has no such column: {', '.join(unknown[:10])}")
     with _work_folder(output) as folder, unpublished(log, output) if log else nullcontext() as kept:
         scored = score_in_order(
-            batches(files, model.names()),
+            batches(files, model.names(), before),
             models,
             Path(),
             processes=options["processes"] or _processes(files),
             is_plain=is_plain(files, model.contract.features, model.contract),
             keep=partial(write, kept) if kept else None,
         )
-        written = _write(scored, source, output, folder, options["most_refused"], Rate("rows", count_rows(files)))
+        rate, limit = Rate("rows", count_rows(files)), Limit(options["most_refused"], partial(most_rows, files))
+        written = _write(scored, source, output, folder, limit, rate)
         if kept:
             publish(kept)
+    _say_what_came(source, files)
     rows, refused = written
     took = time.monotonic() - began
     result: dict[str, Any] = {
@@ -125,11 +131,23 @@ def _parts(source: str, contract: "Contract", table: str | None, encoding: str |
 def _require_apart(files: "Sequence[Part]", source: str, output: Path) -> None:
     """Raise InputError if the output, or the file of refused rows, would replace the input or become a part of it."""
     made = [output, _beside(output)]
+    if is_folder := [one for one in made if one.is_dir()]:
+        raise InputError(f"{is_folder[0]}: this is a folder; name another output")
     inputs = [one for one in (Path(source), *files) if isinstance(one, Path) and one.exists()]
     if any(one.exists() and file.samefile(one) for file in inputs for one in made):
         raise InputError(f"{output}: this would replace the input {source}; name another output")
     if Path(source).is_dir() and output.resolve().is_relative_to(Path(source).resolve()):
         raise InputError(f"{output}: it would be a part of the input {source}; name an output in another folder")
+
+
+def _say_what_came(source: str, files: "Sequence[Part]") -> None:
+    """Name a file that came into the folder of the input too late."""
+    from assay.data.batches import parts
+
+    if Path(source).is_dir() and any(isinstance(one, Path) for one in files):
+        with suppress(InputError):
+            if new := [one for one in parts(Path(source)) if one not in files]:
+                say(f"not predicted, because it came into {source} meanwhile: {', '.join(map(str, new[:10]))}")
 
 
 def _processes(files: "Sequence[Part]") -> int:
@@ -145,31 +163,48 @@ def _beside(output: Path) -> Path:
     return output.with_name(f"{output.stem}.refused.csv")
 
 
+class Limit:
+    """The largest share of rows that may be refused."""
+
+    def __init__(self, share: float, most_rows: Callable[[], int]) -> None:
+        """Take the share, and a function that tells how many rows there are at most, which may take some time."""
+        self.share = share
+        self._most_rows = cache(most_rows)
+
+    def is_exceeded(self, refused: int, rows: int) -> bool:
+        """Say whether too many of the first rows are refused, even if all others are right."""
+        return refused > self.share * rows and refused > self.share * max(rows, self._most_rows())
+
+
 def _write(
-    scored: "Iterator[Scored]", source: str, output: Path, folder: Path, most_refused: float, rate: Rate
+    scored: "Iterator[Scored]", source: str, output: Path, folder: Path, limit: Limit, rate: Rate
 ) -> tuple[int, int]:
     """Write the predictions, and the rows that were refused; return the numbers of rows, and of those refused.
 
     With too many refused rows only their file is written, and InputError raised.
     """
     predicted, beside = folder / output.name, folder / _beside(output).name
-    rows, refused = _write_parts(scored, predicted, beside, rate)
+    rows, refused, is_whole = _write_parts(scored, predicted, beside, limit, rate)
     if not rows:
         raise InputError(f"{source}: there are no rows")
     if refused:
         beside.replace(_beside(output))
     else:
         _beside(output).unlink(missing_ok=True)
-    if refused > most_refused * rows:
+    if refused > limit.share * rows:
         raise InputError(
-            f"{refused:,} of {rows:,} rows break the contract ({refused / rows:.1%}, limit {most_refused:.1%}): "
+            f"{refused:,} of {'' if is_whole else 'the first '}{rows:,} rows break the contract "
+            f"({refused / rows:.1%}, limit {limit.share:.1%}{'' if is_whole else ' of all rows'}): "
             f"{_beside(output)} has the reasons, {output} was not written; --most-refused changes the limit"
         )
     predicted.replace(output)
     return rows, refused
 
 
-def _write_parts(scored: "Iterator[Scored]", predicted: Path, beside: Path, rate: Rate) -> tuple[int, int]:
+def _write_parts(
+    scored: "Iterator[Scored]", predicted: Path, beside: Path, limit: Limit, rate: Rate
+) -> tuple[int, int, bool]:
+    """Return the numbers of rows and of those refused, and whether these were all rows: not beyond the limit."""
     from assay.inference.batch import REFUSED
 
     rows = refused = 0
@@ -183,7 +218,9 @@ def _write_parts(scored: "Iterator[Scored]", predicted: Path, beside: Path, rate
             rows += found.predictions.num_rows + found.refused_rows
             refused += found.refused_rows
             rate.at(rows)
-    return rows, refused
+            if limit.is_exceeded(refused, rows):
+                return rows, refused, next(scored, None) is None
+    return rows, refused, True
 
 
 @contextmanager
@@ -192,18 +229,27 @@ def _work_folder(output: Path) -> Iterator[Path]:
 
     What a process that was killed left there is removed.
     """
-    output.parent.mkdir(parents=True, exist_ok=True)
-    folder = output.with_name(f".{output.name}.unfinished")
-    folder.mkdir(exist_ok=True)
-    with locked(folder) as is_ours:
-        if not is_ours:
-            raise InputError(f"{output}: another `assay score` is writing it; wait until it has ended")
-        try:
-            yield folder
-        except OSError as error:
-            raise InputError(f"{output}: cannot be written: {error.strerror or error}") from None
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    # Outputs whose names differ in their ends share the file of refused rows.
+    folder = output.with_name(f".{output.stem}.unfinished")
+    with _written(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
+        with locked(folder) as is_ours:
+            if not is_ours:
+                raise InputError(f"{output}: another `assay score` is writing it; wait until it has ended")
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _written(output: Path) -> Iterator[None]:
+    """Turn an error of the file system into InputError."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{output}: cannot be written: {error.strerror or error}") from None
 
 
 @contextmanager

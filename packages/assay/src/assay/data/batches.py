@@ -1,5 +1,6 @@
 """Reading data of any size, a batch of rows after the other."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,14 @@ from assay.base.config import did_you_mean
 from assay.base.errors import InputError
 from assay.contract.spec import Column, Contract, Id
 from assay.data.reading import ends_inside_quotes, has_decimal_comma, read_header, reads_comma
+from assay.data.violations import first_twice
 
 # The trees of ONNX Runtime are fastest with some thousand rows a call.
 ROWS = 4096
 # A cell cannot be longer than a block.
 BLOCK = 1 << 22
 SUFFIXES = (".csv", ".parquet")
+HIDDEN = (".", "_")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +37,8 @@ class Whole:
 
 # A file that is read in batches, or a table that is in memory.
 Part = Path | Whole
+# The size of a file and when it was last written: a file that changes has another state.
+State = tuple[int, int]
 
 
 def can_be_streamed(path: Path, contract: Contract) -> bool:
@@ -59,20 +64,34 @@ def parts(path: Path) -> list[Path]:
     """
     if not path.exists():
         raise InputError(f"{path}: there is no such file")
-    found = sorted(one for one in path.rglob("*") if one.is_file() and not _is_hidden(one, path))
-    files = found if path.is_dir() else [path]
+    files = sorted(_files_in(path)) if path.is_dir() else [path]
     if not files:
         raise InputError(f"{path}: the folder has no files")
     for file in files:
         if file.suffix.lower() not in SUFFIXES:
             raise InputError(f"{file}: expected a .csv or .parquet file")
+        if not file.exists():
+            raise InputError(f"{file}: this link leads to no file")
         if file.stat().st_size == 0:
             raise InputError(f"{file}: the file is empty")
     return files
 
 
-def _is_hidden(file: Path, folder: Path) -> bool:
-    return any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)
+def _files_in(path: Path) -> Iterator[Path]:
+    """Yield the files of a folder and of those in it, but for hidden ones; raises InputError if it cannot be listed."""
+
+    def fail(error: OSError) -> None:
+        raise InputError(f"{error.filename}: cannot be read: {error.strerror}")
+
+    for here, folders, names in os.walk(path, onerror=fail):
+        folder = Path(here)
+        folders[:] = [name for name in folders if not name.startswith(HIDDEN)]
+        for name in folders:
+            if (folder / name).is_symlink():
+                raise InputError(
+                    f"{folder / name}: a link to a folder is not followed; copy the files, or name it INPUT"
+                )
+        yield from (folder / name for name in names if not name.startswith(HIDDEN))
 
 
 def given_ids(contract: Contract) -> list[str]:
@@ -103,27 +122,49 @@ def _names(file: Part) -> list[str]:
         return list(file.table.column_names)
     if file.suffix.lower() == ".csv":
         return read_header(file)
-    return list(_parquet(file).schema_arrow.names)
+    names = list(_parquet(file).schema_arrow.names)
+    if (twice := first_twice(names)) is not None:
+        raise InputError(f"{file}: column {twice!r} occurs twice")
+    return names
 
 
 def count_rows(files: Sequence[Part]) -> int | None:
     """Return the number of rows; None if there is a CSV file, which does not say it."""
-    if any(_is_csv(file) for file in files):
-        return None
-    return sum(
-        file.table.num_rows if isinstance(file, Whole) else int(_parquet(file).metadata.num_rows) for file in files
-    )
+    return None if any(_is_csv(file) for file in files) else most_rows(files)
+
+
+def most_rows(files: Sequence[Part]) -> int:
+    """Return a number that is at least that of the rows: of a CSV file the number of its lines."""
+    return sum(_most_rows(file) for file in files)
+
+
+def _most_rows(file: Part) -> int:
+    if isinstance(file, Whole):
+        return int(file.table.num_rows)
+    if not _is_csv(file):
+        return int(_parquet(file).metadata.num_rows)
+    # The header ends with a line break, and the last line may lack it.
+    with file.open("rb") as opened:
+        return sum(block.count(b"\n") + block.count(b"\r") for block in iter(lambda: opened.read(BLOCK), b""))
 
 
 def _is_csv(file: Part) -> bool:
     return isinstance(file, Path) and file.suffix.lower() == ".csv"
 
 
-def batches(files: Sequence[Part], names: Sequence[str], rows: int = ROWS) -> Iterator[pa.Table]:
+def states(files: Sequence[Part]) -> dict[Path, State]:
+    """Return the states of the files; raises InputError if one is no longer there."""
+    return {file: _state(file) for file in files if isinstance(file, Path)}
+
+
+def batches(
+    files: Sequence[Part], names: Sequence[str], before: Mapping[Path, State] | None = None, rows: int = ROWS
+) -> Iterator[pa.Table]:
     """Yield tables of at most `rows` rows with those of the named columns that a part has; CSV cells are texts.
 
-    Raises InputError for a file that is damaged, or that changes while it is read.
+    Raises InputError for a file that is damaged, or that has changed since `before`, by default since the first batch.
     """
+    before = before or states(files)
     for file in files:
         if isinstance(file, Whole):
             table = file.table.select([name for name in names if name in file.table.column_names])
@@ -131,16 +172,14 @@ def batches(files: Sequence[Part], names: Sequence[str], rows: int = ROWS) -> It
             continue
         read = _csv(file, names) if _is_csv(file) else _row_groups(file, names, rows)
         try:
-            before = _state(file)
             for table in read:
                 for start in range(0, table.num_rows, rows):
                     yield table.slice(start, rows)
-            is_changed = _state(file) != before
         except (pa.ArrowException, OSError) as error:
             said = " ".join(str(error).split())
             hint = "; name its encoding with --encoding" if "invalid UTF8" in said else ""
             raise InputError(f"{file}: cannot be read: {said}{hint}") from None
-        if is_changed:
+        if _state(file) != before[file]:
             raise InputError(f"{file}: changed while it was read; start again once it is complete")
 
 
@@ -155,8 +194,11 @@ def is_plain(files: Sequence[Part], columns: Mapping[str, Column], contract: Con
     )
 
 
-def _state(file: Path) -> tuple[int, int]:
-    found = file.stat()
+def _state(file: Path) -> State:
+    try:
+        found = file.stat()
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read: {error.strerror}") from None
     return found.st_size, found.st_mtime_ns
 
 

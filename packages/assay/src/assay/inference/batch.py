@@ -32,7 +32,31 @@ from assay.project.settings import load_packed_contract, load_settings
 AHEAD = 3
 # Keeps predictions of a package for columns.
 Keep = Callable[[Package, PredictionBatch, Columns], None]
+# Columns of the output, besides the ids and the probability of each class.
+MADE = ("row", "prediction", "decision", "prediction_id", "model_version", "warnings")
 REFUSED = pa.schema([("row", pa.int64()), ("column", pa.string()), ("reason", pa.string())])
+
+
+def output_names(ids: Sequence[str], classes: Sequence[str]) -> dict[str, str]:
+    """Return the names of ids in the output: their own, or with "id " before one that another column has there.
+
+    Databases and engines take no notice of capital letters in the names of columns.
+    """
+    made = {*MADE, *(f"probability {label}".lower() for label in classes)}
+    names: dict[str, str] = {}
+    for name in ids:
+        taken = made | {one.lower() for one in (*ids, *names.values()) if one != name}
+        names[name] = name
+        while names[name].lower() in taken:
+            names[name] = f"id {names[name]}"
+    return names
+
+
+def _texts(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
+    try:
+        return values.cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise InputError(f"column {name!r}: ids of the type {values.type} cannot be copied as text") from None
 
 
 @dataclass(frozen=True)
@@ -53,6 +77,7 @@ class BatchScorer:
         reader = RowReader(load_packed_contract(models), settings.serve.max_rows)
         self._package: Package = load_package(models, reader, None, settings.export.tolerance, Room(root))
         self._predictor = Predictor(self._package)
+        self.ids = output_names(given_ids(self.contract), self.contract.classes)
 
     @property
     def contract(self) -> Contract:
@@ -66,11 +91,10 @@ class BatchScorer:
 
     def names(self) -> tuple[str, ...]:
         """Return the columns that are read: the features, and the ids, which are copied."""
-        return (*self.contract.features, *given_ids(self.contract))
+        return (*self.contract.features, *self.ids)
 
     def score(self, table: pa.Table, first: int, *, is_plain: bool, keep: Keep | None) -> Scored:
         """Return the predictions for the rows of a table; its first row has the number `first`."""
-        ids = [name for name in given_ids(self.contract) if name in table.column_names]
         features = table.select([name for name in table.column_names if name in self.contract.features])
         data, kept, refused = separated(features, self.contract, is_plain=is_plain)
         scores = self._package.score(data) if len(kept) else np.zeros((0, len(self.contract.classes) or 1))
@@ -78,9 +102,10 @@ class BatchScorer:
         if not finite.all():
             refused += [(int(row), "", "too extreme: the model gives no finite score") for row in kept[~finite]]
             data, kept, scores = take(data, finite), kept[finite], scores[finite]
-        made: dict[str, pa.Array] = {"row": pa.array(kept + first)}
-        made |= {name: table[name].take(pa.array(kept)).cast(pa.string()) for name in ids}
-        made |= self._predictions(data, scores, keep)
+        predictions = self._predictions(data, scores, keep)
+        ids = {name: _texts(name, table[name].take(pa.array(kept))) for name in table.column_names if name in self.ids}
+        copied = {self.ids[name]: texts for name, texts in ids.items()}
+        made = {"row": pa.array(kept + first)} | copied | predictions
         return Scored(pa.table(made), _refused(refused, first), len({row for row, _, _ in refused}))
 
     def _predictions(self, data: Columns, scores: np.ndarray, keep: Keep | None) -> dict[str, pa.Array]:
