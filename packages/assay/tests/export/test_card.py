@@ -52,6 +52,7 @@ def test_the_card_says_what_the_run_found():
         "- Few rows.",
         "- Source: a hospital",
         "60 to train on, 15 to validate on, 25 to judge on; split by hash",
+        "- The model is fitted on 60 train rows, without the 15 validation and 25 test rows.",
         "- Duplicates: 9 of 100 rows repeat another",
         "- Family: gradient boosting (max_iter = 30)",
         "Decides for sick from a probability of 0.25",

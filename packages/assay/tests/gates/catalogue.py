@@ -317,8 +317,8 @@ def training_reads_test_rows_if_there(project: Project, seed: int) -> None:
 
 def preprocessing_fitted_on_all_rows(project: Project, seed: int) -> None:
     """Stage train fits the scaling on the test rows too, and the estimator on the training rows."""
-    project.edit(TRAIN, "import build, fit,", "import build, inputs,")
-    _concat_in_train(project, 'everything = pa.concat_tables([train, validation, read_split("test")])')
+    project.edit(TRAIN, "import build, constraints, fit,", "import build, constraints, inputs,")
+    _concat_in_train(project, 'everything = pa.concat_tables([train, read_split("test")])')
     project.edit(
         TRAIN,
         FIT,
@@ -1351,7 +1351,7 @@ def _family(project: Project, *, fit: Iterable[str] = (), scores: Iterable[str] 
 
 
 def _concat_in_train(project: Project, line: str) -> None:
-    project.edit(TRAIN, "    pipeline = build(", f"    {line}\n    pipeline = build(")
+    project.edit(TRAIN, "    pipeline = _unfitted(", f"    {line}\n    pipeline = _unfitted(")
     project.edit(TRAIN, "from assay.project.layout", "import pyarrow as pa\n\nfrom assay.project.layout")
 
 

@@ -11,7 +11,7 @@ from assay.data.split import parts
 from assay.gates.leakage import intact, judge
 from assay.gates.retraining import Retrained
 from assay.project.params import Prepare
-from judged import ROWS, answers, evidence, scores, table
+from judged import ROWS, answers, evidence, params, scores, table
 from patients import contract, patients
 
 SPEC, DATA = contract(), table()
@@ -42,6 +42,13 @@ def test_test_rows_in_the_training_rows_are_found():
     assert outcome.verdict == "HOLD"
     assert "test rows equal a training row" in outcome.reason
     assert f"{len(SPLIT['test'])} repeated" in outcome.reason
+
+
+def test_test_rows_in_the_validation_rows_are_found_if_the_model_is_fitted_on_them():
+    copied = {**SPLIT, "validation": pa.concat_tables([SPLIT["validation"], SPLIT["test"]])}
+    assert "test rows equal a training row" in judged(split=copied).reason
+    once = params().model_copy(update={"train": params().train.model_copy(update={"refit": False})})
+    assert "test rows equal a training row" not in judged(split=copied, params=once).reason
 
 
 def test_values_that_preparing_changed_are_found():

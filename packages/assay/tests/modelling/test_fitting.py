@@ -7,8 +7,18 @@ from hypothesis.extra.numpy import arrays
 from assay.base.errors import InputError
 from assay.contract.spec import Costs
 from assay.data.columns import take
-from assay.modelling.fitting import build, build_dummy, cheapest_threshold, decide, fit, inputs, scores, set_threshold
-from assay.project.params import ModelChoice
+from assay.modelling.fitting import (
+    build,
+    build_dummy,
+    cheapest_threshold,
+    decide,
+    fit,
+    inputs,
+    scores,
+    set_threshold,
+    with_rounds,
+)
+from assay.project.params import MEAN, Member, ModelChoice
 from patients import contract, patients
 
 TASKS = ["binary", "multiclass", "regression"]
@@ -188,3 +198,16 @@ def test_a_model_that_knows_one_class_is_certain_of_it(family, task):
     given = scores(model, data, contract(task))
     assert given.shape == (60, len(contract(task).classes))
     assert given[:, 1] == pytest.approx(1.0, abs=1e-9)
+
+
+def test_a_refit_has_boosting_rounds_in_proportion_to_its_rows():
+    made = contract()
+    assert with_rounds(choice("gradient_boosting", max_iter=90, l2_regularization=1.0), 1.25, made) == choice(
+        "gradient_boosting", max_iter=112, l2_regularization=1.0
+    )
+    # A family whose rounds are not counted, and one whose rounds the choice leaves to the estimator, stay.
+    for other in (choice("random_forest", n_estimators=90), choice("gradient_boosting", learning_rate=0.2)):
+        assert with_rounds(other, 1.25, made) == other
+    members = (Member(family="lightgbm", parameters={"n_estimators": 100}), Member(family="linear", parameters={}))
+    mean = with_rounds(ModelChoice(family=MEAN, parameters={}, members=members), 1.25, made)
+    assert [one.parameters for one in mean.members] == [{"n_estimators": 125}, {}]

@@ -1,7 +1,7 @@
 from typing import Any
 
 from assay.base.outcomes import Outcome
-from assay.project.results import summary
+from assay.project.results import fitted_on, summary
 
 METRICS: dict[str, Any] = {
     "test": {"roc_auc": {"value": 0.91234, "low": 0.8, "high": 0.95}},
@@ -43,3 +43,14 @@ def test_what_a_check_held_or_rejected_is_told_and_what_passed_is_not() -> None:
 def test_why_the_pipeline_itself_is_served_is_told() -> None:
     shown = summary(METRICS, [], ABOUT | {"served": "skops", "reason": "the export failed"})
     assert shown.endswith("served as skops: the export failed; card: models/card.md")
+
+
+def test_one_sentence_says_which_rows_the_model_was_fitted_on() -> None:
+    rows = METRICS["rows"]
+    assert fitted_on(rows) == "The model is fitted on 60 train rows, without the 15 validation and 25 test rows."
+    assert fitted_on(rows | {"fitted": 75}) == (
+        "The model is fitted on 60 train and 15 validation rows; whatever is set or measured on validation rows comes "
+        "from the same model fitted on the train rows alone; none of the 25 test rows was used."
+    )
+    refitted = summary(METRICS | {"rows": rows | {"fitted": 75}}, [], ABOUT)
+    assert refitted.splitlines()[0].endswith("(trained on 75)")

@@ -4,6 +4,7 @@ from typing import Any
 
 from assay.contract.spec import Contract, Time
 from assay.evaluation.metrics import metrics_for
+from assay.project.results import fitted_on
 
 SHOWN = 5
 
@@ -21,7 +22,7 @@ def card(
         ["## Use", contract.about.intended_use or "The owner has not said what the model is for."],
         ["## Limits", *([f"- {limit}" for limit in contract.about.limits] or ["The owner has named none."])],
         ["## Data", *_data(contract, metrics, checks)],
-        ["## Model", *_model(contract, about)],
+        ["## Model", *_model(contract, about), f"- {fitted_on(metrics['rows'])}"],
         ["## Metrics", *_metrics(contract, metrics)],
         *([["## Classes", *_classes(metrics)]] if "classes" in metrics else []),
         ["## Slices", *_slices(analysis)],

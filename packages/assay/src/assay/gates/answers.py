@@ -19,12 +19,13 @@ from assay.data.columns import Columns, columns
 from assay.data.reading import typed
 from assay.inference.rows import RowReader
 from assay.modelling.fitting import decide, scores
-from assay.modelling.store import load_pipeline
-from assay.project.layout import MODELS, PIPELINE, THRESHOLD
+from assay.modelling.store import load_trained
+from assay.project.layout import MODELS
 from assay.project.room import load_room
 
 EXAMPLES = MODELS / "examples.json"
 STORED_ROWS = "stored.npy"
+VALIDATION = "validation"
 
 
 class JudgedModel:
@@ -34,12 +35,17 @@ class JudgedModel:
         """Load the pipeline and its threshold."""
         self.contract = contract
         self.room = load_room()
-        self.pipeline = load_pipeline(PIPELINE, self.room)
-        self.threshold: float | None = read_json(THRESHOLD)
+        self.trained = load_trained(self.room)
+        self.threshold = self.trained.threshold
 
     def scores(self, data: Columns) -> np.ndarray:
         """Return probabilities of shape (rows, classes), or numbers of shape (rows,)."""
-        return scores(self.pipeline, data, self.contract, self.room)
+        return scores(self.trained.pipeline, data, self.contract, self.room)
+
+    def scores_of(self, name: str, data: Columns) -> np.ndarray:
+        """Return the scores of the rows that `Evidence` calls `name`; validation rows get those of `train_only`."""
+        model = self.trained.train_only if name == VALIDATION else self.trained.pipeline
+        return scores(model, data, self.contract, self.room)
 
     def decide(self, given: np.ndarray) -> np.ndarray:
         """Return the decisions for scores, shape (rows,): class indices, or the numbers."""
@@ -55,7 +61,7 @@ def main(folder: Path) -> None:
         lacking = sorted(set(contract.features) - set(table.column_names))
         if lacking:
             raise InputError(f"the rows have no column {lacking[0]!r}, which this model needs")
-        given = model.scores(columns(typed(table, contract)[0], contract))
+        given = model.scores_of(path.stem, columns(typed(table, contract)[0], contract))
         with replacing(path.with_suffix(".npz")) as temporary, temporary.open("wb") as file:
             np.savez(file, scores=given, decision=model.decide(given))
     with replacing(folder / STORED_ROWS) as temporary, temporary.open("wb") as file:

@@ -21,7 +21,7 @@ from assay.data.reading import arrow_type, read_table, typed
 from assay.data.split import SIDES, identity_columns, row_keys
 from assay.evaluation.behaviour import perturbed
 from assay.evaluation.metrics import ScoredRows
-from assay.gates.answers import EXAMPLES, STORED_ROWS, JudgedModel
+from assay.gates.answers import EXAMPLES, STORED_ROWS, VALIDATION, JudgedModel
 from assay.gates.loadtest import LOADTEST, LoadTest, mismatch, read_loadtest
 from assay.gates.obstacle import NO_CHAMPION, Obstacle, ObstacleKind
 from assay.gates.repository import Repository, look
@@ -43,7 +43,10 @@ class IncomparableError(Exception):
 
 @dataclass(frozen=True)
 class ModelPredictions:
-    """A model's predictions for the test rows, the perturbed test rows and the validation rows."""
+    """A model's predictions for the test rows, the perturbed test rows and the validation rows.
+
+    Those for the validation rows come from the model before it was fitted on them.
+    """
 
     test: ScoredRows
     perturbed: np.ndarray
@@ -187,14 +190,14 @@ def _with_models(known: Evidence) -> ModelEvidence:
             test, validation = split["test"], split["validation"]
     other_contract = None if champion is None else champion.contract
     moved = perturbed_rows(test, contract, other_contract, noise=params.analyse.noise, seed=params.seed)
-    asked = {"test": test, "perturbed": moved, "validation": validation}
+    asked = {"test": test, "perturbed": moved, VALIDATION: validation}
     with ThreadPoolExecutor() as pool:
         again = pool.submit(retrain, params.gates.reproducibility.seeds or 0)
         other = pool.submit(_ask, champion, asked) if champion is not None and obstacle is None else None
         model = JudgedModel(contract)
         mine = {}
         for name, table in asked.items():
-            given = model.scores(columns(table, contract))
+            given = model.scores_of(name, columns(table, contract))
             mine[name] = (given, model.decide(given))
         theirs = None
         if other is not None:

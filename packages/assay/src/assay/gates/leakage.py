@@ -24,11 +24,12 @@ def judge(evidence: ModelEvidence) -> Outcome:
     seen = [check for check in evidence.checks if check.gate == "leakage"]
     limits = evidence.params.validate_
     split = evidence.split
+    fitted = pa.concat_tables([split[side] for side in evidence.params.train.sides])
     return combined(
         "leakage",
         [
             *(seen or [Outcome("leakage", "HOLD", "reports/validate.json has no check of the features")]),
-            overlap(split["train"], split["test"], evidence.contract, limits),
+            overlap(fitted, split["test"], evidence.contract, limits),
             intact(evidence.data, split, evidence.contract),
             _training(evidence),
             *_gain_of_one(evidence, seen),

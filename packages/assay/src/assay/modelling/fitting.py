@@ -116,6 +116,19 @@ def build(
     return Pipeline([*steps, ("estimator", estimator)])
 
 
+def with_rounds(choice: ModelChoice, factor: float, contract: Contract, room: Room = NO_ROOM) -> ModelChoice:
+    """Return a choice with `factor` times its boosting rounds, for as many times its rows."""
+    known = families(contract, room)
+
+    def more(family: str, parameters: Parameters) -> Parameters:
+        name = known[family].rounds if family in known else ""
+        rounds = parameters.get(name)
+        return {**parameters, name: round(rounds * factor)} if isinstance(rounds, int) else dict(parameters)
+
+    members = tuple(one.model_copy(update={"parameters": more(one.family, one.parameters)}) for one in choice.members)
+    return choice.model_copy(update={"parameters": more(choice.family, choice.parameters), "members": members})
+
+
 def _unsuitable(own: Parameters, contract: Contract, family: Family) -> str:
     """Say what is wrong with parameters of OWN, if anything."""
     log, select = own.get("log_target", False), own.get("select_features")

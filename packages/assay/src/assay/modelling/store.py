@@ -4,6 +4,7 @@ import io
 import json
 import re
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import skops.io
 from sklearn.pipeline import Pipeline
 
 from assay.base.errors import InputError
-from assay.base.files import write_bytes
+from assay.base.files import read_json, write_bytes
+from assay.project.layout import PIPELINE, THRESHOLD, TRAIN_ONLY
 from assay.project.room import NO_ROOM, Room
 
 # The types in the estimators of Assay, scikit-learn and LightGBM; a file with any other type is refused.
@@ -35,6 +37,35 @@ TRUSTED = (
     "sklearn.tree._tree.Tree",
     "sklearn.utils._bunch.Bunch",
 )
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What stage train left: the pipeline that is served, and its threshold.
+
+    `train_only` did not see the validation rows. It is the pipeline itself if that did not either.
+    """
+
+    pipeline: Pipeline
+    train_only: Pipeline
+    threshold: float | None
+
+    @property
+    def saw_validation(self) -> bool:
+        """Whether the pipeline that is served was fitted on the validation rows too."""
+        return self.train_only is not self.pipeline
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """The sides of the split that the pipeline that is served was fitted on."""
+        return ("train", "validation") if self.saw_validation else ("train",)
+
+
+def load_trained(room: Room = NO_ROOM) -> Trained:
+    """Read what stage train left in the current folder."""
+    pipeline = load_pipeline(PIPELINE, room)
+    train_only = load_pipeline(TRAIN_ONLY, room) if TRAIN_ONLY.exists() else pipeline
+    return Trained(pipeline, train_only, read_json(THRESHOLD))
 
 
 def save_pipeline(pipeline: Pipeline, path: Path) -> None:

@@ -17,6 +17,8 @@ STAGES = ("validate", "prepare", "tune", "train", "evaluate", "analyse", "export
 SPLIT = Path("build/split")
 CHOICE = Path("build/choice.json")
 PIPELINE = Path("build/model/pipeline.skops")
+# The same model fitted on the train rows alone, if the pipeline is fitted on the validation rows too.
+TRAIN_ONLY = Path("build/model/train_only.skops")
 THRESHOLD = Path("build/model/threshold.json")
 # The folder of the user's code.
 SOURCE = Path("src")

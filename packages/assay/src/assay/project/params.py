@@ -158,6 +158,18 @@ class Train(Frozen):
             "groups together."
         ),
     )
+    refit: bool = Field(
+        default=True,
+        description=(
+            "Whether the model that is served is fitted again on train and validation rows, with boosting rounds in "
+            "proportion. The threshold, intervals and validation metrics still come from the fit on train rows alone."
+        ),
+    )
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """The sides of the split that the served model is fitted on."""
+        return ("train", "validation") if self.refit else ("train",)
 
 
 class Evaluate(Frozen):

@@ -6,13 +6,25 @@ from assay.base.outcomes import Outcome
 from assay.base.words import decimal
 
 
+def fitted_on(rows: dict[str, int]) -> str:
+    """Say in a sentence which rows the model was fitted on; `rows` are those of metrics.json."""
+    train, validation, test = (f"{rows[side]:,} {side}" for side in ("train", "validation", "test"))
+    # Models of earlier versions were fitted on the train rows.
+    if rows.get("fitted", rows["train"]) == rows["train"]:
+        return f"The model is fitted on {train} rows, without the {validation} and {test} rows."
+    return (
+        f"The model is fitted on {train} and {validation} rows; whatever is set or measured on validation rows comes "
+        f"from the same model fitted on the train rows alone; none of the {test} rows was used."
+    )
+
+
 def summary(metrics: dict[str, Any], checks: list[dict[str, Any]], about: dict[str, Any]) -> str:
     """Return the results of a run as lines of plain text."""
     choice = about["choice"]
     rows = metrics["rows"]
     lines = [
         f"{about['name']}: {choice['family'].replace('_', ' ')}, tested on {rows['test']} unseen rows "
-        f"(trained on {rows['train']})",
+        f"(trained on {rows.get('fitted', rows['train'])})",
         "",
     ]
     table = [("metric", "test", "interval", "train", "dummy")]

@@ -36,6 +36,7 @@ from assay.project.history import changed_lines, dirty_files, file_at, subjects
 from assay.project.layout import ANALYSIS, METRICS, MODELS, PLOTS, REPORT_FORMAT
 from assay.project.params import load_params
 from assay.project.remote import unpushed_data
+from assay.project.results import fitted_on
 from assay.project.settings import PARAMS
 from assay.project.times import stage_times
 
@@ -85,6 +86,7 @@ def content(
             limits=measured.get("limits", {}).get("limits"),
         ),
         "changed": None if base is None else _changed(checks, champion, base),
+        "fitted": fitted_on(rows) if (rows := _json(here / METRICS).get("rows")) else None,
         "metrics": _metrics(quality, params.gates.quality.metric) if quality else [],
         "confidence": params.gates.quality.confidence or 0.95,
         "slices": [_slice(one) for one in slices.slices] if slices else [],

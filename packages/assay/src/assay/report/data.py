@@ -305,6 +305,7 @@ class Report(Frozen):
     task: Literal["binary", "multiclass", "regression"]
     next: Few[Text] = ()
     changed: Changed | None = None
+    fitted: Text | None = None
     metrics: Many[MetricRow] = ()
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     slices: Many[SliceRow] = ()

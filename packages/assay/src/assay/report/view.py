@@ -111,6 +111,7 @@ def view(report: Report) -> View:
             }
             for one in report.service
         ],
+        "fitted": report.fitted,
         "card": report.card,
         "reproduce": report.reproduce and report.reproduce.model_dump(),
         "cost": report.cost and _cost(report.cost),

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from sklearn.pipeline import Pipeline
 
-from assay.base.files import read_json, write_json
+from assay.base.files import write_json
 from assay.base.progress import say
 from assay.contract.spec import load_contract
 from assay.data.columns import Columns, columns, length, target
@@ -15,8 +16,8 @@ from assay.evaluation.explain import permutation_importance, shap_importance
 from assay.evaluation.metrics import ScoredRows
 from assay.evaluation.slices import compare_with_rest, declared, discover, groups, holds, part_columns, readable
 from assay.modelling.fitting import decide, scores
-from assay.modelling.store import load_pipeline
-from assay.project.layout import ANALYSIS, PIPELINE, THRESHOLD, read_split
+from assay.modelling.store import load_trained
+from assay.project.layout import ANALYSIS, read_split
 from assay.project.params import load_params
 from assay.project.room import load_room
 from assay.statistics.losses import row_losses
@@ -28,20 +29,21 @@ def main() -> None:
     """Write the analysis of the model on the test rows."""
     params, contract, room = load_params(), load_contract(), load_room()
     how = params.analyse
-    pipeline, threshold = load_pipeline(PIPELINE, room), read_json(THRESHOLD)
+    trained = load_trained(room)
+    pipeline, threshold = trained.pipeline, trained.threshold
     test, validation = read_split("test"), read_split("validation")
 
-    def judged(table: pa.Table) -> ScoredRows:
-        given = scores(pipeline, columns(table, contract), contract, room)
+    def judged(model: Pipeline, table: pa.Table) -> ScoredRows:
+        given = scores(model, columns(table, contract), contract, room)
         return ScoredRows(target(table, contract), given, decide(given, contract, threshold), contract.costs)
 
     names = part_columns(contract)
-    rows, parts = judged(test), readable(columns(test, contract, names), contract)
+    rows, parts = judged(pipeline, test), readable(columns(test, contract, names), contract)
     named = declared(contract, parts)
     # Slices are searched on the validation rows and judged on the test rows: judged on the rows of the search, a slice
-    # would always be bad.
+    # would always be bad. So it would not, if the model had seen the rows of the search.
     looked_at = sample(validation, SEARCHED_ROWS, params.seed)
-    suspected = judged(looked_at)
+    suspected = judged(trained.train_only, looked_at)
     suspects = discover(
         readable(columns(looked_at, contract, names), contract),
         row_losses(suspected.target, suspected.scores),

@@ -1,4 +1,4 @@
-"""Measure the model on the test rows, and for comparison on the other rows and with a dummy."""
+"""Measure the model on the test rows; for comparison a dummy, and the model fitted on the train rows alone."""
 
 import csv
 import io
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from assay.base.errors import InputError
-from assay.base.files import read_json, write_json, write_text
+from assay.base.files import write_json, write_text
 from assay.base.progress import say, track
 from assay.base.rounding import significant
 from assay.contract.spec import Contract, load_contract
@@ -19,8 +19,8 @@ from assay.data.split import SIDES, identity_columns, row_keys
 from assay.evaluation.curves import HEADERS, Table, curves, learning_curve, learning_sizes
 from assay.evaluation.metrics import ScoredRows, by_class, estimate, measure, metrics_for
 from assay.modelling.fitting import build, build_dummy, decide, fit, scores, set_threshold
-from assay.modelling.store import load_pipeline
-from assay.project.layout import METRICS, PIPELINE, PLOTS, THRESHOLD, read_choice, read_split
+from assay.modelling.store import load_trained
+from assay.project.layout import METRICS, PLOTS, read_choice, read_split
 from assay.project.params import Params, load_params
 from assay.project.room import Room, load_room
 from assay.statistics.losses import row_losses
@@ -33,12 +33,13 @@ def main() -> None:
     """Write metrics.json and the plots."""
     params, contract, room = load_params(), load_contract(), load_room()
     tables = {side: read_split(side) for side in SIDES}
+    trained = load_trained(room)
     rows = {side: table.num_rows for side, table in tables.items()}
+    rows["fitted"] = sum(rows[side] for side in trained.sides)
     # Train and validation are only for comparison, and a sample is enough for that.
     tables |= {side: sample(tables[side], COMPARED_ROWS, params.seed) for side in ("train", "validation")}
     data = {side: columns(table, contract) for side, table in tables.items()}
     wanted = {side: target(table, contract) for side, table in tables.items()}
-    pipeline, threshold = load_pipeline(PIPELINE, room), read_json(THRESHOLD)
 
     def judge(model: Any, side: str, cut: float | None) -> ScoredRows:
         given = scores(model, data[side], contract, room)
@@ -47,7 +48,7 @@ def main() -> None:
         return ScoredRows(wanted[side], given, decide(given, contract, cut), contract.costs)
 
     kinds = metrics_for(contract)
-    test = judge(pipeline, "test", threshold)
+    test = judge(trained.pipeline, "test", trained.threshold)
     how = params.evaluate
     # Rows of a group are not independent, so whole groups are resampled.
     units = row_keys(tables["test"], identity_columns(contract), "units") if contract.split.by == "group" else None
@@ -60,7 +61,10 @@ def main() -> None:
             for name, e in estimates.items()
         },
         **{
-            side: {name: significant(value) for name, value in measure(judge(pipeline, side, threshold), kinds).items()}
+            side: {
+                name: significant(value)
+                for name, value in measure(judge(trained.train_only, side, trained.threshold), kinds).items()
+            }
             for side in ("validation", "train")
         },
         "dummy": {name: significant(value) for name, value in measure(judge(dummy, "test", dummy_cut), kinds).items()},

@@ -20,8 +20,8 @@ from assay.export.reference import REFERENCE, Scored, independent_rows, make_ref
 from assay.inference.package import PACKAGE_FORMAT, PACKED_FILES
 from assay.inference.scorer import scorer
 from assay.modelling.fitting import decide, scores
-from assay.modelling.store import libraries, load_pipeline
-from assay.project.layout import ANALYSIS, CHECKS, METRICS, MODELS, PARITY, PIPELINE, THRESHOLD, read_choice, read_split
+from assay.modelling.store import Trained, libraries, load_trained
+from assay.project.layout import ANALYSIS, CHECKS, METRICS, MODELS, PARITY, PIPELINE, read_choice, read_split
 from assay.project.params import load_params
 from assay.project.room import Room, load_room
 from assay.project.settings import write_packed
@@ -38,7 +38,8 @@ COMPARED_ROWS = 100_000
 def main() -> None:
     """Write models/ and the parity report."""
     params, contract, room = load_params(), load_contract(), load_room()
-    pipeline, threshold = load_pipeline(PIPELINE, room), read_json(THRESHOLD)
+    trained = load_trained(room)
+    pipeline, threshold = trained.pipeline, trained.threshold
     rows = columns(sample(read_split("test"), params.export.parity_rows, params.seed), contract)
     rows = hard_rows(rows, contract, params.seed)
     found: dict[str, Any] | None = None
@@ -69,7 +70,7 @@ def main() -> None:
     with replacing(MODELS / "model.skops") as temporary:
         shutil.copyfile(PIPELINE, temporary)
     write_packed(contract, params.export, params.serve, outcomes=params.outcomes)
-    write_json(MODELS / REFERENCE, _reference(pipeline, contract, room, threshold, params.seed))
+    write_json(MODELS / REFERENCE, _reference(trained, contract, room, params.seed))
     metrics = read_json(METRICS)
     write_json(MODELS / "metrics.json", {"format": PACKAGE_FORMAT, "test": metrics["test"]})
     about = {
@@ -83,7 +84,7 @@ def main() -> None:
         "reason": reason,
         "contract_sha256": sha256(CONTRACT),
         "files_sha256": {name: sha256(MODELS / name) for name in PACKED_FILES if (MODELS / name).exists()},
-        "seen": training_ranges(read_split("train"), contract),
+        "seen": training_ranges(pa.concat_tables([read_split(side) for side in trained.sides]), contract),
         "versions": {name: version(name) for name in (*VERSIONS, *sorted(BOOSTING & libraries(PIPELINE)))},
     }
     write_json(MODELS / "examples.json", _examples(pipeline, contract, room, params.seed))
@@ -97,19 +98,17 @@ def main() -> None:
         say(f"  ONNX matches the pipeline: largest difference {found['batch']['largest_difference']:g}")
 
 
-def _reference(
-    pipeline: Pipeline, contract: Contract, room: Room, threshold: float | None, seed: int
-) -> dict[str, Any]:
-    """Return what the monitor compares production with."""
+def _reference(trained: Trained, contract: Contract, room: Room, seed: int) -> dict[str, Any]:
+    """Return what the monitor compares production with; its scores are those of rows that the model has not seen."""
     train, validation, test = (read_split(side) for side in ("train", "validation", "test"))
 
     def scored(table: pa.Table) -> Scored:
-        given = scores(pipeline, columns(table, contract), contract, room)
-        return Scored(given, decide(given, contract, threshold))
+        given = scores(trained.pipeline, columns(table, contract), contract, room)
+        return Scored(given, decide(given, contract, trained.threshold))
 
     features = sample(pa.concat_tables([train, validation]), COMPARED_ROWS, seed)
     unseen, judged = (
-        sample(pa.concat_tables([validation, test]), COMPARED_ROWS, seed),
+        sample(test if trained.saw_validation else pa.concat_tables([validation, test]), COMPARED_ROWS, seed),
         sample(test, COMPARED_ROWS, seed),
     )
     tables = {"features": features, "scores": unseen, "losses": judged}

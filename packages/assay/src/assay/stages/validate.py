@@ -1,5 +1,7 @@
 """Check the data against the contract, and look for duplicates, rare classes and leakage."""
 
+import pyarrow as pa
+
 from assay.base.errors import InputError
 from assay.base.files import write_json
 from assay.base.progress import say
@@ -23,7 +25,8 @@ def main() -> None:
         limits = params.validate_
         outcomes += [look(table, contract, limits) for look in (duplicates, class_shares, leakage)]
         split = parts(table, contract, params.prepare)
-        outcomes.append(overlap(split["train"], split["test"], contract, limits))
+        fitted = pa.concat_tables([split[side] for side in params.train.sides])
+        outcomes.append(overlap(fitted, split["test"], contract, limits))
     write_json(CHECKS, [outcome.as_dict() for outcome in outcomes])
     if held.verdict != "PROMOTE":
         raise InputError(held.reason)

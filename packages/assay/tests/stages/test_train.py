@@ -1,0 +1,103 @@
+"""What is fitted on which rows: the served model on train and validation rows, what is measured there not."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from assay.base.files import read_json, write_json
+from assay.data.columns import Columns
+from assay.gates.answers import JudgedModel
+from assay.modelling.fitting import build, cheapest_threshold, fit, scores
+from assay.modelling.store import Trained, load_trained
+from assay.project.layout import CHOICE, METRICS, SPLIT, TRAIN_ONLY
+from assay.project.params import ModelChoice
+from assay.project.room import load_room
+from assay.stages import evaluate, train
+from assay.stages.export import _reference
+from assay.statistics.losses import row_losses
+from patients import COLUMNS, TARGETS, contract, patients
+from places import ROOT
+
+SIDES = {"train": 120, "validation": 40, "test": 40}
+COSTS = {"false_positive": 1, "false_negative": 3, "unit": "letter"}
+CONTRACT = {"name": "patients", "data": "data/x.csv", "task": "binary", "target": TARGETS["binary"]}
+SPEC = contract(costs=COSTS)
+# With leaves of one row it answers rows that it has seen as they are.
+CHOICE_MADE = ModelChoice(family="random_forest", parameters={"n_estimators": 10, "min_samples_leaf": 1})
+SEED = 20
+
+
+@dataclass(frozen=True)
+class Made:
+    """A project whose stage train has run, and its rows."""
+
+    trained: Trained
+    rows: dict[str, tuple[Columns, np.ndarray]]
+
+    def fitted(self, *sides: str) -> Any:
+        data = {name: np.concatenate([self.rows[side][0][name] for side in sides]) for name in COLUMNS}
+        target = np.concatenate([self.rows[side][1] for side in sides])
+        return fit(build(CHOICE_MADE, SPEC, SEED), data, target, SPEC)
+
+
+def made(folder: Path, monkeypatch: pytest.MonkeyPatch, params: str) -> Made:
+    monkeypatch.chdir(folder)
+    (folder / "contract.yaml").write_text(json.dumps(CONTRACT | {"columns": COLUMNS, "costs": COSTS}))
+    (folder / "params.yaml").write_text(params)
+    write_json(folder / CHOICE, CHOICE_MADE.model_dump())
+    (folder / SPLIT).mkdir(parents=True)
+    rows = {side: patients(number, seed=seed) for seed, (side, number) in enumerate(SIDES.items())}
+    for side, (data, target) in rows.items():
+        labels = [SPEC.classes[index] for index in target]
+        table = pa.table({name: pa.array(values, from_pandas=True) for name, values in data.items()})
+        pq.write_table(table.append_column("outcome", pa.array(labels)), folder / SPLIT / f"{side}.parquet")
+    train.main()
+    return Made(load_trained(), rows)
+
+
+def same(one: Any, other: Any, data: Columns) -> bool:
+    return bool((scores(one, data, SPEC) == scores(other, data, SPEC)).all())
+
+
+PARAMS = (ROOT / "params.yaml").read_text(encoding="utf-8")
+WITHOUT = PARAMS.replace("  calibrate: false\n", "  calibrate: false\n  refit: false\n")
+
+
+def test_the_served_model_saw_train_and_validation_rows_and_its_threshold_was_set_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = made(tmp_path, monkeypatch, PARAMS)
+    asked, (data, target) = found.rows["test"][0], found.rows["validation"]
+    assert same(found.trained.pipeline, found.fitted("train", "validation"), asked)
+    assert same(found.trained.train_only, found.fitted("train"), asked)
+    before = scores(found.trained.train_only, data, SPEC)[:, 1]
+    assert found.trained.threshold == cheapest_threshold(before, target, SPEC.costs)
+    assert found.trained.sides == ("train", "validation")
+    # The gates ask each model about rows that it has not seen.
+    judged = JudgedModel(SPEC)
+    assert (judged.scores_of("validation", data)[:, 1] == before).all()
+    assert (judged.scores_of("test", asked) == judged.scores(asked)).all()
+    # And the monitor compares production with such scores.
+    assert _reference(found.trained, SPEC, load_room(), SEED)["rows"]["scores"] == SIDES["test"]
+    evaluate.main()
+    metrics = read_json(METRICS)
+    assert metrics["rows"] == SIDES | {"fitted": SIDES["train"] + SIDES["validation"]}
+    loss = row_losses(target, scores(found.trained.train_only, data, SPEC)).mean()
+    assert metrics["validation"]["log_loss"] == pytest.approx(loss, rel=1e-3)
+    assert metrics["train"]["log_loss"] < loss
+
+
+def test_without_a_refit_one_model_is_served_and_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = made(tmp_path, monkeypatch, WITHOUT)
+    assert not TRAIN_ONLY.exists()
+    assert not found.trained.saw_validation
+    assert same(found.trained.pipeline, found.fitted("train"), found.rows["test"][0])
+    assert found.trained.sides == ("train",)
+    unseen = SIDES["validation"] + SIDES["test"]
+    assert _reference(found.trained, SPEC, load_room(), SEED)["rows"]["scores"] == unseen
