@@ -43,6 +43,7 @@ TOGETHER = {
     "tests/scenario/test_service.py",
     "tests/scenario/test_workflows.py",
     "tests/serve/test_browser.py",
+    "tests/serve/test_served.py",
     "tests/workflows/test_lint.py",
 }
 

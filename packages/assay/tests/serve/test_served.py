@@ -11,7 +11,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from assay.production.prometheus import dashboard, signals
 from assay.project.layout import MODELS, model_version
+from assay.project.params import ServiceGate
+from patients import contract
+from prometheus import prometheus
 from scenario.project import Project
 from served import SOURCE, served_project
 from servers import Server, serving, until
@@ -81,6 +85,28 @@ def test_a_compressed_request_is_answered_as_a_plain_one(server: Server, project
     plain = server.post("/predict", example(project)).json()["predictions"][0]
     packed = server.post("/predict", gzip.compress(example(project)), **{"content-encoding": "gzip"})
     assert packed.json()["predictions"][0] | {"prediction_id": ""} == plain | {"prediction_id": ""}
+
+
+def test_prometheus_finds_data_for_every_expression_of_rules_and_dashboard(
+    server: Server, project: Project, tmp_path: Path
+) -> None:
+    made, watched = contract(), signals(contract(), ServiceGate(errors=0.01, p99_ms=1000, median_ms=250))
+    row = json.loads(example(project))["rows"][0]
+    with prometheus(tmp_path, server, made, watched) as ask:
+        for changes in ({}, {"age": 119}, {"ward": "attic"}, {"age": 500}):
+            server.post("/predict", {"rows": [row | changes]})
+        missing = {one.expression for one in watched}
+
+        def is_found(expression: str) -> bool:
+            return bool(ask("query", query=expression).get("result"))
+
+        until(lambda: not {one for one in missing if not is_found(one)}, f"there are data for all of {missing}")
+        shown = {target["expr"] for panel in dashboard(made, watched)["panels"] for target in panel["targets"]}
+        assert shown == missing
+        known = [rule for group in ask("rules")["groups"] for rule in group["rules"]]
+        assert [(float(rule["query"].split()[-1]), rule["health"]) for rule in known] == [
+            (one.alert.limit, "ok") for one in watched if one.alert
+        ]
 
 
 def test_a_worker_that_restarts_after_a_retraining_answers_with_the_model_of_its_sister(

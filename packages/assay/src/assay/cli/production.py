@@ -26,14 +26,27 @@ MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 @click.option("--delay", type=click.FloatRange(0), help="Days until an outcome is due; by default as params.yaml says.")
 @click.option("--host", metavar="USER@HOST", help="Run it there over SSH, where LOG and models/ are.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def monitor(log: Path | None, host: str | None, as_json: bool, **about: Any) -> int:
+@click.option(
+    "--prometheus",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Look at no log: write alert rules for Prometheus and a dashboard for Grafana to FOLDER.",
+)
+def monitor(log: Path | None, host: str | None, as_json: bool, prometheus: Path | None, **about: Any) -> int:
     """Watch the model in use through its prediction LOG; exit status 0 well, 1 alarm, 3 not enough to tell.
 
     LOG is the folder that the service writes; by default ASSAY_LOG, or monitoring/. It needs models/ and the log, and
-    writes reports/monitor.json, .md and .html. With --host, only the result comes from there.
+    writes reports/monitor.json, .md and .html. With --host, only the result comes from there. With --prometheus, it
+    writes rules.yml and dashboard.json with the limits of params.yaml, for the metrics that the service has at
+    /metrics.
     """
     from assay.production.run import watch, watch_on
 
+    if prometheus:
+        from assay.production.prometheus import write
+
+        print("\n".join(map(str, write(prometheus))))
+        return 0
     if host:
         until = about["until"]
         given = {**about, "until": until and f"{until:%Y-%m-%dT%H:%M:%S}"}

@@ -15,6 +15,7 @@ import click
 from assay.base.errors import InputError
 from assay.base.files import locked
 from assay.base.progress import Rate, say
+from assay.project.limits import MOST_REFUSED
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from assay.data.batches import Part
     from assay.inference.batch import Scored
 
-MOST_REFUSED = 0.05
 # Below this size one process is done before others have started.
 SMALL_BYTES = 10_000_000
 KINDS = (".csv", ".parquet", ".arrow")
