@@ -149,6 +149,14 @@ def test_it_ends_as_soon_as_too_many_rows_are_refused_whatever_the_others_are() 
         assert read("out.refused.csv").num_rows == 4096
 
 
+def test_a_large_output_has_few_groups_of_rows() -> None:
+    pq.write_table(table(10_000), "in.parquet")
+    for output in ("out.parquet", "out.arrow"):
+        run("in.parquet", output)
+        assert read(output)["row"].to_pylist() == list(range(1, 10_001))
+    assert pq.ParquetFile("out.parquet").num_row_groups == ipc.open_file("out.arrow").num_record_batches == 1
+
+
 def test_a_file_that_comes_into_the_folder_meanwhile_is_named(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     Path("parts").mkdir()
     pq.write_table(table(5), "parts/0.parquet")

@@ -1,6 +1,8 @@
 """Tables of any size are answered as the service answers, in their order; what breaks the contract is set aside."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
@@ -107,6 +109,27 @@ def test_processes_answer_as_one_does_and_in_order(projects) -> None:
     parts = [table(20, seed=seed) for seed in range(8)]
     one, several = (joined(scored(projects(), *parts, processes=number))[0] for number in (1, 2))
     assert several.drop_columns("prediction_id").equals(one.drop_columns("prediction_id"))
+
+
+def test_this_process_predicts_while_another_one_is_busy_and_the_order_stays() -> None:
+    may_end, here = threading.Event(), threading.get_ident()
+    seen: list[int] = []
+
+    def score(rows: pa.Table, first: int) -> Scored:
+        if threading.get_ident() == here:
+            seen.append(first)
+            if len(seen) == 5:
+                may_end.set()
+        else:
+            assert may_end.wait(60)
+        return Scored(rows, rows, 0)
+
+    parts = [pa.table({"number": [number]}) for number in range(20)]
+    numbered = [(part, number) for number, part in enumerate(parts)]
+    with ThreadPoolExecutor(1) as pool:
+        made = [one.predictions["number"][0].as_py() for one in batch._in_order(pool, numbered, 3, score)]
+    assert made == list(range(20))
+    assert seen[:5] == [3, 4, 5, 6, 7]
 
 
 def test_a_process_that_was_killed_is_said_in_a_line(projects, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # Below this size one process is done before others have started.
 SMALL_BYTES = 10_000_000
+# Readers of Parquet and Arrow are slow with groups of few rows.
+GROUP = 1 << 16
 KINDS = (".csv", ".parquet", ".arrow")
 
 
@@ -267,8 +269,21 @@ def _writer(path: Path, schema: "pa.Schema") -> "Iterator[Callable[[pa.Table], N
             writer = pq.ParquetWriter(path, schema)
         case _:
             writer = pa.ipc.new_file(path, schema)
+    waiting: list[pa.Table] = []
+
+    def flush() -> None:
+        writer.write_table(pa.concat_tables(waiting).combine_chunks())
+        waiting.clear()
+
+    def write(table: pa.Table) -> None:
+        waiting.append(table)
+        if sum(one.num_rows for one in waiting) >= GROUP:
+            flush()
+
     with writer:
-        yield writer.write_table
+        yield write
+        if waiting:
+            flush()
 
 
 COMMANDS = (score,)

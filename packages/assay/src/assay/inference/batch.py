@@ -28,8 +28,10 @@ from assay.inference.tables import predicted, read_columns
 from assay.project.room import Room
 from assay.project.settings import load_packed_contract, load_settings
 
-# Tables that wait for each process: enough that none is idle.
+# Tables that wait for each other process: enough that none is idle.
 AHEAD = 3
+# Predictions that wait for those before them, which another process makes: few enough for memory.
+WAITING = 100
 # Keeps predictions of a package for columns.
 Keep = Callable[[Package, PredictionBatch, Columns], None]
 # Columns of the output, besides the ids and the probability of each class.
@@ -176,7 +178,7 @@ def _score(models: Path, root: Path, table: pa.Table, first: int, *, is_plain: b
 def score_in_order(
     tables: Iterable[pa.Table], models: Path, root: Path, *, processes: int, is_plain: bool, keep: Keep | None = None
 ) -> Iterator[Scored]:
-    """Yield the predictions for tables in their order, from several processes with a session each.
+    """Yield the predictions for tables in their order, from several processes with a session each; this is one of them.
 
     `keep` is called in these processes, in no order.
     """
@@ -184,10 +186,11 @@ def score_in_order(
     if processes == 1:
         yield from (score(table, first) for table, first in _numbered(tables))
         return
+    others = processes - 1
     # A forked process would lack the threads of libraries, so each one is a new process.
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _end_with_parent) as pool:
+    with ProcessPoolExecutor(others, multiprocessing.get_context("spawn"), _end_with_parent) as pool:
         try:
-            yield from _in_order(pool, _numbered(tables), AHEAD * processes, score)
+            yield from _in_order(pool, _numbered(tables), AHEAD * others, score)
         except BrokenProcessPool:
             raise InputError(
                 "a process that predicts has ended, perhaps for want of memory; try again with fewer --processes"
@@ -218,11 +221,36 @@ def _numbered(tables: Iterable[pa.Table]) -> Iterator[tuple[pa.Table, int]]:
 def _in_order(
     pool: Executor, tables: Iterable[tuple[pa.Table, int]], ahead: int, score: Callable[[pa.Table, int], Scored]
 ) -> Iterator[Scored]:
-    waiting: deque[Future[Scored]] = deque()
+    """Yield what `score` makes of tables: in the pool, and here while `ahead` tables wait there."""
+    made: deque[Future[Scored] | Scored] = deque()
+    given: set[Future[Scored]] = set()
     for table, first in tables:
-        # Copied, because pickling a slice sends the whole table to the other process.
-        waiting.append(pool.submit(score, table.take(pa.array(np.arange(table.num_rows))), first))
-        if len(waiting) >= ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+        given = {one for one in given if not one.done()}
+        if len(given) < ahead:
+            given.add(future := pool.submit(_score_packed, score, _packed(table), first))
+            made.append(future)
+        else:
+            made.append(score(table, first))
+        while made and (_is_there(made[0]) or len(made) > WAITING):
+            yield _result(made.popleft())
+    yield from map(_result, made)
+
+
+def _is_there(made: Future[Scored] | Scored) -> bool:
+    return isinstance(made, Scored) or made.done()
+
+
+def _result(made: Future[Scored] | Scored) -> Scored:
+    return made if isinstance(made, Scored) else made.result()
+
+
+def _packed(table: pa.Table) -> bytes:
+    """Return a table as bytes; pickling a slice of a table would send all of it to the other process."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def _score_packed(score: Callable[[pa.Table, int], Scored], packed: bytes, first: int) -> Scored:
+    return score(pa.ipc.open_stream(packed).read_all(), first)
