@@ -1,7 +1,8 @@
 """How surely the gates catch bad changes, how often they stop harmless ones, and what each takes: `make gate-bench`.
 
-Every change of `tests/gates/catalogue.py` is made in a real clone, once for each seed. A seed draws what is random
-about the change, which rows the champion is trained and tested on, and which it does not get to see.
+Every change is made in a real clone, once for each seed: those of `tests/gates/catalogue.py` to the sample, those of
+`tests/gates/tables.py` to projects that `assay init` set up for other tables. A seed draws what is random about the
+change, which rows the champion is trained and tested on, and which it does not get to see.
 """
 
 import argparse
@@ -12,17 +13,18 @@ import statistics
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 # In the place of this folder, in which `gates` would be this file.
 sys.path.pop(0)
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from gates.catalogue import BAD, HARMLESS, Case
+from gates import catalogue, tables
+from gates.catalogue import Case
 from gates.changing import CHAMPIONS, judge, make_champion
 from gates.warm import server
 from scenario.project import Project, make_template
@@ -32,10 +34,19 @@ MOST_FALSE_ALARMS = 0.05
 Record = dict[str, Any]
 
 
-def measure(champion: Project, case: Case, seed: int, folder: Path) -> Record:
+class Subject(NamedTuple):
+    """A project with a champion, the table that it is about, how to make it, and the changes to make to it."""
+
+    name: str
+    table: str
+    make: Callable[[Project, Path, int], None]
+    cases: list[Case]
+
+
+def measure(champion: Project, subject: Subject, case: Case, seed: int, folder: Path) -> Record:
     """Make a change and return what became of it."""
-    project = champion.copy(folder / f"{case.name}-{seed}")
-    record: Record = {"seed": seed, "case": case.name, "bad": bool(case.gate)}
+    project = champion.copy(folder / f"{subject.name}-{case.name}-{seed}")
+    record: Record = {"seed": seed, "table": subject.table, "case": case.name, "bad": bool(case.gate)}
     try:
         found = judge(project, case.change, seed, case.work)
     # A change that cannot be made or judged is a result too, and the others are to be measured all the same.
@@ -54,41 +65,39 @@ def measure(champion: Project, case: Case, seed: int, folder: Path) -> Record:
     }
 
 
-def run(folder: Path, cases: list[Case], seeds: Iterable[int], jobs: int, params: dict[str, object]) -> list[Record]:
-    """Measure all that the results in a folder lack yet; return all results of these cases and seeds.
-
-    `params` are set in the params.yaml of every champion.
-    """
+def run(folder: Path, subjects: list[Subject], seeds: Iterable[int], jobs: int) -> list[Record]:
+    """Measure all that the results in a folder lack yet; return all results of these projects and seeds."""
     seeds = list(seeds)
     results = folder / "results.jsonl"
     records = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
-    done = {(record["seed"], record["case"]) for record in records}
+    done = {(record["seed"], record["table"], record["case"]) for record in records}
     (folder / "home").mkdir(parents=True, exist_ok=True)
     with server(folder / "warm") as commands, ThreadPoolExecutor(jobs) as pool, results.open("a") as file:
         template = Project(folder / "template", folder / "home", commands)
         if not template.root.exists():
             make_template(template)
         for seed in seeds:
-            for kind in CHAMPIONS:
-                waiting = [case for case in cases if case.champion == kind and (seed, case.name) not in done]
+            for subject in subjects:
+                waiting = [case for case in subject.cases if (seed, subject.table, case.name) not in done]
                 if not waiting:
                     continue
-                champion = Project(folder / f"{kind}-{seed}", template.home, commands)
+                champion = Project(folder / f"{subject.name}-{seed}", template.home, commands)
                 for part in (champion.root, champion.root.with_name(f"{champion.root.name}-origin")):
                     shutil.rmtree(part, ignore_errors=True)
-                make_champion(template, champion.root, kind, seed, **params)
-                asked = [pool.submit(measure, champion, case, seed, folder) for case in waiting]
+                subject.make(template, champion.root, seed)
+                asked = [pool.submit(measure, champion, subject, case, seed, folder) for case in waiting]
                 for future in asked:
                     record = future.result()
                     records.append(record)
                     file.write(json.dumps(record) + "\n")
                     file.flush()
                     said = record.get("error") or f"{record['verdict']} ({', '.join(record['stopped_by'])})"
-                    print(f"seed {seed}: {record['case']}: {said[-300:]}", file=sys.stderr, flush=True)
+                    told = f"{subject.table}, seed {seed}: {record['case']}: {said[-300:]}"
+                    print(told, file=sys.stderr, flush=True)
                 for part in (champion.root, champion.root.with_name(f"{champion.root.name}-origin")):
                     shutil.rmtree(part, ignore_errors=True)
-    wanted = {case.name for case in cases}
-    return [record for record in records if record["case"] in wanted and record["seed"] in seeds]
+    wanted = {(subject.table, case.name) for subject in subjects for case in subject.cases}
+    return [r for r in records if (r["table"], r["case"]) in wanted and r["seed"] in seeds]
 
 
 def show(records: list[Record], cases: list[Case]) -> bool:
@@ -160,6 +169,27 @@ def _gates(records: list[Record]) -> str:
     return ", ".join(f"{gate} {count}" for gate, count in counts.most_common())
 
 
+def about_the_sample(params: dict[str, object], wanted: Callable[[Case], bool]) -> list[Subject]:
+    """Return the sample with each kind of champion."""
+
+    def maker(kind: str) -> Callable[[Project, Path, int], None]:
+        return lambda template, root, seed: make_champion(template, root, kind, seed, **params)
+
+    cases = [case for case in [*catalogue.BAD, *catalogue.HARMLESS] if wanted(case)]
+    return [
+        Subject(kind, "sample", maker(kind), [case for case in cases if case.champion == kind]) for kind in CHAMPIONS
+    ]
+
+
+def about(name: str, table: tables.Table, params: dict[str, object], wanted: Callable[[Case], bool]) -> Subject:
+    """Return a project that `assay init` sets up for a table."""
+
+    def make(template: Project, root: Path, seed: int) -> None:
+        tables.make_table_champion(template, root, name, table, seed, params)
+
+    return Subject(name, name, make, [case for case in [*tables.BAD, *tables.HARMLESS] if wanted(case)])
+
+
 def main() -> int:
     """Measure, and print what was found."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -169,13 +199,35 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="keep the results here, and go on with those that are there")
     parser.add_argument("--examples", type=int, help="examples of the gates that try some, if not those of params.yaml")
     parser.add_argument("--only", nargs="+", help="the changes to measure, by name")
+    names = ("sample", *tables.TABLES)
+    parser.add_argument("--tables", nargs="+", choices=names, default=names, help="the tables of the projects")
+    parser.add_argument("--file", type=Path, help="a CSV file of your own, in the place of these tables")
+    parser.add_argument("--target", help="the target of that file")
+    parser.add_argument("--ordered", action="store_true", help="the rows of that file are in the order of time")
     arguments = parser.parse_args()
-    cases = [case for case in [*BAD, *HARMLESS] if arguments.only is None or case.change.__name__ in arguments.only]
+    if (arguments.file is None) != (arguments.target is None):
+        parser.error("--file needs --target, and --target needs --file")
+    examples = {f"gates__{gate}__examples": arguments.examples for gate in ("expectations", "parity")}
+    params: dict[str, object] = dict(examples) if arguments.examples else {}
+
+    def wanted(case: Case) -> bool:
+        return arguments.only is None or case.change.__name__ in arguments.only
+
+    if arguments.file:
+        table = tables.from_file(arguments.file, arguments.target, ordered=arguments.ordered)
+        subjects = [about(arguments.file.stem, table, params, wanted)]
+    else:
+        subjects = about_the_sample(params, wanted) if "sample" in arguments.tables else []
+        subjects += [about(n, table, params, wanted) for n, table in tables.TABLES.items() if n in arguments.tables]
     seeds = range(arguments.first, arguments.first + arguments.seeds)
-    params = {f"gates__{gate}__examples": arguments.examples for gate in ("expectations", "parity")}
     with nullcontext(arguments.folder) if arguments.folder else tempfile.TemporaryDirectory() as folder:
-        records = run(Path(folder), cases, seeds, arguments.jobs, params if arguments.examples else {})
-    return 0 if show(records, cases) else 1
+        records = run(Path(folder), subjects, seeds, arguments.jobs)
+    fine = True
+    for table_name in dict.fromkeys(subject.table for subject in subjects):
+        cases = [case for subject in subjects if subject.table == table_name for case in subject.cases]
+        print(f"\n== {table_name}")
+        fine &= show([record for record in records if record["table"] == table_name], cases)
+    return 0 if fine else 1
 
 
 if __name__ == "__main__":

@@ -71,12 +71,18 @@ def make_champion(template: Project, root: Path, kind: str, seed: int, **params:
     write_rows(origin, rows[~held_back])
     origin.ok("assay", "repro")
     origin.ok("git", "commit", "--quiet", "--all", "--message", "Champion")
+    made = copy_of(origin, root)
+    rows[held_back].to_csv(made.root / HELD_BACK, index=False)
+
+
+def copy_of(origin: Project, root: Path) -> Project:
+    """Return a copy of a project with a champion, which is its `origin`."""
     made = origin.copy(root)
     made.ok("git", "remote", "set-url", "origin", str(origin.root))
     made.ok("git", "fetch", "--quiet")
     # Restores the champion's files, so that each change need not.
     made.run("assay", "gate")
-    rows[held_back].to_csv(made.root / HELD_BACK, index=False)
+    return made
 
 
 def read_rows(project: Project, path: Path = DATA) -> pd.DataFrame:
