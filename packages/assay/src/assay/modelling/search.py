@@ -1,14 +1,17 @@
 """The search over model families: a Bayesian race or a grid, parallel, and reproducible."""
 
 import csv
+import hashlib
 import io
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from pathlib import Path
 from time import monotonic
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import optuna
@@ -16,6 +19,7 @@ from joblib import Parallel, cpu_count, delayed
 
 from assay.base.config import did_you_mean
 from assay.base.errors import InputError
+from assay.base.files import replacing
 from assay.base.progress import say, track
 from assay.base.rounding import significant
 from assay.contract.spec import Contract
@@ -107,7 +111,8 @@ class _Runner:
 class _Search:
     """What a search works on, and what it found so far.
 
-    `units` are the numbers of `dependent` for each row; `is_over` says whether the time is up.
+    `units` are the numbers of `dependent` for each row; `is_over` says whether the time is up. `kept` is the folder for
+    what the models gave on the folds.
     """
 
     data: Columns
@@ -121,6 +126,7 @@ class _Search:
     is_squared: bool
     is_over: Callable[[], bool]
     parallel: Parallel
+    kept: Path | None = None
     studies: dict[str, optuna.Study] = field(default_factory=dict)
     trials: list[Trial] = field(default_factory=list)
     runners: list[_Runner] = field(default_factory=list)
@@ -131,8 +137,10 @@ class _Search:
         running = list(batch)
         for step, fold in enumerate(self.parts):
             found = self.parallel(
-                delayed(_curve)(
-                    runner.choice, self.data, self.target, self.contract, fold, self.seed, self.room, self.is_squared
+                delayed(_kept_curve)(
+                    None if self.kept is None else self.kept / _file_name(runner.choice, step),
+                    *(runner.choice, self.data, self.target, self.contract, fold),
+                    *(self.seed, self.room, self.is_squared),
                 )
                 for runner in running
             )
@@ -275,6 +283,7 @@ def search(  # noqa: PLR0913, PLR0917
     room: Room = NO_ROOM,
     clock: Callable[[], float] = monotonic,
     metric: str | None = None,
+    kept: Path | None = None,
 ) -> tuple[ModelChoice, list[Trial]]:
     """Try up to `how.trials` choices by cross-validation on these rows; return the best and all trials, dummy first.
 
@@ -292,6 +301,9 @@ def search(  # noqa: PLR0913, PLR0917
 
     A search ends when `how.seconds` of `clock` are over. Without that limit nothing depends on which trial finishes
     first, so the same data, parameters and seed give the same result on any number of processors.
+
+    What each model gives on a fold is kept in the folder `kept`, if there is one. A search that finds it there goes on
+    where the other was stopped. So the folder must be of the same data, contract, room, code, seed, folds and metric.
     """
     began = clock()
     # A derived feature that fails, or broken expectations, would fail every trial.
@@ -299,6 +311,8 @@ def search(  # noqa: PLR0913, PLR0917
     directions(contract, room)
     parts = folds(target, units, contract, how.folds, seed)
     known = _families_at_hand(contract, room)
+    if kept is not None and (number := len(list(kept.glob("*.npz")))):
+        say(f"  {number} fits of a search that was stopped are used again")
     choices = from_grid(how, known, contract, seed, room) if how.method == "grid" else []
     if how.grid and how.method != "grid":
         say(f"  tune.grid is not used, since tune.method is {how.method}")
@@ -319,6 +333,7 @@ def search(  # noqa: PLR0913, PLR0917
             is_squared=contract.task == "regression" and metric in SQUARED,
             is_over=is_over,
             parallel=parallel,
+            kept=kept,
         )
         made.run([_Runner(DUMMY)])
         # They are among the trials, unless these are few.
@@ -566,6 +581,26 @@ def _study(seed: int, family: Family) -> optuna.Study:
     if family.defaults:
         study.enqueue_trial(dict(family.defaults))
     return study
+
+
+def _file_name(choice: ModelChoice, fold: int) -> str:
+    return hashlib.sha256(f"{fold} {choice.model_dump_json()}".encode()).hexdigest()[:32] + ".npz"
+
+
+def _kept_curve(path: Path | None, *arguments: Any) -> tuple[list[float], np.ndarray]:
+    """Return what `_curve` does, from a file if there is one; otherwise write it, unless the model failed."""
+    if path is None:
+        return _curve(*arguments)
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
+            return found["losses"].tolist(), found["scores"]
+    # A machine that stops may leave a file that is not whole.
+    except (OSError, EOFError, KeyError, ValueError, BadZipFile):
+        losses, given = _curve(*arguments)
+    if math.isfinite(losses[-1]):
+        with replacing(path) as temporary, temporary.open("wb") as made:
+            np.savez(made, losses=losses, scores=given)
+    return losses, given
 
 
 def _curve(  # noqa: PLR0913, PLR0917

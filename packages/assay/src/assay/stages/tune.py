@@ -1,13 +1,19 @@
 """Choose the model family and its parameters: by search, or as params.yaml says."""
 
-from assay.base.files import write_json, write_text
+import hashlib
+import shutil
+from pathlib import Path
+
+from assay.base.files import sha256, write_json, write_text
 from assay.base.progress import say
-from assay.contract.spec import load_contract
-from assay.project.layout import CHOICE, TRIALS, read_split
-from assay.project.params import load_params
+from assay.contract.spec import CONTRACT, load_contract
+from assay.project.fingerprint import fingerprints
+from assay.project.layout import CHOICE, SEARCHED, SOURCE, SPLIT, TRIALS, read_split
+from assay.project.params import Params, load_params
 from assay.project.room import load_room
 
 HEADER = "trial,family,score,best,folds,state,parameters\n"
+LOCK = Path("requirements/train.txt")
 
 
 def main() -> None:
@@ -29,8 +35,11 @@ def main() -> None:
         )
         rows, wanted = columns(table, contract), target(table, contract)
         metric = params.gates.quality.metric
+        kept = SEARCHED / _key(params)
+        for other in set(SEARCHED.glob("*")) - {kept}:
+            shutil.rmtree(other)
         choice, trials = search(
-            rows, wanted, units, contract, params.tune, params.seed, params.model, room, metric=metric
+            rows, wanted, units, contract, params.tune, params.seed, params.model, room, metric=metric, kept=kept
         )
         write_text(TRIALS, HEADER + as_csv(trials))
     else:
@@ -39,3 +48,14 @@ def main() -> None:
     how = "found" if params.tune.search else "from params.yaml"
     say(f"  {how}: {choice.words}")
     write_json(CHOICE, choice.model_dump())
+    shutil.rmtree(SEARCHED, ignore_errors=True)
+
+
+def _key(params: Params) -> str:
+    """Return a hash of what decides the scores of a model on a fold: data, settings, code, and locked packages."""
+    own = sorted(path for path in SOURCE.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    files = [path for path in (CONTRACT, SPLIT / "train.parquet", LOCK, *own) if path.exists()]
+    how = params.tune
+    parts = [fingerprints(parts=["tune"]), params.seed, how.folds, how.max_rows, params.gates.quality.metric]
+    told = "\n".join([*(f"{path} {sha256(path)}" for path in files), *map(str, parts)])
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
