@@ -11,7 +11,7 @@ from assay.base.errors import InputError
 from assay.base.files import write_json
 from assay.github import production
 from assay.github.api import GitHub
-from assay.github.production import TITLE, evidence, look, tell
+from assay.github.production import TITLE, calls_for_training, evidence, look, tell
 from assay.production.run import RESULT
 from watched import days, missing, said
 from workflows import github as stand_in
@@ -68,6 +68,14 @@ def test_an_alarm_is_one_issue_that_is_updated_and_closed_when_all_is_well(hub: 
     assert [issue["state"] for issue in hub.issues] == ["closed", "open"]
     assert {issue["title"] for issue in hub.issues} == {TITLE}
     assert "age" in hub.issues[1]["body"]
+
+
+@pytest.mark.parametrize(
+    ("checks", "trains"), [(["failed"], False), (["refused", "slow"], False), (["failed", "values"], True), ([], False)]
+)
+def test_only_an_alarm_about_the_model_or_its_rows_calls_for_training(checks: list[str], trains: bool):
+    outcomes = [{"check": "loss", "verdict": "HOLD"}, *({"check": one, "verdict": "ALARM"} for one in checks)]
+    assert calls_for_training({"outcomes": outcomes}) == trains
 
 
 def test_an_issue_of_somebody_else_is_left_alone(hub: stand_in.GitHub, github: GitHub):

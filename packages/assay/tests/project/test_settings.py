@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from assay.base.errors import InputError
 from assay.contract.spec import Number, load_contract
 from assay.project.params import load_params
-from assay.project.settings import PARAMS, load_packed_contract, load_settings, write_packed
+from assay.project.settings import PARAMS, Limits, load_packed_contract, load_settings, write_packed
 from examples import contract
 from patients import contract as patients_contract
 from places import ROOT
@@ -40,8 +40,10 @@ def test_the_log_may_still_be_true_or_false(models: Path, given: object, meant: 
 
 @pytest.mark.parametrize("made", CONTRACTS, ids=lambda made: made.name)
 def test_what_is_packed_is_read_as_it_was(tmp_path: Path, made: object) -> None:
-    write_packed(made, PARAMETERS.export, PARAMETERS.serve, tmp_path)  # type: ignore[arg-type]
+    limits = Limits(errors=0.01, p99_ms=1000)
+    write_packed(made, PARAMETERS.export, PARAMETERS.serve, tmp_path, limits=limits)  # type: ignore[arg-type]
     assert load_packed_contract(tmp_path) == made
+    assert load_settings(tmp_path).limits == limits
     assert load_settings(tmp_path).serve == PARAMETERS.serve
     assert load_settings(tmp_path).export == PARAMETERS.export
 

@@ -4,19 +4,24 @@ import asyncio
 import gzip
 import json
 import re
+import shutil
 import threading
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.inference.scorer import Scorer
+from assay.predictions.entry import Counted
 from assay.serve.front import (
     HUGE,
     LARGE,
@@ -32,8 +37,10 @@ from assay.serve.front import (
     read_body,
     unpack,
 )
+from assay.serve.metrics import Requests
 from assay.serve.refusal import Refused
 from assay.serve.steps import offload
+from serve.conftest import load_project
 
 LIMIT = 20
 
@@ -206,7 +213,17 @@ def fronted(serving: Any, *, is_one_of_several: bool = False) -> Front:
     return Front(None, lambda: serving, counting, is_one_of_several=is_one_of_several)  # type: ignore[arg-type]
 
 
-def posted(front: Front, body: bytes) -> tuple[dict[bytes, bytes], Any]:
+def counting() -> Any:
+    """Return BentoML's middleware that counts requests, with metrics that nobody reads."""
+    bound = SimpleNamespace(labels=lambda **_: MagicMock())
+    return SimpleNamespace(metrics_request_total=bound, metrics_request_duration=bound)
+
+
+def lines(folder: Path) -> list[bytes]:
+    return [line for path in sorted(folder.iterdir()) for line in path.read_bytes().splitlines()]
+
+
+def posted(front: Front, body: bytes, status: int = 200) -> tuple[dict[bytes, bytes], Any]:
     """Return the headers and what is answered to a body that is posted to /predict."""
     sent: list[Any] = []
 
@@ -218,7 +235,7 @@ def posted(front: Front, body: bytes) -> tuple[dict[bytes, bytes], Any]:
 
     scope = {"type": "http", "path": "/predict", "method": "POST", "headers": []}
     asyncio.run(front(scope, receive, send))
-    assert sent[0]["status"] == 200
+    assert sent[0]["status"] == status
     return dict(sent[0]["headers"]), json.loads(sent[1]["body"])
 
 
@@ -247,6 +264,29 @@ def test_a_body_is_answered_alike_whatever_its_size_and_what_takes_long_is_done_
     assert seen == [("read", read_by), ("score", scored_by)]
     wanted = score(serving.rows.columns(read(body)))
     assert [one["probabilities"]["sick"] for one in found] == wanted[:, 1].tolist()
+
+
+def test_requests_are_counted_in_the_log_within_a_minute_and_at_the_end(
+    projects: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assay.serve.front.COUNT_SECONDS", 0.0)
+    root = shutil.copytree(projects(), tmp_path / "project")
+    packed = json.loads((root / "models/service.json").read_text())
+    (root / "models/service.json").write_text(json.dumps(packed | {"serve": {**packed["serve"], "log": "safe"}}))
+    monkeypatch.setenv("ASSAY_LOG", str(tmp_path / "log"))
+    serving = load_project(root)
+    front = Front(None, lambda: serving, Requests(counting(), {}), is_one_of_several=False)  # type: ignore[arg-type]
+
+    def found() -> list[Counted]:
+        return [msgspec.json.decode(line, type=Counted) for line in lines(tmp_path / "log/requests")]
+
+    posted(front, json.dumps({"rows": serving.package.examples[:1]}).encode())
+    assert [(one.version, one.answered, one.failed) for one in found()] == [(serving.package.version, 1, 0)]
+    front._will_write = True
+    posted(front, b'{"rows": [{}]}', status=422)
+    assert len(found()) == 1
+    serving.close()
+    assert [(one.answered, one.refused) for one in found()] == [(1, {}), (0, {"contract": 1})]
 
 
 @pytest.mark.parametrize(("is_one_of_several", "asked"), [(True, [RECONNECT_EVERY, 2 * RECONNECT_EVERY]), (False, [])])

@@ -195,16 +195,16 @@ def github_monitor() -> None:
     """Run the monitor on the log in monitoring/; open, update or close the issue, and say whether to retrain.
 
     A result in reports/monitor.json, which the monitor wrote where the log is, is taken as it is. Without the log there
-    is nothing to retrain with.
+    is nothing to retrain with, and no training helps against requests that fail, are slow or are refused.
     """
     from assay.github.api import GitHub
-    from assay.github.production import look, tell
+    from assay.github.production import calls_for_training, look, tell
     from assay.github.steps import write_outputs
     from assay.project.layout import LOG
 
     result = look()
     print(tell(GitHub.here(), result))
-    write_outputs({"retrain": str(result["verdict"] == "ALARM" and LOG.is_dir()).lower()})
+    write_outputs({"retrain": str(calls_for_training(result) and LOG.is_dir()).lower()})
 
 
 @github.command("retrain")

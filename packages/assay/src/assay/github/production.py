@@ -12,8 +12,8 @@ from assay.github.event import may_be_public
 from assay.github.propose import APPROVE
 from assay.github.steps import open_issue
 from assay.production.collect import REPORT, told
+from assay.production.finding import SEVERITY
 from assay.production.home import bring_home
-from assay.production.monitor import SEVERITY
 from assay.production.page import markdown
 from assay.production.run import RESULT, watch
 from assay.project.champion import restore
@@ -27,6 +27,8 @@ from assay.report.text import escape
 TITLE = "The model in production raises an alarm"
 UPDATED = "Each run of `monitor` updates this issue, and closes it when all is well."
 BRANCH = "assay/retrain"
+# The checks of the service, and not of the model.
+OPERATIONS = {"refused", "failed", "slow"}
 # GitHub takes 65,536 characters.
 MOST = 60_000
 # What retraining changes.
@@ -49,6 +51,11 @@ def _log() -> Path:
     if not LOG.is_dir():
         raise InputError(f"{LOG}/: there is no log; the command in the variable ASSAY_MONITOR brings it there")
     return LOG
+
+
+def calls_for_training(result: dict[str, Any]) -> bool:
+    """Say whether a result has an alarm against which training may help."""
+    return any(one["verdict"] == "ALARM" and one["check"] not in OPERATIONS for one in result["outcomes"])
 
 
 def tell(github: GitHub, result: dict[str, Any]) -> str:

@@ -36,6 +36,25 @@ class Entry(msgspec.Struct, omit_defaults=True, gc=False):
     scores: bytes = b""
 
 
+class Counted(msgspec.Struct, omit_defaults=True, gc=False):
+    """How many requests a process of the service answered, failed to answer, and refused, in a minute or more.
+
+    `slow` counts `timed` predictions that took longer than a limit in milliseconds; `refused` is by reason, and
+    `violations` and `unknown` values are by column: "" for one that is not in the contract. `unlogged` counts rows.
+    """
+
+    time: Moment
+    version: str
+    answered: int = 0
+    failed: int = 0
+    unlogged: int = 0
+    timed: int = 0
+    slow: dict[str, int] = {}
+    refused: dict[str, int] = {}
+    violations: dict[str, int] = {}
+    unknown: dict[str, int] = {}
+
+
 class Outcome(msgspec.Struct, gc=False):
     """What came true: the outcome of a prediction, and when it was reported."""
 

@@ -1,7 +1,7 @@
 """The files of the log: segments of whole lines, one for each hour and process, which only ever grow.
 
 A segment of predictions holds what was answered in its hour, and a segment of outcomes the outcomes of these
-predictions, whenever they came.
+predictions, whenever they came. A segment of requests holds what was counted in its hour.
 """
 
 import errno
@@ -14,7 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import NoReturn
 
-PREDICTIONS, OUTCOMES, CONTRACTS = "predictions", "outcomes", "contracts"
+PREDICTIONS, OUTCOMES, CONTRACTS, REQUESTS = "predictions", "outcomes", "contracts", "requests"
 ENDING = ".jsonl"
 HOUR = "%Y-%m-%dT%H"
 OPEN, SEALED = 0o640, 0o440

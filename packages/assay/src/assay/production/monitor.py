@@ -5,29 +5,39 @@ All checks together raise a false alarm at most once a year, however often one l
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import asdict
+from datetime import timedelta
 from functools import cache, partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from assay.base.words import number, percent
 from assay.export.reference import CHECKS, LOSS_STEPS, STEPS, Check, Feature, Loss, Reference
+from assay.production.finding import (
+    BETS,
+    DAYS_A_YEAR,
+    FEWEST,
+    Finding,
+    count_rows,
+    day_name,
+    history,
+    overall,
+    share_percent,
+    standing,
+)
+from assay.production.requests import Requests, judge_requests
 from assay.production.windows import DAY, Seen, Watch, Window
-from assay.statistics.sequential import Alarm, Course, detect, growth, growth_table
+from assay.statistics.sequential import Alarm, detect, growth, growth_table
 
-State = Literal["WELL", "ALARM", "HOLD"]
-SEVERITY: list[State] = ["WELL", "HOLD", "ALARM"]
 MONITOR_FORMAT = 1
-DAYS_A_YEAR = 365
-# How many bettors look at each side of a feature, and at a loss.
-BETS, LOSS_BETS = 8, 24
-# For so long after the last evidence an alarm stands.
-STANDS = timedelta(days=7)
-# With fewer rows there is not enough to tell, and without a prediction for so long.
-FEWEST = 100
+# How many bettors look at a loss.
+LOSS_BETS = 24
+# Without a prediction for so long there is not enough to tell.
 SILENT = timedelta(days=2)
+# The checks of requests.
+ASKED = 3
+ORDER = ["loss", "cost", "error", "refused", "values", "failed", "slow", "scores", "features", "estimate"]
 # The largest shares of rows with a wrong clock, and of due rows without an outcome.
 WRONG_CLOCK, WITHOUT_OUTCOME = 0.01, 0.5
 # The growth of the capital per wrong decision, with the best bet, if there are twice as many as promised.
@@ -38,29 +48,11 @@ SEASONS = "each weekday is compared with the same weekday of the reference"
 NO_SEASONS = "not compared: the reference has no year of times (split by time), so a season may raise an alarm"
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What a check found: its verdict, the reason in a sentence, what was measured, and the limits."""
-
-    check: str
-    verdict: State
-    reason: str
-    measured: dict[str, Any] = field(default_factory=dict)
-    limit: dict[str, Any] = field(default_factory=dict)
-
-
-def overall(findings: Sequence[Finding]) -> State:
-    """Return ALARM if any check raises one, else HOLD if any holds, else WELL; HOLD without any.
-
-    >>> overall([])
-    'HOLD'
-    """
-    return max((one.verdict for one in findings), key=SEVERITY.index, default="HOLD")
-
-
-def monitor(watch: Watch, seen: Seen, lines: Mapping[str, int] | None = None) -> dict[str, Any]:
+def monitor(
+    watch: Watch, seen: Seen, lines: Mapping[str, int] | None = None, requests: Sequence[Requests] = ()
+) -> dict[str, Any]:
     """Return the content of reports/monitor.json; `lines` counts, by words, what the reader left out or corrected."""
-    findings = [log(watch, seen, lines or {}), *judge(watch, seen.windows)]
+    findings = [log(watch, seen, lines or {}, requests), *judge(watch, seen.windows, requests)]
     return {
         "format": MONITOR_FORMAT,
         "verdict": overall(findings),
@@ -71,9 +63,9 @@ def monitor(watch: Watch, seen: Seen, lines: Mapping[str, int] | None = None) ->
     }
 
 
-def log(watch: Watch, seen: Seen, lines: Mapping[str, int]) -> Finding:
+def log(watch: Watch, seen: Seen, lines: Mapping[str, int], requests: Sequence[Requests]) -> Finding:
     """Judge whether the log says anything about this version."""
-    rows = sum(window.rows for window in seen.windows)
+    rows, unlogged = sum(window.rows for window in seen.windows), sum(day.unlogged for day in requests)
     others = {name: count for name, count in seen.versions.items() if name != watch.version}
     measured = {
         "rows": rows,
@@ -84,25 +76,30 @@ def log(watch: Watch, seen: Seen, lines: Mapping[str, int]) -> Finding:
         "from_the_future": seen.future,
         "foreign_outcomes": seen.foreign,
         "left_out": dict(lines),
+        "unlogged": unlogged,
     }
     limit = {"from_the_future": WRONG_CLOCK, "silent_days": SILENT / DAY}
     notes = _notes(seen, others, lines)
+    if unlogged:
+        notes.append(f"{count_rows(unlogged)} that could not be logged")
     wrong = [*_silence(watch, seen, rows)]
     if seen.future > WRONG_CLOCK * (rows + seen.future):
-        wrong.append(f"{_rows(seen.future)} are dated after now: check the clock of the service; they are not judged")
+        wrong.append(
+            f"{count_rows(seen.future)} are dated after now: check the clock of the service; they are not judged"
+        )
     elif seen.future:
-        notes.append(f"{_rows(seen.future)} dated after now, not judged")
+        notes.append(f"{count_rows(seen.future)} dated after now, not judged")
     days = len(seen.windows)
-    said = "; ".join(wrong) or f"{_rows(rows)} on {days} day{'s' * (days != 1)}"
+    said = "; ".join(wrong) or f"{count_rows(rows)} on {days} day{'s' * (days != 1)}"
     return Finding("log", "HOLD" if wrong else "WELL", "; ".join([said, *notes]), measured, limit)
 
 
 def _silence(watch: Watch, seen: Seen, rows: int) -> list[str]:
-    between = f"between {_day(watch.since)} and {_day(watch.until)}"
+    between = f"between {day_name(watch.since)} and {day_name(watch.until)}"
     if not rows or seen.latest is None:
         return [f"the log has no prediction of version {watch.version} {between}"]
     if watch.until - seen.latest > SILENT:
-        return [f"no prediction since {_day(seen.latest)}"]
+        return [f"no prediction since {day_name(seen.latest)}"]
     return []
 
 
@@ -110,27 +107,29 @@ def _notes(seen: Seen, others: Mapping[str, int], lines: Mapping[str, int]) -> l
     notes = []
     if others:
         versions = f"{len(others)} other version{'s' * (len(others) > 1)}"
-        notes.append(f"{_rows(sum(others.values()))} of {versions}, not judged")
+        notes.append(f"{count_rows(sum(others.values()))} of {versions}, not judged")
     if len(seen.contracts) > 1:
         notes.append(f"rows of {len(seen.contracts)} contracts")
     if seen.gone:
-        named = ", ".join(f"{name} in {_rows(count)}" for name, count in seen.gone.most_common(CHANGES))
+        named = ", ".join(f"{name} in {count_rows(count)}" for name, count in seen.gone.most_common(CHANGES))
         notes.append(f"the log lacks columns of the model: {named}")
     if seen.foreign:
         notes.append(f"{seen.foreign:,} ignored outcomes that are not values of the target")
     return notes + [f"{count:,} {what}" for what, count in lines.items() if count]
 
 
-def judge(watch: Watch, windows: Sequence[Window]) -> list[Finding]:
-    """Judge the windows, the most important check first."""
+def judge(watch: Watch, windows: Sequence[Window], requests: Sequence[Requests]) -> list[Finding]:
+    """Judge the windows and the requests of each day, the most important check first."""
     reference = watch.reference
     checks = [check for check in CHECKS if reference.checks.get(check)]
     # Each check may raise its share of the one false alarm a year.
-    limit = float(DAYS_A_YEAR * (len(reference.losses) + len(checks)))
-    return [
+    limit = float(DAYS_A_YEAR * (len(reference.losses) + len(checks) + ASKED * bool(requests)))
+    found = [
         *(_loss(one, windows, limit, watch) for one in reference.losses),
+        *judge_requests(watch, requests, limit),
         *(_check(check, reference, windows, limit, watch) for check in checks),
     ]
+    return sorted(found, key=lambda one: ORDER.index(one.check))
 
 
 def _loss(promised: Loss, windows: Sequence[Window], limit: float, watch: Watch) -> Finding:
@@ -146,35 +145,36 @@ def _loss(promised: Loss, windows: Sequence[Window], limit: float, watch: Watch)
             return Finding(promised.name, "HOLD", reason, measured, about)
         how = "send them to `/feedback` or use `assay feedback`"
         return Finding(
-            promised.name, "HOLD", f"no outcome is known of {_rows(due)} that are due: {how}", measured, about
+            promised.name, "HOLD", f"no outcome is known of {count_rows(due)} that are due: {how}", measured, about
         )
     if bound >= 1:
         return Finding(promised.name, "HOLD", TOO_SMALL, measured, about)
     table = growth_table(np.arange(LOSS_STEPS + 1) / LOSS_STEPS, np.array([bound]), LOSS_BETS)
     course = detect((growth(table, window.losses[promised.name]) for window in known), limit)
     # Outcomes come late: what counts is the last day of which there are some.
-    standing = _standing(course, known, known[-1].start + DAY)
+    stands = standing(course, known, known[-1].start + DAY)
     now = _mean(known, lambda window: window.losses[promised.name][0], LOSS_STEPS)
     measured |= {promised.name: now * promised.scale, "promised": promised.mean * promised.scale}
-    measured |= _history(course, known)
+    measured |= history(course, known)
     unit = f" {promised.unit}" if promised.unit else ""
     said = f"{promised.words} {number(now * promised.scale)}{unit} over {rows:,} outcomes"
     promise = f"promised {number(promised.mean * promised.scale)}, at most {number(bound * promised.scale)}"
-    if standing:
-        since = known[standing[1] :]
+    if stands:
+        since = known[stands[1] :]
         lately = _mean(since, lambda window: window.losses[promised.name][0], LOSS_STEPS)
         count = sum(int(window.losses[promised.name].sum()) for window in since)
         extra = (lately - promised.mean) * promised.scale * count
         measured |= {
-            "since": _day(since[0].start),
+            "since": day_name(since[0].start),
             "lately": lately * promised.scale,
             "extra": extra,
             "examples": _examples(since, promised.name),
         }
         costs = f": {number(extra, 3)}{unit} more than promised" if promised.name == "cost" else ""
+        begun = day_name(since[0].start)
         reason = (
-            f"{promised.words} {number(lately * promised.scale)}{unit} since {_day(since[0].start)}, over {count:,} "
-            f"outcomes{costs}; {promise}"
+            f"{promised.words} {number(lately * promised.scale)}{unit} since {begun}, over {count:,} outcomes{costs}; "
+            f"{promise}"
         )
         return Finding(promised.name, "ALARM", reason, measured, about)
     needed = int(np.ceil(np.log(limit) / (DOUBLED * bound)))
@@ -200,24 +200,24 @@ def _check(check: Check, reference: Reference, windows: Sequence[Window], limit:
     if not any(_can_change(one, check) for one in features):
         return Finding(check, "HOLD", TOO_SMALL, measured, about)
     course = detect(_growths(check, features, known), limit)
-    standing = _standing(course, known, watch.until)
-    measured |= _history(course, known)
+    stands = standing(course, known, watch.until)
+    measured |= history(course, known)
     prefix = "estimated before outcomes, assuming that probabilities still hold (no concept drift): " * (
         check == "estimate"
     )
-    if standing:
-        since = known[standing[1] :]
-        changes = _changes(check, features, standing[0], since, reference, watch)
-        measured |= {"since": _day(since[0].start), "changes": changes}
+    if stands:
+        since = known[stands[1] :]
+        changes = _changes(check, features, stands[0], since, reference, watch)
+        measured |= {"since": day_name(since[0].start), "changes": changes}
         said = "; ".join(one["words"] for one in changes[:CHANGES])
-        return Finding(check, "ALARM", f"{prefix}since {_day(since[0].start)}: {said}", measured, about)
+        return Finding(check, "ALARM", f"{prefix}since {day_name(since[0].start)}: {said}", measured, about)
     if rows < FEWEST:
-        reason = f"{prefix}{_rows(rows)} are too few to tell; {FEWEST} are needed"
+        reason = f"{prefix}{count_rows(rows)} are too few to tell; {FEWEST} are needed"
         return Finding(check, "HOLD", reason, measured, about)
     if check == "estimate":
         words = _words(features[0], _feature_mean(known, check, 0), reference, watch)
     else:
-        words = f"no change of {len(features)} features in {_rows(rows)}"
+        words = f"no change of {len(features)} features in {count_rows(rows)}"
     return Finding(check, "WELL", prefix + words, measured, about)
 
 
@@ -243,22 +243,6 @@ def _tables(features: Sequence[Feature], weekday: int) -> tuple[np.ndarray, np.n
     levels, smallest = np.arange(STEPS + 1) / STEPS, 1.0 / LOSS_STEPS
     bounds = [np.clip(side + allowed, smallest, 1.0) for side in (mean, 1 - mean)]
     return growth_table(levels, bounds[0], BETS), growth_table(levels, bounds[1], BETS)
-
-
-def _standing(course: Course, windows: Sequence[Window], end: datetime) -> tuple[Alarm, int] | None:
-    """Return the last alarm if it still stands at `end`, and the window in which the change seems to have begun.
-
-    While a change lasts the alarm is raised again and again: it began where the first of these says.
-    """
-    if not course.alarms:
-        return None
-    last = first = course.alarms[-1]
-    if end - windows[last.window].start > STANDS + DAY:
-        return None
-    for earlier in reversed(course.alarms):
-        if windows[first.window].start - windows[earlier.window].start <= STANDS:
-            first = earlier
-    return last, first.since
 
 
 def _changes(
@@ -309,18 +293,20 @@ def _words(one: Feature, now: float, reference: Reference, watch: Watch) -> str:
             before, after = (number(3 * (2 * mean - 1), 2) for mean in (one.mean, now))
             return f"the correlation of {name} and {one.other} is about {after} instead of {before}"
         case "share":
-            return f"{_listed(one, watch)} in {_percent(now)} of rows instead of {_percent(one.mean)}"
+            return f"{_listed(one, watch)} in {share_percent(now)} of rows instead of {share_percent(one.mean)}"
         case "missing":
-            return f"{name} is missing in {_percent(now)} of rows instead of {_percent(one.mean)}"
+            return f"{name} is missing in {share_percent(now)} of rows instead of {share_percent(one.mean)}"
         case "unseen":
-            return f"{name} is outside all values of the training data in {_percent(now)} of rows"
+            return f"{name} is outside all values of the training data in {share_percent(now)} of rows"
         case _:
             costs = watch.contract.costs
             scale = costs.highest if costs else 1.0
             what = (
-                f"cost per decision {number(now * scale)} {costs.unit}" if costs else f"{_percent(now)} wrong decisions"
+                f"cost per decision {number(now * scale)} {costs.unit}"
+                if costs
+                else f"{share_percent(now)} wrong decisions"
             )
-            return f"{what}, at release {number(one.mean * scale) if costs else _percent(one.mean)}"
+            return f"{what}, at release {number(one.mean * scale) if costs else share_percent(one.mean)}"
 
 
 def _listed(one: Feature, watch: Watch) -> str:
@@ -344,27 +330,3 @@ def _mean(windows: Sequence[Window], counts: Any, steps: int) -> float:
 def _examples(windows: Sequence[Window], what: int | str) -> list[str]:
     """Return the ids of a few rows, the latest first."""
     return [one for window in reversed(windows) for one in window.examples.get(what, [])][:CHANGES]
-
-
-def _history(course: Course, windows: Sequence[Window]) -> dict[str, Any]:
-    """Return the evidence after each day, as a share of what raises an alarm, at most 1; and the days of alarms."""
-    shares = np.exp(np.minimum(course.evidence, 0.0))
-    return {
-        "evidence": [
-            {"day": _day(window.start), "rows": window.rows, "share": float(f"{share:.3g}")}
-            for window, share in zip(windows, shares, strict=True)
-        ],
-        "alarms": [_day(windows[alarm.window].start) for alarm in course.alarms],
-    }
-
-
-def _percent(share: float) -> str:
-    return percent(float(f"{share:.2g}"))
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} {'row' if count == 1 else 'rows'}"
-
-
-def _day(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d}"

@@ -7,7 +7,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from assay.base.words import number, percent
-from assay.production.monitor import SEVERITY
+from assay.production.finding import SEVERITY
 from assay.report.text import code, escape
 from assay.report.view import MARKS as OF_THE_REPORT
 
@@ -17,6 +17,9 @@ ADVICE = {
     "loss": "The predictions are worse than promised: retrain with the outcomes that are due.",
     "cost": "The decisions cost more than promised: retrain with the outcomes that are due.",
     "error": "More decisions are wrong than promised: retrain with the outcomes that are due.",
+    "refused": "Clients send what the contract does not allow: find out which, and what changed there.",
+    "failed": "The service fails: read its log, and see whether its machine is overloaded or its disk full.",
+    "slow": "The service is slower than allowed: see whether its machine is busy, or clients send larger requests.",
     "values": "Look at the rows named below, and at what sends them: a source of data may have changed.",
     "scores": "The predictions are distributed differently than on the test rows: find the cause.",
     "features": "The rows are unlike those the model was trained on: find the cause; retrain once outcomes are due.",
@@ -26,6 +29,7 @@ OUTCOMES = "Send outcomes to /feedback, or use assay feedback: they alone show w
 NOT_ENOUGH = {
     "log": "Check that the service runs this version and writes its log, and the clock of its machine.",
     **dict.fromkeys(("loss", "cost", "error"), OUTCOMES),
+    **dict.fromkeys(("refused", "failed", "slow"), "More requests, or a limit, are needed: the reasons say which."),
     **dict.fromkeys(("values", "scores", "features", "estimate"), "More rows are needed: the reasons say which."),
 }
 WIDTH, HEIGHT = 360, 90

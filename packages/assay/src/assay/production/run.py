@@ -13,9 +13,11 @@ from assay.base.files import write_json, write_text
 from assay.export.reference import load_reference
 from assay.predictions.outcomes import joined
 from assay.predictions.read import LogCounts
+from assay.predictions.requests import counted
 from assay.production.monitor import monitor
 from assay.production.page import html, markdown
-from assay.production.windows import Watch, look
+from assay.production.requests import requests_by_day
+from assay.production.windows import AHEAD, Watch, look
 from assay.project.layout import MODELS, model_version
 from assay.project.settings import load_packed_contract, load_settings
 
@@ -35,7 +37,8 @@ def watch(
 
     It looks `days` back from `until`, by default now; `delay` is that of settings, unless it is given.
     """
-    outcomes = load_settings(models).outcomes
+    settings = load_settings(models)
+    outcomes = settings.outcomes
     now = datetime.now(UTC)
     end = now if until is None else until.replace(tzinfo=UTC)
     since, due = before(end, days), before(end, outcomes.delay if delay is None else delay)
@@ -47,9 +50,12 @@ def watch(
         until=end,
         now=now,
         delay=end - due,
+        limits=settings.limits,
     )
     counts = LogCounts()
     seen = look(joined(log, counts, since=since, due=due, missing=outcomes.missing), watched)
+    # Later ones have a wrong clock.
+    requests = requests_by_day(counted(log, counts, since, min(end, now + AHEAD)), watched.version)
     left_out = {
         "torn lines": counts.torn,
         "doubled entries": counts.doubled,
@@ -57,7 +63,7 @@ def watch(
         "outcomes of unknown predictions": counts.unknown,
         "corrected outcomes": counts.corrected,
     }
-    found = monitor(watched, seen, left_out)
+    found = monitor(watched, seen, left_out, requests)
     write(found)
     return found
 

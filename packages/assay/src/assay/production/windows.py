@@ -28,6 +28,7 @@ from assay.export.reference import (
     plain,
     score_columns,
 )
+from assay.project.settings import UNLIMITED, Limits
 
 DAY = timedelta(days=1)
 # How far ahead the clock of a service may be.
@@ -58,7 +59,7 @@ class Window:
 class Watch:
     """What is judged: the rows of a version, from `since` until `until`, with outcomes that are due after `delay`.
 
-    `now` is the time of the look; what is later has a wrong clock.
+    `now` is the time of the look; what is later has a wrong clock. `limits` are those of requests.
     """
 
     contract: Contract
@@ -68,6 +69,7 @@ class Watch:
     until: datetime
     now: datetime
     delay: timedelta = timedelta(0)
+    limits: Limits = UNLIMITED
 
 
 @dataclass

@@ -76,6 +76,14 @@ class Outcomes(Frozen):
     )
 
 
+class Limits(Frozen):
+    """The limits of `gates.service` that the monitor holds the service in use to."""
+
+    errors: float | None = None
+    median_ms: float | None = None
+    p99_ms: float | None = None
+
+
 class Settings(Frozen):
     """The part of params.yaml that the service and the monitor read."""
 
@@ -84,9 +92,10 @@ class Settings(Frozen):
     export: Export
     serve: Serve
     outcomes: Outcomes = Outcomes()
+    limits: Limits = Limits()
 
 
-DEFAULT = Outcomes()
+DEFAULT, UNLIMITED = Outcomes(), Limits()
 
 
 def load_settings(models: Path = MODELS) -> Settings:
@@ -102,10 +111,15 @@ def load_packed_contract(models: Path = MODELS) -> Contract:
 
 
 def write_packed(
-    contract: Contract, export: Export, serve: Serve, models: Path = MODELS, outcomes: Outcomes = DEFAULT
+    contract: Contract,
+    export: Export,
+    serve: Serve,
+    models: Path = MODELS,
+    outcomes: Outcomes = DEFAULT,
+    limits: Limits = UNLIMITED,
 ) -> None:
     """Write what `load_settings` and `load_packed_contract` read."""
     # Through JSON text, where infinities become texts.
     write_json(models / PACKED_CONTRACT, {"format": FORMAT, "contract": json.loads(contract.model_dump_json())})
-    settings = Settings(export=export, serve=serve, outcomes=outcomes)
+    settings = Settings(export=export, serve=serve, outcomes=outcomes, limits=limits)
     write_json(models / PACKED_SETTINGS, {"format": FORMAT, **settings.model_dump()})

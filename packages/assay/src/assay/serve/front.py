@@ -51,6 +51,8 @@ LARGE_WAIT_SECONDS = 2.0
 # keeps all connections, and a restarted worker gets none; new connections mostly go to the less busy worker. A prime
 # number, so that it is a different client each time.
 RECONNECT_EVERY = 499
+# How often the counts of requests are written to the log.
+COUNT_SECONDS = 60.0
 
 
 class LoopTurn:
@@ -186,6 +188,7 @@ class Front:
         self._large = LargeRequestQueue()
         self._arriving = UploadBudget(MOST_ARRIVING)
         self._answered = 0
+        self._will_write = False
         key = os.environ.get("ASSAY_API_KEY", "")
         self._key = key.encode()
 
@@ -255,8 +258,17 @@ class Front:
             raise Refused(401, "an API key is required: send `Authorization: Bearer ...`", reason="unauthorised")
 
     def _flush(self) -> None:
-        self._requests.flush()
-        self._serving().metrics.flush()
+        serving = self._serving()
+        requests, events = self._requests.flush(), serving.metrics.flush()
+        if serving.request_log:
+            serving.request_log.add(requests, events)
+            if not self._will_write:
+                self._will_write = True
+                asyncio.get_running_loop().call_later(COUNT_SECONDS, self._write)
+
+    def _write(self) -> None:
+        self._will_write = False
+        self._serving().write_requests()
 
 
 class LargeRequestQueue:

@@ -79,8 +79,8 @@ class Metrics:
                     self._added[("predictions", version, label)] += number
             self._observed[version] += positive
 
-    def flush(self) -> None:
-        """Write what was counted."""
+    def flush(self) -> Counter[tuple[str, ...]]:
+        """Write what was counted, and return it, without the scores."""
         with self._lock:
             added, self._added = self._added, Counter()
             observed, self._observed = self._observed, defaultdict(list)
@@ -88,6 +88,7 @@ class Metrics:
             self._child(key).inc(number)
         for version, values in observed.items():
             observe_all(self._child(("score", version)), values)
+        return added
 
     def _child(self, key: tuple[str, ...]) -> Any:
         child = self._bound.get(key)
@@ -112,15 +113,14 @@ class Requests:
         """Count a request that was answered."""
         self._added.setdefault((path, status), []).append(seconds)
 
-    def flush(self) -> None:
-        """Write what was counted."""
-        if not self._added:
-            return
-        for key, seconds in self._added.items():
+    def flush(self) -> dict[tuple[str, int], list[float]]:
+        """Write what was counted, and return it: the seconds of requests, by path and status."""
+        added, self._added = self._added, {}
+        for key, seconds in added.items():
             total, duration = self._bound.get(key) or self._bind(key)
             total.inc(len(seconds))
             observe_all(duration, seconds)
-        self._added.clear()
+        return added
 
     def _bind(self, key: tuple[str, int]) -> tuple[Any, Any]:
         labels = self._labels | {"endpoint": key[0], "http_response_code": str(key[1])}

@@ -27,6 +27,7 @@ from assay.inference.predictor import PredictionBatch
 from assay.inference.rows import Columns, RowReader, Values, length
 from assay.inference.tables import load_arrow
 from assay.predictions.monitor import MonitorLog
+from assay.predictions.requests import RequestLog
 from assay.predictions.write import PredictionLog
 from assay.project.layout import LOG, MODELS
 from assay.project.room import Room
@@ -86,10 +87,13 @@ class Serving:
         self.router.refresh()
         self.router.watch()
         self._log: PredictionLog | MonitorLog | None = None
+        self.request_log: RequestLog | None = None
         self._refuses_unlogged = settings.serve.unlogged == "refuse"
         self._unlogged_reason = ""
         if settings.serve.log != "off":
-            self._log = _log(log_path(log_folder(root)), package, settings.serve)
+            folder = log_path(log_folder(root))
+            self._log = _log(folder, package, settings.serve)
+            self.request_log = _request_log(folder, package, settings) if folder else None
         self._batcher: MicroBatcher[Contender, Values] = MicroBatcher(
             lambda by, asked: run_inline(self._answer(by, asked))
         )
@@ -106,6 +110,17 @@ class Serving:
         self.router.close()
         if self._log:
             self._log.close()
+        self.write_requests()
+        if self.request_log:
+            self.request_log.close()
+
+    def write_requests(self) -> None:
+        """Write how many requests there were, by what came of them."""
+        try:
+            if self.request_log:
+                self.request_log.write()
+        except OSError as error:
+            logger.warning("requests cannot be counted in the log: %s", error)
 
     def predict(self, call: Call) -> tuple[bytes, bytes]:
         """Predict `{"rows": [{...}, ...]}` or an Arrow stream; the answer has the same format."""
@@ -372,6 +387,11 @@ def _log(folder: Path | None, package: Package, serve: Serve) -> PredictionLog |
         return MonitorLog(package.contract)
     digest = package.about["contract_sha256"]
     return PredictionLog(folder, package.contract, digest, fsync=serve.log == "fsync", days=serve.log_days)
+
+
+def _request_log(folder: Path, package: Package, settings: Settings) -> RequestLog:
+    limits = [one for one in (settings.limits.median_ms, settings.limits.p99_ms) if one is not None]
+    return RequestLog(folder, package.version, limits, settings.serve.log_days)
 
 
 def log_folder(root: Path) -> Path:

@@ -24,7 +24,7 @@ from assay.modelling.store import Trained, libraries, load_trained
 from assay.project.layout import ANALYSIS, CHECKS, METRICS, MODELS, PARITY, PIPELINE, read_choice, read_split
 from assay.project.params import load_params
 from assay.project.room import Room, load_room
-from assay.project.settings import write_packed
+from assay.project.settings import Limits, write_packed
 
 VERSIONS = ("scikit-learn", "numpy", "skl2onnx", "onnxruntime", "skops")
 # Libraries whose version counts too if the model has a part of one.
@@ -69,7 +69,9 @@ def main() -> None:
         (MODELS / "model.onnx").unlink(missing_ok=True)
     with replacing(MODELS / "model.skops") as temporary:
         shutil.copyfile(PIPELINE, temporary)
-    write_packed(contract, params.export, params.serve, outcomes=params.outcomes)
+    gate = params.gates.service
+    limits = Limits(errors=gate.errors, median_ms=gate.median_ms, p99_ms=gate.p99_ms)
+    write_packed(contract, params.export, params.serve, outcomes=params.outcomes, limits=limits)
     write_json(MODELS / REFERENCE, _reference(trained, contract, room, params.seed))
     metrics = read_json(METRICS)
     write_json(MODELS / "metrics.json", {"format": PACKAGE_FORMAT, "test": metrics["test"]})

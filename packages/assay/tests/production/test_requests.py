@@ -1,0 +1,96 @@
+"""What the monitor says about requests that were refused, failed or were slow."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from assay.predictions.entry import Counted
+from assay.production.finding import Finding
+from assay.production.monitor import monitor
+from assay.production.requests import judge_requests, requests_by_day
+from assay.production.windows import look
+from assay.project.settings import UNLIMITED, Limits
+from watched import NOW, VERSION, days, found, watch
+
+LIMITS = Limits(errors=0.002, median_ms=250, p99_ms=1000)
+LIMIT = 365.0 * 10
+WELL = {"answered": 1000, "timed": 1000, "slow": {"250": 20, "1000": 1}, "refused": {"contract": 10}}
+
+
+def counts(changes: dict[str, Any], last: int = 3, number: int = 20) -> list[Counted]:
+    """Return the counts of some days, the last of which are changed."""
+    return [
+        Counted(NOW - timedelta(days=ago), VERSION, **(WELL | (changes if ago <= last else {})))
+        for ago in range(number, 0, -1)
+    ]
+
+
+def judged(given: list[Counted], limits: Limits = LIMITS) -> dict[str, Finding]:
+    found = judge_requests(watch(limits=limits), requests_by_day(given, VERSION), LIMIT)
+    return {one.check: one for one in found}
+
+
+def test_a_quiet_month_is_well_and_says_the_numbers() -> None:
+    made = judged(counts({}))
+    assert [(one.check, one.verdict) for one in made.values()] == [
+        ("refused", "WELL"),
+        ("failed", "WELL"),
+        ("slow", "WELL"),
+    ]
+    assert made["refused"].reason == "0.99% of 20,200 requests were refused, at most 5% (reasons: contract 200)"
+    assert made["slow"].reason == (
+        "2% of 20,000 requests took more than 250 ms, at most 50%; "
+        "0.1% of 20,000 requests took more than 1,000 ms, at most 1%"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "check", "words"),
+    [
+        ({"failed": 30}, "failed", "since 2026-11-26: 2.9% of 3,120 requests failed, at most 0.2%"),
+        (
+            {"refused": {"contract": 300}, "violations": {"age": 250, "": 60}},
+            "refused",
+            "since 2026-11-26: 23% of 3,900 requests were refused, at most 5% (reasons: contract 900) "
+            "(columns: age 750, unknown ones 180)",
+        ),
+        ({"slow": {"250": 40, "1000": 40}}, "slow", "4% of 3,000 requests took more than 1,000 ms, at most 1%"),
+        ({"slow": {"250": 700, "1000": 1}}, "slow", "70% of 3,000 requests took more than 250 ms, at most 50%"),
+    ],
+)
+def test_beyond_its_limit_a_share_raises_an_alarm_and_no_other(changes: dict[str, Any], check: str, words: str) -> None:
+    made = judged(counts(changes))
+    assert {name for name, one in made.items() if one.verdict == "ALARM"} == {check}
+    assert words in made[check].reason
+
+
+def test_strangers_and_an_overload_are_no_requests_that_clients_got_wrong() -> None:
+    made = judged(counts({"refused": {"unauthorised": 10_000, "method": 500, "overload": 700, "log": 700}}))
+    assert made["refused"].verdict == "WELL"
+
+
+def test_without_a_limit_or_with_few_requests_nobody_can_tell() -> None:
+    made = judged(counts({}), UNLIMITED)
+    assert {name: one.verdict for name, one in made.items()} == {"refused": "WELL", "failed": "HOLD", "slow": "HOLD"}
+    assert made["slow"].reason == "no limit: set gates.service.median_ms and p99_ms in params.yaml, and train again"
+    few = judged([Counted(NOW, VERSION, answered=99, failed=0, timed=99)])
+    assert {one.verdict for one in few.values()} == {"HOLD"}
+
+
+def test_where_no_requests_of_this_version_were_counted_there_is_nothing_to_judge() -> None:
+    assert judged([]) == judged([Counted(NOW, "another", answered=1000)]) == {}
+
+
+def test_requests_are_judged_with_the_rest_in_the_order_of_importance() -> None:
+    watched = watch(limits=LIMITS)
+    seen = look(days(20), watched)
+    requests = requests_by_day(counts({"unlogged": 4}), VERSION)
+    result = monitor(watched, seen, {}, requests)
+    checks = [one["check"] for one in result["outcomes"]]
+    assert checks == ["log", "loss", "cost", "refused", "values", "failed", "slow", "scores", "features", "estimate"]
+    assert result["verdict"] == "WELL"
+    assert "12 rows that could not be logged" in found(result, "log")["reason"]
+    # The one false alarm a year is shared by more checks.
+    alone = monitor(watched, seen)
+    assert found(result, "loss")["limit"]["false_alarms_a_year"] < found(alone, "loss")["limit"]["false_alarms_a_year"]
