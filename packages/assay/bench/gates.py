@@ -60,6 +60,7 @@ def measure(champion: Project, subject: Subject, case: Case, seed: int, folder: 
         "status": found.status,
         "expected": bool(re.search(case.reason, stopped[case.gate])) if case.gate in stopped else False,
         "stopped_by": stopped,
+        "reasons": {outcome["gate"]: outcome["reason"] for outcome in found.verdict["outcomes"]},
         "pipeline": found.pipeline_seconds,
         "gates": found.gate_seconds,
     }

@@ -376,12 +376,16 @@ def another_validation_share(project: Project, seed: int) -> None:
     project.set_params(prepare__validation=0.17)
 
 
-def column_of_noise(project: Project, seed: int) -> None:
-    """A new column that says nothing about the target."""
-    rows, rng = _read(project), np.random.default_rng(seed)
-    rows["batch"] = rng.normal(0, 1, len(rows)).round(3).astype(str)
-    _write(project, rows)
-    _in_contract(project, lambda contract: contract["columns"].update(batch={"kind": "number"}))
+def feature_of_noise(project: Project, seed: int) -> None:
+    """A derived feature that has nothing to do with the target."""
+    column = _strongest(project, NUMBERS)
+    (project.root / "src/model/features.py").write_text(
+        '"""Features of your own."""\n\nimport numpy as np\nfrom assay.project.room import Derived\n\n\n'
+        "def noise(columns):\n"
+        f'    return np.sin(1000 * columns["{column}"])\n\n\n'
+        f'DERIVED = [Derived("noise", noise, source="{column}")]\n',
+        encoding="utf-8",
+    )
 
 
 BAD = [
@@ -404,7 +408,7 @@ HARMLESS = [
     Case(few_targets_corrected),
     Case(few_cells_corrected),
     Case(another_validation_share),
-    Case(column_of_noise),
+    Case(feature_of_noise),
 ]
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from assay.evaluation.metrics import ScoredRows
 from assay.gates.evidence import dependent
+from assay.gates.findings import Slices, read
 from assay.gates.obstacle import Obstacle, ObstacleKind
 from assay.gates.slices import Increase, _increase, _judged, _too_few, judge
 from judged import ROWS, answers, evidence, params, scores, table
@@ -143,6 +144,17 @@ def test_a_declared_slice_keeps_its_floor(is_first, floors, candidate, verdict, 
     assert outcome.verdict == verdict
     assert reason in outcome.reason
     assert [name for name in outcome.limit if " is " in name] == [name for name in floors if "west" in name]
+
+
+@pytest.mark.parametrize("is_first", [False, True])
+def test_what_was_compared_with_a_floor_is_measured(is_first):
+    same = answers(BASE, TARGET)
+    limits = params(slices={"floors": FLOORS})
+    found = read(Slices, judge(evidence(same, None if is_first else same, spec=SPEC, params=limits)).measured)
+    (floor,) = found.floors
+    assert (floor.slice, floor.rows, floor.metric, floor.floor) == ("ward is west", WEST.sum(), "roc_auc", 0.8)
+    assert floor.low <= floor.value <= floor.high
+    assert bool(found.slices) is not is_first
 
 
 def test_a_slice_of_one_class_cannot_be_compared_with_a_floor():

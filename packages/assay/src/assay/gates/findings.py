@@ -64,13 +64,27 @@ class SliceLoss:
 
 
 @dataclass(frozen=True)
-class Slices:
-    """The slices that were judged, the worst first, and the number of slices with too few rows."""
+class SliceFloor:
+    """The deciding metric on a declared slice that has a floor; the interval is corrected for the number of floors."""
 
-    judged: int
-    too_small: int
-    worse: int
-    slices: list[SliceLoss]
+    slice: str
+    rows: int
+    metric: str
+    value: float
+    low: float
+    high: float
+    floor: float
+
+
+@dataclass(frozen=True)
+class Slices:
+    """The slices that were judged, the worst first, the number of slices with too few rows, and the floors."""
+
+    judged: int = 0
+    too_small: int = 0
+    worse: int = 0
+    slices: list[SliceLoss] = field(default_factory=list)
+    floors: list[SliceFloor] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

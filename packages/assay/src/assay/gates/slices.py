@@ -16,7 +16,7 @@ from assay.evaluation.metrics import ScoredRows, estimate, metrics_for, take_row
 from assay.evaluation.slices import Slice, declared, discover, holds, part_columns, readable
 from assay.gates.comparing import compare_with_limit, interval_options, not_compared, with_interval
 from assay.gates.evidence import ModelEvidence, ModelPredictions
-from assay.gates.findings import SLICES_LISTED, SliceLoss, Slices
+from assay.gates.findings import SLICES_LISTED, SliceFloor, SliceLoss, Slices
 from assay.statistics.losses import row_losses
 
 FEWEST_UNITS = 5
@@ -53,7 +53,11 @@ def judge(evidence: ModelEvidence) -> Outcome:
     stated = declared(evidence.contract, parts)
     compared = _against_champion(evidence, names, parts, stated)
     floors = _floors(evidence, {_name(part): holds(part, parts) for part in stated})
-    return replace(combined("slices", [compared, *floors]), measured=compared.measured) if floors else compared
+    if not floors:
+        return compared
+    # The checks by slice are measured as one table, next to the comparison with the champion.
+    measured = (compared.measured or asdict(Slices())) | {"floors": [one.measured for one in floors if one.measured]}
+    return replace(combined("slices", [compared, *floors]), measured=measured)
 
 
 def _against_champion(
@@ -150,7 +154,9 @@ def _floors(evidence: ModelEvidence, stated: Parts) -> list[Outcome]:
         found = estimate(rows, [metric], **options | {"units": units})[metric.name]
         verdict, said = compare_with_limit(found, floor, higher_is_better=metric.higher_is_better)
         reason = f"{slice_}: {name} is {with_interval(found)}, {said} its floor of {floor:g}"
-        outcomes.append(Outcome(slice_, verdict, reason, limit={slice_: floor}))
+        shown = {name: significant(getattr(found, name)) for name in ("value", "low", "high")}
+        measured = asdict(SliceFloor(slice_, len(rows.target), metric.name, floor=floor, **shown))
+        outcomes.append(Outcome(slice_, verdict, reason, measured, {slice_: floor}))
     return outcomes
 
 
