@@ -38,6 +38,15 @@ ABOUT = {
 CHECKS = [{"gate": "duplicates", "verdict": "HOLD", "reason": "9 of 100 rows repeat another"}]
 
 
+def test_the_card_has_the_curve_of_each_feature_if_each_acts_alone():
+    points = [{"value": "20", "effects": [-0.5, 0.5]}, {"value": "missing", "effects": [0.25, -0.25]}]
+    shapes = {"of": "log-odds", "scores": ["sick", "well"], "features": {"noise": points, "age": points}}
+    analysis = ANALYSIS | {"importance": ANALYSIS["importance"] | {"shapes": shapes}}
+    text = card(contract(), ABOUT, METRICS, analysis, CHECKS)
+    assert text.index("- age, sick: 20: -0.5, missing: +0.25") < text.index("- noise, well: 20: +0.5, missing: -0.25")
+    assert "What each feature does" not in card(contract(), ABOUT, METRICS, ANALYSIS, CHECKS)
+
+
 def test_the_card_says_what_the_run_found():
     made = contract(
         about={"source": "a hospital", "licence": "CC0", "intended_use": "Sorting letters.", "limits": ["Few rows."]},

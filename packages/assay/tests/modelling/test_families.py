@@ -116,7 +116,8 @@ def test_a_family_that_the_room_leaves_out_is_unknown():
 
 
 def test_without_families_of_ones_own_there_are_those_of_assay():
-    assert set(families(contract(), room())) == {"gradient_boosting", "lightgbm", "linear", "random_forest"}
+    known = {"gradient_boosting", "lightgbm", "linear", "random_forest", "additive"}
+    assert set(families(contract(), room())) == known
 
 
 @pytest.mark.parametrize(

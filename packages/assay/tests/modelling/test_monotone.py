@@ -26,6 +26,7 @@ FEW: dict[str, dict[str, Any]] = {
     "lightgbm": {"n_estimators": 20},
     "random_forest": {"n_estimators": 10},
     "log_boosting": {"max_iter": 20},
+    "additive": {"max_iter": 20},
 }
 MEAN_OF_TWO = ModelChoice(
     family=MEAN,

@@ -21,7 +21,7 @@ from assay.modelling.rounds import MOST_ROUNDS, PATIENCE, ROUNDS_PER_STEP
 from assay.modelling.search import MEMBERS, Trial, as_csv, search, surely_worse
 from assay.project.params import Member, ModelChoice, Tune
 from assay.project.room import Derived, Family
-from assay.stages.tune import HEADER
+from assay.project.trials import HEADER
 from assay.statistics.losses import row_losses
 from patients import contract, patients
 from rooms import room
@@ -38,8 +38,8 @@ def found():
 def test_the_families_take_turns_and_each_starts_with_its_defaults(found):
     _, trials = found
     families = [trial.choice.family for trial in trials]
-    known = ["gradient_boosting", "linear", "random_forest", "lightgbm"]
-    assert families[:-1] == ["dummy", *known, *known, "gradient_boosting"]
+    known = ["gradient_boosting", "linear", "random_forest", "lightgbm", "additive"]
+    assert families[:-1] == ["dummy", *known, *known[:4]]
     assert trials[1].choice.parameters["learning_rate"] == FAMILIES["gradient_boosting"].defaults["learning_rate"]
     assert trials[2].choice.parameters == {"C": 1.0}
     # The last is the mean of the best two or three.
@@ -54,6 +54,18 @@ def test_the_rounds_of_boosting_come_from_the_losses_on_the_folds(found):
     rounds = [one.choice.parameters["max_iter"] for one in trials if one.choice.family == "gradient_boosting"]
     # Each of the two folds sees half of the rows.
     assert set(rounds) <= {2 * ROUNDS_PER_STEP * steps for steps in range(1, MOST_ROUNDS)}
+
+
+def test_each_trial_says_how_much_worse_than_the_chosen_model_it_is_on_the_same_rows(found):
+    choice, trials = found
+    best = next(one for one in trials if one.choice == choice)
+    assert best.worse_by == (0, 0, 0)
+    for one in trials:
+        more, low, high = one.worse_by
+        assert low <= more <= high
+        # The folds have equally many rows here.
+        assert more == pytest.approx(np.mean(one.losses) - np.mean(best.losses[: len(one.losses)]), abs=1e-6)
+    assert trials[0].worse_by[1] > 0
 
 
 def test_rounds_are_those_with_the_lowest_mean_loss_that_all_folds_reached():
@@ -548,7 +560,7 @@ def test_a_search_over_time_is_run_whole():
     assert choice.family != "dummy"
 
 
-@pytest.mark.parametrize("family", ["gradient_boosting", "lightgbm", "linear", "random_forest"])
+@pytest.mark.parametrize("family", ["gradient_boosting", "lightgbm", "linear", "random_forest", "additive"])
 @pytest.mark.parametrize("only", [0, 1])
 def test_on_a_fold_with_training_rows_of_one_class_each_family_is_as_good_as_the_dummy(family, only):
     data, target = patients(300)

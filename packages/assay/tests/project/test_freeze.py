@@ -1,7 +1,10 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from assay.base.errors import InputError
+from assay.cli.pipeline import freeze
 from assay.project.freeze import with_choice
 from assay.project.params import ModelChoice, load_params
 from places import ROOT
@@ -57,3 +60,18 @@ def test_a_parameter_is_read_again_as_the_value_it_was(tmp_path: Path, value: fl
     (tmp_path / "params.yaml").write_text(with_choice(OWN, choice))
     read = load_params(tmp_path / "params.yaml").model.parameters["C"]
     assert (read, type(read)) == (value, type(value))
+
+
+def test_the_best_model_of_a_family_is_taken_from_the_trials_that_git_keeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(OWN)
+    Path("trials.csv").write_text(
+        "trial,family,score,state,parameters\n0,dummy,0.7,complete,{}\n"
+        '1,additive,0.5,complete,"{""max_iter"": 75}"\n2,additive,0.4,complete,"{""max_iter"": 50}"\n'
+    )
+    assert "additive (max_iter 50)" in CliRunner().invoke(freeze, ["--family", "additive"]).output
+    assert load_params(Path("params.yaml")).model == ModelChoice(family="additive", parameters={"max_iter": 50})
+    wrong = CliRunner().invoke(freeze, ["--family", "linear"])
+    assert isinstance(wrong.exception, InputError)

@@ -74,3 +74,14 @@ def test_residuals_without_a_spread_or_with_a_huge_one_are_still_a_table(errors)
 def test_the_learning_curve_has_the_sizes_that_both_sides_have():
     figure = made(learning={"train": [[100, 0.1], [200, 0.2]], "validation": [[200, 0.3], [400, 0.2]]})["learning"]
     assert figure["rows"] == [["200", "0.2", "0.3"]]
+
+
+@pytest.mark.parametrize("scores", [["sick"], ["sick", "well"]])
+def test_what_a_feature_does_is_a_table_and_for_one_score_a_chart(scores):
+    points = [{"value": value, "effects": [effect] * len(scores)} for value, effect in (("20", -0.5), ("missing", 1))]
+    shape = {"feature": "age", "of": "log-odds", "scores": scores, "points": points}
+    figure = made(shapes=[shape])["shape 1"]
+    assert figure["title"] == "What age does"
+    assert figure["head"] == ["value", *(["effect"] if len(scores) == 1 else scores)]
+    assert figure["rows"] == [["20", *["-0.5"] * len(scores)], ["missing", *["+1"] * len(scores)]]
+    assert ('x-axis ["20", "missing"]' in figure["chart"]) == (len(scores) == 1)

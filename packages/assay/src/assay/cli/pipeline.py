@@ -137,15 +137,17 @@ def tune() -> None:
 
 
 @click.command()
-def freeze() -> None:
+@click.option("--family", help="Take the best model of this family that the last search found.")
+def freeze(family: str | None) -> None:
     """Write the model of the last search into params.yaml and switch the search off."""
-    from assay.project.freeze import write_choice
+    from assay.project.freeze import last_trials, write_choice
     from assay.project.layout import CHOICE, read_choice
     from assay.project.settings import PARAMS
+    from assay.project.trials import best_of
 
-    if not CHOICE.exists():
+    if not family and not CHOICE.exists():
         raise InputError(f"{CHOICE}: no model was chosen yet; run `assay tune` first")
-    choice = read_choice()
+    choice = best_of(family, last_trials()) if family else read_choice()
     write_choice(choice, PARAMS.read_text(encoding="utf-8"))
     print(f"{PARAMS}: model is now {choice.words}")
 

@@ -28,6 +28,7 @@ def card(
         ["## Slices", *_slices(analysis)],
         ["## Groups", *_groups(analysis)],
         ["## What drives it", *_importance(analysis)],
+        *([["## What each feature does", *_shapes(analysis)]] if analysis["importance"].get("shapes") else []),
     ]
     return "\n\n".join("\n".join(line for line in _spaced(part) if line is not None) for part in parts) + "\n"
 
@@ -137,3 +138,19 @@ def _importance(analysis: dict[str, Any]) -> list[str]:
     importance = analysis["importance"]["permutation"]
     lines = ["| feature | loss added when shuffled |", "|---|---|"]
     return lines + [f"| {name} | {value:.4g} |" for name, value in list(importance.items())[:SHOWN]]
+
+
+def _shapes(analysis: dict[str, Any]) -> list[str]:
+    """Return for each feature its effect at some of its values, the most important feature first."""
+    found, order = analysis["importance"]["shapes"], list(analysis["importance"]["permutation"])
+    names = sorted(found["features"], key=lambda name: order.index(name) if name in order else len(order))
+    lines = [
+        f"Each feature acts alone: whatever the others are, it adds this to the {found['of']} "
+        f"of {', '.join(found['scores'])}, compared with its mean.",
+        "",
+    ]
+    for name in names:
+        for at, score in enumerate(found["scores"]):
+            steps = [f"{one['value']}: {one['effects'][at]:+.3g}" for one in found["features"][name]]
+            lines.append(f"- {name}{f', {score}' if len(found['scores']) > 1 else ''}: {', '.join(steps)}")
+    return lines

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # Correlation with the time from which a column counts as the time itself.
 SAME_AS_TIME = 0.6
+# What scikit-learn calls trees each of which uses one column.
+ALONE = "no_interactions"
 
 
 class LogBoosting(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -209,6 +211,13 @@ def is_lightgbm(estimator: Any) -> bool:
     return library is not None and isinstance(estimator, library.LGBMModel)
 
 
+def is_additive(estimator: Any) -> bool:
+    """Say whether what an estimator predicts, before any link function, is a sum in which each column acts alone."""
+    if isinstance(estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
+        return bool(estimator.interaction_cst == ALONE)
+    return isinstance(estimator, LogisticRegression | Ridge)
+
+
 def families(contract: Contract, room: Room = NO_ROOM) -> dict[str, Family]:
     """Return the families that suit a contract: the room's, or those of this module if it names none.
 
@@ -235,6 +244,16 @@ def _gradient_boosting(trial: "Trial", task: str) -> Parameters:
         "min_samples_leaf": trial.suggest_int("min_samples_leaf", 5, 50, log=True),
         "l2_regularization": trial.suggest_float("l2_regularization", 1e-3, 10, log=True),
         "max_features": trial.suggest_float("max_features", 0.3, 1.0),
+    }
+
+
+def _additive(trial: "Trial", task: str) -> Parameters:
+    return {
+        "learning_rate": trial.suggest_float("learning_rate", 0.1, 0.5, log=True),
+        "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 3, 12, log=True),
+        "min_samples_leaf": trial.suggest_int("min_samples_leaf", 5, 50, log=True),
+        "l2_regularization": trial.suggest_float("l2_regularization", 1e-3, 10, log=True),
+        "max_features": trial.suggest_float("max_features", 0.1, 1.0),
     }
 
 
@@ -317,6 +336,7 @@ FAMILIES: dict[str, Family] = {
         "scaling",
         _linear,
         is_simple=True,
+        is_additive=True,
         defaults={"C": 1.0, "alpha": 1.0},
     ),
     "random_forest": Family(
@@ -339,6 +359,23 @@ FAMILIES: dict[str, Family] = {
             "min_child_samples": 20,
             "reg_lambda": 0.001,
             "colsample_bytree": 1.0,
+        },
+    ),
+    # A glass box: each tree uses one column, so that the sum of the trees of a column is a curve that can be drawn.
+    "additive": Family(
+        partial(HistGradientBoostingClassifier, early_stopping=False, interaction_cst=ALONE),
+        partial(HistGradientBoostingRegressor, early_stopping=False, interaction_cst=ALONE),
+        "nothing",
+        _additive,
+        rounds="max_iter",
+        is_additive=True,
+        # Small trees of few columns each, as all columns get their turn so; steps may be large without interactions.
+        defaults={
+            "learning_rate": 0.3,
+            "max_leaf_nodes": 4,
+            "min_samples_leaf": 20,
+            "l2_regularization": 0.001,
+            "max_features": 0.3,
         },
     ),
 }

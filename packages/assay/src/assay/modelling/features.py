@@ -201,7 +201,7 @@ def sources(fitted: "ColumnTransformer", contract: Contract, room: Room = NO_ROO
     derived = {feature.name: feature.source for feature in room.derived}
     for part, transform, names in fitted.transformers_:
         if part == "number":
-            found += [derived.get(name) or _origin(name, contract) for name in names]
+            found += [derived.get(name) or origin(name, contract) for name in names]
         elif part == "category":
             found += [name for name, values in zip(names, transform.categories_, strict=True) for _ in values]
         else:
@@ -213,5 +213,6 @@ def sources(fitted: "ColumnTransformer", contract: Contract, room: Room = NO_ROO
     return found
 
 
-def _origin(name: str, contract: Contract) -> str:
+def origin(name: str, contract: Contract) -> str:
+    """Return the feature of the contract that an input comes from; the input is not a derived feature."""
     return name if name in contract.features else name.rpartition(":")[0]

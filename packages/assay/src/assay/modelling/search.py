@@ -6,7 +6,7 @@ import io
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from time import monotonic
@@ -38,6 +38,8 @@ WARM_UP_TRIALS = 3
 MEMBERS = 3
 # Standard errors from which a difference between models is significant; many are looked at.
 SIGNIFICANT = 3.0
+# Standard errors to the ends of an interval of 95 %.
+NORMAL_95 = 1.96
 # Fewer groups, or stretches of time, do not tell models apart.
 FEWEST_UNITS = 5
 # The metrics of regression that the squared error decides.
@@ -61,13 +63,17 @@ STATES = {
 class Trial:
     """A choice of the search, its loss on each fold that was run, and its state: complete, pruned or failed.
 
-    The loss of a fold on which the model cannot be fitted, or predicts what is not finite, is infinite.
+    The loss of a fold on which the model cannot be fitted, or predicts what is not finite, is infinite. `worse_by` is
+    how much larger the loss is than that of the chosen model on the same held-out rows, with the ends of its interval;
+    `is_additive` says whether each feature acts alone in the model.
     """
 
     number: int
     choice: ModelChoice
     losses: tuple[float, ...]
     state: str
+    worse_by: tuple[float, float, float] | None = None
+    is_additive: bool = False
 
     @property
     def score(self) -> float:
@@ -261,15 +267,43 @@ class _Search:
             say(f"  mean of the best {len(best.choice.members)}: loss {best.score:.4f}")
 
     def _losses_of_mean(self, few: Sequence[Trial]) -> tuple[float, ...]:
-        """Return the losses on the folds of the mean of some models, from the scores that each gave there."""
+        """Return the losses on the folds of the mean of some models."""
+        return tuple(float(rows.mean()) for rows in self._rows_of_mean(few))
+
+    def _rows_of_mean(self, few: Sequence[Trial]) -> list[np.ndarray]:
+        """Return the losses of the rows of each fold with the mean of some models, from the scores that each gave."""
         losses = []
         for fold, (_, unseen) in enumerate(self.parts):
             given = np.mean([self.runners[one.number].scores[fold] for one in few], axis=0)
             # The scores are those after the rounds that were best on this fold alone: too good, as with the members.
             too_good = np.mean([one.losses[fold] - self.runners[one.number].rows[fold].mean() for one in few])
             rows = row_losses(self.target[unseen], given, squared=self.is_squared)
-            losses.append(float(rows.mean() + too_good))
-        return tuple(losses)
+            losses.append(rows + too_good)
+        return losses
+
+    def _rows_of(self, trial: Trial) -> list[np.ndarray]:
+        """Return the losses of the rows of each fold that a trial ran on; their means are its losses."""
+        if trial.number == len(self.runners):
+            return self._rows_of_mean(_best_few(self.trials)[: len(trial.choice.members)])
+        rows = self.runners[trial.number].rows
+        return [some + (loss - some.mean()) for some, loss in zip(rows, trial.losses, strict=True)]
+
+    def compare(self, best: Trial) -> list[Trial]:
+        """Return the trials with what each is worse by than the best one, on the rows that it ran on."""
+        rows = self._rows_of(best)
+
+        def compared(trial: Trial) -> Trial:
+            if trial.state == "failed":
+                return trial
+            own = self._rows_of(trial)
+            units = np.concatenate([self.units[unseen] for _, unseen in self.parts[: len(own)]])
+            worse = np.concatenate(own) - np.concatenate(rows[: len(own)])
+            more, half = float(worse.mean()), NORMAL_95 * standard_error(worse, units)
+            family = self.known.get(trial.choice.family)
+            is_additive = family is not None and family.is_additive
+            return replace(trial, worse_by=(more, more - half, more + half), is_additive=is_additive)
+
+        return [compared(trial) for trial in self.trials]
 
 
 def search(  # noqa: PLR0913, PLR0917
@@ -356,7 +390,7 @@ def search(  # noqa: PLR0913, PLR0917
     best = _best(made.trials, known)
     if best is None:
         raise InputError("the search found no model: every trial failed; see the reasons above")
-    return best.choice, made.trials
+    return best.choice, made.compare(best)
 
 
 def _families_at_hand(contract: Contract, room: Room) -> dict[str, Family]:
@@ -450,11 +484,15 @@ def surely_worse(losses: np.ndarray, others: np.ndarray, units: np.ndarray) -> b
     Rows of one unit may depend on each other, so that their sums are compared; few units prove nothing.
     """
     worse = losses - others
-    sums = np.bincount(np.unique(units, return_inverse=True)[1], worse - worse.mean())
+    return bool(worse.mean() > SIGNIFICANT * standard_error(worse, units))
+
+
+def standard_error(values: np.ndarray, units: np.ndarray) -> float:
+    """Return the standard error of the mean of the values of rows; infinite if there are few units."""
+    sums = np.bincount(np.unique(units, return_inverse=True)[1], values - values.mean())
     if len(sums) < FEWEST_UNITS:
-        return False
-    error = math.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1)) / len(worse)
-    return bool(worse.mean() > SIGNIFICANT * error)
+        return math.inf
+    return math.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1)) / len(values)
 
 
 def _families_behind(runners: Sequence[_Runner], made: Mapping[str, int]) -> list[str]:
@@ -476,16 +514,18 @@ def _helped_little(best_few: Sequence[float], dummy: float) -> bool:
 
 
 def as_csv(trials: Sequence[Trial]) -> str:
-    """Return the trials as lines of CSV: number, family, score, best so far, folds, state, parameters."""
+    """Return the trials as lines of CSV: see HEADER of assay.project.trials."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     best = np.inf
     for trial in trials:
         if trial.state == "complete":
             best = min(best, trial.score)
-        parameters = json.dumps(trial.choice.parameters)
+        members = [one.model_dump() for one in trial.choice.members]
+        more = ["" if trial.worse_by is None else f"{value:.6g}" for value in trial.worse_by or (0, 0, 0)]
+        parameters = json.dumps(members or trial.choice.parameters)
         row: list[Any] = [trial.number, trial.choice.family, f"{trial.score:.6g}", f"{best:.6g}"]
-        writer.writerow([*row, len(trial.losses), trial.state, parameters])
+        writer.writerow([*row, len(trial.losses), trial.state, *more, "yes" if trial.is_additive else "", parameters])
     return text.getvalue()
 
 

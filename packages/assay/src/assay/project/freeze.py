@@ -11,14 +11,21 @@ from assay.base.files import write_text
 from assay.project.layout import EVIDENCE, TRIALS
 from assay.project.params import ModelChoice
 from assay.project.settings import PARAMS
+from assay.project.trials import Row, read_trials
 
 
 def write_choice(choice: ModelChoice, params: str) -> None:
     """Write the choice into params.yaml, whose text is `params`, and the trials of the search to trials.csv."""
     write_text(PARAMS, with_choice(params, choice))
-    trials = TRIALS.read_text(encoding="utf-8")
+    trials = TRIALS.read_text(encoding="utf-8") if TRIALS.exists() else ""
     if trials.count("\n") > 1:
         write_text(EVIDENCE, trials)
+
+
+def last_trials() -> list[Row]:
+    """Return the trials of the last search: those of the pipeline if it searched, else those that git keeps."""
+    texts = [path.read_text(encoding="utf-8") for path in (TRIALS, EVIDENCE) if path.exists()]
+    return next(filter(None, map(read_trials, texts)), [])
 
 
 def with_choice(params: str, choice: ModelChoice) -> str:

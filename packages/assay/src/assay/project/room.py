@@ -50,7 +50,8 @@ class Family:
 
     `space` takes an Optuna trial and the task and returns parameters. `needs` is the preprocessing of numeric features:
     nothing, the time of a split by time in the first column, imputed missing values, or also scaling. `suits` says for
-    which contracts the family is tried; `is_simple` families are preferred to others of about equal quality.
+    which contracts the family is tried; `is_simple` families are preferred to others of about equal quality. In those
+    that are `is_additive` each feature acts alone; the search says what choosing one costs.
 
     `rounds` is the parameter with the number of boosting rounds. If `space` does not set it, the search finds it by the
     losses on the folds; an estimator other than HistGradientBoosting and LightGBM's then needs `warm_start`. `defaults`
@@ -63,6 +64,7 @@ class Family:
     space: "Callable[[Trial, str], Parameters]"
     suits: Callable[[Contract], bool] = lambda contract: True
     is_simple: bool = False
+    is_additive: bool = False
     rounds: str = ""
     defaults: Mapping[str, Any] = field(default_factory=dict)
 

@@ -33,12 +33,13 @@ from assay.gates.findings import (
 from assay.gates.gate import BY_NAME
 from assay.gates.overrides import OVERRIDES, is_final
 from assay.project.history import changed_lines, dirty_files, file_at, subjects
-from assay.project.layout import ANALYSIS, METRICS, MODELS, PLOTS, REPORT_FORMAT
+from assay.project.layout import ANALYSIS, CHOICE, EVIDENCE, METRICS, MODELS, PLOTS, REPORT_FORMAT, read_choice
 from assay.project.params import load_params
 from assay.project.remote import unpushed_data
 from assay.project.results import fitted_on
 from assay.project.settings import PARAMS
 from assay.project.times import stage_times
+from assay.project.trials import cost_beside, read_trials
 
 REQUIREMENTS = Path("requirements/train.txt")
 # Outputs of the pipeline, which are not listed as code changes.
@@ -50,6 +51,8 @@ CURVES = {
     "residuals": ("predicted", "residual"),
 }
 SHOWN_POINTS = 200
+# Features whose shapes are shown.
+SHAPES = 5
 # Of files to commit.
 MOST_NAMED = 6
 
@@ -90,12 +93,15 @@ def content(
         "metrics": _metrics(quality, params.gates.quality.metric) if quality else [],
         "confidence": params.gates.quality.confidence or 0.95,
         "slices": [_slice(one) for one in slices.slices] if slices else [],
-        "curves": _curves(here, champion),
+        "curves": _curves(here, champion) | {"shapes": _shapes(analysis)},
         "drift": [asdict(one) for one in data.drift] if data else [],
         "expectations": [
             {"name": one.name, "held": one.held, "examples": one.examples, "row": one.row, "said": one.reason}
             for one in (expected.expectations if expected else [])
         ],
+        "alone": cost_beside(read_choice(), read_trials(EVIDENCE.read_text(encoding="utf-8")))
+        if CHOICE.exists() and EVIDENCE.exists()
+        else "",
         "explanation": _explanation(analysis, _json(champion / ANALYSIS) if champion else {}),
         "service": _service(measured["service"]) if "service" in measured else [],
         "card": str(MODELS / "card.md") if (MODELS / "card.md").exists() else None,
@@ -318,6 +324,24 @@ def _explanation(mine: dict[str, Any], theirs: dict[str, Any]) -> list[dict[str,
     before = theirs.get("importance", {}).get("permutation", {})
     now = mine.get("importance", {}).get("permutation", {})
     return [{"feature": name, "candidate": value, "champion": before.get(name)} for name, value in now.items()]
+
+
+def _shapes(analysis: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the shapes of the most important features of a model in which each feature acts alone."""
+    importance = analysis.get("importance", {})
+    found = importance.get("shapes")
+    if not found:
+        return []
+    names = [name for name in importance["permutation"] if name in found["features"]]
+    return [
+        {
+            "feature": name,
+            "of": found["of"],
+            "scores": found["scores"],
+            "points": found["features"][name],
+        }
+        for name in names[:SHAPES]
+    ]
 
 
 def _service(checks: Mapping[str, Any]) -> list[dict[str, Any]]:

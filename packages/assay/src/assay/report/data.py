@@ -213,6 +213,22 @@ class Classes(Frozen):
     champion: Many[ClassRow] = ()
 
 
+class ShapePoint(Frozen):
+    """A value of a feature, as text, and its effect on each raw score."""
+
+    value: Text
+    effects: Few[Number]
+
+
+class Shape(Frozen):
+    """What a feature does to the raw scores of a model in which each feature acts alone; `of` names the scores."""
+
+    feature: Text
+    of: Text
+    scores: Few[Text]
+    points: Few[ShapePoint]
+
+
 class Curves(Frozen):
     """The curves of the task, and its classes."""
 
@@ -223,6 +239,7 @@ class Curves(Frozen):
     classes: Classes | None = None
     confusion: Confusion | None = None
     residuals: Curve | None = None
+    shapes: Few[Shape] = ()
 
 
 class Drift(Frozen):
@@ -313,6 +330,7 @@ class Report(Frozen):
     drift: Many[Drift] = ()
     expectations: Many[ExpectationResult] = ()
     explanation: Many[Importance] = ()
+    alone: Text = ""
     service: Few[ServiceFigure] = ()
     card: Text | None = None
     reproduce: Reproduce | None = None

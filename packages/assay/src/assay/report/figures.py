@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from assay.base.words import number, percent
-from assay.report.data import Classes, Confusion, Curve, Curves, Learning, Points
+from assay.base.words import number, percent, signed
+from assay.report.data import Classes, Confusion, Curve, Curves, Learning, Points, Shape
 from assay.report.mermaid import CANDIDATE, CHAMPION, xychart
 
 GRID = [step / 40 for step in range(41)]
@@ -32,7 +32,28 @@ def figures(curves: Curves) -> list[Figure]:
         (curves.residuals, _residuals),
         (curves.learning, _learning),
     ]
-    return [made for curve, make in makers if curve is not None and (made := make(curve))["rows"]]
+    shapes = [_shape(place, one) for place, one in enumerate(curves.shapes, 1)]
+    return [made for curve, make in makers if curve is not None and (made := make(curve))["rows"]] + shapes
+
+
+def _shape(place: int, shape: Shape) -> Figure:
+    several = len(shape.scores) > 1
+    return {
+        "name": f"shape {place}",
+        "title": f"What {shape.feature} does",
+        "note": f"Each feature acts alone: the difference from its mean effect on the {shape.of} of "
+        f"{', '.join(shape.scores)}, whatever the other features are.",
+        "head": ["value", *(shape.scores if several else ["effect"])],
+        "rows": [[point.value, *map(signed, point.effects)] for point in shape.points],
+        "chart": ""
+        if several
+        else xychart(
+            ("", [point.value for point in shape.points]),
+            "effect",
+            [("bar", CANDIDATE, [point.effects[0] for point in shape.points])],
+        ),
+        "legend": "",
+    }
 
 
 def _roc(curve: Curve) -> Figure:

@@ -65,6 +65,7 @@ def plots(report: Report) -> dict[str, str]:
         "learning": _plot(losses, dotted, ("rows", "loss"), []),
         "classes": "",
         "confusion": "",
+        **{f"shape {place}": "" for place in range(1, len(curves.shapes) + 1)},
         "importance": _importance(report.explanation),
     }
 

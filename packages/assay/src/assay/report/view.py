@@ -98,6 +98,7 @@ def view(report: Report) -> View:
             for one in driving
         ],
         "moved": _moved(driving),
+        "alone": report.alone,
         "chart": _importance(driving[:CHARTED]),
         "service": [
             {

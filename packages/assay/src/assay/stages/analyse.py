@@ -12,7 +12,7 @@ from assay.contract.spec import load_contract
 from assay.data.columns import Columns, columns, length, target
 from assay.data.sample import sample
 from assay.evaluation.behaviour import dominance, fairness, sensitivity
-from assay.evaluation.explain import permutation_importance, shap_importance
+from assay.evaluation.explain import permutation_importance, shap_importance, shapes
 from assay.evaluation.metrics import ScoredRows
 from assay.evaluation.slices import compare_with_rest, declared, discover, groups, holds, part_columns, readable
 from assay.modelling.fitting import decide, scores
@@ -76,6 +76,7 @@ def main() -> None:
         "importance": {
             "permutation": permutation_importance(some, losses_of, params.seed),
             "shap": shap_importance(pipeline, some, contract, room),
+            "shapes": shapes(pipeline, some, contract, room),
         },
     }
     write_json(ANALYSIS, found)

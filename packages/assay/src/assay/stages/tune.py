@@ -11,8 +11,8 @@ from assay.project.fingerprint import fingerprints
 from assay.project.layout import CHOICE, SEARCHED, SOURCE, SPLIT, TRIALS, read_split
 from assay.project.params import Params, load_params
 from assay.project.room import load_room
+from assay.project.trials import HEADER, cost_of_additive, read_trials
 
-HEADER = "trial,family,score,best,folds,state,parameters\n"
 LOCK = Path("requirements/train.txt")
 
 
@@ -41,7 +41,10 @@ def main() -> None:
         choice, trials = search(
             rows, wanted, units, contract, params.tune, params.seed, params.model, room, metric=metric, kept=kept
         )
-        write_text(TRIALS, HEADER + as_csv(trials))
+        text = HEADER + as_csv(trials)
+        write_text(TRIALS, text)
+        if said := cost_of_additive(read_trials(text)):
+            say(f"  {said}")
     else:
         choice = params.model
         write_text(TRIALS, HEADER)
