@@ -3,7 +3,7 @@
 import pytest
 
 from assay.base.errors import InputError
-from assay.release.machine import NGINX, Machine
+from assay.release.machine import NGINX, Machine, _start
 
 
 @pytest.mark.parametrize("listen", ["3000", "host:", "127.0.0.1:http", "a b:3000", "127.0.0.1:3000;\n"])
@@ -23,6 +23,23 @@ def test_what_is_no_address_is_refused(listen: str) -> None:
 )
 def test_it_is_asked_where_clients_ask(listen: str, url: str) -> None:
     assert Machine("docker", listen, NGINX, 120).url() == url
+
+
+@pytest.mark.parametrize("log", ["", "log-of.flats_1", "/srv/assay/monitoring"])
+def test_all_versions_of_a_machine_share_a_log(log: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr("assay.release.machine.run", lambda *words: asked.append(words) or "")
+    made = Machine("docker", "127.0.0.1:3000", NGINX, 120, (), log)
+    for number in (0, 1):
+        _start(made, number, "image", "mark")
+    mounts = {words[words.index("--volume") + 1] for words in asked}
+    assert mounts == {f"{log or 'assay-3000-log'}:/home/bentoml/monitoring"}
+
+
+@pytest.mark.parametrize("log", ["srv/log", "log:ro", "/srv/log:/etc", "--privileged", "a b"])
+def test_what_is_no_volume_is_refused(log: str) -> None:
+    with pytest.raises(InputError, match="not a volume; write its name, or the whole path of a folder"):
+        Machine("docker", "127.0.0.1:3000", NGINX, 120, (), log)
 
 
 def test_machines_at_neighbouring_ports_share_no_container() -> None:

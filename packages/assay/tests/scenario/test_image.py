@@ -27,6 +27,7 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from assay.load.bento import free_port
+from assay.predictions.read import LogCounts, predictions
 from assay.project.layout import model_version
 from assay.release.machine import NGINX
 from assay.serve.image import BASE
@@ -361,6 +362,11 @@ def test_a_switch_and_a_roll_back_are_noticed_by_no_client(
     before = containers()
     assert machine.deploy(second.image) == f"{machine.url} already runs {second.image}\n"
     assert containers() == before
+
+    # All versions write to one log, which is not in their containers.
+    where = podman("volume", "inspect", "--format={{.Mountpoint}}", f"assay-{machine.port}-log").strip()
+    logged = {row["version"] for batch in predictions(Path(where), LogCounts()) for row in batch.to_pylist()}
+    assert logged == {first.name, second.name}
 
     with clients(machine, [first, second]) as told:
         assert machine.deploy(first.image) == f"{machine.url} now runs {first.image}\n"

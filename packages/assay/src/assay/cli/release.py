@@ -1,5 +1,7 @@
 """Commands for versions on machines: build, deploy and test them."""
 
+from typing import Any
+
 import click
 
 
@@ -23,18 +25,20 @@ def smoke(url: str, seconds: float) -> None:
     show_default=True,
     help="The address for clients.",
 )
-@click.option("--backend", type=click.Choice(["docker", "podman"]), default="docker", show_default=True)
+@click.option("--backend", "command", type=click.Choice(["docker", "podman"]), default="docker", show_default=True)
 @click.option("--seconds", default=120.0, show_default=True, help="Seconds to wait until it is ready.")
+@click.option("--log", default="", help="A volume or a folder there for the prediction log; by default assay-PORT-log.")
 @click.option("--nginx", help="The image of the reverse proxy; by default the official nginx.")
-def deploy(image: str, options: tuple[str, ...], listen: str, backend: str, seconds: float, nginx: str | None) -> None:
+def deploy(image: str, options: tuple[str, ...], nginx: str | None, **about: Any) -> None:
     """Serve IMAGE to clients on this machine, or on DOCKER_HOST, once its smoke test passes.
 
-    It also uses the two ports after that of --listen. OPTIONS after `--` are passed to `docker run` for the service.
+    It also uses the two ports after that of --listen. All versions write to the same prediction log.
+    OPTIONS after `--` are passed to `docker run` for the service.
     """
     from assay.release.machine import NGINX, Machine
     from assay.release.machine import deploy as switch_to
 
-    print(switch_to(image, Machine(backend, listen, nginx or NGINX, seconds, options)))
+    print(switch_to(image, Machine(nginx=nginx or NGINX, options=options, **about)))
 
 
 @click.command()

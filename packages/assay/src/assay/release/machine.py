@@ -64,6 +64,8 @@ WITHOUT_RIGHTS = ("--tmpfs", "/tmp", "--cap-drop", "all", "--security-opt", "no-
 # Run inside the container, which has the examples of its own model and may be on another machine.
 SMOKE = ("python", "-m", "assay.release.smoke")
 SOURCE = ("--workdir", "/home/bentoml/bento/src", "--env", "PYTHONPATH=src")
+# Where a service in an image writes its prediction log, unless ASSAY_LOG says otherwise.
+LOG = "/home/bentoml/monitoring"
 # The prefix in the log of a service that does not start.
 REFUSED = "assay.base.errors.InputError: "
 
@@ -72,7 +74,7 @@ REFUSED = "assay.base.errors.InputError: "
 class Machine:
     """Where to deploy: the container command, the address for clients, the image of nginx, and the seconds to be ready.
 
-    `options` are additional options of `docker run` for the service.
+    `options` are additional options of `docker run` for the service, and `log` is the volume or folder for its log.
     """
 
     command: str
@@ -80,9 +82,13 @@ class Machine:
     nginx: str
     seconds: float
     options: Sequence[str] = ()
+    log: str = ""
 
     def __post_init__(self) -> None:
-        """Raise InputError for an invalid address."""
+        """Raise InputError for an invalid address or volume."""
+        # A colon would begin where to mount it, and how.
+        if self.log and not re.fullmatch(r"/[^:,]*|[A-Za-z0-9][\w.-]*", self.log):
+            raise InputError(f"{self.log!r}: not a volume; write its name, or the whole path of a folder")
         if not re.fullmatch(r"[\w.:\[\]-]+:\d+", self.listen):
             raise InputError(f"{self.listen!r}: not an address; write it like 127.0.0.1:3000")
 
@@ -95,6 +101,11 @@ class Machine:
     def proxy(self) -> str:
         """The name of nginx's container."""
         return f"assay-{self.port}"
+
+    @property
+    def volume(self) -> str:
+        """Return the volume or folder of the prediction log, which all versions share."""
+        return self.log or f"{self.proxy}-log"
 
     def slot(self, number: int) -> str:
         """Return the name of the container in slot 0 or 1."""
@@ -162,7 +173,7 @@ def _live(machine: Machine) -> int:
 
 
 def _mark(machine: Machine, image: str) -> str:
-    """Return a hash of an image, its options, and the environment variables that these pass on."""
+    """Return a hash of an image, its log, its options, and the environment variables that these pass on."""
     identify = ("image", "inspect", "--format", "{{.Id}}", image)
     try:
         identity = _docker(machine, *identify)
@@ -170,7 +181,7 @@ def _mark(machine: Machine, image: str) -> str:
         say(f"pulling {image}")
         _docker(machine, "pull", "--quiet", image)
         identity = _docker(machine, *identify)
-    return _digest([identity, *machine.options, *(os.environ.get(one, "") for one in machine.options)])
+    return _digest([identity, machine.volume, *machine.options, *(os.environ.get(one, "") for one in machine.options)])
 
 
 def _start(machine: Machine, number: int, image: str, mark: str) -> None:
@@ -178,7 +189,8 @@ def _start(machine: Machine, number: int, image: str, mark: str) -> None:
     settings = {"BENTOML_HOST": "127.0.0.1", "BENTOML_PORT": port, "BENTOML_HOME": "/tmp/bentoml"}  # noqa: S108
     given = [word for key, value in settings.items() for word in ("--env", f"{key}={value}")]
     named = ("--name", name, "--label", f"{MARK}={mark}")
-    _docker(machine, "run", *LASTING, "--read-only", *WITHOUT_RIGHTS, *named, *given, *machine.options, image)
+    kept = ("--volume", f"{machine.volume}:{LOG}")
+    _docker(machine, "run", *LASTING, "--read-only", *WITHOUT_RIGHTS, *named, *kept, *given, *machine.options, image)
 
 
 def _start_proxy(machine: Machine) -> None:

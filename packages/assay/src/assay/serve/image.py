@@ -37,6 +37,8 @@ PACKAGES = "/app/.venv/lib/python3*/site-packages"
 # A read-only container would compile the code at each start. By hash, because copying changes the time of a file.
 INSTALL = (
     f"cp -r {ASSAY} {PACKAGES}/",
+    # A new volume that is mounted there gets its owner, who may write to it then.
+    "install -d -o bentoml -g bentoml /home/bentoml/monitoring",
     f"python -m compileall -q --invalidation-mode checked-hash {PACKAGES}/assay src/src",
 )
 
