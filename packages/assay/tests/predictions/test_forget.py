@@ -28,9 +28,9 @@ class Logged:
         self.log = PredictionLog(folder, contract(), DIGEST)
         self.ann: list[str] = []
         self.bob: list[str] = []
-        for number, rows in enumerate((4, MANY)):
+        for rows in (4, MANY):
             data, _ = patients(rows)
-            batch = told(rows, number)
+            batch = told(rows)
             batch.warnings[1] = ["age: 120"]
             half = rows // 2
             self.log.predictions("v1", "champion", batch, data, keys=[(b"ann", half), (b"bob", rows - half)])
@@ -76,7 +76,7 @@ def test_who_is_not_in_the_log_changes_nothing_and_gets_a_receipt_too(logged: Lo
 
 def test_what_the_service_writes_meanwhile_stays(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
     data, _ = patients(1)
-    late, change = told(1, 9), forgetting._without
+    late, change = told(1), forgetting._without
 
     def meanwhile(line: bytes, *given: Any) -> bytes:
         # Again for each line: what is there twice counts once.
@@ -85,14 +85,14 @@ def test_what_the_service_writes_meanwhile_stays(logged: Logged, monkeypatch: py
 
     monkeypatch.setattr(forgetting, "_without", meanwhile)
     forget(logged.folder, "ann")
-    assert {row["prediction_id"] for row in logged.rows()} == {*logged.bob, f"{late.name}-0"}
+    assert {row["prediction_id"] for row in logged.rows()} == {*logged.bob, late.ids()[0]}
 
 
 def test_what_the_client_asks_meanwhile_leaves_too_and_nothing_is_there_twice(
     logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, _ = patients(2)
-    late, change = told(2, 9), forgetting._without
+    late, change = told(2), forgetting._without
     asked: list[bytes] = []
 
     def meanwhile(line: bytes, *given: Any) -> bytes:
@@ -103,7 +103,7 @@ def test_what_the_client_asks_meanwhile_leaves_too_and_nothing_is_there_twice(
 
     monkeypatch.setattr(forgetting, "_without", meanwhile)
     forget(logged.folder, "ann")
-    assert sorted(row["prediction_id"] for row in logged.rows()) == sorted([*logged.bob, f"{late.name}-1"])
+    assert sorted(row["prediction_id"] for row in logged.rows()) == sorted([*logged.bob, late.ids()[1]])
 
 
 def test_a_segment_that_is_retired_meanwhile_is_no_error(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +156,7 @@ def test_on_a_full_disk_the_segment_stays_as_it_was(logged: Logged, monkeypatch:
     with pytest.raises(InputError, match="No space"):
         forget(logged.folder, "ann")
     assert logged.rows() == before
-    logged.log.predictions("v1", "champion", told(1, 7), {name: values[:1] for name, values in patients(1)[0].items()})
+    logged.log.predictions("v1", "champion", told(1), {name: values[:1] for name, values in patients(1)[0].items()})
     assert len(logged.rows()) == len(before) + 1
 
 

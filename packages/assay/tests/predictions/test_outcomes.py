@@ -81,6 +81,36 @@ def test_what_came_later_wins_wherever_it_was_written(tmp_path: Path, asked: lis
     assert found(tmp_path)[0][asked[0]] == "sick"
 
 
+def test_what_another_client_sends_is_counted_and_left_out_if_both_are_known(tmp_path: Path) -> None:
+    data, _ = patients(3)
+    log, batch = PredictionLog(tmp_path, contract(), DIGEST), told(3)
+    log.predictions("v1", "champion", batch, data, keys=[(b"ann", 1), (b"bob", 1), (b"", 1)])
+    ann, bob, unknown = batch.ids()
+
+    def send(outcome: str, key: bytes, *ids: str) -> None:
+        log.outcomes([{"prediction_id": one, "outcome": outcome} for one in ids], key)
+
+    send("sick", b"ann", ann, unknown)
+    send("sick", b"", bob)
+    send("well", b"eve", ann, bob, unknown)
+    outcomes, counts = found(tmp_path)
+    assert outcomes == {ann: "sick", bob: "sick", unknown: "well"}
+    assert (counts.others, counts.unknown, counts.foreign) == (2, 0, 0)
+    # Who asked may correct it, and so may who is not known: a person with a file.
+    send("well", b"ann", ann)
+    send("well", b"", bob)
+    assert set(found(tmp_path)[0].values()) == {"well"}
+
+
+def test_an_outcome_that_only_another_client_sent_is_none(tmp_path: Path) -> None:
+    data, _ = patients(1)
+    log, batch = PredictionLog(tmp_path, contract(), DIGEST), told(1)
+    log.predictions("v1", "champion", batch, data, keys=[(b"ann", 1)])
+    log.outcomes([{"prediction_id": batch.names, "outcome": "well"}], b"eve")
+    assert found(tmp_path)[0] == {batch.names: None}
+    assert found(tmp_path, due=NOW + timedelta(hours=1), missing="sick")[0] == {batch.names: "sick"}
+
+
 def test_an_outcome_of_an_unknown_prediction_is_counted(tmp_path: Path, asked: list[str]) -> None:
     earlier = f"{int((NOW - timedelta(hours=9)).timestamp() * 1000):012x}-somebody-0-0"
     assert report(tmp_path, **{asked[0] + "9": "sick", earlier: "sick", "x": "sick"}) == (2, 1)
@@ -92,7 +122,7 @@ def test_an_outcome_of_an_unknown_prediction_is_counted(tmp_path: Path, asked: l
 def test_a_prediction_of_a_clock_that_was_ahead_gets_its_outcome(tmp_path: Path) -> None:
     data, _ = patients(1)
     name, strange = (f"{int((NOW + timedelta(days=days)).timestamp() * 1000):012x}-p-0" for days in (400, 401))
-    PredictionLog(tmp_path, contract(), DIGEST).predictions("v1", "champion", replace(told(1), name=name), data)
+    PredictionLog(tmp_path, contract(), DIGEST).predictions("v1", "champion", replace(told(1), names=f"{name}-0"), data)
     assert report(tmp_path, **{f"{name}-0": "sick", f"{strange}-0": "sick"}) == (1, 1)
     assert found(tmp_path)[0] == {f"{name}-0": "sick"}
 

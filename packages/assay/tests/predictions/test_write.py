@@ -21,7 +21,7 @@ from bentoml.monitoring import MonitorBase
 
 from assay.contract.spec import Contract
 from assay.data.columns import Columns, RequestColumns, take
-from assay.inference.ids import batch_name, time_of
+from assay.inference.ids import new_ids, time_of
 from assay.inference.predictor import PredictionBatch, record
 from assay.predictions import segments, write
 from assay.predictions.entry import MANY
@@ -36,10 +36,9 @@ WARD = contract()
 DIGEST = "c0ffee"
 
 
-def told(rows: int, number: int = 0) -> PredictionBatch:
+def told(rows: int) -> PredictionBatch:
     labels, scores = np.array(["well", "sick"], dtype=object), np.tile([0.7, 0.3], (rows, 1))
-    name = batch_name("process", number)
-    return PredictionBatch(name, scores, {}, labels, record(labels), np.ones(rows, int), np.zeros(rows, int))
+    return PredictionBatch(new_ids(rows), scores, {}, labels, record(labels), np.ones(rows, int), np.zeros(rows, int))
 
 
 @pytest.fixture
@@ -73,20 +72,20 @@ def test_what_was_asked_and_answered_is_read_as_it_was(tmp_path: Path, log: Pred
     log.predictions("v1", "champion", batch, data, keys=[(b"", 1), (b"client", rows - 1)])
     found = read(tmp_path)
     assert [row["inputs"] for row in found] == [wanted(data, row) for row in range(rows)]
-    assert [row["prediction_id"] for row in found] == [f"{batch.name}-{row}" for row in range(rows)]
+    assert [row["prediction_id"] for row in found] == batch.ids()
     assert {(row["version"], row["arm"], row["contract"]) for row in found} == {("v1", "champion", DIGEST)}
     assert {(row["prediction"], row["decision"]) for row in found} == {("sick", "well")}
     assert found[0]["probabilities"] == {"well": 0.7, "sick": 0.3}
     assert [row["warnings"] for row in found] == [["age: 120"]] + [[]] * (rows - 1)
     hashed = key_hash(log_secret(tmp_path), b"client")
     assert [row["key"] for row in found] == [None] + [hashed] * (rows - 1)
-    assert {row["time"] for row in found} == {time_of(batch.name)}
+    assert {row["time"] for row in found} == {time_of(batch.ids()[0])}
 
 
 @pytest.mark.parametrize("rows", [5, MANY])
 def test_numbers_that_are_predicted_are_read_as_they_were(tmp_path: Path, rows: int) -> None:
     data, _ = patients(rows, "regression")
-    answers = PredictionBatch(batch_name("p", 0), np.arange(rows) / 2, {}, np.array([], dtype=object), record(()))
+    answers = PredictionBatch(new_ids(rows), np.arange(rows) / 2, {}, np.array([], dtype=object), record(()))
     PredictionLog(tmp_path, contract("regression"), DIGEST).predictions("v1", "champion", answers, data)
     found = read(tmp_path)
     assert [row["prediction"] for row in found] == [row / 2 for row in range(rows)]
@@ -104,7 +103,7 @@ def test_a_feature_may_have_any_name_and_hold_any_text(tmp_path: Path, name: str
 def test_two_lines_of_pandas_read_the_log(tmp_path: Path, log: PredictionLog) -> None:
     data, _ = patients(MANY + 2)
     log.predictions("v1", "champion", told(MANY), take(data, np.arange(MANY)))
-    log.predictions("v1", "champion", told(2, 1), take(data, np.arange(MANY, MANY + 2)))
+    log.predictions("v1", "champion", told(2), take(data, np.arange(MANY, MANY + 2)))
     # As in docs/reference/log.md.
     rows = pd.concat(batch.to_pandas() for batch in predictions(tmp_path, LogCounts()))
     ages = pd.json_normalize(rows.inputs)["age"]
@@ -117,11 +116,21 @@ def test_two_lines_of_pandas_read_the_log(tmp_path: Path, log: PredictionLog) ->
 
 
 def test_ids_sort_by_time_and_say_it() -> None:
-    names = [batch_name("p", number) for number in range(3)]
+    names = [new_ids(1) for _ in range(3)]
     assert [name.partition("-")[0] for name in names] == sorted(name.partition("-")[0] for name in names)
-    found = time_of(f"{names[0]}-0")
+    found = time_of(names[0])
     assert found is not None
     assert abs(found - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_who_has_an_id_cannot_guess_that_of_another_row_of_the_same_moment() -> None:
+    first, *others = new_ids(1000).split(",")
+    assert {len(one) for one in others} == {len(first)}
+    # 80 random bits: none of the digits says anything of the other ids.
+    digits = np.array([list(one.partition("-")[2]) for one in others])
+    assert digits.shape[1] == 20
+    assert min(len(np.unique(digits[:, place])) for place in range(20)) == 16
+    assert len({*others, first}) == 1000
 
 
 @pytest.mark.parametrize("text", ["", "x", "019acb6f7e00", "019ACB6F7E00-a", "fffffffffff-0", "ffffffffffff-0-0", "-"])
@@ -134,8 +143,8 @@ def test_a_prediction_is_in_the_segment_of_the_hour_in_its_id(tmp_path: Path) ->
     log = PredictionLog(tmp_path, WARD, DIGEST, days=36_500)
     times = [datetime(2026, 11, 29, hour, 59, 59, 999000, tzinfo=UTC) for hour in (12, 13, 12)]
     for number, time in enumerate(times):
-        name = f"{int(time.timestamp() * 1000):012x}-p-{number}"
-        log.predictions("v1", "champion", replace(told(1), name=name), data)
+        name = f"{int(time.timestamp() * 1000):012x}-{number}"
+        log.predictions("v1", "champion", replace(told(1), names=name), data)
     found = {path.name.partition(".")[0]: path.read_bytes().count(b"\n") for path in tmp_path.glob("predictions/*")}
     assert found == {"2026-11-29T12": 2, "2026-11-29T13": 1}
 
@@ -165,14 +174,14 @@ def test_a_clock_that_is_years_ahead_deletes_nothing(tmp_path: Path, monkeypatch
     for hour in range(3):
         ahead = now + timedelta(days=3650, hours=hour)
         monkeypatch.setattr(write, "datetime", SimpleNamespace(now=lambda zone, ahead=ahead: ahead))
-        batch = replace(told(1), name=f"{int(ahead.timestamp() * 1000):012x}-p-0")
+        batch = replace(told(1), names=f"{int(ahead.timestamp() * 1000):012x}-p-0")
         PredictionLog(tmp_path, WARD, DIGEST, days=10).predictions("v1", "champion", batch, data)
     # What was too old when the clock was right is gone.
     assert {path.name for path in (tmp_path / "outcomes").iterdir()} == set(names[:2])
     # The clock is right after all: there was no service for years.
     later = now + timedelta(days=3652)
     monkeypatch.setattr(write, "datetime", SimpleNamespace(now=lambda zone: later))
-    batch = replace(told(1), name=f"{int(later.timestamp() * 1000):012x}-p-0")
+    batch = replace(told(1), names=f"{int(later.timestamp() * 1000):012x}-p-0")
     PredictionLog(tmp_path, WARD, DIGEST, days=10).predictions("v1", "champion", batch, data)
     assert not list((tmp_path / "outcomes").iterdir())
 
@@ -195,41 +204,44 @@ def test_on_a_full_disk_there_is_no_part_of_an_entry(
     tmp_path: Path, log: PredictionLog, monkeypatch: pytest.MonkeyPatch, bytes_written: int
 ) -> None:
     data, _ = patients(1)
-    log.predictions("v1", "champion", told(1, 1), data)
+    first, third = told(1), told(1)
+    log.predictions("v1", "champion", first, data)
     fails_after(monkeypatch, bytes_written)
     with pytest.raises(OSError, match="No space"):
-        log.predictions("v1", "champion", told(1, 2), data)
-    log.predictions("v1", "champion", told(1, 3), data)
-    assert [row["prediction_id"].split("-")[2] for row in read(tmp_path)] == ["1", "3"]
+        log.predictions("v1", "champion", told(1), data)
+    log.predictions("v1", "champion", third, data)
+    assert [row["prediction_id"] for row in read(tmp_path)] == [first.names, third.names]
 
 
 def test_where_part_of_an_entry_cannot_be_undone_a_new_segment_begins(
     tmp_path: Path, log: PredictionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, _ = patients(1)
-    log.predictions("v1", "champion", told(1, 1), data)
+    first, third = told(1), told(1)
+    log.predictions("v1", "champion", first, data)
     fails_after(monkeypatch, 100)
     monkeypatch.setattr(segments.os, "ftruncate", lambda file, size: os.close(-1))
     with pytest.raises(OSError, match="No space"):
-        log.predictions("v1", "champion", told(1, 2), data)
-    log.predictions("v1", "champion", told(1, 3), data)
+        log.predictions("v1", "champion", told(1), data)
+    log.predictions("v1", "champion", third, data)
     counts = LogCounts()
     found = [one for batch in predictions(tmp_path, counts) for one in batch["prediction_id"].to_pylist()]
-    assert (sorted(one.split("-")[2] for one in found), counts.torn) == (["1", "3"], 1)
+    assert (sorted(found), counts.torn) == (sorted([first.names, third.names]), 1)
 
 
 def test_what_is_written_to_a_sealed_segment_is_in_another_one_too(tmp_path: Path, log: PredictionLog) -> None:
     data, _ = patients(1)
-    log.predictions("v1", "champion", told(1, 1), data)
+    given = [told(1) for _ in range(3)]
+    log.predictions("v1", "champion", given[0], data)
     (path,) = (tmp_path / "predictions").iterdir()
     segments.seal(path)
     before = path.read_bytes()
-    for number in (2, 3):
-        log.predictions("v1", "champion", told(1, number), data)
+    for one in given[1:]:
+        log.predictions("v1", "champion", one, data)
     # As if it had been read before it was written to.
     path.unlink()
     path.write_bytes(before)
-    assert sorted(row["prediction_id"].split("-")[2] for row in read(tmp_path)) == ["1", "2", "3"]
+    assert {row["prediction_id"] for row in read(tmp_path)} == {one.names for one in given}
 
 
 def test_fsync_waits_for_the_disk_and_safe_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,7 +256,7 @@ def test_fsync_waits_for_the_disk_and_safe_does_not(tmp_path: Path, monkeypatch:
 def test_entries_of_several_threads_are_each_whole(tmp_path: Path, log: PredictionLog) -> None:
     data, _ = patients(30)
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(lambda number: log.predictions("v1", "champion", told(30, number), data), range(40)))
+        list(threads.map(lambda number: log.predictions("v1", "champion", told(30), data), range(40)))
     assert len(read(tmp_path)) == 40 * 30
 
 
@@ -258,9 +270,9 @@ from patients import patients
 
 log, (data, _) = PredictionLog(Path({folder!r}), WARD, DIGEST), patients(3)
 for number in range(10**9):
-    batch = told(3, number)
+    batch = told(3)
     log.predictions("v1", "champion", batch, data)
-    print(batch.name, flush=True)
+    print(batch.names, flush=True)
 """
 
 
@@ -274,7 +286,7 @@ def test_what_a_process_acknowledged_is_there_after_it_was_killed(tmp_path: Path
     whole = {line.strip() for line in acknowledged if line.endswith("\n")}
     counts = LogCounts()
     found = {one for batch in predictions(tmp_path, counts) for one in batch["prediction_id"].to_pylist()}
-    assert {f"{name}-{row}" for name in whole for row in range(3)} <= found
+    assert {name for names in whole for name in names.split(",")} <= found
     assert (counts.foreign, counts.doubled) == (0, 0)
     assert counts.torn <= 1
 
@@ -303,7 +315,7 @@ def test_another_monitor_gets_every_value(monkeypatch: pytest.MonkeyPatch) -> No
     assert seen[:4] == [
         ("age", 3.5, "feature", "numerical"),
         ("prediction", "sick", "prediction", "categorical"),
-        ("prediction_id", f"{batch.name}-0", "prediction_id", "categorical"),
+        ("prediction_id", batch.names, "prediction_id", "categorical"),
         ("probabilities", {"well": 0.7, "sick": 0.3}, "prediction", "categorical"),
     ]
     assert {name: value for name, value, *_ in seen}["arm"] == "champion"
@@ -340,9 +352,9 @@ def test_nothing_is_written_that_could_not_be_read_for_want_of_a_contract(tmp_pa
     (tmp_path / "contracts").touch()
     for _ in range(2):
         with pytest.raises(OSError, match="contracts"):
-            log.predictions("v1", "champion", told(1, 1), data)
+            log.predictions("v1", "champion", told(1), data)
     (tmp_path / "contracts").unlink()
-    log.predictions("v1", "champion", told(1, 2), data)
+    log.predictions("v1", "champion", told(1), data)
     assert len(read(tmp_path)) == 1
 
 
@@ -366,10 +378,10 @@ def test_what_the_contract_keeps_out_of_the_log_is_hashed_or_left_out(tmp_path: 
     data = {"omitted": values, "hashed": values, "age": np.arange(rows, dtype=float)}
     given = [[None if pd.isna(one) else one for one in values.tolist()]] * 2 + [list(range(rows))]
     log = PredictionLog(tmp_path, made, DIGEST)
-    batch = told(rows, 0)
+    batch = told(rows)
     batch.warnings[0] = [f"{name}: 77.125 is outside the training range, 0 to 1" for name in hidden]
     log.predictions("v1", "champion", batch, data)
-    log.predictions("v1", "champion", told(rows, 1), RequestColumns(data, [tuple(one) for one in given]))
+    log.predictions("v1", "champion", told(rows), RequestColumns(data, [tuple(one) for one in given]))
     found = [row["inputs"] for row in read(tmp_path)]
     assert all(list(row) == ["hashed", "age"] for row in found)
     assert {row["hashed"] for row in found} == {None, key_hash(log_secret(tmp_path), b"77.125")}

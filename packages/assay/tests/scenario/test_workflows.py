@@ -645,7 +645,8 @@ def write_log(folder: Path, models: Path, *, days: int, stretched: float, known:
     truth = np.array([made.classes.index(one) for one in table[made.target.name].to_pylist()])
     labels, scores = np.array(made.classes, dtype=object), np.where(truth[:, None] == [0, 1], 0.97, 0.03)
     time = int((datetime.now(UTC) - timedelta(days=days)).timestamp() * 1000)
-    batch = PredictionBatch(f"{time:012x}-p-0", scores, {}, labels, record(labels), truth, truth)
+    names = ",".join(f"{time:012x}-{row:04}" for row in range(len(truth)))
+    batch = PredictionBatch(names, scores, {}, labels, record(labels), truth, truth)
     each = len(truth) // 8
     keys = [(f"client {number}".encode(), each) for number in range(7)] + [(b"client 7", len(truth) - 7 * each)]
     log = PredictionLog(folder, made, "c0ffee")

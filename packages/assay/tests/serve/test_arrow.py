@@ -500,7 +500,9 @@ def test_answers_are_a_table_with_a_column_for_each_class() -> None:
     scores = np.array([[0.75, 0.25], [0.5, 0.5], [0.1, 0.9]])
     warnings = {2: ["age: 200", "noise: 20"], 0: ["age: 201"]}
     labels = np.array(["no", "yes"], dtype=object)
-    told = PredictionBatch("p", scores, warnings, labels, record(labels), np.array([0, 1, 1]), np.array([0, 0, 1]))
+    told = PredictionBatch(
+        "p0,p1,p2", scores, warnings, labels, record(labels), np.array([0, 1, 1]), np.array([0, 0, 1])
+    )
     table = pa.ipc.open_stream(write_table(told, ("no", "yes"), "v1")).read_all()
     assert table.to_pylist() == [
         {
@@ -517,7 +519,7 @@ def test_answers_are_a_table_with_a_column_for_each_class() -> None:
 
 
 def test_numbers_that_are_answered_are_a_column() -> None:
-    told = PredictionBatch("p", np.array([1.5, 2.5]), {}, np.array([], dtype=object), record(()))
+    told = PredictionBatch("p0,p1", np.array([1.5, 2.5]), {}, np.array([], dtype=object), record(()))
     table = pa.ipc.open_stream(write_table(told, (), "v1")).read_all()
     assert table.column_names == ["prediction", "prediction_id", "warnings"]
     assert table["prediction"].to_pylist() == [1.5, 2.5]

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from assay.contract.request import as_json
 from assay.data.columns import from_rows, length
-from assay.inference.ids import batch_name
+from assay.inference.ids import new_ids
 from assay.modelling.fitting import decide, scores
 from assay.modelling.store import load_pipeline
 from assay.predictions.read import LogCounts, predictions
@@ -309,7 +309,7 @@ def test_an_outcome_that_cannot_be_is_refused(servings: Servings, body: Any, sta
     assert words in refused.error
 
 
-OUTCOME = json.dumps({"outcomes": [{"prediction_id": f"{batch_name('x', 0)}-0", "outcome": "sick"}]}).encode()
+OUTCOME = json.dumps({"outcomes": [{"prediction_id": new_ids(1), "outcome": "sick"}]}).encode()
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """From rows to predictions, without HTTP."""
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Any
 
 import msgspec
@@ -11,7 +9,7 @@ import numpy as np
 
 from assay.contract.spec import Integer, Number, Time
 from assay.data.columns import Columns, stacked
-from assay.inference.ids import batch_name
+from assay.inference.ids import new_ids
 from assay.inference.package import Package
 
 
@@ -42,10 +40,10 @@ class PredictionBatch:
 
     `scores` are probabilities of shape (rows, classes), or numbers of shape (rows,). `best` and `decided` are indices
     into `labels`: of the most probable class, and of the class to decide for; None without classes. `labelled` turns
-    the probabilities of a row into an object by class. The id of a prediction is `name`, a dash and its row.
+    the probabilities of a row into an object by class. `names` are the ids of the predictions, joined by commas.
     """
 
-    name: str
+    names: str
     scores: np.ndarray
     warnings: dict[int, list[str]]
     labels: np.ndarray
@@ -58,7 +56,7 @@ class PredictionBatch:
     def ids(self) -> list[str]:
         """Return the ids of the predictions."""
         if not self._ids:
-            self._ids = [f"{self.name}-{row}" for row in range(len(self.scores))]
+            self._ids = self.names.split(",")
         return self._ids
 
     def rows(self) -> list[RowPrediction]:
@@ -85,9 +83,6 @@ class Predictor:
         self.version = package.version
         contract = package.contract
         self.classes = contract.classes
-        # With the time they make a name that no other process and no later start uses. Several threads share the count,
-        # and a generator would not allow that.
-        self._process, self._count = os.urandom(6).hex(), count()
         self._labelled = record(self.classes)
         self._labels = np.array(self.classes, dtype=object)
         seen = {name: ends for name, ends in package.about["seen"].items() if ends}
@@ -112,8 +107,7 @@ class Predictor:
         if not finite.all():
             row = finite.reshape(len(scores), -1).all(axis=1).argmin()
             raise ArithmeticError(f"row {row}: the values are too extreme: the model gives no finite score")
-        name = batch_name(self._process, next(self._count))
-        batch = PredictionBatch(name, scores, warnings, self._labels, self._labelled)
+        batch = PredictionBatch(new_ids(len(scores)), scores, warnings, self._labels, self._labelled)
         if self.classes:
             batch.best = batch.decided = scores.argmax(axis=1)
             if (threshold := self.package.threshold) is not None:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
 
 # `Violation` and `first_twice` are re-exported for the service.
 __all__ = ["Violation", "first_twice", "predicted", "read_columns", "wrong_types"]
-
-# Row numbers below this are cached as text.
-CACHED_ROWS = 2**14
 
 
 def load_arrow() -> None:
@@ -142,22 +138,10 @@ def prediction_ids(batches: Sequence[PredictionBatch]) -> "pa.StringArray":
     import pyarrow as pa
 
     # Built as one text, in a tenth of the time of joining them with pyarrow.
-    text, lengths = "", []
-    for one in batches:
-        rows = len(one.scores)
-        # Numbers that only the largest tables need are not cached.
-        numbers, digits = (_numbers if rows < CACHED_ROWS else _numbers.__wrapped__)(rows.bit_length())
-        text += f"{one.name}-".join(("", *numbers[:rows]))
-        lengths.append(digits[:rows] + len(one.name) + 1)
+    lengths = [np.full(len(one.scores), (len(one.names) + 1) // len(one.scores) - 1) for one in batches]
     ends = np.cumsum(np.concatenate([[0], *lengths]), dtype=np.int32)
+    text = "".join(one.names for one in batches).replace(",", "")
     return pa.StringArray.from_buffers(len(ends) - 1, pa.py_buffer(ends), pa.py_buffer(text.encode()))
-
-
-@cache
-def _numbers(bits: int) -> tuple[list[str], np.ndarray]:
-    """Return the numbers below a power of two as text, and the length of each."""
-    numbers = list(map(str, range(1 << bits)))
-    return numbers, np.array(list(map(len, numbers)))
 
 
 def warned(batches: Sequence[PredictionBatch]) -> "pa.ListArray":

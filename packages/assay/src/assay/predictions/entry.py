@@ -55,9 +55,10 @@ class Counted(msgspec.Struct, omit_defaults=True, gc=False):
     unknown: dict[str, int] = {}
 
 
-class Outcome(msgspec.Struct, gc=False):
-    """What came true: the outcome of a prediction, and when it was reported."""
+class Outcome(msgspec.Struct, omit_defaults=True, gc=False):
+    """What came true: the outcome of a prediction, when it was reported, and the hash of the key of who did."""
 
     time: Moment
     prediction_id: str
     outcome: str | float
+    key: str | None = None

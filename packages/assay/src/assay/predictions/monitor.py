@@ -48,7 +48,11 @@ class MonitorLog:
                 for name, text in {"version": version, "arm": arm, "time": time}.items():
                     monitor.log(text, name, name, "categorical")
 
-    def outcomes(self, outcomes: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    def outcomes(
+        self,
+        outcomes: Sequence[Mapping[str, Any]],
+        key: bytes = b"",  # noqa: ARG002 - a monitor gets no keys
+    ) -> tuple[int, int]:
         """Hand over outcomes; return how many, and that none has an unknown id."""
         for one in outcomes:
             with bentoml.monitor("outcomes") as monitor:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from assay.contract.spec import Contract
     from assay.predictions.read import LogCounts
 
+# Outcomes by prediction id and hash of the client's key, with the time at which they came.
+Latest = dict[str, dict[str | None, tuple[datetime, str | float]]]
 # By this time the clock of another machine may be ahead.
 AHEAD = timedelta(hours=1)
 
@@ -35,10 +37,10 @@ class OutcomeLog:
         self._segments = Appender(folder / OUTCOMES, fsync=True)
         self._encoder = msgspec.json.Encoder()
 
-    def write(self, outcomes: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
+    def write(self, outcomes: Iterable[Mapping[str, Any]], key: str | None = None) -> tuple[int, int]:
         """Write outcomes by prediction id; return how many were written, and how many have an id of no prediction.
 
-        Raises OSError if they cannot be written.
+        `key` is the hash of the key of the client who sent them. Raises OSError if they cannot be written.
         """
         now = datetime.now(UTC)
         timed = [(time_of(one["prediction_id"]), one) for one in outcomes]
@@ -53,7 +55,7 @@ class OutcomeLog:
                 unknown += 1
             else:
                 # In the hour of the prediction, so that both are read together.
-                by_hour[hour_name(made)].append(Outcome(now, one["prediction_id"], one["outcome"]))
+                by_hour[hour_name(made)].append(Outcome(now, one["prediction_id"], one["outcome"], key))
         for hour, found in sorted(by_hour.items()):
             self._segments.append(hour, self._encoder.encode_lines(found))
         return sum(map(len, by_hour.values())), unknown
@@ -74,8 +76,9 @@ def joined(
 ) -> Iterator["pa.RecordBatch"]:
     """Yield the predictions of a log as `read.predictions` does, each with its latest outcome and when that came.
 
-    Both are null where there is none; of predictions from before `due` the outcome is then `missing`. No more than the
-    outcomes of an hour of predictions are held at a time. Raises InputError if a target cannot be `missing`.
+    Both are null where there is none; of predictions from before `due` the outcome is then `missing`. What another
+    client sent than the one who asked is counted and left out, if both are known. No more than the outcomes of an hour
+    of predictions are held at a time. Raises InputError if a target cannot be `missing`.
     """
     from assay.predictions.read import Schemas, hour
 
@@ -85,53 +88,60 @@ def joined(
     for time in sorted(predicted.keys() | reported.keys()):
         latest = _latest(reported.get(time, []), counts, since, until)
         met: set[str] = set()
+        came: set[str] = set()
         for batch in hour(predicted.get(time, []), schemas, counts, since, until):
             # It was read by this schema.
             if schema := schemas.get(batch["contract"][0].as_py()):
                 classes = schema.contract.classes
-                made = _with_outcomes(batch, classes, latest, met, counts)
-                yield made if missing is None or due is None else _filled(made, classes, latest, due, missing)
+                made = _with_outcomes(batch, classes, latest, (met, came), counts)
+                yield made if missing is None or due is None else _filled(made, classes, came, due, missing)
         counts.outcomes += len(latest)
         counts.unknown += len(latest.keys() - met)
 
 
-def _latest(
-    segments: Sequence[Path], counts: "LogCounts", since: datetime | None, until: datetime | None
-) -> dict[str, tuple[datetime, str | float]]:
-    """Return the latest outcome by prediction id."""
+def _latest(segments: Sequence[Path], counts: "LogCounts", since: datetime | None, until: datetime | None) -> Latest:
+    """Return the latest outcomes by prediction id and by client, the latest of them last."""
     from assay.predictions.read import lines
 
-    latest: dict[str, tuple[datetime, str | float]] = {}
+    latest: Latest = {}
     decoder = msgspec.json.Decoder(Outcome)
     reported = (one for segment in segments for one in lines(segment, decoder.decode, counts))
     for one in sorted(reported, key=attrgetter("time")):
         made = time_of(one.prediction_id)
         if made is None or (since and made < since) or (until and made >= until):
             continue
-        if before := latest.get(one.prediction_id):
+        by_client = latest.setdefault(one.prediction_id, {})
+        if before := by_client.pop(one.key, None):
             counts.doubled += before[1] == one.outcome
             counts.corrected += before[1] != one.outcome
-        latest[one.prediction_id] = one.time, one.outcome
+        by_client[one.key] = one.time, one.outcome
     return latest
 
 
 def _with_outcomes(
     batch: "pa.RecordBatch",
     classes: tuple[str, ...],
-    latest: Mapping[str, tuple[datetime, str | float]],
-    met: set[str],
+    latest: Latest,
+    seen: tuple[set[str], set[str]],
     counts: "LogCounts",
 ) -> "pa.RecordBatch":
+    """Return a batch with its outcomes; add to `seen` which ids some outcome has, and which one that counts."""
     import pyarrow as pa
 
+    met, came = seen
     kind = pa.string() if classes else pa.float64()
     values: list[str | float | None] = []
     times: list[datetime | None] = []
-    for prediction_id in batch["prediction_id"].to_pylist():
-        time, value = latest.get(prediction_id, (None, None))
-        if time is not None and prediction_id not in met:
+    for prediction_id, client in zip(batch["prediction_id"].to_pylist(), batch["key"].to_pylist(), strict=True):
+        by_client = latest.get(prediction_id)
+        mine = [one for key, one in by_client.items() if client is None or key in (None, client)] if by_client else []
+        time, value = mine[-1] if mine else (None, None)
+        if by_client and prediction_id not in met:
             met.add(prediction_id)
-            counts.foreign += not is_outcome(value, classes)
+            counts.others += len(by_client) - len(mine)
+            counts.foreign += bool(mine) and not is_outcome(value, classes)
+        if mine:
+            came.add(prediction_id)
         fits = is_outcome(value, classes)
         values.append(value if fits else None)
         times.append(time if fits else None)

@@ -45,6 +45,8 @@ class LogCounts:
     outcomes: int = 0
     corrected: int = 0
     unknown: int = 0
+    # Outcomes that another client sent than the one who asked.
+    others: int = 0
 
 
 def predictions(

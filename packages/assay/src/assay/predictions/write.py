@@ -63,7 +63,7 @@ class PredictionLog:
         `arm` is champion, shadow, or the name of a challenger. `keys` are those of the clients, each with a number of
         rows.
         """
-        milliseconds = int(batch.name[:DIGITS], 16)
+        milliseconds = int(batch.names[:DIGITS], 16)
         made = entry(self._layout, batch, data)
         made.time, made.version, made.arm = EPOCH + timedelta(milliseconds=milliseconds), version, arm
         made.contract, made.key = self._digest, self._hashes(keys, len(batch.scores))
@@ -74,9 +74,9 @@ class PredictionLog:
         # As in the ids, since the id gives the hour of the segment.
         self._segments.append(_hour(milliseconds // HOUR_MS), self._encoder.encode_lines([made]))
 
-    def outcomes(self, outcomes: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
-        """Write outcomes to the disk, as `OutcomeLog.write` does."""
-        return self._outcomes.write(outcomes)
+    def outcomes(self, outcomes: Sequence[Mapping[str, Any]], key: bytes = b"") -> tuple[int, int]:
+        """Write the outcomes that the client with a key sent to the disk, as `OutcomeLog.write` does."""
+        return self._outcomes.write(outcomes, key_hash(self._secret, key) if key else None)
 
     def _hashes(self, keys: Sequence[tuple[bytes, int]], rows: int) -> list[str | None]:
         if not any(key for key, _ in keys):

@@ -61,6 +61,7 @@ def watch(
         "doubled entries": counts.doubled,
         "foreign entries": counts.foreign,
         "outcomes of unknown predictions": counts.unknown,
+        "ignored outcomes from another client than the one who asked": counts.others,
         "corrected outcomes": counts.corrected,
     }
     found = monitor(watched, seen, left_out, requests)

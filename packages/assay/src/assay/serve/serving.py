@@ -237,7 +237,7 @@ class Serving:
         if not self._log:
             raise Refused(501, "outcomes are not recorded: set `serve.log: safe` in params.yaml", reason="log")
         try:
-            received, unknown = self._log.outcomes(outcomes)
+            received, unknown = self._log.outcomes(outcomes, self._key(call))
         # A log of the user's own may raise anything.
         except Exception:
             logger.exception("outcomes cannot be recorded")
@@ -316,7 +316,7 @@ class Serving:
     ) -> None:
         """Log and count what a shadow would have answered, under the ids of the predictions that were returned."""
         predictor = shadow.predictor
-        given = replace(predictor.batch(scores, {}), name=batch.name)
+        given = replace(predictor.batch(scores, {}), names=batch.names)
         self.metrics.predicted(predictor.version, given)
         if self._log:
             try:
