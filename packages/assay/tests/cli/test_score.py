@@ -9,17 +9,22 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
+import sqlalchemy
 from pyarrow import dataset, feather, ipc
 
 from assay.base.errors import InputError
 from assay.base.progress import Rate
 from assay.cli.score import score
+from assay.data import outputs
 from assay.data.batches import require_columns
 from assay.predictions.batch import unpublished
 from init.houses import write_workbook
@@ -211,6 +216,95 @@ def test_the_output_is_no_part_of_the_input() -> None:
     pq.write_table(table(), "parts/0.parquet")
     assert "it would be a part of the input parts" in refusal("parts", "parts/new/out.parquet")
     assert [path.name for path in Path("parts").iterdir()] == ["0.parquet"]
+
+
+def rows_of(database: str, name: str) -> list[tuple]:
+    with closing(sqlite3.connect(database)) as opened:
+        return opened.execute(f'SELECT * FROM "{name}"').fetchall()  # noqa: S608
+
+
+def test_a_table_of_a_database_is_replaced_as_a_whole_and_keeps_its_indexes() -> None:
+    pq.write_table(table(20), "in.parquet")
+    run("in.parquet", "wanted.parquet")
+    run("in.parquet", "sqlite:///out.db#predictions")
+    with closing(sqlite3.connect("out.db")) as opened:
+        opened.execute("CREATE INDEX by_row ON predictions (row)")
+    run("in.parquet", "sqlite:///out.db#predictions")
+    wanted = pq.read_table("wanted.parquet").drop_columns("prediction_id")
+    with closing(sqlite3.connect("out.db")) as opened:
+        opened.row_factory = sqlite3.Row
+        found = [dict(row) for row in opened.execute("SELECT * FROM predictions")]
+        names = opened.execute("SELECT name FROM sqlite_master").fetchall()
+    assert [{name: row[name] for name in wanted.column_names} for row in found] == wanted.to_pylist()
+    assert [tuple(name) for name in names] == [("predictions",), ("by_row",)]
+
+
+@pytest.mark.parametrize("columns", ["the same", "others"])
+def test_a_database_that_fails_in_the_middle_keeps_the_former_table(
+    monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    pacsv.write_csv(table(20), "in.csv")
+    run("in.csv", "sqlite:///out.db#predictions")
+    if columns == "others":
+        with closing(sqlite3.connect("out.db")) as opened:
+            opened.execute("ALTER TABLE predictions ADD COLUMN more TEXT")
+    before = rows_of("out.db", "predictions")
+    monkeypatch.setattr(outputs, "ROWS", 10)
+    batches = pq.ParquetFile.iter_batches
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda self, rows: chain(batches(self, rows), broken_disk()))
+    assert "sqlite:///out.db#predictions: cannot be written: no more" in refusal(
+        "in.csv", "sqlite:///out.db#predictions"
+    )
+    assert rows_of("out.db", "predictions") == before
+
+
+def broken_disk() -> Iterator[pa.RecordBatch]:
+    raise sqlalchemy.exc.OperationalError("INSERT", {}, OSError("no more"))
+    yield
+
+
+def test_a_table_of_something_else_is_never_replaced() -> None:
+    pq.write_table(table(20), "in.parquet")
+    with closing(sqlite3.connect("patients.db")) as database:
+        database.execute("CREATE TABLE patients (age INTEGER, prediction TEXT)")
+        database.execute("CREATE VIEW old AS SELECT 1")
+    for name in ("patients", "old"):
+        output = f"sqlite:///patients.db#{name}"
+        assert "is there, and holds something else; name another table" in refusal("in.parquet", output)
+    assert rows_of("patients.db", "patients") == []
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ("sqlite:///out.db", "sqlite:///out.db: name the table after it: sqlite:///out.db#TABLE"),
+        ("sqlite:///out.db#../x", "sqlite:///out.db: name the table after it"),
+        ("sqlite:///no/out.db#p", "sqlite:///no/out.db#p: there is no folder for this file"),
+        ("mysql://me:secret@host/x#p", "mysql://me:***@host/x: expected an address of sqlite or postgresql as output"),
+        ("://#p", "the output is no address of a database"),
+    ],
+)
+def test_an_address_that_cannot_be_written_is_refused_before_anything_is_made(output: str, said: str) -> None:
+    pq.write_table(table(20), "in.parquet")
+    assert refusal("in.parquet", output).startswith(said)
+    assert sorted(path.name for path in Path().iterdir()) == ["in.parquet", "models"]
+
+
+def test_a_delta_table_gets_a_new_version() -> None:
+    delta = pytest.importorskip("deltalake")
+    pq.write_table(table(20), "in.parquet")
+    for _ in range(2):
+        run("in.parquet", "out.delta")
+    found = delta.DeltaTable("out.delta")
+    assert (found.version(), found.to_pyarrow_table()["row"].to_pylist()) == (1, list(range(1, 21)))
+    delta.write_deltalake("other.delta", table(5))
+    assert "holds something else" in refusal("in.parquet", "other.delta")
+
+
+def test_without_the_package_for_delta_tables_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "deltalake", None)
+    pq.write_table(table(20), "in.parquet")
+    assert "pip install -r requirements/init.txt" in refusal("in.parquet", "out.delta")
 
 
 def test_a_part_without_the_ids_of_the_others_is_named() -> None:

@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
     from assay.contract.spec import Contract
     from assay.data.batches import Part
+    from assay.data.outputs import Output
     from assay.inference.batch import Scored
 
 # Below this size one process is done before others have started.
 SMALL_BYTES = 10_000_000
 # Readers of Parquet and Arrow are slow with groups of few rows.
 GROUP = 1 << 16
-KINDS = (".csv", ".parquet", ".arrow")
 
 
 @click.command()
 @click.argument("source", metavar="INPUT")
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("output")
 @click.option(
     "--models", default="models", show_default=True, type=click.Path(path_type=Path), help="The model to predict with."
 )
@@ -53,21 +53,22 @@ KINDS = (".csv", ".parquet", ".arrow")
 @click.option("--encoding", help="The encoding of a text file, if it is not detected correctly.")
 @click.option("--log", type=click.Path(path_type=Path), help="Also write the predictions to the log in this folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def score(source: str, output: Path, **options: Any) -> None:
+def score(source: str, output: str, **options: Any) -> None:
     """Predict all rows of INPUT and write OUTPUT.
 
     INPUT is a CSV or Parquet file, or a folder of such files, which are read in bounded memory. It may be anything else
     that `assay init` reads, such as a workbook, JSON, a database or a URL: that is read as a whole. OUTPUT is a .csv,
-    .parquet or .arrow file in the order of the input: the number of the row from 1, its ids, and its prediction. Rows
+    .parquet or .arrow file in the order of the input: the number of the row from 1, its ids, and its prediction. It may
+    also be a table, sqlite:///FILE#TABLE or postgresql://USER@HOST/DATABASE#TABLE, or a Delta table, FOLDER.delta. Rows
     that break the contract go to a file beside it, OUTPUT.refused.csv, with column and reason. Both appear once they
     are complete.
     """
     from assay.data.batches import batches, count_rows, is_plain, most_rows, require_columns, states
-    from assay.inference.batch import score_in_order, scorer
+    from assay.data.outputs import output_of
+    from assay.inference.batch import ALWAYS, score_in_order, scorer
     from assay.predictions.batch import publish, unpublished, write
 
-    if output.suffix.lower() not in KINDS:
-        raise InputError(f"{output}: expected a .csv, .parquet or .arrow file")
+    into = output_of(output, ALWAYS)
     # Otherwise an empty variable of a shell would be the current folder.
     if not source:
         raise InputError("INPUT is empty; name a file, a folder or a URL")
@@ -75,13 +76,14 @@ def score(source: str, output: Path, **options: Any) -> None:
     model = scorer(models, Path())
     files = _parts(source, model.contract, options["table"], options["encoding"])
     before = states(files)
-    _require_apart(files, source, output)
+    _require_apart(files, source, Path(output), _beside(into.file))
+    into.require(model.output_columns())
     for name, other in model.ids.items():
         if name != other:
             say(f"the id {name!r} is called {other!r} in the output, which has another column of its name")
     if unknown := require_columns(files, model.contract):
         say(f"not used, because the contract has no such column: {', '.join(unknown[:10])}")
-    with _work_folder(output) as folder, unpublished(log, output) if log else nullcontext() as kept:
+    with _work_folder(into.file) as folder, unpublished(log, into.file) if log else nullcontext() as kept:
         scored = score_in_order(
             batches(files, model.names(), before),
             models,
@@ -91,7 +93,7 @@ def score(source: str, output: Path, **options: Any) -> None:
             keep=partial(write, kept) if kept else None,
         )
         rate, limit = Rate("rows", count_rows(files)), Limit(options["most_refused"], partial(most_rows, files))
-        written = _write(scored, source, output, folder, limit, rate)
+        written = _write(scored, source, into, folder, limit, rate)
         if kept:
             publish(kept)
     _say_what_came(source, files)
@@ -100,17 +102,17 @@ def score(source: str, output: Path, **options: Any) -> None:
     result: dict[str, Any] = {
         "rows": rows,
         "refused": refused,
-        "output": str(output),
-        "refused_rows": str(_beside(output)) if refused else None,
+        "output": into.name,
+        "refused_rows": str(_beside(into.file)) if refused else None,
         "model_version": model.version,
         "seconds": round(took, 3),
     }
     if options["as_json"]:
         print(json.dumps(result, indent=2))
         return
-    print(f"{rows - refused:,} rows predicted in {took:.1f} s ({rows / took:,.0f} rows/s): {output}")
+    print(f"{rows - refused:,} rows predicted in {took:.1f} s ({rows / took:,.0f} rows/s): {into.name}")
     if refused:
-        print(f"{refused:,} row{'s' * (refused != 1)} refused: {_beside(output)}")
+        print(f"{refused:,} row{'s' * (refused != 1)} refused: {_beside(into.file)}")
 
 
 def _parts(source: str, contract: "Contract", table: str | None, encoding: str | None) -> "Sequence[Part]":
@@ -130,15 +132,14 @@ def _parts(source: str, contract: "Contract", table: str | None, encoding: str |
     return [Whole(source, found)]
 
 
-def _require_apart(files: "Sequence[Part]", source: str, output: Path) -> None:
+def _require_apart(files: "Sequence[Part]", source: str, output: Path, reasons: Path) -> None:
     """Raise InputError if the output, or the file of refused rows, would replace the input or become a part of it."""
-    made = [output, _beside(output)]
-    if is_folder := [one for one in made if one.is_dir()]:
-        raise InputError(f"{is_folder[0]}: this is a folder; name another output")
+    if reasons.is_dir():
+        raise InputError(f"{reasons}: this is a folder; name another output")
     inputs = [one for one in (Path(source), *files) if isinstance(one, Path) and one.exists()]
-    if any(one.exists() and file.samefile(one) for file in inputs for one in made):
+    if any(one.exists() and file.samefile(one) for file in inputs for one in (output, reasons)):
         raise InputError(f"{output}: this would replace the input {source}; name another output")
-    if Path(source).is_dir() and output.resolve().is_relative_to(Path(source).resolve()):
+    if Path(source).is_dir() and reasons.resolve().is_relative_to(Path(source).resolve()):
         raise InputError(f"{output}: it would be a part of the input {source}; name an output in another folder")
 
 
@@ -179,27 +180,28 @@ class Limit:
 
 
 def _write(
-    scored: "Iterator[Scored]", source: str, output: Path, folder: Path, limit: Limit, rate: Rate
+    scored: "Iterator[Scored]", source: str, into: "Output", folder: Path, limit: Limit, rate: Rate
 ) -> tuple[int, int]:
     """Write the predictions, and the rows that were refused; return the numbers of rows, and of those refused.
 
     With too many refused rows only their file is written, and InputError raised.
     """
-    predicted, beside = folder / output.name, folder / _beside(output).name
+    predicted, reasons = folder / into.file.name, _beside(into.file)
+    beside = folder / reasons.name
     rows, refused, is_whole = _write_parts(scored, predicted, beside, limit, rate)
     if not rows:
         raise InputError(f"{source}: there are no rows")
     if refused:
-        beside.replace(_beside(output))
+        beside.replace(reasons)
     else:
-        _beside(output).unlink(missing_ok=True)
+        reasons.unlink(missing_ok=True)
     if refused > limit.share * rows:
         raise InputError(
             f"{refused:,} of {'' if is_whole else 'the first '}{rows:,} rows break the contract "
             f"({refused / rows:.1%}, limit {limit.share:.1%}{'' if is_whole else ' of all rows'}): "
-            f"{_beside(output)} has the reasons, {output} was not written; --most-refused changes the limit"
+            f"{reasons} has the reasons, {into.name} was not written; --most-refused changes the limit"
         )
-    predicted.replace(output)
+    into.publish(predicted)
     return rows, refused
 
 

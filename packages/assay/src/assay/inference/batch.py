@@ -34,8 +34,8 @@ AHEAD = 3
 WAITING = 100
 # Keeps predictions of a package for columns.
 Keep = Callable[[Package, PredictionBatch, Columns], None]
-# Columns of the output, besides the ids and the probability of each class.
-MADE = ("row", "prediction", "decision", "prediction_id", "model_version", "warnings")
+# Columns of the output for any task.
+ALWAYS = ("row", "prediction", "prediction_id", "model_version", "warnings")
 REFUSED = pa.schema([("row", pa.int64()), ("column", pa.string()), ("reason", pa.string())])
 
 
@@ -44,7 +44,7 @@ def output_names(ids: Sequence[str], classes: Sequence[str]) -> dict[str, str]:
 
     Databases and engines take no notice of capital letters in the names of columns.
     """
-    made = {*MADE, *(f"probability {label}".lower() for label in classes)}
+    made = {name.lower() for name in _made(classes)}
     names: dict[str, str] = {}
     for name in ids:
         taken = made | {one.lower() for one in (*ids, *names.values()) if one != name}
@@ -52,6 +52,11 @@ def output_names(ids: Sequence[str], classes: Sequence[str]) -> dict[str, str]:
         while names[name].lower() in taken:
             names[name] = f"id {names[name]}"
     return names
+
+
+def _made(classes: Sequence[str]) -> list[str]:
+    """Return the columns of the output besides the ids."""
+    return [*ALWAYS, *(("decision",) if classes else ()), *(f"probability {label}" for label in classes)]
 
 
 def _texts(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -94,6 +99,10 @@ class BatchScorer:
     def names(self) -> tuple[str, ...]:
         """Return the columns that are read: the features, and the ids, which are copied."""
         return (*self.contract.features, *self.ids)
+
+    def output_columns(self) -> list[str]:
+        """Return the columns of the output, in no order."""
+        return [*_made(self.contract.classes), *self.ids.values()]
 
     def score(self, table: pa.Table, first: int, *, is_plain: bool, keep: Keep | None) -> Scored:
         """Return the predictions for the rows of a table; its first row has the number `first`."""

@@ -1,0 +1,206 @@
+"""Where a large table goes: a file, a table of a database, or a Delta table; all of it at once, or nothing."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from assay.base.errors import InputError
+
+if TYPE_CHECKING:
+    import sqlalchemy
+
+KINDS = (".csv", ".parquet", ".arrow")
+DATABASE = re.compile(r"(?P<url>[a-z0-9]+(\+\w+)?://[^#]*)(#(?P<table>[^#]*))?")
+# These make tables inside a transaction.
+BACKENDS = ("sqlite", "postgresql")
+ROWS = 10_000
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output, by its name in messages.
+
+    `file` is the output itself, or names the file that becomes the table. `require` takes the columns to write, and
+    raises InputError if they cannot be written there; `publish` moves a complete file to the output.
+    """
+
+    name: str
+    file: Path
+    require: Callable[[Sequence[str]], None]
+    publish: Callable[[Path], None]
+
+
+def output_of(given: str, mark: Sequence[str]) -> Output:
+    """Return the output that a path or address means; of tables only one with the columns `mark` is replaced."""
+    if "://" in given:
+        return _database(given, mark)
+    path = Path(given)
+    if path.suffix == ".delta" or (path / "_delta_log").is_dir():
+        file = path.with_name(f"{path.stem}.parquet")
+        return Output(given, file, partial(_require_delta, path, mark), partial(_to_delta, path))
+    if path.suffix.lower() not in KINDS:
+        raise InputError(f"{path}: expected a .csv, .parquet, .arrow or .delta name, or DATABASE-URL#TABLE")
+    return Output(given, path, partial(_require_no_folder, path), partial(_to_file, path))
+
+
+def _require_no_folder(path: Path, names: Sequence[str]) -> None:
+    if path.is_dir():
+        raise InputError(f"{path}: this is a folder; name another output")
+
+
+def _to_file(path: Path, made: Path) -> None:
+    made.replace(path)
+
+
+def _database(given: str, mark: Sequence[str]) -> Output:
+    import sqlalchemy
+
+    found = DATABASE.fullmatch(given)
+    try:
+        url = sqlalchemy.make_url(found["url"] if found else given)
+    except sqlalchemy.exc.ArgumentError:
+        raise InputError(
+            "the output is no address of a database: expected sqlite:///FILE#TABLE or postgresql://…#TABLE"
+        ) from None
+    name = url.render_as_string()
+    if url.get_backend_name() not in BACKENDS:
+        raise InputError(f"{name}: expected an address of {' or '.join(BACKENDS)} as output")
+    if not found or not found["table"] or not re.fullmatch(r"[\w.$ -]+", found["table"]):
+        raise InputError(f"{name}: name the table after it: {name}#TABLE")
+    schema, _, table = found["table"].rpartition(".")
+    target = _Table(f"{name}#{found['table']}", url, table, schema or None)
+    return Output(
+        target.name,
+        Path(f"{found['table']}.parquet"),
+        partial(_require_table, target, mark),
+        partial(_to_table, target),
+    )
+
+
+@dataclass(frozen=True)
+class _Table:
+    name: str
+    url: "sqlalchemy.URL"
+    table: str
+    schema: str | None
+
+
+@contextmanager
+def _connected(target: _Table) -> "Iterator[sqlalchemy.Connection]":
+    """Yield a connection in a transaction, which ends with the block."""
+    import sqlalchemy
+
+    try:
+        engine = sqlalchemy.create_engine(target.url)
+        try:
+            with engine.begin() as connection:
+                if target.url.get_backend_name() == "sqlite":
+                    # The driver begins a transaction with the first row only, after the table was made.
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                yield connection
+        finally:
+            engine.dispose()
+    except ModuleNotFoundError as error:
+        raise InputError(f"{target.name}: install its driver, the package {error.name}") from None
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        raise InputError(f"{target.name}: cannot be written: {_said(error)}") from None
+
+
+def _said(error: Exception) -> str:
+    # The database's own words, without the statement.
+    return " ".join(str(getattr(error, "orig", None) or error).split())[:200]
+
+
+def _require_table(target: _Table, mark: Sequence[str], names: Sequence[str]) -> None:
+    import sqlalchemy
+
+    lowered = [name.lower() for name in names]
+    if twice := [name for name in names if lowered.count(name.lower()) > 1]:
+        raise InputError(f"{target.name}: two columns would have the name {twice[0]!r}; write a file")
+    file = target.url.database
+    if target.url.get_backend_name() == "sqlite" and not (file and Path(file).exists()):
+        # Connecting would make the file.
+        if not file or not Path(file).parent.is_dir():
+            raise InputError(f"{target.name}: there is no folder for this file")
+        return
+    with _connected(target) as connection:
+        longest = connection.dialect.max_identifier_length
+        inspector = sqlalchemy.inspect(connection)
+        kind = "view" if target.table in inspector.get_view_names(target.schema) else "table"
+        is_there = kind == "view" or inspector.has_table(target.table, target.schema)
+        there = [one["name"] for one in inspector.get_columns(target.table, target.schema)] if is_there else None
+    if too_long := [name for name in names if len(name.encode()) > longest]:
+        raise InputError(f"{target.name}: a column cannot have the name {too_long[0]!r}: longer than {longest} bytes")
+    _require_ours(target.name, there, mark)
+    if kind == "view":
+        raise InputError(f"{target.name}: this is a view; name another table")
+
+
+def _require_ours(name: str, there: Sequence[str] | None, mark: Sequence[str]) -> None:
+    if there is not None and not set(mark) <= set(there):
+        raise InputError(f"{name}: the table is there, and holds something else; name another table")
+
+
+def _to_table(target: _Table, made: Path) -> None:
+    """Replace a table by the rows of a Parquet file, in one transaction."""
+    import sqlalchemy
+    from sqlalchemy import BigInteger, Column, Double, Text
+
+    types = {pa.int64(): BigInteger, pa.float64(): Double, pa.string(): Text}
+    file = pq.ParquetFile(made)
+    columns = [Column(one.name, types[one.type]) for one in file.schema_arrow]
+    table = sqlalchemy.Table(target.table, sqlalchemy.MetaData(), *columns, schema=target.schema)
+    with _connected(target) as connection:
+        inspector = sqlalchemy.inspect(connection)
+        is_there = inspector.has_table(target.table, target.schema)
+        there = [one["name"] for one in inspector.get_columns(target.table, target.schema)] if is_there else []
+        if there == [column.name for column in columns]:
+            if target.url.get_backend_name() == "postgresql":
+                # Of two at once the second waits, and readers do not; SQLite has one writer.
+                name = connection.dialect.identifier_preparer.format_table(table)
+                connection.exec_driver_sql(f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE")
+            # Its views, indexes and permissions stay.
+            connection.execute(table.delete())
+        else:
+            table.drop(connection, checkfirst=True)
+            table.create(connection)
+        for batch in file.iter_batches(ROWS):
+            connection.execute(table.insert(), batch.to_pylist())
+
+
+def _require_delta(path: Path, mark: Sequence[str], names: Sequence[str]) -> None:
+    delta = _deltalake(path)
+    if path.exists():
+        try:
+            there = [one.name for one in delta.DeltaTable(str(path)).schema().fields]
+        except Exception as error:
+            raise InputError(f"{path}: not a complete Delta table: {' '.join(str(error).split())}") from None
+        _require_ours(str(path), there, mark)
+
+
+def _to_delta(path: Path, made: Path) -> None:
+    """Replace a Delta table by the rows of a Parquet file: a new version of it."""
+    delta = _deltalake(path)
+    file = pq.ParquetFile(made)
+    rows = pa.RecordBatchReader.from_batches(file.schema_arrow, file.iter_batches())
+    try:
+        delta.write_deltalake(str(path), rows, mode="overwrite", schema_mode="overwrite")
+    except Exception as error:
+        raise InputError(f"{path}: cannot be written: {' '.join(str(error).split())}") from None
+
+
+def _deltalake(path: Path) -> Any:
+    try:
+        import deltalake
+    except ImportError:
+        raise InputError(
+            f"{path}: a Delta table needs an optional package; install it with `pip install -r requirements/init.txt`"
+        ) from None
+    return deltalake
