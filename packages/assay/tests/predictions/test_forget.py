@@ -13,6 +13,7 @@ from assay.cli.production import forget as command
 from assay.predictions import forget as forgetting
 from assay.predictions.entry import MANY
 from assay.predictions.forget import forget
+from assay.predictions.keys import key_hash, log_secret
 from assay.predictions.outcomes import OutcomeLog, joined
 from assay.predictions.read import LogCounts
 from assay.predictions.write import PredictionLog
@@ -58,6 +59,16 @@ def test_the_rows_of_a_client_leave_and_the_others_stay_as_they_were(logged: Log
     assert len(before) == len(logged.bob)
     texts = [path.read_text() for path in logged.folder.glob("*/*.jsonl")]
     assert not any(f'"{one}"' in text for one in logged.ann for text in texts)
+
+
+def test_outcomes_that_the_client_sent_of_predictions_for_others_leave_too(logged: Logged) -> None:
+    before = len(logged.rows())
+    logged.log.outcomes([{"prediction_id": one, "outcome": "well"} for one in logged.bob[:3]], b"eve")
+    gone, _ = forget(logged.folder, "eve")
+    assert (gone.predictions, gone.outcomes) == (0, 3)
+    hashed = key_hash(log_secret(logged.folder), b"eve")
+    assert not any(hashed in path.read_text() for path in logged.folder.glob("outcomes/*.jsonl"))
+    assert len(logged.rows()) == before
 
 
 def test_the_receipt_says_what_left_and_does_not_hold_the_key(logged: Logged) -> None:

@@ -177,7 +177,7 @@ def test_a_run_that_is_killed_loses_nothing_and_the_next_one_does_it(
 
 
 def test_only_one_runs_at_a_time(project: Path):
-    with collecting._alone(), pytest.raises(InputError, match="another `assay feedback collect` is running"):
+    with collecting.alone(), pytest.raises(InputError, match="another `assay feedback collect` is running"):
         run(honest())
 
 

@@ -126,23 +126,39 @@ def feedback_collect(log: Path | None, until: datetime | None, as_json: bool) ->
 
 
 @click.command()
-@click.argument("key")
+@click.argument("key", required=False)
 @click.option(
     "--log", type=click.Path(path_type=Path), help="The prediction log; by default ASSAY_LOG, or monitoring/."
 )
-def forget(key: str, log: Path | None) -> None:
+@click.option(
+    "--receipt",
+    type=click.Path(path_type=Path),
+    help="Instead of KEY: remove the rows of the client of this receipt from the data of the project.",
+)
+def forget(key: str | None, log: Path | None, receipt: Path | None) -> None:
     """Remove the rows of the client with KEY, and their outcomes, from the prediction log; leave a receipt there.
 
-    KEY is what the client sends in the header of traffic.yaml, x-client-id if it names none.
+    KEY is what the client sends in the header of traffic.yaml, x-client-id if it names none. With --receipt, rows that
+    `assay feedback collect` made of its predictions leave the data file, and data.dvc changes: commit it, train, and
+    open a pull request. Versions of the data from before still have them.
     """
+    if (key is None) == (receipt is None):
+        raise InputError("give either KEY or --receipt")
+    if receipt:
+        from assay.production.unlearn import unlearn
+
+        removed, missing = unlearn(receipt)
+        print(f"{removed} rows of the client removed from the data, {missing} were no longer there")
+        return
     from assay.predictions.forget import forget as remove
 
-    gone, receipt = remove(_folder(log), key)
-    print(f"{gone.predictions} predictions and {gone.outcomes} outcomes removed; the receipt is {receipt}")
+    gone, path = remove(_folder(log), str(key))
+    print(f"{gone.predictions} predictions and {gone.outcomes} outcomes removed; the receipt is {path}")
     if gone.learnt:
         print(
-            f"{gone.learnt[0]['rows']} rows of the client were collected into {gone.learnt[0]['data']}/: remove them "
-            "there and train again; the receipt names the versions that learnt from them"
+            f"{gone.learnt[0]['rows']} rows of the client were collected into {gone.learnt[0]['data']}/: "
+            f"`assay forget --receipt {path}` removes them; then train again. The receipt names the versions that learnt "
+            "from them"
         )
     if gone.unreadable:
         print(f"unreadable lines that name the client, removed as a whole: {gone.unreadable}")

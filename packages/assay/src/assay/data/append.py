@@ -1,8 +1,8 @@
-"""Adding rows to a data file in its own format, and correcting the target of rows that it has."""
+"""Changing a data file in its own format: more rows, other targets, fewer rows."""
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -65,6 +65,32 @@ def append(path: Path, made: Path, rows: pa.Table, contract: Contract, targets: 
     wanted = pa.concat_tables([_with_targets(before, targets, contract).select(names), rows.select(names)])
     if now.num_rows != len(wanted) or (row_keys(wanted, names, SALT) != row_keys(now, names, SALT)).any():
         raise InputError(f"{path}: {REFUSED}")
+
+
+def remove(path: Path, made: Path, places: Collection[int], contract: Contract) -> None:
+    """Write the file `made`: that at `path` without some rows (from 0); all other rows stay as they are written.
+
+    Raises InputError if the new file would not be read as the old one without these rows.
+    """
+    made.parent.mkdir(parents=True, exist_ok=True)
+    if _kinds(path) is None:
+        columns_of(path, contract)
+        raw = path.read_bytes()
+        made.write_bytes(_edited(raw.decode(), set(places), lambda *_: "").encode())
+    else:
+        table = pq.read_table(path)
+        pq.write_table(table.filter(_others(len(table), places)), made, compression="zstd")
+    before, now = (read_table(one, contract)[0] for one in (path, made))
+    wanted = before.filter(_others(len(before), places))
+    names = wanted.column_names
+    if now.num_rows != len(wanted) or (row_keys(wanted, names, SALT) != row_keys(now, names, SALT)).any():
+        raise InputError(f"{path}: rows cannot be removed from this file; remove them by hand")
+
+
+def _others(rows: int, places: Collection[int]) -> pa.Array:
+    mask = np.ones(rows, dtype=bool)
+    mask[list(places)] = False
+    return pa.array(mask)
 
 
 def survive(rows: pa.Table, names: list[str], contract: Contract, *, is_plain: bool) -> np.ndarray:
@@ -168,19 +194,27 @@ def _line(cells: list[str], end: str) -> str:
 
 def _corrected(text: str, at: int, targets: Mapping[int, str], end: str) -> str:
     """Return the text of a CSV file with other targets; all other rows stay as they are written."""
+
+    def line(row: int, cells: list[str]) -> str:
+        return _line([*cells[:at], targets[row], *cells[at + 1 :]], end)
+
+    return _edited(text, targets, line)
+
+
+def _edited(text: str, rows: Collection[int], line: Callable[[int, list[str]], str]) -> str:
+    """Return the text of a CSV file in which `line` writes some rows from their cells."""
     lines = list(io.StringIO(text, newline=""))
     # The header comes before row 0.
     reader, first, row = csv.reader(iter(lines)), 0, -1
     changed: dict[int, tuple[int, str]] = {}
     for cells in reader:
         if cells:
-            if row in targets:
-                cells[at] = targets[row]
-                changed[first] = reader.line_num, _line(cells, end)
+            if row in rows:
+                changed[first] = reader.line_num, line(row, cells)
             row += 1
         first = reader.line_num
-    for begin, (stop, line) in changed.items():
-        lines[begin:stop] = [line, *[""] * (stop - begin - 1)]
+    for begin, (stop, new) in changed.items():
+        lines[begin:stop] = [new, *[""] * (stop - begin - 1)]
     return "".join(lines)
 
 

@@ -66,6 +66,7 @@ def forget(folder: Path, key: str) -> tuple[Forgotten, Path]:
         for _ in range(PASSES):
             if not _pass(folder, hashed, done, gone):
                 break
+        _remove_sent(folder, hashed, gone)
         receipt = _write_receipt(folder, hashed, gone, COPIED if known is not None else UNKNOWN)
     return gone, receipt
 
@@ -86,6 +87,22 @@ def _pass(folder: Path, hashed: str, done: set[Path], gone: Forgotten) -> bool:
             _rewrite(path, lambda path: _without_rows(path, hashed, gone), gone)
         is_found = is_found or bool(ids)
     return is_found
+
+
+def _remove_sent(folder: Path, hashed: str, gone: Forgotten) -> None:
+    """Remove the outcomes that a client sent of predictions for others, or of predictions that are too old."""
+    sent = f'"key":"{hashed}"'
+
+    def others(path: Path) -> Iterator[bytes]:
+        for part, is_meant in _parts(path, sent):
+            gone.outcomes += is_meant
+            if not is_meant:
+                yield part
+
+    for _, segments in hours(folder / OUTCOMES):
+        for path in segments:
+            if any(is_meant for _, is_meant in _parts(path, sent)):
+                _rewrite(path, others, gone)
 
 
 @contextmanager

@@ -383,7 +383,7 @@ def collect(
     empty = require_collectable(contract)
     if read_yaml(POINTER).get("deps") if POINTER.exists() else None:
         raise InputError(f"{POINTER}: the data is imported from elsewhere; add the outcomes there")
-    with _alone():
+    with alone():
         record = read_record(path)
         base, known = committed_data(), record.rows()
         pending = [row for made in record.collections if made.base == base for row in made.rows]
@@ -444,7 +444,7 @@ def _targets(
         return {}, ()
     places: defaultdict[tuple[str, Any], list[int]] = defaultdict(list)
     values = data[contract.target.name].to_pylist()
-    for place, row_and_value in enumerate(zip(_hashes(data, contract), values, strict=True)):
+    for place, row_and_value in enumerate(zip(row_hashes(data, contract), values, strict=True)):
         places[row_and_value].append(place)
     targets: dict[int, str | float] = {}
     renewed = []
@@ -463,14 +463,14 @@ def _targets(
 
 
 def _recorded(rows: pa.Table, taken: Candidates, contract: Contract) -> tuple[Row, ...]:
-    hashes = _hashes(rows, contract)
+    hashes = row_hashes(rows, contract)
     return tuple(
         Row(id=name, client=client, outcome=outcome, row=row)
         for name, client, outcome, row in zip(taken.ids, taken.clients, taken.outcomes, hashes, strict=True)
     )
 
 
-def _hashes(rows: pa.Table, contract: Contract) -> list[str]:
+def row_hashes(rows: pa.Table, contract: Contract) -> list[str]:
     """Return the hash of each row by which the record finds it again: of the features that the log holds."""
     features = [name for name, column in contract.features.items() if column.log == "keep"]
     return [f"{key:016x}" for key in row_keys(rows, features, SALT).tolist()]
@@ -495,7 +495,8 @@ def told(result: Mapping[str, Any]) -> list[str]:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def alone() -> Iterator[None]:
+    """Let no other process change the data by the record meanwhile; raises InputError if one does."""
     WORK.mkdir(exist_ok=True)
     lock = WORK / "collect.lock"
     lock.touch()

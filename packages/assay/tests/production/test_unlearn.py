@@ -1,0 +1,78 @@
+"""`assay forget --receipt`: rows of a forgotten client leave the data, as a change like any other."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from assay.base.errors import InputError
+from assay.base.files import write_json
+from assay.predictions.collected import COLLECTED, read_record
+from assay.production.unlearn import unlearn
+from patients import COLUMNS, TARGETS, contract
+from production.collecting import table
+from production.test_collect import CLIENTS, WARD, data, honest, project, run, write
+
+__all__ = ["project"]
+RECEIPT = Path("receipt.json")
+
+
+@pytest.fixture
+def collected(project: Path) -> Path:
+    """A project with rows of eight clients."""
+    made = {"name": "patients", "data": "data/x.csv", "task": "binary", "target": TARGETS["binary"], "columns": COLUMNS}
+    write_json(Path("contract.yaml"), made)
+    assert run(honest())["clients"] == 8
+    write_json(RECEIPT, {"format": 1, "key": CLIENTS[0]})
+    return project
+
+
+def test_the_rows_of_the_client_leave_and_all_others_stay_as_they_are_written(collected: Path) -> None:
+    before = WARD.data.read_text().splitlines()
+    assert unlearn(RECEIPT) == (8, 0)
+    assert WARD.data.read_text().splitlines() == [
+        line for place, line in enumerate(before) if place < 401 or (place - 401) % 8
+    ]
+    assert CLIENTS[0] not in COLLECTED.read_text()
+    assert len(read_record(WARD.data).rows()) == 56
+    assert unlearn(RECEIPT) == (0, 0)
+    # Nothing is collected twice for that.
+    assert run(honest(), honest(start=1000, seed=3))["added"] > 0
+
+
+def test_a_row_that_is_no_longer_there_is_counted_and_one_that_looks_alike_stays(collected: Path) -> None:
+    write(data().slice(0, 420))
+    assert unlearn(RECEIPT) == (3, 5)
+    assert len(data()) == 417
+
+
+def test_a_run_that_is_killed_is_mended_by_the_next(collected: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as killed:
+        killed.setattr("assay.production.unlearn.write_record", lambda _: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            unlearn(RECEIPT)
+    assert len(data()) == 456
+    assert unlearn(RECEIPT) == (0, 8)
+    assert len(data()) == 456
+    assert CLIENTS[0] not in COLLECTED.read_text()
+
+
+def test_a_parquet_file_keeps_its_schema(project: Path) -> None:
+    made = contract(data="data/x.parquet")
+    given = {"name": "patients", "data": "data/x.parquet", "task": "binary"}
+    write_json(Path("contract.yaml"), {**given, "target": TARGETS["binary"], "columns": COLUMNS})
+    pq.write_table(table(400, 1), made.data)
+    run(honest(), made=made)
+    schema = pq.read_schema(made.data)
+    write_json(RECEIPT, {"format": 1, "key": CLIENTS[3]})
+    assert unlearn(RECEIPT) == (8, 0)
+    assert pq.read_schema(made.data).equals(schema)
+    assert len(pq.read_table(made.data)) == 456
+
+
+@pytest.mark.parametrize("content", [[], {}, {"key": None}])
+def test_another_file_is_no_receipt(collected: Path, content: object) -> None:
+    RECEIPT.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="not a receipt of `assay forget`"):
+        unlearn(RECEIPT)
