@@ -157,8 +157,8 @@ def forget(key: str | None, log: Path | None, receipt: Path | None) -> None:
     if gone.learnt:
         print(
             f"{gone.learnt[0]['rows']} rows of the client were collected into {gone.learnt[0]['data']}/: "
-            f"`assay forget --receipt {path}` removes them; then train again. The receipt names the versions that learnt "
-            "from them"
+            f"`assay forget --receipt {path}` removes them; then train again. The receipt names the versions "
+            "that learnt from them"
         )
     if gone.unreadable:
         print(f"unreadable lines that name the client, removed as a whole: {gone.unreadable}")
