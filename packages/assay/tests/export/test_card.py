@@ -109,3 +109,18 @@ def test_the_card_names_the_zone_of_times():
     text = card(made, ABOUT, METRICS | {"test": {}}, ANALYSIS, CHECKS)
     assert "- Times in seen are in UTC: a time with an offset is converted, one without is taken to be in it" in text
     assert "Times in bought" not in text
+
+
+def test_the_card_names_the_members_of_a_mean_and_their_weights_if_these_differ():
+    members = [{"family": "linear", "parameters": {"C": 1.0}, "weight": 0.6}, {"family": "own", "parameters": {}}]
+    alike = ABOUT | {"choice": {"family": "mean", "parameters": {}, "members": members[1:] * 2}}
+    text = card(contract(), alike, METRICS, ANALYSIS, CHECKS)
+    assert "- Family: the mean of the predictions of these models\n    - own (default parameters)\n    - own" in text
+    assert "weight" not in text
+    members[1]["weight"] = 0.2
+    about = ABOUT | {"choice": {"family": "mean", "parameters": {}, "members": members}}
+    text = card(contract(), about, METRICS, ANALYSIS, CHECKS)
+    assert (
+        "    - linear (C = 1.0), with 75% of the weight\n    - own (default parameters), with 25% of the weight\n"
+        in text
+    )

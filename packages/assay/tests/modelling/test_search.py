@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from sklearn.dummy import DummyClassifier
@@ -222,6 +222,63 @@ def test_the_mean_is_of_as_many_models_as_do_best_together(monkeypatch):
     assert [one.parameters["alpha"] for one in trials[-1].choice.singles] == [1, 10]
 
 
+class Some(Ridge):
+    """A linear model of some of the columns."""
+
+    def __init__(self, start=0, stop=None):
+        super().__init__()
+        self.start, self.stop = start, stop
+
+    def fit(self, X, y):  # noqa: N803
+        return super().fit(X[:, self.start : self.stop], y)
+
+    def predict(self, X):  # noqa: N803
+        return super().predict(X[:, self.start : self.stop])
+
+
+def test_the_members_get_weights_where_these_are_significantly_better(monkeypatch, capsys):
+    monkeypatch.setattr(module, "cpu_count", lambda: 1)
+    # One knows age and heart rate, the other the rest, which explains less.
+    own = {"first": Family(None, lambda: Some(0, 2), "scaling", lambda *_: {})}
+    own["rest"] = Family(None, lambda: Some(2), "scaling", lambda *_: {})
+    made, given = contract("regression"), room(families=own)
+    how = with_grid({"first": {}, "rest": {}})
+    _, trials = search(*patients(400, "regression"), None, made, how, 1, room=given, metric="r2")
+    equal, weighted = trials[-2:]
+    assert [one.weight for one in equal.choice.members] == [1, 1]
+    assert weighted.score < equal.score
+    first, rest = (one.weight for one in weighted.choice.members)
+    assert first > 2 * rest > 0
+    assert "mean of the best 2 with weights: loss" in capsys.readouterr().err
+    # With few rows they may be better by chance.
+    _, trials = search(*patients(30, "regression"), None, made, how, 1, room=given, metric="r2")
+    assert not any(one.choice.is_weighted for one in trials)
+
+
+def test_the_best_weights_are_those_of_the_inverse_variances():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(0, 1, 20_000)
+    given = truth + np.array([[1.0], [2.0], [30.0]]) * rng.normal(0, 1, (3, len(truth)))
+    found = module.best_weights(given, lambda mean: row_losses(truth, mean, squared=True))
+    assert found == pytest.approx([0.8, 0.2, 0.0], abs=0.011)
+
+
+@given(seed=st.integers(0, 1000), task=st.sampled_from(["absolute", "log"]))
+@settings(max_examples=5)
+def test_no_weights_are_better_than_the_best(seed, task):
+    rng = np.random.default_rng(seed)
+    if task == "log":
+        truth, given = rng.integers(0, 3, 60), rng.dirichlet([1, 1, 1], (2, 60))
+    else:
+        truth, given = rng.normal(0, 1, 60), rng.normal(0, 1, (2, 60))
+    best = module.best_weights(given, lambda mean: row_losses(truth, mean))
+    losses = [
+        row_losses(truth, np.average(given, axis=0, weights=weights)).mean()
+        for weights in [best, *np.linspace([0, 1], [1, 0], 101)]
+    ]
+    assert losses[0] <= min(losses) * 1.002
+
+
 def test_one_model_or_several_alike_have_no_mean():
     assert len(module._best_few([trial("dummy", 0.0), trial("linear", 0.3), trial("linear", 0.4)])) == 1
 
@@ -343,6 +400,16 @@ def test_the_table_has_a_line_a_trial_and_the_best_so_far():
     assert [row["best"] for row in rows] == ["0.7", "0.5", "0.5", "0.2"]
     assert [row["state"] for row in rows] == states
     assert json.loads(rows[0]["parameters"]) == {"C": 0.5}
+    members = (
+        Member(family="linear", parameters={"C": 0.5}, weight=0.3),
+        Member(family="own", parameters={}, weight=0.7),
+    )
+    mean = Trial(9, ModelChoice(family="mean", parameters={}, members=members), (0.1,), "complete")
+    (row,) = csv.DictReader(io.StringIO(HEADER + as_csv([mean])))
+    assert json.loads(row["parameters"]) == [
+        {"family": "linear", "parameters": {"C": 0.5}, "weight": 0.3},
+        {"family": "own", "parameters": {}, "weight": 0.7},
+    ]
 
 
 @given(seed=st.integers(0, 1000), task=st.sampled_from(["binary", "regression"]))
@@ -618,13 +685,13 @@ def test_parameters_that_a_family_does_not_know_fail_a_trial_and_not_the_search(
 
 def test_the_scores_of_the_best_few_alone_are_kept(monkeypatch):
     monkeypatch.setattr(module, "cpu_count", lambda: 1)
-    kept = []
+    kept, rows_of_mean = [], module._Search._rows_of_mean
 
-    def note(made, few):
+    def note(made, few, weights):
         kept.append((few, made.runners))
-        return 9.0, 9.0
+        return rows_of_mean(made, few, weights)
 
-    monkeypatch.setattr(module._Search, "_losses_of_mean", note)
+    monkeypatch.setattr(module._Search, "_rows_of_mean", note)
     search(*patients(150), None, contract(), HOW, 1, room=room(families={"linear": FAMILIES["linear"]}))
     few, runners = kept[-1]
     assert {n for n, one in enumerate(runners) if one.scores} == {trial.number for trial in few}

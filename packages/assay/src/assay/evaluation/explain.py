@@ -16,7 +16,7 @@ from assay.contract.spec import Contract
 from assay.data.columns import Columns, length
 from assay.modelling.estimators import LogTarget, is_additive
 from assay.modelling.features import origin, sources
-from assay.modelling.fitting import inputs, members, uncalibrated
+from assay.modelling.fitting import inputs, members, uncalibrated, weights
 from assay.project.room import NO_ROOM, Room
 
 REPEATS = 5
@@ -45,7 +45,7 @@ def shap_importance(
 
     None if there is no fast explainer for the estimator. The values explain the raw score (log-odds, or the predicted
     number) before calibration. Values of all columns derived from one feature are summed before the absolute value is
-    taken. For a mean of models they are shares, summed over the members.
+    taken. For a mean of models they are shares, the weighted mean of those of the members.
     """
     found, frame = [], inputs(data, contract, room)
     for member in members(pipeline):
@@ -60,9 +60,12 @@ def shap_importance(
     if len(found) == 1:
         return _ordered(found[0])
     # Each member has its own scale: log-odds, probabilities or numbers.
-    sums = [sum(one.values()) or 1.0 for one in found]
+    sums, shares = [sum(one.values()) or 1.0 for one in found], weights(pipeline)
     return _ordered(
-        {name: sum(one[name] / total for one, total in zip(found, sums, strict=True)) for name in contract.features}
+        {
+            name: sum(weight * one[name] / total for weight, one, total in zip(shares, found, sums, strict=True))
+            for name in contract.features
+        }
     )
 
 

@@ -68,7 +68,7 @@ def _model(contract: Contract, about: dict[str, Any]) -> list[str]:
         decides = [f"- Decides for {contract.target.positive} {from_where}{_why(contract)}"]
     return [
         f"- Family: {_family(choice)}",
-        *(f"    - {_family(member)}" for member in choice.get("members", [])),
+        *(f"    - {_family(member)}{_weight(member, choice)}" for member in choice.get("members", [])),
         *decides,
         f"- Served as: {about['served']}" + (f", because {about['reason']}" if about["reason"] else ""),
         f"- Versions: {', '.join(f'{name} {version}' for name, version in about['versions'].items())}",
@@ -80,6 +80,12 @@ def _family(choice: dict[str, Any]) -> str:
         return "the mean of the predictions of these models"
     parameters = ", ".join(f"{name} = {value}" for name, value in choice["parameters"].items())
     return f"{choice['family'].replace('_', ' ')} ({parameters or 'default parameters'})"
+
+
+def _weight(member: dict[str, Any], choice: dict[str, Any]) -> str:
+    # Models of earlier versions have no weights.
+    weights = [one.get("weight", 1.0) for one in choice["members"]]
+    return f", with {member.get('weight', 1.0) / sum(weights):.0%} of the weight" if len(set(weights)) > 1 else ""
 
 
 def _why(contract: Contract) -> str:

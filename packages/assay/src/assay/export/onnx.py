@@ -29,7 +29,7 @@ from assay.data.columns import Columns, length, take
 from assay.inference.scorer import NUMBERS, Score
 from assay.modelling.estimators import LogBoosting, LogTarget, SingleScaler, is_lightgbm
 from assay.modelling.features import encode, time_input
-from assay.modelling.fitting import decide, members, uncalibrated
+from assay.modelling.fitting import decide, members, uncalibrated, weights
 from assay.project.room import NO_ROOM, Room
 from assay.project.settings import Export
 
@@ -50,7 +50,7 @@ def convert(pipeline: Pipeline, example: Columns, contract: Contract, room: Room
             # How ONNX splits words depends on the locale of the machine, which the runtime may not even find.
             raise ValueError(f"the input {name!r} is text, which ONNX splits into words differently")
     graphs = [_convert(member, list(inputs), contract) for member in members(pipeline)]
-    model = graphs[0] if len(graphs) == 1 else _mean(graphs, contract)
+    model = graphs[0] if len(graphs) == 1 else _mean(graphs, weights(pipeline), contract)
     return bytes(model.SerializeToString(deterministic=True))
 
 
@@ -81,23 +81,35 @@ def _convert(pipeline: Pipeline, inputs: list[str], contract: Contract) -> onnx.
     return model
 
 
-def _mean(models: list[onnx.ModelProto], contract: Contract) -> onnx.ModelProto:
-    """Return one graph that runs all of these on the same input, and takes the mean of their last outputs."""
+def _mean(models: list[onnx.ModelProto], weights: np.ndarray, contract: Contract) -> onnx.ModelProto:
+    """Return one graph that runs all of these on the same input, and takes the weighted mean of their last outputs."""
     parts = [
         compose.add_prefix_graph(model.graph, f"{number} ", rename_inputs=False)
         for number, model in enumerate(models, 1)
     ]
-    mean = onnx.helper.make_node("Mean", [part.output[-1].name for part in parts], ["mean"], name="mean")
+    given = [part.output[-1].name for part in parts]
+    shares = [
+        onnx.numpy_helper.from_array(np.array(weight, dtype=np.float32), f"{number} weight")
+        for number, weight in enumerate(weights, 1)
+    ]
+    if len(set(weights)) == 1:
+        nodes, shares = [onnx.helper.make_node("Mean", given, ["mean"], name="mean")], []
+    else:
+        nodes = [
+            onnx.helper.make_node("Mul", [name, share.name], [f"{share.name}ed"], name=f"{share.name}ing")
+            for name, share in zip(given, shares, strict=True)
+        ]
+        nodes.append(onnx.helper.make_node("Sum", [f"{share.name}ed" for share in shares], ["mean"], name="mean"))
     answer = parts[0].output[-1]
     answer.name = "mean"
     made = models[0]
     made.graph.CopyFrom(
         onnx.helper.make_graph(
-            [*(node for part in parts for node in part.node), mean],
+            [*(node for part in parts for node in part.node), *nodes],
             contract.name,
             made.graph.input,
             [answer],
-            [values for part in parts for values in part.initializer],
+            [*(values for part in parts for values in part.initializer), *shares],
         )
     )
     return made

@@ -64,7 +64,9 @@ def build(
             for number, one in enumerate(choice.singles, 1)
         ]
         regression = contract.task == "regression"
+        weights = [one.weight for one in choice.members] if choice.is_weighted else None
         mean = VotingRegressor(members) if regression else VotingClassifier(members, voting="soft")
+        mean.set_params(weights=weights)
         return Pipeline([("estimator", mean)])
     known = families(contract, room)
     if choice.family not in known:
@@ -187,6 +189,14 @@ def _singles(pipeline: Pipeline) -> list[Pipeline]:
 def members(pipeline: Pipeline) -> list[Pipeline]:
     """Return the fitted pipelines whose mean a pipeline predicts; or else the pipeline itself."""
     return list(pipeline[-1].estimators_) if _is_mean(pipeline) else [pipeline]
+
+
+def weights(pipeline: Pipeline) -> np.ndarray:
+    """Return the weights of `members`, which sum to one."""
+    number = len(members(pipeline))
+    found = pipeline[-1].weights if number > 1 else None
+    given = np.ones(number) if found is None else np.array(found, dtype=np.float64)
+    return np.asarray(given / given.sum())
 
 
 def _is_mean(pipeline: Pipeline) -> bool:

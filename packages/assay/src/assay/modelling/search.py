@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -16,6 +16,7 @@ from zipfile import BadZipFile
 import numpy as np
 import optuna
 from joblib import Parallel, cpu_count, delayed
+from scipy.optimize import minimize
 
 from assay.base.config import did_you_mean
 from assay.base.errors import InputError
@@ -118,7 +119,7 @@ class _Search:
     """What a search works on, and what it found so far.
 
     `units` are the numbers of `dependent` for each row; `is_over` says whether the time is up. `kept` is the folder for
-    what the models gave on the folds.
+    what the models gave on the folds. `means` are the losses of the rows of each fold, for the trials of means.
     """
 
     data: Columns
@@ -135,6 +136,7 @@ class _Search:
     kept: Path | None = None
     studies: dict[str, optuna.Study] = field(default_factory=dict)
     trials: list[Trial] = field(default_factory=list)
+    means: dict[int, list[np.ndarray]] = field(default_factory=dict)
     runners: list[_Runner] = field(default_factory=list)
 
     def run(self, batch: Sequence[_Runner]) -> None:
@@ -253,38 +255,64 @@ class _Search:
         return _can_be_built(ModelChoice(family=family, parameters=change), self.contract, self.seed, self.room)
 
     def try_mean(self) -> None:
-        """Try the mean of the best few models, of as many as do best together, if there are several."""
-        few = _best_few(self.trials)
-        found = []
-        for number in range(2, len(few) + 1):
-            members = [Member(family=one.choice.family, parameters=one.choice.parameters) for one in few[:number]]
-            mean = ModelChoice(family=MEAN, parameters={}, members=tuple(members))
-            losses = self._losses_of_mean(few[:number])
-            found.append(Trial(len(self.trials), mean, losses, _state(losses, len(self.parts))))
-        if found:
-            best = min(found, key=lambda trial: trial.score)
-            self.trials.append(best)
-            say(f"  mean of the best {len(best.choice.members)}: loss {best.score:.4f}")
+        """Try the mean of the best few models, of as many as do best together, if there are several; then weights."""
+        few, number = _best_few(self.trials), len(self.parts)
+        if len(few) < 2:
+            return
+        equal = {most: self._rows_of_mean(few[:most], [np.ones(most)] * number) for most in range(2, len(few) + 1)}
+        members = min(equal, key=lambda most: _mean_loss(equal[most]))
+        best = equal[members]
+        self._note_mean(few[:members], np.ones(members), best)
+        # With weights from all folds but one, which then judges them.
+        if number > 1:
+            apart = [self._best_weights(few, {*range(number)} - {fold}) for fold in range(number)]
+            weighted = self._rows_of_mean(few, apart)
+            units = np.concatenate([self.units[unseen] for _, unseen in self.parts])
+            if surely_worse(np.concatenate(best), np.concatenate(weighted), units):
+                self._note_mean(few, self._best_weights(few, range(number)), weighted)
 
-    def _losses_of_mean(self, few: Sequence[Trial]) -> tuple[float, ...]:
-        """Return the losses on the folds of the mean of some models."""
-        return tuple(float(rows.mean()) for rows in self._rows_of_mean(few))
+    def _note_mean(self, few: Sequence[Trial], weights: np.ndarray, rows: list[np.ndarray]) -> None:
+        """Add the trial of a mean, unless one model has all the weight and so is among the trials."""
+        members = tuple(
+            Member(family=one.choice.family, parameters=one.choice.parameters, weight=float(weight))
+            for one, weight in zip(few, weights, strict=True)
+            if weight
+        )
+        if len(members) > 1:
+            choice = ModelChoice(family=MEAN, parameters={}, members=members)
+            losses = tuple(float(some.mean()) for some in rows)
+            trial = Trial(len(self.trials), choice, losses, _state(losses, len(self.parts)))
+            self.trials.append(trial)
+            self.means[trial.number] = rows
+            how = " with weights" if choice.is_weighted else ""
+            say(f"  mean of the best {len(members)}{how}: loss {trial.score:.4f}")
 
-    def _rows_of_mean(self, few: Sequence[Trial]) -> list[np.ndarray]:
-        """Return the losses of the rows of each fold with the mean of some models, from the scores that each gave."""
+    def _best_weights(self, few: Sequence[Trial], some: Iterable[int]) -> np.ndarray:
+        """Return the weights of the mean of these models that do best on some of the folds."""
+        numbers = sorted(some)
+        given = np.concatenate([self._given(few, fold) for fold in numbers], axis=1)
+        truth = np.concatenate([self.target[self.parts[fold][1]] for fold in numbers])
+        return best_weights(given, lambda mean: row_losses(truth, mean, squared=self.is_squared))
+
+    def _given(self, few: Sequence[Trial], fold: int) -> np.ndarray:
+        """Return the scores that these models gave on a fold."""
+        return np.array([self.runners[one.number].scores[fold] for one in few])
+
+    def _rows_of_mean(self, few: Sequence[Trial], on_folds: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return the losses of the rows of each fold with the mean of some models, which has weights for each fold."""
         losses = []
-        for fold, (_, unseen) in enumerate(self.parts):
-            given = np.mean([self.runners[one.number].scores[fold] for one in few], axis=0)
+        for fold, ((_, unseen), weights) in enumerate(zip(self.parts, on_folds, strict=True)):
+            mean = np.average(self._given(few, fold), axis=0, weights=weights)
             # The scores are those after the rounds that were best on this fold alone: too good, as with the members.
-            too_good = np.mean([one.losses[fold] - self.runners[one.number].rows[fold].mean() for one in few])
-            rows = row_losses(self.target[unseen], given, squared=self.is_squared)
-            losses.append(rows + too_good)
+            too_good = [one.losses[fold] - self.runners[one.number].rows[fold].mean() for one in few]
+            rows = row_losses(self.target[unseen], mean, squared=self.is_squared)
+            losses.append(rows + np.average(too_good, weights=weights))
         return losses
 
     def _rows_of(self, trial: Trial) -> list[np.ndarray]:
         """Return the losses of the rows of each fold that a trial ran on; their means are its losses."""
-        if trial.number == len(self.runners):
-            return self._rows_of_mean(_best_few(self.trials)[: len(trial.choice.members)])
+        if trial.number in self.means:
+            return self.means[trial.number]
         rows = self.runners[trial.number].rows
         return [some + (loss - some.mean()) for some, loss in zip(rows, trial.losses, strict=True)]
 
@@ -306,6 +334,29 @@ class _Search:
         return [compared(trial) for trial in self.trials]
 
 
+def _mean_loss(rows: Sequence[np.ndarray]) -> float:
+    """Return the mean over the folds of the mean loss of their rows."""
+    return float(np.mean([some.mean() for some in rows]))
+
+
+def best_weights(given: np.ndarray, losses: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Return the weights of the weighted mean of `given` with the lowest mean loss: none negative, their sum one.
+
+    This is stacking (Breiman 1996). The weights have two digits.
+    """
+    equal = np.full(len(given), 1 / len(given))
+    scale = float(losses(given.mean(axis=0)).mean()) or 1.0
+    found = minimize(
+        lambda weights: float(losses(np.tensordot(weights, given, axes=1)).mean()) / scale,
+        equal,
+        method="SLSQP",
+        bounds=[(0, 1)] * len(given),
+        constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1},
+    )
+    weights = np.round(found.x.clip(0, 1), 2)
+    return weights if np.isfinite(weights).all() and weights.any() else equal
+
+
 def search(  # noqa: PLR0913, PLR0917
     data: Columns,
     target: np.ndarray,
@@ -322,9 +373,10 @@ def search(  # noqa: PLR0913, PLR0917
     """Try up to `how.trials` choices by cross-validation on these rows; return the best and all trials, dummy first.
 
     `start`, if it suits the contract, and the defaults of each family are tried too, so that the result is not worse.
-    After a race the best model is tried with each of `options_for` as well, and then the mean of the best few. The
-    number of boosting rounds is the one with the lowest mean loss over the folds. The loss is log loss for classes; for
-    numbers the squared error if `metric`, which decides at the gate, is made of it, and else the absolute error.
+    After a race the best model is tried with each of `options_for` as well, and then the mean of the best few, also
+    with weights if these are significantly better. The number of boosting rounds is the one with the lowest mean loss
+    over the folds. The loss is log loss for classes; for numbers the squared error if `metric`, which decides at the
+    gate, is made of it, and else the absolute error.
     Raises InputError if every trial failed.
 
     `units` are as in `folds`. `how.method` says which choices: each of `how.grid`, or those of a race. In a race each

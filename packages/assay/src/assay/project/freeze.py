@@ -40,7 +40,7 @@ def with_choice(params: str, choice: ModelChoice) -> str:
         replace_keys(content["model"]["parameters"], choice.parameters)
         content["model"].pop("members", None)
         if choice.members:
-            content["model"]["members"] = [one.model_dump() for one in choice.members]
+            content["model"]["members"] = [one.model_dump(exclude_defaults=True) for one in choice.members]
 
     return edit_yaml(params, change)
 

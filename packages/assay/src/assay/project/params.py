@@ -109,6 +109,7 @@ class Member(Frozen):
 
     family: str = Field(description="A model family.")
     parameters: dict[str, Value] = Field(description=PARAMETERS)
+    weight: float = Field(default=1.0, gt=0, allow_inf_nan=False, description="Its weight, relative to the others.")
 
 
 # The family that averages the predictions of others.
@@ -142,10 +143,18 @@ class ModelChoice(Frozen):
         return [ModelChoice(family=one.family, parameters=one.parameters) for one in self.members]
 
     @property
+    def is_weighted(self) -> bool:
+        """Whether some members count more than others."""
+        return len({one.weight for one in self.members}) > 1
+
+    @property
     def words(self) -> str:
         """The family and the parameters, for people."""
         if self.members:
-            return f"mean of {', '.join(one.words for one in self.singles)}"
+            words = [one.words for one in self.singles]
+            if self.is_weighted:
+                words = [f"{one.weight:g} {said}" for one, said in zip(self.members, words, strict=True)]
+            return f"mean of {', '.join(words)}"
         return f"{self.family} (" + (", ".join(f"{n} {v}" for n, v in self.parameters.items()) or "defaults") + ")"
 
 
