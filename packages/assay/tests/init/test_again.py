@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from assay.init.again import is_same_problem, renewed
 from assay.init.infer import Finding, Plan, checked, infer
 from assay.init.limits import limits
+from assay.init.noise import Noise
 from assay.init.write import contract_text, parse_contract, review_text
 
 ROWS = 300
@@ -103,6 +104,24 @@ def test_a_limit_that_the_first_model_is_past_is_widened_and_told():
     assert made["gates.robustness.changed"] == 0.26
     assert made["gates.fairness.difference"] == 0.5
     assert {finding.where for finding in findings} == {"gates.robustness.changed", "gates.fairness.difference"}
+
+
+@pytest.mark.parametrize(
+    ("difference", "margin"), [(0.001, None), (0.008, None), (0.02, 0.025), (0.0161, 0.021), (0.4, 0.18)]
+)
+def test_the_margin_is_larger_than_what_another_seed_changes_and_never_reaches_the_floor(difference, margin):
+    gates = GATES | {"quality": GATES["quality"] | {"margin": 0.01}, "reproducibility": {"spread": 0.02}}
+    made, findings = limits(METRICS, UNDER, gates, "binary", 400, Noise(difference, 0.001))
+    assert made.get("gates.quality.margin") == margin
+    assert [finding.where for finding in findings] == ["gates.quality.margin"] * (margin is not None)
+    assert made["gates.quality.floor"] == 0.68
+
+
+def test_seeds_that_differ_more_than_the_limit_widen_it():
+    gates = GATES | {"quality": GATES["quality"] | {"margin": 0.1}, "reproducibility": {"spread": 0.02}}
+    made, _ = limits(METRICS, UNDER, gates, "binary", 400, Noise(0.03, 0.03))
+    assert made["gates.reproducibility.spread"] == 0.038
+    assert "gates.quality.margin" not in made
 
 
 @pytest.mark.parametrize(("rows", "limit"), [(40, 0.21), (100, 0.16), (100_000, None)])

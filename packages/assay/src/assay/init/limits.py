@@ -6,6 +6,7 @@ from typing import Any
 
 from assay.evaluation.metrics import BINARY, REGRESSION
 from assay.init.infer import Finding
+from assay.init.noise import Noise
 
 # Weight of a finding that comes before all others.
 FIRST = 4
@@ -14,15 +15,21 @@ NOISE = 3.0
 
 
 def limits(
-    metrics: Mapping[str, Any], analysis: Mapping[str, Any], gates: Mapping[str, Any], task: str, rows: int
+    metrics: Mapping[str, Any],
+    analysis: Mapping[str, Any],
+    gates: Mapping[str, Any],
+    task: str,
+    rows: int,
+    noise: Noise | None = None,
 ) -> tuple[dict[str, Any], list[Finding]]:
     """Return settings of params.yaml, by dotted key, that the first model meets, and findings to review.
 
     `metrics` is the content of metrics.json, `analysis` that of reports/analyse.json, `gates` the section of
     params.yaml, `rows` the number of test rows. The floor lies half-way between the dummy model and the worse end of
     the interval. The limits of robustness, calibration, fairness and dominance are those of the template, or wider if
-    the model exceeds them or comes close: then they are beyond it by the noise of the test rows. A model that is not
-    conclusively better than the dummy is the first finding.
+    the model exceeds them or comes close: then they are beyond it by the noise of the test rows. The margin to a
+    champion is larger than what another seed may change, `noise`, up to half of the distance to the dummy model. A
+    model that is not conclusively better than the dummy is the first finding.
     """
     name = gates["quality"]["metric"]
     found, dummy = metrics["test"][name], metrics["dummy"][name]
@@ -37,6 +44,14 @@ def limits(
         findings.append(Finding(FIRST, "model", f"{told}; look at target, columns and split before all else"))
         floor = end
     made: dict[str, Any] = {"gates.quality.floor": _two(floor, up=not is_higher)}
+    for key, chance, most in _by_chance(noise, abs(end - dummy) / 2):
+        _, gate, limit = key.split(".")
+        wanted = _two(min(1.25 * chance, most), up=True)
+        if wanted > (gates[gate].get(limit) or math.inf):
+            made[key] = wanted
+            text = f"another seed may change {name} by {chance:.2g}; the limit was set to {wanted:g}"
+            cure = "an average of more models, or more test rows, lets you lower it"
+            findings.append(Finding(2, key, f"{text}; {cure}"))
     changed = float(analysis["sensitivity"]["all"])
     spread = math.sqrt(changed * (1 - changed)) if task != "regression" else changed
     measured = {
@@ -47,7 +62,7 @@ def limits(
             default=0.0,
         ),
     }
-    noise = {"gates.robustness.changed": NOISE * spread / math.sqrt(max(rows, 1))}
+    of_rows = {"gates.robustness.changed": NOISE * spread / math.sqrt(max(rows, 1))}
     what = {
         "gates.robustness.changed": "share of predictions that small perturbations change",
         "gates.calibration.error": "calibration error",
@@ -56,7 +71,7 @@ def limits(
     for key, value in measured.items():
         _, gate, limit = key.split(".")
         now = gates[gate].get(limit)
-        beyond = max(1.25 * value, value + noise.get(key, 0.0))
+        beyond = max(1.25 * value, value + of_rows.get(key, 0.0))
         if now is not None and beyond > now:
             made[key] = _two(beyond, up=True)
             text = f"the {what[key]} is {value:.2g}; the limit was set to {made[key]:g}; lower it if you can"
@@ -75,6 +90,13 @@ def limits(
         text = f"one label is predicted for {answered:.1%} of a slice; the limit was raised from {most:g} to {wider:g}"
         findings.append(Finding(2, key, f"{text}; lower it if you can"))
     return made, findings
+
+
+def _by_chance(noise: Noise | None, most: float) -> list[tuple[str, float, float]]:
+    """Return limits of what is chance: key, what was seen, and the largest value that still says something."""
+    if noise is None:
+        return []
+    return [("gates.quality.margin", noise.difference, most), ("gates.reproducibility.spread", noise.spread, most)]
 
 
 def _two(value: float, *, up: bool) -> float:
