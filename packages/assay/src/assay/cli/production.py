@@ -171,4 +171,27 @@ def _folder(log: Path | None) -> Path:
     return folder
 
 
-COMMANDS = (monitor, feedback, forget)
+@click.group()
+def log() -> None:
+    """The prediction log."""
+
+
+@log.command("export")
+@click.argument("url")
+@click.option(
+    "--log", type=click.Path(path_type=Path), help="The prediction log; by default ASSAY_LOG, or monitoring/."
+)
+@click.option("--table", default="predictions", show_default=True, help="The table to copy it to.")
+def log_export(url: str, log: Path | None, table: str) -> None:
+    """Copy the prediction log and its outcomes to a table of the database at URL.
+
+    Run it as often as you like: it copies the hours that are new or have changed, each in one transaction. The table
+    has a row for each prediction and model that answered it. Rows stay there after their segments are deleted.
+    """
+    from assay.predictions.export import export
+
+    done = export(_folder(log), url, table)
+    print(f"{done.rows:,} rows of {done.hours:,} hours copied; {done.unchanged:,} hours have not changed")
+
+
+COMMANDS = (monitor, feedback, forget, log)

@@ -93,24 +93,24 @@ class _Table:
 
 
 @contextmanager
-def _connected(target: _Table) -> "Iterator[sqlalchemy.Connection]":
-    """Yield a connection in a transaction, which ends with the block."""
+def connected(name: str, url: "sqlalchemy.URL") -> "Iterator[sqlalchemy.Connection]":
+    """Yield a connection in a transaction, which ends with the block; `name` says in an error what it is to."""
     import sqlalchemy
 
     try:
-        engine = sqlalchemy.create_engine(target.url)
+        engine = sqlalchemy.create_engine(url)
         try:
             with engine.begin() as connection:
-                if target.url.get_backend_name() == "sqlite":
+                if url.get_backend_name() == "sqlite":
                     # The driver begins a transaction with the first row only, after the table was made.
                     connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield connection
         finally:
             engine.dispose()
     except ModuleNotFoundError as error:
-        raise InputError(f"{target.name}: install its driver, the package {error.name}") from None
+        raise InputError(f"{name}: install its driver, the package {error.name}") from None
     except sqlalchemy.exc.SQLAlchemyError as error:
-        raise InputError(f"{target.name}: cannot be written: {_said(error)}") from None
+        raise InputError(f"{name}: cannot be written: {_said(error)}") from None
 
 
 def _said(error: Exception) -> str:
@@ -130,7 +130,7 @@ def _require_table(target: _Table, mark: Sequence[str], names: Sequence[str]) ->
         if not file or not Path(file).parent.is_dir():
             raise InputError(f"{target.name}: there is no folder for this file")
         return
-    with _connected(target) as connection:
+    with connected(target.name, target.url) as connection:
         longest = connection.dialect.max_identifier_length
         inspector = sqlalchemy.inspect(connection)
         kind = "view" if target.table in inspector.get_view_names(target.schema) else "table"
@@ -157,7 +157,7 @@ def _to_table(target: _Table, made: Path) -> None:
     file = pq.ParquetFile(made)
     columns = [Column(one.name, types[one.type]) for one in file.schema_arrow]
     table = sqlalchemy.Table(target.table, sqlalchemy.MetaData(), *columns, schema=target.schema)
-    with _connected(target) as connection:
+    with connected(target.name, target.url) as connection:
         inspector = sqlalchemy.inspect(connection)
         is_there = inspector.has_table(target.table, target.schema)
         there = [one["name"] for one in inspector.get_columns(target.table, target.schema)] if is_there else []

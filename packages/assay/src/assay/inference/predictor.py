@@ -56,7 +56,7 @@ class PredictionBatch:
     def ids(self) -> list[str]:
         """Return the ids of the predictions."""
         if not self._ids:
-            self._ids = self.names.split(",")
+            self._ids = self.names.split(",") if self.names else []
         return self._ids
 
     def rows(self) -> list[RowPrediction]:

@@ -138,7 +138,7 @@ def prediction_ids(batches: Sequence[PredictionBatch]) -> "pa.StringArray":
     import pyarrow as pa
 
     # Built as one text, in a tenth of the time of joining them with pyarrow.
-    lengths = [np.full(len(one.scores), (len(one.names) + 1) // len(one.scores) - 1) for one in batches]
+    lengths = [np.full(len(one.scores), one.names.find(",") if "," in one.names else len(one.names)) for one in batches]
     ends = np.cumsum(np.concatenate([[0], *lengths]), dtype=np.int32)
     text = "".join(one.names for one in batches).replace(",", "")
     return pa.StringArray.from_buffers(len(ends) - 1, pa.py_buffer(ends), pa.py_buffer(text.encode()))
