@@ -1,5 +1,5 @@
 # Targets for the development of Assay itself; the Makefile of the template includes this file.
-.PHONY: test-all lint-all lock-all schemas docs pictures bench bench-serve bench-monitor bench-scale gate-bench load-bench push-bench
+.PHONY: test-all lint-all lock-all schemas docs pictures bench bench-models bench-serve bench-monitor bench-scale gate-bench load-bench push-bench
 
 test-all: test $(VENV)/.package  ## the tests of the project, of Assay and of a generated project
 	@cd packages/assay && pytest --numprocesses auto
@@ -49,6 +49,14 @@ bench-serve: $(VENV)/.package  ## compare the speed of the service with other se
 	@python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir $(VENV)-served ./packages/assay
 	@$(UV) pip install --quiet --python $(VENV)-served/bin/python --no-deps --reinstall $(VENV)-served/*.whl
 	@python packages/assay/bench/serve.py --peers $(VENV)-peers --served $(VENV)-served
+
+# The libraries of the page on own families are tried beside those of Assay; the tools have an environment of their own.
+bench-models: $(VENV)/.package  ## compare the models with those of AutoML tools on the same rows and in the same time; OPTIONS="--data FOLDER --ablation"; takes an hour
+	@test -d $(VENV)-models || $(UV) venv --quiet $(VENV)-models
+	@$(UV) pip install --quiet --python $(VENV)-models/bin/python --requirement packages/assay/bench/peers/models.in
+	@$(UV) pip install --quiet --python $(VENV)/bin/python --no-deps --target $(VENV)-models/own xgboost-cpu catboost onnxmltools
+	@cd packages/assay && PYTHONPATH=$(abspath $(VENV))-models/own pytest tests/modelling/test_own_boosting.py --numprocesses 0 --quiet
+	@python packages/assay/bench/models.py --peers $(VENV)-models $(OPTIONS)
 
 YEARS ?= 20
 

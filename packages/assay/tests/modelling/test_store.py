@@ -108,6 +108,22 @@ def test_a_type_that_the_user_trusts_is_loaded_and_no_other(tmp_path):
         load_pipeline(tmp_path / "model.skops", room(trusted=("another.Stranger",)))
 
 
+class Blob(BaseEstimator):
+    """An estimator that keeps bytes, as those of XGBoost and CatBoost do."""
+
+    def fit(self) -> "Blob":
+        self.trees_ = bytearray(b"trees")
+        return self
+
+
+def test_an_estimator_that_keeps_bytes_is_stored_and_the_same_one_again_as_the_same_file(tmp_path):
+    for name in ("one", "two"):
+        save_pipeline(Pipeline([("blob", Blob().fit())]), tmp_path / name)
+    own = room(trusted=(f"{Blob.__module__}.{Blob.__qualname__}",))
+    assert load_pipeline(tmp_path / "one", own)[0].trees_ == b"trees"
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
 def test_a_pickle_is_not_loaded(tmp_path):
     marker = tmp_path / "ran"
 

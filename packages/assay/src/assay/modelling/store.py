@@ -97,7 +97,7 @@ def _canonical(dump: bytes) -> bytes:
     with zipfile.ZipFile(io.BytesIO(dump)) as source:
         schema = json.loads(source.read("schema.json"))
         names: dict[str, str] = {}
-        _renumber(schema, {}, names)
+        _renumber(schema, {}, names, set(source.namelist()))
         made = io.BytesIO()
         with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as result:
             for old, new in sorted(names.items(), key=lambda pair: pair[1]):
@@ -106,19 +106,19 @@ def _canonical(dump: bytes) -> bytes:
     return made.getvalue()
 
 
-def _renumber(node: Any, ids: dict[int, int], names: dict[str, str]) -> None:
-    """Replace object ids, and the files named after them, by numbers in order of appearance."""
+def _renumber(node: Any, ids: dict[int, int], names: dict[str, str], files: set[str]) -> None:
+    """Replace object ids, and the names of files, which are ids or random, by numbers in order of appearance."""
     if isinstance(node, list):
         for item in node:
-            _renumber(item, ids, names)
+            _renumber(item, ids, names, files)
     elif isinstance(node, dict):
         for key, value in node.items():
             if key == "__id__":
                 node[key] = ids.setdefault(value, len(ids))
-            elif key == "file" and isinstance(value, str) and re.fullmatch(r"\d+\.\w+", value):
+            elif key == "file" and isinstance(value, str) and value in files:
                 node[key] = names.setdefault(value, f"{len(names):05d}{Path(value).suffix}")
             else:
-                _renumber(value, ids, names)
+                _renumber(value, ids, names, files)
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
