@@ -464,6 +464,22 @@ def test_a_batch_without_an_output_leaves_nothing_in_the_log() -> None:
     assert len(list(Path("log/predictions").iterdir())) == 1
 
 
+def test_an_output_whose_predictions_did_not_reach_the_log_is_mended_by_the_next_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pq.write_table(table(), "in.parquet")
+    with monkeypatch.context() as killed:
+        killed.setattr("assay.predictions.batch.publish", lambda _: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            run("in.parquet", "out.csv", "--log", "log")
+    assert Path("out.csv").exists()
+    assert list(Path("log/predictions").iterdir()) == []
+    run("in.parquet", "out.csv", "--log", "log")
+    (segment,) = Path("log/predictions").iterdir()
+    ids = [one for line in segment.read_text().splitlines() for one in json.loads(line)["prediction_id"]]
+    assert ids == read("out.csv")["prediction_id"].to_pylist()
+
+
 def test_an_empty_name_is_not_the_current_folder() -> None:
     pq.write_table(table(), "in.parquet")
     assert refusal("", "out.csv") == "INPUT is empty; name a file, a folder or a URL"
