@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from assay.contract.spec import Contract
-    from assay.data.batches import Part
+    from assay.data.batches import Part, Piece
     from assay.data.outputs import Output
     from assay.inference.batch import Scored
 
@@ -49,6 +49,14 @@ GROUP = 1 << 16
     type=click.FloatRange(0, 1),
     help="Largest share of rows that may break the contract; beyond it there is no output.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "dask", "spark"]),
+    default="local",
+    show_default=True,
+    help="Where to predict; Dask and Spark predict on other machines, which share the folders of this one.",
+)
+@click.option("--address", help="The cluster of the engine; without one Dask has workers here, and Spark its own.")
 @click.option("--table", help="The table of a database, the sheet of a workbook or the file of an archive.")
 @click.option("--encoding", help="The encoding of a text file, if it is not detected correctly.")
 @click.option("--log", type=click.Path(path_type=Path), help="Also write the predictions to the log in this folder.")
@@ -66,6 +74,7 @@ def score(source: str, output: str, **options: Any) -> None:
     from assay.data.batches import batches, count_rows, is_plain, most_rows, require_columns, states
     from assay.data.outputs import output_of
     from assay.inference.batch import ALWAYS, score_in_order, scorer
+    from assay.inference.pieces import Job, score_pieces
     from assay.predictions.batch import publish, unpublished, write
 
     into = output_of(output, ALWAYS)
@@ -75,6 +84,7 @@ def score(source: str, output: str, **options: Any) -> None:
     began, models, log = time.monotonic(), options["models"], options["log"]
     model = scorer(models, Path())
     files = _parts(source, model.contract, options["table"], options["encoding"])
+    shared = _shared(files, source, options) if options["engine"] != "local" else []
     before = states(files)
     _require_apart(files, source, Path(output), _beside(into.file))
     into.require(model.output_columns())
@@ -84,14 +94,16 @@ def score(source: str, output: str, **options: Any) -> None:
     if unknown := require_columns(files, model.contract):
         say(f"not used, because the contract has no such column: {', '.join(unknown[:10])}")
     with _work_folder(into.file) as folder, unpublished(log, into.file) if log else nullcontext() as kept:
-        scored = score_in_order(
-            batches(files, model.names(), before),
-            models,
-            Path(),
-            processes=options["processes"] or _processes(files),
-            is_plain=is_plain(files, model.contract.features, model.contract),
-            keep=partial(write, kept) if kept else None,
-        )
+        processes = options["processes"] or _processes(files)
+        plain = is_plain(files, model.contract.features, model.contract)
+        if options["engine"] == "local":
+            keep = partial(write, kept) if kept else None
+            tables = batches(files, model.names(), before)
+            scored = score_in_order(tables, models, Path(), processes=processes, is_plain=plain, keep=keep)
+        else:
+            seen = states([piece.file for piece in shared])
+            job = Job(models.resolve(), Path().resolve(), model.version, plain, seen, folder.resolve())
+            scored = score_pieces(job, shared, options["engine"], options["address"], processes)
         rate, limit = Rate("rows", count_rows(files)), Limit(options["most_refused"], partial(most_rows, files))
         written = _write(scored, source, into, folder, limit, rate)
         if kept:
@@ -130,6 +142,19 @@ def _parts(source: str, contract: "Contract", table: str | None, encoding: str |
     for note in notes:
         say(note)
     return [Whole(source, found)]
+
+
+def _shared(files: "Sequence[Part]", source: str, options: dict[str, Any]) -> "Sequence[Piece]":
+    """Return the pieces of an input for an engine; raises InputError if it cannot predict them."""
+    from assay.data.batches import pieces
+
+    if options["log"]:
+        raise InputError(f"--log: not with --engine {options['engine']}; predict with --engine local")
+    # A worker has another current folder.
+    paths = [one.resolve() for one in files if isinstance(one, Path)]
+    if len(paths) < len(files):
+        raise InputError(f"{source}: --engine {options['engine']} predicts CSV files with commas and Parquet files")
+    return pieces(paths)
 
 
 def _require_apart(files: "Sequence[Part]", source: str, output: Path, reasons: Path) -> None:

@@ -17,6 +17,8 @@ from assay.data.violations import first_twice
 
 # The trees of ONNX Runtime are fastest with some thousand rows a call.
 ROWS = 4096
+# This many rows take seconds, and a worker that is lost loses no more.
+PIECE = 100_000
 # A cell cannot be longer than a block.
 BLOCK = 1 << 22
 SUFFIXES = (".csv", ".parquet")
@@ -169,18 +171,53 @@ def batches(
         if isinstance(file, Whole):
             table = file.table.select([name for name in names if name in file.table.column_names])
             yield from (table.slice(start, rows) for start in range(0, table.num_rows, rows))
+        else:
+            yield from read_piece(Piece(file), names, before, rows)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A file, or some groups of rows of a Parquet file."""
+
+    file: Path
+    groups: tuple[int, ...] | None = None
+
+
+def pieces(files: Sequence[Path], rows: int = PIECE) -> list[Piece]:
+    """Return the pieces of files, in their order; those of Parquet files have about `rows` rows, or one group."""
+    found = []
+    for file in files:
+        if _is_csv(file):
+            found.append(Piece(file))
             continue
-        read = _csv(file, names) if _is_csv(file) else _row_groups(file, names, rows)
-        try:
-            for table in read:
-                for start in range(0, table.num_rows, rows):
-                    yield table.slice(start, rows)
-        except (pa.ArrowException, OSError) as error:
-            said = " ".join(str(error).split())
-            hint = "; name its encoding with --encoding" if "invalid UTF8" in said else ""
-            raise InputError(f"{file}: cannot be read: {said}{hint}") from None
-        if _state(file) != before[file]:
-            raise InputError(f"{file}: changed while it was read; start again once it is complete")
+        metadata, groups, size = _parquet(file).metadata, [], 0
+        for number in range(metadata.num_row_groups):
+            groups.append(number)
+            size += metadata.row_group(number).num_rows
+            if size >= rows:
+                found.append(Piece(file, tuple(groups)))
+                groups, size = [], 0
+        if size:
+            found.append(Piece(file, tuple(groups)))
+    return found
+
+
+def read_piece(
+    piece: Piece, names: Sequence[str], before: Mapping[Path, State], rows: int = ROWS
+) -> Iterator[pa.Table]:
+    """Yield tables of a piece as `batches` does."""
+    file = piece.file
+    read = _csv(file, names) if _is_csv(file) else _row_groups(file, names, rows, piece.groups)
+    try:
+        for table in read:
+            for start in range(0, table.num_rows, rows):
+                yield table.slice(start, rows)
+    except (pa.ArrowException, OSError) as error:
+        said = " ".join(str(error).split())
+        hint = "; name its encoding with --encoding" if "invalid UTF8" in said else ""
+        raise InputError(f"{file}: cannot be read: {said}{hint}") from None
+    if _state(file) != before[file]:
+        raise InputError(f"{file}: changed while it was read; start again once it is complete")
 
 
 def is_plain(files: Sequence[Part], columns: Mapping[str, Column], contract: Contract) -> bool:
@@ -221,10 +258,11 @@ def _csv(file: Path, names: Sequence[str]) -> Iterator[pa.Table]:
         raise InputError(f"{file}: the file ends inside a quoted cell: it is cut off")
 
 
-def _row_groups(file: Path, names: Sequence[str], rows: int) -> Iterator[pa.Table]:
+def _row_groups(file: Path, names: Sequence[str], rows: int, groups: tuple[int, ...] | None) -> Iterator[pa.Table]:
     source = _parquet(file)
     there = set(source.schema_arrow.names)
-    for batch in source.iter_batches(batch_size=rows, columns=[name for name in names if name in there]):
+    wanted = [name for name in names if name in there]
+    for batch in source.iter_batches(batch_size=rows, row_groups=groups, columns=wanted):
         yield pa.Table.from_batches([batch])
 
 

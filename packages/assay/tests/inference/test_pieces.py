@@ -1,0 +1,99 @@
+"""Several machines predict as one does: the same rows in the same order, to the last bit."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+import pytest
+from pyarrow import feather
+
+from assay.base.errors import InputError
+from assay.cli.score import score
+from assay.data import engine
+from assay.data.batches import Piece, pieces
+from assay.inference import pieces as module
+from patients import patients
+
+
+def table(rows: int, seed: int = 1) -> pa.Table:
+    data, _ = patients(rows, "binary", seed)
+    return pa.table({name: pa.array(values, from_pandas=True) for name, values in data.items()})
+
+
+@pytest.fixture
+def parts(projects, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Work in a folder with a model, and an input of several files of which one is empty and one has a bad row."""
+    (tmp_path / "models").symlink_to(projects() / "models")
+    monkeypatch.chdir(tmp_path)
+    folder = Path("parts")
+    folder.mkdir()
+    bad = table(50).set_column(0, "age", pa.array([40] * 20 + [999] + [40] * 29))
+    pq.write_table(table(0), folder / "0.parquet")
+    pq.write_table(bad, folder / "1.parquet", row_group_size=15)
+    pacsv.write_csv(table(30, seed=2), folder / "2.csv")
+    pq.write_table(table(40, seed=3), folder / "3.parquet")
+    return folder
+
+
+def in_this_process(work, items, *_: object) -> Iterator[tuple[int, ...]]:
+    """Do the work of all items twice, as an engine may, and in another order."""
+    done = {item[0]: work(item) for item in [*reversed(items), *items]}
+    yield from (done[item[0]] for item in items)
+
+
+def run(output: str, *options: str) -> pa.Table:
+    score.main(["parts", output, *options], standalone_mode=False)
+    return pq.read_table(output).drop_columns("prediction_id")
+
+
+def test_pieces_are_predicted_as_the_whole(parts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "map_write", in_this_process)
+    wanted, made = run("local.parquet"), run("pieces.parquet", "--engine", "dask")
+    assert made.equals(wanted)
+    assert Path("local.refused.csv").read_text() == Path("pieces.refused.csv").read_text()
+    assert sorted(path.name for path in Path().iterdir()) == [
+        "local.parquet",
+        "local.refused.csv",
+        "models",
+        "parts",
+        "pieces.parquet",
+        "pieces.refused.csv",
+    ]
+
+
+@pytest.mark.parametrize(("name", "package"), [("dask", "distributed"), ("spark", "pyspark")])
+def test_an_engine_predicts_as_this_machine(parts: Path, name: str, package: str) -> None:
+    pytest.importorskip(package)
+    address = ("--address", "local[2]") if name == "spark" else ("--processes", "2")
+    assert run("engine.parquet", "--engine", name, *address).equals(run("local.parquet"))
+
+
+@pytest.mark.parametrize(("name", "package"), [("dask", "distributed"), ("spark", "pyspark.errors")])
+def test_an_engine_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, name, package: str) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError, match=f"--engine {name}: it is not installed here; `pip install"):
+        list(engine.map_write(lambda item: (item,), [1], name, None, 1))
+
+
+def test_a_worker_with_another_model_is_named(parts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "map_write", in_this_process)
+    monkeypatch.setattr(module.BatchScorer, "version", "else")
+    job = module.Job(Path("models"), Path(), "mine", True, {}, Path())
+    with pytest.raises(InputError, match="a worker has the version else of the model there, and not mine"):
+        list(module.score_pieces(job, [Piece(Path("x.csv"))], "dask", None, 1))
+
+
+def test_what_an_engine_cannot_do_is_said_at_once(parts: Path) -> None:
+    with pytest.raises(InputError, match="--log: not with --engine dask"):
+        run("out.parquet", "--engine", "dask", "--log", "log")
+    feather.write_feather(table(5), "in.arrow")
+    with pytest.raises(InputError, match=r"in\.arrow: --engine dask predicts CSV files with commas and Parquet"):
+        score.main(["in.arrow", "out.parquet", "--engine", "dask"], standalone_mode=False)
+
+
+def test_pieces_are_groups_of_rows_and_each_row_is_in_one(parts: Path) -> None:
+    one, two, csv = (parts / name for name in ("1.parquet", "3.parquet", "2.csv"))
+    assert pieces([one, csv, two], rows=20) == [Piece(one, (0, 1)), Piece(one, (2, 3)), Piece(csv), Piece(two, (0,))]
