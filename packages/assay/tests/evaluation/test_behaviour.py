@@ -54,10 +54,10 @@ def test_dominance_shows_the_label_said_most_beside_its_true_share():
 
 
 def test_fairness_is_what_one_counts_by_hand():
-    groups = np.array(["a"] * 40 + ["b"] * 40, dtype=object)
-    target = np.tile([0, 1], 40)
-    decision = np.concatenate([np.tile([0, 1], 20), np.ones(40, dtype=int)])
-    found = fairness(ScoredRows(target, np.full((80, 2), 0.5), decision), contract(), {"ward": groups})["ward"]
+    groups = np.array(["a"] * 80 + ["b"] * 80, dtype=object)
+    target = np.tile([0, 1], 80)
+    decision = np.concatenate([np.tile([0, 1], 40), np.ones(80, dtype=int)])
+    found = fairness(ScoredRows(target, np.full((160, 2), 0.5), decision), contract(), {"ward": groups})["ward"]
     assert found["groups"]["a"]["selection_rate"] == 0.5
     assert found["groups"]["b"]["false_positive_rate"] == 1
     assert found["difference"] == {

@@ -86,6 +86,43 @@ def test_groups_with_too_few_rows_to_tell_are_named_once():
     assert "street" in reason
 
 
+def missing_in_the_west(share: float) -> np.ndarray:
+    """Return predictions that miss a share of the positives of the west, and are right otherwise."""
+    decided = TRUTH.copy()
+    positives = np.flatnonzero((CROWD["ward"] == "west") & (TRUTH == 1))
+    decided[positives[: round(share * len(positives))]] = 0
+    return np.eye(2)[decided]
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(0.4, "PROMOTE"), (0.401, "PROMOTE"), (0.41, "HOLD"), (0.7, "REJECT")])
+def test_a_difference_that_is_perhaps_above_the_limit_holds_if_it_is_larger_than_the_champion_s(share, verdict):
+    spec, rows = contract(sensitive=["ward"]), table(MANY, seed=4)
+    limits = params(fairness={"difference": 0.39, "margin": 1.0})
+    champion = answers(missing_in_the_west(0.4), TRUTH)
+    assert judge(evidence(champion, None, spec=spec, rows=rows, params=limits)).verdict == "HOLD"
+    candidate = answers(missing_in_the_west(share), TRUTH)
+    outcome = judge(evidence(candidate, champion, spec=spec, rows=rows, params=limits))
+    assert outcome.verdict == verdict
+
+
+def test_a_rate_of_few_rows_of_a_group_is_no_difference():
+    # Of the west only three rows are positive, and all of them are missed.
+    keep = ~((CROWD["ward"] == "west") & (TRUTH == 1)) | (np.cumsum((CROWD["ward"] == "west") & (TRUTH == 1)) <= 3)
+    decided = np.where(CROWD["ward"] == "west", 0, TRUTH)
+    rows = table(MANY, seed=4).filter(keep)
+    made = evidence(
+        answers(np.eye(2)[decided[keep]], TRUTH[keep]),
+        None,
+        spec=contract(sensitive=["ward"]),
+        rows=rows,
+        params=params(fairness={"difference": 0.1, "margin": 0.05}),
+    )
+    outcome = judge(made)
+    assert outcome.measured["columns"]["ward"]["groups"]["west"]["true_positive_rate"] == 0
+    assert outcome.measured["columns"]["ward"]["difference"]["true_positive_rate"] < 0.1
+    assert "true positive rates" not in outcome.reason
+
+
 def test_groups_too_small_to_compare_hold():
     few = evidence(answers(BASE[:20], TARGET[:20]), None, spec=contract(sensitive=["street"]))
     assert judge(few).verdict == "HOLD"

@@ -1,5 +1,6 @@
 """Behaviour of a model: sensitivity to perturbations, dominance of a label, fairness between groups."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from assay.data.columns import Columns
 from assay.evaluation.metrics import ScoredRows
 
 SMALLEST_GROUP = 30
+# The class whose rows a rate is of; all rows count for the others.
+RATE_OF = {"true_positive_rate": 1, "false_positive_rate": 0}
 
 Decide = Callable[[Columns], np.ndarray]
 
@@ -104,7 +107,7 @@ def fairness(rows: ScoredRows, contract: Contract, groups: Mapping[str, np.ndarr
 
     Selection rate, true and false positive rate for binary tasks, accuracy for classes, mean error for regression. The
     groups are those of `assay.evaluation.slices.groups`. A rate over no rows is None. Groups with fewer than 30 rows
-    are listed, but excluded from the difference.
+    that a rate is of are listed, but excluded from its difference: a true positive rate is of the positive rows.
     """
     found: dict[str, Any] = {}
     if not groups:
@@ -127,7 +130,11 @@ def fairness(rows: ScoredRows, contract: Contract, groups: Mapping[str, np.ndarr
     for name, values in groups.items():
         frame = MetricFrame(metrics=metrics, y_true=rows.target, y_pred=rows.decision, sensitive_features=values)
         table = frame.by_group
-        large = table[table["rows"] >= SMALLEST_GROUP].drop(columns="rows")
+        large = table.drop(columns="rows")
+        for metric in large:
+            among = values[rows.target == RATE_OF[metric]] if metric in RATE_OF else values
+            counted = Counter(among.tolist())
+            large.loc[[counted[group] < SMALLEST_GROUP for group in large.index], metric] = np.nan
         found[name] = {
             "groups": {
                 str(group): {metric: _rate(value) for metric, value in line.items()} for group, line in table.iterrows()

@@ -10,7 +10,7 @@ from assay.base.outcomes import Outcome, Verdict, combined
 from assay.base.rounding import significant
 from assay.data.columns import columns
 from assay.evaluation.behaviour import SMALLEST_GROUP, fairness
-from assay.evaluation.metrics import Metric, ScoredRows, estimate
+from assay.evaluation.metrics import Metric, ScoredRows, compare, estimate
 from assay.evaluation.slices import groups, readable
 from assay.gates.comparing import compare_with_limit, interval_options, not_compared
 from assay.gates.evidence import ModelEvidence
@@ -24,22 +24,25 @@ Pick = Callable[[ScoredRows], np.ndarray]
 def judge(evidence: ModelEvidence) -> Outcome:
     """Compare the largest difference between groups with the limit, and each group with what the champion does to it.
 
-    A group is compared with all other rows: its rate must not move away from theirs by more than the margin. Intervals
-    are corrected for the number of groups and rates (Bonferroni). A group with too few rows to show that is reported,
-    and counts only if it is conclusively worse off.
+    A difference that is only perhaps above the limit holds a first model, and a later one if it is conclusively larger
+    than the champion's. A group is compared with all other rows: its rate must not move away from theirs by more than
+    the margin. Intervals are corrected for the number of groups and rates (Bonferroni). A group with too few rows to
+    show that is reported, and counts only if it is conclusively worse off.
     """
     contract, limits = evidence.contract, evidence.params.gates.fairness
     if not contract.sensitive:
         return Outcome("fairness", "SKIP", "contract.yaml names no sensitive column")
     data = readable(columns(evidence.test, contract, contract.sensitive), contract)
     grouped = {name: groups(data[name], name, contract) for name in contract.sensitive}
-    metrics = [metric for name, values in grouped.items() for metric in _gaps(name, values, contract.task)]
+    ours = _numbered(evidence.candidate.test)
+    metrics = [metric for name, values in grouped.items() for metric in _gaps(name, values, ours, contract.task)]
     if not metrics:
         return Outcome(
             "fairness", "HOLD", f"no sensitive column has two groups with at least {SMALLEST_GROUP} test rows"
         )
-    ours = _numbered(evidence.candidate.test)
     found = estimate(ours, metrics, **interval_options(evidence))
+    theirs = evidence.champion_predictions
+    moved = {} if theirs is None else compare((ours, _numbered(theirs.test)), metrics, **interval_options(evidence))
     checks = []
     for metric in metrics:
         value = found[metric.name]
@@ -50,11 +53,13 @@ def judge(evidence: ModelEvidence) -> Outcome:
             f"{metric.name} differ by {value.value:.3f} ({value.low:.3f} to {value.high:.3f}), {said} the limit of "
             f"{limits.difference:g}"
         )
+        if verdict == "HOLD" and metric.name in moved:
+            more = moved[metric.name]
+            verdict = "HOLD" if more.low > 0 else "PROMOTE"
+            larger = "larger" if more.low > 0 else "not conclusively larger"
+            reason += f"; {larger} than the champion's: {more.value:+.3f} ({more.low:+.3f} to {more.high:+.3f})"
         checks.append(Outcome(metric.name, verdict, reason, {}, {"difference": limits.difference}))
-    if evidence.champion_predictions is None:
-        checks.append(not_compared(evidence))
-    else:
-        checks.append(beside_champion(evidence, evidence.champion_predictions.test, grouped))
+    checks.append(not_compared(evidence) if theirs is None else beside_champion(evidence, theirs.test, grouped))
     outcome = combined("fairness", checks)
     outcome.measured["columns"] = fairness(evidence.candidate.test, contract, grouped)
     return outcome
@@ -133,13 +138,16 @@ def _numbered(rows: ScoredRows) -> ScoredRows:
     return ScoredRows(rows.target, np.arange(len(rows.target), dtype=np.float64), rows.decision)
 
 
-def _gaps(name: str, values: np.ndarray, task: str) -> list[Metric]:
-    """Return a metric for each rate: the largest difference between two groups with at least 30 rows."""
-    kinds, counts = np.unique(values, return_counts=True)
-    large = [values == kind for kind, count in zip(kinds, counts, strict=True) if count >= SMALLEST_GROUP]
-    if len(large) < 2:
-        return []
-    return [Metric(f"{rate} by {name}", False, _gap(large, *parts)) for rate, parts in RATES[task].items()]
+def _gaps(name: str, values: np.ndarray, rows: ScoredRows, task: str) -> list[Metric]:
+    """Return a metric for each rate: the largest difference between two groups with at least 30 rows that it is of."""
+    made = []
+    for rate, (counted, among) in RATES[task].items():
+        base = among(rows)
+        kinds, counts = np.unique(values[base], return_counts=True)
+        large = [values == kind for kind, count in zip(kinds, counts, strict=True) if count >= SMALLEST_GROUP]
+        if len(large) > 1:
+            made.append(Metric(f"{rate} by {name}", False, _gap(large, counted, among)))
+    return made
 
 
 def _gap(members: list[np.ndarray], counted: Pick, among: Pick) -> Callable[[ScoredRows, Weights], np.ndarray]:
