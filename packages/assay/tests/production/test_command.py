@@ -1,6 +1,8 @@
 """`assay monitor`: a folder with a log and models/ in, a verdict and three files out."""
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from assay.predictions.outcomes import OutcomeLog
 from assay.project.layout import MODELS, model_version
 from assay.project.params import load_params
 from assay.project.settings import PARAMS, write_packed
+from assay.serve.image import copy_service
 from places import ROOT
 from watched import Change, day, made, missing, promised
 
@@ -80,6 +83,17 @@ def test_it_reads_the_log_and_writes_its_reports(project: Path, capsys: pytest.C
     assert "600 rows on 3 days; 3 torn lines" in capsys.readouterr().out
     for name in ("monitor.md", "monitor.html"):
         assert "no outcome is known" in (Path("reports") / name).read_text()
+
+
+def test_an_image_says_what_the_monitor_says_and_writes_nothing(project: Path):
+    write_log(project / "monitoring", model_version(), change=missing)
+    copy_service(project / "image/assay")
+    command = [sys.executable, "-m", "assay.production.run", "monitoring"]
+    done = subprocess.run(command, env={"PYTHONPATH": "image"}, capture_output=True, text=True, check=True)
+    result = json.loads(done.stdout)
+    assert not Path("reports").exists()
+    assert run() == 1
+    assert result["outcomes"] == json.loads(Path("reports/monitor.json").read_text())["outcomes"]
 
 
 @pytest.mark.parametrize(("change", "status"), [(None, 0), (missing, 1)])

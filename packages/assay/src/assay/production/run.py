@@ -1,8 +1,13 @@
-"""The monitor, run on a log and a model: files in, files out. It needs no more packages than a service has."""
+"""The monitor, run on a log and a model: files in, files out.
+
+It needs no more packages than a service has. `python -m assay.production.run LOG` is how an image, which has no `assay`
+command and may have a file system that is read-only, prints what the monitor says about its own model.
+"""
 
 import json
 import shlex
 import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,7 +38,21 @@ def watch(
     until: datetime | None = None,
     delay: float | None = None,
 ) -> dict[str, Any]:
-    """Watch the model of a folder through a log, and write what was found to reports/; return the result.
+    """Watch the model of a folder through a log, and write what was found to reports/; return the result."""
+    found = watched(log, models, days=days, until=until, delay=delay)
+    write(found)
+    return found
+
+
+def watched(
+    log: Path,
+    models: Path = MODELS,
+    *,
+    days: float = DAYS,
+    until: datetime | None = None,
+    delay: float | None = None,
+) -> dict[str, Any]:
+    """Watch the model of a folder through a log; return the result.
 
     It looks `days` back from `until`, by default now; `delay` is that of settings, unless it is given.
     """
@@ -42,7 +61,7 @@ def watch(
     now = datetime.now(UTC)
     end = now if until is None else until.replace(tzinfo=UTC)
     since, due = before(end, days), before(end, outcomes.delay if delay is None else delay)
-    watched = Watch(
+    about = Watch(
         contract=load_packed_contract(models),
         reference=load_reference(models),
         version=model_version(models),
@@ -53,9 +72,9 @@ def watch(
         limits=settings.limits,
     )
     counts = LogCounts()
-    seen = look(joined(log, counts, since=since, due=due, missing=outcomes.missing), watched)
+    seen = look(joined(log, counts, since=since, due=due, missing=outcomes.missing), about)
     # Later ones have a wrong clock.
-    requests = requests_by_day(counted(log, counts, since, min(end, now + AHEAD)), watched.version)
+    requests = requests_by_day(counted(log, counts, since, min(end, now + AHEAD)), about.version)
     left_out = {
         "torn lines": counts.torn,
         "doubled entries": counts.doubled,
@@ -64,9 +83,7 @@ def watch(
         "ignored outcomes from another client than the one who asked": counts.others,
         "corrected outcomes": counts.corrected,
     }
-    found = monitor(watched, seen, left_out, requests)
-    write(found)
-    return found
+    return monitor(about, seen, left_out, requests)
 
 
 def watch_on(host: str, arguments: Sequence[str]) -> dict[str, Any]:
@@ -111,3 +128,13 @@ def before(end: datetime, days: float) -> datetime:
         return end - timedelta(days=days)
     except (OverflowError, ValueError):
         raise InputError(f"{days:g} days before {end:%Y-%m-%d} is no date; give fewer days") from None
+
+
+if __name__ == "__main__":
+    given = Path(sys.argv[1])
+    if not given.is_dir():
+        sys.exit(f"assay: {given}: there is no such folder")
+    try:
+        sys.stdout.write(json.dumps(watched(given)) + "\n")
+    except InputError as error:
+        sys.exit(f"assay: {error}")

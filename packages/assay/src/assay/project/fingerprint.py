@@ -25,6 +25,8 @@ STARTS: Mapping[str, tuple[str, ...]] = {
     # The image runs a smoke test on its own service.
     "service": ("serve/service", "release/smoke"),
 }
+# What an image can run besides: it changes no answer of the service, so nothing has to be tested again.
+BESIDES: Mapping[str, tuple[str, ...]] = {"monitor": ("production/run",)}
 HEADER = """\
 # Which of Assay's code the stages, the gates (judge) and the service run, as hashes. DVC runs a stage again when its
 # hash changes. Written by `assay repro` and `assay upgrade`.
@@ -35,7 +37,8 @@ def part_files(part: str, source: Path = SOURCE, imports: Imports | None = None)
     """Return the files of a part of Assay: modules, and the pages and templates that they read."""
     # An installed wheel shares its folder with all other packages.
     imports = imports or Imports(source.parent, only=source.name)
-    modules = imports.closure(*(path for module in STARTS[part] for path in source.glob(f"{module}.py")))
+    starts = {**STARTS, **BESIDES}[part]
+    modules = imports.closure(*(path for module in starts for path in source.glob(f"{module}.py")))
     return modules | {path for module in modules for path in _data(module)}
 
 

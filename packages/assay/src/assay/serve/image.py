@@ -44,7 +44,7 @@ INSTALL = (
 
 
 class ServiceImage(Image):  # type: ignore[misc]
-    """An image with only the modules of the installed Assay that the service imports."""
+    """An image with only the modules of the installed Assay that the service and the monitor import."""
 
     def freeze(self, bento_fs: Path, *given: Any, **more: Any) -> Any:
         """Copy Assay's code into the Bento being built, then do what BentoML does."""
@@ -53,10 +53,10 @@ class ServiceImage(Image):  # type: ignore[misc]
 
 
 def copy_service(to: Path) -> None:
-    """Copy the modules that the service imports, and its pages, to a folder."""
+    """Copy the modules that the service and the monitor import, and their pages, to a folder."""
     from assay.project.fingerprint import SOURCE, part_files
 
-    files = part_files("service")
+    files = part_files("service") | part_files("monitor")
     # Python needs the __init__.py of every package, even without code.
     folders = {folder for path in files for folder in path.parents if folder.is_relative_to(SOURCE)}
     for path in files | {folder / "__init__.py" for folder in folders}:
