@@ -119,7 +119,13 @@ def measure(folder: Path, table: Path, target: str, how: argparse.Namespace) -> 
         scores = {name: found[name] for name in found.files}
     truth, seconds, failed = scores.pop("truth"), {"Assay": took}, {}
     for tool in how.tools:
-        command = [str(how.peers / "bin" / "python"), str(PEERS / "automl.py"), tool, str(rows), str(max(took, 5))]
+        command = [
+            str(how.peers / "bin" / "python"),
+            str(PEERS / "automl.py"),
+            tool,
+            str(rows),
+            str(max(took, 5)),
+        ]
         try:
             run(command, rows, HOME=str(folder))
             with np.load(rows / f"{tool}.npz") as found:
@@ -213,7 +219,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="a folder of CSV files to measure too; the last column is the target")
     parser.add_argument("--tables", nargs="*", help="only these tables")
     parser.add_argument("--tools", nargs="*", choices=TOOLS, default=TOOLS, help="only these tools")
-    parser.add_argument("--seconds", type=float, help="the most seconds of a search; by default as params.yaml says")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        help="the most seconds of a search; by default as params.yaml says",
+    )
     parser.add_argument("--ablation", action="store_true", help="measure also what the parts of the search brought")
     parser.add_argument("--output", type=Path, default=ROOT / "packages/assay/build/models.json")
     how = parser.parse_args()

@@ -17,7 +17,7 @@ from assay.inference.scorer import Score, scorer
 from assay.modelling.fitting import build, fit, scores
 from assay.project.params import MEAN, Member, ModelChoice
 from exported import assert_stored_and_exported
-from patients import contract, patients
+from patients import COLUMNS, contract, patients
 from rooms import LOAD, room
 
 TASKS = ["binary", "multiclass", "regression"]
@@ -110,3 +110,16 @@ def test_a_derived_feature_has_a_shape_of_its_own() -> None:
     assert found is not None
     assert set(found["features"]) == {*made.features, "load"}
     assert len({tuple(point["effects"]) for point in found["features"]["load"]}) > 3
+
+
+def test_a_linear_model_has_shapes_too_also_beside_a_text_and_a_column_without_values() -> None:
+    made = contract(columns={**COLUMNS, "note": {"kind": "text"}})
+    data, target = patients(60)
+    given = {**data, "heart-rate": np.full(60, np.nan), "note": np.array(["one two"] * 60, dtype=object)}
+    linear = ModelChoice(family="linear", parameters={})
+    found = shapes(fit(build(linear, made, 1), given, target, made), given, made)
+    assert found is not None
+    assert set(found["features"]) == set(COLUMNS)
+    assert found["features"]["heart-rate"] == [{"value": "missing", "effects": [0.0]}]
+    effects = [point["effects"][0] for point in found["features"]["age"]]
+    assert effects == sorted(effects)

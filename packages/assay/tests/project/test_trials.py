@@ -59,9 +59,12 @@ def test_it_says_so_too_if_it_costs_nothing_or_too_few_groups_tell(
 def test_it_says_nothing_without_such_a_model_and_for_a_table_of_an_earlier_assay() -> None:
     assert cost_of_additive(table(trial("lightgbm", 0.5, (0.1, 0.0, 0.2)))) == ""
     old = "trial,family,score,best,folds,state,parameters\n0,dummy,0.7,0.7,5,complete,{}\n"
-    old += "1,linear,0.5,0.5,5,complete,{}\n"
+    old += "1,linear,0.5,0.5,5,complete,{}\n2,mean,0.4,0.4,5,complete,{}\n"
     assert cost_of_additive(read_trials(old)) == ""
+    assert cost_beside(CHOSEN, read_trials(old)) == ""
     assert best_of("linear", read_trials(old)) == ModelChoice(family="linear", parameters={})
+    with pytest.raises(InputError, match="no model of the family 'mean'"):
+        best_of(MEAN, read_trials(old))
 
 
 def test_the_best_of_a_family_ran_over_all_folds_if_any_did() -> None:

@@ -22,6 +22,8 @@ from assay.project.room import NO_ROOM, Room
 REPEATS = 5
 # The most values of a number on which the shape of its effect is given.
 SHAPE_POINTS = 20
+# The share of a score that is an error of rounding.
+ROUNDING = 1e-12
 
 
 def permutation_importance(data: Columns, losses: Callable[[Columns], np.ndarray], seed: int) -> dict[str, float]:
@@ -90,7 +92,10 @@ def shapes(pipeline: Pipeline, data: Columns, contract: Contract, room: Room = N
         asked = frame.iloc[np.zeros(len(frame), dtype=int)].reset_index(drop=True)
         asked[own] = frame[own].to_numpy()
         found = _raw_scores(estimator, pipeline[:-1].transform(asked))
-        return np.asarray(found - found.mean(axis=0))
+        effect = found - found.mean(axis=0)
+        # What the rounding of sums left.
+        effect[np.abs(effect) <= ROUNDING * np.abs(found).max()] = 0.0
+        return np.asarray(effect)
 
     features = {}
     for name in [*(one for one, column in contract.features.items() if column.kind != "text"), *derived]:

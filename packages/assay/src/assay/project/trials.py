@@ -30,7 +30,7 @@ def choice_of(row: Row) -> ModelChoice:
 
 def best_of(family: str, rows: list[Row]) -> ModelChoice:
     """Return the best model of a family, of those that ran over all folds if any did; InputError if there is none."""
-    found = [row for row in rows[1:] if row["family"] == family and row["state"] != "failed"]
+    found = [row for row in rows[1:] if row["family"] == family and row["state"] != "failed" and _is_whole(row)]
     if not found:
         raise InputError(f"trials.csv: the last search found no model of the family {family!r}; run `assay tune`")
     return choice_of(min(found, key=_order))
@@ -54,7 +54,13 @@ def cost_of_additive(rows: list[Row]) -> str:
 
 def cost_beside(choice: ModelChoice, rows: list[Row]) -> str:
     """Return `cost_of_additive` if a choice is a model of these trials; "" if it has another origin."""
-    return cost_of_additive(rows) if any(choice_of(row) == choice for row in rows[1:]) else ""
+    said = cost_of_additive(rows)
+    return said if said and any(choice_of(row) == choice for row in rows[1:]) else ""
+
+
+def _is_whole(row: Row) -> bool:
+    """Say whether a row says which model it is of: an earlier Assay left out the members of a mean."""
+    return row["family"] != MEAN or row["parameters"] != "{}"
 
 
 def _order(row: Row) -> tuple[bool, float]:
