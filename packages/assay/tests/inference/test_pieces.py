@@ -64,6 +64,14 @@ def test_pieces_are_predicted_as_the_whole(parts: Path, monkeypatch: pytest.Monk
     ]
 
 
+def test_runs_write_to_folders_of_their_own(parts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(module, "map_write", lambda work, *given: (seen.append(work), in_this_process(work, *given))[1])
+    for _ in range(2):
+        run("pieces.parquet", "--engine", "dask")
+    assert len({work.args[0].folder for work in seen}) == 2
+
+
 @pytest.mark.parametrize(("name", "package"), [("dask", "distributed"), ("spark", "pyspark")])
 def test_an_engine_predicts_as_this_machine(parts: Path, name: str, package: str) -> None:
     pytest.importorskip(package)

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import click
 
@@ -102,7 +103,10 @@ def score(source: str, output: str, **options: Any) -> None:
             scored = score_in_order(tables, models, Path(), processes=processes, is_plain=plain, keep=keep)
         else:
             seen = states([piece.file for piece in shared])
-            job = Job(models.resolve(), Path().resolve(), model.version, plain, seen, folder.resolve())
+            # A worker of a run that was killed may still write to the folder of that run.
+            place = folder.resolve() / uuid4().hex
+            place.mkdir()
+            job = Job(models.resolve(), Path().resolve(), model.version, plain, seen, place)
             scored = score_pieces(job, shared, options["engine"], options["address"], processes)
         rate, limit = Rate("rows", count_rows(files)), Limit(options["most_refused"], partial(most_rows, files))
         written = _write(scored, source, into, folder, limit, rate)
