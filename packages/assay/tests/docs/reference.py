@@ -125,7 +125,8 @@ def commands(group: click.Group = app, above: str = "assay") -> str:
         told = " ".join((command.help or "").replace("\b", "").split())
         options = [one.get_help_record(context) for one in command.get_params(context)]
         said = [(name, " ".join(text.split())) for name, text in filter(None, options) if name != "--help"]
-        rows = [f"| `{name}` | {text} |".replace("docker|podman", r"docker\|podman") for name, text in said if text]
+        cells = [(name.replace("|", r"\|"), text.replace("|", r"\|")) for name, text in said if text]
+        rows = [f"| `{name}` | {text} |" for name, text in cells]
         table = ["", "| option | meaning |", "|---|---|", *rows] if rows else []
         parts.append("\n".join([f"## {full}", "```text", usage, "```", told, *table, ""]))
     return "\n".join(parts)
