@@ -281,6 +281,9 @@ def test_a_table_of_something_else_is_never_replaced() -> None:
         ("sqlite:///out.db#../x", "sqlite:///out.db: name the table after it"),
         ("sqlite:///no/out.db#p", "sqlite:///no/out.db#p: there is no folder for this file"),
         ("mysql://me:secret@host/x#p", "mysql://me:***@host/x: expected an address of sqlite or postgresql as output"),
+        ("mysql://host/x?password=secret#p", "mysql://host/x?***: expected an address"),  # pragma: allowlist secret
+        ("postgresql://me:secret@host:port/x#p", "the output is no address"),  # pragma: allowlist secret
+        ("postgresql://me:se#cret@host/x", "the output is no address"),  # pragma: allowlist secret
         ("://#p", "the output is no address of a database"),
     ],
 )
@@ -424,6 +427,14 @@ def test_what_init_reads_is_predicted_alike(source: str, make, capsys) -> None:
     run(source, "out.parquet")
     columns = ["row", "prediction", "decision", "probability sick"]
     assert read("out.parquet").select(columns).to_pylist() == read("wanted.parquet").select(columns).to_pylist()
+
+
+def test_a_password_of_the_input_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assay.init.files._database", lambda *_: table(0))
+    address = "postgresql://me:secret@host/x"  # pragma: allowlist secret
+    assert refusal(address, "out.csv").startswith("postgresql://me:***@host/x: there are no rows")
+    monkeypatch.setattr("assay.init.files._database", lambda *_: pa.table({"other": [1]}))
+    assert refusal(address, "out.csv").startswith("postgresql://me:***@host/x: there is no column")
 
 
 def test_a_table_of_a_database_is_chosen_by_its_name() -> None:

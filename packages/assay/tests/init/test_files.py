@@ -247,6 +247,10 @@ def test_what_is_no_table_is_refused_in_one_line_that_says_why(tmp_path, what):
         "folder",
         "s3x://bucket/a.csv",
         "postgresql://u:secret@localhost:1/x",  # pragma: allowlist secret
+        "postgresql://u:a/secret@localhost:1/x",  # pragma: allowlist secret
+        "postgresql://localhost:1/x?password=secret",  # pragma: allowlist secret
+        "postgresql://u:secret@localhost:port/x",  # pragma: allowlist secret
+        "s3x://u:secret@bucket/a.csv?signature=secret",  # pragma: allowlist secret
     ],
 )
 def test_a_source_that_cannot_be_had_is_named(tmp_path, name):

@@ -1,5 +1,6 @@
-"""Numbers as people read them."""
+"""Numbers and addresses as people read them."""
 
+import re
 from collections.abc import Callable
 
 UNKNOWN = "-"
@@ -40,3 +41,15 @@ def percent(share: float | None) -> str:
 def seconds(time: float) -> str:
     """Return a duration in seconds, or in minutes from 100 seconds on."""
     return f"{time:.1f} s" if abs(time) < 100 else f"{number(time / 60, 2)} min"
+
+
+def public(address: str) -> str:
+    """Return an address without its password, and without its query, which may hold one too.
+
+    >>> public("postgresql://me:secret@host/flats?sslpassword=secret#prices")
+    'postgresql://me:***@host/flats?***#prices'
+    """
+    if "://" not in address:
+        return address
+    # A password may hold the signs after which it would end.
+    return re.sub(r"\?[^#]*", "?***", re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:***@", address))

@@ -16,6 +16,7 @@ import click
 from assay.base.errors import InputError
 from assay.base.files import locked
 from assay.base.progress import Rate, say
+from assay.base.words import public
 from assay.project.limits import MOST_REFUSED
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def _parts(source: str, contract: "Contract", table: str | None, encoding: str |
     found, notes = read(Source(source, next(iter(contract.features)), table, encoding, as_text))
     for note in notes:
         say(note)
-    return [Whole(source, found)]
+    return [Whole(public(source), found)]
 
 
 def _shared(files: "Sequence[Part]", source: str, options: dict[str, Any]) -> "Sequence[Piece]":
@@ -157,7 +158,9 @@ def _shared(files: "Sequence[Part]", source: str, options: dict[str, Any]) -> "S
     # A worker has another current folder.
     paths = [one.resolve() for one in files if isinstance(one, Path)]
     if len(paths) < len(files):
-        raise InputError(f"{source}: --engine {options['engine']} predicts CSV files with commas and Parquet files")
+        raise InputError(
+            f"{public(source)}: --engine {options['engine']} predicts CSV files with commas and Parquet files"
+        )
     return pieces(paths)
 
 
@@ -219,7 +222,7 @@ def _write(
     beside = folder / reasons.name
     rows, refused, is_whole = _write_parts(scored, predicted, beside, limit, rate)
     if not rows:
-        raise InputError(f"{source}: there are no rows")
+        raise InputError(f"{public(source)}: there are no rows")
     if refused:
         beside.replace(reasons)
     else:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assay.base.errors import InputError
+from assay.base.words import public
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -65,11 +66,12 @@ def _database(given: str, mark: Sequence[str]) -> Output:
     found = DATABASE.fullmatch(given)
     try:
         url = sqlalchemy.make_url(found["url"] if found else given)
-    except sqlalchemy.exc.ArgumentError:
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        # It may hold a password, so it is not shown.
         raise InputError(
             "the output is no address of a database: expected sqlite:///FILE#TABLE or postgresql://…#TABLE"
         ) from None
-    name = url.render_as_string()
+    name = public(url.render_as_string())
     if url.get_backend_name() not in BACKENDS:
         raise InputError(f"{name}: expected an address of {' or '.join(BACKENDS)} as output")
     if not found or not found["table"] or not re.fullmatch(r"[\w.$ -]+", found["table"]):
@@ -98,7 +100,7 @@ def connected(name: str, url: "sqlalchemy.URL") -> "Iterator[sqlalchemy.Connecti
     import sqlalchemy
 
     try:
-        engine = sqlalchemy.create_engine(url)
+        engine = _engine(name, url)
         try:
             with engine.begin() as connection:
                 if url.get_backend_name() == "sqlite":
@@ -111,6 +113,15 @@ def connected(name: str, url: "sqlalchemy.URL") -> "Iterator[sqlalchemy.Connecti
         raise InputError(f"{name}: install its driver, the package {error.name}") from None
     except sqlalchemy.exc.SQLAlchemyError as error:
         raise InputError(f"{name}: cannot be written: {_said(error)}") from None
+
+
+def _engine(name: str, url: "sqlalchemy.URL") -> "sqlalchemy.Engine":
+    import sqlalchemy
+
+    try:
+        return sqlalchemy.create_engine(url)
+    except (TypeError, ValueError):
+        raise InputError(f"{name}: the address has a parameter that is not possible") from None
 
 
 def _said(error: Exception) -> str:

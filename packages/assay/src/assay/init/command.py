@@ -63,7 +63,7 @@ def plan_for(source: Source, options: InitOptions) -> tuple[Plan, list[str]]:
     """Read a source and plan the project; at a terminal, ask about risky decisions. Writes nothing."""
     present = load_contract() if CONTRACT.exists() else None
     table, notes = read(replace(source, as_text=() if present is None else _texts(present)))
-    name = slug(source.location)
+    name = slug(source.name)
     agreed = present if present is not None and _is_about(present, source.target, set(table.column_names)) else None
     if agreed is not None:
         options = InitOptions(options.task or agreed.task, (*options.keep, *agreed.features), options.yes)
@@ -197,7 +197,7 @@ def run_init(source: Source, options: InitOptions, *, dry_run: bool, run: bool =
         say(f"  {note}")
     features = sum(column["kind"] not in ("id", "ignored") for column in plan.contract["columns"].values())
     size = f"{plan.table.num_rows} rows, {features} features"
-    say(f"{source.location}: {size}, {plan.contract['task']} target {source.target!r}")
+    say(f"{source.name}: {size}, {plan.contract['task']} target {source.target!r}")
     old = earlier(plan)
     if old is not None:
         text, changes, table = updated(plan, old)

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assay.base.errors import InputError
+from assay.base.words import public
 from assay.data.delimited import MOST_COLUMNS, read_delimited
 from assay.data.rows import below_header, data_only, joined
 
@@ -57,6 +58,11 @@ class Source:
     encoding: str | None = None
     as_text: tuple[str, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """Return the location as messages name it: without a password."""
+        return public(self.location)
+
 
 def read(source: Source) -> tuple[pa.Table, list[str]]:
     """Return the table of a source and notes on how it was read.
@@ -67,11 +73,11 @@ def read(source: Source) -> tuple[pa.Table, list[str]]:
     """
     table, notes = _from_anywhere(source)
     if table.num_columns > MOST_COLUMNS:
-        raise InputError(f"{source.location}: {table.num_columns} columns; at most {MOST_COLUMNS} are supported")
+        raise InputError(f"{source.name}: {table.num_columns} columns; at most {MOST_COLUMNS} are supported")
     table = table.rename_columns([name.strip() for name in table.column_names])
     twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
     if twice:
-        raise InputError(f"{source.location}: column {twice[0]!r} occurs twice; rename one in the file")
+        raise InputError(f"{source.name}: column {twice[0]!r} occurs twice; rename one in the file")
     table, more = _plain(table, notes)
     table, without = data_only(table)
     return table, more + without
@@ -86,7 +92,7 @@ def _from_anywhere(source: Source) -> tuple[pa.Table, list[str]]:
             return _local(path, source)
     path = Path(location).expanduser()
     if not path.exists():
-        raise InputError(f"{location}: there is no such file")
+        raise InputError(f"{source.name}: there is no such file")
     return _local(path, source)
 
 
@@ -94,7 +100,7 @@ def _local(path: Path, source: Source) -> tuple[pa.Table, list[str]]:
     if path.is_dir():
         return _folder(path, source), []
     if path.stat().st_size == 0:
-        raise InputError(f"{source.location}: the file is empty")
+        raise InputError(f"{source.name}: the file is empty")
     with path.open("rb") as file:
         kind = _kind(file.read(16))
     if kind == "zip" and _is_workbook(path, source):
@@ -114,7 +120,7 @@ def _local(path: Path, source: Source) -> tuple[pa.Table, list[str]]:
             try:
                 return _inside(COMPRESSED[kind](path.read_bytes()), source)
             except (OSError, EOFError, lzma.LZMAError) as error:
-                raise InputError(f"{source.location}: the compressed file is damaged: {error}") from None
+                raise InputError(f"{source.name}: the compressed file is damaged: {error}") from None
 
 
 def _kind(start: bytes) -> str | None:
@@ -140,12 +146,12 @@ def _text(given: bytes | Path, source: Source) -> tuple[pa.Table, list[str]]:
         head = given[:1000]
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     if not start:
-        raise InputError(f"{source.location}: the file is empty")
+        raise InputError(f"{source.name}: the file is empty")
     if start in b"{[":
         table = _json(given.read_bytes() if isinstance(given, Path) else given, start)
         if table is not None:
             return table.flatten(), ["JSON: nested objects became columns"]
-    return read_delimited(given, source.location, source.target, source.encoding, source.as_text)
+    return read_delimited(given, source.name, source.target, source.encoding, source.as_text)
 
 
 def _json(content: bytes, start: bytes) -> pa.Table | None:
@@ -168,7 +174,7 @@ def _columnar(path: Path, kind: str, source: Source) -> pa.Table:
     try:
         return pq.read_table(path) if kind == "parquet" else feather.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{source.location}: not a complete {kind.capitalize()} file: {_one_line(error)}") from None
+        raise InputError(f"{source.name}: not a complete {kind.capitalize()} file: {_one_line(error)}") from None
 
 
 def _folder(path: Path, source: Source) -> pa.Table:
@@ -179,13 +185,13 @@ def _folder(path: Path, source: Source) -> pa.Table:
         try:
             return pa.table(delta.DeltaTable(str(path)).to_pyarrow_table())
         except Exception as error:
-            raise InputError(f"{source.location}: not a complete Delta table: {_one_line(error)}") from None
+            raise InputError(f"{source.name}: not a complete Delta table: {_one_line(error)}") from None
     if not any(path.rglob("*.parquet")):
-        raise InputError(f"{source.location}: a folder without Parquet files; give a file")
+        raise InputError(f"{source.name}: a folder without Parquet files; give a file")
     try:
         return dataset.dataset(path, format="parquet", partitioning="hive", exclude_invalid_files=False).to_table()
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{source.location}: the files do not form one table: {_one_line(error)}") from None
+        raise InputError(f"{source.name}: the files do not form one table: {_one_line(error)}") from None
 
 
 def _is_workbook(path: Path, source: Source) -> bool:
@@ -193,7 +199,7 @@ def _is_workbook(path: Path, source: Source) -> bool:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except zipfile.BadZipFile as error:
-        raise InputError(f"{source.location}: the archive is damaged: {error}") from None
+        raise InputError(f"{source.name}: the archive is damaged: {error}") from None
     return any(name in names for name in ("xl/workbook.xml", "xl/workbook.bin", "content.xml"))
 
 
@@ -205,10 +211,10 @@ def _unzipped(path: Path, source: Source) -> bytes:
                 names = [name for name in names if name == source.table]
             if len(names) != 1:
                 listed = ", ".join(names[:5])
-                raise InputError(f"{source.location}: holds {len(names)} files ({listed}); choose one with --table")
+                raise InputError(f"{source.name}: holds {len(names)} files ({listed}); choose one with --table")
             return archive.read(names[0])
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-        raise InputError(f"{source.location}: the archive cannot be opened: {error}") from None
+        raise InputError(f"{source.name}: the archive cannot be opened: {error}") from None
 
 
 def _workbook(path: Path, source: Source) -> tuple[pa.Table, list[str]]:
@@ -217,14 +223,14 @@ def _workbook(path: Path, source: Source) -> tuple[pa.Table, list[str]]:
         book = calamine.CalamineWorkbook.from_path(str(path))
         if source.table and source.table not in book.sheet_names:
             listed = ", ".join(book.sheet_names)
-            raise InputError(f"{source.location}: no sheet {source.table!r}; the sheets are {listed}")
+            raise InputError(f"{source.name}: no sheet {source.table!r}; the sheets are {listed}")
         sheets = {name: _rows_of(book, name) for name in ([source.table] if source.table else book.sheet_names)}
     except (calamine.CalamineError, OSError) as error:
-        raise InputError(f"{source.location}: not a complete Excel file: {_one_line(error)}") from None
+        raise InputError(f"{source.name}: not a complete Excel file: {_one_line(error)}") from None
     name = next((name for name in sheets if _header_of(sheets[name], source.target) is not None), next(iter(sheets)))
     rows = sheets[name]
     if len(rows) < 2:
-        raise InputError(f"{source.location}: sheet {name!r} has no rows below its header")
+        raise InputError(f"{source.name}: sheet {name!r} has no rows below its header")
     start = _header_of(rows, source.target) or 0
     names = [str(cell).strip() for cell in rows[start]]
     notes = [f"sheet {name!r} was read; --table chooses another"] if len(book.sheet_names) > 1 else []
@@ -239,10 +245,10 @@ def _workbook(path: Path, source: Source) -> tuple[pa.Table, list[str]]:
             continue
         if not column:
             shown = next(cell for cell in cells if cell is not None)
-            where = f"{source.location}: column {index + 1} ({shown!r}, ...)"
+            where = f"{source.name}: column {index + 1} ({shown!r}, ...)"
             raise InputError(f"{where} has no name; give it one in the header")
         if column in arrays:
-            raise InputError(f"{source.location}: column {column!r} occurs twice; rename one in the file")
+            raise InputError(f"{source.name}: column {column!r} occurs twice; rename one in the file")
         arrays[column] = _array(cells)
     return pa.table(arrays), notes
 
@@ -275,33 +281,30 @@ def _database(url: str, source: Source) -> pa.Table:
 
     try:
         where = sqlalchemy.make_url(url)
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        raise InputError(f"{source.name}: this is no address of a database") from None
+    try:
         # Connecting would make the file.
         if where.get_backend_name() == "sqlite" and where.database and not Path(where.database).exists():
-            raise InputError(f"{source.location}: there is no such file")
+            raise InputError(f"{source.name}: there is no such file")
         engine = sqlalchemy.create_engine(where)
         names = sqlalchemy.inspect(engine).get_table_names() + sqlalchemy.inspect(engine).get_view_names()
         wanted = [source.table] if source.table else names
         if len(wanted) != 1 or wanted[0] not in names:
             listed = ", ".join(names[:10]) or "none"
-            raise InputError(f"{_without_password(source.location)}: choose one of its tables with --table: {listed}")
+            raise InputError(f"{source.name}: choose one of its tables with --table: {listed}")
         table = sqlalchemy.Table(wanted[0], sqlalchemy.MetaData(), autoload_with=engine)
         with engine.connect() as connection:
             rows = connection.execute(sqlalchemy.select(table)).all()
         arrays = {column.name: _array([row[i] for row in rows]) for i, column in enumerate(table.columns)}
     except ModuleNotFoundError as error:
-        raise InputError(
-            f"{_without_password(source.location)}: install its driver, the package {error.name}"
-        ) from None
+        raise InputError(f"{source.name}: install its driver, the package {error.name}") from None
     except sqlalchemy.exc.SQLAlchemyError as error:
-        raise InputError(f"{_without_password(source.location)}: cannot be read: {_one_line(error)[:200]}") from None
+        raise InputError(f"{source.name}: cannot be read: {_one_line(error)[:200]}") from None
     finally:
         if "engine" in locals():
             engine.dispose()
     return pa.table(arrays)
-
-
-def _without_password(url: str) -> str:
-    return re.sub(r"//([^:/@]*):[^@/]*@", r"//\1:***@", url)
 
 
 @contextmanager
@@ -316,21 +319,22 @@ def _fetched(url: str) -> Iterator[Path]:
             system.get(remote, str(local), recursive=bool(system.isdir(remote)))
             yield local
     except ImportError:
-        raise InputError(f"{url}: needs an optional package; install it with {REMOTES}") from None
+        raise InputError(f"{public(url)}: needs an optional package; install it with {REMOTES}") from None
     except InputError:
         raise
     except FileNotFoundError:
-        raise InputError(f"{url}: there is no such file") from None
+        raise InputError(f"{public(url)}: there is no such file") from None
     except Exception as error:
         # Each storage has its own errors; all mean the same here.
-        raise InputError(f"{url}: cannot be fetched: {_one_line(error)[:200] or type(error).__name__}") from None
+        said = _one_line(error).replace(url, public(url))[:200] or type(error).__name__
+        raise InputError(f"{public(url)}: cannot be fetched: {said}") from None
 
 
 def _optional(module: str, source: Source, what: str) -> Any:
     try:
         return import_module(module)
     except ImportError:
-        raise InputError(f"{source.location}: {what} needs an optional package; install it with {READERS}") from None
+        raise InputError(f"{source.name}: {what} needs an optional package; install it with {READERS}") from None
 
 
 def _plain(table: pa.Table, notes: list[str]) -> tuple[pa.Table, list[str]]:

@@ -21,6 +21,7 @@ from sqlalchemy import JSON, Column, DateTime, Double, MetaData, String, Table, 
 from assay.base.errors import InputError
 from assay.base.files import locked, write_once
 from assay.base.progress import Rate
+from assay.base.words import public
 from assay.data.outputs import connected
 from assay.predictions.outcomes import joined
 from assay.predictions.read import LogCounts
@@ -47,7 +48,7 @@ def export(folder: Path, address: str, name: str) -> Exported:
     the database cannot be written, or another process is doing this.
     """
     url = _url(address)
-    shown = f"{url.render_as_string()}#{name}"
+    shown = f"{public(url.render_as_string())}#{name}"
     tables, done = _tables(name, _is_number(folder)), Exported()
     with _alone(folder) as log:
         segments = _segments(folder)
@@ -68,7 +69,7 @@ def export(folder: Path, address: str, name: str) -> Exported:
 def _url(address: str) -> sqlalchemy.URL:
     try:
         return sqlalchemy.make_url(address)
-    except sqlalchemy.exc.ArgumentError:
+    except (sqlalchemy.exc.ArgumentError, ValueError):
         raise InputError(
             "this is no address of a database: expected sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
         ) from None
