@@ -123,6 +123,16 @@ def test_a_rate_of_few_rows_of_a_group_is_no_difference():
     assert "true positive rates" not in outcome.reason
 
 
+def test_rates_that_too_few_rows_count_for_are_named():
+    keep = (TRUTH == 0) | (CROWD["ward"] == "west")
+    given = answers(np.eye(2)[TRUTH[keep]], TRUTH[keep])
+    rows, spec = table(MANY, seed=4).filter(keep), contract(sensitive=["ward"])
+    reason = judge(evidence(given, None, spec=spec, rows=rows, params=params(fairness={"difference": 1.0}))).reason
+    assert reason.endswith(
+        "not judged, since fewer than two groups have 30 rows that count: true positive rates by ward"
+    )
+
+
 def test_groups_too_small_to_compare_hold():
     few = evidence(answers(BASE[:20], TARGET[:20]), None, spec=contract(sensitive=["street"]))
     assert judge(few).verdict == "HOLD"

@@ -117,6 +117,13 @@ def test_the_margin_is_larger_than_what_another_seed_changes_and_never_reaches_t
     assert made["gates.quality.floor"] == 0.68
 
 
+def test_without_a_section_for_a_gate_nothing_is_widened():
+    gates = {"quality": GATES["quality"]}
+    made, findings = limits(METRICS, UNDER, gates, "binary", 400, Noise(0.03, 0.03))
+    assert set(made) <= {"gates.quality.floor", "gates.quality.margin"}
+    assert {finding.where for finding in findings} <= {"gates.quality.margin"}
+
+
 def test_seeds_that_differ_more_than_the_limit_widen_it():
     gates = GATES | {"quality": GATES["quality"] | {"margin": 0.1}, "reproducibility": {"spread": 0.02}}
     made, _ = limits(METRICS, UNDER, gates, "binary", 400, Noise(0.03, 0.03))

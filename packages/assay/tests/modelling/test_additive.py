@@ -103,6 +103,13 @@ def test_other_models_have_no_shapes() -> None:
     assert shapes(fit(build(mean, made, 1), *rows, made), rows[0], made) is None
 
 
+def test_a_product_of_effects_has_no_shapes() -> None:
+    data, target = patients(100, "regression")
+    product = ModelChoice(family="additive", parameters={"max_iter": 5, "loss": "poisson"})
+    made = MADE["regression"]
+    assert shapes(fit(build(product, made, 1), data, abs(target) + 1, made), data, made) is None
+
+
 def test_a_derived_feature_has_a_shape_of_its_own() -> None:
     made, rows, own = MADE["regression"], patients(300, "regression"), room(derived=(LOAD,))
     many = ModelChoice(family="additive", parameters={"max_iter": 100})

@@ -49,8 +49,9 @@ def test_one_sentence_says_which_rows_the_model_was_fitted_on() -> None:
     rows = METRICS["rows"]
     assert fitted_on(rows) == "The model is fitted on 60 train rows, without the 15 validation and 25 test rows."
     assert fitted_on(rows | {"fitted": 75}) == (
-        "The model is fitted on 60 train and 15 validation rows; whatever is set or measured on validation rows comes "
-        "from the same model fitted on the train rows alone; none of the 25 test rows was used."
+        "The model is fitted on 60 train and 15 validation rows, with boosting rounds in proportion, if it has any; "
+        "whatever is set or measured on validation rows comes from the same model fitted on the train rows alone; none "
+        "of the 25 test rows was used."
     )
     refitted = summary(METRICS | {"rows": rows | {"fitted": 75}}, [], ABOUT)
     assert refitted.splitlines()[0].endswith("(trained on 75)")

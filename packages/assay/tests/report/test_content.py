@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from assay.base.errors import InputError
+from assay.base.files import write_json
 from assay.base.outcomes import Outcome, not_judged
 from assay.data.versions import Version
 from assay.gates import contract as contract_gate
@@ -151,3 +152,18 @@ def test_a_field_that_is_missing_is_an_error_and_no_empty_section(start: str, ou
 def test_slices_that_are_not_compared_leave_no_rows(start: str):
     gone = Obstacle(kind=ObstacleKind.NOT_RESTORED, text="it is gone")
     assert reported(slices.judge(evidence(BETTER, None, obstacle=gone)))["slices"] == []
+
+
+def shaped(classes: int) -> dict[str, Any]:
+    names = [f"grade {number}" for number in range(classes)]
+    points = [{"value": "20", "effects": [0.5] * classes}]
+    found = {"of": "log-odds", "scores": names, "features": {"age": points}}
+    return {"importance": {"permutation": {"age": 0.1}, "shapes": found}}
+
+
+@pytest.mark.parametrize(("classes", "shown"), [(1, 1), (10, 1), (41, 0)])
+def test_what_a_feature_does_to_so_many_classes_that_no_table_holds_them_is_not_shown(
+    classes: int, shown: int, start: str
+) -> None:
+    write_json(Path("reports/analyse.json"), shaped(classes))
+    assert len(reported()["curves"]["shapes"]) == shown

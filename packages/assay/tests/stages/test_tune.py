@@ -1,6 +1,7 @@
 """The folder of a search: another one where a fit on a fold could be another."""
 
 from collections.abc import Callable
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,8 @@ PARAMS = (ROOT / "params.yaml").read_text(encoding="utf-8")
 FILES = {
     "contract.yaml": "name: ward",
     "build/split/train.parquet": "rows",
-    "requirements/train.txt": "numpy==2.0",
     "src/model/features.py": "DERIVED = ()",
+    "site/numpy-2.0.dist-info/METADATA": "Name: numpy\nVersion: 2.0\n",
 }
 
 
@@ -30,7 +31,7 @@ def edited(name: str, old: str, new: str) -> Callable[[Path], None]:
 OTHER = {
     "data": edited("build/split/train.parquet", "rows", "other rows"),
     "contract": edited("contract.yaml", "ward", "clinic"),
-    "packages": edited("requirements/train.txt", "2.0", "2.1"),
+    "packages": edited("site/numpy-2.0.dist-info/METADATA", "2.0", "2.1"),
     "code": edited("src/model/features.py", "()", "(1,)"),
     "seed": edited("params.yaml", "seed: 20", "seed: 21"),
     "folds": edited("params.yaml", "folds: 5", "folds: 4"),
@@ -49,6 +50,7 @@ def test_fits_are_used_again_only_for_the_same_data_settings_and_code(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("assay.stages.tune.fingerprints", lambda parts: dict.fromkeys(parts, "code"))
+    monkeypatch.setattr("assay.stages.tune.distributions", lambda: distributions(path=[str(tmp_path / "site")]))
     for name, text in (FILES | {"params.yaml": PARAMS}).items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)

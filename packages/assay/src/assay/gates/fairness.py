@@ -1,6 +1,7 @@
 """Fairness: rates differ between groups of sensitive columns by no more than the limits."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,11 @@ def judge(evidence: ModelEvidence) -> Outcome:
     checks.append(not_compared(evidence) if theirs is None else beside_champion(evidence, theirs.test, grouped))
     outcome = combined("fairness", checks)
     outcome.measured["columns"] = fairness(evidence.candidate.test, contract, grouped)
+    judged = {metric.name for metric in metrics}
+    all_rates = [f"{rate} by {name}" for name in grouped for rate in RATES[contract.task]]
+    if few := [one for one in all_rates if one not in judged]:
+        said = f"; not judged, since fewer than two groups have {SMALLEST_GROUP} rows that count: {', '.join(few)}"
+        outcome = replace(outcome, reason=outcome.reason + said)
     return outcome
 
 

@@ -80,10 +80,10 @@ class SliceFloor:
 class Slices:
     """The slices that were judged, the worst first, the number of slices with too few rows, and the floors."""
 
-    judged: int = 0
-    too_small: int = 0
-    worse: int = 0
-    slices: list[SliceLoss] = field(default_factory=list)
+    judged: int
+    too_small: int
+    worse: int
+    slices: list[SliceLoss]
     floors: list[SliceFloor] = field(default_factory=list)
 
 

@@ -56,7 +56,8 @@ def judge(evidence: ModelEvidence) -> Outcome:
     if not floors:
         return compared
     # The checks by slice are measured as one table, next to the comparison with the champion.
-    measured = (compared.measured or asdict(Slices())) | {"floors": [one.measured for one in floors if one.measured]}
+    stated_floors = [one.measured for one in floors if one.measured]
+    measured = (compared.measured or asdict(Slices(0, 0, 0, []))) | {"floors": stated_floors}
     return replace(combined("slices", [compared, *floors]), measured=measured)
 
 

@@ -47,7 +47,7 @@ def limits(
     for key, chance, most in _by_chance(noise, abs(end - dummy) / 2):
         _, gate, limit = key.split(".")
         wanted = _two(min(1.25 * chance, most), up=True)
-        if wanted > (gates[gate].get(limit) or math.inf):
+        if wanted > (gates.get(gate, {}).get(limit) or math.inf):
             made[key] = wanted
             text = f"another seed may change {name} by {chance:.2g}; the limit was set to {wanted:g}"
             cure = "an average of more models, or more test rows, lets you lower it"
@@ -70,7 +70,7 @@ def limits(
     }
     for key, value in measured.items():
         _, gate, limit = key.split(".")
-        now = gates[gate].get(limit)
+        now = gates.get(gate, {}).get(limit)
         beyond = max(1.25 * value, value + of_rows.get(key, 0.0))
         if now is not None and beyond > now:
             made[key] = _two(beyond, up=True)
@@ -83,7 +83,7 @@ def limits(
         (row["predicted_share"] for row in analysis["dominance"] if row["predicted_share"] > row["true_share"]),
         default=0.0,
     )
-    most = float(gates["dominance"].get("share") or 1.0)
+    most = float(gates.get("dominance", {}).get("share") or 1.0)
     if 1 - answered < 1.25 * (1 - most):
         key, wider = "gates.dominance.share", math.ceil(500 * (1 + answered)) / 1000
         made[key] = wider

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 SAME_AS_TIME = 0.6
 # What scikit-learn calls trees each of which uses one column.
 ALONE = "no_interactions"
+# Losses by which boosting predicts the exponential of its sum of trees.
+OF_LOGARITHMS = ("poisson", "gamma")
 
 
 class LogBoosting(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -212,9 +214,9 @@ def is_lightgbm(estimator: Any) -> bool:
 
 
 def is_additive(estimator: Any) -> bool:
-    """Say whether what an estimator predicts, before any link function, is a sum in which each column acts alone."""
+    """Say whether log-odds of an estimator, or the numbers it predicts, are a sum in which each column acts alone."""
     if isinstance(estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
-        return bool(estimator.interaction_cst == ALONE)
+        return bool(estimator.interaction_cst == ALONE and estimator.loss not in OF_LOGARITHMS)
     return isinstance(estimator, LogisticRegression | Ridge)
 
 

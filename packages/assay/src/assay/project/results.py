@@ -13,8 +13,9 @@ def fitted_on(rows: dict[str, int]) -> str:
     if rows.get("fitted", rows["train"]) == rows["train"]:
         return f"The model is fitted on {train} rows, without the {validation} and {test} rows."
     return (
-        f"The model is fitted on {train} and {validation} rows; whatever is set or measured on validation rows comes "
-        f"from the same model fitted on the train rows alone; none of the {test} rows was used."
+        f"The model is fitted on {train} and {validation} rows, with boosting rounds in proportion, if it has any; "
+        f"whatever is set or measured on validation rows comes from the same model fitted on the train rows alone; "
+        f"none of the {test} rows was used."
     )
 
 

@@ -51,8 +51,8 @@ CURVES = {
     "residuals": ("predicted", "residual"),
 }
 SHOWN_POINTS = 200
-# Features whose shapes are shown.
-SHAPES = 5
+# Features whose shapes are shown, and the most classes for which they are.
+SHAPES, SHAPED_CLASSES = 5, 10
 # Of files to commit.
 MOST_NAMED = 6
 
@@ -330,7 +330,7 @@ def _shapes(analysis: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the shapes of the most important features of a model in which each feature acts alone."""
     importance = analysis.get("importance", {})
     found = importance.get("shapes")
-    if not found:
+    if not found or len(found["scores"]) > SHAPED_CLASSES:
         return []
     names = [name for name in importance["permutation"] if name in found["features"]]
     return [

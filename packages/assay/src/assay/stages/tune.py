@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from pathlib import Path
+from importlib.metadata import distributions
 
 from assay.base.files import sha256, write_json, write_text
 from assay.base.progress import say
@@ -12,8 +12,6 @@ from assay.project.layout import CHOICE, SEARCHED, SOURCE, SPLIT, TRIALS, read_s
 from assay.project.params import Params, load_params
 from assay.project.room import load_room
 from assay.project.trials import HEADER, cost_of_additive, read_trials
-
-LOCK = Path("requirements/train.txt")
 
 
 def main() -> None:
@@ -55,10 +53,11 @@ def main() -> None:
 
 
 def _key(params: Params) -> str:
-    """Return a hash of what decides the scores of a model on a fold: data, settings, code, and locked packages."""
+    """Return a hash of what decides the scores of a model on a fold: data, settings, code, and installed packages."""
     own = sorted(path for path in SOURCE.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    files = [path for path in (CONTRACT, SPLIT / "train.parquet", LOCK, *own) if path.exists()]
+    files = [path for path in (CONTRACT, SPLIT / "train.parquet", *own) if path.exists()]
     how = params.tune
+    packages = sorted({f"{one.name} {one.version}" for one in distributions()})
     parts = [fingerprints(parts=["tune"]), params.seed, how.folds, how.max_rows, params.gates.quality.metric]
-    told = "\n".join([*(f"{path} {sha256(path)}" for path in files), *map(str, parts)])
+    told = "\n".join([*(f"{path} {sha256(path)}" for path in files), *map(str, parts), *packages])
     return hashlib.sha256(told.encode()).hexdigest()[:16]
