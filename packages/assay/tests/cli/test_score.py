@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -272,6 +273,25 @@ def test_a_table_of_something_else_is_never_replaced() -> None:
         output = f"sqlite:///patients.db#{name}"
         assert "is there, and holds something else; name another table" in refusal("in.parquet", output)
     assert rows_of("patients.db", "patients") == []
+
+
+def test_a_table_that_somebody_makes_meanwhile_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    pq.write_table(table(20), "in.parquet")
+    required = outputs._require_table
+
+    def make(*given: Any) -> None:
+        required(*given)
+        with closing(sqlite3.connect("out.db")) as database:
+            database.execute("CREATE TABLE predictions (age INTEGER)")
+
+    monkeypatch.setattr(outputs, "_require_table", make)
+    assert "is there, and holds something else" in refusal("in.parquet", "sqlite:///out.db#predictions")
+    assert rows_of("out.db", "predictions") == []
+
+
+def test_a_zero_byte_which_postgresql_cannot_hold_is_replaced() -> None:
+    batch = pa.record_batch({"row": pa.array([1, 2]), "name": pa.array(["a\0b", None])})
+    assert outputs._without_zeros(batch).to_pylist() == [{"row": 1, "name": "a\ufffdb"}, {"row": 2, "name": None}]
 
 
 @pytest.mark.parametrize(

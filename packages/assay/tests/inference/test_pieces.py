@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -84,6 +85,29 @@ def test_an_engine_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(InputError, match=f"--engine {name}: it is not installed here; `pip install"):
         list(engine.map_write(lambda item: (item,), [1], name, None, 1))
+
+
+def test_what_a_worker_of_dask_lacks_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Client:
+        def __init__(self, *_: object, **__: object) -> None:
+            raise RuntimeError("Error during deserialization:\nNo module named 'assay'")
+
+    lost = type("KilledWorker", (Exception,), {})
+    monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(Client=Client, KilledWorker=lost))
+    with pytest.raises(InputError, match="--engine dask: tcp://a:1: Error during deserialization: No module named"):
+        list(engine.map_write(lambda item: (item,), [1], "dask", "tcp://a:1", 1))
+
+
+def test_a_file_that_changes_after_it_was_split_is_refused(parts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "map_write", in_this_process)
+
+    def change(*_: object) -> bool:
+        pq.write_table(table(60), parts / "1.parquet", row_group_size=15)
+        return True
+
+    monkeypatch.setattr("assay.data.batches.is_plain", change)
+    with pytest.raises(InputError, match=r"1\.parquet: changed while it was read"):
+        run("out.parquet", "--engine", "dask")
 
 
 def test_a_worker_with_another_model_is_named(parts: Path, monkeypatch: pytest.MonkeyPatch) -> None:

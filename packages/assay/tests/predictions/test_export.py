@@ -8,6 +8,8 @@ import pytest
 import sqlalchemy
 
 from assay.base.errors import InputError
+from assay.inference.ids import new_ids
+from assay.inference.predictor import PredictionBatch, record
 from assay.predictions import export as exporting
 from assay.predictions.export import Exported, export
 from assay.predictions.forget import forget
@@ -97,6 +99,20 @@ def test_a_text_that_postgresql_could_not_read_again_is_changed(tmp_path: Path, 
     log.predictions("v1", "champion", told(1), {"note": np.array(["a\0b"], dtype=object)})
     export(tmp_path / "log", url, "predictions")
     assert [row["note"] for row in copied(url, "json_extract(inputs, '$.note') as note")] == ["a\ufffdb"]
+
+
+def test_a_log_without_a_prediction_makes_no_table_and_numbers_fit_later(tmp_path: Path, url: str) -> None:
+    made = contract("regression")
+    log = PredictionLog(tmp_path / "log", made, DIGEST)
+    (tmp_path / "log").mkdir()
+    assert export(tmp_path / "log", url, "predictions") == Exported()
+    data, _ = patients(2, "regression")
+    batch = PredictionBatch(new_ids(2), np.array([1.5, 2.5]), {}, np.array([], dtype=object), record(()))
+    log.predictions("v1", "champion", batch, data)
+    export(tmp_path / "log", url, "predictions")
+    with sqlalchemy.create_engine(url).connect() as connection:
+        columns = {one["name"]: one["type"] for one in sqlalchemy.inspect(connection).get_columns("predictions")}
+    assert isinstance(columns["prediction"], sqlalchemy.Double)
 
 
 def test_logs_of_two_machines_share_a_table(tmp_path: Path, log: PredictionLog, url: str) -> None:

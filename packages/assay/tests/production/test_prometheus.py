@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from assay.base.files import write_json
 from assay.cli.production import monitor
-from assay.production.prometheus import DASHBOARD, RULES, Alert, rules, signals, write
+from assay.production.prometheus import DASHBOARD, RULES, Alert, rules, signals, text, write
 from assay.project.params import ServiceGate
 from machine import lacks
 from patients import contract
@@ -78,6 +78,33 @@ def test_each_alert_fires_when_it_should_and_all_are_silent_while_all_is_well(tm
         write_json(tmp_path / f"{step}.yml", content)
     command = ["promtool", "test", "rules", "1m.yml", "30m.yml"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_service_that_prometheus_does_not_know_is_an_alert_whatever_the_project_is_called(tmp_path: Path) -> None:
+    if not shutil.which("promtool"):
+        lacks("promtool is not here (prometheus)")
+    name = 'caf\u00e9 \U0001f600 "{{ .Labels }}" \\d'
+    made = contract(name=name)
+    (tmp_path / RULES).write_text(text(rules(made, signals(made, LIMITS))))
+    others = [{"series": 'up{job="another"}', "values": "1x10"}]
+    alert = {
+        "exp_labels": {"severity": "page", "project": name, "job": name},
+        "exp_annotations": {
+            "summary": f"{name}: The service cannot be reached",
+            "description": f"What to do: {alerts()['AssayDown'].what}.",
+        },
+    }
+    wanted = {"eval_time": "5m", "alertname": "AssayDown", "exp_alerts": [alert]}
+    content = {
+        "rule_files": [RULES],
+        "evaluation_interval": "1m",
+        "tests": [{"interval": "1m", "input_series": others, "alert_rule_test": [wanted]}],
+    }
+    (tmp_path / "test.yml").write_text(text(content))
+    done = subprocess.run(
+        ["promtool", "test", "rules", "test.yml"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -36,6 +36,21 @@ def test_all_versions_of_a_machine_share_a_log(log: str, monkeypatch: pytest.Mon
     assert mounts == {f"{log or 'assay-3000-log'}:/home/bentoml/monitoring"}
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--volume", "mine:/home/bentoml/monitoring"),
+        ("-v", "/srv/log:/home/bentoml/monitoring:Z"),
+        ("--mount=type=volume,src=mine,dst=/home/bentoml/monitoring,volume-nocopy",),
+    ],
+)
+def test_a_log_that_options_mount_is_not_mounted_twice(options: tuple[str, ...], monkeypatch) -> None:
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr("assay.release.machine.run", lambda *words: asked.append(words) or "")
+    _start(Machine("docker", "127.0.0.1:3000", NGINX, 120, options), 0, "image", "mark")
+    assert sum("/home/bentoml/monitoring" in word for word in asked[0]) == 1
+
+
 @pytest.mark.parametrize("log", ["srv/log", "log:ro", "/srv/log:/etc", "--privileged", "a b"])
 def test_what_is_no_volume_is_refused(log: str) -> None:
     with pytest.raises(InputError, match="not a volume; write its name, or the whole path of a folder"):

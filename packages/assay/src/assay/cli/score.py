@@ -86,8 +86,9 @@ def score(source: str, output: str, **options: Any) -> None:
     began, models, log = time.monotonic(), options["models"], options["log"]
     model = scorer(models, Path())
     files = _parts(source, model.contract, options["table"], options["encoding"])
-    shared = _shared(files, source, options) if options["engine"] != "local" else []
+    # First: pieces are made of what the files are then.
     before = states(files)
+    shared = _shared(files, source, options) if options["engine"] != "local" else []
     _require_apart(files, source, Path(output), _beside(into.file))
     into.require(model.output_columns())
     for name, other in model.ids.items():
@@ -103,7 +104,7 @@ def score(source: str, output: str, **options: Any) -> None:
             tables = batches(files, model.names(), before)
             scored = score_in_order(tables, models, Path(), processes=processes, is_plain=plain, keep=keep)
         else:
-            seen = states([piece.file for piece in shared])
+            seen = {file.resolve(): state for file, state in before.items()}
             # A worker of a run that was killed may still write to the folder of that run.
             place = folder.resolve() / uuid4().hex
             place.mkdir()

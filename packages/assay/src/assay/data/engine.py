@@ -49,7 +49,10 @@ def _dask(
                 yield waiting.popleft().result()
     except distributed.KilledWorker:
         raise _ended("dask", "workers were lost several times, perhaps for want of memory") from None
-    except (OSError, TimeoutError, CancelledError) as error:
+    except InputError:
+        raise
+    # A future raises whatever its worker did, for instance for want of a package there.
+    except (Exception, CancelledError) as error:
         raise _ended("dask", f"{address or 'the local cluster'}: {_line(error)}") from None
 
 

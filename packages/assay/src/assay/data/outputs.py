@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from assay.base.errors import InputError
@@ -82,7 +83,7 @@ def _database(given: str, mark: Sequence[str]) -> Output:
         target.name,
         Path(f"{found['table']}.parquet"),
         partial(_require_table, target, mark),
-        partial(_to_table, target),
+        partial(_to_table, target, mark),
     )
 
 
@@ -159,7 +160,7 @@ def _require_ours(name: str, there: Sequence[str] | None, mark: Sequence[str]) -
         raise InputError(f"{name}: the table is there, and holds something else; name another table")
 
 
-def _to_table(target: _Table, made: Path) -> None:
+def _to_table(target: _Table, mark: Sequence[str], made: Path) -> None:
     """Replace a table by the rows of a Parquet file, in one transaction."""
     import sqlalchemy
     from sqlalchemy import BigInteger, Column, Double, Text
@@ -172,6 +173,8 @@ def _to_table(target: _Table, made: Path) -> None:
         inspector = sqlalchemy.inspect(connection)
         is_there = inspector.has_table(target.table, target.schema)
         there = [one["name"] for one in inspector.get_columns(target.table, target.schema)] if is_there else []
+        # Somebody may have made it since the beginning.
+        _require_ours(target.name, there if is_there else None, mark)
         if there == [column.name for column in columns]:
             if target.url.get_backend_name() == "postgresql":
                 # Of two at once the second waits, and readers do not; SQLite has one writer.
@@ -183,7 +186,16 @@ def _to_table(target: _Table, made: Path) -> None:
             table.drop(connection, checkfirst=True)
             table.create(connection)
         for batch in file.iter_batches(ROWS):
-            connection.execute(table.insert(), batch.to_pylist())
+            connection.execute(table.insert(), _without_zeros(batch).to_pylist())
+
+
+def _without_zeros(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch whose texts have U+FFFD for a zero byte, which PostgreSQL cannot hold."""
+    columns = [
+        pc.replace_substring(values, "\0", "\ufffd") if pa.types.is_string(values.type) else values
+        for values in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
 def _require_delta(path: Path, mark: Sequence[str], names: Sequence[str]) -> None:

@@ -49,8 +49,12 @@ def export(folder: Path, address: str, name: str) -> Exported:
     """
     url = _url(address)
     shown = f"{public(url.render_as_string())}#{name}"
-    tables, done = _tables(name, _is_number(folder)), Exported()
+    done = Exported()
     with _alone(folder) as log:
+        is_number = _is_number(folder)
+        if is_number is None:
+            return done
+        tables = _tables(name, is_number)
         segments = _segments(folder)
         with connected(shown, url) as connection:
             tables[0].metadata.create_all(connection)
@@ -104,10 +108,10 @@ def _state(path: Path) -> list[Any]:
     return [path.parent.name, path.name, found.st_size, found.st_mtime_ns]
 
 
-def _is_number(folder: Path) -> bool:
-    """Say whether the predictions of a log are numbers."""
+def _is_number(folder: Path) -> bool | None:
+    """Say whether the predictions of a log are numbers; None without any."""
     first = next(joined(folder, LogCounts()), None)
-    return first is not None and pa.types.is_floating(first.schema.field("prediction").type)
+    return None if first is None else pa.types.is_floating(first.schema.field("prediction").type)
 
 
 def _tables(name: str, is_number: bool) -> tuple[Table, Table]:

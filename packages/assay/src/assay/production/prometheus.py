@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.base.files import write_json
+from assay.base.files import write_text
 from assay.base.words import number, percent
 from assay.contract.spec import Contract, load_contract
 from assay.production.monitor import SILENT
@@ -58,14 +58,19 @@ def write(folder: Path) -> list[Path]:
     watched = signals(contract, params.gates.service)
     made = {RULES: rules(contract, watched), DASHBOARD: dashboard(contract, watched)}
     for name, content in made.items():
-        # JSON is YAML too, and promtool reads it as such.
-        write_json(folder / name, content)
+        write_text(folder / name, text(content))
     return [folder / name for name in made]
+
+
+def text(content: dict[str, Any]) -> str:
+    """Return the text of a file: JSON that is YAML too, which has no escapes for halves of a character."""
+    return json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def signals(contract: Contract, limits: ServiceGate) -> list[Signal]:
     """Return all that is watched, the most important first; without an alert where the project has no limit."""
-    job = f"job={json.dumps(contract.name)}"
+    # PromQL has no escapes for halves of a character.
+    job = f"job={json.dumps(contract.name, ensure_ascii=False)}"
     asked = f'{job},endpoint=~"{ENDPOINTS}"'
     requests = f"sum by (job) (rate(bentoml_service_request_total{{{asked}}}[5m]))"
 
@@ -88,9 +93,17 @@ def signals(contract: Contract, limits: ServiceGate) -> list[Signal]:
     found = [
         Signal(
             "The service can be reached",
-            f"up{{{job}}}",
+            # Prometheus has no value of `up` if it knows of no service, or of none with this job.
+            f"up{{{job}}} or 0 * absent(up{{{job}}})",
             labels=("instance",),
-            alert=Alert("AssayDown", "<", 1, "2m", "The service cannot be reached", "see whether its container runs"),
+            alert=Alert(
+                "AssayDown",
+                "<",
+                1,
+                "2m",
+                "The service cannot be reached",
+                "see whether its container runs, and whether the scrape job has the name of the project",
+            ),
         ),
         Signal(
             "Failed requests",
@@ -203,13 +216,15 @@ def _slower(name: str, limit: float | None, words: str) -> Alert | None:
 
 def rules(contract: Contract, watched: Sequence[Signal]) -> dict[str, Any]:
     """Return the content of a rule file of Prometheus."""
+    # Labels and annotations are templates.
+    named = contract.name.replace("{{", '{{"{{"}}')
     made = [
         {
             "alert": alert.name,
             "expr": one.condition(),
             "for": alert.lasts,
-            "labels": {"severity": alert.severity, "project": contract.name},
-            "annotations": {"summary": f"{contract.name}: {alert.words}", "description": f"What to do: {alert.what}."},
+            "labels": {"severity": alert.severity, "project": named},
+            "annotations": {"summary": f"{named}: {alert.words}", "description": f"What to do: {alert.what}."},
         }
         for one in watched
         if (alert := one.alert)

@@ -189,7 +189,9 @@ def _start(machine: Machine, number: int, image: str, mark: str) -> None:
     settings = {"BENTOML_HOST": "127.0.0.1", "BENTOML_PORT": port, "BENTOML_HOME": "/tmp/bentoml"}  # noqa: S108
     given = [word for key, value in settings.items() for word in ("--env", f"{key}={value}")]
     named = ("--name", name, "--label", f"{MARK}={mark}")
-    kept = ("--volume", f"{machine.volume}:{LOG}")
+    # Docker refuses to mount two things in one place, and the options decide.
+    is_given = any(re.search(rf"[:=]{LOG}(?=[:,]|$)", one) for one in machine.options)
+    kept = () if is_given else ("--volume", f"{machine.volume}:{LOG}")
     _docker(machine, "run", *LASTING, "--read-only", *WITHOUT_RIGHTS, *named, *kept, *given, *machine.options, image)
 
 
