@@ -45,6 +45,12 @@ def test_the_card_has_the_curve_of_each_feature_if_each_acts_alone():
     text = card(contract(), ABOUT, METRICS, analysis, CHECKS)
     assert text.index("- age, sick: 20: -0.5, missing: +0.25") < text.index("- noise, well: 20: +0.5, missing: -0.25")
     assert "What each feature does" not in card(contract(), ABOUT, METRICS, ANALYSIS, CHECKS)
+    # A line for each feature and class would be a book.
+    many = shapes | {"scores": [f"grade {number}" for number in range(11)]}
+    text = card(
+        contract(), ABOUT, METRICS, ANALYSIS | {"importance": ANALYSIS["importance"] | {"shapes": many}}, CHECKS
+    )
+    assert "for 11 classes see `reports/analyse.json`" in text
 
 
 def test_the_card_says_what_the_run_found():

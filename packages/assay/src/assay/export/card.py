@@ -4,6 +4,7 @@ from typing import Any
 
 from assay.contract.spec import Contract, Time
 from assay.evaluation.metrics import metrics_for
+from assay.project.limits import SHAPED_CLASSES
 from assay.project.results import fitted_on
 
 SHOWN = 5
@@ -149,6 +150,8 @@ def _importance(analysis: dict[str, Any]) -> list[str]:
 def _shapes(analysis: dict[str, Any]) -> list[str]:
     """Return for each feature its effect at some of its values, the most important feature first."""
     found, order = analysis["importance"]["shapes"], list(analysis["importance"]["permutation"])
+    if len(found["scores"]) > SHAPED_CLASSES:
+        return [f"Each feature acts alone; for {len(found['scores'])} classes see `reports/analyse.json`."]
     names = sorted(found["features"], key=lambda name: order.index(name) if name in order else len(order))
     lines = [
         f"Each feature acts alone: whatever the others are, it adds this to the {found['of']} "

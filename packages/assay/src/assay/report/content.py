@@ -34,6 +34,7 @@ from assay.gates.gate import BY_NAME
 from assay.gates.overrides import OVERRIDES, is_final
 from assay.project.history import changed_lines, dirty_files, file_at, subjects
 from assay.project.layout import ANALYSIS, CHOICE, EVIDENCE, METRICS, MODELS, PLOTS, REPORT_FORMAT, read_choice
+from assay.project.limits import SHAPED_CLASSES
 from assay.project.params import load_params
 from assay.project.remote import unpushed_data
 from assay.project.results import fitted_on
@@ -51,8 +52,8 @@ CURVES = {
     "residuals": ("predicted", "residual"),
 }
 SHOWN_POINTS = 200
-# Features whose shapes are shown, and the most classes for which they are.
-SHAPES, SHAPED_CLASSES = 5, 10
+# Features whose shapes are shown.
+SHAPES = 5
 # Of files to commit.
 MOST_NAMED = 6
 
