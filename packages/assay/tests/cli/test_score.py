@@ -273,6 +273,7 @@ def test_a_table_of_something_else_is_never_replaced() -> None:
         output = f"sqlite:///patients.db#{name}"
         assert "is there, and holds something else; name another table" in refusal("in.parquet", output)
     assert rows_of("patients.db", "patients") == []
+    assert "the database has no schema 'hospital'" in refusal("in.parquet", "sqlite:///patients.db#hospital.patients")
 
 
 def test_a_table_that_somebody_makes_meanwhile_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,6 +145,8 @@ def _require_table(target: _Table, mark: Sequence[str], names: Sequence[str]) ->
     with connected(target.name, target.url) as connection:
         longest = connection.dialect.max_identifier_length
         inspector = sqlalchemy.inspect(connection)
+        if target.schema and target.schema not in inspector.get_schema_names():
+            raise InputError(f"{target.name}: the database has no schema {target.schema!r}")
         kind = "view" if target.table in inspector.get_view_names(target.schema) else "table"
         is_there = kind == "view" or inspector.has_table(target.table, target.schema)
         there = [one["name"] for one in inspector.get_columns(target.table, target.schema)] if is_there else None
