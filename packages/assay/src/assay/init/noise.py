@@ -3,6 +3,7 @@
 from itertools import combinations
 from typing import Any, NamedTuple
 
+from assay.base.progress import track
 from assay.contract.spec import Contract
 from assay.project.params import Params
 from assay.project.room import Room
@@ -45,7 +46,7 @@ def seed_noise(params: Params, contract: Contract, room: Room) -> Noise:
         return ScoredRows(truth, given, decide(given, contract, trained.threshold), contract.costs)
 
     models = [judged(trained.train_only)]
-    for seed in range(params.seed + 1, params.seed + 1 + SEEDS):
+    for seed in track(range(params.seed + 1, params.seed + 1 + SEEDS), SEEDS, "other seeds"):
         pipeline = build(read_choice(), contract, seed, calibrate=params.train.calibrate, room=room)
         fit(pipeline, known, answers, contract, room)
         models.append(judged(pipeline))
