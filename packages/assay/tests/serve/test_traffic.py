@@ -168,6 +168,21 @@ def test_the_champion_answers_for_a_challenger_that_fails_and_soon_for_good(
     assert router.choose(b"x") is router.champion
 
 
+def test_failures_are_counted_from_0_so_that_an_alert_sees_the_first(project: Path) -> None:
+    registered = client()
+    metrics = Metrics(registered)
+    router = Router(load(project), project, 1e-5, metrics)
+    say(project, SHARE.format(share=1.0))
+    router.refresh()
+    counted = []
+    for _ in range(2):
+        metrics.flush()
+        counted.append(registered.registry.get_sample_value("assay_challenger_failures_total", {"challenger": "b"}))
+        spoilt(router, fails)
+        ask(router, router.champion.predictor.package.background)
+    assert counted == [0, 1]
+
+
 def test_a_challenger_that_is_much_slower_is_left_out(project: Path, router: Router) -> None:
     say(project, SHARE.format(share=0.5))
     router.refresh()

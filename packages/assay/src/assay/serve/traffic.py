@@ -175,6 +175,9 @@ class Router:
                 shares.append((total, contender))
         self.shares = shares
         self.shadows = [contender for entry, contender in found if entry.shadow]
+        for entry in traffic.challengers:
+            # Prometheus sees an increase only of what has been 0, and soon a challenger that fails is asked no more.
+            self._metrics.add("challenger_failures", entry.name, number=0)
         logger.info(
             "traffic: %s", ", ".join(f"{e.name} {'shadow' if e.shadow else e.share}" for e, _ in found) or "champion"
         )
