@@ -94,11 +94,12 @@ def test_what_was_killed_half_way_is_not_there_and_the_next_run_copies_it(
 
 
 def test_a_text_that_postgresql_could_not_read_again_is_changed(tmp_path: Path, url: str) -> None:
-    made = contract(columns={"note": {"kind": "text", "max_length": 9}})
+    made = contract(columns={name: {"kind": "text", "max_length": 9} for name in ("note", "a\0b")})
     log = PredictionLog(tmp_path / "log", made, DIGEST)
-    log.predictions("v1", "champion", told(1), {"note": np.array(["a\0b"], dtype=object)})
+    log.predictions("v1", "champion", told(1), dict.fromkeys(made.features, np.array(["a\0b"], dtype=object)))
     export(tmp_path / "log", url, "predictions")
     assert [row["note"] for row in copied(url, "json_extract(inputs, '$.note') as note")] == ["a\ufffdb"]
+    assert "\\u0000" not in copied(url, "inputs")[0]["inputs"]
 
 
 def test_a_log_without_a_prediction_makes_no_table_and_numbers_fit_later(tmp_path: Path, url: str) -> None:

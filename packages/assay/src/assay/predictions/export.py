@@ -173,7 +173,12 @@ def _copy(
 
 
 def _row(row: dict[str, Any], log: str, hour: str) -> dict[str, Any]:
-    return {**row, "inputs": {name: _plain(one) for name, one in row["inputs"].items()}, "log": log, "hour": hour}
+    return {
+        **row,
+        "inputs": {_plain(name): _plain(one) for name, one in row["inputs"].items()},
+        "log": log,
+        "hour": hour,
+    }
 
 
 def _plain(value: Any) -> Any:
