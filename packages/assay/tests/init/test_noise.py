@@ -16,3 +16,12 @@ def test_seeds_change_a_forest_and_the_intervals_hold_more_possible(
     made(tmp_path, monkeypatch, PARAMS)
     found = seed_noise(load_params(), SPEC, load_room())
     assert 0 < found.spread < found.difference
+
+
+def test_with_many_rows_both_seeds_are_tried_on_a_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(tmp_path, monkeypatch, PARAMS)
+    params = load_params()
+    few = params.model_copy(update={"tune": params.tune.model_copy(update={"max_rows": 40})})
+    found = seed_noise(few, SPEC, load_room())
+    assert found != seed_noise(params, SPEC, load_room())
+    assert 0 < found.spread < found.difference
