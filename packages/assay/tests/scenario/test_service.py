@@ -307,7 +307,9 @@ def test_the_service_needs_no_more_of_assay_than_its_image_holds(
     code = bento / ASSAY
     held = {path.relative_to(code).as_posix() for path in code.rglob("*.*")}
     assert held - {path for path in held if path.endswith("__init__.py")} == {
-        path.relative_to(SOURCE).as_posix() for path in part_files("service") if path.name != "__init__.py"
+        path.relative_to(SOURCE).as_posix()
+        for path in part_files("service") | part_files("monitor")
+        if path.name != "__init__.py"
     }
     # Python finds this Assay first, and nothing of another.
     with serving(project, tag.strip(), PYTHONPATH=str(code.parent)) as server:
