@@ -11,7 +11,7 @@ from assay.base.files import write_json
 from assay.predictions.collected import COLLECTED, read_record
 from assay.production.unlearn import unlearn
 from patients import COLUMNS, TARGETS, contract
-from production.collecting import table
+from production.collecting import logged, table
 from production.test_collect import CLIENTS, WARD, data, honest, project, run, write
 
 __all__ = ["project"]
@@ -55,6 +55,29 @@ def test_a_run_that_is_killed_is_mended_by_the_next(collected: Path, monkeypatch
     assert len(data()) == 456
     assert unlearn(RECEIPT) == (0, 8)
     assert len(data()) == 456
+    assert CLIENTS[0] not in COLLECTED.read_text()
+
+
+def test_rows_that_nobody_could_find_after_a_change_of_the_contract_stay_in_the_record(collected: Path) -> None:
+    made = json.loads(Path("contract.yaml").read_text())
+    made["columns"]["noise"]["log"] = "omit"
+    write_json(Path("contract.yaml"), made)
+    before = WARD.data.read_text(), COLLECTED.read_text()
+    with pytest.raises(InputError, match=r"8 rows of the client cannot be found, .* have changed since; run this with"):
+        unlearn(RECEIPT)
+    assert (WARD.data.read_text(), COLLECTED.read_text()) == before
+
+
+def test_a_run_that_is_killed_is_mended_also_if_all_rows_of_a_collection_were_of_the_client(
+    collected: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(honest(), logged(table(4, 7), [CLIENTS[0]] * 4, start=1000))
+    assert {row.client for row in read_record(WARD.data).collections[-1].rows} == {CLIENTS[0]}
+    with monkeypatch.context() as killed:
+        killed.setattr("assay.production.unlearn.write_record", lambda _: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            unlearn(RECEIPT)
+    assert unlearn(RECEIPT) == (0, 12)
     assert CLIENTS[0] not in COLLECTED.read_text()
 
 

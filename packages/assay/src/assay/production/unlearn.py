@@ -1,11 +1,12 @@
 """Rows of a forgotten client leave the data of a project, as a change that a pull request shows."""
 
 from collections import defaultdict
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
 from assay.base.errors import InputError
-from assay.base.files import read_json, replacing
+from assay.base.files import read_json, replacing, sha256
 from assay.contract.spec import load_contract
 from assay.data.append import remove
 from assay.data.reading import read_table
@@ -18,7 +19,7 @@ def unlearn(receipt: Path) -> tuple[int, int]:
     """Remove the rows of the client of a receipt from the data; return how many, and how many were not there any more.
 
     The data file comes first. A run that is killed leaves the record, so the next run does the rest. Raises InputError
-    for another file than a receipt, or if the file cannot be changed.
+    for another file than a receipt, if the file cannot be changed, or if nobody could find the rows in it.
     """
     client = _client(receipt)
     contract = load_contract()
@@ -31,19 +32,37 @@ def unlearn(receipt: Path) -> tuple[int, int]:
             return 0, 0
         data, _ = read_table(path, contract)
         places: defaultdict[tuple[str, Any], list[int]] = defaultdict(list)
-        targets = data[contract.target.name].to_pylist()
-        for place, one in enumerate(zip(row_hashes(data, contract), targets, strict=True)):
+        targets, hashes = data[contract.target.name].to_pylist(), row_hashes(data, contract)
+        for place, one in enumerate(zip(hashes, targets, strict=True)):
             places[one].append(place)
+        made = WORK / f"removed{path.suffix}"
+        # Otherwise a run that was killed has removed them.
+        if not (made.exists() and sha256(made) == sha256(path)):
+            _require_known(known, client, set(hashes), path)
         found = {there.pop() for row in mine if (there := places[row.row, row.outcome])}
         if found:
-            made = WORK / f"removed{path.suffix}"
             remove(path, made, found, contract)
             with replacing(path) as temporary:
                 temporary.write_bytes(made.read_bytes())
-            made.unlink()
         write_record(_without(known, client))
+        made.unlink(missing_ok=True)
     record()
     return len(found), len(mine) - len(found)
+
+
+def _require_known(known: Record, client: str, hashes: Container[str], path: Path) -> None:
+    """Raise InputError if the data has no row of a collection that the client is in: its rows had other hashes then."""
+    lost = [
+        made
+        for made in known.collections
+        if any(row.client == client for row in made.rows) and not any(row.row in hashes for row in made.rows)
+    ]
+    if lost:
+        rows = sum(row.client == client for made in lost for row in made.rows)
+        raise InputError(
+            f"{path}: {rows} rows of the client cannot be found, nor any that were collected with them: the features "
+            "of contract.yaml, or their `log`, have changed since; run this with contract.yaml as it was then"
+        )
 
 
 def _client(receipt: Path) -> str:
