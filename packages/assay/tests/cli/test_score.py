@@ -241,7 +241,7 @@ def test_a_table_of_a_database_is_replaced_as_a_whole_and_keeps_its_indexes() ->
 
 
 @pytest.mark.parametrize("columns", ["the same", "others"])
-def test_a_database_that_fails_in_the_middle_keeps_the_former_table(
+def test_a_database_that_fails_in_the_middle_keeps_the_former_table_and_the_predictions(
     monkeypatch: pytest.MonkeyPatch, columns: str
 ) -> None:
     pacsv.write_csv(table(20), "in.csv")
@@ -253,10 +253,10 @@ def test_a_database_that_fails_in_the_middle_keeps_the_former_table(
     monkeypatch.setattr(outputs, "ROWS", 10)
     batches = pq.ParquetFile.iter_batches
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda self, rows: chain(batches(self, rows), broken_disk()))
-    assert "sqlite:///out.db#predictions: cannot be written: no more" in refusal(
-        "in.csv", "sqlite:///out.db#predictions"
-    )
+    said = refusal("in.csv", "sqlite:///out.db#predictions")
+    assert "sqlite:///out.db#predictions: cannot be written: no more; the predictions are kept in" in said
     assert rows_of("out.db", "predictions") == before
+    assert pq.read_metadata("predictions.not-written.parquet").num_rows == 20
 
 
 def broken_disk() -> Iterator[pa.RecordBatch]:
@@ -301,7 +301,8 @@ def test_a_zero_byte_which_postgresql_cannot_hold_is_replaced() -> None:
         ("sqlite:///out.db", "sqlite:///out.db: name the table after it: sqlite:///out.db#TABLE"),
         ("sqlite:///out.db#../x", "sqlite:///out.db: name the table after it"),
         ("sqlite:///no/out.db#p", "sqlite:///no/out.db#p: there is no folder for this file"),
-        ("mysql://me:secret@host/x#p", "mysql://me:***@host/x: expected an address of sqlite or postgresql as output"),
+        ("mysql://me:secret@host/x#p", "mysql://me:***@host/x: expected an address"),  # pragma: allowlist secret
+        ("sqlite:///:memory:#p", "sqlite:///%3Amemory%3A#p: a database in memory is lost at the end"),
         ("mysql://host/x?password=secret#p", "mysql://host/x?***: expected an address"),  # pragma: allowlist secret
         ("postgresql://me:secret@host:port/x#p", "the output is no address"),  # pragma: allowlist secret
         ("postgresql://me:se#cret@host/x", "the output is no address"),  # pragma: allowlist secret

@@ -46,7 +46,7 @@ def seconds(time: float) -> str:
 def public(address: str) -> str:
     """Return an address without its password, and without its query, which may hold one too.
 
-    >>> public("postgresql://me:secret@host/flats?sslpassword=secret#prices")
+    >>> public("postgresql://me:secret@host/flats?sslpassword=secret#prices")  # pragma: allowlist secret
     'postgresql://me:***@host/flats?***#prices'
     """
     if "://" not in address:

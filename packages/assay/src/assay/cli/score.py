@@ -234,7 +234,12 @@ def _write(
             f"({refused / rows:.1%}, limit {limit.share:.1%}{'' if is_whole else ' of all rows'}): "
             f"{reasons} has the reasons, {into.name} was not written; --most-refused changes the limit"
         )
-    into.publish(predicted)
+    try:
+        into.publish(predicted)
+    except InputError as error:
+        kept = into.file.with_name(f"{into.file.stem}.not-written{into.file.suffix}")
+        predicted.replace(kept)
+        raise InputError(f"{error}; the predictions are kept in {kept}") from None
     return rows, refused
 
 

@@ -137,6 +137,8 @@ def _require_table(target: _Table, mark: Sequence[str], names: Sequence[str]) ->
     if twice := [name for name in names if lowered.count(name.lower()) > 1]:
         raise InputError(f"{target.name}: two columns would have the name {twice[0]!r}; write a file")
     file = target.url.database
+    if file == ":memory:":
+        raise InputError(f"{target.name}: a database in memory is lost at the end; name a file")
     if target.url.get_backend_name() == "sqlite" and not (file and Path(file).exists()):
         # Connecting would make the file.
         if not file or not Path(file).parent.is_dir():
