@@ -61,8 +61,9 @@ def test_what_was_asked_and_came_true_is_in_the_data_and_a_client_can_be_forgott
     assert (again["added"], again["collected_before"]) == (0, 30)
 
     forget.main(["ann"], standalone_mode=False)
-    assert "12 rows of the client were collected into data/: remove them there" in capsys.readouterr().out
+    said = capsys.readouterr().out
     (receipt,) = Path("monitoring/receipts").iterdir()
+    assert f"12 rows of the client were collected into data/: `assay forget --receipt {receipt}` removes them" in said
     found = json.loads(receipt.read_text())["learnt_from_them"]
     assert found == [{"data": "data", "rows": 12, "commit": None, "releases": []}]
 

@@ -244,7 +244,7 @@ def test_a_contract_that_contradicts_itself_or_the_data_is_refused(
     ("model", "message"),
     [
         ({"family": "liner", "parameters": {}}, "model.family: unknown 'liner'; did you mean 'linear'?"),
-        ({"family": "xyz", "parameters": {}}, "choose from gradient_boosting, lightgbm, linear, random_forest"),
+        ({"family": "xyz", "parameters": {}}, "choose from additive, gradient_boosting, lightgbm, linear, "),
         (
             {"family": "random_forest", "parameters": {"max_dept": 3}},
             "model.parameters: unknown 'max_dept'; did you mean 'max_depth'?",

@@ -131,10 +131,13 @@ def test_the_front_door_is_short() -> None:
     assert len(text("README.md").splitlines()) <= 200
 
 
-def test_the_results_in_the_front_door_are_those_of_this_model() -> None:
-    shown = re.search(r"^roc_auc +[\d. to]+$", text("README.md"), flags=re.MULTILINE)
+@pytest.mark.parametrize("page", ["README.md", f"{MANUAL}/tutorial.md"])
+def test_the_results_on_the_first_pages_are_those_of_this_model(page: str) -> None:
+    shown = re.search(r"^roc_auc +[\d. to]+$", text(page), flags=re.MULTILINE)
     assert shown
     metrics = json.loads(text("metrics.json"))
     test, others = metrics["test"]["roc_auc"], [metrics[side]["roc_auc"] for side in ("train", "dummy")]
     numbers = [test["value"], test["low"], test["high"], *others]
     assert re.findall(r"\d\.\d+", shown[0]) == [f"{number:.4f}" for number in numbers]
+    rows = metrics["rows"]
+    assert f"tested on {rows['test']} unseen rows (trained on {rows['fitted']})" in text(page)
