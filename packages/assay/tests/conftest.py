@@ -39,6 +39,7 @@ TOGETHER = {
     "tests/load/test_run.py",
     "tests/project/test_tracking.py",
     "tests/report/test_mermaid.py",
+    "tests/scenario/test_gates.py",
     "tests/scenario/test_image.py",
     "tests/scenario/test_service.py",
     "tests/scenario/test_workflows.py",
