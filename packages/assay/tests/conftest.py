@@ -37,6 +37,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 TOGETHER = {
     "tests/docs/test_pictures.py",
     "tests/load/test_run.py",
+    "tests/modelling/test_search.py",
     "tests/project/test_tracking.py",
     "tests/report/test_mermaid.py",
     "tests/scenario/test_gates.py",

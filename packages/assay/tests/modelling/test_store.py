@@ -28,9 +28,16 @@ def fitted(family: str, task: str, calibrate: bool = False) -> Pipeline:
     return fit(build(ModelChoice(family=family, parameters={}), made, 1, calibrate=calibrate), data, target, made)
 
 
-@pytest.mark.parametrize("calibrate", [False, True])
+# Calibration is wrapped round any family alike.
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    ("family", "calibrate"),
+    [
+        *((name, False) for name in FAMILIES),
+        ("linear", True),
+        *(pytest.param(name, True, marks=pytest.mark.nightly) for name in FAMILIES if name != "linear"),
+    ],
+)
 def test_a_model_comes_back_from_disk_as_it_was(tmp_path, family, task, calibrate):
     model = fitted(family, task, calibrate)
     save_pipeline(model, tmp_path / "model.skops")
@@ -68,8 +75,11 @@ def test_boosting_of_amounts_comes_back_from_disk_too(tmp_path):
     )
 
 
+# How texts are encoded depends on the task and not on the family.
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "family", ["linear", *(pytest.param(name, marks=pytest.mark.nightly) for name in FAMILIES if name != "linear")]
+)
 def test_so_does_a_model_that_reads_texts(tmp_path, family, task):
     """Of a few different words, fewer than a tree would be given, as of many."""
     made = contract(task, columns={**COLUMNS, "note": {"kind": "text"}})
