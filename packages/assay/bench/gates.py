@@ -35,7 +35,7 @@ Record = dict[str, Any]
 
 
 class Subject(NamedTuple):
-    """A project with a champion, the table that it is about, how to make it, and the changes to make to it."""
+    """A project of the bench: its name, its table, what makes it with a champion, and the changes to judge."""
 
     name: str
     table: str

@@ -12,9 +12,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from ruamel.yaml import YAML
 
-from gates.changing import HELD_BACK, committed, edited_in_the_browser, numbers, read_rows, retrained, write_rows
+from gates.changing import (
+    HELD_BACK,
+    committed,
+    edited_in_the_browser,
+    in_contract,
+    in_yaml,
+    numbers,
+    read_rows,
+    retrained,
+    write_rows,
+)
 from scenario.project import Project
 
 TARGET = "diagnosis"
@@ -158,7 +167,7 @@ def values_missing(project: Project, seed: int) -> None:
 def values_missing_and_allowed(project: Project, seed: int) -> None:
     """A third of the values of one column gone, and the contract says that they may be."""
     values_missing(project, seed)
-    _in_contract(project, lambda contract: contract["columns"]["mean_symmetry"].update(missing="allow"))
+    in_contract(project, lambda contract: contract["columns"]["mean_symmetry"].update(missing="allow"))
 
 
 # Data, added and removed.
@@ -242,7 +251,7 @@ def target_copied(project: Project, seed: int) -> None:
     rows = read_rows(project)
     rows["ward"] = rows[TARGET].map({"benign": "2", "malignant": "7"})
     write_rows(project, rows)
-    _in_contract(project, lambda contract: contract["columns"].update(ward={"kind": "number", "range": [0, 9]}))
+    in_contract(project, lambda contract: contract["columns"].update(ward={"kind": "number", "range": [0, 9]}))
 
 
 def target_copied_with_errors(project: Project, seed: int) -> None:
@@ -251,7 +260,7 @@ def target_copied_with_errors(project: Project, seed: int) -> None:
     high = (rows[TARGET] == "malignant") ^ (np.arange(len(rows)) == rng.integers(len(rows)))
     rows["dose"] = (rng.uniform(0, 1, len(rows)) + high).round(4)
     write_rows(project, rows)
-    _in_contract(project, lambda contract: contract["columns"].update(dose={"kind": "number", "range": [0, 2]}))
+    in_contract(project, lambda contract: contract["columns"].update(dose={"kind": "number", "range": [0, 2]}))
 
 
 def ids_as_a_feature(project: Project, seed: int) -> None:
@@ -259,7 +268,7 @@ def ids_as_a_feature(project: Project, seed: int) -> None:
     rows = read_rows(project)
     rows["number"] = range(len(rows))
     write_rows(project, rows)
-    _in_contract(project, lambda contract: contract["columns"].update(number={"kind": "integer", "range": [0, 10**6]}))
+    in_contract(project, lambda contract: contract["columns"].update(number={"kind": "integer", "range": [0, 10**6]}))
 
 
 # The contract.
@@ -282,13 +291,13 @@ def costs_changed(project: Project, seed: int) -> None:
 
 def slices_removed(project: Project, seed: int) -> None:
     """The contract names no slices any more."""
-    _in_contract(project, lambda contract: contract.pop("slices"))
+    in_contract(project, lambda contract: contract.pop("slices"))
 
 
 def feature_dropped(project: Project, seed: int) -> None:
     """A column that the contract no longer knows, and that is gone from the data."""
     write_rows(project, read_rows(project).drop(columns="worst_texture"))
-    _in_contract(project, lambda contract: contract["columns"].pop("worst_texture"))
+    in_contract(project, lambda contract: contract["columns"].pop("worst_texture"))
 
 
 # Training.
@@ -1090,7 +1099,7 @@ def columns_reordered(project: Project, seed: int) -> None:
         columns = contract["columns"]
         contract["columns"] = {str(name): columns[name] for name in rng.permutation(list(columns))}
 
-    _in_contract(project, reorder)
+    in_contract(project, reorder)
 
 
 def numbers_written_otherwise(project: Project, seed: int) -> None:
@@ -1308,23 +1317,12 @@ def _copy_of_test_rows(
     write_rows(project, pd.concat([rows, test.astype(str)]))
 
 
-def _in_yaml(project: Project, path: str, edit: Callable[[dict], object]) -> None:
-    yaml, file = YAML(), project.root / path
-    content = yaml.load(file.read_text(encoding="utf-8"))
-    edit(content)
-    yaml.dump(content, file)
-
-
-def _in_contract(project: Project, edit: Callable[[dict], object]) -> None:
-    _in_yaml(project, "contract.yaml", edit)
-
-
 def _in_pipeline(project: Project, edit: Callable[[dict], object]) -> None:
-    _in_yaml(project, "dvc.yaml", lambda pipeline: edit(pipeline["stages"]))
+    in_yaml(project, "dvc.yaml", lambda pipeline: edit(pipeline["stages"]))
 
 
 def _in_params(project: Project, edit: Callable[[dict], object]) -> None:
-    _in_yaml(project, "params.yaml", edit)
+    in_yaml(project, "params.yaml", edit)
 
 
 def _scores(project: Project, *lines: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from ruamel.yaml import YAML
 
 from scenario.project import SHORT, Project, clone
 
@@ -83,6 +84,19 @@ def copy_of(origin: Project, root: Path) -> Project:
     # Restores the champion's files, so that each change need not.
     made.run("assay", "gate")
     return made
+
+
+def in_yaml(project: Project, path: str, edit: Callable[[dict[str, Any]], object]) -> None:
+    """Edit a YAML file of a project, which keeps its comments."""
+    yaml, file = YAML(), project.root / path
+    content = yaml.load(file.read_text(encoding="utf-8"))
+    edit(content)
+    yaml.dump(content, file)
+
+
+def in_contract(project: Project, edit: Callable[[dict[str, Any]], object]) -> None:
+    """Edit the contract of a project."""
+    in_yaml(project, "contract.yaml", edit)
 
 
 def read_rows(project: Project, path: Path = DATA) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from gates.catalogue import Case, another_seed, nothing
-from gates.changing import HELD_BACK, HELD_BACK_SHARE, copy_of
+from gates.changing import HELD_BACK, HELD_BACK_SHARE, copy_of, in_contract, in_yaml
 from scenario.project import SHORT, Project, clone
 
 # Enough trials for a sensible model; with more, only the set-up of each project would take longer.
@@ -278,7 +278,7 @@ def target_given_away(project: Project, seed: int) -> None:
     numbers = known.astype(float)
     rows["follow_up"] = (numbers + rng.normal(0, 0.05 * numbers.std(), len(rows))).round(3).astype(str)
     _write(project, rows)
-    _in_contract(project, lambda contract: contract["columns"].update(follow_up={"kind": "number"}))
+    in_contract(project, lambda contract: contract["columns"].update(follow_up={"kind": "number"}))
 
 
 def new_rows_labelled_wrong(project: Project, seed: int) -> None:
@@ -294,7 +294,7 @@ def new_rows_labelled_wrong(project: Project, seed: int) -> None:
 
 def hardly_trained(project: Project, seed: int) -> None:
     """A model that learns next to nothing: one shallow tree, taken at a hundredth."""
-    _in_yaml(project, "params.yaml", _set_model)
+    in_yaml(project, "params.yaml", _set_model)
 
 
 def _set_model(params: dict[str, Any]) -> None:
@@ -305,7 +305,7 @@ def _set_model(params: dict[str, Any]) -> None:
 def test_rows_among_the_rest(project: Project, seed: int) -> None:
     """The split no longer by group or time, but at random; or, where it is random, the test rows copied with noise."""
     if _contract(project).get("split", {}).get("by") in ("group", "time"):
-        _in_contract(project, lambda contract: contract.update(split={"by": "hash"}))
+        in_contract(project, lambda contract: contract.update(split={"by": "hash"}))
         return
     rows, rng = _read(project), np.random.default_rng(seed)
     test = pd.read_parquet(project.root / "build/split/test.parquet")
@@ -420,14 +420,3 @@ def _scaled(values: "pd.Series[str]", factor: "float | np.ndarray") -> "pd.Serie
     numbers = values.astype(float) * factor
     is_whole = not values.str.contains(".", regex=False).any()
     return numbers.round().astype(int).astype(str) if is_whole else numbers.round(4).astype(str)
-
-
-def _in_yaml(project: Project, path: str, edit: Callable[[dict[str, Any]], object]) -> None:
-    yaml, file = YAML(), project.root / path
-    content = yaml.load(file.read_text(encoding="utf-8"))
-    edit(content)
-    yaml.dump(content, file)
-
-
-def _in_contract(project: Project, edit: Callable[[dict[str, Any]], object]) -> None:
-    _in_yaml(project, "contract.yaml", edit)

@@ -12,7 +12,6 @@ from assay.base.errors import InputError
 
 Engine = Literal["dask", "spark"]
 Item = TypeVar("Item")
-Result = TypeVar("Result")
 # Items that wait for each worker, so that none is idle.
 AHEAD = 2
 

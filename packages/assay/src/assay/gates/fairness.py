@@ -43,7 +43,6 @@ def judge(evidence: ModelEvidence) -> Outcome:
         )
     found = estimate(ours, metrics, **interval_options(evidence))
     theirs = evidence.champion_predictions
-    moved = {} if theirs is None else compare((ours, _numbered(theirs.test)), metrics, **interval_options(evidence))
     checks = []
     for metric in metrics:
         value = found[metric.name]
@@ -54,8 +53,9 @@ def judge(evidence: ModelEvidence) -> Outcome:
             f"{metric.name} differ by {value.value:.3f} ({value.low:.3f} to {value.high:.3f}), {said} the limit of "
             f"{limits.difference:g}"
         )
-        if verdict == "HOLD" and metric.name in moved:
-            more = moved[metric.name]
+        if verdict == "HOLD" and theirs is not None:
+            pair = (ours, _numbered(theirs.test))
+            more = compare(pair, [metric], **interval_options(evidence))[metric.name]
             verdict = "HOLD" if more.low > 0 else "PROMOTE"
             larger = "larger" if more.low > 0 else "not conclusively larger"
             reason += f"; {larger} than the champion's: {more.value:+.3f} ({more.low:+.3f} to {more.high:+.3f})"
@@ -145,7 +145,10 @@ def _numbered(rows: ScoredRows) -> ScoredRows:
 
 
 def _gaps(name: str, values: np.ndarray, rows: ScoredRows, task: str) -> list[Metric]:
-    """Return a metric for each rate: the largest difference between two groups with at least 30 rows that it is of."""
+    """Return a metric for each rate: the largest difference between two groups.
+
+    Only groups with at least 30 rows in the denominator of the rate count.
+    """
     made = []
     for rate, (counted, among) in RATES[task].items():
         base = among(rows)

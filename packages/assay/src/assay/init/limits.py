@@ -44,9 +44,11 @@ def limits(
         findings.append(Finding(FIRST, "model", f"{told}; look at target, columns and split before all else"))
         floor = end
     made: dict[str, Any] = {"gates.quality.floor": _two(floor, up=not is_higher)}
-    for key, chance, most in _by_chance(noise, abs(end - dummy) / 2):
-        _, gate, limit = key.split(".")
-        wanted = _two(min(1.25 * chance, most), up=True)
+    by_chance = {} if noise is None else {"quality.margin": noise.difference, "reproducibility.spread": noise.spread}
+    for where, chance in by_chance.items():
+        key, (gate, limit) = f"gates.{where}", where.split(".")
+        # Beyond half of the way to the dummy, the limit would say nothing.
+        wanted = _two(min(1.25 * chance, abs(end - dummy) / 2), up=True)
         if wanted > (gates.get(gate, {}).get(limit) or math.inf):
             made[key] = wanted
             text = f"another seed may change {name} by {chance:.2g}; the limit was set to {wanted:g}"
@@ -90,13 +92,6 @@ def limits(
         text = f"one label is predicted for {answered:.1%} of a slice; the limit was raised from {most:g} to {wider:g}"
         findings.append(Finding(2, key, f"{text}; lower it if you can"))
     return made, findings
-
-
-def _by_chance(noise: Noise | None, most: float) -> list[tuple[str, float, float]]:
-    """Return limits of what is chance: key, what was seen, and the largest value that still says something."""
-    if noise is None:
-        return []
-    return [("gates.quality.margin", noise.difference, most), ("gates.reproducibility.spread", noise.spread, most)]
 
 
 def _two(value: float, *, up: bool) -> float:

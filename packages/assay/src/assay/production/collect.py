@@ -442,10 +442,7 @@ def _targets(
     corrected = {name: outcome for name, outcome in outcomes.items() if known[name].outcome != outcome}
     if not corrected:
         return {}, ()
-    places: defaultdict[tuple[str, Any], list[int]] = defaultdict(list)
-    values = data[contract.target.name].to_pylist()
-    for place, row_and_value in enumerate(zip(row_hashes(data, contract), values, strict=True)):
-        places[row_and_value].append(place)
+    places = places_by_row(data, contract)
     targets: dict[int, str | float] = {}
     renewed = []
     for name, outcome in corrected.items():
@@ -474,6 +471,15 @@ def row_hashes(rows: pa.Table, contract: Contract) -> list[str]:
     """Return the hash of each row by which the record finds it again: of the features that the log holds."""
     features = [name for name, column in contract.features.items() if column.log == "keep"]
     return [f"{key:016x}" for key in row_keys(rows, features, SALT).tolist()]
+
+
+def places_by_row(data: pa.Table, contract: Contract) -> defaultdict[tuple[str, Any], list[int]]:
+    """Return where each row of the data is, from 0, by its hash and its target; equal rows are in several places."""
+    places: defaultdict[tuple[str, Any], list[int]] = defaultdict(list)
+    targets = data[contract.target.name].to_pylist()
+    for place, row_and_target in enumerate(zip(row_hashes(data, contract), targets, strict=True)):
+        places[row_and_target].append(place)
+    return places
 
 
 def told(result: Mapping[str, Any]) -> list[str]:

@@ -1,9 +1,7 @@
 """Rows of a forgotten client leave the data of a project, as a change that a pull request shows."""
 
-from collections import defaultdict
 from collections.abc import Container
 from pathlib import Path
-from typing import Any
 
 from assay.base.errors import InputError
 from assay.base.files import read_json, replacing, sha256
@@ -11,7 +9,7 @@ from assay.contract.spec import load_contract
 from assay.data.append import remove
 from assay.data.reading import read_table
 from assay.predictions.collected import Record, read_record, write_record
-from assay.production.collect import WORK, alone, row_hashes
+from assay.production.collect import WORK, alone, places_by_row
 from assay.project.data import bring, record
 
 
@@ -31,14 +29,11 @@ def unlearn(receipt: Path) -> tuple[int, int]:
         if not mine:
             return 0, 0
         data, _ = read_table(path, contract)
-        places: defaultdict[tuple[str, Any], list[int]] = defaultdict(list)
-        targets, hashes = data[contract.target.name].to_pylist(), row_hashes(data, contract)
-        for place, one in enumerate(zip(hashes, targets, strict=True)):
-            places[one].append(place)
+        places = places_by_row(data, contract)
         made = WORK / f"removed{path.suffix}"
         # Otherwise a run that was killed has removed them.
         if not (made.exists() and sha256(made) == sha256(path)):
-            _require_known(known, client, set(hashes), path)
+            _require_known(known, client, {row for row, _ in places}, path)
         found = {there.pop() for row in mine if (there := places[row.row, row.outcome])}
         if found:
             remove(path, made, found, contract)
