@@ -54,6 +54,8 @@ def test_own_data_becomes_a_model_with_limits_that_it_keeps_to(project: Project,
     said = project.run("assay", "init", str(write(tmp_path / "houses.csv")), "--target", "price", "--yes")
     assert said.returncode == 0, said.stderr
     assert "id: ignored: a row number" in said.stderr
+    # Neither the expectations nor the limits that follow from the model make the long stages run again.
+    assert [said.stdout.count(f"Running stage '{stage}'") for stage in ("evaluate", "analyse", "export")] == [1, 1, 1]
     metrics = json.loads((project.root / "metrics.json").read_text())
     params = YAML(typ="safe").load((project.root / "params.yaml").read_text())
     assert metrics["test"]["r2"]["value"] > 0.5

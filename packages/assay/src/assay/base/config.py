@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from assay.base.conflicts import require_no_conflict
-from assay.base.errors import InputError
+from assay.base.errors import InputError, one_line
 
 
 class Frozen(BaseModel):
@@ -48,7 +48,7 @@ def parse_yaml(text: str) -> Any:
         raise ValueError(" ".join(" ".join(message).split())) from None
     # ruamel.yaml raises errors of many kinds for a value that does not fit its tag.
     except Exception as error:
-        raise ValueError(" ".join(str(error).split())[:200] or type(error).__name__) from None
+        raise ValueError(one_line(error) or type(error).__name__) from None
 
 
 @cache

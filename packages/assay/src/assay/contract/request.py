@@ -18,6 +18,7 @@ from pydantic.config import JsonDict
 from pydantic_core import ErrorDetails
 
 from assay.base.config import did_you_mean
+from assay.base.errors import one_line
 from assay.contract import cleaning, rules
 from assay.contract.spec import Boolean, Category, Contract, Feature, Integer, Number, Text, Time
 
@@ -92,7 +93,7 @@ def _explain(location: tuple[int | str, ...], kind: str, given: Any, contract: C
 def _explain_shape(location: tuple[int | str, ...], kind: str, given: Any, ctx: Mapping[str, Any]) -> str:
     """Describe a problem outside of the rows: the body, its keys, the list, or an item that is not a row."""
     if kind == "json_invalid":
-        return f"the body is not JSON: {' '.join(str(ctx['error']).split())}"
+        return f"the body is not JSON: {one_line(ctx['error'])}"
     if kind == "extra_forbidden":
         return f'unknown key {_quoted(str(location[-1]))}; the body is {{"rows": [{{...}}, ...]}}'
     if kind == "too_short":

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from assay.base.errors import InputError
+from assay.base.errors import InputError, one_line
 from assay.contract.spec import Column, Contract, Id, Time
 from assay.data.batches import is_plain
 from assay.data.reading import cleaned, read_header, read_table, reads_comma, typed
@@ -158,7 +158,7 @@ def _append_parquet(path: Path, made: Path, rows: pa.Table, contract: Contract, 
         added.validate(full=True)
         pq.write_table(pa.concat_tables([table, added]), made, compression="zstd")
     except (pa.ArrowException, TypeError) as error:
-        raise InputError(f"{path}: rows cannot be added: {' '.join(str(error).split())}") from None
+        raise InputError(f"{path}: rows cannot be added: {one_line(error)}") from None
 
 
 def _holds_text(kind: pa.DataType) -> bool:

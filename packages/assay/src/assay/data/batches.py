@@ -10,7 +10,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from assay.base.config import did_you_mean
-from assay.base.errors import InputError
+from assay.base.errors import InputError, one_line
 from assay.contract.spec import Column, Contract, Id
 from assay.data.reading import ends_inside_quotes, has_decimal_comma, read_header, reads_comma
 from assay.data.violations import first_twice
@@ -213,7 +213,7 @@ def read_piece(
             for start in range(0, table.num_rows, rows):
                 yield table.slice(start, rows)
     except (pa.ArrowException, OSError) as error:
-        said = " ".join(str(error).split())
+        said = one_line(error)
         hint = "; name its encoding with --encoding" if "invalid UTF8" in said else ""
         raise InputError(f"{file}: cannot be read: {said}{hint}") from None
     if _state(file) != before[file]:
@@ -270,4 +270,4 @@ def _parquet(file: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(file, memory_map=False, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{file}: not a complete Parquet file: {' '.join(str(error).split())}") from None
+        raise InputError(f"{file}: not a complete Parquet file: {one_line(error)}") from None

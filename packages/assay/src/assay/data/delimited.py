@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from assay.base.errors import InputError
+from assay.base.errors import InputError, one_line
 from assay.data.rows import MOST_NOTES, below_header, is_note, joined
 
 SEPARATORS = ",;\t|"
@@ -360,7 +360,7 @@ def _parse(text: bytes | Path, sample: bytes, source: str, dialect: Dialect, *, 
         return read(text, as_text)
     except pa.ArrowInvalid as error:
         if not ragged:
-            message = " ".join(str(error).split())[:200]
+            message = one_line(error)
             message = "the file has a header but no rows" if "Empty CSV" in message else message
             raise InputError(f"{source}: {message}") from None
     ragged.clear()

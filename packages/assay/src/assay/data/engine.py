@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 
 import pyarrow as pa
 
-from assay.base.errors import InputError
+from assay.base.errors import InputError, one_line
 
 Engine = Literal["dask", "spark"]
 Item = TypeVar("Item")
@@ -103,4 +103,4 @@ def _ended(engine: Engine, why: str) -> InputError:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    return one_line(error) or type(error).__name__

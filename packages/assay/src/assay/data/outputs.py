@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from assay.base.errors import InputError
+from assay.base.errors import InputError, one_line
 from assay.base.words import public
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _engine(name: str, url: "sqlalchemy.URL") -> "sqlalchemy.Engine":
 
 def _said(error: Exception) -> str:
     # The database's own words, without the statement.
-    return " ".join(str(getattr(error, "orig", None) or error).split())[:200]
+    return one_line(getattr(error, "orig", None) or error)
 
 
 def _require_table(target: _Table, mark: Sequence[str], names: Sequence[str]) -> None:
@@ -208,7 +208,7 @@ def _require_delta(path: Path, mark: Sequence[str], names: Sequence[str]) -> Non
         try:
             there = [one.name for one in delta.DeltaTable(str(path)).schema().fields]
         except Exception as error:
-            raise InputError(f"{path}: not a complete Delta table: {' '.join(str(error).split())}") from None
+            raise InputError(f"{path}: not a complete Delta table: {one_line(error)}") from None
         _require_ours(str(path), there, mark)
 
 
@@ -220,7 +220,7 @@ def _to_delta(path: Path, made: Path) -> None:
     try:
         delta.write_deltalake(str(path), rows, mode="overwrite", schema_mode="overwrite")
     except Exception as error:
-        raise InputError(f"{path}: cannot be written: {' '.join(str(error).split())}") from None
+        raise InputError(f"{path}: cannot be written: {one_line(error)}") from None
 
 
 def _deltalake(path: Path) -> Any:

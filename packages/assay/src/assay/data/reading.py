@@ -12,7 +12,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from assay.base.config import did_you_mean
-from assay.base.errors import InputError
+from assay.base.errors import InputError, one_line
 from assay.contract import cleaning, rules
 from assay.contract.spec import (
     EPOCHS,
@@ -119,7 +119,7 @@ def _read_plain(path: Path, contract: Contract) -> pa.Table:
             table = _read_csv(path, text, contract)
     except pa.ArrowInvalid as error:
         hint = "; save it as UTF-8" if "UTF8" in str(error) else ""
-        raise InputError(f"{path}: {_one_line(error)}{hint}") from None
+        raise InputError(f"{path}: {one_line(error)}{hint}") from None
     if ends_inside_quotes(path):
         raise InputError(f"{path}: the file ends inside a quoted cell: it is cut off")
     return table
@@ -382,7 +382,7 @@ def _read_parquet(path: Path) -> pa.Table:
         _refuse_twice(path, names)
         return pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: not a complete Parquet file: {_one_line(error)}") from None
+        raise InputError(f"{path}: not a complete Parquet file: {one_line(error)}") from None
 
 
 def read_header(path: Path) -> list[str]:
@@ -391,7 +391,7 @@ def read_header(path: Path) -> list[str]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             names = next(csv.reader(file), [])
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not UTF-8 text: {_one_line(error)}; save it as UTF-8") from None
+        raise InputError(f"{path}: not UTF-8 text: {one_line(error)}; save it as UTF-8") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     if any("\0" in name for name in names):
@@ -422,7 +422,3 @@ def ends_inside_quotes(path: Path) -> bool:
         except csv.Error as error:
             return "end of data" in str(error)
     return False
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

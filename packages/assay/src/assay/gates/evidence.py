@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from assay.base.errors import InputError
+from assay.base.errors import InputError, with_type
 from assay.base.files import read_json
 from assay.base.outcomes import Outcome
 from assay.contract.spec import CONTRACT, Contract, load_contract
@@ -138,13 +138,7 @@ def gather(change: Change) -> Evidence:
         return _with_models(known)
     # Missing, incomplete or foreign files raise many kinds of errors; each means that there is no evidence.
     except Exception as error:
-        return replace(known, unjudged=f"the evidence could not be gathered ({one_line(error)})", failed=True)
-
-
-def one_line(error: Exception) -> str:
-    """Return an error in one line, with its type unless it is an InputError."""
-    said = " ".join(str(error).split())[:300]
-    return said if isinstance(error, InputError) else f"{type(error).__name__}: {said}"
+        return replace(known, unjudged=f"the evidence could not be gathered ({with_type(error)})", failed=True)
 
 
 def champion_of(commit: str) -> Champion:
@@ -162,7 +156,7 @@ def _champion(commit: str | None) -> tuple[Champion | None, Obstacle | None]:
         return champion_of(commit), None
     # A champion with other code or a broken cache may raise anything; each means HOLD, without a comparison.
     except Exception as error:
-        text = f"champion {commit[:10]} could not be restored ({one_line(error)})"
+        text = f"champion {commit[:10]} could not be restored ({with_type(error)})"
         return None, Obstacle(kind=ObstacleKind.NOT_RESTORED, text=text)
 
 

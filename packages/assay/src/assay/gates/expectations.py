@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from assay.base.config import did_you_mean
-from assay.base.errors import InputError
+from assay.base.errors import InputError, with_type
 from assay.base.outcomes import Outcome, Verdict
 from assay.base.rounding import significant
 from assay.contract.request import as_json, explain, request_model
@@ -186,7 +186,7 @@ def _changed(change: Change, row: Row, contract: Contract) -> Row | str:
         after: Any = change(dict(row))
     # The owner's function may raise anything.
     except Exception as error:
-        return f"the change raised {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return f"the change raised {with_type(error)}"
     if not isinstance(after, dict):
         return f"the change returned {shown(after)} instead of a row"
     if unknown := sorted(map(str, after.keys() - contract.features.keys())):

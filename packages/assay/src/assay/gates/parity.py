@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from assay.base.errors import with_type
 from assay.base.files import read_json, sha256
 from assay.base.outcomes import Outcome, combined
 from assay.base.rounding import significant
@@ -173,7 +174,7 @@ def _answer(pair: Pair, rows: Sequence[Row], shape: tuple[int, ...]) -> np.ndarr
         given = pair.served(from_rows(rows, pair.contract))
     # A runtime may raise its own errors; each means that there is no prediction.
     except Exception as error:
-        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return with_type(error)
     wanted = (len(rows), *shape)
     return given if given.shape == wanted else f"its output has shape {given.shape}, expected {wanted}"
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from assay.base.errors import with_type
 from assay.base.outcomes import Outcome, not_judged, overall
 from assay.base.progress import say
-from assay.gates.evidence import Champion, Evidence, ModelEvidence, gather, one_line
+from assay.gates.evidence import Champion, Evidence, ModelEvidence, gather
 from assay.gates.gate import GATES, Gate
 from assay.gates.overrides import applying, load_overrides
 from assay.project.change import Change
@@ -47,7 +48,7 @@ def judge(change: Change) -> Judgement:
         # A gate that raises any error has not judged.
         except Exception as error:
             failed = True
-            outcomes.append(Outcome(gate.name, "HOLD", f"the gate failed ({one_line(error)})"))
+            outcomes.append(Outcome(gate.name, "HOLD", f"the gate failed ({with_type(error)})"))
         seconds[gate.name] = time.monotonic() - began
         say(f"  {gate.name}: {outcomes[-1].verdict}: {outcomes[-1].reason}")
     candidate, champion = identity(change.head, Path()), evidence.champion

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from assay.base.config import parse_yaml
-from assay.base.errors import InputError
+from assay.base.errors import InputError, one_line
 from assay.base.files import replacing, write_text
 from assay.base.git import git
 from assay.base.process import run
@@ -90,7 +90,7 @@ def download(url: str, path: Path) -> None:
                     raise InputError(f"{url}: larger than the limit of {MOST_BYTES:,} bytes")
                 file.write(chunk)
     except httpx.HTTPError as error:
-        raise InputError(f"{url}: {' '.join(str(error).split())}") from None
+        raise InputError(f"{url}: {one_line(error)}") from None
 
 
 @dataclass(frozen=True)

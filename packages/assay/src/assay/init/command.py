@@ -236,6 +236,10 @@ def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
         reproduce()
         return []
     tune()
+    if EXPECTATIONS.exists():
+        # Stages read the expectations, so that they are written before the rest of the pipeline runs.
+        reproduce("train")
+        write_text(EXPECTATIONS, expectations_text(_clear_cases()))
     reproduce()
     params = PARAMS.read_text(encoding="utf-8")
     gates = parse_yaml(params)["gates"]
@@ -244,8 +248,6 @@ def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
         read_json(METRICS), read_json(ANALYSIS), gates, plan.contract["task"], read_split("test").num_rows, noise
     )
     write_text(PARAMS, params_text(params, settings))
-    if EXPECTATIONS.exists():
-        write_text(EXPECTATIONS, expectations_text(_clear_cases()))
     # The first stage checks the limits; no other stage reads them.
     reproduce()
     _accept()

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assay.base.errors import InputError
+from assay.base.errors import InputError, one_line
 from assay.base.words import public
 from assay.data.delimited import MOST_COLUMNS, read_delimited
 from assay.data.rows import below_header, data_only, joined
@@ -174,7 +174,7 @@ def _columnar(path: Path, kind: str, source: Source) -> pa.Table:
     try:
         return pq.read_table(path) if kind == "parquet" else feather.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{source.name}: not a complete {kind.capitalize()} file: {_one_line(error)}") from None
+        raise InputError(f"{source.name}: not a complete {kind.capitalize()} file: {one_line(error)}") from None
 
 
 def _folder(path: Path, source: Source) -> pa.Table:
@@ -185,13 +185,13 @@ def _folder(path: Path, source: Source) -> pa.Table:
         try:
             return pa.table(delta.DeltaTable(str(path)).to_pyarrow_table())
         except Exception as error:
-            raise InputError(f"{source.name}: not a complete Delta table: {_one_line(error)}") from None
+            raise InputError(f"{source.name}: not a complete Delta table: {one_line(error)}") from None
     if not any(path.rglob("*.parquet")):
         raise InputError(f"{source.name}: a folder without Parquet files; give a file")
     try:
         return dataset.dataset(path, format="parquet", partitioning="hive", exclude_invalid_files=False).to_table()
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{source.name}: the files do not form one table: {_one_line(error)}") from None
+        raise InputError(f"{source.name}: the files do not form one table: {one_line(error)}") from None
 
 
 def _is_workbook(path: Path, source: Source) -> bool:
@@ -226,7 +226,7 @@ def _workbook(path: Path, source: Source) -> tuple[pa.Table, list[str]]:
             raise InputError(f"{source.name}: no sheet {source.table!r}; the sheets are {listed}")
         sheets = {name: _rows_of(book, name) for name in ([source.table] if source.table else book.sheet_names)}
     except (calamine.CalamineError, OSError) as error:
-        raise InputError(f"{source.name}: not a complete Excel file: {_one_line(error)}") from None
+        raise InputError(f"{source.name}: not a complete Excel file: {one_line(error)}") from None
     name = next((name for name in sheets if _header_of(sheets[name], source.target) is not None), next(iter(sheets)))
     rows = sheets[name]
     if len(rows) < 2:
@@ -300,7 +300,7 @@ def _database(url: str, source: Source) -> pa.Table:
     except ModuleNotFoundError as error:
         raise InputError(f"{source.name}: install its driver, the package {error.name}") from None
     except sqlalchemy.exc.SQLAlchemyError as error:
-        raise InputError(f"{source.name}: cannot be read: {_one_line(error)[:200]}") from None
+        raise InputError(f"{source.name}: cannot be read: {one_line(error)}") from None
     finally:
         if "engine" in locals():
             engine.dispose()
@@ -326,7 +326,7 @@ def _fetched(url: str) -> Iterator[Path]:
         raise InputError(f"{public(url)}: there is no such file") from None
     except Exception as error:
         # Each storage has its own errors; all mean the same here.
-        said = _one_line(error).replace(url, public(url))[:200] or type(error).__name__
+        said = one_line(str(error).replace(url, public(url))) or type(error).__name__
         raise InputError(f"{public(url)}: cannot be fetched: {said}") from None
 
 
@@ -380,7 +380,3 @@ def _plain_type(given: pa.DataType) -> pa.DataType | None:
     if kinds.is_time(given):
         return pa.time64("us")
     return pa.timestamp("us") if kinds.is_timestamp(given) else None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

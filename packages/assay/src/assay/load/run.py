@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 import msgspec
 
-from assay.base.errors import InputError
+from assay.base.errors import InputError, one_line
 from assay.base.files import read_json, write_json, write_text
 from assay.base.outcomes import Outcome
 from assay.base.progress import say, track
@@ -184,7 +184,7 @@ def _champion(commit: str | None) -> tuple[Path | None, Obstacle | None]:
         folder = restore(commit)
     # A broken cache or the champion's code may raise anything; each means that there is no comparison.
     except Exception as error:
-        text = f"the champion could not be restored ({' '.join(str(error).split())[:200]})"
+        text = f"the champion could not be restored ({one_line(error)})"
         return None, Obstacle(kind=ObstacleKind.NOT_RESTORED, text=text)
     if not (folder / SERVICE).exists():
         return None, Obstacle(kind=ObstacleKind.NO_SERVICE, text="the champion has no service")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assay.base.errors import InputError
+from assay.base.errors import InputError, one_line
 from assay.contract.spec import Category, Contract, Text, Time
 from assay.data.columns import Columns, codes, stacked
 from assay.project.room import NO_ROOM, Derived, Needs, Room
@@ -73,7 +73,7 @@ def _derived(feature: Derived, data: Columns, inputs: Columns) -> np.ndarray:
             found = np.asarray(feature.compute(data), dtype=np.float64)
     # The user's function may raise anything.
     except Exception as error:
-        message = " ".join(str(error).split())[:200]
+        message = one_line(error)
         raise InputError(f"{where} raised {type(error).__name__}: {message}") from error
     rows = len(data[feature.source])
     if found.shape != (rows,):

@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from assay.base.config import did_you_mean
-from assay.base.errors import InputError
+from assay.base.errors import InputError, one_line
 from assay.contract.spec import Contract, Costs
 from assay.data.columns import Columns, length, single
 from assay.modelling.estimators import LogBoosting, LogTarget, families, is_amount, maker
@@ -77,7 +77,7 @@ def build(
         estimator = make()
     # Each library has errors of its own kinds for a part that is missing.
     except Exception as error:
-        said = " ".join(str(error).split())[:200]
+        said = one_line(error)
         raise InputError(
             f"params.yaml: model.family: the estimator of {choice.family} cannot be made: {said}"
         ) from None
@@ -167,7 +167,7 @@ def fit(pipeline: Pipeline, data: Columns, target: np.ndarray, contract: Contrac
                 return pipeline.fit(frame, target)
         # Each library, and a family of the user's own, raises errors of its own kinds.
         except Exception as error:
-            message = " ".join(str(error).split())[:300]
+            message = one_line(error)
             raise InputError(f"params.yaml: the model cannot be fitted on {length(data)} rows: {message}") from None
 
 

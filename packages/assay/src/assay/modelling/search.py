@@ -19,7 +19,7 @@ from joblib import Parallel, cpu_count, delayed
 from scipy.optimize import minimize
 
 from assay.base.config import did_you_mean
-from assay.base.errors import InputError
+from assay.base.errors import InputError, one_line
 from assay.base.files import replacing
 from assay.base.progress import say, track
 from assay.base.rounding import significant
@@ -459,7 +459,7 @@ def _families_at_hand(contract: Contract, room: Room) -> dict[str, Family]:
                 found[name] = family
         # Each library has errors of its own kinds for a part that is missing.
         except Exception as error:
-            say(f"  {name} is not tried, since its estimator cannot be made: {' '.join(str(error).split())[:200]}")
+            say(f"  {name} is not tried, since its estimator cannot be made: {one_line(error)}")
     if not found:
         raise InputError("src/model/estimators.py: no family in FAMILIES can be tried; see the reasons above")
     return found
@@ -733,6 +733,6 @@ def _curve(  # noqa: PLR0913, PLR0917
                     losses *= MOST_ROUNDS // ROUNDS_PER_STEP
     # Each library, and a family of the user's own, raises errors of its own kinds.
     except Exception as error:
-        say(f"  a trial of {choice.family} failed: {' '.join(str(error).split())[:200]}")
+        say(f"  a trial of {choice.family} failed: {one_line(error)}")
         return [math.inf], np.empty(0)
     return (losses, given_scores) if all(map(math.isfinite, losses)) else ([math.inf], given_scores)

@@ -10,6 +10,7 @@ from typing import Any
 
 import skops.io
 from sklearn.pipeline import Pipeline
+from skops.io.exceptions import UntrustedTypesFoundException
 
 from assay.base.errors import InputError
 from assay.base.files import read_json, write_bytes
@@ -76,13 +77,14 @@ def save_pipeline(pipeline: Pipeline, path: Path) -> None:
 def load_pipeline(path: Path, room: Room = NO_ROOM) -> Pipeline:
     """Read a pipeline; raises InputError for a type that neither Assay nor the room trusts."""
     trusted = {*TRUSTED, *room.trusted}
-    unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - trusted)
-    if unknown:
+    try:
+        return skops.io.load(path, trusted=sorted(trusted))
+    except UntrustedTypesFoundException:
+        unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - trusted)
         raise InputError(
             f"{path}: contains the type {unknown[0]}, which could run code, so it is not loaded; "
             "if it is yours, add it to TRUSTED in src/model/estimators.py"
-        )
-    return skops.io.load(path, trusted=sorted(trusted))
+        ) from None
 
 
 def libraries(path: Path) -> set[str]:

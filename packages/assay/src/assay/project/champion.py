@@ -9,7 +9,7 @@ from dvc.api import DVCFileSystem
 from dvc.repo import Repo
 
 from assay.base.config import parse_yaml
-from assay.base.errors import InputError
+from assay.base.errors import InputError, one_line
 from assay.base.files import sha256, write_bytes
 from assay.base.git import git
 from assay.base.process import run, run_python
@@ -77,7 +77,7 @@ def restore(commit: str) -> Path:
             _from_git_and_dvc(commit, temporary)
         # DVC raises many kinds of errors for files that neither cache nor remote has.
         except Exception as error:
-            say(f"champion: {commit[:10]} is not in the DVC cache or remote ({_one_line(error)}): training it again")
+            say(f"champion: {commit[:10]} is not in the DVC cache or remote ({one_line(error)}): training it again")
             _rebuild(commit, temporary)
         # Another process may have been faster, with the same result.
         if not folder.is_dir():
@@ -176,7 +176,3 @@ def _rebuild(commit: str, folder: Path) -> None:
 def _cache() -> Path:
     with Repo() as repo:
         return Path(repo.cache.local.path)
-
-
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split())[:200]

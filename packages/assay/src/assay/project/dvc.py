@@ -40,8 +40,8 @@ def changed() -> bool:
     return bool(stale_stages())
 
 
-def reproduce() -> bool:
-    """Run `dvc repro` in this process if anything changed; return whether it ran.
+def reproduce(*stages: str) -> bool:
+    """Run `dvc repro` in this process, up to these stages, if anything changed; return whether it ran.
 
     Raises InputError if the configuration is wrong or a stage failed; the stage has then printed the reason.
     """
@@ -49,7 +49,7 @@ def reproduce() -> bool:
     if not changed():
         say("nothing changed: no stage ran")
         return False
-    if _dvc_fails("repro"):
+    if _dvc_fails("repro", *stages):
         raise InputError("the pipeline failed at the stage named above; the results of finished stages are kept")
     return True
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from assay.base.errors import InputError
+from assay.base.errors import InputError, one_line
 from assay.contract.spec import Contract
 from assay.project.layout import SOURCE
 
@@ -157,7 +157,7 @@ class Room:
             return import_module(f"{PACKAGE}.{module}")
         # The user's code may raise anything.
         except Exception as error:
-            said = " ".join(str(error).split())[:300]
+            said = one_line(error)
             raise InputError(f"{self._place(module)}: cannot be imported: {type(error).__name__}: {said}") from error
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.base.config import flat, read_yaml
-from assay.base.errors import InputError
+from assay.base.errors import InputError, one_line
 from assay.base.files import read_json
 from assay.base.progress import say
 from assay.contract.spec import load_contract
@@ -127,7 +127,8 @@ def first_cause(error: BaseException) -> str:
     """Return the root cause in one line: MLflow wraps a refused connection into a page of text."""
     while (inner := error.__cause__ or (None if error.__suppress_context__ else error.__context__)) is not None:
         error = inner
-    return f"{type(error).__name__}: {_public(' '.join(str(error).split()))[:200]}"
+    # Cut afterwards: half an address would not be known as one.
+    return f"{type(error).__name__}: {one_line(_public(str(error)))}"
 
 
 def _public(text: str) -> str:

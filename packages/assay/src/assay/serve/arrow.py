@@ -7,6 +7,7 @@ expand to gigabytes, are refused before they are read; everything else lies in t
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from assay.base.errors import one_line
 from assay.contract.spec import Contract
 from assay.inference.predictor import PredictionBatch
 from assay.inference.rows import Columns
@@ -33,7 +34,7 @@ def read_table(body: bytes, contract: Contract, max_rows: int) -> tuple[Columns,
     try:
         return _read(body, contract, max_rows)
     except (pa.ArrowException, OSError, ValueError, LookupError, EOFError) as error:
-        message = " ".join(str(error).split())[:200]
+        message = one_line(error)
         raise _refused(f"the body is not a complete Arrow stream: {message}") from None
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 from sklearn.pipeline import Pipeline
 
+from assay.base.errors import with_type
 from assay.base.files import read_json, replacing, sha256, write_bytes, write_json, write_text
 from assay.base.progress import say
 from assay.contract.request import as_json
@@ -57,7 +58,7 @@ def main() -> None:
         )
     # The converter and the runtime raise errors of many kinds; all mean the same: serve the pipeline itself.
     except Exception as error:
-        reason = f"the export failed ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+        reason = f"the export failed ({with_type(error)})"
     if found is not None and not agrees(found, params.export.tolerance):
         worst = max(part["largest_difference"] for part in found.values())
         other = max(part["other_answers"] for part in found.values())
