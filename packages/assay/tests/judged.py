@@ -1,6 +1,7 @@
 """Evidence to try gates on: two models' made-up answers to the rows of `patients`."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,14 @@ GATES = ROOT / "params.yaml"
 ROWS = 400
 
 
+@cache
+def _of_this_project() -> Params:
+    return load_params(GATES)
+
+
 def params(**limits: dict[str, Any]) -> Params:
     """Return the parameters of this project, with other limits: `quality={"margin": 0.5}`."""
-    made = load_params(GATES)
+    made = _of_this_project()
     gates = {name: getattr(made.gates, name).model_copy(update=values) for name, values in limits.items()}
     return made.model_copy(update={"gates": made.gates.model_copy(update=gates)})
 

@@ -25,8 +25,8 @@ TEXTS = st.one_of(
     st.sampled_from(FRAGMENTS).map(lambda fragment: fragment * 100),
 )
 # GitHub looks for these in the text of a rendered page, outside of code (the patterns of html-pipeline, loosened).
-LINKS = [r"://", r"www\.", r"[^\s@]@[a-z0-9-]+\."]
-REFERENCES = [
+LINKS = [re.compile(pattern, re.IGNORECASE | re.ASCII) for pattern in (r"://", r"www\.", r"[^\s@]@[a-z0-9-]+\.")]
+_REFERENCES = [
     r"(?<![a-z0-9])@[a-z0-9]",
     r"#\d",
     r"\bgh-\d",
@@ -35,12 +35,13 @@ REFERENCES = [
     r":[\w+-]+:",
     r"\$",
 ]
+REFERENCES = [re.compile(pattern, re.IGNORECASE | re.ASCII) for pattern in _REFERENCES]
 
 
 def active(text: str, *, within_code: bool = False) -> list[str]:
     """Return what GitHub would make a link, a mention, a formula or a picture of."""
     patterns = LINKS if within_code else LINKS + REFERENCES
-    return [found[0] for pattern in patterns if (found := re.search(pattern, text, re.IGNORECASE | re.ASCII))]
+    return [found[0] for pattern in patterns if (found := pattern.search(text))]
 
 
 def prose(tokens) -> list[str]:

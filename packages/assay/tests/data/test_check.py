@@ -11,6 +11,7 @@ from assay.data.reading import typed
 from assay.data.violations import Violation
 from assay.properties.strategies import broken_rows, tables
 from examples import TASKS, beside, contract, faults, row, small
+from fewer import fewer
 
 NUMBER = {"kind": "number", "range": [0, 10]}
 
@@ -118,6 +119,7 @@ def test_columns_that_are_not_there_are_left_to_reading() -> None:
 def test_all_violations_are_found_at_once_with_their_counts(task: str) -> None:
     made = contract(task)
 
+    @fewer(3)
     @given(st.lists(broken_rows(made), min_size=1, max_size=6))
     def holds(broken: list[tuple[dict[str, Any], str, str]]) -> None:
         counts: dict[tuple[str, str], int] = {}

@@ -13,6 +13,7 @@ from assay.data.split import SIDES, assign, identity_columns, row_keys
 from assay.project.params import Prepare
 from assay.properties.strategies import as_table, rows, tables
 from examples import contract, row, small
+from fewer import fewer
 
 SHARES = Prepare(test=0.25, validation=0.15, salt="assay")
 EVEN = Prepare(test=0.4, validation=0.3, salt="assay")
@@ -102,6 +103,7 @@ def test_neither_the_order_of_rows_nor_of_columns_matters(table: pa.Table, rando
 
 @pytest.mark.parametrize("made", [WARD, BY_CONTENT, GROUPED], ids=["by id", "by content", "by group"])
 def test_adding_rows_moves_none(made: Any) -> None:
+    @fewer(3)
     @given(tables(made, max_rows=6), tables(made, max_rows=6))
     def holds(first: pa.Table, second: pa.Table) -> None:
         both = assign(pa.concat_tables([first, second]), made, EVEN)
@@ -116,6 +118,7 @@ def test_rows_alike_in_all_features_are_on_one_side_whatever_their_target(drawn:
     assert len(set(assign(as_table([drawn, other], BY_CONTENT), BY_CONTENT, EVEN))) == 1
 
 
+@fewer(3)
 @given(tables(GROUPED, min_rows=5, max_rows=12))
 def test_a_group_stays_together(table: pa.Table) -> None:
     sides = assign(table, GROUPED, EVEN)
@@ -146,6 +149,7 @@ ONE_OF_EACH_KIND = {type(column): name for name, column in BY_CONTENT.features.i
         if name != "born"
     ],
 )
+@fewer(6)
 @given(data=st.data())
 def test_a_former_feature_that_still_identifies_rows_leaves_the_split_as_it_was(name: str, data: Any) -> None:
     table = data.draw(tables(BY_CONTENT))

@@ -12,6 +12,7 @@ from assay.contract.spec import Contract
 from assay.data.versions import Changes, Shift, Version, changes, class_shares, new_rows, shared, shifts
 from assay.properties.strategies import as_table, tables
 from examples import contract, small
+from fewer import fewer
 
 NUMBER, INTEGER, BOOLEAN, TEXT, TIME = ({"kind": kind} for kind in ("number", "integer", "boolean", "text", "time"))
 COLOUR = {"kind": "category", "values": ["red", "green", "blue"]}
@@ -83,6 +84,7 @@ few_values = st.lists(st.tuples(*[st.integers(0, 2)] * 3, st.booleans()), max_si
 
 @pytest.mark.parametrize("made", [WARD, BY_CONTENT], ids=["by id", "by content"])
 def test_neither_the_order_of_rows_nor_of_columns_is_a_change(made: Contract) -> None:
+    @fewer(3)
     @given(tables(made), st.randoms())
     def holds(table: pa.Table, random: Any) -> None:
         order, names = list(range(table.num_rows)), list(table.column_names)
@@ -95,6 +97,7 @@ def test_neither_the_order_of_rows_nor_of_columns_is_a_change(made: Contract) ->
 
 @pytest.mark.parametrize("made", [WARD, BY_CONTENT], ids=["by id", "by content"])
 def test_rows_that_are_added_are_counted_and_nothing_else_is(made: Contract) -> None:
+    @fewer(3)
     @given(tables(made), tables(made))
     def holds(table: pa.Table, more: pa.Table) -> None:
         found = counts(compare(table, pa.concat_tables([more, table]), made))
@@ -113,6 +116,7 @@ def test_it_is_the_added_and_the_removed_rows_that_are_marked() -> None:
     assert found.rewritten == {"x": 1}
 
 
+@fewer(2)
 @given(tables(BY_CONTENT, min_rows=2, max_rows=12), st.sampled_from(EDITABLE), st.data())
 def test_every_edit_of_one_column_is_counted_exactly(table: pa.Table, name: str, data: st.DataObject) -> None:
     table = numbered(table)

@@ -19,6 +19,7 @@ from assay.evaluation.metrics import (
     resample_weights,
     row_losses,
 )
+from fewer import fewer
 from patients import contract
 
 
@@ -75,6 +76,7 @@ NUMBER_ORACLES = {
         (number_rows, REGRESSION, NUMBER_ORACLES),
     ],
 )
+@fewer(3)
 @given(seed=st.integers(0, 10**6))
 def test_every_metric_is_the_one_of_scikit_learn_on_any_resample(make, metrics, oracles, seed):
     rows = make(seed)

@@ -43,6 +43,7 @@ def test_the_champion_itself_passes_below_the_limit():
 
 MANY = 4000
 CROWD, TRUTH = patients(MANY, seed=4)
+CROWD_ROWS = table(MANY, seed=4)
 SURE = scores(TRUTH, 0.8)
 STREETS = contract(sensitive=["street", "smoker", "ward"])
 NARROW = params(fairness={"difference": 1.0, "margin": 0.05})
@@ -51,8 +52,7 @@ NARROW = params(fairness={"difference": 1.0, "margin": 0.05})
 def beside(changed: np.ndarray, spec: Contract = STREETS) -> Outcome:
     """Return the outcome for a candidate that predicts other labels than the champion for some rows."""
     other = np.where(changed[:, None], SURE[:, ::-1], SURE)
-    rows = table(MANY, seed=4)
-    made = evidence(answers(other, TRUTH), answers(SURE, TRUTH), spec=spec, rows=rows, params=NARROW)
+    made = evidence(answers(other, TRUTH), answers(SURE, TRUTH), spec=spec, rows=CROWD_ROWS, params=NARROW)
     return beside_champion(
         made, made.champion_predictions.test, {name: CROWD[name].astype(str) for name in spec.sensitive}
     )
@@ -94,22 +94,26 @@ def missing_in_the_west(share: float) -> np.ndarray:
     return np.eye(2)[decided]
 
 
+BY_WARD = {"spec": contract(sensitive=["ward"]), "rows": CROWD_ROWS}
+PERHAPS_ABOVE = params(fairness={"difference": 0.39, "margin": 1.0})
+
+
+def test_a_difference_that_is_perhaps_above_the_limit_holds_without_a_champion():
+    candidate = answers(missing_in_the_west(0.4), TRUTH)
+    assert judge(evidence(candidate, None, **BY_WARD, params=PERHAPS_ABOVE)).verdict == "HOLD"
+
+
 @pytest.mark.parametrize(("share", "verdict"), [(0.4, "PROMOTE"), (0.401, "PROMOTE"), (0.41, "HOLD"), (0.7, "REJECT")])
 def test_a_difference_that_is_perhaps_above_the_limit_holds_if_it_is_larger_than_the_champion_s(share, verdict):
-    spec, rows = contract(sensitive=["ward"]), table(MANY, seed=4)
-    limits = params(fairness={"difference": 0.39, "margin": 1.0})
-    champion = answers(missing_in_the_west(0.4), TRUTH)
-    assert judge(evidence(champion, None, spec=spec, rows=rows, params=limits)).verdict == "HOLD"
-    candidate = answers(missing_in_the_west(share), TRUTH)
-    outcome = judge(evidence(candidate, champion, spec=spec, rows=rows, params=limits))
-    assert outcome.verdict == verdict
+    champion, candidate = (answers(missing_in_the_west(missed), TRUTH) for missed in (0.4, share))
+    assert judge(evidence(candidate, champion, **BY_WARD, params=PERHAPS_ABOVE)).verdict == verdict
 
 
 def test_a_rate_of_few_rows_of_a_group_is_no_difference():
     # Of the west only three rows are positive, and all of them are missed.
     keep = ~((CROWD["ward"] == "west") & (TRUTH == 1)) | (np.cumsum((CROWD["ward"] == "west") & (TRUTH == 1)) <= 3)
     decided = np.where(CROWD["ward"] == "west", 0, TRUTH)
-    rows = table(MANY, seed=4).filter(keep)
+    rows = CROWD_ROWS.filter(keep)
     made = evidence(
         answers(np.eye(2)[decided[keep]], TRUTH[keep]),
         None,
@@ -126,7 +130,7 @@ def test_a_rate_of_few_rows_of_a_group_is_no_difference():
 def test_rates_that_too_few_rows_count_for_are_named():
     keep = (TRUTH == 0) | (CROWD["ward"] == "west")
     given = answers(np.eye(2)[TRUTH[keep]], TRUTH[keep])
-    rows, spec = table(MANY, seed=4).filter(keep), contract(sensitive=["ward"])
+    rows, spec = CROWD_ROWS.filter(keep), contract(sensitive=["ward"])
     reason = judge(evidence(given, None, spec=spec, rows=rows, params=params(fairness={"difference": 1.0}))).reason
     assert reason.endswith(
         "not judged, since fewer than two groups have 30 rows that count: true positive rates by ward"

@@ -2,13 +2,14 @@
 
 import os
 import pty
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from assay.cli.pipeline import init
 from places import ROOT
 
 SOURCE = ROOT
@@ -28,61 +29,56 @@ def ratings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def at_terminal(tmp_path: Path, ratings: Path, answers: str, *options: str) -> tuple[str, str]:
-    """Return what `assay init --dry-run` shows, and what it asks at a terminal where somebody answers so."""
-    ours, theirs = pty.openpty()
-    os.write(ours, answers.encode())
-    arguments = ["init", str(ratings), "--target", "rating", "--dry-run", *options]
-    with subprocess.Popen(
-        [sys.executable, "-c", "from assay.cli.main import main; main()", *arguments],
-        cwd=tmp_path,
-        stdin=theirs,
-        stderr=theirs,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(SOURCE / "packages/assay/src"), str(SOURCE / "src")])},
-    ) as process:
-        os.close(theirs)
-        shown = process.stdout.read() if process.stdout else ""
-    asked = b""
-    try:
-        while part := os.read(ours, 4096):
-            asked += part
-    except OSError:
-        # A terminal whose other side is closed.
-        pass
-    os.close(ours)
-    assert process.returncode == 0, asked.decode()
-    return shown, asked.decode()
+Asked = Callable[..., tuple[str, str]]
 
 
 @pytest.fixture
-def empty(tmp_path: Path) -> Path:
+def asked(tmp_path: Path, ratings: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Asked:
+    """Returns what `assay init --dry-run` shows, and what it asks at a terminal where somebody answers so."""
     (tmp_path / "params.yaml").write_bytes((SOURCE / "params.yaml").read_bytes())
-    return tmp_path
+    monkeypatch.chdir(tmp_path)
+
+    def ask(answers: str, *options: str) -> tuple[str, str]:
+        ours, theirs = pty.openpty()
+        os.write(ours, answers.encode())
+        with os.fdopen(theirs) as stdin, os.fdopen(os.dup(theirs), "w") as stderr:
+            monkeypatch.setattr(sys, "stdin", stdin)
+            monkeypatch.setattr(sys, "stderr", stderr)
+            init.main([str(ratings), "--target", "rating", "--dry-run", *options], standalone_mode=False)
+        said = b""
+        try:
+            while part := os.read(ours, 4096):
+                said += part
+        except OSError:
+            # A terminal whose other side is closed.
+            pass
+        os.close(ours)
+        return capsys.readouterr().out, said.decode()
+
+    return ask
 
 
-def test_who_only_presses_enter_gets_the_safe_side(empty: Path, ratings: Path) -> None:
-    shown, asked = at_terminal(empty, ratings, "\n\n")
-    assert "rating: regression: 5 whole numbers" in asked
-    assert "refund: explains 100.0% of the target on its own" in asked
-    assert "Leave it out? [Y/n]" in asked
+def test_who_only_presses_enter_gets_the_safe_side(asked: Asked) -> None:
+    shown, said = asked("\n\n")
+    assert "rating: regression: 5 whole numbers" in said
+    assert "refund: explains 100.0% of the target on its own" in said
+    assert "Leave it out? [Y/n]" in said
     assert "task: regression" in shown
     assert 'refund: {kind: ignored, reason: "suspected leak' in shown
 
 
-def test_who_knows_better_is_heard(empty: Path, ratings: Path) -> None:
-    shown, _ = at_terminal(empty, ratings, "multiclass\nn\n")
+def test_who_knows_better_is_heard(asked: Asked) -> None:
+    shown, _ = asked("multiclass\nn\n")
     assert "task: multiclass" in shown
     assert "refund: {kind: integer" in shown
 
 
-def test_an_answer_that_is_none_is_asked_for_again(empty: Path, ratings: Path) -> None:
-    shown, asked = at_terminal(empty, ratings, "ordinal\nmulticlass\n\n")
-    assert "'ordinal' is not one of" in asked
+def test_an_answer_that_is_none_is_asked_for_again(asked: Asked) -> None:
+    shown, said = asked("ordinal\nmulticlass\n\n")
+    assert "'ordinal' is not one of" in said
     assert "task: multiclass" in shown
 
 
-def test_with_yes_nothing_is_asked(empty: Path, ratings: Path) -> None:
-    _, asked = at_terminal(empty, ratings, "", "--yes")
-    assert "[Y/n]" not in asked
+def test_with_yes_nothing_is_asked(asked: Asked) -> None:
+    _, said = asked("", "--yes")
+    assert "[Y/n]" not in said

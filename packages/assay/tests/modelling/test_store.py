@@ -19,13 +19,14 @@ from patients import COLUMNS, contract, patients
 from rooms import room
 
 TASKS = ["binary", "multiclass", "regression"]
-FAMILIES = ["gradient_boosting", "linear", "random_forest"]
+FAMILIES = {"gradient_boosting": {"max_iter": 20}, "linear": {}, "random_forest": {"n_estimators": 10}}
 
 
 def fitted(family: str, task: str, calibrate: bool = False) -> Pipeline:
     made = contract(task)
     data, target = patients(200, task)
-    return fit(build(ModelChoice(family=family, parameters={}), made, 1, calibrate=calibrate), data, target, made)
+    choice = ModelChoice(family=family, parameters=FAMILIES[family])
+    return fit(build(choice, made, 1, calibrate=calibrate), data, target, made)
 
 
 # Calibration is wrapped round any family alike.
@@ -87,7 +88,8 @@ def test_so_does_a_model_that_reads_texts(tmp_path, family, task):
     for words in (5, 500):
         drawn = np.random.default_rng(1).integers(0, words, (200, 8))
         texts = np.array([" ".join(f"word{number}" for number in row) for row in drawn], dtype=object)
-        model = fit(build(ModelChoice(family=family, parameters={}), made, 1), {**data, "note": texts}, target, made)
+        choice = ModelChoice(family=family, parameters=FAMILIES[family])
+        model = fit(build(choice, made, 1), {**data, "note": texts}, target, made)
         save_pipeline(model, tmp_path / "model.skops")
         back = load_pipeline(tmp_path / "model.skops")
         given = {**data, "note": texts[::-1]}

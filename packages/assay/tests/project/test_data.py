@@ -1,5 +1,6 @@
 """What happens to the data in the working tree when git moves, in real repositories of git and DVC."""
 
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -40,22 +41,38 @@ def edit(text: str) -> None:
     DATA.write_text(text)
 
 
-@pytest.fixture(params=[".", "projects/ours"])
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
-    """A project of two data versions, `1` and `2`, at the top of a repository or in a folder of it; `2` is here."""
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
-    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "dvc"))
-    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
-    for key, value in {"user.name": "Ann", "user.email": "ann@localhost"}.items():
-        git("config", "--global", key, value)
-    top = tmp_path / "top"
+@pytest.fixture(scope="module", params=[".", "projects/ours"])
+def made(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """A repository with a project of two data versions at its top or in a folder of it, to be copied."""
+    top = tmp_path_factory.mktemp("made") / "top"
     folder = top / request.param
     folder.mkdir(parents=True)
+    with pytest.MonkeyPatch.context() as patch:
+        as_ann(patch, top.parent)
+        patch.chdir(folder)
+        git("init", "--quiet", "--initial-branch", "main", folder=top)
+        dvc("init", *(["--subdir"] if folder != top else []))
+        commit_data("1")
+        commit_data("2")
+    return folder
+
+
+def as_ann(patch: pytest.MonkeyPatch, home: Path) -> None:
+    """Keep what git and DVC keep for a user in a folder, and give git her name."""
+    patch.setenv("GIT_CONFIG_GLOBAL", str(home / "gitconfig"))
+    patch.setenv("DVC_SITE_CACHE_DIR", str(home / "dvc"))
+    patch.setenv("DVC_NO_ANALYTICS", "1")
+    (home / "gitconfig").write_text("[user]\n    name = Ann\n    email = ann@localhost\n")
+
+
+@pytest.fixture
+def project(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of two data versions, `1` and `2`, at the top of a repository or in a folder of it; `2` is here."""
+    top = next(folder for folder in (made, *made.parents) if (folder / ".git").exists())
+    shutil.copytree(top, tmp_path / "top", symlinks=True)
+    folder = tmp_path / "top" / made.relative_to(top)
+    as_ann(monkeypatch, tmp_path)
     monkeypatch.chdir(folder)
-    git("init", "--quiet", "--initial-branch", "main", folder=top)
-    dvc("init", *(["--subdir"] if folder != top else []))
-    commit_data("1")
-    commit_data("2")
     bring(CONTRACT)
     return folder
 
@@ -178,6 +195,8 @@ def hooked(project: Path) -> Path:
     return project
 
 
+# A hook starts DVC, which takes long: at the other place each of these runs at night.
+@pytest.mark.parametrize("made", ["projects/ours", pytest.param(".", marks=pytest.mark.nightly)], indirect=True)
 def test_with_the_hooks_data_follows_git_without_assay(hooked):
     git("checkout", "--quiet", "-b", "older", "HEAD~1")
     assert DATA.read_text() == "1"
@@ -187,6 +206,7 @@ def test_with_the_hooks_data_follows_git_without_assay(hooked):
     assert DATA.read_text() == "1"
 
 
+@pytest.mark.parametrize("made", [".", pytest.param("projects/ours", marks=pytest.mark.nightly)], indirect=True)
 def test_the_hooks_leave_data_that_was_changed_by_hand(hooked):
     edit("mine")
     git("checkout", "--quiet", "HEAD~1")

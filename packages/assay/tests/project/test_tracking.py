@@ -6,15 +6,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import quote, urlencode
 
 import pytest
 
+from assay.cli.main import main
 from assay.contract.spec import load_contract
 from assay.project.tracking import commit, data_md5, first_cause, numbers, parameters_of, versions_of
 from machine import lacks
@@ -61,6 +63,9 @@ for name, content in {RESULTS!r}.items():
     pathlib.Path(name).parent.mkdir(exist_ok=True)
     pathlib.Path(name).write_text(json.dumps(content))
 """
+
+# voluptuous, as DVC calls it.
+NONE_STEP = pytest.mark.filterwarnings("ignore:_NoneStep.value will soon raise:DeprecationWarning")
 
 
 # What is logged
@@ -142,34 +147,59 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_without_a_server_named_nothing_is_logged_and_mlflow_not_looked_for(project: Path) -> None:
-    done = _assay(project, "repro", client=_no_mlflow(project), server="")
-    assert done.returncode == 0
-    assert "MLflow" not in done.stderr
-    assert _assay(project, "track", client=_no_mlflow(project), server="").stderr == (
+Ran = tuple[int, str, str]
+
+
+@pytest.fixture
+def assay(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., Ran]]:
+    """Runs `assay` where MLflow is not installed, in this process; returns its status, and what it printed."""
+    monkeypatch.chdir(project)
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+
+    def run(*arguments: str, server: str) -> Ran:
+        os.environ["MLFLOW_TRACKING_URI"] = server
+        monkeypatch.setattr(sys, "argv", ["assay", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code or 0, *capfd.readouterr()
+
+    with patch.dict(os.environ):
+        yield run
+
+
+@NONE_STEP
+def test_without_a_server_named_nothing_is_logged_and_mlflow_not_looked_for(assay: Callable[..., Ran]) -> None:
+    status, _, said = assay("repro", server="")
+    assert status == 0
+    assert "MLflow" not in said
+    _, _, said = assay("track", server="")
+    assert said == (
         "assay: MLFLOW_TRACKING_URI is not set; set it to the URL of the MLflow server, such as http://127.0.0.1:5000\n"
     )
 
 
-def test_without_mlflow_one_line_says_what_to_install_and_the_results_stand(project: Path) -> None:
-    client = _no_mlflow(project)
+@NONE_STEP
+def test_without_mlflow_one_line_says_what_to_install_and_the_results_stand(assay: Callable[..., Ran]) -> None:
     told = "MLflow is not installed; install it with `pip install -r requirements/mlflow.txt`"
-    done = _assay(project, "repro", "--json", client=client, server="http://127.0.0.1:1")
-    assert done.returncode == 0
-    assert json.loads(done.stdout)["metrics"] == RESULTS["metrics.json"]
-    assert told in done.stderr.splitlines()[-1]
-    done = _assay(project, "track", client=client, server="http://127.0.0.1:1")
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert told in done.stderr
+    status, shown, said = assay("repro", "--json", server="http://127.0.0.1:1")
+    assert status == 0
+    assert json.loads(shown)["metrics"] == RESULTS["metrics.json"]
+    assert told in said.splitlines()[-1]
+    status, _, said = assay("track", server="http://127.0.0.1:1")
+    assert (status, said.count("\n")) == (2, 1)
+    assert told in said
 
 
-def test_results_of_other_parameters_are_not_logged(project: Path) -> None:
-    _assay(project, "repro", client=_no_mlflow(project), server="")
+@NONE_STEP
+def test_results_of_other_parameters_are_not_logged(project: Path, assay: Callable[..., Ran]) -> None:
+    assay("repro", server="")
     params = project / "params.yaml"
     params.write_text(params.read_text().replace("seed: ", "seed: 1"))
-    done = _assay(project, "track", client=_no_mlflow(project), server="http://127.0.0.1:1")
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "do not match the code, data and parameters; run `dvc repro` first" in done.stderr
+    status, _, said = assay("track", server="http://127.0.0.1:1")
+    assert (status, said.count("\n")) == (2, 1)
+    assert "do not match the code, data and parameters; run `dvc repro` first" in said
 
 
 def test_a_server_that_is_down_is_one_line(project: Path, client: Path) -> None:
@@ -316,14 +346,6 @@ def _healthy(port: int) -> bool:
         return _get(port, "/health") == b"OK"
     except (OSError, HTTPException):
         return False
-
-
-def _no_mlflow(project: Path) -> Path:
-    """A folder that hides an MLflow which the environment may have."""
-    folder = project.parent / "hides"
-    folder.mkdir(exist_ok=True)
-    (folder / "mlflow.py").write_text("raise ModuleNotFoundError('hidden')")
-    return folder
 
 
 def _assay(project: Path, *arguments: str, client: Path, server: str, **more: str) -> subprocess.CompletedProcess[str]:

@@ -12,6 +12,7 @@ from assay.data.check import check
 from assay.data.reading import typed
 from assay.properties.strategies import as_table, breaches, broken_rows, rows, tables
 from examples import TASKS, beside, contract, faults, row, small
+from fewer import fewer
 
 WHOLE_COLUMN = {rules.ALL_MISSING, rules.ONE_CLASS}
 NUMBER = {"kind": "number"}
@@ -33,6 +34,7 @@ def test_rows_keep_to_the_contract(task: str) -> None:
 def test_broken_rows_break_the_one_rule_they_name(task: str) -> None:
     made = contract(task)
 
+    @fewer(2)
     @given(broken_rows(made))
     def holds(broken: tuple[dict[str, Any], str, str]) -> None:
         drawn, column, rule = broken
@@ -46,7 +48,8 @@ def test_broken_rows_break_the_one_rule_they_name(task: str) -> None:
 def test_every_rule_of_every_column_is_broken_by_some_value(task: str) -> None:
     made = contract(task)
 
-    @settings(max_examples=5)
+    # In each of them every rule is broken once.
+    @fewer(15)
     @given(st.data())
     def holds(data: st.DataObject) -> None:
         for name, rule, values in breaches(made):

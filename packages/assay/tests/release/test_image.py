@@ -42,7 +42,10 @@ def test_the_bento_that_was_built_becomes_the_image_with_a_list_of_what_is_in_it
 
 
 def test_podman_makes_an_image_in_the_format_of_docker(asked: Path):
-    make(None, "podman")
+    # Of an image that is not built no list is made, which takes long.
+    _bentoml(asked.parent, fails=True)
+    with pytest.raises(InputError, match="podman could not build the image of ward:abc"):
+        make(None, "podman")
     assert json.loads(asked.read_text().splitlines()[1])[-2:] == ["--opt", "format=docker"]
 
 

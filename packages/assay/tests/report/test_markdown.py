@@ -41,9 +41,9 @@ def structure(text):
     return found
 
 
-def acting(text):
-    """Return what GitHub would act on in a page."""
-    return [found for token in PARSER.parse(text) for run in prose(token.children or []) for found in active(run)]
+def acting(tokens):
+    """Return what GitHub would act on in a page that was parsed."""
+    return [found for token in tokens for run in prose(token.children or []) for found in active(run)]
 
 
 def headings(text):
@@ -63,8 +63,8 @@ def test_no_text_changes_the_structure_of_the_page(task, text):
 
 @pytest.mark.parametrize("fragment", FRAGMENTS)
 def test_no_fragment_makes_a_link_a_mention_or_a_picture(fragment):
-    page = markdown(report(text=f"a {fragment} b "), TEMPLATE)
-    kinds = {child.type for token in PARSER.parse(page) for child in token.children or []}
+    page = PARSER.parse(markdown(report(text=f"a {fragment} b "), TEMPLATE))
+    kinds = {child.type for token in page for child in token.children or []}
     assert kinds <= {
         "text",
         "html_inline",
@@ -82,7 +82,7 @@ def test_no_fragment_makes_a_link_a_mention_or_a_picture(fragment):
 def test_a_next_step_is_one_item_whatever_it_says(text):
     page = markdown(report(next=[text, "go on"]), "{% for step in next %}\n- {{ step | inline }}\n{% endfor %}")
     assert [kind for kind, _, _ in structure(page)].count("list_item_open") == 2
-    assert acting(page) == []
+    assert acting(PARSER.parse(page)) == []
 
 
 def test_the_page_has_its_sections_in_their_order():
@@ -134,11 +134,11 @@ def test_each_curve_is_a_table_and_a_chart(task):
 def test_what_is_too_long_is_cut_section_by_section_and_says_where_the_rest_is():
     long = report()
     for section, name in (("slices", "slice"), ("drift", "column"), ("explanation", "feature"), ("metrics", "name")):
-        long[section] = [long[section][0] | {name: f"{i} " + "&" * 490} for i in range(10_000)]
+        long[section] = [long[section][0] | {name: f"{i} " + "&" * 490} for i in range(1_000)]
     page = markdown(long, TEMPLATE)
     assert len(page) <= MOST_CHARACTERS
     assert headings(page) == SECTIONS
-    assert "9,990 more in report.html" in page
+    assert "990 more in report.html" in page
     assert page.endswith("</details>\n")
     assert page.count("<details") == page.count("</details>")
 
@@ -183,7 +183,7 @@ class TestTemplateOfTheOwner:
         written = markdown(
             report(name=text), "{{ name }}, {{ name ~ '' }}, {{ [name] | join }}, {{ name | upper | lower }}"
         )
-        assert acting(written) == []
+        assert acting(PARSER.parse(written)) == []
         assert {kind for kind, _, _ in structure(written)} <= {"paragraph_open", "inline", "paragraph_close"}
 
     def test_its_own_markdown_is_its_own(self):

@@ -2,7 +2,9 @@
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 
 class Imports:
@@ -35,21 +37,19 @@ class Imports:
 
     def _parse(self, module: Path) -> tuple[list[Path], bool]:
         if module not in self._parsed:
-            tree = ast.parse(module.read_text(encoding="utf-8"))
-            self._parsed[module] = list(self._imported(tree, module)), _has_code(tree)
+            found = _code(module.read_text(encoding="utf-8"))
+            self._parsed[module] = list(self._imported(found.imports, module)), found.is_more_than_words
         return self._parsed[module]
 
-    def _imported(self, tree: ast.Module, module: Path) -> Iterator[Path]:
-        for node in _statements(tree):
+    def _imported(self, imports: list[ast.Import | ast.ImportFrom], module: Path) -> Iterator[Path]:
+        for node in imports:
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
+            else:
                 # A name imported from a package may be a module. A leading dot is the package of this module.
                 package = module.relative_to(self._source).parts[: -node.level] if node.level else ()
                 base = ".".join([*package, node.module] if node.module else package)
                 names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
-            else:
-                continue
             for name in names:
                 yield from self._files(name)
 
@@ -62,6 +62,20 @@ class Imports:
             is_followed = self._only in (None, parts[0])
             self._found[name] = [path for path in candidates if path.is_file()] if is_followed else []
         return self._found[name]
+
+
+class _Code(NamedTuple):
+    """The import statements of a module, and whether it holds anything but texts."""
+
+    imports: list[ast.Import | ast.ImportFrom]
+    is_more_than_words: bool
+
+
+# Kept, because a command asks for the code of several parts, and parsing takes most of the time.
+@lru_cache(maxsize=1000)
+def _code(text: str) -> _Code:
+    tree = ast.parse(text)
+    return _Code([node for node in _statements(tree) if isinstance(node, ast.Import | ast.ImportFrom)], _has_code(tree))
 
 
 def _statements(node: ast.AST) -> Iterator[ast.stmt]:

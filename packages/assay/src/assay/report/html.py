@@ -1,9 +1,10 @@
 """The report as a self-contained HTML page: no network, no script, no other file."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from assay.report.data import read
@@ -33,11 +34,15 @@ def html(report: dict[str, Any]) -> str:
     """
     typed = read(report)
     shown, left = shortened(view(typed), dict.fromkeys(SECTIONS, MOST))
+    # The template marks plots as safe because Vega escapes the texts in them.
+    return _template().render(shown, left=left, plots=plots(typed))
+
+
+@cache
+def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["inline"] = _inline
-    # The template marks plots as safe because Vega escapes the texts in them.
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(shown, left=left, plots=plots(typed))
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
 
 
 def _inline(text: str) -> Markup:

@@ -3,7 +3,7 @@
 import re
 import traceback
 from collections.abc import Iterable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -51,7 +51,7 @@ def markdown(report: dict[str, Any], template: str | None = None, longest: int =
     """
     shown = view(read(report))
     try:
-        made = _environment(WORDS).compile(template or DEFAULT.read_text(encoding="utf-8"), filename=TEMPLATE)
+        made = _compiled(template or DEFAULT.read_text(encoding="utf-8"))
         for most, characters in _reductions():
             text = _render(made, *shortened(shown, most), characters)
             if len(text) <= longest:
@@ -66,6 +66,11 @@ def markdown(report: dict[str, Any], template: str | None = None, longest: int =
         f"{TEMPLATE}: the output exceeds {longest} characters even with only verdict, next steps and outcomes; "
         "shorten the template"
     )
+
+
+@lru_cache(maxsize=8)
+def _compiled(template: str) -> CodeType:
+    return _environment(WORDS).compile(template, filename=TEMPLATE)
 
 
 def _reductions() -> Iterable[tuple[dict[str, int], int]]:

@@ -6,6 +6,8 @@ import numpy as np
 
 # Shape (weightings, rows): the weight of each row.
 Weights = np.ndarray
+# Units that are drawn at once: few enough for the cache of the processor.
+AT_ONCE = 30_000
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,15 @@ def resample_weights(classes: np.ndarray, units: np.ndarray, resamples: int, rng
     """
     _, unit = np.unique(units, return_inverse=True)
     number = int(unit.max()) + 1
-    _, label = np.unique(classes, return_inverse=True)
-    weights = np.zeros((resamples, len(classes)))
-    for row in weights:
-        while not np.bincount(label, row).all():
-            row[:] = np.bincount(rng.integers(0, number, number), minlength=number)[unit]
+    labels, label = np.unique(classes, return_inverse=True)
+    of_label = np.eye(len(labels))[label]
+    weights = np.empty((resamples, len(classes)))
+    made = 0
+    while made < resamples:
+        places = rng.integers(0, number, (min(resamples - made, max(1, AT_ONCE // number)), number))
+        places += number * np.arange(len(places))[:, None]
+        drawn = np.bincount(places.ravel(), minlength=places.size).reshape(places.shape).astype(float)[:, unit]
+        whole = drawn[(drawn @ of_label > 0).all(axis=1)]
+        weights[made : made + len(whole)] = whole
+        made += len(whole)
     return weights
