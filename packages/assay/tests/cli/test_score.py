@@ -5,6 +5,7 @@ import fcntl
 import io
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -23,11 +24,13 @@ import sqlalchemy
 from pyarrow import dataset, feather, ipc
 
 from assay.base.errors import InputError
+from assay.base.files import sha256, write_json
 from assay.base.progress import Rate
 from assay.cli.score import score
 from assay.data import outputs
 from assay.data.batches import require_columns
 from assay.predictions.batch import unpublished
+from assay.predictions.keys import ids_hash, log_secret
 from init.houses import write_workbook
 from patients import COLUMNS, contract, patients
 
@@ -487,6 +490,23 @@ def test_predictions_go_into_the_log_with_the_ids_of_the_output(processes: str) 
     assert len(ids) == 29
     assert {line["version"] for line in lines} == {read("out.csv")["model_version"][0].as_py()}
     assert [path.stem for path in Path("log/contracts").iterdir()] == [lines[0]["contract"]]
+
+
+def test_the_log_has_hashes_of_the_ids_of_rows() -> None:
+    shutil.copytree("models", "own")
+    packed, about = (json.loads(Path(f"own/{name}.json").read_text()) for name in ("contract", "model"))
+    packed["contract"]["columns"]["patient"] = {"kind": "id"}
+    write_json(Path("own/contract.json"), packed)
+    about["files_sha256"]["contract.json"] = sha256(Path("own/contract.json"))
+    write_json(Path("own/model.json"), about)
+    broken(1)
+    asked = pq.read_table("in.parquet").append_column("patient", pa.array([0, None, *range(2, 30)]))
+    pq.write_table(asked, "in.parquet")
+    run("in.parquet", "out.csv", "--log", "log", "--models", "own")
+    written = [path.read_text() for path in Path("log/predictions").iterdir()]
+    (hashes,) = [json.loads(line)["ids"] for text in written for line in text.splitlines()]
+    secret = log_secret(Path("log"))
+    assert hashes == [None, *(ids_hash(secret, [str(patient)]) for patient in range(2, 30))]
 
 
 def test_a_batch_without_an_output_leaves_nothing_in_the_log() -> None:

@@ -1,6 +1,7 @@
-"""Specification of the ports that are given to services."""
+"""Specification of the ports and the environment that are given to services."""
 
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -18,3 +19,9 @@ def test_one_port_of_those_that_nobody_listens_on_is_given(monkeypatch: pytest.M
         with pytest.raises(InputError, match=f"no port from {taken} to {taken} is free"):
             free_port()
     assert free_port() == taken
+
+
+def test_the_load_test_does_not_write_to_the_log_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / bento.ASSAY).write_text("/somewhere/site-packages")
+    monkeypatch.setenv("ASSAY_LOG", "/in/production")
+    assert "ASSAY_LOG" not in bento._environment(tmp_path)

@@ -93,6 +93,20 @@ def test_what_was_killed_half_way_is_not_there_and_the_next_run_copies_it(
     assert {row["outcome"] for row in copied(url)} == {"well", "sick", None}
 
 
+def test_the_folder_is_listed_as_often_for_many_hours_as_for_one(
+    tmp_path: Path, log: PredictionLog, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[Path] = []
+    glob = Path.glob
+    monkeypatch.setattr(Path, "glob", lambda folder, pattern: (listed.append(folder), glob(folder, pattern))[1])
+    export(tmp_path / "log", url, "predictions")
+    once = len(listed)
+    for number in range(5):
+        (tmp_path / f"log/predictions/2026-01-01T0{number}.x.jsonl").touch()
+    assert export(tmp_path / "log", url, "predictions") == Exported(hours=5, unchanged=1)
+    assert len(listed) == 2 * once
+
+
 def test_a_text_that_postgresql_could_not_read_again_is_changed(tmp_path: Path, url: str) -> None:
     made = contract(columns={name: {"kind": "text", "max_length": 9} for name in ("note", "a\0b")})
     log = PredictionLog(tmp_path / "log", made, DIGEST)

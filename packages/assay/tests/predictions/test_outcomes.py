@@ -8,21 +8,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from assay.base.errors import InputError
 from assay.inference.ids import time_of
 from assay.predictions import segments
-from assay.predictions.outcomes import OutcomeLog, joined, read_outcomes, record
+from assay.predictions.outcomes import OutcomeLog, joined
 from assay.predictions.read import LogCounts
 from assay.predictions.write import PredictionLog
 from patients import contract, patients
 from predictions.test_write import DIGEST, told
 
 NOW = datetime.now(UTC)
-REGRESSION = contract("regression")
 
 
 @pytest.fixture
@@ -207,39 +204,3 @@ def test_an_hour_whose_segment_was_sealed_takes_more_outcomes(
     assert log.write([{"prediction_id": asked[1], "outcome": "well"}]) == (1, 0)
     outcomes, _ = found(tmp_path)
     assert [outcomes[name] for name in asked[:2]] == ["sick", "well"]
-
-
-@pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_a_file_of_outcomes_is_read_and_what_the_target_cannot_have_is_counted(tmp_path: Path, ending: str) -> None:
-    path = tmp_path / f"outcomes.{ending}"
-    table = pa.table({"prediction_id": ["a", "b", "c", "d"], "outcome": ["well", "sick", "ill", None]})
-    if ending == "csv":
-        table.to_pandas().to_csv(path, index=False)
-    else:
-        pq.write_table(table, path)
-    outcomes, wrong = read_outcomes(path, contract())
-    assert outcomes == [{"prediction_id": "a", "outcome": "well"}, {"prediction_id": "b", "outcome": "sick"}]
-    assert wrong == 2
-
-
-def test_a_file_of_numbers_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "outcomes.csv"
-    path.write_text("outcome,prediction_id,note\n1.5,a,x\nmany,b,y\n2,c,z\n1e400,d,inf\n")
-    outcomes, wrong = read_outcomes(path, REGRESSION)
-    assert ([one["outcome"] for one in outcomes], wrong) == ([1.5, 2.0], 2)
-
-
-@pytest.mark.parametrize(
-    "content", ["prediction_id,result\na,well\n", "id,outcome\na,well\n", "prediction_id,outcome\n", ""]
-)
-def test_a_file_without_the_columns_is_an_error_that_names_them(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "outcomes.csv"
-    path.write_text(content)
-    with pytest.raises(InputError, match=r"outcomes\.csv: "):
-        read_outcomes(path, contract())
-
-
-def test_only_outcomes_of_predictions_in_the_log_are_recorded(tmp_path: Path, asked: list[str]) -> None:
-    given = [{"prediction_id": name, "outcome": "sick"} for name in (asked[0], asked[0] + "7", "x")]
-    assert record(tmp_path, given) == (1, 2)
-    assert found(tmp_path)[1].unknown == 0

@@ -8,6 +8,7 @@ import pytest
 from assay.predictions.entry import Counted
 from assay.production.finding import Finding
 from assay.production.monitor import monitor
+from assay.production.page import view
 from assay.production.requests import judge_requests, requests_by_day
 from assay.production.windows import look
 from assay.project.settings import UNLIMITED, Limits
@@ -70,10 +71,31 @@ def test_strangers_and_an_overload_are_no_requests_that_clients_got_wrong() -> N
     assert made["refused"].verdict == "WELL"
 
 
-def test_without_a_limit_or_with_few_requests_nobody_can_tell() -> None:
-    made = judged(counts({}), UNLIMITED)
-    assert {name: one.verdict for name, one in made.items()} == {"refused": "WELL", "failed": "HOLD", "slow": "HOLD"}
-    assert made["slow"].reason == "no limit: set gates.service.median_ms and p99_ms in params.yaml, and train again"
+def test_what_has_no_limit_is_not_watched_and_the_rest_decides() -> None:
+    watched = watch(limits=UNLIMITED)
+    result = monitor(watched, look(days(20), watched), {}, requests_by_day(counts({"failed": 30}), VERSION))
+    assert result["verdict"] == "WELL"
+    assert {name: found(result, name)["verdict"] for name in ("refused", "failed", "slow")} == {
+        "refused": "WELL",
+        "failed": "SKIP",
+        "slow": "SKIP",
+    }
+    assert found(result, "slow")["reason"] == (
+        "not watched without a limit: set gates.service.median_ms and gates.service.p99_ms in params.yaml, and train "
+        "again"
+    )
+    assert view(result)["reason"].startswith("8 of 10 checks are well, not watched: failed, slow; ")
+
+
+def test_of_two_limits_the_missing_one_is_named() -> None:
+    slow = judged(counts({"slow": {"250": 700, "1000": 1}}), Limits(median_ms=250))["slow"]
+    assert slow.verdict == "ALARM"
+    assert slow.reason.endswith(
+        "; not watched without a limit: set gates.service.p99_ms in params.yaml, and train again"
+    )
+
+
+def test_with_few_requests_nobody_can_tell() -> None:
     few = judged([Counted(NOW, VERSION, answered=99, failed=0, timed=99)])
     assert {one.verdict for one in few.values()} == {"HOLD"}
 

@@ -2,9 +2,12 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 
+from assay.base.errors import InputError
 from assay.project import dvc
 
 
@@ -68,3 +71,36 @@ def test_dvc_logs_its_stages_in_the_functions_that_are_let_through() -> None:
 
     functions = {(one.__module__, one.__name__) for one in (cmd_run, StageCache.restore)}
     assert functions == dvc.STAGE_LINES
+
+
+PIPELINE = """\
+stages:
+  validate: {cmd: "true", params: [params.yaml: ]}
+  tune: {cmd: "true", params: [seed, gates.quality.metric]}
+  export: {cmd: "true", params: [requirements/process.yaml: [export], gates.service, outcomes]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ("gates: {quality: {metric: r2}, service: {}}", "outcomes: is missing, but stage export of dvc.yaml"),
+        ("gates: {quality: {metric: r2}}\noutcomes: {}", "gates.service: is missing, but stage export of dvc.yaml"),
+        ("gates: {quality: {}, service: {}}\noutcomes: {}", "gates.quality.metric: is missing, but stage tune"),
+        ("outcomes: {}", "gates.quality.metric: is missing, but stage tune"),
+        ("gates: {quality: {metric: null}, service: {}}\noutcomes: {}", ""),
+    ],
+)
+def test_a_parameter_without_which_a_stage_cannot_run_is_named_before_any_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, params: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Repo.init(no_scm=True)
+    Path("dvc.yaml").write_text(PIPELINE)
+    Path("params.yaml").write_text(f"seed: 1\n{params}\n")
+    if not said:
+        dvc._require_parameters()
+        return
+    with pytest.raises(InputError) as raised:
+        dvc._require_parameters()
+    assert str(raised.value).startswith(f"params.yaml: {said}")

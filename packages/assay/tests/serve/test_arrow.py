@@ -107,6 +107,14 @@ def test_columns_that_the_model_does_not_use_may_be_there_and_no_others() -> Non
     assert "missing column" in violation
 
 
+@pytest.mark.parametrize(("values", "kept"), [(["0815"], [["0815"]]), ([7], [[7]]), ([7.5], ()), (None, ())])
+def test_ids_are_kept_for_the_log_as_texts_and_whole_numbers(values: Any, kept: Any) -> None:
+    table = features([row()])
+    if values:
+        table = table.append_column("patient", pa.array(values))
+    assert read_table(encoded(table), WARD, MOST)[0].ids == kept  # type: ignore[attr-defined]
+
+
 OTHERS = [pa.float32(), pa.int64(), pa.string(), pa.large_string()]
 
 

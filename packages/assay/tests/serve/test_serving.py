@@ -7,9 +7,11 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 from assay.contract.request import as_json
 from assay.data.columns import from_rows, length
 from assay.inference.ids import new_ids
+from assay.inference.package import IS_CHECK
 from assay.modelling.fitting import decide, scores
 from assay.modelling.store import load_pipeline
 from assay.predictions.read import LogCounts, predictions
@@ -26,10 +29,12 @@ from assay.predictions.write import PredictionLog
 from assay.project.layout import MODELS
 from assay.project.settings import load_settings
 from assay.properties.strategies import breaches, feature_rows
+from assay.release.smoke import smoke
 from assay.serve.arrow import ARROW
 from assay.serve.metrics import Metrics
 from assay.serve.refusal import Refused
 from assay.serve.serving import MOST_EXPLAINED, MOST_PROBLEMS, Call, Serving
+from assay.serve.traffic import Contender
 from patients import contract
 from serve.conftest import client, counted, load_project
 from served import sent
@@ -360,6 +365,57 @@ def test_requests_that_are_answered_together_are_one_line(logged: Serving, where
     assert batch["prediction_id"].to_pylist() == [one["prediction_id"] for one in answers]
     keys = batch["key"].to_pylist()
     assert (keys[0] == keys[2], keys[0] == keys[1]) == (True, False)
+
+
+SMOKE = {"headers": [(IS_CHECK, b"1"), (b"x-client-id", b"ann")]}
+
+
+def test_a_smoke_test_is_in_the_log_and_no_reader_takes_it_for_a_prediction(
+    logged: Serving, where: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    challenger = Contender("b", logged.package)
+    monkeypatch.setattr(logged.router, "shares", [(1.0, challenger)])
+    call = Call(json.dumps({"rows": logged.package.examples}).encode(), SMOKE)
+    before = counted_predictions(logged)
+    answers = [logged.predict(call), asyncio.run(logged.predict_batched(call))]
+    assert {len(json.loads(body)["predictions"]) for _, body in answers} == {len(logged.package.examples)}
+    counts = LogCounts()
+    assert list(predictions(where, counts)) == []
+    assert (counts.entries, counts.checks) == (0, 2 * len(logged.package.examples))
+    assert counted_predictions(logged) == before
+    assert challenger._requests == 0
+
+
+def test_nobody_hides_other_rows_as_a_smoke_test(logged: Serving, where: Path) -> None:
+    rows = logged.package.examples
+    older = {**rows[-1], "age": rows[-1]["age"] + 1}
+    asked = [(rows[:-1], SMOKE), ([*rows[:-1], older], SMOKE), ([*rows, older], SMOKE), (rows, {"headers": []})]
+    for given_rows, scope in asked:
+        logged.predict(Call(json.dumps({"rows": given_rows}).encode(), scope))
+    assert sum(map(len, predictions(where, LogCounts()))) == sum(len(given_rows) for given_rows, _ in asked)
+
+
+def test_the_smoke_test_of_a_service_does_not_count_as_predictions_whatever_a_request_may_hold(
+    projects: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = shutil.copytree(projects(), tmp_path / "project")
+    packed = json.loads((root / "models/service.json").read_text())
+    packed["serve"] |= {"log": "safe", "max_rows": 5}
+    (root / "models/service.json").write_text(json.dumps(packed))
+    monkeypatch.setenv("ASSAY_LOG", str(tmp_path / "log"))
+    serving = load_project(root)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/readyz":
+            return httpx.Response(200)
+        headers = [(name.lower(), value) for name, value in request.headers.raw]
+        return httpx.Response(200, content=serving.predict(Call(request.content, {"headers": headers}))[1])
+
+    monkeypatch.setattr(httpx, "Client", partial(httpx.Client, transport=httpx.MockTransport(answer)))
+    assert "its answers to 5 examples are those recorded" in smoke("http://service", 0, root / MODELS)
+    serving.close()
+    counts = LogCounts()
+    assert (list(predictions(tmp_path / "log", counts)), counts.checks) == ([], 5)
 
 
 @pytest.mark.parametrize("refuses", [True, False])

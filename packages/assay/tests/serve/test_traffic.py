@@ -115,6 +115,7 @@ def test_a_file_that_is_gone_leaves_the_champion_alone(project: Path, router: Ro
         SHARE.format(share=0.5).replace("models-b", "models-c"),
         SHARE.format(share=0.6) + SHARE.format(share=0.6).replace("challengers:\n", "").replace("name: b", "name: c"),
         SHARE.format(share=0.1) + "    shadow: true\n",
+        *(SHARE.format(share=0.5).replace("name: b", f"name: {name}") for name in ("champion", "shadow", "check")),
     ],
 )
 def test_a_file_that_is_wrong_changes_nothing_and_is_counted(

@@ -4,12 +4,17 @@ import json
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from assay.base.errors import InputError
 from assay.project.layout import LOG
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from assay.contract.spec import Contract
 
 STATUS = {"WELL": 0, "ALARM": 1, "HOLD": 3}
 DAYS = 90.0
@@ -77,31 +82,52 @@ def feedback() -> None:
 
 
 @feedback.command("file")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("source", metavar="FILE")
+@click.option("--table", help="The table of a database, the sheet of a workbook or the file of an archive.")
 @click.option(
     "--log", type=click.Path(path_type=Path), help="The prediction log; by default ASSAY_LOG, or monitoring/."
 )
 @click.option(
     "--models", default="models", show_default=True, type=click.Path(path_type=Path), help="The model in use."
 )
-def feedback_file(file: Path, log: Path | None, models: Path) -> None:
-    """Record the outcomes in FILE, a CSV or Parquet file with the columns prediction_id and outcome.
+def feedback_file(source: str, table: str | None, log: Path | None, models: Path) -> None:
+    """Record the outcomes in FILE: a CSV or Parquet file, or a database or anything else that `assay init` reads.
 
-    The word `file` may be left out.
+    It has the columns prediction_id and outcome. Or it has the id columns of the contract, time (in UTC) and outcome:
+    then an outcome is that of the last prediction for a row with these ids up to that time. The word `file` may be left
+    out.
 
     The latest outcome of a prediction counts. Outcomes of predictions that are not in the log are counted and skipped,
     and so are values that the target cannot have.
     """
-    from assay.predictions.outcomes import read_outcomes, record
+    from assay.base.words import public
+    from assay.predictions.reported import outcomes_of, record
     from assay.project.settings import load_packed_contract
 
-    folder = _folder(log)
-    outcomes, wrong = read_outcomes(file, load_packed_contract(models))
-    written, unknown = record(folder, outcomes)
+    folder, contract = _folder(log), load_packed_contract(models)
+    outcomes, wrong = outcomes_of(_outcomes_in(source, table, contract), public(source), contract)
+    written, unknown = record(folder, outcomes, contract)
     print(
         f"{written} outcomes recorded, {unknown} skipped because their predictions are not in the log, {wrong} because "
         "the target cannot have their value"
     )
+
+
+def _outcomes_in(source: str, table: str | None, contract: "Contract") -> "pa.Table":
+    """Return the table of outcomes in a file, or in anything else that `assay init` reads."""
+    from assay.base.progress import say
+    from assay.data.reading import read_table, typed
+    from assay.init.files import Source, read
+    from assay.predictions.reported import OUTCOME, table_contract
+
+    wanted, path = table_contract(contract), Path(source)
+    is_plain = not contract.clean and table is None and "://" not in source
+    if is_plain and path.suffix.lower() in (".csv", ".parquet"):
+        return read_table(path, wanted)[0]
+    found, notes = read(Source(source, OUTCOME, table, as_text=tuple(wanted.ids)))
+    for note in notes:
+        say(note)
+    return typed(found, wanted)[0]
 
 
 @feedback.command("collect")

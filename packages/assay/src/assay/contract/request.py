@@ -42,8 +42,10 @@ def request_models(contract: Contract, max_rows: Mapping[str, int]) -> list[type
         _field(number): (_annotation(column, contract.missing_markers), _described(name, column))
         for number, (name, column) in enumerate(contract.features.items())
     }
+    ids = contract.given_ids
     for number, name in enumerate(contract.unused, len(fields)):
-        fields[_field(number)] = (Any, Field(default=None, alias=name, title=name, description="not used"))
+        use = "not used by the model; outcomes may name it" if name in ids else "not used"
+        fields[_field(number)] = (Any, Field(default=None, alias=name, title=name, description=use))
     row = create_model("Row", __config__=_STRICT, **fields)
     # Stop at the first invalid row: reporting ten thousand would take seconds.
     rows = Annotated[list[row], FailFast()]  # type: ignore[valid-type]

@@ -349,8 +349,9 @@ class Contract(Frozen):
 
     @property
     def unused(self) -> list[str]:
-        """The columns that the model does not use, and the target: a request may have them, and they change nothing."""
-        return [name for name in (*self.columns, self.target.name) if name not in self.features]
+        """The columns that the model does not use, given ids first, and the target: a request may have them."""
+        ids = self.given_ids
+        return [*ids, *(name for name in (*self.columns, self.target.name) if name not in (*self.features, *ids))]
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a copy with some fields changed, and with everything derived from them recomputed."""
@@ -379,6 +380,11 @@ class Contract(Frozen):
     def ids(self) -> list[str]:
         """The columns that identify rows."""
         return [name for name, column in self.columns.items() if isinstance(column, Id)]
+
+    @property
+    def given_ids(self) -> list[str]:
+        """The columns that identify rows, and do not only number them."""
+        return [name for name, column in self.columns.items() if isinstance(column, Id) and not column.counted]
 
     @property
     def classes(self) -> tuple[str, ...]:

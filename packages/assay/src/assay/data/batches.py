@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from assay.base.config import did_you_mean
 from assay.base.errors import InputError, one_line
-from assay.contract.spec import Column, Contract, Id
+from assay.contract.spec import Column, Contract
 from assay.data.reading import ends_inside_quotes, has_decimal_comma, read_header, reads_comma
 from assay.data.violations import first_twice
 
@@ -96,11 +96,6 @@ def _files_in(path: Path) -> Iterator[Path]:
         yield from (folder / name for name in names if not name.startswith(HIDDEN))
 
 
-def given_ids(contract: Contract) -> list[str]:
-    """Return the ids that are columns of files, and no numbers of rows."""
-    return [name for name, column in contract.columns.items() if isinstance(column, Id) and not column.counted]
-
-
 def require_columns(files: Sequence[Part], contract: Contract) -> tuple[str, ...]:
     """Return the columns of the parts that are not in the contract.
 
@@ -109,7 +104,7 @@ def require_columns(files: Sequence[Part], contract: Contract) -> tuple[str, ...
     """
     unknown: dict[str, None] = {}
     found = {file: _names(file) for file in files}
-    ids = [name for name in given_ids(contract) if any(name in names for names in found.values())]
+    ids = [name for name in contract.given_ids if any(name in names for names in found.values())]
     for file, names in found.items():
         missing = [name for name in (*contract.features, *ids) if name not in names]
         extra = [name for name in names if name not in contract.columns and name != contract.target.name]

@@ -20,15 +20,19 @@ MANY = 500
 
 
 class RequestColumns(dict[str, np.ndarray]):
-    """Columns of a request, with what the log needs too: the values as they came, if they came as JSON."""
+    """Columns of a request, with what the log needs too: the values as they came, if they came as JSON, and the ids."""
 
     def __init__(
-        self, columns: Columns | Iterable[tuple[str, np.ndarray]], values: Sequence[tuple[Any, ...]] = ()
+        self,
+        columns: Columns | Iterable[tuple[str, np.ndarray]],
+        values: Sequence[tuple[Any, ...]] = (),
+        ids: Sequence[Sequence[Any]] = (),
     ) -> None:
-        """Start without the codes of categories, which are kept once they are known."""
+        """Start without the codes of categories, which are kept once they are known; `ids` has a list per column."""
         super().__init__(columns)
         self.codes: dict[str, np.ndarray] = {}
         self.values_given = values
+        self.ids = ids
 
 
 def codes(data: Columns, name: str, column: Category) -> np.ndarray:

@@ -18,8 +18,7 @@ import pyarrow.compute as pc
 from assay.base.errors import InputError
 from assay.contract import rules
 from assay.contract.spec import Contract
-from assay.data.batches import given_ids
-from assay.data.columns import Columns, take
+from assay.data.columns import Columns, RequestColumns, take
 from assay.data.violations import Violation
 from assay.inference.package import Package, load_package
 from assay.inference.predictor import PredictionBatch, Predictor
@@ -84,7 +83,7 @@ class BatchScorer:
         reader = RowReader(load_packed_contract(models), settings.serve.max_rows)
         self._package: Package = load_package(models, reader, None, settings.export.tolerance, Room(root))
         self._predictor = Predictor(self._package)
-        self.ids = output_names(given_ids(self.contract), self.contract.classes)
+        self.ids = output_names(self.contract.given_ids, self.contract.classes)
 
     @property
     def contract(self) -> Contract:
@@ -113,8 +112,10 @@ class BatchScorer:
         if not finite.all():
             refused += [(int(row), "", "too extreme: the model gives no finite score") for row in kept[~finite]]
             data, kept, scores = take(data, finite), kept[finite], scores[finite]
-        predictions = self._predictions(data, scores, keep)
         ids = {name: _texts(name, table[name].take(pa.array(kept))) for name in table.column_names if name in self.ids}
+        if keep and ids.keys() == self.ids.keys():
+            data = RequestColumns(data, ids=[ids[name].to_pylist() for name in self.ids])
+        predictions = self._predictions(data, scores, keep)
         copied = {self.ids[name]: texts for name, texts in ids.items()}
         made = {"row": pa.array(kept + first)} | copied | predictions
         return Scored(pa.table(made), _refused(refused, first), len({row for row, _, _ in refused}))

@@ -16,7 +16,7 @@ from assay.base.files import sha256
 from assay.base.formats import read_format
 from assay.contract.spec import CONTRACT, Contract
 from assay.data.columns import Columns, length, take
-from assay.inference.rows import RowReader
+from assay.inference.rows import RowReader, Values
 from assay.inference.scorer import Score, Scorer, scorer
 from assay.project.layout import LOCKS, model_version
 from assay.project.room import NO_ROOM, Room
@@ -25,6 +25,8 @@ from assay.project.room import NO_ROOM, Room
 PACKAGE_FORMAT = 1
 # The files whose hashes are in model.json.
 PACKED_FILES = ("contract.json", "model.onnx", "model.skops", "reference.json")
+# The header of a smoke test, which asks for the predictions of all examples, or as many as a request may hold.
+IS_CHECK = b"x-assay-check"
 # How often an example is scored to measure its latency.
 TIMED = 20
 # The libraries that score in each form; model.json has the versions that the model was built with.
@@ -61,6 +63,10 @@ class Package:
         """
         scale = (float(self.wanted.std()) or 1.0) if self.contract.task == "regression" else 1.0
         return float(np.abs(scores - self.wanted[: len(scores)]).max()) / scale
+
+    def example_rows(self) -> list[Values]:
+        """Return the rows of a smoke test, read as a request is."""
+        return self.reader.read(msgspec.json.encode({"rows": self.examples[: self.reader.max_rows]}))
 
     def score_example(self) -> np.ndarray:
         """Return the scores of the first example, read as a request is."""

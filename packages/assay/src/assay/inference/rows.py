@@ -16,8 +16,8 @@ from assay.data.columns import MANY, Columns, RequestColumns, length
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-# `Columns` and `length` are re-exported for the service.
-__all__ = ["Columns", "RowReader", "Values", "finite_limits", "length"]
+# `Columns`, `RequestColumns` and `length` are re-exported for the service.
+__all__ = ["Columns", "RequestColumns", "RowReader", "Values", "finite_limits", "length"]
 
 LARGEST = sys.float_info.max
 
@@ -51,7 +51,9 @@ class RowReader:
             if (reader := _later(kind, contract.missing_markers))
         ]
         self._indices = [index for index, (_, kind) in enumerate(kinds) if isinstance(kind, Number | Integer | Boolean)]
-        self._all = [name for name, _ in kinds]
+        self._features = len(kinds)
+        # The values of a row are those of its features, then its ids.
+        self._kept = slice(len(kinds) + len(contract.given_ids))
         self._names = [kinds[index][0] for index in self._indices]
         self._others = [
             (name, index, "datetime64[us]" if isinstance(kind, Time) else "object")
@@ -65,7 +67,7 @@ class RowReader:
         return request_model(self.contract, self.max_rows)
 
     def read(self, body: bytes) -> list[Values]:
-        """Return the values of the rows of a body, in the order of columns.
+        """Return the values of the rows of a body: of features in the order of columns, then of ids.
 
         Raises pydantic's ValidationError for a body that breaks the contract.
         """
@@ -74,16 +76,16 @@ class RowReader:
     def validate(self, body: bytes) -> list[Values]:
         """Clean and read with the request model, whose errors say what is wrong."""
         request: Any = self._model.model_validate_json(body)
-        # The fields of a row have the order of the contract; columns that are not used come last.
-        return [tuple(row.__dict__.values())[: len(self._all)] for row in request.rows]
+        # The fields of a row have the order of the contract; columns that are not used come last, after ids.
+        return [tuple(row.__dict__.values())[self._kept] for row in request.rows]
 
     def read_fast(self, body: bytes) -> list[Values] | None:
         """Read in a fifth of the time of `validate`; None for a body that needs the request model."""
         if self._decoder is None:
             return None
         try:
-            used = slice(len(self._all))
-            rows = [msgspec.structs.astuple(row)[used] for row in self._decoder.decode(body).rows]
+            kept = self._kept
+            rows = [msgspec.structs.astuple(row)[kept] for row in self._decoder.decode(body).rows]
             return [self._finish(row) for row in rows] if self._later else rows
         except (msgspec.MsgspecError, ValueError):
             return None
@@ -95,7 +97,9 @@ class RowReader:
         # None becomes NaN. With few rows all columns are converted at once, since a call costs more than its work; with
         # many rows one by one, since numpy reads a nested sequence twice.
         numbers = np.array(values, np.float64) if len(rows) < MANY else [np.array(one, np.float64) for one in values]
-        data = RequestColumns(zip(self._names, numbers, strict=True), columns)
+        data = RequestColumns(
+            zip(self._names, numbers, strict=True), columns[: self._features], columns[self._features :]
+        )
         for name, index, kind in self._others:
             data[name] = np.array(columns[index], dtype=kind)
         return data

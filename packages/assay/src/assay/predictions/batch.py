@@ -15,6 +15,7 @@ from assay.base.files import locked
 from assay.data.columns import Columns
 from assay.inference.package import Package
 from assay.inference.predictor import PredictionBatch
+from assay.predictions.entry import CHAMPION
 from assay.predictions.segments import PREDICTIONS
 from assay.predictions.write import PredictionLog
 
@@ -61,7 +62,7 @@ def write(folder: Path, package: Package, batch: PredictionBatch, data: Columns)
         digest = package.about["contract_sha256"]
         _LOGS[folder] = PredictionLog(folder.parent.parent, package.contract, digest, days=None, segments=folder)
     with _written_to(folder.parent.parent):
-        _LOGS[folder].predictions(package.version, "champion", batch, data)
+        _LOGS[folder].predictions(package.version, CHAMPION, batch, data)
 
 
 @contextmanager

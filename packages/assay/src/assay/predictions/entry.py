@@ -1,8 +1,9 @@
 """The format of the prediction log: a line of JSON for the rows that a model answered together.
 
-`prediction_id`, `key`, the columns of `inputs`, `prediction`, `decision`, `warnings` and the classes of `probabilities`
-are lists with a value per row. Text of many numbers takes long to write: where there are MANY rows, the columns of
-numbers and times are in `packed`, and the probabilities in `scores`, as base64 of 8 bytes per value, little-endian.
+`prediction_id`, `key`, `ids`, the columns of `inputs`, `prediction`, `decision`, `warnings` and the classes of
+`probabilities` are lists with a value per row. Text of many numbers takes long to write: where there are MANY rows, the
+columns of numbers and times are in `packed`, and the probabilities in `scores`, as base64 of 8 bytes per value,
+little-endian.
 """
 
 from datetime import datetime
@@ -14,6 +15,10 @@ import msgspec
 FORMAT = 1
 # From this number of rows, numbers are packed: small requests that come at the same time are fewer.
 MANY = 33
+# The arms of the model in use, and of models that answer unseen by clients; others are names of challengers.
+CHAMPION, SHADOW = "champion", "shadow"
+# The arm of smoke tests. No reader yields it: nobody asked.
+CHECK = "check"
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -34,6 +39,7 @@ class Entry(msgspec.Struct, omit_defaults=True, gc=False):
     warnings: list[list[str]] = []
     packed: dict[str, bytes] = {}
     scores: bytes = b""
+    ids: list[str | None] = []
 
 
 class Counted(msgspec.Struct, omit_defaults=True, gc=False):

@@ -7,10 +7,10 @@ late, corrections, and clients who were forgotten reach the copy too.
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,12 @@ from assay.base.files import locked, write_once
 from assay.base.progress import Rate
 from assay.base.words import public
 from assay.data.outputs import connected
-from assay.predictions.outcomes import joined
-from assay.predictions.read import LogCounts
-from assay.predictions.segments import OUTCOMES, PREDICTIONS, hour_name, hours
+from assay.predictions.outcomes import Segments, joined, joined_hour, joined_hours
+from assay.predictions.read import LogCounts, Schemas
+from assay.predictions.segments import hour_name
 
 # A file of the log with the name that its rows have in a database.
 NAME = "name"
-HOUR = timedelta(hours=1)
 
 
 @dataclass
@@ -55,16 +54,20 @@ def export(folder: Path, address: str, name: str) -> Exported:
         if is_number is None:
             return done
         tables = _tables(name, is_number)
-        segments = _segments(folder)
+        # Once for all hours: a folder of years holds many files.
+        segments = {hour: found for hour, found in joined_hours(folder).items() if found[0]}
+        states = {hour: _state(found) for hour, found in segments.items()}
         with connected(shown, url) as connection:
             tables[0].metadata.create_all(connection)
             known = _known(connection, log, tables[1])
-        changed = {hour: state for hour, state in segments.items() if known.get(hour_name(hour)) != state}
-        done.unchanged = len(segments) - len(changed)
+        changed = [hour for hour, state in states.items() if known.get(hour_name(hour)) != state]
+        done.unchanged = len(states) - len(changed)
+        schemas = Schemas(folder)
         rate = Rate("hours", len(changed))
-        for hour in sorted(changed):
+        for hour in changed:
+            batches = joined_hour(segments[hour], schemas, LogCounts())
             with connected(shown, url) as connection:
-                done.rows += _copy(folder, log, (hour, changed[hour]), connection, tables)
+                done.rows += _copy(batches, log, (hour_name(hour), states[hour]), connection, tables)
             done.hours += 1
             rate.at(done.hours)
     return done
@@ -90,16 +93,12 @@ def _alone(folder: Path) -> Iterator[str]:
         yield path.read_text(encoding="utf-8")
 
 
-def _segments(folder: Path) -> dict[datetime, str]:
-    """Return what the segments of each hour of predictions look like: another text once one of them has changed."""
-    outcomes = dict(hours(folder / OUTCOMES))
-    return {
-        hour: json.dumps([_state(path) for path in (*paths, *outcomes.get(hour, []))])
-        for hour, paths in hours(folder / PREDICTIONS)
-    }
+def _state(segments: Segments) -> str:
+    """Return what the segments of an hour look like: another text once one of them has changed."""
+    return json.dumps([_looks(path) for paths in segments for path in paths])
 
 
-def _state(path: Path) -> list[Any]:
+def _looks(path: Path) -> list[Any]:
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -154,18 +153,18 @@ def _known(connection: sqlalchemy.Connection, log: str, copied: Table) -> dict[s
 
 
 def _copy(
-    folder: Path,
+    batches: Iterable[pa.RecordBatch],
     log: str,
-    hour: tuple[datetime, str],
+    hour: tuple[str, str],
     connection: sqlalchemy.Connection,
     tables: tuple[Table, Table],
 ) -> int:
-    """Copy an hour, in place of what was copied of it before; return the number of rows."""
-    since, state = hour
-    name, count = hour_name(since), 0
+    """Copy an hour, given by its name and state, in place of what was there of it; return the number of rows."""
+    name, state = hour
+    count = 0
     for table in tables:
         connection.execute(table.delete().where(table.c.log == log, table.c.hour == name))
-    for batch in joined(folder, LogCounts(), since=since, until=since + HOUR):
+    for batch in batches:
         connection.execute(tables[0].insert(), [_row(row, log, name) for row in batch.to_pylist()])
         count += len(batch)
     connection.execute(tables[1].insert(), {"log": log, "hour": name, "segments": state})

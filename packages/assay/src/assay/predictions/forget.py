@@ -216,7 +216,7 @@ def _selected(entry: Entry, stays: list[bool]) -> Entry:
         return np.frombuffer(values, np.uint8).reshape(len(stays), -1)[stays].tobytes() if values else b""
 
     changes: dict[str, Any] = {name: some(getattr(entry, name)) for name in ("prediction_id", "key", "prediction")}
-    changes |= {name: some(values) for name in ("decision", "warnings") if (values := getattr(entry, name))}
+    changes |= {name: some(values) for name in ("decision", "warnings", "ids") if (values := getattr(entry, name))}
     changes |= {
         name: {of: some(values) for of, values in getattr(entry, name).items()} for name in ("inputs", "probabilities")
     }

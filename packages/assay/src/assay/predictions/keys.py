@@ -1,8 +1,11 @@
-"""Keys of clients: the log holds only hashes of them, which nobody can make without the secret of the log."""
+"""Keys of clients, and ids of rows: the log holds only hashes of them, which nobody can make without its secret."""
 
+import json
 import os
+from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 from assay.base.files import write_once
 
@@ -19,3 +22,12 @@ def log_secret(folder: Path) -> bytes:
 def key_hash(secret: bytes, key: bytes) -> str:
     """Return the hash of a key as the log has it."""
     return blake2b(key, key=secret, digest_size=8).hexdigest()
+
+
+def ids_hash(secret: bytes, ids: Sequence[Any]) -> str | None:
+    """Return the hash of the ids of a row as the log has it; None if one is missing."""
+    if any(one in (None, "") for one in ids):
+        return None
+    # 17 is the id 17.0 of JSON, and "17" of a file.
+    texts = [str(int(one)) if isinstance(one, float) and one.is_integer() else str(one) for one in ids]
+    return key_hash(secret, json.dumps(texts).encode())

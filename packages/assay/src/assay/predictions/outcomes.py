@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     # The service writes outcomes, without pyarrow.
     import pyarrow as pa
 
-    from assay.contract.spec import Contract
-    from assay.predictions.read import LogCounts
+    from assay.predictions.read import LogCounts, Schemas
 
 # Outcomes by prediction id and hash of the client's key, with the time at which they came.
 Latest = dict[str, dict[str | None, tuple[datetime, str | float]]]
+# The segments of predictions and of outcomes of an hour.
+Segments = tuple[Sequence[Path], Sequence[Path]]
 # By this time the clock of another machine may be ahead.
 AHEAD = timedelta(hours=1)
 
@@ -80,23 +81,48 @@ def joined(
     client sent than the one who asked is counted and left out, if both are known. No more than the outcomes of an hour
     of predictions are held at a time. Raises InputError if a target cannot be `missing`.
     """
-    from assay.predictions.read import Schemas, hour
+    from assay.predictions.read import Schemas
 
     schemas = Schemas(folder)
+    for segments in joined_hours(folder, since, until).values():
+        yield from joined_hour(segments, schemas, counts, between=(since, until), due=due, missing=missing)
+
+
+def joined_hours(
+    folder: Path, since: datetime | None = None, until: datetime | None = None
+) -> dict[datetime, Segments]:
+    """Return the hours of a log in their order, each with its segments of predictions and of outcomes."""
     predicted = dict(hours(folder / PREDICTIONS, since, until))
     reported = dict(hours(folder / OUTCOMES, since, until))
-    for time in sorted(predicted.keys() | reported.keys()):
-        latest = _latest(reported.get(time, []), counts, since, until)
-        met: set[str] = set()
-        came: set[str] = set()
-        for batch in hour(predicted.get(time, []), schemas, counts, since, until):
-            # It was read by this schema.
-            if schema := schemas.get(batch["contract"][0].as_py()):
-                classes = schema.contract.classes
-                made = _with_outcomes(batch, classes, latest, (met, came), counts)
-                yield made if missing is None or due is None else _filled(made, classes, came, due, missing)
-        counts.outcomes += len(latest)
-        counts.unknown += len(latest.keys() - met)
+    return {
+        time: (predicted.get(time, []), reported.get(time, [])) for time in sorted(predicted.keys() | reported.keys())
+    }
+
+
+def joined_hour(
+    segments: Segments,
+    schemas: "Schemas",
+    counts: "LogCounts",
+    *,
+    between: tuple[datetime | None, datetime | None] = (None, None),
+    due: datetime | None = None,
+    missing: str | float | None = None,
+) -> Iterator["pa.RecordBatch"]:
+    """Yield what `joined` does, of the segments of an hour."""
+    from assay.predictions.read import hour
+
+    predicted, reported = segments
+    latest = _latest(reported, counts, *between)
+    met: set[str] = set()
+    came: set[str] = set()
+    for batch in hour(predicted, schemas, counts, *between):
+        # It was read by this schema.
+        if schema := schemas.get(batch["contract"][0].as_py()):
+            classes = schema.contract.classes
+            made = _with_outcomes(batch, classes, latest, (met, came), counts)
+            yield made if missing is None or due is None else _filled(made, classes, came, due, missing)
+    counts.outcomes += len(latest)
+    counts.unknown += len(latest.keys() - met)
 
 
 def _latest(segments: Sequence[Path], counts: "LogCounts", since: datetime | None, until: datetime | None) -> Latest:
@@ -179,42 +205,3 @@ def is_outcome(value: str | float | None, classes: tuple[str, ...]) -> bool:
         return value in classes
     # JSON has no other numbers.
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-
-
-def read_outcomes(path: Path, contract: "Contract") -> tuple[list[dict[str, Any]], int]:
-    """Read outcomes from a CSV or Parquet file with the columns `prediction_id` and `outcome`.
-
-    Returns those that the target can have, and the number of all others. Raises InputError for another file.
-    """
-    from assay.base.errors import InputError
-    from assay.contract.spec import Id
-    from assay.data.reading import read_table
-
-    target = contract.target.model_copy(update={"name": "outcome"})
-    wanted = {"columns": {"prediction_id": Id(kind="id")}, "target": target}
-    table, _ = read_table(path, contract.model_copy(update=wanted))
-    for name in ("prediction_id", "outcome"):
-        if name not in table.column_names or table[name].null_count == len(table):
-            raise InputError(f"{path}: expected the columns prediction_id and outcome, found no value of {name}")
-    rows = table.select(["prediction_id", "outcome"]).to_pylist()
-    fitting = [row for row in rows if row["prediction_id"] and is_outcome(row["outcome"], contract.classes)]
-    return fitting, len(rows) - len(fitting)
-
-
-def record(folder: Path, outcomes: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
-    """Write the outcomes of predictions that are in the log; return how many, and how many others there were."""
-    from assay.predictions.read import LogCounts, Schemas, hour
-
-    outcomes = list(outcomes)
-    wanted = {hour_name(time) for one in outcomes if (time := time_of(one["prediction_id"]))}
-    known: set[str] = set()
-    schemas, counts = Schemas(folder), LogCounts()
-    ids = {one["prediction_id"] for one in outcomes}
-    for time, segments in hours(folder / PREDICTIONS):
-        if hour_name(time) in wanted:
-            for batch in hour(segments, schemas, counts, None, None):
-                known |= ids.intersection(batch["prediction_id"].to_pylist())
-    log = OutcomeLog(folder)
-    written, _ = log.write([one for one in outcomes if one["prediction_id"] in known])
-    log.close()
-    return written, len(outcomes) - written

@@ -16,7 +16,7 @@ from assay.base.errors import InputError
 from assay.base.formats import read_format
 from assay.contract.spec import Contract, Feature
 from assay.data.reading import arrow_type
-from assay.predictions.entry import FORMAT, Entry
+from assay.predictions.entry import CHECK, FORMAT, Entry
 from assay.predictions.segments import CONTRACTS, PREDICTIONS, hours
 
 # Rows per batch, except for entries that have more.
@@ -41,6 +41,8 @@ class LogCounts:
     # Lines of another kind, or not of a contract that the log has.
     foreign: int = 0
     segments: int = 0
+    # Predictions for smoke tests, which are left out.
+    checks: int = 0
     # Of outcomes: all, those that a later one replaces, and those without a prediction.
     outcomes: int = 0
     corrected: int = 0
@@ -188,7 +190,7 @@ def hour(
     waiting: list[Entry] = []
     many = 0
     schema: Schema | None = None
-    for entry in _entries(segments, counts, since, until):
+    for entry in entries(segments, counts, since, until):
         found = schemas.get(entry.contract)
         rows = len(entry.prediction_id)
         if found is None or not rows:
@@ -200,6 +202,9 @@ def hour(
             counts.doubled += rows
             continue
         seen.add(key)
+        if entry.arm == CHECK:
+            counts.checks += rows
+            continue
         is_alone = bool(entry.packed or entry.scores)
         if waiting and (found is not schema or is_alone):
             yield from _batches(schema, waiting, counts)
@@ -213,9 +218,10 @@ def hour(
     yield from _batches(schema, waiting, counts)
 
 
-def _entries(
+def entries(
     segments: Sequence[Path], counts: LogCounts, since: datetime | None, until: datetime | None
 ) -> Iterator[Entry]:
+    """Yield the entries of segments as they are, whatever they hold."""
     decoder = msgspec.json.Decoder(Entry)
     for segment in segments:
         for entry in lines(segment, decoder.decode, counts):

@@ -19,7 +19,7 @@ from assay.data.columns import Columns, RequestColumns
 from assay.inference.ids import DIGITS, EPOCH
 from assay.inference.predictor import PredictionBatch
 from assay.predictions.entry import FORMAT, MANY, Entry
-from assay.predictions.keys import key_hash, log_secret
+from assay.predictions.keys import ids_hash, key_hash, log_secret
 from assay.predictions.outcomes import OutcomeLog
 from assay.predictions.segments import CONTRACTS, OUTCOMES, PREDICTIONS, Appender, believed, hour_name, retire
 
@@ -67,6 +67,7 @@ class PredictionLog:
         made = entry(self._layout, batch, data)
         made.time, made.version, made.arm = EPOCH + timedelta(milliseconds=milliseconds), version, arm
         made.contract, made.key = self._digest, self._hashes(keys, len(batch.scores))
+        made.ids = self._ids(data)
         if made.warnings:
             made.warnings = list(map(self._layout.discreet, made.warnings))
         for name in self._layout.hashed:
@@ -83,6 +84,14 @@ class PredictionLog:
             return [None] * rows
         secret = self._secret
         return [found for key, many in keys for found in [key_hash(secret, key) if key else None] * many]
+
+    def _ids(self, data: Columns) -> list[str | None]:
+        """Return the hash of the ids of each row; empty if no row has any."""
+        given = data.ids if isinstance(data, RequestColumns) else ()
+        if all(value is None for values in given for value in values):
+            return []
+        secret = self._secret
+        return [ids_hash(secret, row) for row in zip(*given, strict=True)]
 
     def _hash(self, value: Any) -> str | None:
         return None if value is None or value != value else key_hash(self._secret, str(value).encode())  # noqa: PLR0124

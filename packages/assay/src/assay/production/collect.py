@@ -36,6 +36,7 @@ from assay.predictions.collected import (
     read_record,
     write_record,
 )
+from assay.predictions.entry import SHADOW
 from assay.predictions.outcomes import is_outcome
 from assay.predictions.read import HASHED, TIME, Schema
 from assay.project.params import Collect
@@ -128,7 +129,7 @@ def candidates(
     found: list[pa.Table] = []
     rows = silent = 0
     for batch in batches:
-        is_due = pc.and_(pc.less(batch["time"], pa.scalar(due, TIME)), pc.not_equal(batch["arm"], "shadow"))
+        is_due = pc.and_(pc.less(batch["time"], pa.scalar(due, TIME)), pc.not_equal(batch["arm"], SHADOW))
         table = pa.Table.from_batches([batch]).filter(is_due)
         silent += table["outcome"].null_count
         plain = _plain(table.filter(pc.is_valid(table["outcome"])), contract, kinds)

@@ -11,8 +11,9 @@ from assay.base.words import percent
 from assay.production.windows import DAY
 from assay.statistics.sequential import Alarm, Course
 
-State = Literal["WELL", "ALARM", "HOLD"]
-SEVERITY: list[State] = ["WELL", "HOLD", "ALARM"]
+# SKIP is for what the project has set no limit for: it is not watched, and the rest decides.
+State = Literal["SKIP", "WELL", "HOLD", "ALARM"]
+SEVERITY: list[State] = ["SKIP", "WELL", "HOLD", "ALARM"]
 DAYS_A_YEAR = 365
 # How many bettors look at each side of a feature.
 BETS = 8
@@ -46,12 +47,12 @@ class Finding:
 
 
 def overall(findings: Sequence[Finding]) -> State:
-    """Return ALARM if any check raises one, else HOLD if any holds, else WELL; HOLD without any.
+    """Return ALARM if any check raises one, else HOLD if any holds, else WELL; HOLD if none judged anything.
 
     >>> overall([])
     'HOLD'
     """
-    return max((one.verdict for one in findings), key=SEVERITY.index, default="HOLD")
+    return max((one.verdict for one in findings if one.verdict != "SKIP"), key=SEVERITY.index, default="HOLD")
 
 
 def standing(course: Course, windows: Sequence[Day], end: datetime) -> tuple[Alarm, int] | None:

@@ -12,7 +12,12 @@ from assay.report.text import code, escape
 from assay.report.view import MARKS as OF_THE_REPORT
 
 TEMPLATE = Path(__file__).with_name("monitor.html.j2")
-MARKS = {"WELL": OF_THE_REPORT["PROMOTE"], "HOLD": OF_THE_REPORT["HOLD"], "ALARM": OF_THE_REPORT["REJECT"]}
+MARKS = {
+    "SKIP": OF_THE_REPORT["SKIP"],
+    "WELL": OF_THE_REPORT["PROMOTE"],
+    "HOLD": OF_THE_REPORT["HOLD"],
+    "ALARM": OF_THE_REPORT["REJECT"],
+}
 ADVICE = {
     "loss": "The predictions are worse than promised: retrain with the outcomes that are due.",
     "cost": "The decisions cost more than promised: retrain with the outcomes that are due.",
@@ -29,7 +34,7 @@ OUTCOMES = "Send outcomes to /feedback, or use assay feedback: they alone show w
 NOT_ENOUGH = {
     "log": "Check that the service runs this version and writes its log, and the clock of its machine.",
     **dict.fromkeys(("loss", "cost", "error"), OUTCOMES),
-    **dict.fromkeys(("refused", "failed", "slow"), "More requests, or a limit, are needed: the reasons say which."),
+    **dict.fromkeys(("refused", "failed", "slow"), "More requests are needed: the reasons say which."),
     **dict.fromkeys(("values", "scores", "features", "estimate"), "More rows are needed: the reasons say which."),
 }
 WIDTH, HEIGHT = 360, 90
@@ -44,7 +49,9 @@ def view(result: dict[str, Any]) -> dict[str, Any]:
     advice = {"ALARM": ADVICE, "HOLD": NOT_ENOUGH}.get(result["verdict"])
     reason = f"{first['check']}: {first['reason']}" if first else "nothing was checked"
     if result["verdict"] == "WELL":
-        reason = f"{len(told)} of {len(outcomes)} checks are well; {reason}"
+        unwatched = [one["check"] for one in outcomes if one["verdict"] == "SKIP"]
+        others = f", not watched: {', '.join(unwatched)}" if unwatched else ""
+        reason = f"{len(told)} of {len(outcomes)} checks are well{others}; {reason}"
     return {
         **{name: result[name] for name in ("verdict", "version")},
         "mark": MARKS[result["verdict"]],

@@ -13,6 +13,7 @@ from assay.predictions.entry import Counted
 from assay.production.finding import BETS, DAYS_A_YEAR, FEWEST, Finding, day_name, history, share_percent, standing
 from assay.production.windows import Watch
 from assay.project.limits import MOST_REFUSED
+from assay.project.settings import Limits
 from assay.statistics.sequential import detect, growth, growth_table
 
 # Reasons that strangers can cause, who have no right to use the service; and those that count as failures.
@@ -22,7 +23,8 @@ MEDIAN, SLOWEST = 0.5, 0.01
 # Nobody can bet against a limit of 0.
 SMALLEST = 1e-4
 NAMED = 3
-UNLIMITED = {"failed": "gates.service.errors", "slow": "gates.service.median_ms and p99_ms"}
+# The limits of each check.
+LIMITS = {"failed": ("errors",), "slow": ("median_ms", "p99_ms")}
 
 
 @dataclass
@@ -98,11 +100,18 @@ def judge_requests(watch: Watch, days: Sequence[Requests], limit: float) -> list
     return [_judge(check, found, days, limit, watch) for check, found in shares.items()]
 
 
+def _unwatched(check: str, limits: Limits) -> str:
+    """Say what a check does not watch because it has no limit."""
+    unset = [name for name in LIMITS.get(check, ()) if getattr(limits, name) is None]
+    named = " and ".join(f"gates.service.{name}" for name in unset)
+    return f"not watched without a limit: set {named} in params.yaml, and train again" if unset else ""
+
+
 def _judge(check: str, shares: Sequence[Share], days: Sequence[Requests], limit: float, watch: Watch) -> Finding:
     about = {"false_alarms_a_year": DAYS_A_YEAR / limit, **{one.words: one.most for one in shares}}
+    unwatched = _unwatched(check, watch.limits)
     if not shares:
-        reason = f"no limit: set {UNLIMITED[check]} in params.yaml, and train again"
-        return Finding(check, "HOLD", reason, {}, about)
+        return Finding(check, "SKIP", unwatched, {}, about)
     rows = shares[0].total(0)
     measured: dict[str, Any] = {"requests": rows, **{one.words: one.of(0) for one in shares}}
     if rows < FEWEST:
@@ -122,6 +131,7 @@ def _judge(check: str, shares: Sequence[Share], days: Sequence[Requests], limit:
     )
     if check == "refused":
         reason += _why(days[since:])
+    reason += f"; {unwatched}" * bool(unwatched)
     measured |= history(course, days)
     if stands:
         day = day_name(days[since].start)

@@ -76,6 +76,7 @@ def watched(
     # Later ones have a wrong clock.
     requests = requests_by_day(counted(log, counts, since, min(end, now + AHEAD)), about.version)
     left_out = {
+        "predictions for smoke tests": counts.checks,
         "torn lines": counts.torn,
         "doubled entries": counts.doubled,
         "foreign entries": counts.foreign,

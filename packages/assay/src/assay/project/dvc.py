@@ -7,6 +7,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from dvc.cli import main as dvc
+from dvc.dependency.param import ParamsDependency
 from dvc.repo import Repo
 
 from assay.base.conflicts import require_no_conflict
@@ -114,6 +115,7 @@ def _prepare() -> None:
     load_params()
     contract = load_contract()
     _require_pipeline()
+    _require_parameters()
     refresh()
     bring(contract)
     install()
@@ -124,3 +126,21 @@ def _require_pipeline() -> None:
         raise InputError("dvc.yaml: there is no such file; run this in the project's folder")
     for path in filter(Path.exists, READ_BY_DVC):
         require_no_conflict(path, path.read_text(encoding="utf-8", errors="replace"))
+
+
+def _require_parameters() -> None:
+    """Raise InputError if dvc.yaml names a parameter that params.yaml leaves to its default: DVC knows no defaults."""
+    with in_one_line(), Repo() as repo:
+        watched = [
+            (stage.addressing, one)
+            for stage in repo.index.stages
+            for one in stage.deps
+            if isinstance(one, ParamsDependency) and Path(one.fs_path).name == PARAMS.name
+        ]
+        for stage, one in watched:
+            if lacking := set(one.params) - one.read_params().keys():
+                name = min(lacking)
+                raise InputError(
+                    f"{PARAMS}: {name}: is missing, but stage {stage} of dvc.yaml depends on it; add it as "
+                    "`assay manual params` explains it"
+                )

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from assay.base.errors import one_line
 from assay.contract.spec import Contract
 from assay.inference.predictor import PredictionBatch
-from assay.inference.rows import Columns
+from assay.inference.rows import Columns, RequestColumns
 from assay.inference.tables import Violation, first_twice, predicted, read_columns, wrong_types
 from assay.serve.refusal import Refused
 
 if TYPE_CHECKING:
     # The service starts without it, and loads it before the first table comes.
-    pass
+    import pyarrow as pa
 
 ARROW = b"application/vnd.apache.arrow.stream"
 # A compressed buffer starts with its size: these bytes make it negative, which pyarrow refuses.
@@ -56,9 +56,11 @@ def _read(body: bytes, contract: Contract, max_rows: int) -> tuple[Columns, list
     # Columns of the contract that the model does not use are allowed; any other column is a violation.
     known = {*contract.features, *contract.unused}
     columns: dict[str, Any] = {name: pa.nulls(rows) for name in schema.names if name not in known}
+    ids = [name for name in contract.given_ids if name in schema.names and _is_id(schema.field(name).type)]
+    given: list[list[Any]] = []
     # With no fields pyarrow would read all of them.
     if wanted:
-        options = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(name) for name in wanted])
+        options = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(name) for name in (*wanted, *ids)])
         try:
             for _ in pa.ipc.open_stream(blank, options=options):
                 pass
@@ -69,7 +71,16 @@ def _read(body: bytes, contract: Contract, max_rows: int) -> tuple[Columns, list
         if table.num_rows != rows or table.nbytes > len(body):
             raise ValueError("its buffers overlap")
         columns |= {name: table[name] for name in wanted}
-    return read_columns(pa.table(columns) if columns else pa.table({}), contract)
+        given = [table[name].to_pylist() for name in ids]
+    data, violations = read_columns(pa.table(columns) if columns else pa.table({}), contract)
+    # The log takes all ids or none.
+    return RequestColumns(data, ids=given if ids == contract.given_ids else ()), violations
+
+
+def _is_id(kind: "pa.DataType") -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind))
 
 
 def _measured(body: bytes, max_rows: int) -> tuple[int, bytes]:

@@ -22,10 +22,11 @@ from assay.contract import rules
 from assay.contract.request import explain, request_models
 from assay.contract.spec import CONTRACT, Category, Contract
 from assay.inference.explain import contributions
-from assay.inference.package import Package, load_package
+from assay.inference.package import IS_CHECK, Package, load_package
 from assay.inference.predictor import PredictionBatch
 from assay.inference.rows import Columns, RowReader, Values, length
 from assay.inference.tables import load_arrow
+from assay.predictions.entry import CHECK, SHADOW
 from assay.predictions.monitor import MonitorLog
 from assay.predictions.requests import RequestLog
 from assay.predictions.write import PredictionLog
@@ -83,6 +84,7 @@ class Serving:
         self.wait = settings.serve.wait_ms / 1000
         self.max_body = int(settings.serve.max_body_mb * 1e6)
         self.rows = package.reader
+        self._examples = package.example_rows()
         self.router = Router(package, root, settings.export.tolerance, metrics)
         self.router.refresh()
         self.router.watch()
@@ -132,6 +134,8 @@ class Serving:
         if kind == JSON:
             # A body that breaks the contract may take long to validate.
             rows = self.rows.read_fast(call.body) or (yield lambda: self._validated(call))
+            if self._is_check(rows, call):
+                return JSON, (yield from self._check(rows))
             key = self._key(call)
             answers = yield from self._answer(self._contender(key), [(rows, key)])
             return JSON, answers[0]
@@ -145,14 +149,29 @@ class Serving:
         if _content_type(call) != JSON:
             return self.predict(call)
         rows = self._read(call)
+        if self._is_check(rows, call):
+            return JSON, run_inline(self._check(rows))
         key = self._key(call)
         return JSON, await self._batcher.ask(self._contender(key), rows, key)
 
-    def _answer(self, contender: Contender, asked: list[Asked[Values]]) -> Steps[list[bytes]]:
+    def _is_check(self, rows: list[Values], call: Call) -> bool:
+        """Say whether a request is a smoke test: only for the examples of the model, so that it can hide nothing."""
+        return rows == self._examples and bool(call.header(IS_CHECK))
+
+    def _check(self, rows: list[Values]) -> Steps[bytes]:
+        """Return the response body of the champion for a smoke test."""
+        (answer,) = yield from self._answer(self.router.champion, [(rows, b"")], is_check=True)
+        return answer
+
+    def _answer(
+        self, contender: Contender, asked: list[Asked[Values]], *, is_check: bool = False
+    ) -> Steps[list[bytes]]:
         """Return the response body for each of several requests."""
         rows = asked[0][0] if len(asked) == 1 else list(chain.from_iterable(one for one, _ in asked))
         keys = [(key, len(one)) for one, key in asked]
-        batch, version = yield from self._predict(contender, self.rows.columns(rows), alone=len(asked) == 1, keys=keys)
+        batch, version = yield from self._predict(
+            contender, self.rows.columns(rows), alone=len(asked) == 1, keys=keys, is_check=is_check
+        )
         rest = iter(batch.rows())
         return [
             msgspec.json.encode({"predictions": list(islice(rest, number)), "model_version": version})
@@ -166,6 +185,7 @@ class Serving:
         *,
         alone: bool,
         keys: list[tuple[bytes, int]],
+        is_check: bool = False,
     ) -> Steps[tuple[PredictionBatch, str]]:
         """Return the predictions and the version that made them; log and count them."""
         router = self.router
@@ -179,12 +199,15 @@ class Serving:
         if log := self._log:
             try:
                 # Not in another thread, also for many rows: changing threads would cost more than writing.
-                log.predictions(predictor.version, contender.name, batch, data, keys=keys)
+                arm = CHECK if is_check else contender.name
+                log.predictions(predictor.version, arm, batch, data, keys=keys)
             # A monitor of the user's own may raise anything.
             except Exception as error:
                 self._unlogged(len(batch.scores), error)
                 if self._refuses_unlogged:
                     raise Refused(503, "the prediction cannot be logged; try again", reason="log") from None
+        if is_check:
+            return batch, predictor.version
         self.metrics.predicted(predictor.version, batch)
         if columns:
             self.metrics.add_all("warnings", columns)
@@ -320,7 +343,7 @@ class Serving:
         self.metrics.predicted(predictor.version, given)
         if self._log:
             try:
-                self._log.predictions(predictor.version, "shadow", given, data, keys=keys)
+                self._log.predictions(predictor.version, SHADOW, given, data, keys=keys)
             except Exception as error:
                 self._unlogged(len(scores), error)
 

@@ -22,6 +22,7 @@ from assay.base.errors import InputError
 from assay.inference.package import Package, load_package
 from assay.inference.predictor import Predictor
 from assay.inference.rows import Columns, length
+from assay.predictions.entry import CHAMPION, CHECK, SHADOW
 from assay.project.room import Room
 from assay.serve.metrics import Metrics
 from assay.serve.steps import Steps
@@ -66,6 +67,8 @@ class Traffic(Frozen):
         names = [challenger.name for challenger in self.challengers]
         if len(set(names)) < len(names):
             raise ValueError("two challengers have the same name")
+        if taken := sorted({CHAMPION, SHADOW, CHECK} & set(names)):
+            raise ValueError(f"a challenger cannot have the name {taken[0]!r}, which the log uses")
         return self
 
 
@@ -123,7 +126,7 @@ class Router:
 
     def __init__(self, champion: Package, root: Path, tolerance: float, metrics: Metrics) -> None:
         """Start with the champion only; `refresh` reads the file."""
-        self.champion = Contender("champion", champion)
+        self.champion = Contender(CHAMPION, champion)
         self._root = root
         self._tolerance = tolerance
         self._metrics = metrics
