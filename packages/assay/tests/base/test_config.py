@@ -44,6 +44,11 @@ def refusal(tmp_path: Path, content: str | bytes) -> str:
     return message
 
 
+def test_who_changes_what_was_read_changes_it_for_nobody_else() -> None:
+    parse_yaml("sizes: [1]")["sizes"].append(2)
+    assert parse_yaml("sizes: [1]") == {"sizes": [1]}
+
+
 def test_a_file_becomes_a_frozen_object(tmp_path: Path) -> None:
     house = read(tmp_path, "name: Möwe\nsizes: [1, 2.5]\nbuilt: 1890-01-02 03:04:05\nvalidate: true")
     assert house == House(name="Möwe", sizes=(1.0, 2.5), built=datetime(1890, 1, 2, 3, 4, 5), validate=True)

@@ -50,16 +50,14 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 class Own(LogisticRegression):
     def fit(self, X, y):
-{fit}
         return super().fit(X, y)
 
     def predict_proba(self, X):
         found = super().predict_proba(X)
-{scores}
         return found
 
 
-FAMILIES = {{**DEFAULTS, "own": Family(Own, Ridge, "scaling", DEFAULTS["linear"].space)}}
+FAMILIES = {**DEFAULTS, "own": Family(Own, Ridge, "scaling", DEFAULTS["linear"].space)}
 TRUSTED = ["model.estimators.Own"]
 '''
 # The places in it of the columns that are looked at.
@@ -1342,10 +1340,16 @@ def _derived(project: Project, *lines: str) -> None:
 
 
 def _family(project: Project, *, fit: Iterable[str] = (), scores: Iterable[str] = ()) -> None:
-    """Choose a family of one's own: the linear one with these lines before fitting and after scoring."""
-    made = {name: "\n".join(f"        {line}" for line in lines) for name, lines in (("fit", fit), ("scores", scores))}
-    (project.root / ESTIMATORS).write_text(FAMILY.format(**made), encoding="utf-8")
-    project.edit("params.yaml", "family: linear", "family: own")
+    """Choose a family of one's own: the linear one with these lines before fitting and after scoring.
+
+    Such a family that is there already gets these lines too.
+    """
+    file = project.root / ESTIMATORS
+    if "class Own" not in file.read_text(encoding="utf-8"):
+        file.write_text(FAMILY, encoding="utf-8")
+        project.edit("params.yaml", "family: linear", "family: own")
+    for ends, lines in (("        return super().fit(X, y)\n", fit), ("        return found\n", scores)):
+        project.edit(ESTIMATORS, ends, "".join(f"        {line}\n" for line in lines) + ends)
 
 
 def _concat_in_train(project: Project, line: str) -> None:

@@ -2,7 +2,7 @@
 
 A server imports the libraries once, never the project. For each command it forks a process that runs the command with
 the code, the folder, the environment and the files of whoever asked: all is as in a process of its own, but for the
-random hash seed, which the processes of one server share. `python`, `assay` and `dvc` in the server's `bin` folder ask
+seed of hashes, which is 1. `python`, `assay` and `dvc` in the server's `bin` folder ask
 the server, so that what these commands start in turn is warm too.
 """
 
@@ -47,6 +47,7 @@ dvc_data.hashfile.db.local dvc_render.vega
 # Threads are counted when a library is loaded, and do not survive a fork.
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
 MOST_BYTES = 2**20
+WARM = ("python", "assay", "dvc")
 
 
 @contextmanager
@@ -82,15 +83,20 @@ def _start(place: Path) -> socket.socket:
     made = Path(tempfile.mkdtemp(prefix="warm"))
     commands = made / "bin"
     commands.mkdir()
-    for name in ("python", "assay", "dvc"):
+    for name in WARM:
         command = commands / name
         command.write_text(f"#!{sys.executable} -IS\n{CLIENT.read_text()}")
         command.chmod(0o755)
-    environment = {"PATH": os.environ["PATH"], "HOME": str(made), "LANG": "C.UTF-8"} | ONE_THREAD
+    # Whoever looks for another command beside these finds it. A Python would be of no environment there.
+    for other in Path(sys.executable).parent.iterdir():
+        if other.name not in WARM and not other.name.startswith("python"):
+            (commands / other.name).symlink_to(other)
+    # The order of sets is one of the things that must not show in results: a run elsewhere has another seed.
+    environment = {"PATH": os.environ["PATH"], "HOME": str(made), "LANG": "C.UTF-8", "PYTHONHASHSEED": "1"} | ONE_THREAD
     nothing = os.open(os.devnull, os.O_RDWR)
     said = os.open(made / LOG, os.O_WRONLY | os.O_CREAT)
     files = [(os.POSIX_SPAWN_DUP2, nothing, 0), (os.POSIX_SPAWN_DUP2, said, 1), (os.POSIX_SPAWN_DUP2, said, 2)]
-    command = [sys.executable, "-I", __file__, str(made)]
+    command = [sys.executable, "-sP", __file__, str(made)]
     pid = os.posix_spawn(sys.executable, command, environment, file_actions=files, setpgroup=0)
     os.close(nothing)
     os.close(said)

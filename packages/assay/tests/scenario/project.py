@@ -128,7 +128,7 @@ class Project:
 
     def copy(self, root: Path) -> Self:
         """Return a copy of the project as it is, with what git and DVC do not track."""
-        shutil.copytree(self.root, root, symlinks=True)
+        subprocess.run(["cp", "-a", self.root, root], check=True)
         return replace(self, root=root)
 
 
@@ -149,8 +149,11 @@ def stages_run(output: str) -> list[str]:
     return [stage for stage in STAGES if f"Running stage '{stage}':" in output]
 
 
-def make_template(project: Project) -> None:
-    """Make a git repository of the working tree of this one, as it is, with the data in its embedded remote."""
+def make_template(project: Project, left_out: tuple[str, ...] = ()) -> None:
+    """Make a git repository of the working tree of this one, as it is, with the data in its embedded remote.
+
+    Files whose paths begin like one of `left_out` are not in it.
+    """
     root = project.root
     root.mkdir()
     listed = subprocess.run(
@@ -161,7 +164,7 @@ def make_template(project: Project) -> None:
         check=True,
     )
     for name in filter(None, listed.stdout.split("\0")):
-        if (SOURCE / name).is_file():
+        if (SOURCE / name).is_file() and not name.startswith(left_out):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(SOURCE / name, root / name)
     if not (root / ".dvc/embedded").exists():

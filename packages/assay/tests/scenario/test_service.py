@@ -9,7 +9,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from served import sent
 from servers import Server, bento_store, is_ready, serving, until
 
 ARROW = "application/vnd.apache.arrow.stream"
+AUTHORISED = {"authorization": "Bearer secret"}
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,27 @@ def rows(trained: Project) -> list[dict[str, Any]]:
 def server(trained: Project) -> Iterator[Server]:
     with serving(trained) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def server_with_key(trained: Project) -> Iterator[Server]:
+    """A service that answers those who have its key. The last test of it ends it."""
+    with serving(trained, ASSAY_API_KEY="secret") as running:  # pragma: allowlist secret
+        yield running
+
+
+@pytest.fixture(scope="module")
+def bento(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Server]]:
+    """The folder of a Bento, and two workers that serve it with the Assay that its image holds."""
+    project = trained.copy(tmp_path_factory.mktemp("bento") / "project")
+    project.set_params(serve__workers=2)
+    project.ok("assay", "stage", "export")
+    tag = project.ok("bentoml", "build", "--output", "tag", BENTOML_HOME=str(bento_store(project))).split("__tag__:")[1]
+    (folder,) = bento_store(project).glob("bentos/*/*/")
+    # Python finds this Assay first, and nothing of another. Nothing is added to what is looked at.
+    environment = {"PYTHONPATH": str((folder / ASSAY).parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    with serving(project, tag.strip(), **environment) as running:
+        yield folder, running
 
 
 def test_rows_are_answered_through_bentoml_s_clients(server: Server, rows: list[dict[str, Any]]) -> None:
@@ -181,14 +203,15 @@ def test_a_thousand_idle_connections_and_slow_senders_starve_nobody(server: Serv
     assert is_ready(server)
 
 
-@pytest.mark.parametrize("begun", [b"", b"{"])
-def test_a_body_that_does_not_come_is_not_waited_for(server: Server, begun: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as sock:
-        sock.sendall(
-            b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
-            + begun
-        )
-        assert b" 408 " in sock.recv(100)
+def test_a_body_that_does_not_come_is_not_waited_for(server: Server) -> None:
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+    with ExitStack() as stack:
+        address = ("127.0.0.1", server.port)
+        clients = [stack.enter_context(socket.create_connection(address, timeout=30)) for _ in range(2)]
+        for client, begun in zip(clients, (b"", b"{"), strict=True):
+            client.sendall(head + begun)
+        for client in clients:
+            assert b" 408 " in client.recv(100)
 
 
 @pytest.mark.parametrize("path", ["/predict%0A", "/model%0A", "/predict/", "//predict"])
@@ -258,21 +281,25 @@ def test_predictions_and_outcomes_are_logged(server: Server, trained: Project, r
     assert any(told["prediction_id"] in path.read_text() for path in trained.root.glob("monitoring/outcomes/*"))
 
 
-def test_with_a_key_only_who_has_it_is_answered(trained: Project, rows: list[dict[str, Any]]) -> None:
-    with serving(trained, ASSAY_API_KEY="secret") as server:  # pragma: allowlist secret
-        assert server.post("/predict", {"rows": rows[:1]}).status_code == 401
-        assert server.post("/predict", {"rows": rows[:1]}, authorization="Bearer wrong").status_code == 401
-        assert server.post("/predict", {"rows": rows[:1]}, authorization="Bearer secret").status_code == 200
-        assert server.get("/model").status_code == 401
-        assert server.get("/").status_code == 200
-        with bentoml.SyncHTTPClient(server.url, token="secret") as client:  # noqa: S106
-            assert client.predict(rows=rows[:1])["predictions"]
+def test_with_a_key_only_who_has_it_is_answered(server_with_key: Server, rows: list[dict[str, Any]]) -> None:
+    server = server_with_key
+    assert server.post("/predict", {"rows": rows[:1]}).status_code == 401
+    assert server.post("/predict", {"rows": rows[:1]}, authorization="Bearer wrong").status_code == 401
+    assert server.post("/predict", {"rows": rows[:1]}, **AUTHORISED).status_code == 200
+    assert server.get("/model").status_code == 401
+    assert server.get("/").status_code == 200
+    with bentoml.SyncHTTPClient(server.url, token="secret") as client:  # noqa: S106
+        assert client.predict(rows=rows[:1])["predictions"]
 
 
+# What else does not belong together, tests/inference/test_package.py says; here, that the service does not start.
 @pytest.mark.parametrize(
     ("path", "text", "said"),
     [
-        ("contract.yaml", "# other words\n", "contract.yaml: is not the contract that"),
+        pytest.param(
+            *("contract.yaml", "# other words\n", "contract.yaml: is not the contract that"),
+            marks=pytest.mark.nightly,
+        ),
         ("models/model.onnx", "x", "model.onnx: differs from the file that model.json lists"),
     ],
 )
@@ -297,68 +324,61 @@ ASKED: dict[str, dict[str, Any] | None] = {
 
 
 def test_the_service_needs_no_more_of_assay_than_its_image_holds(
-    trained: Project, tmp_path: Path, rows: list[dict[str, Any]]
+    bento: tuple[Path, Server], rows: list[dict[str, Any]]
 ) -> None:
-    project = trained.copy(tmp_path / "project")
-    tag = project.ok("bentoml", "build", "--output", "tag", BENTOML_HOME=str(bento_store(project))).split("__tag__:")[1]
-    (bento,) = bento_store(project).glob("bentos/*/*/")
-    packed = {path.relative_to(bento / "src").parts[0] for path in (bento / "src").rglob("*") if path.is_file()}
+    folder, server = bento
+    packed = {path.relative_to(folder / "src").parts[0] for path in (folder / "src").rglob("*") if path.is_file()}
     assert packed == {"bentofile.yaml", "service.py", "src", "models"}
-    code = bento / ASSAY
+    code = folder / ASSAY
     held = {path.relative_to(code).as_posix() for path in code.rglob("*.*")}
     assert held - {path for path in held if path.endswith("__init__.py")} == {
         path.relative_to(SOURCE).as_posix()
         for path in part_files("service") | part_files("monitor")
         if path.name != "__init__.py"
     }
-    # Python finds this Assay first, and nothing of another.
-    with serving(project, tag.strip(), PYTHONPATH=str(code.parent)) as server:
-        for path, body in ASKED.items():
-            asked = {"rows": rows[:1]} if body == {"rows": 1} else body
-            answer = server.get(path) if asked is None else server.post(path, asked)
-            assert answer.status_code == 200, f"{path}: {answer.text}"
-        table = server.post("/predict", sent(pa.Table.from_pylist(rows * MANY)), **{"content-type": ARROW})
-        assert table.status_code == 200
-        assert list(bento_store(project).glob("monitoring/*/*/predictions/*.jsonl"))
-        assert "Error" not in server.log()
+    for path, body in ASKED.items():
+        asked = {"rows": rows[:1]} if body == {"rows": 1} else body
+        answer = server.get(path) if asked is None else server.post(path, asked)
+        assert answer.status_code == 200, f"{path}: {answer.text}"
+    table = server.post("/predict", sent(pa.Table.from_pylist(rows * MANY)), **{"content-type": ARROW})
+    assert table.status_code == 200
+    assert list(folder.parents[2].glob("monitoring/*/*/predictions/*.jsonl"))
+    assert "Error" not in server.log()
 
 
 def test_the_bento_is_served_by_two_workers_of_which_one_may_die(
-    trained: Project, tmp_path: Path, rows: list[dict[str, Any]]
+    bento: tuple[Path, Server], rows: list[dict[str, Any]]
 ) -> None:
-    project = trained.copy(tmp_path / "project")
-    project.set_params(serve__workers=2)
-    project.ok("assay", "stage", "export")
-    tag = project.ok("bentoml", "build", "--output", "tag", BENTOML_HOME=str(bento_store(project))).split("__tag__:")[1]
-    with serving(project, tag.strip()) as server:
-        until(lambda: len(server.workers()) == 2, "there are two workers")
-        body = {"rows": rows[:2]}
-        statuses: list[int] = []
-        failed = []
+    server = bento[1]
+    until(lambda: len(server.workers()) == 2, "there are two workers")
+    body = {"rows": rows[:2]}
+    statuses: list[int] = []
+    failed = []
 
-        def ask() -> None:
-            try:
-                statuses.append(server.post("/predict", body).status_code)
-            except httpx.TransportError as error:
-                failed.append(error)
+    def ask() -> None:
+        try:
+            statuses.append(server.post("/predict", body).status_code)
+        except httpx.TransportError as error:
+            failed.append(error)
 
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda _: ask(), range(200)))
-            assert (set(statuses), failed) == ({200}, [])
-            assert server.metric("assay_predictions_total") == 400
-            killed = server.workers()[0]
-            asked = [pool.submit(ask) for _ in range(300)]
-            os.kill(killed.pid, signal.SIGKILL)
-            for one in asked:
-                one.result()
-        assert set(statuses) == {200}
-        assert len(failed) <= 8
-        with staying(server.port, 4):
-            until(lambda: len([one for one in server.workers() if one.pid != killed.pid]) == 2, "another takes over")
-            until(
-                lambda: all(has_clients(worker, server.port) for worker in server.workers()),
-                "it gets clients, though all had a connection",
-            )
+    before = server.metric("assay_predictions_total")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: ask(), range(200)))
+        assert (set(statuses), failed) == ({200}, [])
+        assert server.metric("assay_predictions_total") - before == 400
+        killed = server.workers()[0]
+        asked = [pool.submit(ask) for _ in range(300)]
+        os.kill(killed.pid, signal.SIGKILL)
+        for one in asked:
+            one.result()
+    assert set(statuses) == {200}
+    assert len(failed) <= 8
+    with staying(server.port, 4):
+        until(lambda: len([one for one in server.workers() if one.pid != killed.pid]) == 2, "another takes over")
+        until(
+            lambda: all(has_clients(worker, server.port) for worker in server.workers()),
+            "it gets clients, though all had a connection",
+        )
 
 
 @contextmanager
@@ -388,27 +408,28 @@ def has_clients(worker: psutil.Process, port: int) -> bool:
     return any(one.status == psutil.CONN_ESTABLISHED for one in connections)
 
 
-def test_what_was_accepted_is_answered_before_the_service_ends(trained: Project, rows: list[dict[str, Any]]) -> None:
-    large = {"rows": rows * 20}
-    with serving(trained) as server:
-        counts = {"asked": 0, "answered": 0, "told to go": 0}
+def test_what_was_accepted_is_answered_before_the_service_ends(
+    server_with_key: Server, rows: list[dict[str, Any]]
+) -> None:
+    server, large = server_with_key, {"rows": rows * 20}
+    counts = {"asked": 0, "answered": 0, "told to go": 0}
 
-        def ask() -> None:
-            with httpx.Client(timeout=30) as client:
-                while True:
-                    counts["asked"] += 1
-                    response = client.post(server.url + "/predict", json=large)
-                    counts["answered"] += response.status_code == 200
-                    if response.headers.get("connection") == "close":
-                        counts["told to go"] += 1
-                        return
+    def ask() -> None:
+        with httpx.Client(timeout=30, headers=AUTHORISED) as client:
+            while True:
+                counts["asked"] += 1
+                response = client.post(server.url + "/predict", json=large)
+                counts["answered"] += response.status_code == 200
+                if response.headers.get("connection") == "close":
+                    counts["told to go"] += 1
+                    return
 
-        with ThreadPoolExecutor(4) as pool:
-            clients = [pool.submit(ask) for _ in range(4)]
-            until(lambda: counts["answered"] > 8, "it is under load")
-            server.process.send_signal(signal.SIGTERM)
-            for client in clients:
-                client.result()
-        assert server.process.wait(30) == 0
+    with ThreadPoolExecutor(4) as pool:
+        clients = [pool.submit(ask) for _ in range(4)]
+        until(lambda: counts["answered"] > 8, "it is under load")
+        server.process.send_signal(signal.SIGTERM)
+        for client in clients:
+            client.result()
+    assert server.process.wait(30) == 0
     assert counts["answered"] == counts["asked"]
     assert counts["told to go"] == 4

@@ -3,6 +3,7 @@
 import difflib
 import json
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
@@ -32,6 +33,12 @@ def parse_yaml(text: str) -> Any:
 
     Raises ValueError, in one line, for a document that is not YAML, repeats a key, or is nested too deeply.
     """
+    return deepcopy(_parsed(text))
+
+
+# A command reads some files several times, and to parse a lock takes a tenth of a second.
+@cache
+def _parsed(text: str) -> Any:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError
 
