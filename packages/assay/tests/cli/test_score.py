@@ -307,9 +307,9 @@ def test_a_zero_byte_which_postgresql_cannot_hold_is_replaced() -> None:
         ("mysql://me:secret@host/x#p", "mysql://me:***@host/x: expected an address"),  # pragma: allowlist secret
         ("sqlite:///:memory:#p", "sqlite:///%3Amemory%3A#p: a database in memory is lost at the end"),
         ("mysql://host/x?password=secret#p", "mysql://host/x?***: expected an address"),  # pragma: allowlist secret
-        ("postgresql://me:secret@host:port/x#p", "the output is no address"),  # pragma: allowlist secret
-        ("postgresql://me:se#cret@host/x", "the output is no address"),  # pragma: allowlist secret
-        ("://#p", "the output is no address of a database"),
+        ("postgresql://me:secret@host:port/x#p", "the output is not an address"),  # pragma: allowlist secret
+        ("postgresql://me:se#cret@host/x", "the output is not an address"),  # pragma: allowlist secret
+        ("://#p", "the output is not an address of a database"),
     ],
 )
 def test_an_address_that_cannot_be_written_is_refused_before_anything_is_made(output: str, said: str) -> None:

@@ -142,8 +142,8 @@ def test_logs_of_two_machines_share_a_table(tmp_path: Path, log: PredictionLog, 
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ("nothing", "this is no address of a database: expected sqlite:///FILE or"),
-        ("postgresql://me:secret@host:port/x", "this is no address of a database"),  # pragma: allowlist secret
+        ("nothing", "not an address of a database: expected sqlite:///FILE or"),
+        ("postgresql://me:secret@host:port/x", "not an address of a database"),  # pragma: allowlist secret
         (
             "sqlite:////nowhere/x.sqlite?uri=secret",
             "sqlite:////nowhere/x.sqlite?***#predictions: the address has a parameter",

@@ -70,7 +70,7 @@ def _database(given: str, mark: Sequence[str]) -> Output:
     except (sqlalchemy.exc.ArgumentError, ValueError):
         # It may hold a password, so it is not shown.
         raise InputError(
-            "the output is no address of a database: expected sqlite:///FILE#TABLE or postgresql://…#TABLE"
+            "the output is not an address of a database: expected sqlite:///FILE#TABLE or postgresql://…#TABLE"
         ) from None
     name = public(url.render_as_string())
     if url.get_backend_name() not in BACKENDS:

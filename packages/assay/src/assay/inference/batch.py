@@ -39,9 +39,9 @@ REFUSED = pa.schema([("row", pa.int64()), ("column", pa.string()), ("reason", pa
 
 
 def output_names(ids: Sequence[str], classes: Sequence[str]) -> dict[str, str]:
-    """Return the names of ids in the output: their own, or with "id " before one that another column has there.
+    """Return the names of the id columns in the output, with the prefix "id " where another column has the name.
 
-    Databases and engines take no notice of capital letters in the names of columns.
+    Databases and engines ignore the case of column names.
     """
     made = {name.lower() for name in _made(classes)}
     names: dict[str, str] = {}

@@ -282,7 +282,7 @@ def _database(url: str, source: Source) -> pa.Table:
     try:
         where = sqlalchemy.make_url(url)
     except (sqlalchemy.exc.ArgumentError, ValueError):
-        raise InputError(f"{source.name}: this is no address of a database") from None
+        raise InputError(f"{source.name}: not an address of a database") from None
     try:
         # Connecting would make the file.
         if where.get_backend_name() == "sqlite" and where.database and not Path(where.database).exists():

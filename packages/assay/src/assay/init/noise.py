@@ -40,7 +40,7 @@ def seed_noise(params: Params, contract: Contract, room: Room) -> Noise:
         given = scores(pipeline, asked, contract, room)
         return ScoredRows(truth, given, decide(given, contract, trained.threshold), contract.costs)
 
-    # The model is there already, if it was fitted on the same rows.
+    # Stage train has fitted the model already, if on the same rows.
     is_whole = train.num_rows == whole.num_rows
     models = [judged(trained.train_only)] if is_whole else []
     seeds = [params.seed + 1, *([] if is_whole else [params.seed + 2])]

@@ -78,7 +78,7 @@ def _url(address: str) -> sqlalchemy.URL:
         return sqlalchemy.make_url(address)
     except (sqlalchemy.exc.ArgumentError, ValueError):
         raise InputError(
-            "this is no address of a database: expected sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
+            "not an address of a database: expected sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
         ) from None
 
 
