@@ -9,6 +9,7 @@ import pytest
 
 from assay.base.errors import InputError
 from assay.base.files import write_json
+from assay.base.git import git
 from assay.github import production
 from assay.github.api import GitHub
 from assay.github.production import TITLE, calls_for_training, evidence, look, tell
@@ -141,6 +142,50 @@ def test_the_model_that_is_watched_is_that_of_the_last_release(hub: stand_in.Git
     assert asked == [(Path("monitoring"), Path("v1.2.0^{commit}/models"))]
 
 
+def repository(**files: str) -> None:
+    """Make a repository of the current folder, with a commit of some files."""
+    for name, text in files.items():
+        Path(name).write_text(text)
+    Path("reports").mkdir()
+    git("init", "--quiet")
+    git("add", "--", *files)
+    named = ("-c", "user.name=Ann", "-c", "user.email=ann@localhost")
+    git(*named, "commit", "--quiet", "--allow-empty", "--message", "one")
+
+
+def test_what_retraining_changes_is_a_patch_of_which_nothing_else_is_taken(
+    hub: stand_in.GitHub, monkeypatch: pytest.MonkeyPatch
+):
+    Path("event.json").write_text('{"repository": {"private": true}}')
+    monkeypatch.setenv("GITHUB_EVENT_PATH", "event.json")
+    monkeypatch.setattr(production, "bring_home", lambda log: COLLECTED | {"added": 0})
+    Path("monitoring").mkdir()
+    repository(**{"data.dvc": "old", "service.py": "old"})
+    Path("data.dvc").write_text("new")
+    Path("service.py").write_text("new")
+    Path(".dvc/embedded").mkdir(parents=True)
+    Path(".dvc/embedded/ab").write_bytes(b"\x00\xff")
+    production.retrain()
+    made = production.PATCH.read_text()
+    assert "service.py" not in made
+    git("add", "service.py")
+    git("diff", "--cached", "--binary", "--output=reports/all.patch")
+    for patch in ("retrained", "all"):
+        git("reset", "--quiet", "--hard")
+        assert not Path(".dvc/embedded/ab").exists()
+        production.apply(Path(f"reports/{patch}.patch"))
+        assert git("diff", "--cached", "--name-only").split() == [".dvc/embedded/ab", "data.dvc"]
+        assert (Path("data.dvc").read_text(), Path(".dvc/embedded/ab").read_bytes()) == ("new", b"\x00\xff")
+        assert Path("service.py").read_text() == "old"
+
+
+def test_a_patch_without_changes_changes_nothing(hub: stand_in.GitHub):
+    repository(**{"data.dvc": "old"})
+    production.PATCH.touch()
+    production.apply()
+    assert not git("diff", "--cached", "--name-only")
+
+
 @pytest.mark.parametrize(("private", "embedded"), [(False, True), (False, False), (True, True), (None, True)])
 def test_what_clients_sent_is_never_put_where_everybody_can_read_it(
     hub: stand_in.GitHub, monkeypatch: pytest.MonkeyPatch, private: bool | None, embedded: bool
@@ -150,6 +195,7 @@ def test_what_clients_sent_is_never_put_where_everybody_can_read_it(
     monkeypatch.setattr(production, "is_embedded", lambda: embedded)
     monkeypatch.setattr(production, "bring_home", lambda log: COLLECTED | {"added": 0})
     Path("monitoring").mkdir()
+    repository()
     # An event need not say it.
     if private is not True and embedded:
         with pytest.raises(InputError, match="everybody could read the rows that clients sent"):
@@ -163,6 +209,7 @@ def test_what_is_new_is_pushed_and_learnt_and_nothing_new_is_neither(
     hub: stand_in.GitHub, monkeypatch: pytest.MonkeyPatch, added: int, done: list[str]
 ):
     Path("monitoring").mkdir()
+    repository()
     seen: list[str] = []
     limit = type("Params", (), {"remote": type("Remote", (), {"embedded_limit_mb": 50})})
     monkeypatch.setattr(production, "bring_home", lambda log: COLLECTED | {"added": added})

@@ -438,7 +438,7 @@ def _upload(inside: _Inside, given: dict[str, str]) -> dict[str, str]:
 def _download(inside: _Inside, given: dict[str, str]) -> dict[str, str]:
     found = [data for about, data in inside.runner.hub.artifacts[inside.ran.number] if about["name"] == given["name"]]
     with zipfile.ZipFile(io.BytesIO(found[-1])) as file:
-        file.extractall(inside.workspace)
+        file.extractall(inside.workspace / given.get("path", ""))
     return {}
 
 

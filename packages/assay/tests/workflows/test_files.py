@@ -37,12 +37,8 @@ RIGHTS: dict[tuple[str, str], dict[str, str]] = {
     ("nightly", "night"): READ,
     ("nightly", "alarm"): {"contents": "read", "issues": "write"},
     ("propose", "propose"): {"contents": "write", "pull-requests": "write"},
-    ("monitor", "monitor"): {
-        "contents": "write",
-        "id-token": "write",
-        "issues": "write",
-        "pull-requests": "write",
-    },
+    ("monitor", "monitor"): {"contents": "read", "id-token": "write"},
+    ("monitor", "tell"): {"contents": "write", "issues": "write", "pull-requests": "write"},
     ("monitor", "alarm"): {"contents": "read", "issues": "write"},
     ("package-ci", "lint"): READ,
     ("package-ci", "test"): READ,
@@ -178,6 +174,14 @@ def test_the_code_of_strangers_meets_neither_token_nor_rights():
     checkouts = [step for job in FILES["report"]["jobs"].values() for step in job["steps"] if "checkout" in str(step)]
     assert checkouts
     assert all("ref" not in step["with"] for step in checkouts)
+
+
+def test_the_token_of_the_monitor_that_may_write_meets_neither_rows_nor_training():
+    jobs = FILES["monitor"]["jobs"]
+    commands = {name: [step["run"] for step in job["steps"] if "run" in step] for name, job in jobs.items()}
+    assert commands["tell"] == [".venv/bin/assay github tell", ".venv/bin/assay github propose-retrained"]
+    assert "github.token" not in json.dumps(jobs["monitor"])
+    assert "environment" not in jobs["tell"]
 
 
 def test_the_status_waits_for_no_comment_and_its_token_meets_no_foreign_code():

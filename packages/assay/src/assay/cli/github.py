@@ -192,24 +192,32 @@ def github_propose(title: str, branch: str) -> None:
 
 @github.command("monitor")
 def github_monitor() -> None:
-    """Run the monitor on the log in monitoring/; open, update or close the issue, and say whether to retrain.
+    """Run the monitor on the log in monitoring/; output the verdict, and whether to retrain.
 
     A result in reports/monitor.json, which the monitor wrote where the log is, is taken as it is. Without the log there
     is nothing to retrain with, and no training helps against requests that fail, are slow or are refused.
     """
-    from assay.github.api import GitHub
-    from assay.github.production import calls_for_training, look, tell
+    from assay.github.production import calls_for_training, look
     from assay.github.steps import write_outputs
     from assay.project.layout import LOG
 
     result = look()
-    print(tell(GitHub.here(), result))
-    write_outputs({"retrain": str(calls_for_training(result) and LOG.is_dir()).lower()})
+    retrain = calls_for_training(result) and LOG.is_dir()
+    write_outputs({"verdict": result["verdict"], "retrain": str(retrain).lower()})
+
+
+@github.command("tell")
+def github_tell() -> None:
+    """Open, update or close the issue by the result in reports/monitor.json."""
+    from assay.github.api import GitHub
+    from assay.github.production import look, tell
+
+    print(tell(GitHub.here(), look()))
 
 
 @github.command("retrain")
 def github_retrain() -> None:
-    """Collect the outcomes that are due from the log in monitoring/, and train with them."""
+    """Collect the outcomes that are due from the log in monitoring/, train, and write reports/retrained.patch."""
     from assay.github.production import retrain
 
     print(retrain())
@@ -218,12 +226,13 @@ def github_retrain() -> None:
 @github.command("propose-retrained")
 @click.option("--branch", envvar="BRANCH", default="main", help="The branch to merge into.")
 def github_propose_retrained(branch: str) -> None:
-    """Open or update the one pull request with what `retrain` made, with the evidence of the open issue."""
+    """Open or update the one pull request with reports/retrained.patch, with the evidence of the open issue."""
     from assay.github.api import GitHub
-    from assay.github.production import BRANCH, FILES, evidence
+    from assay.github.production import BRANCH, FILES, apply, evidence
     from assay.github.propose import Proposal, propose
 
     here, token = GitHub.here(), os.environ.get("GITHUB_TOKEN", "")
+    apply()
     print(propose(here, Proposal("Retrain with what came true", branch, BRANCH, evidence(here), FILES), token))
 
 

@@ -1,5 +1,6 @@
 """What production says, on GitHub: one issue while there is an alarm, and one pull request to retrain."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +32,16 @@ BRANCH = "assay/retrain"
 OPERATIONS = {"refused", "failed", "slow"}
 # GitHub takes 65,536 characters.
 MOST = 60_000
-# What retraining changes.
+# What retraining changes, and the file with these changes.
 FILES = ("data.dvc", ".dvc/embedded", "dvc.lock", "metrics.json", "requirements/process.yaml")
+PATCH = Path("reports/retrained.patch")
 
 
 def look() -> dict[str, Any]:
     """Return what the monitor says: the result that came instead of a log, or that of the last release and the log."""
     if RESULT.exists():
         result = read_json(RESULT)
-        if not isinstance(result, dict) or result.get("verdict") not in SEVERITY:
+        if not isinstance(result, dict) or result.get("verdict") not in SEVERITY[1:]:
             raise InputError(f"{RESULT}: not a result of `assay monitor`")
         return result
     log, release = _log(), last_release()
@@ -75,7 +77,8 @@ def tell(github: GitHub, result: dict[str, Any]) -> str:
 def retrain() -> str:
     """Collect the outcomes that are due, push the data to the DVC remote, and train; return what was done.
 
-    Raises InputError where all could read what clients sent.
+    The changes are a patch, for a job whose token may write and which neither reads rows nor trains. Raises InputError
+    where all could read what clients sent.
     """
     if may_be_public() and is_embedded():
         raise InputError(
@@ -88,7 +91,17 @@ def retrain() -> str:
         reproduce()
     else:
         say("nothing new to learn from")
+    for name in filter(os.path.exists, FILES):
+        git("add", "--all", "--", name)
+    git("diff", "--cached", "--binary", f"--output={PATCH}")
     return "\n".join(told(result))
+
+
+def apply(patch: Path = PATCH) -> None:
+    """Make the changes of a patch in the files that retraining changes, and in no others."""
+    if patch.stat().st_size:
+        only = [f"--include={pattern}" for name in FILES for pattern in (name, f"{name}/*")]
+        git("apply", "--index", *only, str(patch))
 
 
 def evidence(github: GitHub, report: Path = REPORT) -> str:
