@@ -33,29 +33,24 @@ settings.load_profile(PROFILE)
 # What is started in the background of a shell is deaf to Ctrl-C, and so would be what the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# What these share, a server, an image, packages, is made by one worker, once.
+# Each of these tests takes long, and what they share is made once for all workers: one is for whoever is free.
+APART = ("tests/gates/test_catalogue.py", "tests/scenario/", "tests/workflows/")
+# But for these, which share a server, an image or packages.
 TOGETHER = {
-    "tests/docs/test_pictures.py",
-    "tests/load/test_run.py",
-    "tests/modelling/test_search.py",
-    "tests/project/test_tracking.py",
-    "tests/report/test_mermaid.py",
     "tests/scenario/test_gates.py",
     "tests/scenario/test_image.py",
     "tests/scenario/test_service.py",
     "tests/scenario/test_workflows.py",
-    "tests/serve/test_browser.py",
-    "tests/serve/test_served.py",
     "tests/workflows/test_lint.py",
 }
 
 
 class Scheduling(LoadScopeScheduling):
-    """Gives each worker the next test, or the next file of those whose tests stay together."""
+    """Gives each worker the next file, so that what its tests share is made once, or the next test of those apart."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return file if file in TOGETHER else nodeid
+        return nodeid if file.startswith(APART) and file not in TOGETHER else file
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

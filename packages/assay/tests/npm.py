@@ -1,12 +1,13 @@
-"""Packages of npm, installed once from a lock, and used from there."""
+"""Packages of npm, installed once from a lock for all clones on this machine, and used from there."""
 
 import hashlib
+import os
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
-CACHE = Path(__file__).parents[1] / ".node_cache"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "assay-tests"
 
 
 class NotHereError(Exception):
@@ -21,7 +22,7 @@ def installed(folder: Path) -> Path:
     home = CACHE / hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
     if home.exists():
         return home
-    CACHE.mkdir(exist_ok=True)
+    CACHE.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(dir=CACHE))
     for path in files:
         shutil.copy(path, made)

@@ -11,13 +11,14 @@ from assay.base.errors import InputError
 from assay.gates.expectations import check, outcome
 from assay.gates.findings import Expected
 from assay.properties.expectations import answers, falls, falls_when, rises, rises_when, same_when
+from fewer import fewer
 from patients import COLUMNS, contract
 from places import PACKAGE
 
-EXAMPLES = 40
+EXAMPLES = 20
 # Quick to draw, for the laws that are tried on many models.
 SMALL = contract(columns={name: COLUMNS[name] for name in ("age", "noise")})
-NESTED = [HealthCheck.nested_given]
+NESTED = settings(fewer(6), suppress_health_check=[HealthCheck.nested_given])
 
 
 def chance(signal):
@@ -54,7 +55,7 @@ def test_what_has_no_effect_neither_raises_nor_lowers_the_risk():
     assert held(falls("noise"))
 
 
-@settings(max_examples=10, suppress_health_check=NESTED)
+@NESTED
 @given(st.floats(-1, 1).filter(lambda slope: abs(slope) > 0.01), st.booleans())
 def test_a_direction_holds_exactly_when_the_model_goes_that_way(slope, whole):
     feature = "age" if whole else "noise"
@@ -66,7 +67,7 @@ def test_a_direction_holds_exactly_when_the_model_goes_that_way(slope, whole):
     assert held(falls(feature), scores=model, spec=SMALL) == (slope < 0)
 
 
-@settings(max_examples=10, suppress_health_check=NESTED)
+@NESTED
 @given(effect=st.floats(0.001, 0.4), share=st.floats(0, 2).filter(lambda share: abs(share - 1) > 0.01))
 def test_a_change_of_the_risk_counts_exactly_when_it_is_beyond_the_tolerance(effect, share):
     def model(data):
