@@ -10,7 +10,7 @@ import pytest
 
 from assay.contract.spec import load_contract
 from gates.warm import server
-from scenario.project import FEW_EXAMPLES, SHORT, SOURCE, Done, Project, clone, make_template, once
+from scenario.project import FEWEST_EXAMPLES, SHORT, SOURCE, Done, Project, clone, make_template, once
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -74,7 +74,7 @@ def short_run(first_run: tuple[Project, Done], shared: Path) -> Project:
     """The first run once more, with parameters that take less time. To be looked at only."""
     made, done = first_run
     assert done.returncode == 0, done.stdout + done.stderr
-    return _with_params(made, shared / "short", **SHORT, **FEW_EXAMPLES, tune__trials=3)
+    return _with_params(made, shared / "short", **SHORT, **FEWEST_EXAMPLES, tune__trials=3)
 
 
 @pytest.fixture

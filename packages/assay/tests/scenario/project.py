@@ -22,8 +22,9 @@ SHORT: dict[str, object] = {
     "analyse__max_rows": 50,
     "gates__service__enabled": False,
 }
-# Enough to find what the tests put there.
+# Enough to find what the tests put there; and where they put nothing.
 FEW_EXAMPLES = {"gates__expectations__examples": 10, "gates__parity__examples": 10}
+FEWEST_EXAMPLES = {"gates__expectations__examples": 3, "gates__parity__examples": 3}
 FUTURE = 4e9
 STAGES = ("validate", "prepare", "tune", "train", "evaluate", "analyse", "export")
 

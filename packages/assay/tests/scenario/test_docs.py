@@ -31,8 +31,8 @@ def blocks(page: str) -> list[str]:
     return re.findall(r"^```sh\n(.*?)^```", text(page), flags=re.MULTILINE | re.DOTALL)
 
 
-# Their commands take the longest, and are tried at night.
-AT_NIGHT = ("experiments.md", "loadtest.md")
+# Their commands take the longest, or are those of the README, and are tried at night.
+AT_NIGHT = ("experiments.md", "loadtest.md", "tutorial.md")
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def judged_once(brief: Project, shared: Path) -> Project:
 
     def make() -> None:
         brief.copy(made.root).append("service.py", "\n# A comment.\n")
-        made.cold.ok("assay", "pr")
+        made.ok("assay", "pr")
 
     once(made.root, make)
     return made
@@ -67,6 +67,8 @@ def test_a_service_that_is_the_champion_s_is_not_loaded(brief: Project, tmp_path
     verdict = json.loads((project.root / "reports/verdict.json").read_text())
     assert "are identical to the champion's" in outcome(verdict, "service")["reason"]
     assert not (project.root / "reports/loadtest.json").exists()
+    # All is committed.
+    assert json.loads((project.root / "reports/report.json").read_text())["next"] == ["The change can be merged."]
 
 
 @pytest.mark.nightly
@@ -224,22 +226,7 @@ def test_data_that_breaks_the_contract_is_rejected_though_no_model_was_trained(f
     assert "REJECT" in (finished.root / "reports/report.md").read_text().splitlines()[0]
 
 
-def test_a_lock_that_the_run_wrote_is_the_next_step_and_not_a_hold(finished: Project):
-    finished.set_params(model__parameters={"C": 0.9})
-    finished.ok("git", "commit", "--quiet", "--all", "--message", "Edited in the browser")
-    finished.ok("assay", "repro")
-    verdict = judged(finished, PASSED, "--base", "HEAD~1")
-    assert "is not committed yet" in outcome(verdict, "lock")["measured"]["fresh"]["reason"]
-    finished.ok("assay", "report", "--base", "HEAD~1")
-    report = json.loads((finished.root / "reports/report.json").read_text())
-    assert report["next"][0] == "Commit the files that this run judged: `git add dvc.lock metrics.json && git commit`."
-    finished.ok("git", "commit", "--quiet", "--all", "--message", "The lock")
-    judged(finished, PASSED, "--base", "HEAD~2")
-    finished.ok("assay", "report", "--base", "HEAD~2")
-    assert json.loads((finished.root / "reports/report.json").read_text())["next"] == ["The change can be merged."]
-
-
-@pytest.mark.parametrize("damage", ["truncated", "foreign", "gone"])
+@pytest.mark.parametrize("damage", [pytest.param("truncated", marks=pytest.mark.nightly), "foreign", "gone"])
 def test_results_that_are_damaged_are_no_evidence(finished: Project, damage: str):
     for name in ("build/split/test.parquet", "metrics.json"):
         path = finished.root / name

@@ -86,6 +86,15 @@ def pushed(site: Site, trained: Trained) -> Site:
     return site
 
 
+@pytest.fixture
+def forked(site: Site, trained: Trained) -> Site:
+    """The same for a pull request of a fork, to which no lock is committed."""
+    site.hub.run_git("fetch", "--quiet", str(trained.git), f"+refs/heads/{BRANCH}:refs/pull/{PR}/head")
+    site.hub.open_pull(PR, BRANCH, trained.head, source=FORK)
+    site.hub.upload(RUN, DATA, trained.data)
+    return site
+
+
 def content(data: bytes) -> dict[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(data)) as file:
         return {name: file.read(name) for name in file.namelist()}
@@ -102,12 +111,20 @@ def changed(data: bytes, gate: str, verdict: str, reason: str, **claimed: Any) -
     return archive(files | {"reports/report.json": json.dumps(report)})
 
 
-def test_a_changed_parameter_is_retrained_reported_and_its_lock_committed(pushed: Site, trained: Trained):
+def test_a_changed_parameter_is_retrained_reported_and_its_lock_committed_and_the_next_push_updates_the_comment(
+    pushed: Site, trained: Trained
+):
     hub = pushed.hub
     train = trained.ran.jobs["train"]
     assert "train" in stages_run(train.step("Pipeline, gates and report").log), train.log()
     assert train.permissions == {"contents": "read"}
     assert train.summary.startswith("## ")
+    # A lock that the run wrote is the next step, and not a hold.
+    report = json.loads(content(trained.data)["reports/report.json"])
+    (lock,) = (one for one in report["verdict"]["outcomes"] if one["gate"] == "lock")
+    assert (report["verdict"]["verdict"], lock["verdict"]) == ("PROMOTE", "PROMOTE")
+    assert "is not committed yet" in lock["measured"]["fresh"]["reason"]
+    assert report["next"][0] == "Commit the files that this run judged: `git add dvc.lock metrics.json && git commit`."
     assert set(content(trained.data)) == {
         "reports/report.json",
         "dvc.lock",
@@ -131,8 +148,19 @@ def test_a_changed_parameter_is_retrained_reported_and_its_lock_committed(pushed
     assert f"https://github.com/{REPOSITORY}/actions/runs/{RUN}" in comment
     assert "@everyone" not in comment
     assert len(comment) <= 60_500
-    assert hub.state(trained.head) == hub.state(refreshed) is not None
+    assert hub.state(trained.head) == hub.state(refreshed) == "success"
     assert hub.leaked == []
+
+    of_refreshed = content(trained.data)["reports/report.json"].replace(trained.head.encode(), refreshed.encode())
+    data = archive(content(trained.data) | {"reports/report.json": of_refreshed})
+    hub.upload(RUN + 1, DATA, changed(data, "quality", "HOLD", "too few rows to say"))
+    told = pushed.tell(RUN + 1, refreshed)
+    assert told.conclusion == "success", told.log()
+    (second,) = hub.reports(PR)
+    assert second != comment
+    assert "too few rows to say" in second
+    # The lock is that of the commit already.
+    assert hub.run_git("rev-parse", f"refs/heads/{BRANCH}") == refreshed
 
 
 def test_a_fork_gets_the_same_comment_and_nothing_is_pushed(pushed: Site, trained: Trained):
@@ -149,23 +177,6 @@ def test_a_fork_gets_the_same_comment_and_nothing_is_pushed(pushed: Site, traine
     assert hub.state(trained.head) is not None
 
 
-def test_a_second_push_updates_the_comment(pushed: Site, trained: Trained):
-    pushed.tell(RUN, trained.head, fork=False)
-    first = pushed.hub.reports(PR)
-    head = pushed.hub.run_git("rev-parse", f"refs/heads/{BRANCH}")
-    report = content(trained.data)["reports/report.json"].replace(trained.head.encode(), head.encode())
-    data = archive(content(trained.data) | {"reports/report.json": report})
-    pushed.hub.upload(RUN + 1, DATA, changed(data, "quality", "HOLD", "too few rows to say"))
-    told = pushed.tell(RUN + 1, head)
-    assert told.conclusion == "success", told.log()
-    assert len(first) == 1
-    (second,) = pushed.hub.reports(PR)
-    assert second != first[0]
-    assert "too few rows to say" in second
-    # The lock is that of the commit already.
-    assert pushed.hub.run_git("rev-parse", f"refs/heads/{BRANCH}") == head
-
-
 def test_a_run_that_was_overtaken_says_nothing(pushed: Site, trained: Trained):
     who = ("-c", "user.name=Ann", "-c", "user.email=ann@localhost")
     newer = pushed.hub.run_git(*who, "commit-tree", f"{trained.head}^{{tree}}", "-p", trained.head, "-m", "Newer")
@@ -179,24 +190,30 @@ def test_a_run_that_was_overtaken_says_nothing(pushed: Site, trained: Trained):
 
 
 @pytest.mark.parametrize(
-    ("verdict", "overrides", "state", "mark"),
+    ("verdict", "state", "mark"),
     [
-        ("REJECT", [], "failure", "❌ REJECT"),
-        ("HOLD", [], "pending", "✋ HOLD"),
-        ("HOLD", [{"gate": "quality", "by": "Ann", "why": "one hospital alone"}], "success", "✅ PROMOTE"),
+        ("REJECT", "failure", "❌ REJECT"),
+        pytest.param("HOLD", "pending", "✋ HOLD", marks=pytest.mark.nightly),
     ],
 )
-def test_the_status_says_what_the_comment_says(
-    pushed: Site, trained: Trained, verdict: str, overrides: list[dict[str, str]], state: str, mark: str
-):
-    made = changed(trained.data, "quality", verdict, "roc auc fell by 0.1", overrides=overrides)
-    pushed.hub.upload(RUN, DATA, made)
+def test_the_status_says_what_the_comment_says(forked: Site, trained: Trained, verdict: str, state: str, mark: str):
+    forked.hub.upload(RUN, DATA, changed(trained.data, "quality", verdict, "roc auc fell by 0.1", overrides=[]))
+    told = forked.tell(RUN, trained.head, fork=True)
+    assert told.conclusion == "success", told.log()
+    assert forked.hub.state(trained.head) == state
+    (comment,) = forked.hub.reports(PR)
+    assert mark in comment
+
+
+def test_what_a_person_has_accepted_is_promoted_with_the_reason(pushed: Site, trained: Trained):
+    accepted = [{"gate": "quality", "by": "Ann", "why": "one hospital alone"}]
+    pushed.hub.upload(RUN, DATA, changed(trained.data, "quality", "HOLD", "roc auc fell by 0.1", overrides=accepted))
     told = pushed.tell(RUN, trained.head)
     assert told.conclusion == "success", told.log()
-    assert pushed.hub.state(pushed.hub.run_git("rev-parse", f"refs/heads/{BRANCH}")) == state
+    assert pushed.hub.state(pushed.hub.run_git("rev-parse", f"refs/heads/{BRANCH}")) == "success"
     (comment,) = pushed.hub.reports(PR)
-    assert mark in comment
-    assert ("one hospital alone" in comment) == bool(overrides)
+    assert "✅ PROMOTE" in comment
+    assert "one hospital alone" in comment
 
 
 def hostile(data: bytes, kind: str) -> bytes:
@@ -224,10 +241,10 @@ def report_commit(report: dict[str, Any]) -> str:
 
 
 # What else is refused, tests/github/test_artifact.py says; here, that the workflow stops there.
-AT_NIGHT = [pytest.param(kind, marks=pytest.mark.nightly) for kind in ("path", "huge", "other commit")]
+AT_NIGHT = [pytest.param(kind, marks=pytest.mark.nightly) for kind in ("path", "huge", "shape", "other commit")]
 
 
-@pytest.mark.parametrize("kind", ["shape", "symlink", *AT_NIGHT])
+@pytest.mark.parametrize("kind", ["symlink", *AT_NIGHT])
 def test_data_that_is_none_is_refused(pushed: Site, trained: Trained, kind: str):
     before = pushed.hub.run_git("for-each-ref")
     pushed.hub.upload(RUN, DATA, hostile(trained.data, kind))
@@ -241,31 +258,30 @@ def test_data_that_is_none_is_refused(pushed: Site, trained: Trained, kind: str)
     assert "There is no report" in comment
 
 
-def test_what_a_stranger_writes_is_shown_and_does_nothing(pushed: Site, trained: Trained):
+def test_what_a_stranger_writes_is_shown_and_does_nothing(forked: Site, trained: Trained):
     reason = "<!-- x --> @ada <script>alert(1)</script> ![](http://x.y/z.png) | a\n::error::b\n```"
-    pushed.hub.upload(RUN, DATA, changed(trained.data, "quality", "HOLD", reason))
-    pushed.tell(RUN, trained.head)
-    (comment,) = pushed.hub.reports(PR)
+    forked.hub.upload(RUN, DATA, changed(trained.data, "quality", "HOLD", reason))
+    forked.tell(RUN, trained.head, fork=True)
+    (comment,) = forked.hub.reports(PR)
     assert comment.count("<!--") == 1
     assert "script" in comment
     for active in ("<script", "@ada", "![](http://x", "\n::"):
         assert active not in comment
 
 
-def test_a_broken_cml_is_stood_in_for(pushed: Site, trained: Trained):
-    pushed.runner.environment["CML_IS"] = "broken"
-    told = pushed.tell(RUN, trained.head)
+def test_a_broken_cml_is_stood_in_for(forked: Site, trained: Trained):
+    forked.runner.environment["CML_IS"] = "broken"
+    told = forked.tell(RUN, trained.head, fork=True)
     report = told.jobs["report"]
     assert report.step("Post the comment with CML").outcome == "failure"
     assert report.result == "success", told.log()
-    (comment,) = pushed.hub.reports(PR)
+    (comment,) = forked.hub.reports(PR)
     assert "CML watermark" not in comment
-    del pushed.runner.environment["CML_IS"]
+    del forked.runner.environment["CML_IS"]
     # CML would not find that comment again, and write a second one.
-    head = pushed.hub.run_git("rev-parse", f"refs/heads/{BRANCH}")
-    told = pushed.tell(RUN, head)
+    told = forked.tell(RUN, trained.head, fork=True)
     assert told.jobs["report"].step("Post the comment with CML").outcome == "skipped"
-    assert len(pushed.hub.reports(PR)) == 1
+    assert len(forked.hub.reports(PR)) == 1
 
 
 def test_an_endless_cml_and_an_endless_registry_cost_neither_comment_nor_status(pushed: Site, trained: Trained):
@@ -332,14 +348,14 @@ def test_behind_many_comments_the_report_is_still_one(pushed: Site, trained: Tra
     assert pushed.hub.comments[PR][35]["user"]["login"] == BOT
 
 
-def test_a_run_that_stopped_is_told_of(pushed: Site, trained: Trained):
+def test_a_run_that_stopped_is_told_of(forked: Site, trained: Trained):
     files = content(trained.data)
     del files["reports/report.json"]
-    pushed.hub.upload(RUN, DATA, archive(files))
-    pushed.tell(RUN, trained.head)
-    (comment,) = pushed.hub.reports(PR)
+    forked.hub.upload(RUN, DATA, archive(files))
+    forked.tell(RUN, trained.head, fork=True)
+    (comment,) = forked.hub.reports(PR)
     assert "the run failed before it wrote one" in comment
-    assert pushed.hub.state(trained.head) == "error"
+    assert forked.hub.state(trained.head) == "error"
 
 
 def test_main_has_a_status_too_and_no_comment(site: Site, trained: Trained):
@@ -445,7 +461,9 @@ def released(site: Site, service: Server, asked: Path, models: Path, *changed: d
     return site.runner.run("release.yml", release_of(site, pushed.sha, **changes))
 
 
-def test_what_was_promoted_on_main_is_released(site: Site, service: Server, short_run: Project, tmp_path: Path):
+def test_what_was_promoted_on_main_is_released_and_deployed_where_that_is_switched_on(
+    site: Site, service: Server, short_run: Project, tmp_path: Path
+):
     ran = released(site, service, tmp_path / "asked", short_run.root / "models")
     assert ran.conclusion == "success", ran.log()
     head, image = site.hub.run_git("rev-parse", "main"), f"ghcr.io/{REPOSITORY}"
@@ -460,11 +478,15 @@ def test_what_was_promoted_on_main_is_released(site: Site, service: Server, shor
     assert ran.jobs["deploy"].result == "skipped"
     # The token goes in by a way that no list of processes shows.
     assert not [line for line in said.splitlines() if line.startswith("docker login") and "token" in line]
-    # All of it again: the version and its image stay.
+    # All of it again: the version and its image stay, and it is deployed where that is switched on.
+    site.runner.variables |= {"ASSAY_DEPLOY": "true"}
     again = site.runner.run("release.yml", release_of(site, head))
     assert again.conclusion == "success", again.log()
     assert again.jobs["tag"].step("Take the version").outcome == "skipped"
     assert (tmp_path / "asked").read_text().count(f"push --quiet {image}") == 1
+    assert again.jobs["deploy"].permissions == {"actions": "write"}
+    assert "gh workflow run deploy.yml" not in said
+    assert "gh workflow run deploy.yml --raw-field version=v1.0.0" in (tmp_path / "asked").read_text()
 
 
 def test_an_image_that_does_not_answer_is_not_pushed(site: Site, service: Server, short_run: Project, tmp_path: Path):
@@ -508,16 +530,6 @@ def test_what_was_held_on_main_is_not_released(site: Site, service: Server, tmp_
     assert ran.jobs["tag"].result == "skipped"
 
 
-def test_a_release_is_deployed_where_that_is_switched_on(
-    site: Site, service: Server, short_run: Project, tmp_path: Path
-):
-    site.runner.variables |= {"ASSAY_DEPLOY": "true"}
-    ran = released(site, service, tmp_path / "asked", short_run.root / "models")
-    assert ran.conclusion == "success", ran.log()
-    assert ran.jobs["deploy"].permissions == {"actions": "write"}
-    assert "gh workflow run deploy.yml --raw-field version=v1.0.0" in (tmp_path / "asked").read_text()
-
-
 STAGING, PRODUCTION = "ssh://ann@staging", "ssh://ann@production"
 
 
@@ -550,7 +562,9 @@ def run_on(asked: Path) -> list[tuple[str, str]]:
     return [(words[0], words[-1].partition("@sha256:")[2].lstrip("0")) for words in lines]
 
 
-@pytest.mark.parametrize(("version", "digest"), [("v1.2.0", "120"), ("v1.1.0", "110")])
+@pytest.mark.parametrize(
+    ("version", "digest"), [("v1.2.0", "120"), pytest.param("v1.1.0", "110", marks=pytest.mark.nightly)]
+)
 def test_a_version_is_deployed_to_staging_and_then_to_production_an_older_one_to_go_back(
     site: Site, hosts: Path, version: str, digest: str
 ):
@@ -719,7 +733,10 @@ load-bench: ;
 """
 
 
-@pytest.mark.parametrize(("failing", "result"), [("nothing", "success"), ("lint", "failure"), ("test", "failure")])
+@pytest.mark.parametrize(
+    ("failing", "result"),
+    [("nothing", "success"), pytest.param("lint", "failure", marks=pytest.mark.nightly), ("test", "failure")],
+)
 def test_one_check_stands_for_all_of_ci(site: Site, failing: str, result: str):
     (site.work.root / "Makefile").write_text(TARGETS.format(failing=failing))
     ran = site.runner.run("ci.yml", site.push_to_main())

@@ -123,8 +123,7 @@ class Runner:
     def run(self, workflow: str, trigger: Trigger) -> Ran:
         """Run a workflow as it stands at the commit of the trigger; raises ValueError where GitHub would refuse it."""
         text = self.hub.run_git("show", f"{trigger.sha}:.github/workflows/{workflow}")
-        faults = self.language.ask("parse", name=workflow, text=text)
-        if faults:
+        if faults := self.language.faults(workflow, text):
             raise ValueError(f"{workflow}: {'; '.join(faults)}")
         file = YAML(typ="safe").load(text)
         if trigger.event not in file["on"]:
@@ -394,6 +393,8 @@ def _checkout(inside: _Inside, given: dict[str, str]) -> dict[str, str]:
         subprocess.run(["git", *arguments], cwd=inside.workspace, env=environment, check=True, capture_output=True)
 
     git("init", "--quiet", ".")
+    # The files of a commit are taken from there, and not sent and packed anew; its history is still fetched or not.
+    (inside.workspace / ".git/objects/info/alternates").write_text(f"{inside.runner.hub.git}/objects\n")
     git("remote", "add", "origin", inside.runner.hub.git.as_uri())
     if whole:
         git("fetch", "--quiet", "origin", "+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*", ref)

@@ -17,6 +17,7 @@ class Language:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
+        self._faults: dict[tuple[str, str], list[str]] = {}
 
     def ask(self, question: str, **rest: Any) -> Any:
         """Return the answer to a question; raises ValueError where GitHub's code refuses it."""
@@ -28,6 +29,12 @@ class Language:
         if "error" in found:
             raise ValueError(found["error"])
         return found["answer"]
+
+    def faults(self, name: str, text: str) -> list[str]:
+        """Return what GitHub finds wrong with the text of a workflow; the same text is looked at once."""
+        if (name, text) not in self._faults:
+            self._faults[name, text] = self.ask("parse", name=name, text=text)
+        return self._faults[name, text]
 
 
 @contextmanager

@@ -111,7 +111,8 @@ def make_site(project: Project, folder: Path, language: Language) -> Site:
     work = clone(replace(project, root=git), folder / "clone")
     places = [str(TOOLS), str(Path(sys.executable).parent), os.environ["PATH"]]
     seen = {
-        "PYTHONPATH": "{workspace}/packages/assay/src:{workspace}/src",
+        # Assay is installed, and compiled, as in a copy.
+        "PYTHONPATH": f"{project.root}/packages/assay/src:{{workspace}}/src",
         "OMP_NUM_THREADS": "1",
         "DVC_SITE_CACHE_DIR": str(folder / "dvc"),
         "NO_PROXY": "127.0.0.1,localhost",

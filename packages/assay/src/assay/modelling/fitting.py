@@ -1,8 +1,10 @@
 """Fitting a model: preprocessing, optional calibration, and a threshold from the costs of errors."""
 
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import VotingClassifier, VotingRegressor
 from sklearn.pipeline import Pipeline
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from assay.base.config import did_you_mean
 from assay.base.errors import InputError, one_line
@@ -277,8 +279,15 @@ def threads(rows: int) -> Iterator[None]:
     """Use one thread for few rows: on busy processors, starting more costs far more than it saves."""
     number = 1 if rows < FEW_ROWS else cpu_count()
     # Set around the model, not in it: a model must not depend on the number of processors it was fitted on.
-    with threadpool_limits(limits=number), parallel_config("threading", n_jobs=number):
+    with _libraries(len(sys.modules)).limit(limits=number), parallel_config("threading", n_jobs=number):
         yield
+
+
+# To look for them takes longer than a model takes for some rows, and with other modules there may be others.
+@lru_cache(maxsize=1)
+def _libraries(modules: int) -> ThreadpoolController:
+    """Return the loaded libraries that start threads."""
+    return ThreadpoolController()
 
 
 def _unknown(place: str, name: str, known: list[str]) -> str:
