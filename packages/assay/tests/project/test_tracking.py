@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
+from assay.base.errors import LONGEST_LINE
 from assay.cli.main import main
 from assay.contract.spec import load_contract
 from assay.project.tracking import commit, data_md5, first_cause, numbers, parameters_of, versions_of
@@ -120,7 +121,7 @@ def test_the_first_cause_is_told_in_a_line_and_no_password() -> None:
     error.__context__ = OSError("no way to http://me:secret@host/\n" + "." * 1000)
     told = first_cause(error)
     assert told.startswith("OSError: no way to http://host/ ..")
-    assert len(told) < 250
+    assert len(told) == len("OSError: ") + LONGEST_LINE
     error.__suppress_context__ = True
     assert first_cause(error) == "ValueError: a page of text"
 
