@@ -51,6 +51,8 @@ SAMPLE_OF_LEAKS = 10_000
 # Most values of a category in a multiclass task, where each value becomes a column; a text uses only frequent words.
 MOST_VALUES_OF_MULTICLASS = 100
 MOST_SALTS = 30
+# From these on, few folds of many rows say more about the final model than many folds of few, in the same time.
+MANY_ROWS = 20_000
 # The smallest acceptable share of the rows that a side should have.
 FAIR = 0.6
 # With this many rows of a class, some fall on each side whatever the salt.
@@ -655,9 +657,9 @@ def _params(data: pa.Table, contract: dict[str, Any], findings: list[Finding]) -
         if share < RARE:
             params["validate.smallest_class_share"] = _two_digits(share / 2)
             findings.append(Finding(2, contract["target"]["name"], f"the rarest class has {share:.2%} of the rows"))
-        params["tune.folds"] = max(2, min(5 if rows < 5000 else 3, sizes[0] // 4))
+        params["tune.folds"] = max(2, min(_folds(rows), sizes[0] // 4))
     else:
-        params["tune.folds"] = 5 if rows < 5000 else 3
+        params["tune.folds"] = _folds(rows)
     features = [name for name, column in contract["columns"].items() if column["kind"] not in ("id", "ignored")]
     repeated, alike = _repeated(data, features)
     params["validate.duplicate_share"] = 0.05
@@ -670,12 +672,16 @@ def _params(data: pa.Table, contract: dict[str, Any], findings: list[Finding]) -
     elif repeated:
         findings.append(Finding(1, "rows", f"{repeated:.2%} of the rows have the same features as another"))
     params["tune.trials"] = 24 if small else 12
-    params["tune.max_rows"] = 20_000 if small else 10_000
+    params["tune.max_rows"] = 10_000 if 2000 <= rows < MANY_ROWS else 20_000
     params["model.family"], params["model.parameters"] = _first_model(data, contract)
     params["train.calibrate"] = False
     params["gates.quality.metric"] = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "r2"}[task]
     params["gates.quality.margin"] = {"binary": 0.01, "multiclass": 0.02, "regression": 0.01}[task]
     return params, reasons
+
+
+def _folds(rows: int) -> int:
+    return 5 if rows < 5000 else 3 if rows < MANY_ROWS else 2
 
 
 def _with_enough_on_each_side(

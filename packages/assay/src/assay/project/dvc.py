@@ -41,8 +41,8 @@ def changed() -> bool:
     return bool(stale_stages())
 
 
-def reproduce(*stages: str) -> bool:
-    """Run `dvc repro` in this process, up to these stages, if anything changed; return whether it ran.
+def reproduce() -> bool:
+    """Run `dvc repro` in this process if anything changed; return whether it ran.
 
     Raises InputError if the configuration is wrong or a stage failed; the stage has then printed the reason.
     """
@@ -50,9 +50,15 @@ def reproduce(*stages: str) -> bool:
     if not changed():
         say("nothing changed: no stage ran")
         return False
-    if _dvc_fails("repro", *stages):
+    if _dvc_fails("repro"):
         raise InputError("the pipeline failed at the stage named above; the results of finished stages are kept")
     return True
+
+
+def commit_stages() -> None:
+    """Take the present results of all stages for those of the present code, which must not be able to change them."""
+    if _dvc_fails("commit", "--quiet", "--force"):
+        raise InputError("DVC could not record the results; run `dvc repro`")
 
 
 def tune() -> ModelChoice:
