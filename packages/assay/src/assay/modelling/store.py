@@ -4,12 +4,14 @@ import io
 import json
 import re
 import zipfile
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import skops.io
 from sklearn.pipeline import Pipeline
+from skops.io._utils import SaveContext, get_state
 from skops.io.exceptions import UntrustedTypesFoundException
 
 from assay.base.errors import InputError
@@ -71,7 +73,7 @@ def load_trained(room: Room = NO_ROOM) -> Trained:
 
 def save_pipeline(pipeline: Pipeline, path: Path) -> None:
     """Write a pipeline; the same pipeline gives the same bytes."""
-    write_bytes(path, _canonical(skops.io.dumps(pipeline)))
+    write_bytes(path, dumped(pipeline))
 
 
 def load_pipeline(path: Path, room: Room = NO_ROOM) -> Pipeline:
@@ -94,21 +96,33 @@ def libraries(path: Path) -> set[str]:
     return set(re.findall(r'"__module__": "(\w+)', schema))
 
 
-def _canonical(dump: bytes) -> bytes:
-    """Return a skops dump without memory addresses and timestamps, which differ from run to run."""
-    with zipfile.ZipFile(io.BytesIO(dump)) as source:
-        schema = json.loads(source.read("schema.json"))
-        names: dict[str, str] = {}
-        _renumber(schema, {}, names, set(source.namelist()))
-        made = io.BytesIO()
-        with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as result:
-            for old, new in sorted(names.items(), key=lambda pair: pair[1]):
-                _add(result, new, source.read(old))
-            _add(result, "schema.json", json.dumps(schema).encode())
+class _Files(dict[str, bytes]):
+    """The files of a dump. skops wants a ZipFile, where its time is quadratic in the number of trees."""
+
+    namelist = dict.keys
+
+    def writestr(self, name: str, content: memoryview) -> None:
+        self[name] = bytes(content)
+
+
+def dumped(pipeline: Pipeline) -> bytes:
+    """Return what `skops.io.dumps` does, without memory addresses and timestamps, which differ from run to run."""
+    files = _Files()
+    context = SaveContext(zip_file=files)
+    state = get_state(pipeline, context)
+    state |= {"protocol": context.protocol, "_skops_version": skops.__version__}
+    schema = json.loads(json.dumps(state))
+    names: dict[str, str] = {}
+    _renumber(schema, {}, names, files.keys())
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as result:
+        for old, new in sorted(names.items(), key=lambda pair: pair[1]):
+            _add(result, new, files[old])
+        _add(result, "schema.json", json.dumps(schema).encode())
     return made.getvalue()
 
 
-def _renumber(node: Any, ids: dict[int, int], names: dict[str, str], files: set[str]) -> None:
+def _renumber(node: Any, ids: dict[int, int], names: dict[str, str], files: Set[str]) -> None:
     """Replace object ids, and the names of files, which are ids or random, by numbers in order of appearance."""
     if isinstance(node, list):
         for item in node:
