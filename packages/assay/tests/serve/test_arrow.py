@@ -447,7 +447,7 @@ def answered(body: bytes, most: int = MOST) -> tuple[int, list[str]]:
     return 422 if violations else 200, [str(violation) for violation in violations]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=max(100, settings().max_examples), deadline=None)
 @given(
     kind=KINDS,
     name=st.sampled_from(NAMES),

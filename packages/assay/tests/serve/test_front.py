@@ -27,7 +27,6 @@ from assay.serve.front import (
     LARGE,
     LARGE_AT_ONCE,
     LARGE_WAIT_SECONDS,
-    RECONNECT_EVERY,
     SMALL,
     Front,
     LargeRequestQueue,
@@ -289,12 +288,13 @@ def test_requests_are_counted_in_the_log_within_a_minute_and_at_the_end(
     assert [(one.answered, one.refused) for one in found()] == [(1, {}), (0, {"contract": 1})]
 
 
-@pytest.mark.parametrize(("is_one_of_several", "asked"), [(True, [RECONNECT_EVERY, 2 * RECONNECT_EVERY]), (False, [])])
+@pytest.mark.parametrize(("is_one_of_several", "asked"), [(True, [20, 40]), (False, [])])
 def test_of_several_workers_each_asks_a_client_to_connect_anew_now_and_then(
-    servings: Callable[..., Any], is_one_of_several: bool, asked: list[int]
+    servings: Callable[..., Any], is_one_of_several: bool, asked: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("assay.serve.front.RECONNECT_EVERY", 20)
     serving = servings()
     front = fronted(serving, is_one_of_several=is_one_of_several)
     body = json.dumps({"rows": serving.package.examples[:1]}).encode()
-    told = [posted(front, body)[0] for _ in range(2 * RECONNECT_EVERY)]
+    told = [posted(front, body)[0] for _ in range(40)]
     assert [number for number, headers in enumerate(told, 1) if headers.get(b"connection") == b"close"] == asked

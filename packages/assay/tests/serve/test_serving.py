@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,9 @@ def test_of_many_problems_the_first_are_told_and_all_are_counted(servings: Servi
     assert counted(serving, "assay_contract_violations_total", column="") - before == MOST_PROBLEMS + 7
 
 
+pipeline = cache(load_pipeline)
+
+
 @pytest.mark.parametrize("task", TASKS)
 @given(data=st.data())
 def test_every_row_of_the_contract_gets_the_answer_of_the_pipeline(
@@ -80,8 +83,7 @@ def test_every_row_of_the_contract_gets_the_answer_of_the_pipeline(
     made = contract(task)
     rows = data.draw(st.lists(feature_rows(made), min_size=1, max_size=4))
     told = ask(servings(task), [as_json(row, made) for row in rows])["predictions"]
-    pipeline = load_pipeline(projects(task) / "models/model.skops")
-    wanted = scores(pipeline, from_rows(rows, made), made)
+    wanted = scores(pipeline(projects(task) / "models/model.skops"), from_rows(rows, made), made)
     assert len(told) == len(rows)
     if task == "regression":
         assert [one["prediction"] for one in told] == pytest.approx(wanted.tolist(), rel=1e-3, abs=1e-3)
