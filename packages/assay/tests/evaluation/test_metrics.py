@@ -153,6 +153,14 @@ def test_resampling_draws_as_many_rows_and_loses_no_class(seed, rows, resamples)
 
 
 @given(seed=st.integers(0, 10**6))
+def test_resamples_that_are_drawn_at_once_are_those_that_are_drawn_one_by_one(seed):
+    classes, units = np.random.default_rng(seed).integers(0, 3, 12), np.arange(12) // 2
+    rng = np.random.default_rng(seed)
+    one_by_one = [resample_weights(classes, units, 1, rng)[0] for _ in range(10)]
+    np.testing.assert_array_equal(resample_weights(classes, units, 10, np.random.default_rng(seed)), one_by_one)
+
+
+@given(seed=st.integers(0, 10**6))
 def test_resampling_groups_draws_whole_groups(seed):
     groups = np.random.default_rng(seed).integers(0, 8, 30)
     weights = resample_weights(np.zeros(30), groups, 10, np.random.default_rng(seed))
