@@ -62,6 +62,11 @@ DEBIAN = (
     "ln -s python3 $1/usr/bin/python; rm -f $1/usr/lib/python3*/EXTERNALLY-MANAGED;"
     f"mkdir -p $1/etc/ssl/certs; cp {CERTIFICATES} $1/etc/ssl/certs/"
 )
+# What nobody reads there, and what compiles pip, which runs once.
+LEFT_OUT = [
+    f"--dpkgopt=path-exclude={path}"
+    for path in ("/usr/bin/py3compile", "/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
+]
 
 
 def podman(*arguments: str) -> str:
@@ -84,7 +89,7 @@ def storage() -> Iterator[dict[str, str]]:
             (folder / name).write_text(text.format(folder=folder, files=most))
             patch.setenv(name, str(folder / name))
         try:
-            if not all([_can_pull(BASE), _can_pull(NGINX)]):
+            if not all(map(_can_pull, (BASE, NGINX))):
                 _import_debian(folder / "base.tar")
             can_run = subprocess.run(
                 ["podman", "run", "--rm", "--pull=never", BASE, "python", "--version"], capture_output=True, check=False
@@ -105,9 +110,9 @@ def _can_pull(image: str) -> bool:
 def _import_debian(base: Path) -> None:
     if not shutil.which("mmdebstrap"):
         lacks(f"{BASE} cannot be fetched, and mmdebstrap is not here")
-    packages = "--include=python3,python3-venv,python3-pip,ca-certificates,nginx-light"
-    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--customize-hook={DEBIAN}", packages, "bookworm"]
-    subprocess.run([*command, str(base)], capture_output=True, check=True)
+    packages = "--include=python3,python3-pip,nginx-light"
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--customize-hook={DEBIAN}", *LEFT_OUT, packages]
+    subprocess.run([*command, "bookworm", str(base)], capture_output=True, check=True)
     changes = [f"--change=ENV {name}={CERTIFICATES}" for name in ("SSL_CERT_FILE", "PIP_CERT")]
     podman("import", "--quiet", *changes, str(base), BASE)
     podman("tag", BASE, NGINX)
@@ -120,7 +125,7 @@ def made(
 ) -> tuple[Project, str]:
     """A project in which `make image` ran, and the name of its image."""
     project = first_run[0].copy(tmp_path_factory.mktemp("image") / "project")
-    make_environment(project.root / ".venv")
+    make_environment(project.root / ".venv", project.commands)
     others = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
     project.ok("make", "image", "BACKEND=podman", BENTOML_HOME=str(project.home / "image"), **storage, **others)
     [image] = [
