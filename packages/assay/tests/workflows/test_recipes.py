@@ -45,7 +45,7 @@ def signed_in(text: str, job: str, right: str, step: str) -> str:
     length = found.start() if (found := re.search(r"^  \w", rest, re.MULTILINE)) else len(rest)
     body, after = rest[:length], rest[length:]
     if right.strip() not in body:
-        body = body.replace("    permissions:\n", f"    permissions:\n{indent(right, ' ' * 6)}", 1)
+        body = body.replace("    permissions: {", f"    permissions: {{{right.strip()}, ", 1)
     body = re.sub(
         rf"^{SETUP}\n(?: {{8}}.*\n)*", lambda found: found[0] + indent(step, " " * 6), body, flags=re.MULTILINE
     )
