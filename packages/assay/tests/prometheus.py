@@ -48,10 +48,12 @@ def prometheus(folder: Path, server: Server, contract: Contract, watched: list[S
         def ask(path: str, **parameters: str) -> Any:
             assert running.poll() is None, (folder / "said").read_text()
             try:
-                return client.get(path, params=parameters).json()["data"]
+                answer = client.get(path, params=parameters)
             except httpx.TransportError:
                 # It has just been started.
                 return {}
+            # It listens before it has read its storage.
+            return {} if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer.json()["data"]
 
         try:
             yield ask
