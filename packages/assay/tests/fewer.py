@@ -4,5 +4,5 @@ from hypothesis import settings
 
 
 def fewer(times: int) -> settings:
-    """Return settings with so many times fewer examples than the profile: of 30 on a push, and of 2,000 at night."""
+    """Return settings with the examples of the profile, 30 on a push and 2,000 at night, divided by `times`."""
     return settings(max_examples=max(1, settings().max_examples // times))

@@ -1342,7 +1342,7 @@ def _derived(project: Project, *lines: str) -> None:
 def _family(project: Project, *, fit: Iterable[str] = (), scores: Iterable[str] = ()) -> None:
     """Choose a family of one's own: the linear one with these lines before fitting and after scoring.
 
-    Such a family that is there already gets these lines too.
+    If the project already has such a family, these lines are added to it.
     """
     file = project.root / ESTIMATORS
     if "class Own" not in file.read_text(encoding="utf-8"):

@@ -393,7 +393,8 @@ def _checkout(inside: _Inside, given: dict[str, str]) -> dict[str, str]:
         subprocess.run(["git", *arguments], cwd=inside.workspace, env=environment, check=True, capture_output=True)
 
     git("init", "--quiet", ".")
-    # The files of a commit are taken from there, and not sent and packed anew; its history is still fetched or not.
+    # Git reads objects from the hub's folder instead of receiving a pack. `fetch-depth` still decides how much history
+    # it sees.
     (inside.workspace / ".git/objects/info/alternates").write_text(f"{inside.runner.hub.git}/objects\n")
     git("remote", "add", "origin", inside.runner.hub.git.as_uri())
     if whole:

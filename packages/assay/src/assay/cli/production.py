@@ -121,8 +121,8 @@ def _outcomes_in(source: str, table: str | None, contract: "Contract") -> "pa.Ta
     from assay.predictions.reported import OUTCOME, table_contract
 
     wanted, path = table_contract(contract), Path(source)
-    is_plain = not contract.clean and table is None and "://" not in source
-    if is_plain and path.suffix.lower() in (".csv", ".parquet"):
+    is_one_table = table is None and "://" not in source
+    if not contract.clean and is_one_table and path.suffix.lower() in (".csv", ".parquet"):
         return read_table(path, wanted)[0]
     found, notes = read(Source(source, OUTCOME, table, as_text=tuple(wanted.ids)))
     for note in notes:

@@ -51,7 +51,7 @@ SAMPLE_OF_LEAKS = 10_000
 # Most values of a category in a multiclass task, where each value becomes a column; a text uses only frequent words.
 MOST_VALUES_OF_MULTICLASS = 100
 MOST_SALTS = 30
-# From these on, few folds of many rows say more about the final model than many folds of few, in the same time.
+# With so many rows, a search on few folds of many rows says more about the final model than one on many folds of few.
 MANY_ROWS = 20_000
 # The smallest acceptable share of the rows that a side should have.
 FAIR = 0.6
@@ -672,7 +672,7 @@ def _params(data: pa.Table, contract: dict[str, Any], findings: list[Finding]) -
     elif repeated:
         findings.append(Finding(1, "rows", f"{repeated:.2%} of the rows have the same features as another"))
     params["tune.trials"] = 24 if small else 12
-    params["tune.max_rows"] = 10_000 if 2000 <= rows < MANY_ROWS else 20_000
+    params["tune.max_rows"] = 20_000 if small or rows >= MANY_ROWS else 10_000
     params["model.family"], params["model.parameters"] = _first_model(data, contract)
     params["train.calibrate"] = False
     params["gates.quality.metric"] = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "r2"}[task]

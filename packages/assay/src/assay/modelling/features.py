@@ -73,8 +73,7 @@ def _derived(feature: Derived, data: Columns, inputs: Columns) -> np.ndarray:
             found = np.asarray(feature.compute(data), dtype=np.float64)
     # The user's function may raise anything.
     except Exception as error:
-        message = one_line(error)
-        raise InputError(f"{where} raised {type(error).__name__}: {message}") from error
+        raise InputError(f"{where} raised {type(error).__name__}: {one_line(error)}") from error
     rows = len(data[feature.source])
     if found.shape != (rows,):
         raise InputError(f"{where} returned shape {found.shape} for {rows} rows; it needs one number for each row")

@@ -79,9 +79,8 @@ def build(
         estimator = make()
     # Each library has errors of its own kinds for a part that is missing.
     except Exception as error:
-        said = one_line(error)
         raise InputError(
-            f"params.yaml: model.family: the estimator of {choice.family} cannot be made: {said}"
+            f"params.yaml: model.family: the estimator of {choice.family} cannot be made: {one_line(error)}"
         ) from None
     settings = estimator.get_params()
     parameters = {name: value for name, value in choice.parameters.items() if name in settings or name not in OWN}

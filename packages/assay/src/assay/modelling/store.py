@@ -111,6 +111,7 @@ def dumped(pipeline: Pipeline) -> bytes:
     context = SaveContext(zip_file=files)
     state = get_state(pipeline, context)
     state |= {"protocol": context.protocol, "_skops_version": skops.__version__}
+    # A copy in which no two places share a node, since each is renumbered once.
     schema = json.loads(json.dumps(state))
     names: dict[str, str] = {}
     _renumber(schema, {}, names, files.keys())

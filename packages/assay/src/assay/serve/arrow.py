@@ -34,8 +34,7 @@ def read_table(body: bytes, contract: Contract, max_rows: int) -> tuple[Columns,
     try:
         return _read(body, contract, max_rows)
     except (pa.ArrowException, OSError, ValueError, LookupError, EOFError) as error:
-        message = one_line(error)
-        raise _refused(f"the body is not a complete Arrow stream: {message}") from None
+        raise _refused(f"the body is not a complete Arrow stream: {one_line(error)}") from None
 
 
 def _read(body: bytes, contract: Contract, max_rows: int) -> tuple[Columns, list[Violation]]:
