@@ -12,10 +12,9 @@ from tempfile import TemporaryDirectory
 from assay.adoption.changes import files_here
 from assay.adoption.listing import owner
 from assay.base.errors import InputError
-from assay.base.git import git
 from assay.base.process import run_python
 from assay.project.fingerprint import PROCESS
-from assay.project.history import last_change
+from assay.project.history import last_change, write_commit
 
 SOURCE = Path("packages/assay")
 VENDOR = Path("vendor")
@@ -98,10 +97,7 @@ def _source(folder: Path) -> None:
     folder.mkdir()
     commit = last_change(SOURCE)
     if commit is not None:
-        archive = folder / ".archive.tar"
-        git("archive", f"--output={archive}", commit)
-        shutil.unpack_archive(archive, folder, filter="data")
-        archive.unlink()
+        write_commit(commit, folder)
         return
     for path in files_here():
         if owner(path.as_posix()) != "user":

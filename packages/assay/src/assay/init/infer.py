@@ -51,7 +51,7 @@ SAMPLE_OF_LEAKS = 10_000
 # Most values of a category in a multiclass task, where each value becomes a column; a text uses only frequent words.
 MOST_VALUES_OF_MULTICLASS = 100
 MOST_SALTS = 30
-# From this many rows on, a search on few folds of many rows says more about the final model than one on many folds of few.
+# From this many rows on, few folds of many rows say more about the final model than many folds of few.
 MANY_ROWS = 20_000
 # The smallest acceptable share of the rows that a side should have.
 FAIR = 0.6

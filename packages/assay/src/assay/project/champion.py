@@ -9,14 +9,14 @@ from dvc.api import DVCFileSystem
 from dvc.repo import Repo
 
 from assay.base.config import parse_yaml
-from assay.base.errors import InputError, one_line
+from assay.base.errors import InputError, with_type
 from assay.base.files import sha256, write_bytes
 from assay.base.git import git
 from assay.base.process import run, run_python
 from assay.base.progress import say
 from assay.contract.spec import CONTRACT, Contract
 from assay.project.fingerprint import SOURCE, fingerprints
-from assay.project.history import file_at, files_at, folder_in_repository
+from assay.project.history import file_at, files_at, folder_in_repository, write_commit
 from assay.project.pipeline import locked_stages
 
 CACHE_DIR = Path(".assay/champions")
@@ -73,11 +73,13 @@ def restore(commit: str) -> Path:
     temporary.mkdir(parents=True)
     try:
         _from_embedded(commit)
+        # Files in git come from git itself: DVC reads them through pygit2, which can hang on large files.
+        write_commit(commit, temporary, files_at(commit, *map(Path, PARTS)))
         try:
-            _from_git_and_dvc(commit, temporary)
+            _from_dvc(commit, temporary)
         # DVC raises many kinds of errors for files that neither cache nor remote has.
         except Exception as error:
-            say(f"champion: {commit[:10]} is not in the DVC cache or remote ({one_line(error)}): training it again")
+            say(f"champion: {commit[:10]} is not in the DVC cache or remote ({with_type(error)}): training it again")
             _rebuild(commit, temporary)
         # Another process may have been faster, with the same result.
         if not folder.is_dir():
@@ -139,13 +141,7 @@ def _from_embedded(commit: str) -> None:
             write_bytes(kept, content)
 
 
-def _from_git_and_dvc(commit: str, folder: Path) -> None:
-    # Files in git come from git itself: DVC reads them through pygit2, which can hang on large files.
-    archive = folder / ".archive.tar"
-    there = map(str, files_at(commit, *map(Path, PARTS)))
-    git("archive", f"--output={archive}", commit, "--", *there)
-    shutil.unpack_archive(archive, folder, filter="data")
-    archive.unlink()
+def _from_dvc(commit: str, folder: Path) -> None:
     # DVC names files from the top of the repository, in which the project may be a folder.
     above = f"/{folder_in_repository()}"
     files = DVCFileSystem(".", rev=commit, subrepos=above != "/")

@@ -5,6 +5,8 @@ it are not part of the project.
 """
 
 import re
+import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from assay.base.errors import InputError
@@ -77,6 +79,17 @@ def files_at(commit: str, *places: Path) -> list[Path]:
     paths = [place.as_posix() for place in places]
     listed = git("ls-tree", "-r", "-z", "--name-only", commit, "--", *paths)
     return [Path(name) for name in listed.split("\0") if name]
+
+
+def write_commit(commit: str, folder: Path, paths: Sequence[Path] = ()) -> None:
+    """Write the files of a commit to a folder: those at or below these paths, or all."""
+    packed = folder / ".archive.tar"
+    git("archive", f"--output={packed}", commit, "--", *(path.as_posix() for path in paths))
+    with tarfile.open(packed) as archive:
+        # Python 3.11.3 and older have no filter; git writes no path that leaves the folder.
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
+        archive.extractall(folder)  # noqa: S202
+    packed.unlink()
 
 
 def was_committed(path: Path, text: str) -> bool:
