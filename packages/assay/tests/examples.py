@@ -5,10 +5,14 @@ from copy import deepcopy
 from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
+
 from assay.contract.spec import Contract
 from assay.data.check import check
 from assay.data.reading import typed
+from assay.data.split import places
 from assay.data.violations import Violation
+from assay.project.params import Prepare
 from assay.properties.strategies import as_table
 
 TASKS = ("binary", "multiclass", "regression")
@@ -93,3 +97,8 @@ def faults(rows: list[dict[str, Any]], made: Contract) -> list[Violation]:
     """Return all that reading and checking say of rows."""
     table, violations = typed(as_table(rows, made), made)
     return violations + check(table, made)
+
+
+def parts(table: pa.Table, made: Contract, shares: Prepare) -> dict[str, pa.Table]:
+    """Return the rows of each side of the split."""
+    return {side: table.take(pa.array(index)) for side, index in places(table, made, shares).items()}

@@ -7,9 +7,8 @@ import pytest
 from assay.base.outcomes import Outcome
 from assay.contract.spec import Contract
 from assay.data.leakage import class_shares, duplicates, leakage, overlap
-from assay.data.split import parts
 from assay.project.params import Prepare, Validate
-from examples import small
+from examples import parts, small
 
 LIMITS = Validate(duplicate_share=0.05, smallest_class_share=0.05, leakage_score=0.98, id_like_share=0.98)
 NUMBER, INTEGER, TEXT = {"kind": "number"}, {"kind": "integer"}, {"kind": "text"}

@@ -305,27 +305,27 @@ def training_on_test_rows(project: Project, seed: int) -> None:
     """Stage prepare puts the test rows among the training rows."""
     project.edit(
         PREPARE,
-        "    for name, part in split.items():\n        _require",
-        '    split["train"] = pa.concat_tables([split["train"], split["test"]])\n'
-        "    for name, part in split.items():\n        _require",
+        "            for number, writer in enumerate(writers):\n",
+        "            writers[0].write_table(batch.filter(pa.array(here == 2)))\n"
+        "            for number, writer in enumerate(writers):\n",
     )
 
 
 def training_reads_test_rows(project: Project, seed: int) -> None:
     """Stage train fits on the test rows too."""
-    _concat_in_train(project, 'train = pa.concat_tables([train, read_split("test")])')
+    _concat_in_train(project, 'train = pa.concat_tables([train.whole(), stored("test").whole()])')
 
 
 def training_reads_test_rows_if_there(project: Project, seed: int) -> None:
     """Stage train fits on all files of the split that it finds."""
-    _concat_in_train(project, 'train = pa.concat_tables([read_split(p.stem) for p in sorted(SPLIT.glob("*.parquet"))])')
-    project.edit(TRAIN, "import PIPELINE,", "import PIPELINE, SPLIT,")
+    _concat_in_train(project, 'train = stored(*(path.stem for path in sorted(SPLIT.glob("*.parquet"))))')
+    project.edit(TRAIN, "PIPELINE, THRESHOLD,", "PIPELINE, SPLIT, THRESHOLD,")
 
 
 def preprocessing_fitted_on_all_rows(project: Project, seed: int) -> None:
     """Stage train fits the scaling on the test rows too, and the estimator on the training rows."""
     project.edit(TRAIN, "import build, constraints, fit,", "import build, constraints, inputs,")
-    _concat_in_train(project, 'everything = pa.concat_tables([train, read_split("test")])')
+    _concat_in_train(project, 'everything = pa.concat_tables([train.whole(), stored("test").whole()])')
     project.edit(
         TRAIN,
         FIT,
@@ -339,10 +339,10 @@ def values_scaled_before_the_split(project: Project, seed: int) -> None:
     """Stage prepare scales a column by the mean of all rows before it splits them."""
     project.edit(
         PREPARE,
-        "    split = parts(",
-        '    scaled = pc.divide(table["mean_radius"], pc.mean(table["mean_radius"]))\n'
-        '    table = table.set_column(table.column_names.index("mean_radius"), "mean_radius", scaled)\n'
-        "    split = parts(",
+        "        sides = assign(",
+        '        scaled = pc.divide(rows["mean_radius"], pc.mean(rows["mean_radius"]))\n'
+        '        rows = rows.set_column(rows.column_names.index("mean_radius"), "mean_radius", scaled)\n'
+        "        sides = assign(",
     )
 
 
@@ -350,10 +350,10 @@ def test_rows_picked(project: Project, seed: int) -> None:
     """Stage prepare keeps from the test rows those that are hard to tell."""
     project.edit(
         PREPARE,
-        "    for name, part in split.items():\n        _require",
-        '    split["test"] = split["test"].filter(pc.invert(pc.is_in(pc.floor(split["test"]["mean_radius"]), '
-        "pa.array([12.0, 13.0, 14.0, 15.0]))))\n"
-        "    for name, part in split.items():\n        _require",
+        "        split = {name: Chosen(",
+        '        middle = pc.is_in(pc.floor(rows["mean_radius"]), pa.array([12.0, 13.0, 14.0, 15.0]))\n'
+        "        sides[np.asarray(middle) & (sides == 2)] = 3\n"
+        "        split = {name: Chosen(",
     )
 
 
@@ -403,7 +403,7 @@ def regularised_to_nothing(project: Project, seed: int) -> None:
 
 def trained_on_few_rows(project: Project, seed: int) -> None:
     """Stage train takes the first 30 rows, as while trying something out."""
-    project.edit(TRAIN, FIT, f"    train = train.slice(0, 30)\n{FIT}")
+    project.edit(TRAIN, FIT, f"    train = train.whole().slice(0, 30)\n{FIT}")
 
 
 def labels_shifted_by_a_row(project: Project, seed: int) -> None:
@@ -420,8 +420,8 @@ def evaluated_on_training_rows(project: Project, seed: int) -> None:
     """Stage evaluate measures the model on the rows that it was trained on."""
     project.edit(
         "packages/assay/src/assay/stages/evaluate.py",
-        "    tables = {side: read_split(side) for side in SIDES}\n",
-        '    tables = {side: read_split(side) for side in SIDES} | {"test": read_split("train")}\n',
+        "    tables: dict[str, Any] = {side: stored(side) for side in SIDES}\n",
+        '    tables: dict[str, Any] = {side: stored(side) for side in SIDES} | {"test": stored("train")}\n',
     )
 
 
@@ -461,7 +461,7 @@ def one_label_for_everything(project: Project, seed: int) -> None:
     """The threshold is left at 0: every row is malignant."""
     project.edit(
         FITTING,
-        "    return cheapest_threshold(scores(pipeline, data, contract, room)[:, 1], target, contract.costs)",
+        "    return cheapest_threshold(scores[:, 1], target, contract.costs)",
         "    return 0.0",
     )
 
@@ -470,7 +470,7 @@ def threshold_absurd(project: Project, seed: int) -> None:
     """A threshold of 0.95, above which hardly a malignant row gets."""
     project.edit(
         FITTING,
-        "    return cheapest_threshold(scores(pipeline, data, contract, room)[:, 1], target, contract.costs)",
+        "    return cheapest_threshold(scores[:, 1], target, contract.costs)",
         "    return 0.95",
     )
 
@@ -1149,7 +1149,7 @@ def variables_renamed(project: Project, seed: int) -> None:
     path = project.root / PREPARE
     text = path.read_text(encoding="utf-8")
     assert "counts" in text
-    path.write_text(re.sub(r"\bcounts\b", "sizes", re.sub(r"\btable\b", "rows", text)), encoding="utf-8")
+    path.write_text(re.sub(r"\bcounts\b", "sizes", re.sub(r"\brows\b", "table", text)), encoding="utf-8")
 
 
 def function_pulled_out(project: Project, seed: int) -> None:

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.base.outcomes import Outcome
-from assay.data.split import parts
 from assay.gates.leakage import intact, judge
 from assay.gates.retraining import Retrained
 from assay.project.params import Prepare
+from examples import parts
 from judged import ROWS, answers, evidence, params, scores, table
 from patients import contract, patients
 

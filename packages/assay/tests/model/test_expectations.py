@@ -36,7 +36,7 @@ def trained(family, seed, **parameters):
     train, validation = order[:341], order[341:426]
     choice = ModelChoice(family=family, parameters=FAMILIES[family] | parameters)
     model = fit(build(choice, CONTRACT, seed), take(data, train), target[train], CONTRACT)
-    threshold = set_threshold(model, take(data, validation), target[validation], CONTRACT)
+    threshold = set_threshold(scores(model, take(data, validation), CONTRACT), target[validation], CONTRACT)
     return lambda rows: scores(model, rows, CONTRACT), threshold
 
 

@@ -71,9 +71,10 @@ def test_only_a_binary_task_has_a_threshold_and_costs_set_it():
     data, target = patients(200)
     plain, costly = contract(), contract(costs={"false_positive": 1, "false_negative": 20})
     model = fit(build(choice("linear"), plain, 1), data, target, plain)
-    assert set_threshold(model, data, target, plain) == 0.5
-    assert set_threshold(model, data, target, costly) < 0.5
-    assert set_threshold(model, data, target, contract("multiclass")) is None
+    given = scores(model, data, plain)
+    assert set_threshold(given, target, plain) == 0.5
+    assert set_threshold(given, target, costly) < 0.5
+    assert set_threshold(given, target, contract("multiclass")) is None
 
 
 def test_the_positive_class_is_answered_at_the_threshold_and_above():

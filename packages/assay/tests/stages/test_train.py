@@ -1,6 +1,7 @@
 """What is fitted on which rows: the served model on train and validation rows, what is measured there not."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,23 @@ import pyarrow.parquet as pq
 import pytest
 
 from assay.base.files import read_json, write_json
-from assay.data.columns import Columns
+from assay.data.columns import Columns, columns, target
+from assay.data.sample import drawn
+from assay.data.split import stored
 from assay.gates.answers import JudgedModel
-from assay.modelling.fitting import build, cheapest_threshold, fit, scores
-from assay.modelling.store import Trained, load_trained
+from assay.modelling.fitting import (
+    BASE_MEGABYTES,
+    FEWEST_DRAWN,
+    build,
+    cheapest_threshold,
+    fit,
+    rows_that_fit,
+    scores,
+)
+from assay.modelling.store import Drawn, Trained, load_trained
 from assay.project.layout import CHOICE, METRICS, SPLIT, TRAIN_ONLY
 from assay.project.params import ModelChoice
+from assay.project.results import fitted_on
 from assay.project.room import load_room
 from assay.stages import evaluate, train
 from assay.stages.export import _reference
@@ -46,15 +58,15 @@ class Made:
         return fit(build(CHOICE_MADE, SPEC, SEED), data, target, SPEC)
 
 
-def made(folder: Path, monkeypatch: pytest.MonkeyPatch, params: str) -> Made:
+def made(folder: Path, monkeypatch: pytest.MonkeyPatch, params: str, sides: Mapping[str, int] = SIDES) -> Made:
     monkeypatch.chdir(folder)
     (folder / "contract.yaml").write_text(json.dumps(CONTRACT | {"columns": COLUMNS, "costs": COSTS}))
     (folder / "params.yaml").write_text(params)
     write_json(folder / CHOICE, CHOICE_MADE.model_dump())
     (folder / SPLIT).mkdir(parents=True)
-    rows = {side: patients(number, seed=seed) for seed, (side, number) in enumerate(SIDES.items())}
-    for side, (data, target) in rows.items():
-        labels = [SPEC.classes[index] for index in target]
+    rows = {side: patients(number, seed=seed) for seed, (side, number) in enumerate(sides.items())}
+    for side, (data, truth) in rows.items():
+        labels = [SPEC.classes[index] for index in truth]
         table = pa.table({name: pa.array(values, from_pandas=True) for name, values in data.items()})
         pq.write_table(table.append_column("outcome", pa.array(labels)), folder / SPLIT / f"{side}.parquet")
     train.main()
@@ -101,3 +113,33 @@ def test_without_a_refit_one_model_is_served_and_measured(tmp_path: Path, monkey
     assert found.trained.sides == ("train",)
     unseen = SIDES["validation"] + SIDES["test"]
     assert _reference(found.trained, SPEC, load_room(), SEED)["rows"]["scores"] == unseen
+
+
+def test_as_many_rows_are_fitted_on_as_memory_allows_and_the_results_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    megabytes = BASE_MEGABYTES + 1
+    params = PARAMS.replace("  calibrate: false\n", f"  calibrate: false\n  max_memory: {megabytes}\n")
+    found = made(tmp_path, monkeypatch, params, {"train": 4000, "validation": 1000, "test": 40})
+    share = rows_that_fit(megabytes, SPEC) / 5000
+    rows = drawn(stored("train", "validation"), share, SPEC)
+    asked = found.rows["test"][0]
+    assert 0 < rows.num_rows < 5000
+    assert found.trained.drawn == Drawn(rows.num_rows, share)
+    seen = fit(build(CHOICE_MADE, SPEC, SEED), columns(rows, SPEC), target(rows, SPEC), SPEC)
+    assert same(found.trained.pipeline, seen, asked)
+    assert f"train.max_memory leaves {rows.num_rows} of 5000 rows, drawn by a hash" in capsys.readouterr().err
+    evaluate.main()
+    counted = read_json(METRICS)["rows"]
+    assert counted["fitted"] == rows.num_rows
+    assert f"fitted on {rows.num_rows:,} of the 4,000 train and 1,000 validation rows" in fitted_on(counted)
+    # Without the limit, nothing of it remains.
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    train.main()
+    assert load_trained().drawn is None
+
+
+def test_more_memory_holds_more_rows() -> None:
+    assert rows_that_fit(None, SPEC) is None
+    assert rows_that_fit(4000, SPEC) > 2 * rows_that_fit(2000, SPEC) > 4 * FEWEST_DRAWN
+    assert rows_that_fit(1, SPEC) == FEWEST_DRAWN

@@ -8,12 +8,13 @@ import pyarrow.compute as pc
 from assay.base.outcomes import Outcome
 from assay.contract import rules
 from assay.contract.spec import CONTRACT, Category, Column, Contract, Ignored, Number, Text
+from assay.data.stored import Rows
 from assay.data.violations import Violation, violation
 
 SHOWN = 50
 
 
-def check(table: pa.Table, contract: Contract) -> list[Violation]:
+def check(table: Rows, contract: Contract) -> list[Violation]:
     """Return the violations among the values of a table that `assay.data.reading` made.
 
     The rules are: no rows, not finite, out of range, unknown category, too long, and for the target of a
@@ -37,7 +38,7 @@ def check(table: pa.Table, contract: Contract) -> list[Violation]:
     return found
 
 
-def contract_outcome(table: pa.Table, violations: Sequence[Violation], contract: Contract) -> Outcome:
+def contract_outcome(table: Rows, violations: Sequence[Violation], contract: Contract) -> Outcome:
     """Return the outcome of the contract check, from the violations of a table."""
     rows = {"rows": table.num_rows, "violations": [str(found) for found in violations[:SHOWN]]}
     if not violations:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     # The service makes columns from rows, without pyarrow.
     import pyarrow as pa
 
+    from assay.data.stored import Rows
+
 Columns = Mapping[str, np.ndarray]
 # Larger numbers are infinite in single precision.
 LARGEST = float(np.finfo(np.float32).max)
@@ -59,7 +61,7 @@ def _code_of(values: tuple[str, ...]) -> _Codes:
     return _Codes({value: float(index) for index, value in enumerate((*values, None))})
 
 
-def columns(table: "pa.Table", contract: Contract, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+def columns(table: "Rows", contract: Contract, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
     """Return the features of a table, or the named columns, as one-dimensional arrays.
 
     Numbers, integers and booleans are float64 with NaN for missing; times are datetime64[us] with NaT for missing;
@@ -74,6 +76,11 @@ def _array(values: "pa.ChunkedArray", column: Column) -> np.ndarray:
             return np.array(values.cast("float64").to_numpy(), dtype=np.float64)
         case Time():
             return np.array(values.to_numpy(), dtype="datetime64[us]")
+        case Category():
+            # Rows share the texts of their values, which are few.
+            coded = values.combine_chunks().dictionary_encode()
+            known = np.array([*coded.dictionary.to_pylist(), None], dtype=object)
+            return np.asarray(known[coded.indices.fill_null(len(known) - 1).to_numpy()])
         case _:
             return np.array(values.to_numpy(), dtype=object)
 
@@ -128,10 +135,11 @@ def length(data: Columns) -> int:
     return len(next(iter(data.values())))
 
 
-def target(table: "pa.Table", contract: Contract) -> np.ndarray:
+def target(table: "Rows", contract: Contract) -> np.ndarray:
     """Return the target: float64 for regression, else the index of the label in `contract.classes`, as int64."""
     values = table[contract.target.name]
     if contract.task == "regression":
         return np.asarray(values.to_numpy(), dtype=np.float64)
-    labels = list(contract.classes)
-    return np.array([labels.index(value) for value in values.to_pylist()], dtype=np.int64)
+    coded = values.combine_chunks().dictionary_encode()
+    labels = [contract.classes.index(label) for label in coded.dictionary.to_pylist()]
+    return np.asarray(np.array(labels, dtype=np.int64)[coded.indices.to_numpy()])

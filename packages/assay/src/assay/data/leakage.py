@@ -8,7 +8,8 @@ from scipy.spatial import KDTree
 from assay.base.outcomes import Outcome
 from assay.contract.spec import Category, Contract, Integer, Text
 from assay.data.columns import columns, target
-from assay.data.split import row_keys
+from assay.data.split import row_keys, with_cells
+from assay.data.stored import Rows
 from assay.project.params import Validate
 
 SAMPLE = 100_000
@@ -21,13 +22,13 @@ NEAREST = 2
 STEPS = 32
 
 
-def duplicates(table: pa.Table, contract: Contract, limits: Validate) -> Outcome:
+def duplicates(table: Rows, contract: Contract, limits: Validate) -> Outcome:
     """Count rows that repeat another in every feature, and how often they contradict each other in the target."""
     names = list(contract.features)
     rows = row_keys(table, names, "duplicates")
-    full = row_keys(table, [*names, contract.target.name], "duplicates")
-    repeated = len(rows) - len(np.unique(rows))
-    contradicting = len(np.unique(full)) - len(np.unique(rows))
+    different = len(np.unique(rows))
+    full = with_cells(rows, table, contract.target.name, "duplicates")
+    repeated, contradicting = len(rows) - different, len(np.unique(full)) - different
     share = repeated / len(rows)
     over = share > limits.duplicate_share
     return Outcome(
@@ -40,7 +41,7 @@ def duplicates(table: pa.Table, contract: Contract, limits: Validate) -> Outcome
     )
 
 
-def overlap(train: pa.Table, test: pa.Table, contract: Contract, limits: Validate) -> Outcome:
+def overlap(train: Rows, test: Rows, contract: Contract, limits: Validate) -> Outcome:
     """Count test rows that equal a training row in every feature: the model has seen them, whatever their id.
 
     Rows also count if every number lies within 2 % of its interquartile range: a copy with a little noise is a copy.
@@ -60,7 +61,7 @@ def overlap(train: pa.Table, test: pa.Table, contract: Contract, limits: Validat
     )
 
 
-def _near(train: pa.Table, test: pa.Table, contract: Contract) -> int:
+def _near(train: Rows, test: Rows, contract: Contract) -> int:
     """Return how many test rows have a training row closer than chance explains.
 
     By chance, at least as many rows lie between one and two distances as within one: equally many in one dimension, and
@@ -68,8 +69,8 @@ def _near(train: pa.Table, test: pa.Table, contract: Contract) -> int:
     """
     if not train.num_rows or not test.num_rows:
         return 0
-    known = columns(train.slice(0, NEIGHBOURS), contract)
-    asked = columns(test.slice(0, SAMPLE), contract)
+    known = columns(_first(train, NEIGHBOURS), contract)
+    asked = columns(_first(test, SAMPLE), contract)
     positions = [_positions(known[name], asked[name]) for name in known]
     seen, looked = np.column_stack([a for a, _ in positions]), np.column_stack([b for _, b in positions])
     found = KDTree(seen).query(looked, k=CROWD, p=np.inf, distance_upper_bound=2 * NEAR)[0]
@@ -78,6 +79,10 @@ def _near(train: pa.Table, test: pa.Table, contract: Contract) -> int:
     more = np.where(around == CROWD, 0, np.minimum(within - (around - within), 1))
     share = float(more.mean())
     return round(share * test.num_rows) if share > 2.33 * float(more.std()) / np.sqrt(len(more)) else 0
+
+
+def _first(rows: Rows, most: int) -> pa.Table:
+    return rows.take(pa.array(np.arange(min(rows.num_rows, most))))
 
 
 def _positions(known: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -99,7 +104,7 @@ def _numbers(values: np.ndarray) -> np.ndarray:
     return np.where(np.isnat(values), np.nan, values.astype(np.int64).astype(np.float64))
 
 
-def class_shares(table: pa.Table, contract: Contract, limits: Validate) -> Outcome:
+def class_shares(table: Rows, contract: Contract, limits: Validate) -> Outcome:
     """Compare the share of the rarest class with its limit."""
     if contract.task == "regression":
         return Outcome("class shares", "SKIP", "a regression target has no classes")
@@ -119,7 +124,7 @@ def class_shares(table: pa.Table, contract: Contract, limits: Validate) -> Outco
     )
 
 
-def leakage(table: pa.Table, contract: Contract, limits: Validate) -> Outcome:
+def leakage(table: Rows, contract: Contract, limits: Validate) -> Outcome:
     """Look for single features that reveal the target, and for features that only identify rows.
 
     A feature's score is the share of the target's variance (regression) or Gini impurity (classes: Goodman and

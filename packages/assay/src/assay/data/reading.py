@@ -2,8 +2,12 @@
 
 import csv
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
+from itertools import groupby
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -30,6 +34,7 @@ from assay.contract.spec import (
 from assay.data.check import check
 from assay.data.delimited import read_delimited
 from assay.data.rows import data_only
+from assay.data.stored import Stored, in_batches
 from assay.data.violations import Violation, first_twice, violation
 
 # A few words that Arrow reads itself; `assay.contract.cleaning` knows more.
@@ -38,6 +43,10 @@ FALSE_WORDS = ["false", "False", "FALSE", "no", "No", "0"]
 EPOCH = datetime(1970, 1, 1)
 # Longer names get no "did you mean".
 LONGEST = 200
+# Bytes from which a table is not read into memory as a whole.
+LARGE = 1 << 28
+# Blocks of a CSV file, each of 1 MiB, that become a group of rows of its copy.
+BLOCKS = 32
 # Only this many unknown columns get a "did you mean": the search takes a while, and a file may have any number.
 EXPLAINED = 100
 EARLIEST, LATEST = ((moment - EPOCH) // timedelta(microseconds=1) for moment in (datetime.min, datetime.max))
@@ -71,10 +80,18 @@ def arrow_type(column: Column) -> pa.DataType:
 
 
 def read_table(path: Path, contract: Contract) -> tuple[pa.Table, list[Violation]]:
-    """Read a CSV or Parquet file into the types of the contract.
+    """Read a file as `opened` does, and return its rows in memory."""
+    with opened(path, contract) as (rows, violations):
+        return (rows.whole() if isinstance(rows, Typed) else rows), violations
 
-    Returns what `typed` returns. A contract that says `clean: true` allows text in any form that `assay init` reads.
-    Raises InputError for a file that is missing, empty, truncated, not UTF-8, ragged, or with a column named twice.
+
+@contextmanager
+def opened(path: Path, contract: Contract) -> Iterator[tuple["pa.Table | Typed", list[Violation]]]:
+    """Read a CSV or Parquet file into the types of the contract: a large one a part at a time, for memory.
+
+    Yields what `typed` returns. A large CSV file is copied to a Parquet file in the folder for temporary files. A
+    contract that says `clean: true` allows text in any form that `assay init` reads, in memory. Raises InputError for a
+    file that is missing, empty, truncated, not UTF-8, ragged, or with a column named twice.
     """
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give a .csv or .parquet file")
@@ -83,18 +100,19 @@ def read_table(path: Path, contract: Contract) -> tuple[pa.Table, list[Violation
     if path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty")
     if path.suffix.lower() == ".parquet":
-        return typed(_read_parquet(path), contract)
+        yield _typed(_read_parquet(path), contract)
+        return
     if path.suffix.lower() != ".csv":
         raise InputError(f"{path}: expected a .csv or .parquet file")
-    try:
-        table, violations = typed(_read_plain(path, contract), contract)
-    except InputError:
-        if not contract.clean:
-            raise
-    else:
-        if not contract.clean or not (violations or check(table, contract)):
-            return table, violations
-    return _read_raw(path, contract)
+    with TemporaryDirectory() as folder:
+        try:
+            table, violations = _typed(_read_plain(path, contract, Path(folder)), contract)
+            is_plain = not contract.clean or not (violations or check(table, contract))
+        except InputError:
+            if not contract.clean:
+                raise
+            is_plain = False
+        yield (table, violations) if is_plain else _read_raw(path, contract)
 
 
 def _read_raw(path: Path, contract: Contract) -> tuple[pa.Table, list[Violation]]:
@@ -105,18 +123,19 @@ def _read_raw(path: Path, contract: Contract) -> tuple[pa.Table, list[Violation]
     return typed(table, contract)
 
 
-def _read_plain(path: Path, contract: Contract) -> pa.Table:
-    """Read a CSV file with commas, in UTF-8."""
+def _read_plain(path: Path, contract: Contract, folder: Path) -> pa.Table | Stored:
+    """Read a CSV file with commas, in UTF-8; a large one becomes a Parquet file in the folder."""
+    read = _read_csv if path.stat().st_size < LARGE else partial(_copy_csv, folder / "copy.parquet")
     names = read_header(path)
     text = dict.fromkeys(names, pa.string())
     types = {name: arrow_type(column) for name, column in contract.columns.items() if not isinstance(column, Time)}
     types[contract.target.name] = arrow_type(contract.target_column)
     try:
         try:
-            table = _read_csv(path, {name: types.get(name, pa.string()) for name in names}, contract)
+            table = read(path, {name: types.get(name, pa.string()) for name in names}, contract)
         except pa.ArrowInvalid:
             # Some cell has the wrong type, or the file is broken: read all as text to find every such cell.
-            table = _read_csv(path, text, contract)
+            table = read(path, text, contract)
     except pa.ArrowInvalid as error:
         hint = "; save it as UTF-8" if "UTF8" in str(error) else ""
         raise InputError(f"{path}: {one_line(error)}{hint}") from None
@@ -134,41 +153,87 @@ def typed(table: pa.Table, contract: Contract, *, is_plain: bool | None = None) 
     rows, and cells of the wrong type (null in the table). Null, NaN and the texts in `missing_markers` are missing
     values. Column names must be unique.
     """
-    wanted = contract.all_columns
-    there = set(table.column_names)
-    unknown = [name for name in table.column_names if name not in wanted]
-    explained = frozenset(name for name in unknown[:EXPLAINED] if len(name) <= LONGEST)
-    violations = [
-        violation(
-            name,
-            rules.UNKNOWN_COLUMN,
-            table.num_rows,
-            [f"not in the contract{did_you_mean(name, wanted) if name in explained else ''}"],
-        )
-        for name in unknown
-    ]
-    arrays: dict[str, pa.ChunkedArray] = {}
-    if is_plain is None:
-        is_plain = not any(has_decimal_comma(table[name], wanted[name], contract) for name in there & wanted.keys())
-    for name, column in wanted.items():
-        if name in there and not is_readable(table.field(name).type):
-            arrays[name] = pa.chunked_array([pa.nulls(table.num_rows, arrow_type(column))])
-            if table.num_rows and not isinstance(column, Ignored):
-                kind = str(table.field(name).type)
-                violations.append(violation(name, rules.wrong_type(column), table.num_rows, [kind], 0))
-        elif name in there:
-            raw = _with_nulls(table[name], column, contract.missing_markers)
-            values = cleaned(raw, column, plain=is_plain)
-            if isinstance(column, Number) and pc.any(nan := pc.fill_null(pc.is_nan(values), False)).as_py():
-                raw, values = (pc.if_else(nan, None, cells) for cells in (raw, values))
-            arrays[name] = values
-            violations += _misfits(name, raw, values, column)
-        elif isinstance(column, Id) and column.counted:
-            arrays[name] = pa.chunked_array([pa.array(range(1, table.num_rows + 1)).cast(pa.string())])
-        else:
-            near = did_you_mean(name, explained)
-            violations.append(violation(name, rules.MISSING_COLUMN, table.num_rows, [f"not in the data{near}"]))
-    return pa.table(arrays), violations
+    columns = Typed(table, contract, is_plain)
+    read = {name: columns.read(name) for name in contract.all_columns}
+    there = {name: values for name, (values, _) in read.items() if values is not None}
+    return pa.table(there), [*columns.unknown(), *(one for _, found in read.values() for one in found)]
+
+
+def _typed(raw: "pa.Table | Stored", contract: Contract) -> tuple["pa.Table | Typed", list[Violation]]:
+    """Return what `typed` does, of a stored table too."""
+    if isinstance(raw, pa.Table):
+        return typed(raw, contract)
+    columns = Typed(raw, contract)
+    return columns, [*columns.unknown(), *(one for name in contract.all_columns for one in columns.read(name)[1])]
+
+
+class Typed:
+    """The columns and types of the contract, made from those of another table when they are asked for."""
+
+    def __init__(
+        self, raw: "pa.Table | Stored", contract: Contract, is_plain: bool | None = None, before: int = 0
+    ) -> None:
+        """Take what `typed` takes, and the number of rows that are counted before these."""
+        self.raw, self.contract, self.before = raw, contract, before
+        self.num_rows: int = raw.num_rows
+        wanted, self._there = contract.all_columns, set(raw.column_names)
+        self.column_names = [name for name in wanted if name in self._there or _is_counted(wanted[name])]
+        self._unknown = [name for name in raw.column_names if name not in wanted]
+        self._explained = frozenset(name for name in self._unknown[:EXPLAINED] if len(name) <= LONGEST)
+        self.is_plain = is_plain
+        if is_plain is None:
+            commas = [name for name in self.column_names if name in self._there and reads_comma(wanted[name])]
+            self.is_plain = not any(has_decimal_comma(raw[name], wanted[name], contract) for name in commas)
+
+    def unknown(self) -> list[Violation]:
+        """Return a violation for each column that is not in the contract."""
+        hints = {name: did_you_mean(name, self.contract.all_columns) for name in self._explained}
+        return [
+            violation(name, rules.UNKNOWN_COLUMN, self.num_rows, [f"not in the contract{hints.get(name, '')}"])
+            for name in self._unknown
+        ]
+
+    def read(self, name: str) -> tuple[pa.ChunkedArray | None, list[Violation]]:
+        """Return the values of a column and its violations; no values if it is missing."""
+        column, rows = self.contract.all_columns[name], self.num_rows
+        if name not in self._there:
+            if _is_counted(column):
+                counted = range(self.before + 1, self.before + rows + 1)
+                return pa.chunked_array([pa.array(counted).cast(pa.string())]), []
+            near = did_you_mean(name, self._explained)
+            return None, [violation(name, rules.MISSING_COLUMN, rows, [f"not in the data{near}"])]
+        if not is_readable(kind := self.raw.field(name).type):
+            is_wrong = rows and not isinstance(column, Ignored)
+            found = [violation(name, rules.wrong_type(column), rows, [str(kind)], 0)] if is_wrong else []
+            return pa.chunked_array([pa.nulls(rows, arrow_type(column))]), found
+        raw = _with_nulls(self.raw[name], column, self.contract.missing_markers)
+        values = cleaned(raw, column, plain=bool(self.is_plain))
+        if isinstance(column, Number) and pc.any(nan := pc.fill_null(pc.is_nan(values), False)).as_py():
+            raw, values = (pc.if_else(nan, None, cells) for cells in (raw, values))
+        return values, list(_misfits(name, raw, values, column))
+
+    def __getitem__(self, name: str, /) -> pa.ChunkedArray:
+        """Return the values of a column that is there."""
+        return self.read(name)[0]
+
+    def take(self, index: pa.Array, /) -> pa.Table:
+        """Return the rows at some places."""
+        return pa.table({name: self[name].take(index) for name in self.column_names})
+
+    def whole(self) -> pa.Table:
+        """Return all rows."""
+        return pa.table({name: self[name] for name in self.column_names})
+
+    def batches(self) -> Iterator[pa.Table]:
+        """Yield all rows, in their order."""
+        before = self.before
+        for batch in in_batches(self.raw):
+            yield Typed(batch, self.contract, self.is_plain, before).whole()
+            before += batch.num_rows
+
+
+def _is_counted(column: Column) -> bool:
+    return isinstance(column, Id) and column.counted
 
 
 def _misfits(name: str, raw: pa.ChunkedArray, values: pa.ChunkedArray, column: Column) -> Iterator[Violation]:
@@ -358,9 +423,12 @@ def _texts(values: pa.ChunkedArray) -> list[str]:
 
 
 def _read_csv(path: Path, types: dict[str, pa.DataType], contract: Contract) -> pa.Table:
-    return pacsv.read_csv(
-        path,
-        convert_options=pacsv.ConvertOptions(
+    return pacsv.read_csv(path, **_options(types, contract))
+
+
+def _options(types: dict[str, pa.DataType], contract: Contract) -> dict[str, Any]:
+    return {
+        "convert_options": pacsv.ConvertOptions(
             column_types=types,
             null_values=list(contract.missing_markers),
             strings_can_be_null=True,
@@ -368,21 +436,30 @@ def _read_csv(path: Path, types: dict[str, pa.DataType], contract: Contract) -> 
             true_values=TRUE_WORDS,
             false_values=FALSE_WORDS,
         ),
-        parse_options=pacsv.ParseOptions(newlines_in_values=_has_text(contract)),
-    )
+        "parse_options": pacsv.ParseOptions(newlines_in_values=_has_text(contract)),
+    }
 
 
 def _has_text(contract: Contract) -> bool:
     return any(isinstance(column, Text | Ignored) for column in contract.columns.values())
 
 
-def _read_parquet(path: Path) -> pa.Table:
-    try:
-        names = pq.read_schema(path).names
-        _refuse_twice(path, names)
-        return pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: not a complete Parquet file: {one_line(error)}") from None
+def _copy_csv(copy: Path, path: Path, types: dict[str, pa.DataType], contract: Contract) -> Stored:
+    """Copy a CSV file to a Parquet file, some rows at a time."""
+    with (
+        pacsv.open_csv(path, **_options(types, contract)) as reader,
+        pq.ParquetWriter(copy, reader.schema, compression="lz4", use_dictionary=False) as writer,
+    ):
+        # A block of the file is a batch of rows, and far too small for a group of rows.
+        for _, blocks in groupby(enumerate(reader), lambda pair: pair[0] // BLOCKS):
+            writer.write_table(pa.Table.from_batches([block for _, block in blocks]))
+    return Stored(copy)
+
+
+def _read_parquet(path: Path) -> pa.Table | Stored:
+    stored = Stored(path)
+    _refuse_twice(path, stored.column_names)
+    return stored.whole() if 8 * stored.num_rows * len(stored.column_names) < LARGE else stored
 
 
 def read_header(path: Path) -> list[str]:

@@ -3,10 +3,27 @@
 import numpy as np
 import pyarrow as pa
 
+from assay.contract.spec import Contract
+from assay.data.split import identity_columns, row_keys
+from assay.data.stored import Rows, Stored
 
-def sample(table: pa.Table, most: int, seed: int) -> pa.Table:
+
+def sample(table: Rows, most: int, seed: int) -> pa.Table:
     """Return at most `most` random rows, in their order."""
-    if table.num_rows <= most:
-        return table
-    index = np.random.default_rng(seed).choice(table.num_rows, most, replace=False)
+    number = table.num_rows
+    index = np.random.default_rng(seed).choice(number, most, replace=False) if number > most else np.arange(number)
     return table.take(pa.array(np.sort(index)))
+
+
+def drawn(rows: Stored, share: float, contract: Contract) -> Rows:
+    """Return the rows that a hash of their identity draws, about this share of all.
+
+    It draws as it does for the split: a row that was drawn stays drawn, whatever rows are added or removed; groups are
+    drawn whole; and a smaller share is part of a larger one.
+    """
+    if share >= 1:
+        return rows
+    names = identity_columns(contract)
+    kept = [batch.filter(pa.array(row_keys(batch, names, "drawn") / 2.0**64 < share)) for batch in rows.batches()]
+    table: Rows = pa.concat_tables(kept)
+    return table

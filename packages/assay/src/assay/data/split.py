@@ -8,12 +8,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assay.contract.spec import Contract, Ignored
+from assay.data.stored import Rows, Stored
+from assay.project.layout import SPLIT
 from assay.project.params import Prepare
 
 SIDES = ("train", "validation", "test")
+# Texts that are hashed at a time, for memory.
+TEXTS = 1 << 18
 
 
-def assign(table: pa.Table, contract: Contract, shares: Prepare) -> np.ndarray:
+def assign(table: Rows, contract: Contract, shares: Prepare) -> np.ndarray:
     """Return the side of each row: 0 train, 1 validation, 2 test.
 
     By hash: from the id columns, or from all columns in use if there are none. By group: from the group column. By
@@ -28,10 +32,15 @@ def assign(table: pa.Table, contract: Contract, shares: Prepare) -> np.ndarray:
     return np.where(unit < shares.test, 2, np.where(unit < shares.test + shares.validation, 1, 0)).astype(np.int8)
 
 
-def parts(table: pa.Table, contract: Contract, shares: Prepare) -> dict[str, pa.Table]:
-    """Return the rows of each side."""
+def places(table: Rows, contract: Contract, shares: Prepare) -> dict[str, np.ndarray]:
+    """Return where the rows of each side are, in their order."""
     sides = assign(table, contract, shares)
-    return {name: table.filter(pa.array(sides == number)) for number, name in enumerate(SIDES)}
+    return {name: np.flatnonzero(sides == number) for number, name in enumerate(SIDES)}
+
+
+def stored(*sides: str) -> Stored:
+    """Return the rows of sides that stage prepare wrote."""
+    return Stored(*(SPLIT / f"{side}.parquet" for side in sides))
 
 
 def identity_columns(contract: Contract) -> list[str]:
@@ -43,7 +52,7 @@ def identity_columns(contract: Contract) -> list[str]:
     return [name for name, column in contract.columns.items() if not isinstance(column, Ignored) or column.identifies]
 
 
-def row_keys(table: pa.Table, names: Sequence[str], salt: str) -> np.ndarray:
+def row_keys(table: Rows, names: Sequence[str], salt: str) -> np.ndarray:
     """Return a 64-bit key for each row, from the values of the named columns and a salt.
 
     The order of rows and of columns does not matter. Numbers are mixed by the finaliser of splitmix64 (Steele, Lea,
@@ -51,11 +60,16 @@ def row_keys(table: pa.Table, names: Sequence[str], salt: str) -> np.ndarray:
     """
     keys = np.zeros(table.num_rows, dtype=np.uint64)
     for name in sorted(names):
-        keys = _mix(keys ^ cell_keys(table, name, salt))
+        keys = with_cells(keys, table, name, salt)
     return keys
 
 
-def cell_keys(table: pa.Table, name: str, salt: str) -> np.ndarray:
+def with_cells(keys: np.ndarray, table: Rows, name: str, salt: str) -> np.ndarray:
+    """Return the keys of rows with one more column."""
+    return _mix(keys ^ cell_keys(table, name, salt))
+
+
+def cell_keys(table: Rows, name: str, salt: str) -> np.ndarray:
     """Return a 64-bit key for each value of a column: equal values, and missing ones, have equal keys."""
     return _mix(_bits(table[name]) ^ np.uint64(_digest(f"{salt}\0{name}")))
 
@@ -74,9 +88,8 @@ def _by_time(moments: pa.ChunkedArray, shares: Prepare) -> np.ndarray:
 def _bits(values: pa.ChunkedArray) -> np.ndarray:
     """Return 64 bits for each value: equal values, and missing ones, have equal bits."""
     if pa.types.is_string(values.type):
-        unique = values.unique()
-        hashed = np.array([0 if value is None else _digest(value) for value in unique.to_pylist()], dtype=np.uint64)
-        return np.take(hashed, np.asarray(pc.index_in(values.combine_chunks(), unique)))
+        starts = range(0, len(values), TEXTS)
+        return np.concatenate([np.zeros(0, np.uint64), *(_hashed(values.slice(start, TEXTS)) for start in starts)])
     if pa.types.is_timestamp(values.type):
         return np.asarray(pc.fill_null(values.cast(pa.int64()), np.iinfo(np.int64).min)).view(np.uint64)
     # Adding zero makes -0.0 and 0.0 equal; NaN means missing and becomes one bit pattern.
@@ -84,6 +97,12 @@ def _bits(values: pa.ChunkedArray) -> np.ndarray:
     bits = numbers.view(np.uint64).copy()
     bits[np.isnan(numbers)] = 0x7FF8000000000000
     return bits
+
+
+def _hashed(texts: pa.ChunkedArray) -> np.ndarray:
+    unique = texts.unique()
+    hashed = np.array([0 if text is None else _digest(text) for text in unique.to_pylist()], dtype=np.uint64)
+    return np.take(hashed, np.asarray(pc.index_in(texts.combine_chunks(), unique)))
 
 
 def _digest(text: str) -> int:

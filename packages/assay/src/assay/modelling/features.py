@@ -194,6 +194,22 @@ def time_input(contract: Contract) -> str | None:
     return f"{name}:days" if isinstance(column, Time) else name
 
 
+def width(contract: Contract) -> int:
+    """Return about how many columns `transformer` makes of the columns of a contract."""
+    found = 0
+    for column in contract.features.values():
+        match column:
+            case Time():
+                found += len(TIME_PARTS)
+            case Category():
+                found += len(column.values) + 1 if len(column.values) <= MANY_VALUES else 1
+            case Text():
+                found += BEST_WORDS
+            case _:
+                found += 1 + (column.missing == "allow")
+    return found
+
+
 def sources(fitted: "ColumnTransformer", contract: Contract, room: Room = NO_ROOM) -> list[str]:
     """Return, for each output column of a fitted `transformer`, its source column in the contract."""
     found: list[str] = []

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -20,14 +20,23 @@ from threadpoolctl import ThreadpoolController
 from assay.base.config import did_you_mean
 from assay.base.errors import InputError, one_line
 from assay.contract.spec import Contract, Costs
-from assay.data.columns import Columns, length, single
+from assay.data.columns import Columns, columns, length, single
 from assay.modelling.estimators import LogBoosting, LogTarget, families, is_amount, maker
-from assay.modelling.features import encode, selection, time_input, transformer
+from assay.modelling.features import encode, selection, time_input, transformer, width
 from assay.modelling.monotone import can_be_constrained, constrain, directions
 from assay.project.params import ModelChoice
 from assay.project.room import NO_ROOM, Family, Parameters, Room
 
+if TYPE_CHECKING:
+    # The service scores rows without pyarrow.
+    import pyarrow as pa
+
+    from assay.data.stored import Batched
+
 FEW_ROWS = 20_000
+# Of the memory of a fit, measured with each family: what it takes for no rows, and how many copies of its inputs.
+BASE_MEGABYTES, COPIES = 300, 6
+FEWEST_DRAWN = 1000
 # Parameters that any family has, besides those of its estimator: the target is the logarithm of 1 + the amount; only
 # columns whose importance in a forest is at least the mean, or the median, of all columns are used.
 OWN = ("log_target", "select_features")
@@ -117,6 +126,13 @@ def build(
     if threshold := own.get("select_features"):
         steps.append(("selection", selection(contract, str(threshold), seed)))
     return Pipeline([*steps, ("estimator", estimator)])
+
+
+def rows_that_fit(megabytes: int | None, contract: Contract) -> int | None:
+    """Return about how many rows a model can be fitted on in this memory; None without a limit."""
+    if megabytes is None:
+        return None
+    return max(FEWEST_DRAWN, int(1e6 * (megabytes - BASE_MEGABYTES) / (8 * COPIES * width(contract))))
 
 
 def with_rounds(choice: ModelChoice, factor: float, contract: Contract, room: Room = NO_ROOM) -> ModelChoice:
@@ -215,6 +231,15 @@ def scores(pipeline: Pipeline, data: Columns, contract: Contract, room: Room = N
         return of_all_classes(found, pipeline.classes_, contract)
 
 
+def scores_of_rows(
+    pipeline: Pipeline, rows: "pa.Table | Batched", contract: Contract, room: Room = NO_ROOM
+) -> np.ndarray:
+    """Return what `scores` does, a batch of rows after the other."""
+    from assay.data.stored import in_batches
+
+    return np.concatenate([scores(pipeline, columns(batch, contract), contract, room) for batch in in_batches(rows)])
+
+
 def of_all_classes(found: np.ndarray, classes: np.ndarray, contract: Contract) -> np.ndarray:
     """Return the probabilities of all classes of the contract; one without training rows gets probability 0."""
     if found.shape[1] == len(contract.classes) == len(classes):
@@ -236,15 +261,16 @@ def decide(scores: np.ndarray, contract: Contract, threshold: float | None) -> n
     return np.asarray(scores.argmax(axis=1), dtype=np.int64)
 
 
-def set_threshold(
-    pipeline: Pipeline, data: Columns, target: np.ndarray, contract: Contract, room: Room = NO_ROOM
-) -> float | None:
-    """Return the threshold of a binary model, the cheapest on these rows if errors have costs; None for other tasks."""
+def set_threshold(scores: np.ndarray, target: np.ndarray, contract: Contract) -> float | None:
+    """Return the threshold of a binary model, the cheapest on rows with these scores if errors have costs.
+
+    None for other tasks.
+    """
     if contract.task != "binary":
         return None
     if contract.costs is None:
         return 0.5
-    return cheapest_threshold(scores(pipeline, data, contract, room)[:, 1], target, contract.costs)
+    return cheapest_threshold(scores[:, 1], target, contract.costs)
 
 
 def cheapest_threshold(positive: np.ndarray, target: np.ndarray, costs: Costs) -> float:

@@ -16,7 +16,7 @@ from skops.io.exceptions import UntrustedTypesFoundException
 
 from assay.base.errors import InputError
 from assay.base.files import read_json, write_bytes
-from assay.project.layout import PIPELINE, THRESHOLD, TRAIN_ONLY
+from assay.project.layout import DRAWN, PIPELINE, THRESHOLD, TRAIN_ONLY
 from assay.project.room import NO_ROOM, Room
 
 # The types in the estimators of Assay, scikit-learn and LightGBM; a file with any other type is refused.
@@ -43,6 +43,14 @@ TRUSTED = (
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """The rows that the pipeline that is served was fitted on, if not on all: their number, and the share drawn."""
+
+    rows: int
+    share: float
+
+
+@dataclass(frozen=True)
 class Trained:
     """What stage train left: the pipeline that is served, and its threshold.
 
@@ -52,6 +60,7 @@ class Trained:
     pipeline: Pipeline
     train_only: Pipeline
     threshold: float | None
+    drawn: Drawn | None = None
 
     @property
     def saw_validation(self) -> bool:
@@ -68,7 +77,8 @@ def load_trained(room: Room = NO_ROOM) -> Trained:
     """Read what stage train left in the current folder."""
     pipeline = load_pipeline(PIPELINE, room)
     train_only = load_pipeline(TRAIN_ONLY, room) if TRAIN_ONLY.exists() else pipeline
-    return Trained(pipeline, train_only, read_json(THRESHOLD))
+    drawn = Drawn(**read_json(DRAWN)) if DRAWN.exists() else None
+    return Trained(pipeline, train_only, read_json(THRESHOLD), drawn)
 
 
 def save_pipeline(pipeline: Pipeline, path: Path) -> None:

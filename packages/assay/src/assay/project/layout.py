@@ -20,6 +20,8 @@ PIPELINE = Path("build/model/pipeline.skops")
 # The same model fitted on the train rows alone, if the pipeline is fitted on the validation rows too.
 TRAIN_ONLY = Path("build/model/train_only.skops")
 THRESHOLD = Path("build/model/threshold.json")
+# Which rows the pipeline is fitted on, if not on all.
+DRAWN = Path("build/model/drawn.json")
 # What a search has fitted so far; DVC, which removes the outs of a stage before it runs, does not know it.
 SEARCHED = Path(".assay/search")
 # The folder of the user's code.

@@ -175,6 +175,16 @@ class Train(Frozen):
         ),
     )
 
+    max_memory: int | None = Field(
+        default=None,
+        ge=1,
+        description=(
+            "Megabytes of memory that fitting may take, by an estimate from the columns; if all rows take more, it "
+            "takes those that a hash draws. null is no limit: what is free on a machine must not decide which model "
+            "it makes."
+        ),
+    )
+
     @property
     def sides(self) -> tuple[str, ...]:
         """The sides of the split that the served model is fitted on."""

@@ -9,6 +9,12 @@ from assay.base.words import decimal
 def fitted_on(rows: dict[str, int]) -> str:
     """Say in a sentence which rows the model was fitted on; `rows` are those of metrics.json."""
     train, validation, test = (f"{rows[side]:,} {side}" for side in ("train", "validation", "test"))
+    if "drawn_from" in rows:
+        is_both = rows["drawn_from"] != rows["train"]
+        return (
+            f"The model is fitted on {rows['fitted']:,} of the {train}{f' and {validation}' if is_both else ''} rows, "
+            f"drawn by a hash, as train.max_memory allows no more; none of the {test} rows was used."
+        )
     # Models of earlier versions were fitted on the train rows.
     if rows.get("fitted", rows["train"]) == rows["train"]:
         return f"The model is fitted on {train} rows, without the {validation} and {test} rows."

@@ -11,13 +11,15 @@ from assay.base.progress import say
 from assay.contract.spec import load_contract
 from assay.data.columns import Columns, columns, length, target
 from assay.data.sample import sample
+from assay.data.split import stored
+from assay.data.stored import Stored
 from assay.evaluation.behaviour import dominance, fairness, sensitivity
 from assay.evaluation.explain import permutation_importance, shap_importance, shapes
 from assay.evaluation.metrics import ScoredRows
 from assay.evaluation.slices import compare_with_rest, declared, discover, groups, holds, part_columns, readable
-from assay.modelling.fitting import decide, scores
+from assay.modelling.fitting import decide, scores, scores_of_rows
 from assay.modelling.store import load_trained
-from assay.project.layout import ANALYSIS, read_split
+from assay.project.layout import ANALYSIS
 from assay.project.params import load_params
 from assay.project.room import load_room
 from assay.statistics.losses import row_losses
@@ -31,24 +33,26 @@ def main() -> None:
     how = params.analyse
     trained = load_trained(room)
     pipeline, threshold = trained.pipeline, trained.threshold
-    test, validation = read_split("test"), read_split("validation")
+    test, validation = stored("test"), stored("validation")
 
-    def judged(model: Pipeline, table: pa.Table) -> ScoredRows:
-        given = scores(model, columns(table, contract), contract, room)
+    def judged(model: Pipeline, table: pa.Table | Stored) -> ScoredRows:
+        given = scores_of_rows(model, table, contract, room)
         return ScoredRows(target(table, contract), given, decide(given, contract, threshold), contract.costs)
 
-    names = part_columns(contract)
-    rows, parts = judged(pipeline, test), readable(columns(test, contract, names), contract)
-    named = declared(contract, parts)
+    rows = judged(pipeline, test)
     # Slices are searched on the validation rows and judged on the test rows: judged on the rows of the search, a slice
     # would always be bad. So it would not, if the model had seen the rows of the search.
     looked_at = sample(validation, SEARCHED_ROWS, params.seed)
     suspected = judged(trained.train_only, looked_at)
     suspects = discover(
-        readable(columns(looked_at, contract, names), contract),
+        readable(columns(looked_at, contract, part_columns(contract)), contract),
         row_losses(suspected.target, suspected.scores),
         min_rows=round(how.slice_min_rows * looked_at.num_rows / test.num_rows),
     )
+    used = {part.column for part in contract.slices} | {part.column for several in suspects for part in several}
+    used |= set(contract.sensitive)
+    parts = readable(columns(test, contract, sorted(used)), contract) if used else {}
+    named = declared(contract, parts)
     limits: dict[str, Any] = {"min_rows": how.slice_min_rows, "false_discovery_rate": how.slice_false_discovery_rate}
     losses = row_losses(rows.target, rows.scores)
     some_rows = sample(test, how.max_rows, params.seed)

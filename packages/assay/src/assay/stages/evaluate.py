@@ -15,12 +15,12 @@ from assay.base.rounding import significant
 from assay.contract.spec import Contract, load_contract
 from assay.data.columns import Columns, columns, take, target
 from assay.data.sample import sample
-from assay.data.split import SIDES, identity_columns, row_keys
+from assay.data.split import SIDES, identity_columns, row_keys, stored
 from assay.evaluation.curves import HEADERS, Table, curves, learning_curve, learning_sizes
 from assay.evaluation.metrics import ScoredRows, by_class, estimate, measure, metrics_for
-from assay.modelling.fitting import build, build_dummy, decide, fit, scores, set_threshold
+from assay.modelling.fitting import build, build_dummy, decide, fit, scores, scores_of_rows, set_threshold
 from assay.modelling.store import load_trained
-from assay.project.layout import METRICS, PLOTS, read_choice, read_split
+from assay.project.layout import METRICS, PLOTS, read_choice
 from assay.project.params import Params, load_params
 from assay.project.room import Room, load_room
 from assay.statistics.losses import row_losses
@@ -32,17 +32,19 @@ FEWEST_OF_A_CLASS = 5
 def main() -> None:
     """Write metrics.json and the plots."""
     params, contract, room = load_params(), load_contract(), load_room()
-    tables = {side: read_split(side) for side in SIDES}
+    tables: dict[str, Any] = {side: stored(side) for side in SIDES}
     trained = load_trained(room)
     rows = {side: table.num_rows for side, table in tables.items()}
-    rows["fitted"] = sum(rows[side] for side in trained.sides)
+    rows["fitted"] = whole = sum(rows[side] for side in trained.sides)
+    if trained.drawn:
+        rows |= {"fitted": trained.drawn.rows, "drawn_from": whole}
     # Train and validation are only for comparison, and a sample is enough for that.
     tables |= {side: sample(tables[side], COMPARED_ROWS, params.seed) for side in ("train", "validation")}
-    data = {side: columns(table, contract) for side, table in tables.items()}
+    data = {side: columns(tables[side], contract) for side in ("train", "validation")}
     wanted = {side: target(table, contract) for side, table in tables.items()}
 
     def judge(model: Any, side: str, cut: float | None) -> ScoredRows:
-        given = scores(model, data[side], contract, room)
+        given = scores_of_rows(model, tables[side], contract, room)
         if gaps := int((~np.isfinite(given)).reshape(len(given), -1).any(axis=1).sum()):
             raise InputError(f"build/model: the model gives no finite score for {gaps} of {len(given)} {side} rows")
         return ScoredRows(wanted[side], given, decide(given, contract, cut), contract.costs)
@@ -54,7 +56,7 @@ def main() -> None:
     units = row_keys(tables["test"], identity_columns(contract), "units") if contract.split.by == "group" else None
     estimates = estimate(test, kinds, confidence=how.confidence, resamples=how.resamples, seed=params.seed, units=units)
     dummy = fit(build_dummy(contract), data["train"], wanted["train"], contract, room)
-    dummy_cut = set_threshold(dummy, data["validation"], wanted["validation"], contract, room)
+    dummy_cut = set_threshold(scores(dummy, data["validation"], contract, room), wanted["validation"], contract)
     metrics: dict[str, Any] = {
         "test": {
             name: {"value": significant(e.value), "low": significant(e.low), "high": significant(e.high)}

@@ -13,7 +13,8 @@ from assay.base.progress import say
 from assay.contract.request import as_json
 from assay.contract.spec import CONTRACT, Contract, load_contract
 from assay.data.columns import columns, target
-from assay.data.sample import sample
+from assay.data.sample import drawn, sample
+from assay.data.split import stored
 from assay.data.training_ranges import training_ranges
 from assay.export.card import card
 from assay.export.onnx import agrees, convert, hard_rows, parity
@@ -22,7 +23,7 @@ from assay.inference.package import PACKAGE_FORMAT, PACKED_FILES
 from assay.inference.scorer import scorer
 from assay.modelling.fitting import decide, scores
 from assay.modelling.store import Trained, libraries, load_trained
-from assay.project.layout import ANALYSIS, CHECKS, METRICS, MODELS, PARITY, PIPELINE, read_choice, read_split
+from assay.project.layout import ANALYSIS, CHECKS, METRICS, MODELS, PARITY, PIPELINE, read_choice
 from assay.project.params import load_params
 from assay.project.room import Room, load_room
 from assay.project.settings import Limits, write_packed
@@ -41,7 +42,7 @@ def main() -> None:
     params, contract, room = load_params(), load_contract(), load_room()
     trained = load_trained(room)
     pipeline, threshold = trained.pipeline, trained.threshold
-    rows = columns(sample(read_split("test"), params.export.parity_rows, params.seed), contract)
+    rows = columns(sample(stored("test"), params.export.parity_rows, params.seed), contract)
     rows = hard_rows(rows, contract, params.seed)
     found: dict[str, Any] | None = None
     exported: bytes | None = None
@@ -76,6 +77,7 @@ def main() -> None:
     write_json(MODELS / REFERENCE, _reference(trained, contract, room, params.seed))
     metrics = read_json(METRICS)
     write_json(MODELS / "metrics.json", {"format": PACKAGE_FORMAT, "test": metrics["test"]})
+    seen = drawn(stored(*trained.sides), trained.drawn.share if trained.drawn else 1.0, contract)
     about = {
         "format": PACKAGE_FORMAT,
         "name": contract.name,
@@ -87,7 +89,7 @@ def main() -> None:
         "reason": reason,
         "contract_sha256": sha256(CONTRACT),
         "files_sha256": {name: sha256(MODELS / name) for name in PACKED_FILES if (MODELS / name).exists()},
-        "seen": training_ranges(pa.concat_tables([read_split(side) for side in trained.sides]), contract),
+        "seen": training_ranges(seen, contract),
         "versions": {name: version(name) for name in (*VERSIONS, *sorted(BOOSTING & libraries(PIPELINE)))},
     }
     write_json(MODELS / "examples.json", _examples(pipeline, contract, room, params.seed))
@@ -103,16 +105,15 @@ def main() -> None:
 
 def _reference(trained: Trained, contract: Contract, room: Room, seed: int) -> dict[str, Any]:
     """Return what the monitor compares production with; its scores are those of rows that the model has not seen."""
-    train, validation, test = (read_split(side) for side in ("train", "validation", "test"))
 
     def scored(table: pa.Table) -> Scored:
         given = scores(trained.pipeline, columns(table, contract), contract, room)
         return Scored(given, decide(given, contract, trained.threshold))
 
-    features = sample(pa.concat_tables([train, validation]), COMPARED_ROWS, seed)
+    features = sample(stored("train", "validation"), COMPARED_ROWS, seed)
     unseen, judged = (
-        sample(test if trained.saw_validation else pa.concat_tables([validation, test]), COMPARED_ROWS, seed),
-        sample(test, COMPARED_ROWS, seed),
+        sample(stored(*(("test",) if trained.saw_validation else ("validation", "test"))), COMPARED_ROWS, seed),
+        sample(stored("test"), COMPARED_ROWS, seed),
     )
     tables = {"features": features, "scores": unseen, "losses": judged}
     made = make_reference(
@@ -128,8 +129,8 @@ def _reference(trained: Trained, contract: Contract, room: Room, seed: int) -> d
 
 def _examples(pipeline: Pipeline, contract: Contract, room: Room, seed: int) -> dict[str, Any]:
     """Return rows as in a request, with the scores of the pipeline, and background rows."""
-    rows = sample(read_split("test"), EXAMPLES, seed)
-    background = sample(read_split("train"), BACKGROUND, seed)
+    rows = sample(stored("test"), EXAMPLES, seed)
+    background = sample(stored("train"), BACKGROUND, seed)
     return {
         "format": PACKAGE_FORMAT,
         "rows": [as_json(row, contract) for row in rows.to_pylist()],

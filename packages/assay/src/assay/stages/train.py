@@ -1,15 +1,19 @@
 """Fit the chosen model on the train rows, set its threshold on the validation rows, and fit it again on both."""
 
-import pyarrow as pa
+from dataclasses import asdict
+
 from sklearn.pipeline import Pipeline
 
 from assay.base.files import write_json
 from assay.base.progress import say
 from assay.contract.spec import Contract, load_contract
 from assay.data.columns import columns, target
-from assay.modelling.fitting import build, constraints, fit, set_threshold, with_rounds
-from assay.modelling.store import save_pipeline
-from assay.project.layout import PIPELINE, THRESHOLD, TRAIN_ONLY, read_choice, read_split
+from assay.data.sample import drawn
+from assay.data.split import stored
+from assay.data.stored import Rows
+from assay.modelling.fitting import build, constraints, fit, rows_that_fit, scores_of_rows, set_threshold, with_rounds
+from assay.modelling.store import Drawn, save_pipeline
+from assay.project.layout import DRAWN, PIPELINE, THRESHOLD, TRAIN_ONLY, read_choice
 from assay.project.params import ModelChoice, Params, load_params
 from assay.project.room import Room, load_room
 
@@ -17,21 +21,30 @@ from assay.project.room import Room, load_room
 def main() -> None:
     """Write the pipeline that is served, its threshold, and the pipeline fitted on the train rows alone."""
     params, contract, room, choice = load_params(), load_contract(), load_room(), read_choice()
-    train, validation = read_split("train"), read_split("validation")
+    validation, available = stored("validation"), stored(*params.train.sides).num_rows
+    most = rows_that_fit(params.train.max_memory, contract)
+    share = 1.0 if most is None else min(1.0, most / available)
+    train = drawn(stored("train"), share, contract)
     if held := constraints(_unfitted(choice, params, contract, room), contract, room):
         say(f"  {held}")
-    fitted_on, pipeline = train, _fitted(train, choice, params, contract, room)
-    threshold = set_threshold(pipeline, columns(validation, contract), target(validation, contract), contract, room)
+    fitted, pipeline = train.num_rows, _fitted(train, choice, params, contract, room)
+    given = scores_of_rows(pipeline, validation, contract, room)
+    threshold = set_threshold(given, target(validation, contract), contract)
     if params.train.refit:
         save_pipeline(pipeline, TRAIN_ONLY)
-        fitted_on = pa.concat_tables([train, validation])
-        choice = with_rounds(choice, fitted_on.num_rows / train.num_rows, contract, room)
-        pipeline = _fitted(fitted_on, choice, params, contract, room)
+        both = drawn(stored("train", "validation"), share, contract)
+        choice = with_rounds(choice, both.num_rows / fitted, contract, room)
+        fitted, pipeline = both.num_rows, _fitted(both, choice, params, contract, room)
     else:
         TRAIN_ONLY.unlink(missing_ok=True)
     save_pipeline(pipeline, PIPELINE)
     write_json(THRESHOLD, threshold)
-    rows = f"{fitted_on.num_rows} rows ({' and '.join(params.train.sides)})"
+    if share < 1:
+        write_json(DRAWN, asdict(Drawn(fitted, share)))
+        say(f"  train.max_memory leaves {fitted} of {available} rows, drawn by a hash")
+    else:
+        DRAWN.unlink(missing_ok=True)
+    rows = f"{fitted} rows ({' and '.join(params.train.sides)})"
     say(f"  fitted on {rows}" + ("" if threshold is None else f"; threshold {threshold:g}"))
 
 
@@ -39,7 +52,7 @@ def _unfitted(choice: ModelChoice, params: Params, contract: Contract, room: Roo
     return build(choice, contract, params.seed, calibrate=params.train.calibrate, room=room)
 
 
-def _fitted(train: pa.Table, choice: ModelChoice, params: Params, contract: Contract, room: Room) -> Pipeline:
+def _fitted(train: Rows, choice: ModelChoice, params: Params, contract: Contract, room: Room) -> Pipeline:
     pipeline = _unfitted(choice, params, contract, room)
     fit(pipeline, columns(train, contract), target(train, contract), contract, room)
     return pipeline

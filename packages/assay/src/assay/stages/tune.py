@@ -8,7 +8,7 @@ from assay.base.files import sha256, write_json, write_text
 from assay.base.progress import say
 from assay.contract.spec import CONTRACT, load_contract
 from assay.project.fingerprint import fingerprints
-from assay.project.layout import CHOICE, SEARCHED, SOURCE, SPLIT, TRIALS, read_split
+from assay.project.layout import CHOICE, SEARCHED, SOURCE, SPLIT, TRIALS
 from assay.project.params import Params, load_params
 from assay.project.room import load_room
 from assay.project.trials import HEADER, cost_of_additive, read_trials
@@ -21,10 +21,10 @@ def main() -> None:
         # Imported here: an ordinary run does not search and need not wait for scikit-learn.
         from assay.data.columns import columns, target
         from assay.data.sample import sample
-        from assay.data.split import identity_columns, row_keys
+        from assay.data.split import identity_columns, row_keys, stored
         from assay.modelling.search import as_csv, search
 
-        table = sample(read_split("train"), params.tune.max_rows, params.seed)
+        table = sample(stored("train"), params.tune.max_rows, params.seed)
         by_hash = contract.split.by == "hash"
         units = (
             row_keys(table, identity_columns(contract), "units")

@@ -1,0 +1,115 @@
+"""Tables that need not fit into memory: read a column, a batch of rows, or some rows at a time."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from assay.base.errors import InputError, one_line
+
+# The cells of a batch: few enough for memory, enough for all processors.
+CELLS = 1 << 22
+
+
+class Rows(Protocol):
+    """What can be asked of a table that is stored, as of one in memory: a `pyarrow.Table` is one too."""
+
+    @property
+    def num_rows(self) -> int:
+        """The number of rows."""
+
+    @property
+    def column_names(self) -> list[str]:
+        """The names of the columns."""
+
+    def __getitem__(self, name: str, /) -> pa.ChunkedArray:
+        """Return a column."""
+
+    def take(self, index: pa.Array, /) -> pa.Table:
+        """Return the rows at some places."""
+
+
+class Batched(Rows, Protocol):
+    """What can be asked of a table that is stored, besides."""
+
+    def batches(self) -> Iterator[pa.Table]:
+        """Yield all rows, in their order."""
+
+
+class Stored:
+    """The rows of Parquet files with the same columns, in their order; each access reads the files again."""
+
+    def __init__(self, *paths: Path) -> None:
+        """Open the files; raises InputError if one is not a complete Parquet file."""
+        self.paths = paths
+        self.files = [self._opened(path) for path in paths]
+        self.schema: pa.Schema = self.files[0].schema_arrow
+        self.num_rows: int = sum(file.metadata.num_rows for file in self.files)
+        self.column_names: list[str] = self.schema.names
+
+    def _opened(self, path: Path) -> pq.ParquetFile:
+        try:
+            return pq.ParquetFile(path, memory_map=False, pre_buffer=False)
+        except (pa.ArrowException, OSError) as error:
+            raise _broken(path, error) from None
+
+    def __getitem__(self, name: str, /) -> pa.ChunkedArray:
+        """Return a column; raises InputError if it cannot be read."""
+        chunks = []
+        for path, file in zip(self.paths, self.files, strict=True):
+            try:
+                chunks += file.read(columns=[name])[name].chunks
+            except (pa.ArrowException, OSError) as error:
+                raise _broken(path, error) from None
+        return pa.chunked_array(chunks, self.schema.field(name).type)
+
+    def field(self, name: str) -> pa.Field:
+        """Return name and type of a column."""
+        return self.schema.field(name)
+
+    def take(self, index: pa.Array, /) -> pa.Table:
+        """Return the rows at some places."""
+        return pa.table({name: self[name].take(index) for name in self.column_names})
+
+    def whole(self) -> pa.Table:
+        """Return all rows."""
+        return pa.table({name: self[name] for name in self.column_names})
+
+    def batches(self) -> Iterator[pa.Table]:
+        """Yield all rows, in their order; raises InputError if they cannot be read."""
+        rows = max(1, CELLS // max(1, len(self.column_names)))
+        for path, file in zip(self.paths, self.files, strict=True):
+            try:
+                for batch in file.iter_batches(batch_size=rows):
+                    yield pa.Table.from_batches([batch])
+            except (pa.ArrowException, OSError) as error:
+                raise _broken(path, error) from None
+
+
+class Chosen:
+    """Some rows of others, in any order."""
+
+    def __init__(self, rows: Rows, index: np.ndarray) -> None:
+        """Take the rows at these places."""
+        self.rows, self.index = rows, index
+        self.num_rows, self.column_names = len(index), rows.column_names
+
+    def __getitem__(self, name: str, /) -> pa.ChunkedArray:
+        """Return a column."""
+        return self.rows[name].take(pa.array(self.index))
+
+    def take(self, index: pa.Array, /) -> pa.Table:
+        """Return the rows at some of these places."""
+        return self.rows.take(pa.array(self.index[np.asarray(index)]))
+
+
+def _broken(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path}: not a complete Parquet file: {one_line(error)}")
+
+
+def in_batches(rows: pa.Table | Batched) -> Iterator[pa.Table]:
+    """Yield all rows, in their order; those in memory are one batch."""
+    yield from [rows] if isinstance(rows, pa.Table) else rows.batches()
