@@ -86,10 +86,10 @@ def test_a_csv_file_in_parts_is_the_file_as_a_whole(tmp_path_factory: Any, lines
     both(path.with_suffix(".parquet"), MADE)
 
 
-@pytest.mark.parametrize("cells", [["1.234", "2.5"], ["1.234", "2,5"]], ids=["plain", "with a comma"])
-def test_whether_numbers_have_a_decimal_comma_is_decided_by_all_rows(tmp_path: Path, cells: list[str]) -> None:
+@pytest.mark.parametrize("last", ["2.5", "2,5"])
+def test_whether_numbers_have_a_decimal_comma_is_decided_by_all_rows(tmp_path: Path, last: str) -> None:
     made = small({"x": COMMA, "y": COMMA})
-    table = pa.table({"x": cells * 10, "y": ["1.5"] * 20, "sick": ["no", "yes"] * 10})
+    table = pa.table({"x": ["1.234"] * 15 + [last] * 5, "y": ["2"] * 20, "sick": ["no", "yes"] * 10})
     pq.write_table(table, tmp_path / "rows.parquet")
     both(tmp_path / "rows.parquet", made)
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 FEW_ROWS = 20_000
 # Of the memory of a fit, measured with each family: what it takes for no rows, and how many copies of its inputs.
-BASE_MEGABYTES, COPIES = 300, 6
+BASE_MEGABYTES, COPIES = 300, 7
 FEWEST_DRAWN = 1000
 # Parameters that any family has, besides those of its estimator: the target is the logarithm of 1 + the amount; only
 # columns whose importance in a forest is at least the mean, or the median, of all columns are used.
