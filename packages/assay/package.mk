@@ -12,10 +12,10 @@ LOCK := packages/assay/requirements/dev.txt
 
 # The resolver prefers pins that are already in the lock: here those of the project.
 lock-all: lock  ## lock the requirements of the project and of Assay's tests
-	@$(if $(FRESH),rm -f $(LOCK) $(addprefix packages/assay/requirements/,mlflow-server.txt docs.txt))
+	@$(if $(FRESH),rm -f $(LOCK) $(addprefix packages/assay/requirements/,mlflow-server.txt docs.txt spark.txt))
 	@cat requirements/dev.txt >> $(LOCK)
 	@$(call resolve,dev,requirements/dev.in packages/assay/requirements/dev.in,packages/assay/requirements)
-	@for use in mlflow-server docs; do \
+	@for use in mlflow-server docs spark; do \
 		$(COMPILE) packages/assay/requirements/$$use.in --output-file packages/assay/requirements/$$use.txt || exit 1; \
 	done
 

@@ -4,7 +4,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import cache, partial
 from pathlib import Path
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 # Below this size one process is done before others have started.
 SMALL_BYTES = 10_000_000
-# Readers of Parquet and Arrow are slow with groups of few rows.
-GROUP = 1 << 16
 
 
 @click.command()
@@ -59,6 +58,14 @@ GROUP = 1 << 16
     help="Where to predict; Dask and Spark predict on other machines, which share the folders of this one.",
 )
 @click.option("--address", help="The cluster of the engine; without one Dask has workers here, and Spark its own.")
+@click.option(
+    "--stream",
+    metavar="CHECKPOINT",
+    type=click.Path(path_type=Path),
+    help="Predict the files that arrive in the folder INPUT, each one once, into the folder OUTPUT, until Ctrl-C; with "
+    "Spark. The folder CHECKPOINT holds what was done, for the next run.",
+)
+@click.option("--available-now", is_flag=True, help="With --stream: predict the files that are there, then stop.")
 @click.option("--table", help="The table of a database, the sheet of a workbook or the file of an archive.")
 @click.option("--encoding", help="The encoding of a text file, if it is not detected correctly.")
 @click.option("--log", type=click.Path(path_type=Path), help="Also write the predictions to the log in this folder.")
@@ -73,6 +80,9 @@ def score(source: str, output: str, **options: Any) -> None:
     that break the contract go to a file beside it, OUTPUT.refused.csv, with column and reason. Both appear once they
     are complete.
     """
+    if options["stream"] or options["available_now"]:
+        _score_stream(source, output, options)
+        return
     from assay.data.batches import batches, count_rows, is_plain, most_rows, require_columns, states
     from assay.data.outputs import output_of
     from assay.inference.batch import ALWAYS, score_in_order, scorer
@@ -131,6 +141,53 @@ def score(source: str, output: str, **options: Any) -> None:
     print(f"{rows - refused:,} rows predicted in {took:.1f} s ({rows / took:,.0f} rows/s): {into.name}")
     if refused:
         print(f"{refused:,} row{'s' * (refused != 1)} refused: {_beside(into.file)}")
+
+
+def _score_stream(source: str, output: str, options: dict[str, Any]) -> None:
+    """Predict files as they arrive, and say after each batch how many there were."""
+    from assay.inference.batch import scorer
+    from assay.inference.stream import Stream, score_stream
+
+    if not options["stream"]:
+        raise InputError("--available-now: only with --stream CHECKPOINT")
+    if options["engine"] != "spark":
+        raise InputError("--stream: only with --engine spark")
+    for name in ("log", "table", "encoding"):
+        if options[name]:
+            raise InputError(f"--{name}: not with --stream")
+    for name, given in (("INPUT", source), ("OUTPUT", output)):
+        if not given:
+            raise InputError(f"{name} is empty; name a folder")
+    began, models, root = time.monotonic(), options["models"].resolve(), Path().resolve()
+    stream = Stream(
+        models=models,
+        root=root,
+        version=scorer(models, root).version,
+        source=Path(source).resolve(),
+        output=Path(output).resolve(),
+        checkpoint=options["stream"].resolve(),
+        most_refused=options["most_refused"],
+    )
+    done = Counter(files=0, rows=0, refused=0)
+
+    def count(**more: int) -> None:
+        done.update(more)
+        if more["files"]:
+            say(f"  {_said(done)}")
+
+    score_stream(stream, count, options["address"], goes_on=not options["available_now"])
+    result = {
+        **done,
+        "output": output,
+        "model_version": stream.version,
+        "seconds": round(time.monotonic() - began, 3),
+    }
+    print(json.dumps(result, indent=2) if options["as_json"] else f"{_said(done)}: {output}")
+
+
+def _said(done: Mapping[str, int]) -> str:
+    files, rows, refused = done["files"], done["rows"], done["refused"]
+    return f"{files:,} file{'s' * (files != 1)} with {rows:,} rows, {refused:,} of them refused"
 
 
 def _parts(source: str, contract: "Contract", table: str | None, encoding: str | None) -> "Sequence[Part]":
@@ -247,14 +304,15 @@ def _write_parts(
     scored: "Iterator[Scored]", predicted: Path, beside: Path, limit: Limit, rate: Rate
 ) -> tuple[int, int, bool]:
     """Return the numbers of rows and of those refused, and whether these were all rows: not beyond the limit."""
+    from assay.data.outputs import writer
     from assay.inference.batch import REFUSED
 
     rows = refused = 0
     write: Callable[[pa.Table], None] | None = None
     with ExitStack() as files:
-        write_refused = files.enter_context(_writer(beside, REFUSED))
+        write_refused = files.enter_context(writer(beside, REFUSED))
         for found in scored:
-            write = write or files.enter_context(_writer(predicted, found.predictions.schema))
+            write = write or files.enter_context(writer(predicted, found.predictions.schema))
             write(found.predictions)
             write_refused(found.refused)
             rows += found.predictions.num_rows + found.refused_rows
@@ -292,38 +350,6 @@ def _written(output: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(f"{output}: cannot be written: {error.strerror or error}") from None
-
-
-@contextmanager
-def _writer(path: Path, schema: "pa.Schema") -> "Iterator[Callable[[pa.Table], None]]":
-    """Yield a function that writes a table to a file."""
-    import pyarrow as pa
-    import pyarrow.csv as pacsv
-    import pyarrow.parquet as pq
-
-    writer: Any
-    match path.suffix.lower():
-        case ".csv":
-            writer = pacsv.CSVWriter(path, schema)
-        case ".parquet":
-            writer = pq.ParquetWriter(path, schema)
-        case _:
-            writer = pa.ipc.new_file(path, schema)
-    waiting: list[pa.Table] = []
-
-    def flush() -> None:
-        writer.write_table(pa.concat_tables(waiting).combine_chunks())
-        waiting.clear()
-
-    def write(table: pa.Table) -> None:
-        waiting.append(table)
-        if sum(one.num_rows for one in waiting) >= GROUP:
-            flush()
-
-    with writer:
-        yield write
-        if waiting:
-            flush()
 
 
 COMMANDS = (score,)

@@ -66,11 +66,11 @@ def parts(path: Path) -> list[Path]:
     """
     if not path.exists():
         raise InputError(f"{path}: there is no such file")
-    files = sorted(_files_in(path)) if path.is_dir() else [path]
+    files = sorted(files_in(path)) if path.is_dir() else [path]
     if not files:
         raise InputError(f"{path}: the folder has no files")
     for file in files:
-        if file.suffix.lower() not in SUFFIXES:
+        if not is_data(file):
             raise InputError(f"{file}: expected a .csv or .parquet file")
         if not file.exists():
             raise InputError(f"{file}: this link leads to no file")
@@ -79,7 +79,12 @@ def parts(path: Path) -> list[Path]:
     return files
 
 
-def _files_in(path: Path) -> Iterator[Path]:
+def is_data(file: Path) -> bool:
+    """Say whether the name of a file is that of a CSV or Parquet file."""
+    return file.suffix.lower() in SUFFIXES
+
+
+def files_in(path: Path) -> Iterator[Path]:
     """Yield the files of a folder and of those in it, but for hidden ones; raises InputError if it cannot be listed."""
 
     def fail(error: OSError) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from assay.base.errors import InputError, one_line
@@ -23,6 +24,8 @@ DATABASE = re.compile(r"(?P<url>[a-z0-9]+(\+\w+)?://[^#]*)(#(?P<table>[^#]*))?")
 # These make tables inside a transaction.
 BACKENDS = ("sqlite", "postgresql")
 ROWS = 10_000
+# Readers of Parquet and Arrow are slow with groups of few rows.
+GROUP = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,34 @@ def _require_no_folder(path: Path, names: Sequence[str]) -> None:
 
 def _to_file(path: Path, made: Path) -> None:
     made.replace(path)
+
+
+@contextmanager
+def writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+    """Yield a function that writes a table to a .csv, .parquet or .arrow file, which is complete after the block."""
+    made: Any
+    match path.suffix.lower():
+        case ".csv":
+            made = pacsv.CSVWriter(path, schema)
+        case ".parquet":
+            made = pq.ParquetWriter(path, schema)
+        case _:
+            made = pa.ipc.new_file(path, schema)
+    waiting: list[pa.Table] = []
+
+    def flush() -> None:
+        made.write_table(pa.concat_tables(waiting).combine_chunks())
+        waiting.clear()
+
+    def write(table: pa.Table) -> None:
+        waiting.append(table)
+        if sum(one.num_rows for one in waiting) >= GROUP:
+            flush()
+
+    with made:
+        yield write
+        if waiting:
+            flush()
 
 
 def _database(given: str, mark: Sequence[str]) -> Output:

@@ -1,7 +1,8 @@
 """Predictions for files that several machines share: each piece of the files is predicted by itself."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 from assay.base.errors import InputError
 from assay.data.batches import Piece, State, read_piece
 from assay.data.engine import Engine, map_write
+from assay.data.outputs import writer
 from assay.inference.batch import BatchScorer, Scored
 
 PREDICTED, REFUSED = "predicted", "refused"
@@ -62,7 +64,8 @@ def _path(folder: Path, number: int, kind: str) -> Path:
 
 # A worker keeps the model of its last job.
 @lru_cache(maxsize=1)
-def _model(models: Path, root: Path, version: str) -> BatchScorer:
+def model_of(models: Path, root: Path, version: str) -> BatchScorer:
+    """Return the model of a folder; raises InputError if it has another version than the one that is wanted."""
     model = BatchScorer(models, root)
     if model.version != version:
         raise InputError(f"{models}: a worker has the version {model.version} of the model there, and not {version}")
@@ -72,24 +75,34 @@ def _model(models: Path, root: Path, version: str) -> BatchScorer:
 def _score(job: Job, numbered: tuple[int, Piece]) -> tuple[int, int]:
     """Predict a piece and write the results; return the numbers of rows, and of those refused."""
     number, piece = numbered
-    model = _model(job.models, job.root, job.version)
-    rows = refused = 0
+    model = model_of(job.models, job.root, job.version)
+    tables = read_piece(piece, model.names(), job.before)
     made = {kind: _path(job.folder, number, kind) for kind in (PREDICTED, REFUSED)}
-    # The same piece may be predicted by two workers, if one was thought to be lost.
-    unfinished = {kind: path.with_suffix(f".{os.urandom(4).hex()}") for kind, path in made.items()}
-    writers: dict[str, pq.ParquetWriter] = {}
+    return write_scored(model, tables, made, job.folder, is_plain=job.is_plain)
+
+
+def write_scored(
+    model: BatchScorer, tables: Iterable[pa.Table], made: Mapping[str, Path], folder: Path, *, is_plain: bool
+) -> tuple[int, int]:
+    """Write the predictions for tables, and the refused rows, to two files; return the numbers of rows and of refused.
+
+    The files are complete once they have their names; until then they are in `folder`. Without rows there are none.
+    """
+    rows = refused = 0
+    # The same rows may be predicted by two workers, if one was thought to be lost.
+    unfinished = {kind: folder / f"{os.urandom(8).hex()}{path.suffix}" for kind, path in made.items()}
+    write: dict[str, Callable[[pa.Table], None]] = {}
     try:
-        for table in read_piece(piece, model.names(), job.before):
-            found = model.score(table, rows + 1, is_plain=job.is_plain, keep=None)
-            for kind, part in ((PREDICTED, found.predictions), (REFUSED, found.refused)):
-                writers[kind] = writers.get(kind) or pq.ParquetWriter(unfinished[kind], part.schema)
-                writers[kind].write_table(part)
-            rows, refused = rows + table.num_rows, refused + found.refused_rows
+        with ExitStack() as files:
+            for table in tables:
+                found = model.score(table, rows + 1, is_plain=is_plain, keep=None)
+                for kind, part in ((PREDICTED, found.predictions), (REFUSED, found.refused)):
+                    if kind not in write:
+                        write[kind] = files.enter_context(writer(unfinished[kind], part.schema))
+                    write[kind](part)
+                rows, refused = rows + table.num_rows, refused + found.refused_rows
+        for kind in write:
+            unfinished[kind].replace(made[kind])
     except OSError as error:
-        raise InputError(f"{job.folder}: a worker cannot write here: {error.strerror or error}") from None
-    finally:
-        for writer in writers.values():
-            writer.close()
-    for kind in writers:
-        unfinished[kind].replace(made[kind])
+        raise InputError(f"{folder}: a worker cannot write here: {error.strerror or error}") from None
     return rows, refused
