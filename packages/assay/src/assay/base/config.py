@@ -55,7 +55,7 @@ def _parsed(text: str) -> Any:
         raise ValueError(" ".join(" ".join(message).split())) from None
     # ruamel.yaml raises errors of many kinds for a value that does not fit its tag.
     except Exception as error:
-        raise ValueError(one_line(error) or type(error).__name__) from None
+        raise ValueError(one_line(error)) from None
 
 
 @cache

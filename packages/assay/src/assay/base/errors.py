@@ -8,12 +8,15 @@ class InputError(Exception):
 
 
 def one_line(error: object) -> str:
-    r"""Return what an error says in one line, cut where it is too long.
+    r"""Return what an error says in one line, cut where it is too long; its type if it says nothing.
 
     >>> one_line("near line 2:\n  no such column")
     'near line 2: no such column'
+    >>> one_line(TimeoutError())
+    'TimeoutError'
     """
-    return " ".join(str(error).split())[:LONGEST_LINE]
+    said = " ".join(str(error).split())[:LONGEST_LINE]
+    return said or type(error).__name__
 
 
 def with_type(error: Exception) -> str:
@@ -22,4 +25,5 @@ def with_type(error: Exception) -> str:
     >>> with_type(KeyError("age")), with_type(InputError("no age"))
     ("KeyError: 'age'", 'no age')
     """
-    return one_line(error) if isinstance(error, InputError) else f"{type(error).__name__}: {one_line(error)}"
+    name, said = type(error).__name__, one_line(error)
+    return said if isinstance(error, InputError) or said == name else f"{name}: {said}"

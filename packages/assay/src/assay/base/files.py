@@ -71,6 +71,20 @@ def locked(path: Path) -> Iterator[bool]:
         os.close(opened)
 
 
+@contextmanager
+def lock_alone(path: Path, otherwise: str) -> Iterator[None]:
+    """Lock a file, which is made, or a folder while the block runs.
+
+    Raises InputError with the message `otherwise` if another process has locked it.
+    """
+    if not path.is_dir():
+        path.touch()
+    with locked(path) as is_ours:
+        if not is_ours:
+            raise InputError(otherwise)
+        yield
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path` atomically."""
     with replacing(path) as temporary:

@@ -15,7 +15,7 @@ from uuid import uuid4
 import click
 
 from assay.base.errors import InputError
-from assay.base.files import locked
+from assay.base.files import lock_alone
 from assay.base.progress import Rate, say
 from assay.base.words import public
 from assay.project.limits import MOST_REFUSED
@@ -334,9 +334,7 @@ def _work_folder(output: Path) -> Iterator[Path]:
     with _written(output):
         output.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(exist_ok=True)
-        with locked(folder) as is_ours:
-            if not is_ours:
-                raise InputError(f"{output}: another `assay score` is writing it; wait until it has ended")
+        with lock_alone(folder, f"{output}: another `assay score` is writing it; wait until it has ended"):
             try:
                 yield folder
             finally:

@@ -7,7 +7,7 @@ does the rest. Outcomes go first, since only the predictions say which outcomes 
 import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from assay.base.errors import InputError
-from assay.base.files import locked, replacing, write_json
+from assay.base.files import lock_alone, replacing, write_json
 from assay.predictions.collected import COLLECTED, learnt
 from assay.predictions.entry import Entry
 from assay.predictions.keys import NAME, key_hash, log_secret
@@ -62,7 +62,7 @@ def forget(folder: Path, key: str) -> tuple[Forgotten, Path]:
     known = learnt(hashed)
     gone = Forgotten(learnt=known or [])
     done: set[Path] = set()
-    with _alone(folder):
+    with lock_alone(folder / "forget.lock", f"{folder}: another `assay forget` is running; wait for it"):
         for _ in range(PASSES):
             if not _pass(folder, hashed, done, gone):
                 break
@@ -103,16 +103,6 @@ def _remove_sent(folder: Path, hashed: str, gone: Forgotten) -> None:
         for path in segments:
             if any(is_meant for _, is_meant in _parts(path, sent)):
                 _rewrite(path, others, gone)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    lock = folder / "forget.lock"
-    lock.touch()
-    with locked(lock) as is_ours:
-        if not is_ours:
-            raise InputError(f"{folder}: another `assay forget` is running; wait for it")
-        yield
 
 
 def _parts(path: Path, text: str) -> Iterator[tuple[bytes, bool]]:

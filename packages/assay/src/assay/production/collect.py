@@ -20,7 +20,7 @@ from scipy.stats import hypergeom
 
 from assay.base.config import read_yaml
 from assay.base.errors import InputError
-from assay.base.files import locked, replacing, sha256, write_json
+from assay.base.files import lock_alone, replacing, sha256, write_json
 from assay.contract.spec import Contract, Id, Ignored
 from assay.data.append import append, columns_of, notation, stored, survive
 from assay.data.reading import arrow_type, read_table, typed
@@ -505,9 +505,5 @@ def told(result: Mapping[str, Any]) -> list[str]:
 def alone() -> Iterator[None]:
     """Let no other process change the data by the record meanwhile; raises InputError if one does."""
     WORK.mkdir(exist_ok=True)
-    lock = WORK / "collect.lock"
-    lock.touch()
-    with locked(lock) as is_ours:
-        if not is_ours:
-            raise InputError(f"{WORK}: another `assay feedback collect` is running; wait for it")
+    with lock_alone(WORK / "collect.lock", f"{WORK}: another `assay feedback collect` is running; wait for it"):
         yield
