@@ -143,8 +143,8 @@ def test_locust_runs_the_script_by_itself_and_on_several_machines(first_run, ben
         assert [worker.wait(60) for worker in workers] == [0, 0]
     assert master.returncode == 0, log
     figures = json.loads(said)
-    # Where other tests keep the service from running for longer than its `wait_ms`, it refuses one now and then.
-    assert sum(one["num_requests"] for one in figures) > 100 * sum(one["num_failures"] for one in figures)
+    assert sum(one["num_requests"] for one in figures) > 100
+    assert sum(one["num_failures"] for one in figures) == 0
 
 
 def test_a_proc_of_another_pid_namespace_is_an_error(finished: Project):

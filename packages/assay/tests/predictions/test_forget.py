@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from assay.base.errors import InputError
+from assay.base.files import lock_alone
 from assay.cli.production import forget as command
 from assay.predictions import forget as forgetting
 from assay.predictions.entry import MANY
@@ -214,7 +215,8 @@ def test_a_broken_record_of_the_data_is_said_before_anything_is_removed(
 
 
 def test_two_do_not_forget_at_once(logged: Logged) -> None:
-    with forgetting._alone(logged.folder), pytest.raises(InputError, match="another `assay forget` is running"):
+    is_running = pytest.raises(InputError, match="another `assay forget` is running")
+    with lock_alone(logged.folder / "forget.lock", ""), is_running:
         forget(logged.folder, "ann")
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import threading
+import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
@@ -162,16 +163,31 @@ def test_a_header_is_found_by_its_name() -> None:
 def test_requests_of_one_turn_share_its_clock_and_those_of_the_next_have_their_own() -> None:
     ended = []
 
-    async def turns() -> tuple[list[float], float]:
+    async def turns() -> tuple[list[tuple[float, float]], tuple[float, float]]:
         made = LoopTurn(lambda: ended.append(1))
-        first = [made.lasted() for _ in range(3)]
+        first = [made.begin() for _ in range(3)]
         await asyncio.sleep(0)
         assert ended == [1]
-        return first, made.lasted()
+        return first, made.begin()
 
     first, later = asyncio.run(turns())
-    assert first[0] == 0 < first[1] < first[2]
-    assert later == 0
+    assert first[0] == first[1] == first[2] < later
+
+
+def test_a_turn_is_long_by_what_it_works_and_not_by_what_it_waits_for_a_processor() -> None:
+    def work(seconds: float) -> None:
+        began = time.thread_time()
+        while time.thread_time() - began < seconds:
+            pass
+
+    async def is_long_after(passes: Callable[[float], object]) -> bool:
+        made = LoopTurn(lambda: None)
+        made.begin()
+        passes(0.02)
+        return made.is_longer_than(0.01)
+
+    assert asyncio.run(is_long_after(work))
+    assert not asyncio.run(is_long_after(threading.Event().wait))
 
 
 def test_a_few_large_requests_are_done_at_a_time_and_those_that_would_wait_for_long_are_refused() -> None:

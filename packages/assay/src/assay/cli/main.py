@@ -14,6 +14,9 @@ from assay.cli import adopt, gates, github, manual, pipeline, production, releas
 # Spinning threads of scikit-learn starve each other on busy processors: a fit of 0.5 s took 15 s. The library that
 # starts the threads reads this variable when it is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Models that are fitted in threads side by side must not each start as many more; `threads` of fitting starts them for
+# one alone.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # ONNX Runtime and BentoML would send usage data.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")

@@ -20,7 +20,10 @@ class Noise(NamedTuple):
 
 
 def seed_noise(params: Params, contract: Contract, room: Room) -> Noise:
-    """Fit the model with two seeds on the train rows that a search would take, and compare on the test rows."""
+    """Compare the fits of the model with two seeds on the test rows.
+
+    One of them is that of stage train, unless a fit on its rows takes longer than two on those of a search.
+    """
     # Imported here: a dry run needs no scikit-learn.
     from assay.data.columns import columns, target
     from assay.data.sample import sample
@@ -31,7 +34,8 @@ def seed_noise(params: Params, contract: Contract, room: Room) -> Noise:
     from assay.project.layout import read_choice, read_split
 
     whole, test = read_split("train"), read_split("test")
-    train = sample(whole, params.tune.max_rows, params.seed)
+    is_whole = whole.num_rows <= 2 * params.tune.max_rows
+    train = whole if is_whole else sample(whole, params.tune.max_rows, params.seed)
     known, answers = columns(train, contract), target(train, contract)
     asked, truth = columns(test, contract), target(test, contract)
     trained = load_trained(room)
@@ -40,8 +44,6 @@ def seed_noise(params: Params, contract: Contract, room: Room) -> Noise:
         given = scores(pipeline, asked, contract, room)
         return ScoredRows(truth, given, decide(given, contract, trained.threshold), contract.costs)
 
-    # Stage train has fitted the model already, if on the same rows.
-    is_whole = train.num_rows == whole.num_rows
     models = [judged(trained.train_only)] if is_whole else []
     seeds = [params.seed + 1, *([] if is_whole else [params.seed + 2])]
     for seed in track(seeds, len(seeds), "other seeds"):

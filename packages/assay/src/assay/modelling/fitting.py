@@ -301,7 +301,10 @@ def uncalibrated(estimator: Any) -> Any:
 
 @contextmanager
 def threads(rows: int) -> Iterator[None]:
-    """Use one thread for few rows: on busy processors, starting more costs far more than it saves."""
+    """Use one thread for few rows: on busy processors, starting more costs far more than it saves.
+
+    For many rows, all processors: by one model with threads of its own, or by the members of a mean, each with one.
+    """
     number = 1 if rows < FEW_ROWS else cpu_count()
     # Set around the model, not in it: a model must not depend on the number of processors it was fitted on.
     with _libraries(len(sys.modules)).limit(limits=number), parallel_config("threading", n_jobs=number):

@@ -42,7 +42,7 @@ class Serve(Frozen):
     max_rows: int = Field(ge=1, le=1_000_000, description="Most rows in one request; more is refused with 413.")
     max_body_mb: float = Field(gt=0, description="Largest request body, in MB; more is refused with 413.")
     wait_ms: float = Field(
-        gt=0, description="Longest turn of the event loop, in ms, before further requests are refused with 503."
+        gt=0, description="Most work in a turn of the event loop, in ms, before further requests are refused with 503."
     )
     log: Literal["safe", "fsync", "off"] = Field(
         description="When a prediction is in the log: `safe` writes it before the answer leaves, so it survives "

@@ -5,8 +5,8 @@ everything else (/livez, /readyz, /metrics, its OpenAPI page) is passed on.
 
 Admission is limited by time, not by number. One turn of the event loop first reads every socket that has data, and
 then runs every complete request. Under overload a turn would last as long as all waiting requests need. So requests
-that are run after a turn has lasted `wait_ms` are refused, which costs little, and no accepted request waits for more
-than two or three turns.
+that are run after a turn has worked for `wait_ms` are refused, which costs little, and no accepted request waits for
+more than two or three turns.
 """
 
 import asyncio
@@ -56,24 +56,33 @@ COUNT_SECONDS = 60.0
 
 
 class LoopTurn:
-    """Measures how long the current turn of the event loop has lasted."""
+    """Measures how long the current turn of the event loop has kept its thread busy."""
 
     def __init__(self, after: Callable[[], None]) -> None:
         """Call `after` at the end of every turn in which there was a request."""
         self._after = after
-        self._started = 0.0
+        self._began: tuple[float, float] | None = None
 
-    def lasted(self) -> float:
-        """Return the seconds since the first request of this turn."""
-        now = time.perf_counter()
-        if not self._started:
-            self._started = now
+    def begin(self) -> tuple[float, float]:
+        """Return what the clock and the processor time of this thread were at the first request of this turn."""
+        if self._began is None:
+            self._began = time.perf_counter(), time.thread_time()
             # Runs after everything that was ready in this turn.
             asyncio.get_running_loop().call_soon(self._end)
-        return now - self._started
+        return self._began
+
+    def is_longer_than(self, seconds: float) -> bool:
+        """Say whether the work since the first request of this turn took longer.
+
+        Time in which the processor was with other processes, or withheld by a limit of the container, does not count:
+        to refuse requests does not shorten it.
+        """
+        clock, worked = self.begin()
+        # To ask for the processor time takes ten times as long as the clock, so the clock decides whether to.
+        return time.perf_counter() - clock > seconds and time.thread_time() - worked > seconds
 
     def _end(self) -> None:
-        self._started = 0.0
+        self._began = None
         self._after()
 
 
@@ -221,7 +230,7 @@ class Front:
             more = [*more, (b"connection", b"close")]
         await send_answer(send, status, answer, kind, more=more)
         self._requests.add(path, status, time.perf_counter() - started)
-        self._turns.lasted()
+        self._turns.begin()
 
     async def _answer(
         self, serving: Serving, endpoint: Endpoint, scope: Scope, receive: Receive
@@ -236,7 +245,7 @@ class Front:
             body = await read_body(scope, receive, serving.max_body, BODY_SECONDS, self._arriving)
             if encoding := header(scope, b"content-encoding").strip().lower():
                 body = await unpack(body, encoding, serving.max_body)
-        if self._turns.lasted() > serving.wait:
+        if self._turns.is_longer_than(serving.wait):
             raise Refused(503, "too many requests at once", reason="overload")
         call = Call(body, scope)
         if len(body) > LARGE:
