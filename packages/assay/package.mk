@@ -63,7 +63,7 @@ YEARS ?= 20
 bench-monitor: $(VENV)/.package  ## false alarms and delays of `assay monitor` over YEARS=20 simulated years, next to other rules; takes about 20 minutes
 	@python packages/assay/bench/monitor.py --years $(YEARS) --worlds $(YEARS)
 
-bench-scale: $(VENV)/.package  ## what `assay score` costs as its input grows, next to a bare ONNX session; takes about 20 minutes
+bench-scale: $(VENV)/.package  ## what `assay score` and the stages cost as rows grow, next to a bare ONNX session; takes about 30 minutes
 	@python packages/assay/bench/scale.py
 
 SEEDS ?= 20

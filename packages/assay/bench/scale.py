@@ -1,4 +1,4 @@
-"""What `assay score` costs, as ratios taken side by side, and whether it survives being killed: `make bench-scale`.
+"""What `assay score` and the stages cost as rows grow, and whether scoring survives being killed: `make bench-scale`.
 
 A model of gradient boosting on 30 columns of generated data predicts Parquet files of several sizes. It is compared
 with reading the same file and running the same ONNX session, and with pandas and the pipeline of scikit-learn. Each
@@ -6,6 +6,7 @@ number is the median of rounds that are taken in turns.
 """
 
 import argparse
+import json
 import os
 import signal
 import statistics
@@ -13,17 +14,20 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
-from bench import COLUMNS, generated, run
+from bench import COLUMNS, STAGES, Cost, generated, run
 
-STAGES = ("validate", "prepare", "tune", "train", "evaluate", "analyse", "export")
 TRAINED_ON = 20_000
+# The limit of training, with which every stage keeps within 4 GB.
+MEGABYTES = 2500
 DASK = "assay score --engine dask, two workers"
 # Reads the file and runs the session on batches of the same size: no check, no cleaning, no ids, no output.
 SESSION = """
@@ -119,6 +123,39 @@ def growing(project: Path, sizes: list[int]) -> None:
         print(f"{rows:>14,}{cost.seconds:>10.1f}{cost.peak_mb:>10.0f}")
 
 
+def moved(source: pa.Table, rows: int) -> Iterator[pa.Table]:
+    """Yield tables of `rows` rows in all, which are those of a table with a little noise: no two are equal."""
+    rng = np.random.default_rng(0)
+    while rows:
+        part = source.slice(0, rows)
+        for number, name in enumerate(part.column_names):
+            if pa.types.is_floating(part.schema.field(name).type):
+                part = part.set_column(number, name, pc.add(part[name], rng.normal(0, 0.01, part.num_rows)))
+        yield part
+        rows -= part.num_rows
+
+
+def stages(project: Path, sizes: list[int]) -> None:
+    """Show time and peak memory of each stage as the data of a project grows, with a limit for training."""
+    source, file = pacsv.read_csv(project / "data/rows.csv"), project / "data/rows.parquet"
+    contract, params = (json.loads((project / name).read_text()) for name in ("contract.yaml", "params.yaml"))
+    (project / "contract.yaml").write_text(json.dumps({**contract, "data": "data/rows.parquet"}))
+    params["train"]["max_memory"] = MEGABYTES
+    (project / "params.yaml").write_text(json.dumps(params))
+    costs: dict[int, dict[str, Cost]] = {}
+    for rows in sizes:
+        with pq.ParquetWriter(file, source.schema) as writer:
+            for part in moved(source, rows):
+                writer.write_table(part)
+        costs[rows] = {stage: run(["assay", "stage", stage], project) for stage in STAGES}
+    print(
+        f"\nStages, with train.max_memory: {MEGABYTES}\n{'':<12}" + "".join(f"{f'{rows:,} rows':>24}" for rows in sizes)
+    )
+    for stage in STAGES:
+        of_stage = (costs[rows][stage] for rows in sizes)
+        print(f"{stage:<12}" + "".join(f"{cost.seconds:>13.1f} s {cost.peak_mb:>6.0f} MB" for cost in of_stage))
+
+
 def killed(project: Path, times: int, rows: int = 200_000) -> None:
     """Kill `assay score` at random moments and show what is there after each, and once it has run again."""
     repeated(pacsv.read_csv(project / "data/rows.csv"), project / "in.parquet", rows)
@@ -155,6 +192,7 @@ def main() -> None:
         compared(project, arguments.rounds, arguments.compared)
         growing(project, arguments.rows)
         killed(project, arguments.kills)
+        stages(project, arguments.rows)
 
 
 if __name__ == "__main__":

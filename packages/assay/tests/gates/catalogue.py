@@ -324,7 +324,7 @@ def training_reads_test_rows_if_there(project: Project, seed: int) -> None:
 
 def preprocessing_fitted_on_all_rows(project: Project, seed: int) -> None:
     """Stage train fits the scaling on the test rows too, and the estimator on the training rows."""
-    project.edit(TRAIN, "import build, constraints, fit,", "import build, constraints, inputs,")
+    project.edit(TRAIN, "    fit,\n    megabytes_for,", "    inputs,\n    megabytes_for,")
     _concat_in_train(project, 'everything = pa.concat_tables([train.whole(), stored("test").whole()])')
     project.edit(
         TRAIN,

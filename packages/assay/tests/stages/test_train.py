@@ -22,6 +22,7 @@ from assay.modelling.fitting import (
     build,
     cheapest_threshold,
     fit,
+    megabytes_for,
     rows_that_fit,
     scores,
 )
@@ -133,13 +134,15 @@ def test_as_many_rows_are_fitted_on_as_memory_allows_and_the_results_say_so(
     counted = read_json(METRICS)["rows"]
     assert counted["fitted"] == rows.num_rows
     assert f"fitted on {rows.num_rows:,} of the 4,000 train and 1,000 validation rows" in fitted_on(counted)
-    # Without the limit, nothing of it remains.
+    # Without the limit, nothing of it remains; and memory that will hardly do is named before it runs out.
     (tmp_path / "params.yaml").write_text(PARAMS)
+    monkeypatch.setattr(train, "free_megabytes", lambda: 200)
     train.main()
     assert load_trained().drawn is None
+    assert "MB, and 200 MB are free: train.max_memory in params.yaml limits it" in capsys.readouterr().err
 
 
 def test_more_memory_holds_more_rows() -> None:
-    assert rows_that_fit(None, SPEC) is None
     assert rows_that_fit(4000, SPEC) > 2 * rows_that_fit(2000, SPEC) > 4 * FEWEST_DRAWN
     assert rows_that_fit(1, SPEC) == FEWEST_DRAWN
+    assert megabytes_for(rows_that_fit(4000, SPEC), SPEC) == pytest.approx(4000, abs=1)

@@ -70,18 +70,18 @@ def check(file: Path | None, as_json: bool) -> int:
 
     from assay.contract.spec import load_contract
     from assay.data.check import check as violations_of
-    from assay.data.reading import read_table
+    from assay.data.reading import opened
 
     contract = load_contract()
     path = file or contract.data
-    table, violations = read_table(path, contract)
-    violations = violations + violations_of(table, contract)
+    with opened(path, contract) as (rows, unread):
+        violations = [*unread, *violations_of(rows, contract)]
     if as_json:
         print(json.dumps([asdict(found) for found in violations], indent=2))
     elif violations:
         print("\n".join(str(found) for found in violations))
     else:
-        print(f"{path}: all {table.num_rows} rows satisfy the contract")
+        print(f"{path}: all {rows.num_rows} rows satisfy the contract")
     return 2 if violations else 0
 
 

@@ -128,10 +128,13 @@ def build(
     return Pipeline([*steps, ("estimator", estimator)])
 
 
-def rows_that_fit(megabytes: int | None, contract: Contract) -> int | None:
-    """Return about how many rows a model can be fitted on in this memory; None without a limit."""
-    if megabytes is None:
-        return None
+def megabytes_for(rows: int, contract: Contract) -> int:
+    """Return about how much memory it takes to fit a model on this number of rows."""
+    return BASE_MEGABYTES + round(8 * COPIES * width(contract) * rows / 1e6)
+
+
+def rows_that_fit(megabytes: int, contract: Contract) -> int:
+    """Return about how many rows a model can be fitted on in this memory."""
     return max(FEWEST_DRAWN, int(1e6 * (megabytes - BASE_MEGABYTES) / (8 * COPIES * width(contract))))
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+import psutil
 from sklearn.pipeline import Pipeline
 
 from assay.base.files import write_json
@@ -11,7 +12,16 @@ from assay.data.columns import columns, target
 from assay.data.sample import drawn
 from assay.data.split import stored
 from assay.data.stored import Rows
-from assay.modelling.fitting import build, constraints, fit, rows_that_fit, scores_of_rows, set_threshold, with_rounds
+from assay.modelling.fitting import (
+    build,
+    constraints,
+    fit,
+    megabytes_for,
+    rows_that_fit,
+    scores_of_rows,
+    set_threshold,
+    with_rounds,
+)
 from assay.modelling.store import Drawn, save_pipeline
 from assay.project.layout import DRAWN, PIPELINE, THRESHOLD, TRAIN_ONLY, read_choice
 from assay.project.params import ModelChoice, Params, load_params
@@ -22,8 +32,11 @@ def main() -> None:
     """Write the pipeline that is served, its threshold, and the pipeline fitted on the train rows alone."""
     params, contract, room, choice = load_params(), load_contract(), load_room(), read_choice()
     validation, available = stored("validation"), stored(*params.train.sides).num_rows
-    most = rows_that_fit(params.train.max_memory, contract)
-    share = 1.0 if most is None else min(1.0, most / available)
+    share, limit = 1.0, params.train.max_memory
+    if limit is not None:
+        share = min(1.0, rows_that_fit(limit, contract) / available)
+    elif (needed := megabytes_for(available, contract)) > (free := free_megabytes()):
+        say(f"  fitting takes about {needed} MB, and {free} MB are free: train.max_memory in params.yaml limits it")
     train = drawn(stored("train"), share, contract)
     if held := constraints(_unfitted(choice, params, contract, room), contract, room):
         say(f"  {held}")
@@ -46,6 +59,11 @@ def main() -> None:
         DRAWN.unlink(missing_ok=True)
     rows = f"{fitted} rows ({' and '.join(params.train.sides)})"
     say(f"  fitted on {rows}" + ("" if threshold is None else f"; threshold {threshold:g}"))
+
+
+def free_megabytes() -> int:
+    """Return the memory that this machine has free."""
+    return int(psutil.virtual_memory().available / 1e6)
 
 
 def _unfitted(choice: ModelChoice, params: Params, contract: Contract, room: Room) -> Pipeline:
