@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PIP_USER := no
 
 .DEFAULT_GOAL := help
-.PHONY: help repro tune pr serve bento image loadtest test lint secrets audit format lock lock-cml cml clean
+.PHONY: help repro tune pr serve bento image loadtest cluster test lint secrets audit format lock lock-cml cml clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ loadtest: $(VENV)/.train  ## load-test the service against the champion's, and w
 	@assay repro > /dev/null
 	@assay loadtest $(LONG)
 
+cluster: $(VENV)/.train  ## a Dask cluster of two workers, for `assay score --engine dask --address tcp://127.0.0.1:8786`; Ctrl-C ends it
+	@$(call install,requirements/dask.txt)
+	@assay cluster
+
 test: $(VENV)/.dev  ## the tests of data, features, model, service and workflows
 	@assay repro > /dev/null
 	@pytest
@@ -73,7 +77,7 @@ lock: $(VENV)/.setup  ## resolve the requirements again; keeps the pins, FRESH=1
 	@for use in serve serve-sklearn; do \
 		$(call resolve,$$use,requirements/serve.in --constraint requirements/dev.txt) || exit 1; \
 	done
-	@for use in init mlflow remotes; do \
+	@for use in init mlflow remotes dask; do \
 		$(call resolve,$$use,--constraint requirements/dev.txt) || exit 1; \
 	done
 	@$(COMPILE) requirements/setup.in --constraint requirements/dev.txt --output-file requirements/setup.txt

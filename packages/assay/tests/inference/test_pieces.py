@@ -1,10 +1,15 @@
 """Several machines predict as one does: the same rows in the same order, to the last bit."""
 
+import errno
+import os
+import signal
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import dask
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
@@ -73,8 +78,70 @@ def test_runs_write_to_folders_of_their_own(parts: Path, monkeypatch: pytest.Mon
     assert len({work.args[0].folder for work in seen}) == 2
 
 
-def test_workers_of_dask_predict_as_this_machine(parts: Path) -> None:
+def test_a_cluster_of_dask_predicts_as_this_machine_and_ctrl_c_leaves_nothing_of_it(parts: Path) -> None:
+    Path("temporary").mkdir()
+    command = [Path(sys.executable).with_name("assay"), "cluster", "--port", "0"]
+    environment = os.environ | {"TMPDIR": str(Path("temporary").resolve())}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=environment, start_new_session=True, **pipes) as cluster:
+        said = cluster.stdout.readline()
+        address = said.split()[-1]
+        port = address.rpartition(":")[2]
+        second = [*command[:-1], port]
+        assert run("engine.parquet", "--engine", "dask", "--address", address).equals(run("local.parquet"))
+        refused = subprocess.run(second, env=environment, check=False, capture_output=True, text=True)
+        os.killpg(cluster.pid, signal.SIGINT)
+        # It ends once all its processes have ended, for each holds the pipes.
+        assert cluster.communicate(timeout=60) == ("", "")
+    assert said.startswith(
+        "2 workers; Ctrl-C ends them: assay score INPUT OUTPUT --engine dask --address tcp://127.0.0.1:"
+    )
+    assert cluster.returncode == 0
+    assert not list(Path("temporary").iterdir())
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(f"assay: {address}: no cluster can start here: [Errno {errno.EADDRINUSE}]")
+    assert refused.stderr.count("\n") == 1
+
+
+def test_a_worker_of_dask_that_is_lost_in_the_middle_changes_nothing(
+    parts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, map_write = Path("lost").resolve(), module.map_write
+
+    def once_lost(work: Callable, *given: object) -> Iterator[tuple[int, ...]]:
+        def do(item: tuple[int, Piece]) -> tuple[int, ...]:
+            if item[0] == 1 and not lost.exists():
+                lost.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return work(item)
+
+        return map_write(do, *given)
+
+    monkeypatch.setattr(module, "map_write", once_lost)
     assert run("engine.parquet", "--engine", "dask", "--processes", "2").equals(run("local.parquet"))
+    assert Path("engine.refused.csv").read_text() == Path("local.refused.csv").read_text()
+    assert lost.exists()
+
+
+def test_an_address_of_dask_at_which_nobody_listens_is_named(parts: Path) -> None:
+    with dask.config.set({"distributed.comm.timeouts.connect": "10ms"}), pytest.raises(InputError) as raised:
+        run("out.parquet", "--engine", "dask", "--address", "tcp://127.0.0.1:1")
+    assert "--engine dask: tcp://127.0.0.1:1: Timed out trying to connect to tcp://127.0.0.1:1" in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert sorted(path.name for path in Path().iterdir()) == ["models", "parts"]
+
+
+@pytest.mark.nightly
+def test_workers_of_dask_that_are_lost_again_and_again_are_said(parts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    map_write = module.map_write
+
+    def lost(work: Callable, *given: object) -> Iterator[tuple[int, ...]]:
+        return map_write(lambda item: os.kill(os.getpid(), signal.SIGKILL), *given)
+
+    monkeypatch.setattr(module, "map_write", lost)
+    with pytest.raises(InputError, match="--engine dask: workers were lost several times, perhaps for want of memory"):
+        run("out.parquet", "--engine", "dask", "--processes", "1")
+    assert sorted(path.name for path in Path().iterdir()) == ["models", "parts"]
 
 
 @pytest.mark.parametrize(("name", "package"), [("dask", "distributed"), ("spark", "pyspark.errors")])

@@ -1,9 +1,13 @@
-"""Running other programs, with their errors in one line."""
+"""Running other programs, with their errors in one line, and being interrupted."""
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from assay.base.errors import InputError
@@ -38,3 +42,16 @@ def run(*command: str, folder: Path | None = None, name: str | None = None, **en
 def run_python(*arguments: str, folder: Path | None = None, name: str, **environment: str) -> str:
     """Run this Python, as `run` runs a command."""
     return run(sys.executable, *arguments, folder=folder, name=name, **environment)
+
+
+@contextmanager
+def interrupts() -> Iterator[threading.Event]:
+    """Yield what is set by Ctrl-C or SIGTERM, which then do nothing else."""
+    interrupted = threading.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: interrupted.set()) for number in numbers]
+    try:
+        yield interrupted
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

@@ -16,6 +16,7 @@ import click
 
 from assay.base.errors import InputError
 from assay.base.files import lock_alone
+from assay.base.process import interrupts
 from assay.base.progress import Rate, say
 from assay.base.words import public
 from assay.project.limits import MOST_REFUSED
@@ -350,4 +351,19 @@ def _written(output: Path) -> Iterator[None]:
         raise InputError(f"{output}: cannot be written: {error.strerror or error}") from None
 
 
-COMMANDS = (score,)
+@click.command()
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(1), help="Workers, each one a process.")
+@click.option("--port", default=8786, show_default=True, help="Where the scheduler listens; 0 is any free port.")
+def cluster(workers: int, port: int) -> None:
+    """Run a Dask cluster on this machine, for `assay score --engine dask`, until Ctrl-C."""
+    from assay.data.engine import dask_cluster
+
+    with dask_cluster(workers, port) as address, interrupts() as interrupted:
+        print(
+            f"{workers} workers; Ctrl-C ends them: assay score INPUT OUTPUT --engine dask --address {address}",
+            flush=True,
+        )
+        interrupted.wait()
+
+
+COMMANDS = (score, cluster)

@@ -5,18 +5,19 @@ import re
 import signal
 import socket
 import sys
-import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, TypeVar
 
 import pyarrow as pa
 
 from assay.base.errors import InputError, one_line
+from assay.base.process import interrupts
 
 Engine = Literal["dask", "spark"]
 Item = TypeVar("Item")
@@ -41,13 +42,9 @@ def map_write(
 def _dask(
     work: Callable[[Item], tuple[int, ...]], items: Iterable[Item], address: str | None, workers: int
 ) -> Iterator[tuple[int, ...]]:
+    distributed = _distributed()
     try:
-        import distributed
-    except ImportError:
-        raise _missing("dask", "dask[distributed]") from None
-    here = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None, "silence_logs": logging.CRITICAL}
-    try:
-        with distributed.Client(address, **({} if address else here)) as client:
+        with nullcontext(address) if address else dask_cluster(workers) as there, distributed.Client(there) as client:
             ahead = AHEAD * max(1, sum(client.nthreads().values()))
             waiting: deque[Any] = deque()
             for item in items:
@@ -62,7 +59,52 @@ def _dask(
         raise
     # A future raises whatever its worker did, for instance for want of a package there.
     except (Exception, CancelledError) as error:
-        raise _ended("dask", f"{address or 'the local cluster'}: {_line(error)}") from None
+        raise _ended("dask", f"{address or 'the local cluster'}: {one_line(error)}") from None
+
+
+@contextmanager
+def dask_cluster(workers: int, port: int = 0) -> Iterator[str]:
+    """Start a scheduler of Dask and some workers of one thread here, and yield the address; with port 0 at a free one.
+
+    Raises InputError if it cannot start.
+    """
+    distributed = _distributed()
+    import dask
+
+    # Dask would restore the level before the last messages.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    with TemporaryDirectory() as folder, dask.config.set({"temporary-directory": folder}):
+        try:
+            cluster = distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                host="127.0.0.1",
+                scheduler_port=port,
+                # Otherwise at port 8787 of all addresses.
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL,
+                preload=__name__,
+            )
+        except RuntimeError as error:
+            first: BaseException = error
+            while first.__cause__:
+                first = first.__cause__
+            raise InputError(f"tcp://127.0.0.1:{port}: no cluster can start here: {one_line(first)}") from None
+        with cluster:
+            yield cluster.scheduler_address
+
+
+def dask_setup(worker: object) -> None:
+    """Make a worker of `dask_cluster` deaf to Ctrl-C, which it would show as a traceback; Dask calls this there."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _distributed() -> Any:
+    try:
+        import distributed
+    except ImportError:
+        raise _missing("dask", "-r requirements/dask.txt") from None
+    return distributed
 
 
 def _spark(
@@ -140,26 +182,13 @@ def each_arrival(
                 stream.trigger(availableNow=True).start().awaitTermination()
                 return
             # Interrupted while it waits for Spark, it would log tracebacks.
-            with _interrupts() as interrupted:
+            with interrupts() as interrupted:
                 query = stream.trigger(processingTime="1 second").start()
                 while not interrupted.is_set() and not query.awaitTermination(1):
                     pass
                 query.stop()
     except InputError as error:
         raise (raised or [error])[0] from None
-
-
-@contextmanager
-def _interrupts() -> Iterator[threading.Event]:
-    """Yield what is set by Ctrl-C or SIGTERM, which then do nothing else."""
-    interrupted = threading.Event()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: interrupted.set()) for number in numbers]
-    try:
-        yield interrupted
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
 
 
 @contextmanager
@@ -184,7 +213,7 @@ def _session(address: str | None) -> Iterator[Any]:
         session.sparkContext.setLogLevel("ERROR")
         yield session
     except (PySparkException, Py4JError, OSError, RuntimeError) as error:
-        raise _ended("spark", _line(error)) from None
+        raise _ended("spark", one_line(error)) from None
 
 
 def _require_answer(address: str) -> None:
@@ -202,12 +231,8 @@ def _require_answer(address: str) -> None:
 
 
 def _missing(engine: Engine, package: str) -> InputError:
-    return InputError(f"--engine {engine}: it is not installed here; `pip install '{package}'` installs it")
+    return InputError(f"--engine {engine}: it is not installed here; `pip install {package}` installs it")
 
 
 def _ended(engine: Engine, why: str) -> InputError:
     return InputError(f"--engine {engine}: {why}; nothing incomplete was written, run it again")
-
-
-def _line(error: Exception) -> str:
-    return one_line(error) or type(error).__name__

@@ -15,7 +15,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from assay.base.errors import InputError
-from assay.base.files import locked, read_json, write_json
+from assay.base.files import lock_alone, read_json, write_json
 from assay.data.batches import Piece, files_in, is_data, is_plain, read_piece, require_columns, states
 from assay.data.engine import each_arrival, map_write
 from assay.inference.pieces import PREDICTED, REFUSED, model_of, write_scored
@@ -56,9 +56,9 @@ def score_stream(stream: Stream, count: Count, address: str | None, *, goes_on: 
     _require_apart(stream)
     with _written(stream.output):
         stream.output.mkdir(parents=True, exist_ok=True)
-        with locked(stream.output) as is_ours:
-            if not is_ours:
-                raise InputError(f"{stream.output}: another `assay score` is writing it; wait until it has ended")
+        with lock_alone(
+            stream.output, f"{stream.output}: another `assay score` is writing it; wait until it has ended"
+        ):
             _claim(stream)
             for abandoned in _unfinished(stream.output):
                 if not abandoned.name.isdecimal():
