@@ -35,7 +35,7 @@ class Arrivals:
     def each(self, folder: Path, _names: str, checkpoint: Path, take: Callable, *_: object, **__: object) -> None:
         while True:
             seen = {file for batch in self.batches for file in batch}
-            if new := sorted(file for file in folder.rglob("*.*") if file.is_file() and file not in seen):
+            if new := sorted(file for file in folder.rglob("*.[cp]*") if file.is_file() and file not in seen):
                 self.batches.append(new)
             if self.done == len(self.batches):
                 return
@@ -202,6 +202,14 @@ def test_an_empty_file_which_spark_leaves_out_is_named() -> None:
     pacsv.write_csv(table(10), "in/c.csv")
     run()
     assert outputs() == wanted("a.csv", "c.csv", "day/b.parquet")
+
+
+def test_a_file_of_another_form_is_named(capsys) -> None:
+    Path("in/day/notes.txt").write_text("mine")
+    run()
+    said = f"not predicted, because they are no .csv or .parquet files: {Path('in/day/notes.txt').resolve()}"
+    assert said in capsys.readouterr().err
+    assert outputs() == wanted("a.csv", "day/b.parquet")
 
 
 def test_a_file_without_rows_gives_no_output() -> None:

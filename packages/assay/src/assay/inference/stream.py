@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from assay.base.errors import InputError
 from assay.base.files import lock_alone, read_json, write_json
+from assay.base.progress import say
 from assay.data.batches import Piece, files_in, is_data, is_plain, read_piece, require_columns, states
 from assay.data.engine import each_arrival, map_write
 from assay.inference.pieces import PREDICTED, REFUSED, model_of, write_scored
@@ -63,6 +64,8 @@ def score_stream(stream: Stream, count: Count, address: str | None, *, goes_on: 
             for abandoned in _unfinished(stream.output):
                 if not abandoned.name.isdecimal():
                     shutil.rmtree(abandoned, ignore_errors=True)
+            if others := [str(file) for file in files_in(stream.source) if not is_data(file)]:
+                say(f"not predicted, because they are no .csv or .parquet files: {', '.join(others[:10])}")
             take = partial(_take, stream, count, address)
             each_arrival(stream.source, NAMES, stream.checkpoint, take, address, goes_on=goes_on)
 
