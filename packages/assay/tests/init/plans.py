@@ -33,6 +33,7 @@ KINDS: dict[str, tuple[str, Any, str]] = {
         "time",
     ),
     "days as numbers": ("date", [20200100 + int(d) for d in RNG.integers(1, 29, ROWS)], "time"),
+    "days with two digits for the year": ("date", [910100 + int(d) for d in RNG.integers(1, 29, ROWS)], "time"),
     "seconds since 1970": ("timestamp", RNG.integers(1_500_000_000, 1_600_000_000, ROWS), "time"),
     "whole numbers with gaps": (
         "age_of_house",

@@ -78,3 +78,55 @@ def test_a_value_that_later_rows_will_have_again_is_no_group():
     uneven = RNG.zipf(1.5, ROWS) % MANY
     names = np.array([f"H{i}" for i in range(MANY)])[uneven]
     assert made(OWN[uneven] + NOISE / 2, v1=names).contract["split"] == {"by": "hash"}
+
+
+def test_a_number_with_as_many_rows_for_each_value_names_a_group() -> None:
+    people = np.repeat(RNG.permutation(90_000)[:MANY] + 1, ROWS // MANY)
+    found = made(np.repeat(OWN, ROWS // MANY) + NOISE / 2, v1=people)
+    assert found.contract["split"] == {"by": "group", "column": "v1"}
+
+
+def test_a_column_called_id_names_a_group_however_uneven_it_is() -> None:
+    uneven = RNG.zipf(1.5, ROWS) % MANY
+    assert made(OWN[uneven] + NOISE / 2, id=uneven).contract["split"] == {"by": "group", "column": "id"}
+
+
+STATES, YEARS = 45, 20
+
+
+def panel(first: int, years: int = YEARS) -> dict[str, Any]:
+    """Return a row for each of some states in each of some years, in no order."""
+    rows = RNG.permutation(STATES * years)
+    return {"state": rows // years + 1, "year": first + rows % years}
+
+
+@pytest.mark.parametrize("first", [1985, 63])
+def test_a_panel_is_split_by_its_years(first: int) -> None:
+    columns = panel(first)
+    found = made(OWN[columns["state"]] + NOISE / 2, **columns)
+    assert found.contract["split"] == {"by": "time", "column": "year"}
+    assert "each row is a year of a state" in said(found, "year")
+
+
+def test_years_of_something_else_are_to_be_looked_at() -> None:
+    columns = {"state": RNG.integers(1, STATES, ROWS), "year": 1985 + RNG.integers(0, YEARS, ROWS)}
+    found = made(X + NOISE, **columns)
+    assert found.contract["split"] == {"by": "hash"}
+    assert "the split is random" in said(found, "year")
+
+
+def test_a_panel_of_people_is_split_by_them_and_its_years_are_to_be_looked_at() -> None:
+    columns = panel(1985)
+    found = made(OWN[columns["state"]] + NOISE / 2, person=columns["state"], year=columns["year"])
+    assert found.contract["split"] == {"by": "group", "column": "person"}
+    assert "the split is by person" in said(found, "year")
+
+
+def test_few_years_are_no_time_to_split_by() -> None:
+    columns = panel(1985, years=4)
+    target = OWN[columns["state"]]
+    found = infer(
+        pa.table({**columns, "x": X[: len(target)], "answer": target + NOISE[: len(target)] / 2}), "answer", "mine"
+    )
+    assert found.contract["split"] == {"by": "hash"}
+    assert said(found, "year") == ""

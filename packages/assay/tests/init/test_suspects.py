@@ -25,6 +25,8 @@ TIP = np.where(RNG.random(ROWS) < 0.6, (FARE * 0.2).round(2), 0)
 TOLL = np.where(RNG.random(ROWS) < 0.5, (C / 9).round(2), 0)
 FEE = RNG.choice([0.3, 0.8, 3.3], ROWS)
 ODD = np.where(np.arange(ROWS) % 50 == 0, 20 * NOISE, 0)
+LEVEL = RNG.integers(1, 4, ROWS)
+FLAG = RNG.random(ROWS) < 0.4
 MINUTES = RNG.integers(60, 9000, ROWS)
 GIVEN_AWAY: dict[str, tuple[Any, dict[str, Any], set[str]]] = {
     "a total with a fee of few values": (FARE, {"km": A, "tip": TIP, "total": FARE + TIP + FEE}, {"tip", "total"}),
@@ -40,6 +42,16 @@ GIVEN_AWAY: dict[str, tuple[Any, dict[str, Any], set[str]]] = {
     "a ratio with a square": ((A / B**2).round(6), {"a": A, "b": B, "c": C}, {"a", "b"}),
     "a logarithm of a product": (np.log(A * B).round(3), {"a": A, "b": B, "c": C}, {"a", "b"}),
     "who of two has more": (np.where(A > B, "home", "away"), {"home": A, "away": B, "c": C}, {"home", "away"}),
+    "the other columns of one-hot coding": (
+        (LEVEL == 2).astype(int),
+        {"level1": LEVEL == 1, "level3": (LEVEL == 3).astype(int), "other": FLAG, "a": A},
+        {"level1", "level3"},
+    ),
+    "a column for one of three classes": (
+        np.array(["low", "mid", "high"])[LEVEL - 1],
+        {"is_low": LEVEL == 1, "other": FLAG, "a": A},
+        {"is_low"},
+    ),
     "the end of what it lasts": (
         MINUTES.astype(float),
         {"start": BEGIN, "stop": BEGIN + MINUTES.astype("timedelta64[s]"), "c": C},
@@ -65,6 +77,10 @@ def test_what_gives_the_target_away_is_left_out(what):
 
 HONEST: dict[str, tuple[Any, dict[str, Any]]] = {
     "effects that add and leave little": ((A + B + 2 * NOISE).round(), {"a": A.round(), "b": B.round(), "c": C}),
+    "flags that say much": (
+        np.where((LEVEL == 1) & (NOISE > -1), "y", "n"),
+        {"level2": LEVEL == 2, "other": FLAG, "a": A},
+    ),
     "effects that add": (A + B + 3 * NOISE, {"a": A, "b": B, "c": C}),
     "effects that multiply": (A * B * np.exp(NOISE / 5), {"a": A, "b": B, "c": C}),
     "numbers of few values": (RNG.integers(0, 9, ROWS) * 1.0, {"a": RNG.integers(0, 9, ROWS), "b": B}),

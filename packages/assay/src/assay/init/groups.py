@@ -25,6 +25,11 @@ RECURRING = set(
     "title colour color language currency channel campaign supplier vendor manufacturer station genre day weekday "
     "date".split()
 )
+YEARS = set("year yr jahr année annee año anno ano jaar".split())
+# A split by years needs some to learn from, and at least one for each of validation and test.
+FEWEST_YEARS = 5
+# Share of the pairs of unit and year that a panel has at least.
+COMPLETE = 0.5
 # Share of what the features leave unexplained that rows of one value have in common, from which they belong together.
 SHARED = 0.2
 SHARED_AT_ALL = 0.05
@@ -61,9 +66,9 @@ def found(columns: Sequence[Column], goal: np.ndarray, rows: int) -> Iterator[tu
         sizes = np.bincount(codes)
         if (
             not FEWEST_BY_CONTENT <= len(sizes) <= rows / ROWS_PER_VALUE
-            or sizes.std() > MOST_UNEVEN * sizes.mean()
-            or column.words & (RECURRING | set(ORDERED))
-            or (column.kind == "integer" and not _are_codes(column.values, len(sizes)))
+            or (sizes.std() > MOST_UNEVEN * sizes.mean() and not column.words & IDS)
+            or column.words & (RECURRING | set(ORDERED) - NUMBERING)
+            or (column.kind == "integer" and not _are_codes(column, sizes))
         ):
             continue
         some = _whole_groups(codes)
@@ -86,6 +91,32 @@ def found(columns: Sequence[Column], goal: np.ndarray, rows: int) -> Iterator[tu
             yield column, f"rows of one value share {share:.0%} of what the other features leave unexplained"
 
 
+def years(columns: Sequence[Column]) -> list[Column]:
+    """Return the columns of whole numbers that are years, by their name, and are several."""
+    return [
+        column
+        for column in columns
+        if column.kind == "integer"
+        and column.words <= YEARS
+        and not column.values.null_count
+        and column.distinct >= FEWEST_YEARS
+        and column.values.type == pa.int64()
+        and pc.subtract(pc.max(column.values), pc.min(column.values)).as_py() < 2 * column.distinct
+    ]
+
+
+def panel(columns: Sequence[Column], rows: int) -> tuple[Column, Column] | None:
+    """Return the years and the units of a panel: each row is another pair of both, and most pairs are there."""
+    for year in years(columns):
+        of_year = _codes(year.values).astype(np.int64)
+        for unit in _possible(columns, rows):
+            if unit is not year and COMPLETE * unit.distinct * year.distinct <= rows:
+                pairs = np.unique(of_year * unit.distinct + _codes(unit.values))
+                if len(pairs) == rows:
+                    return year, unit
+    return None
+
+
 def _possible(columns: Sequence[Column], rows: int) -> list[Column]:
     """Return the columns without gaps whose values could be names of groups."""
     kinds = ("id", "category", "integer", "text")
@@ -96,10 +127,19 @@ def _possible(columns: Sequence[Column], rows: int) -> list[Column]:
     ]
 
 
-def _are_codes(values: pa.ChunkedArray, distinct: int) -> bool:
-    """Say whether whole numbers look like codes: nearly consecutive, or all of equally many digits."""
-    low, high = pc.min_max(values).as_py().values()
-    return bool(high - low < 1.1 * distinct or (low >= 100 and len(str(low)) == len(str(high))))
+def _are_codes(column: Column, sizes: np.ndarray) -> bool:
+    """Say whether whole numbers look like codes.
+
+    They do if their name says so, if they are nearly consecutive or all of equally many digits, or if each has as many
+    rows as any other.
+    """
+    low, high = pc.min_max(column.values).as_py().values()
+    return bool(
+        column.words <= NUMBERING
+        or high - low < 1.1 * len(sizes)
+        or (low >= 100 and len(str(low)) == len(str(high)))
+        or np.ptp(sizes) == 0
+    )
 
 
 def _codes(values: pa.ChunkedArray) -> np.ndarray:

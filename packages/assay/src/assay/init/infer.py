@@ -82,6 +82,12 @@ SENSITIVE_NAMES = re.compile(
     r"mother.?tongue|geburts\w*|how.?old.?are.?you",
     re.IGNORECASE,
 )
+# A column with two values that is named like one group of people says who belongs to it.
+OF_GROUPS = set(
+    "is non nwhite female male woman man women men girl boy black white nonwhite hispanic latino latina asian "
+    "caucasian indigenous married unmarried single divorced widowed weiblich männlich verheiratet ledig femme homme "
+    "mujer hombre donna uomo".split()
+)
 SENSITIVE_VALUES = (
     set(
         "male female m f man woman men women other non-binary nonbinary diverse divers männlich weiblich mann frau "
@@ -418,18 +424,26 @@ def _suspect_relations(
             if name not in found and (pa.types.is_integer(values.type) or pa.types.is_floating(values.type))
         }
 
-    def add(parts: Sequence[str], out: Sequence[str], what: str) -> None:
+    def add(parts: Sequence[str], out: Sequence[str], what: str, alone: str = "") -> None:
         for name in out:
             others = ", ".join(part for part in parts if part != name)
-            found[name] = f"{what} {others}" if others else "is the target, but for a fee or another unit"
+            found[name] = f"{what} {others}" if others else alone
 
     if is_number:
         parts = suspects.parts_of_sum(rest(), wanted)
         add(parts, parts, "adds up to the target with")
         parts = suspects.parts_with_fee(rest(), wanted)
-        add(parts, parts, "is the target, but for a fee, with")
+        add(parts, parts, "is the target, but for a fee, with", "is the target, but for a fee or another unit")
         parts = suspects.parts_of_product(rest(), wanted)
         add(parts, suspects.derived(parts, target), "gives the target when multiplied with, or divided by,")
+    else:
+        parts = suspects.indicators({name: values for name, values in sample.items() if name not in found}, wanted)
+        add(
+            parts,
+            parts,
+            "says which class the target has, together with",
+            "says whether the target has one of its classes",
+        )
     if (pair := suspects.pairs(rest(), shares, wanted, is_number=is_number)) is not None:
         *parts, what = pair
         add(parts, suspects.derived(parts, target), f"determines the target by its {what} with")
@@ -473,14 +487,31 @@ def _split(
         best = max(named, key=lambda column: column.distinct)
         decide(best, "id", f"names what several rows belong to: {best.distinct} values in {len(goal)} rows")
         findings.append(Finding(1, best.name, "the split keeps all rows of one value together"))
+        findings += _of_later_years(columns, best)
         return {"by": "group", "column": best.name}, f"{best.distinct} values of {best.name} have several rows each"
     wanted = groups.goal_of(goal, is_number=task == "regression")
     for column, why in groups.found(columns, wanted, len(goal)):
         decide(column, "id", f"seems to name what several rows belong to: {why}")
         text = f"{why}: the split keeps them together; if later rows have the same values, set `split` to `by: hash`"
         findings.append(Finding(3, column.name, f"{text} and make it a category"))
+        findings += _of_later_years(columns, column)
         return {"by": "group", "column": column.name}, f"{column.name}: {why}"
+    if panel := groups.panel(columns, len(goal)):
+        year, unit = panel
+        why = f"each row is a {year.name} of a {unit.name}"
+        text = f"the split is by it, since {why}; if the model will meet other values of {unit.name}, split by these"
+        findings.append(Finding(2, year.name, text))
+        return {"by": "time", "column": year.name}, why
+    findings += _of_later_years(columns)
     return {"by": "hash"}, "no column is a time or a group"
+
+
+def _of_later_years(columns: Sequence[Column], group: Column | None = None) -> Iterator[Finding]:
+    """Yield what to review where the rows are of several years, and the split is not by them."""
+    how = "random" if group is None else f"by {group.name}"
+    for year in groups.years(columns):
+        text = f"the split is {how}; if the model will predict later ones, set `split` to `by: time` and this column"
+        yield Finding(2, year.name, text)
 
 
 def _time_of(columns: Sequence[Column], findings: list[Finding]) -> Column | None:
@@ -577,8 +608,11 @@ def _weigh_errors(goal: pa.ChunkedArray, contract: dict[str, Any], findings: lis
 def _is_sensitive(column: Column) -> bool:
     if column.kind in ("text", "time"):
         return False
-    words = {word.lower() for word in re.findall(r"[^\W\d_]+", column.name)} | column.words
+    of_letters = {word.lower() for word in re.findall(r"[^\W\d_]+", column.name)}
+    words = of_letters | column.words
     if words & SENSITIVE or SENSITIVE_NAMES.search(column.name):
+        return True
+    if of_letters and of_letters <= OF_GROUPS and column.distinct == 2:
         return True
     if words & AGES and not words & THINGS:
         if column.kind not in ("integer", "number"):
@@ -753,8 +787,10 @@ def _keyable(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _review(columns: Sequence[Column], contract: Mapping[str, Any], leaks: Mapping[str, str]) -> Iterator[Finding]:
     for column in columns:
-        if column.kind == "ignored" and column.name not in leaks:
-            yield Finding(1, column.name, f"ignored: {column.decided['reason']}")
+        if column.kind == "ignored":
+            # What leaks has a finding of its own.
+            if column.name not in leaks:
+                yield Finding(1, column.name, f"ignored: {column.decided['reason']}")
         elif column.kind == "id":
             yield Finding(1, column.name, f"an id, not a feature: {column.reason}")
         elif column.kind == "text" or column.is_code:

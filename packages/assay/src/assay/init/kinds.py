@@ -350,7 +350,7 @@ def _describe_text(column: Column, present: int, most_values: int) -> None:
 
 
 def _format_of_moments(name: str, values: pa.ChunkedArray) -> str | None:
-    """Return how whole numbers are times: dates like 20110131, years in sequence, or seconds since 1970; else None."""
+    """Return how whole numbers are times, else None: dates like 20110131 or 910131, years in sequence, or seconds."""
     if not set(words_of(name)) & (EVENT_TIMES | OTHER_TIMES | {"year", "ts", "epoch", "unix", "at", "unixtime", "ymd"}):
         return None
     low, high = pc.min_max(values).as_py().values()
@@ -358,9 +358,11 @@ def _format_of_moments(name: str, values: pa.ChunkedArray) -> str | None:
         return None
     if low >= FIRST_YEAR and high <= LAST_YEAR and _counts_rows(values):
         return "%Y"
-    if low >= 18_000_101 and high <= 22_001_231:
-        column = Time(kind="time", cleaning=TimeCleaning(format="%Y%m%d"))
-        return "%Y%m%d" if read_column(values, column)[1].null_count == values.null_count else None
+    # Of earlier dates with two digits for the year, the zeros in front would be gone.
+    if (low >= 18_000_101 and high <= 22_001_231) or (low >= 100_101 and high <= 991_231):
+        form = "%Y%m%d" if low >= 18_000_101 else "%y%m%d"
+        column = Time(kind="time", cleaning=TimeCleaning(format=form))
+        return form if read_column(values, column)[1].null_count == values.null_count else None
     for form, scale in (("seconds", 1), ("milliseconds", 1000)):
         if 3e8 * scale <= low and high <= 4e9 * scale:
             return form

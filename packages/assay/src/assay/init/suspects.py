@@ -32,6 +32,8 @@ ROWS_WITH_FEE = 300
 # Pairs are looked at among this many numbers, in this many rows.
 MOST_PAIRED = 15
 ROWS_PAIRED = 2000
+# Classes and columns of yes and no that are compared.
+MOST_LABELS, MOST_FLAGS = 20, 200
 # Share of what a number leaves unexplained that its pair with another may leave.
 LEFT_BY_PAIR = 0.25
 # Share of the target that a column explains if it says anything at all.
@@ -93,6 +95,30 @@ def parts_of_sum(numbers: Mapping[str, pa.ChunkedArray], target: pa.ChunkedArray
     if chosen.sum() < 2 or _spread(rest) > SMALL * spread:
         return []
     return [name for name, there in zip(names, chosen, strict=True) if there]
+
+
+def indicators(columns: Mapping[str, pa.ChunkedArray], target: pa.ChunkedArray) -> list[str]:
+    """Return the columns that say which class a target has: yes for one class alone, or for the others together.
+
+    That is what one-hot coding of the target, or of what it was made from, leaves in a table.
+    """
+    flags = {name: flag for name, values in columns.items() if (flag := _flag(values)) is not None}
+    found: dict[str, None] = {}
+    for label in sorted(pc.unique(target).to_pylist())[:MOST_LABELS]:
+        is_label = np.asarray(pc.equal(target, label))
+        alone = [name for name, flag in flags.items() if (flag == is_label).all()]
+        # Of one-hot columns only one says yes, so those of other classes do not where this class is.
+        others = {name: pa.array(flag * 1.0) for name, flag in flags.items() if not (flag & is_label).any()}
+        together = parts_of_sum(others, pa.array(is_label * 1.0)) if len(others) <= MOST_FLAGS else []
+        found |= dict.fromkeys([*alone, *together])
+    return list(found)
+
+
+def _flag(values: pa.ChunkedArray) -> np.ndarray | None:
+    """Return a column of yes and no, or of ones and zeros, as booleans; None for another one."""
+    if pa.types.is_string(values.type) or values.null_count or set(pc.unique(values).to_pylist()) != {0, 1}:
+        return None
+    return np.asarray(values.cast(pa.float64())) > 0
 
 
 def parts_with_fee(numbers: Mapping[str, pa.ChunkedArray], target: pa.ChunkedArray) -> list[str]:
