@@ -74,7 +74,8 @@ def test_another_target_or_other_columns_are_another_problem():
     assert not is_same_problem(old, plan(size=None, town=None, garden=[1.5, 2.5, 9.5] * 100))
 
 
-METRICS = {"test": {"roc_auc": {"value": 0.9, "low": 0.86, "high": 0.93}}, "dummy": {"roc_auc": 0.5}}
+ROWS = {"rows": {"test": 400}}
+METRICS = {"test": {"roc_auc": {"value": 0.9, "low": 0.86, "high": 0.93}}, "dummy": {"roc_auc": 0.5}} | ROWS
 GATES = {
     "quality": {"metric": "roc_auc"},
     "robustness": {"changed": 0.1},
@@ -86,7 +87,7 @@ UNDER = {"sensitivity": {"all": 0.01}, "fairness": {}, "dominance": []}
 
 
 def test_the_floor_lies_between_the_dummy_and_what_the_first_model_surely_reaches():
-    made, findings = limits(METRICS, UNDER, GATES, "binary", 400)
+    made, findings = limits(METRICS, UNDER, GATES, "binary")
     assert made == {"gates.quality.floor": 0.68}
     assert not findings
 
@@ -94,13 +95,13 @@ def test_the_floor_lies_between_the_dummy_and_what_the_first_model_surely_reache
 def test_the_floor_of_a_loss_lies_above_what_the_first_model_reaches():
     metrics = {"test": {"log_loss": {"value": 0.2, "low": 0.1, "high": 0.3}}, "dummy": {"log_loss": 1.1}}
     gates = GATES | {"quality": {"metric": "log_loss"}}
-    made, _ = limits(metrics, UNDER, gates, "multiclass", 400)
+    made, _ = limits(metrics | ROWS, UNDER, gates, "multiclass")
     assert made["gates.quality.floor"] == 0.7
 
 
 def test_a_limit_that_the_first_model_is_past_is_widened_and_told():
     analysis = UNDER | {"sensitivity": {"all": 0.2}, "fairness": {"sex": {"difference": {"selection_rate": 0.4}}}}
-    made, findings = limits(METRICS, analysis, GATES, "binary", 400)
+    made, findings = limits(METRICS, analysis, GATES, "binary")
     assert made["gates.robustness.changed"] == 0.26
     assert made["gates.fairness.difference"] == 0.5
     assert {finding.where for finding in findings} == {"gates.robustness.changed", "gates.fairness.difference"}
@@ -111,7 +112,7 @@ def test_a_limit_that_the_first_model_is_past_is_widened_and_told():
 )
 def test_the_margin_is_larger_than_what_another_seed_changes_and_never_reaches_the_floor(difference, margin):
     gates = GATES | {"quality": GATES["quality"] | {"margin": 0.01}, "reproducibility": {"spread": 0.02}}
-    made, findings = limits(METRICS, UNDER, gates, "binary", 400, Noise(difference, 0.001))
+    made, findings = limits(METRICS, UNDER, gates, "binary", Noise(difference, 0.001))
     assert made.get("gates.quality.margin") == margin
     assert [finding.where for finding in findings] == ["gates.quality.margin"] * (margin is not None)
     assert made["gates.quality.floor"] == 0.68
@@ -119,27 +120,37 @@ def test_the_margin_is_larger_than_what_another_seed_changes_and_never_reaches_t
 
 def test_without_a_section_for_a_gate_nothing_is_widened():
     gates = {"quality": GATES["quality"]}
-    made, findings = limits(METRICS, UNDER, gates, "binary", 400, Noise(0.03, 0.03))
+    made, findings = limits(METRICS, UNDER, gates, "binary", Noise(0.03, 0.03))
     assert set(made) <= {"gates.quality.floor", "gates.quality.margin"}
     assert {finding.where for finding in findings} <= {"gates.quality.margin"}
 
 
 def test_seeds_that_differ_more_than_the_limit_widen_it():
     gates = GATES | {"quality": GATES["quality"] | {"margin": 0.1}, "reproducibility": {"spread": 0.02}}
-    made, _ = limits(METRICS, UNDER, gates, "binary", 400, Noise(0.03, 0.03))
+    made, _ = limits(METRICS, UNDER, gates, "binary", Noise(0.03, 0.03))
     assert made["gates.reproducibility.spread"] == 0.038
     assert "gates.quality.margin" not in made
 
 
 @pytest.mark.parametrize(("rows", "limit"), [(40, 0.21), (100, 0.16), (100_000, None)])
 def test_a_limit_is_beyond_the_first_model_by_the_noise_of_its_rows(rows, limit):
-    made, _ = limits(METRICS, UNDER | {"sensitivity": {"all": 0.079}}, GATES, "binary", rows)
+    made, _ = limits(METRICS | {"rows": {"test": rows}}, UNDER | {"sensitivity": {"all": 0.079}}, GATES, "binary")
     assert made.get("gates.robustness.changed") == limit
+
+
+def test_intervals_that_miss_more_values_than_they_should_widen_their_limit():
+    metrics = {"test": {"r2": {"value": 0.8, "low": 0.7, "high": 0.9}}, "dummy": {"r2": 0.0}}
+    gates = GATES | {"quality": {"metric": "r2"}}
+    made, (finding,) = limits(metrics | ROWS, UNDER, gates, "regression", missed=0.23)
+    assert made["gates.calibration.error"] == 0.29
+    assert finding.what.startswith(
+        "the excess share of values outside their interval is 0.23; the limit was set to 0.29"
+    )
 
 
 def test_a_limit_that_can_hold_nothing_says_so():
     analysis = UNDER | {"fairness": {"sex": {"difference": {"selection_rate": 0.95}}}}
-    made, (finding,) = limits(METRICS, analysis, GATES, "binary", 400)
+    made, (finding,) = limits(METRICS, analysis, GATES, "binary")
     assert made["gates.fairness.difference"] == 1.0
     assert "this gate holds nothing now" in finding.what
 
@@ -150,7 +161,7 @@ def test_a_floor_never_lies_within_the_interval_of_the_first_model(value, half):
         "test": {"roc_auc": {"value": value, "low": value - half, "high": value + half}},
         "dummy": {"roc_auc": 0.5},
     }
-    made, _ = limits(metrics, UNDER, GATES, "binary", 400)
+    made, _ = limits(metrics | ROWS, UNDER, GATES, "binary")
     assert made["gates.quality.floor"] <= value - half + 1e-9
 
 
@@ -167,7 +178,7 @@ def test_a_floor_never_lies_within_the_interval_of_the_first_model(value, half):
 def test_a_model_no_better_than_the_dummy_is_the_first_to_review(metric, found, dummy, worse):
     metrics = {"test": {metric: {"value": sum(found) / 2, "low": found[0], "high": found[1]}}, "dummy": {metric: dummy}}
     gates = GATES | {"quality": {"metric": metric}}
-    _, findings = limits(metrics, UNDER, gates, "regression" if metric == "r2" else "binary", 400)
+    _, findings = limits(metrics | ROWS, UNDER, gates, "regression" if metric == "r2" else "binary")
     assert [finding.where for finding in findings] == (["model"] if worse else [])
     assert review_text([*findings, Finding(3, "x", "y")]).startswith("  first  model: ") == worse
 
@@ -177,6 +188,6 @@ def test_a_model_no_better_than_the_dummy_is_the_first_to_review(metric, found, 
 )
 def test_a_label_that_the_first_model_answers_more_often_than_the_limit_says_may_be_answered_so(answered, true, limit):
     slices = [{"part": "old", "rows": 99, "label": "no", "predicted_share": answered, "true_share": true}]
-    made, findings = limits(METRICS, UNDER | {"dominance": slices}, GATES, "binary", 400)
+    made, findings = limits(METRICS, UNDER | {"dominance": slices}, GATES, "binary")
     assert made.get("gates.dominance.share") == limit
     assert len(findings) == (limit is not None)

@@ -88,16 +88,18 @@ def _same_order(mine: np.ndarray, theirs: np.ndarray) -> bool:
 
 
 def _rows(answers: ModelPredictions, is_regression: bool) -> ScoredRows:
-    """Return the test rows; for regression the decision is the half width of the interval.
+    """Return the test rows, for regression with intervals."""
+    return with_intervals(answers.test, answers.validation) if is_regression else answers.test
+
+
+def with_intervals(test: ScoredRows, validation: ScoredRows) -> ScoredRows:
+    """Return the test rows of a regression; the decision is the half width of the interval.
 
     The half width comes from the validation rows by split conformal prediction (Lei et al. 2018).
     """
-    if not is_regression:
-        return answers.test
-    residuals = np.sort(np.abs(answers.validation.target - answers.validation.scores))
+    residuals = np.sort(np.abs(validation.target - validation.scores))
     place = min(len(residuals) - 1, int(np.ceil(NOMINAL * (len(residuals) + 1))) - 1)
-    width = np.full(len(answers.test.target), residuals[place])
-    return ScoredRows(answers.test.target, answers.test.scores, width)
+    return ScoredRows(test.target, test.scores, np.full(len(test.target), residuals[place]))
 
 
 def _coverage_missed(rows: ScoredRows, weights: Weights) -> np.ndarray:

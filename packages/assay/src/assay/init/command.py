@@ -27,7 +27,7 @@ from assay.init.expected import clear_cases, expectations_text
 from assay.init.files import Source, read
 from assay.init.infer import Finding, Kind, Plan, checked, infer
 from assay.init.limits import limits
-from assay.init.noise import seed_noise
+from assay.init.noise import missed_coverage, seed_noise
 from assay.init.write import (
     contract_text,
     data_bytes,
@@ -243,9 +243,14 @@ def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
         commit_stages()
     params = PARAMS.read_text(encoding="utf-8")
     gates = parse_yaml(params)["gates"]
-    noise = seed_noise(load_params(), load_contract(), load_room())
+    loaded = load_params(), load_contract(), load_room()
     settings, findings = limits(
-        read_json(METRICS), read_json(ANALYSIS), gates, plan.contract["task"], read_split("test").num_rows, noise
+        read_json(METRICS),
+        read_json(ANALYSIS),
+        gates,
+        plan.contract["task"],
+        seed_noise(*loaded),
+        missed_coverage(*loaded),
     )
     write_text(PARAMS, params_text(params, settings))
     # The first stage checks the limits; no other stage reads them.

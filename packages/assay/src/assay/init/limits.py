@@ -19,16 +19,17 @@ def limits(
     analysis: Mapping[str, Any],
     gates: Mapping[str, Any],
     task: str,
-    rows: int,
     noise: Noise | None = None,
+    missed: float = 0.0,
 ) -> tuple[dict[str, Any], list[Finding]]:
     """Return settings of params.yaml, by dotted key, that the first model meets, and findings to review.
 
     `metrics` is the content of metrics.json, `analysis` that of reports/analyse.json, `gates` the section of
-    params.yaml, `rows` the number of test rows. The floor lies half-way between the dummy model and the worse end of
+    params.yaml. The floor lies half-way between the dummy model and the worse end of
     the interval. The limits of robustness, calibration, fairness and dominance are those of the template, or wider if
     the model exceeds them or comes close: then they are beyond it by the noise of the test rows. The margin to a
-    champion is larger than what another seed may change, `noise`, up to half of the distance to the dummy model. A
+    champion is larger than what another seed may change, `noise`, up to half of the distance to the dummy model.
+    `missed` is the share of values outside their interval, of a regression, beyond the nominal one. A
     model that is not conclusively better than the dummy is the first finding.
     """
     name = gates["quality"]["metric"]
@@ -58,16 +59,18 @@ def limits(
     spread = math.sqrt(changed * (1 - changed)) if task != "regression" else changed
     measured = {
         "gates.robustness.changed": changed,
-        "gates.calibration.error": float(metrics["test"].get("calibration_error", {"high": 0.0})["high"]),
+        "gates.calibration.error": float(metrics["test"].get("calibration_error", {"high": missed})["high"]),
         "gates.fairness.difference": max(
             (float(value) for group in analysis["fairness"].values() for value in group["difference"].values()),
             default=0.0,
         ),
     }
-    of_rows = {"gates.robustness.changed": NOISE * spread / math.sqrt(max(rows, 1))}
+    of_rows = {"gates.robustness.changed": NOISE * spread / math.sqrt(max(metrics["rows"]["test"], 1))}
     what = {
         "gates.robustness.changed": "share of predictions that small perturbations change",
-        "gates.calibration.error": "calibration error",
+        "gates.calibration.error": "calibration error"
+        if task != "regression"
+        else "excess share of values outside their interval",
         "gates.fairness.difference": "difference between groups of a sensitive column",
     }
     for key, value in measured.items():

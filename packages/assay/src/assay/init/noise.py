@@ -1,4 +1,4 @@
-"""How much of the deciding metric is chance: what another seed changes."""
+"""What limits depend on besides the results: how much another seed changes, and how wide intervals are off."""
 
 from typing import Any, NamedTuple
 
@@ -63,3 +63,37 @@ def seed_noise(params: Params, contract: Contract, room: Room) -> Noise:
     )[metric.name]
     values = [measure(rows, [metric])[metric.name] for rows in models]
     return Noise(max(abs(found.low), abs(found.high)), max(values) - min(values))
+
+
+def missed_coverage(params: Params, contract: Contract, room: Room) -> float:
+    """Return the upper end of the share of test values outside their interval that the gate `calibration` will find.
+
+    0 for classes, which have no intervals.
+    """
+    if contract.task != "regression":
+        return 0.0
+    # Imported here: a dry run needs no scikit-learn.
+    from assay.data.columns import columns, target
+    from assay.evaluation.metrics import ScoredRows, estimate
+    from assay.gates.calibration import MISSED, with_intervals
+    from assay.gates.evidence import dependent
+    from assay.modelling.fitting import scores
+    from assay.modelling.store import load_trained
+    from assay.project.layout import read_split
+
+    trained, test, validation = load_trained(room), read_split("test"), read_split("validation")
+
+    def judged(pipeline: Any, rows: Any) -> ScoredRows:
+        given = scores(pipeline, columns(rows, contract), contract, room)
+        return ScoredRows(target(rows, contract), given, given)
+
+    how = params.gates.quality
+    found = estimate(
+        with_intervals(judged(trained.pipeline, test), judged(trained.train_only, validation)),
+        [MISSED],
+        confidence=how.confidence or 0.95,
+        resamples=how.resamples or 2000,
+        seed=params.seed,
+        units=dependent(test, contract),
+    )[MISSED.name]
+    return found.high
