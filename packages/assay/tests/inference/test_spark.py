@@ -88,7 +88,7 @@ def test_files_that_arrive_are_predicted_once_although_the_driver_is_killed(pack
     stream = ("out", "--stream", "checkpoint")
     with Path("log").open("w") as log:
         driver = subprocess.Popen(command(*stream), env=os.environ | {"PYTHONPATH": packages}, stdout=log, stderr=log)
-    until = time.monotonic() + 120
+    until = time.monotonic() + 300
     # In the middle of the first batch.
     while not list(Path("out").glob("_unfinished/*/done/*.parquet")):
         assert driver.poll() is None, Path("log").read_text()
