@@ -169,7 +169,10 @@ def test_a_file_of_another_schema_holds_its_batch_until_it_is_corrected_or_gone(
     pq.write_table(table(10, seed=4), "in/c.parquet")
     pq.write_table(table(10).drop_columns("ward"), "in/d.parquet")
     for _ in range(2):
-        assert refusal() == f"{Path('in/d.parquet').resolve()}: there is no column 'ward'"
+        assert refusal() == (
+            f"{Path('in/d.parquet').resolve()}: there is no column 'ward'; "
+            "correct the file, or move it away for good, and run it again"
+        )
         assert outputs() == wanted("a.csv", "day/b.parquet")
     if remedy == "corrected":
         pq.write_table(table(10), "in/d.parquet")
@@ -185,7 +188,7 @@ def test_too_many_refused_rows_stop_it_and_their_reasons_are_there_until_the_fil
     file, reasons = Path("in/a.csv").resolve(), Path("out/_refused/a.csv.csv").resolve()
     assert refusal() == (
         f"{file}: 3 of 30 rows break the contract (10.0%, limit 5.0%): {reasons} has the reasons; "
-        "correct the file, or move it away, or change the limit with --most-refused, and run it again"
+        "correct the file, or move it away for good, and run it again, or change the limit with --most-refused"
     )
     assert [*outputs()] == ["_refused/a.csv.csv"]
     assert reasons.read_text().splitlines()[1] == '1,"age","above the range [0, 120]: 999"'
@@ -197,7 +200,7 @@ def test_too_many_refused_rows_stop_it_and_their_reasons_are_there_until_the_fil
 
 def test_an_empty_file_which_spark_leaves_out_is_named() -> None:
     Path("in/c.csv").touch()
-    assert refusal().startswith(f"{Path('in/c.csv').resolve()}: the file is empty; move complete files into the folder")
+    assert refusal().startswith(f"{Path('in/c.csv').resolve()}: the file is empty; correct the file, or move")
     assert outputs() == {}
     pacsv.write_csv(table(10), "in/c.csv")
     run()

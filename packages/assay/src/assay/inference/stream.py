@@ -28,6 +28,8 @@ REFUSED_FOLDER = "_refused"
 DONE = "done"
 # Says what the checkpoint belongs to.
 RECORD = "assay.json"
+# Spark knows files by their names: one that was moved away and comes back is not new.
+REMEDY = "correct the file, or move it away for good, and run it again"
 NAMES = "*.{[cC][sS][vV],[pP][aA][rR][qQ][uU][eE][tT]}"
 
 
@@ -112,7 +114,7 @@ def _take(stream: Stream, count: Count, address: str | None, number: int, files:
     # Spark leaves them out, now and later.
     for file in files_in(stream.source):
         if is_data(file) and _is_empty(file):
-            raise InputError(f"{file}: the file is empty; move complete files into the folder, and run it again")
+            raise InputError(f"{file}: the file is empty; {REMEDY}")
     with _written(stream.output):
         ready = stream.output / UNFINISHED / str(number)
         # An earlier run may have ended while it moved them.
@@ -154,8 +156,8 @@ def _predict(stream: Stream, address: str | None, names: Sequence[str], ready: P
             (done / REFUSED_FOLDER / f"{name}.csv").replace(reasons)
             raise InputError(
                 f"{stream.source / name}: {refused:,} of {rows:,} rows break the contract ({refused / rows:.1%}, "
-                f"limit {stream.most_refused:.1%}): {reasons} has the reasons; correct the file, or move it away, or "
-                "change the limit with --most-refused, and run it again"
+                f"limit {stream.most_refused:.1%}): {reasons} has the reasons; {REMEDY}, "
+                "or change the limit with --most-refused"
             )
     done.rename(ready)
     return sum(rows for rows, _ in counts), sum(refused for _, refused in counts)
@@ -169,9 +171,12 @@ def _score(stream: Stream, place: Path, name: str) -> tuple[int, int]:
         REFUSED: place / DONE / REFUSED_FOLDER / f"{name}.csv",
     }
     model = model_of(stream.models, stream.root, stream.version)
-    before = states([file])
-    require_columns([file], model.contract)
-    plain = is_plain([file], model.contract.features, model.contract)
+    try:
+        before = states([file])
+        require_columns([file], model.contract)
+        plain = is_plain([file], model.contract.features, model.contract)
+    except InputError as error:
+        raise InputError(f"{error}; {REMEDY}") from None
     with _written(place):
         for path in made.values():
             path.parent.mkdir(parents=True, exist_ok=True)
