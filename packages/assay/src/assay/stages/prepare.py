@@ -55,9 +55,10 @@ def _require_enough(name: str, part: Rows, contract: Contract) -> None:
     where = f"params.yaml: prepare leaves the {name} side"
     if part.num_rows < 2:
         raise InputError(f"{where} {part.num_rows} rows; it needs more data or {OTHER}")
-    empty = [column for column in contract.features if part[column].null_count == part.num_rows]
-    if empty and name == "train":
-        raise InputError(f"{where} no value of column {empty[0]!r}; ignore that column, or try {OTHER}")
+    if name == "train":
+        for column in contract.features:
+            if part[column].null_count == part.num_rows:
+                raise InputError(f"{where} no value of column {column!r}; ignore that column, or try {OTHER}")
     if contract.task != "regression":
         absent = set(contract.classes) - set(pc.unique(part[contract.target.name]).to_pylist())
         if absent:
