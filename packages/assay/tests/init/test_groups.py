@@ -105,7 +105,7 @@ def test_a_panel_is_split_by_its_years(first: int) -> None:
     columns = panel(first)
     found = made(OWN[columns["state"]] + NOISE / 2, **columns)
     assert found.contract["split"] == {"by": "time", "column": "year"}
-    assert "each row is a year of a state" in said(found, "year")
+    assert "each row is one year of one state" in said(found, "year")
 
 
 def test_years_of_something_else_are_to_be_looked_at() -> None:
@@ -130,3 +130,20 @@ def test_few_years_are_no_time_to_split_by() -> None:
     )
     assert found.contract["split"] == {"by": "hash"}
     assert said(found, "year") == ""
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_a_column_that_gives_the_target_away_may_still_name_groups(words: bool) -> None:
+    trees = np.repeat(np.arange(STATES), YEARS)
+    found = made(
+        np.where(OWN[trees] > 0, "treated", "not"),
+        v1=np.array([f"tree {tree}" for tree in trees]) if words else trees,
+        size=OWN[trees] + NOISE / 5,
+    )
+    assert "explains 100.0% of the target on its own" in said(found, "v1")
+    assert found.contract["split"] == {"by": "group", "column": "v1"}
+
+
+def test_a_number_that_tells_the_target_is_no_group() -> None:
+    hours = np.where(RNG.random(ROWS) < 0.5, 0, RNG.integers(1, 300, ROWS))
+    assert made(np.where(hours > 0, "works", "not"), v1=hours).contract["split"] == {"by": "hash"}

@@ -68,7 +68,7 @@ def found(columns: Sequence[Column], goal: np.ndarray, rows: int) -> Iterator[tu
             not FEWEST_BY_CONTENT <= len(sizes) <= rows / ROWS_PER_VALUE
             or (sizes.std() > MOST_UNEVEN * sizes.mean() and not column.words & IDS)
             or column.words & (RECURRING | set(ORDERED) - NUMBERING)
-            or (column.kind == "integer" and not _are_codes(column, sizes))
+            or (pa.types.is_integer(column.values.type) and not _are_codes(column, sizes))
         ):
             continue
         some = _whole_groups(codes)

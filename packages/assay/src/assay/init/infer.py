@@ -395,6 +395,8 @@ def _ignore_suspects(
                 findings.append(Finding(2, column.name, f"kept as you asked, but suspected of leaking: {why}"))
                 continue
             ignore(column, f"suspected leak: {why}")
+            # All rows of a patient may have the same target.
+            column.may_group = not pa.types.is_floating(column.values.type)
             message = f"left out: {why}; if it is known before the target, make it a feature"
             findings.append(Finding(3, column.name, message, Kind.LEFT_OUT))
         elif column.name in doubtful:
@@ -498,7 +500,7 @@ def _split(
         return {"by": "group", "column": column.name}, f"{column.name}: {why}"
     if panel := groups.panel(columns, len(goal)):
         year, unit = panel
-        why = f"each row is a {year.name} of a {unit.name}"
+        why = f"each row is one {year.name} of one {unit.name}"
         text = f"the split is by it, since {why}; if the model will meet other values of {unit.name}, split by these"
         findings.append(Finding(2, year.name, text))
         return {"by": "time", "column": year.name}, why
