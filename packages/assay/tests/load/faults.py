@@ -32,11 +32,11 @@ _kept = []
 
 async def _faulty(self, call):
     number = next(_number)
-    answer = lambda: _real.batched(self, call)
+    answer = lambda: _real.waiting(self, call)
 {fault}
 
 
-serving.ENDPOINTS["/predict"] = replace(_real, batched=_faulty)
+serving.ENDPOINTS["/predict"] = replace(_real, waiting=_faulty)
 """
 
 
