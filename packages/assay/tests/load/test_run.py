@@ -118,6 +118,18 @@ def test_one_that_does_not_start_says_why(bento: Path, tmp_path: Path):
     assert sides["candidate"]["failed"] == "the built Bento does not start: OSError: no licence"
 
 
+def test_a_planted_fault_is_caught(bento: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The others are planted in the same place; each is loaded at night."""
+    monkeypatch.chdir(SOURCE)
+    store = shutil.copytree(bento.parents[2], tmp_path / "store")
+    faulty = store / bento.relative_to(bento.parents[2])
+    FAULTS["errors"].plant(faulty / "src")
+    sides = load({"candidate": faulty}, LIMITS, long=False)
+    outcome = compare(loadtest(sides["candidate"], None), LIMITS)
+    assert outcome.verdict == "REJECT"
+    assert FAULTS["errors"].reason in outcome.measured["answers"]["reason"]
+
+
 @pytest.mark.nightly
 def test_locust_runs_the_script_by_itself_and_on_several_machines(first_run, bento: Path, tmp_path: Path):
     script = first_run[0].root / "loadtests/locustfile.py"
