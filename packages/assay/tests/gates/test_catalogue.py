@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from assay.gates.gate import GATES
 from gates.catalogue import BAD, HARMLESS, Case, scores_not_a_number
-from gates.changing import Judged, judge, recorded, retrained
+from gates.changing import DATA, Judged, judge, recorded, retrained
 from scenario.project import Project
 
 # What these see, they see before a model is trained; `make gate-bench` trains one all the same.
@@ -140,6 +141,24 @@ def test_a_bad_change_is_stopped_by_the_gate_that_looks_for_it(
 @pytest.mark.parametrize("case", ONCE, ids=lambda case: case.name)
 def test_a_harmless_change_passes(case: Case, champion: Callable[[str], Project], tmp_path: Path):
     require_passed(judge(champion(case.champion).copy(tmp_path / "project"), case.change, 0, case.work))
+
+
+def test_what_the_changes_of_the_bench_replace_is_still_there(champion: Callable[[str], Project], tmp_path: Path):
+    project = champion(CHAMPION).copy(tmp_path / "project")
+    data = (project.root / DATA).read_bytes()
+    gone = {}
+    for case in [*BAD, *HARMLESS]:
+        if case.champion in ("linear", CHAMPION):
+            # Some changes of the data do not fit the column more that this champion has.
+            with suppress(TypeError, ValueError):
+                try:
+                    case.change(project, 0)
+                except AssertionError as error:
+                    gone[case.name] = str(error)
+            project.ok("git", "reset", "--quiet", "--hard")
+            project.ok("git", "clean", "--quiet", "-d", "--force")
+            (project.root / DATA).write_bytes(data)
+    assert gone == {}
 
 
 def test_a_model_that_gives_no_numbers_stops_the_pipeline_with_its_reason(

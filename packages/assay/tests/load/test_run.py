@@ -128,6 +128,9 @@ def test_a_planted_fault_is_caught(bento: Path, tmp_path: Path, monkeypatch: pyt
     outcome = compare(loadtest(sides["candidate"], None), LIMITS)
     assert outcome.verdict == "REJECT"
     assert FAULTS["errors"].reason in outcome.measured["answers"]["reason"]
+    # One answer in a hundred is wrong: the others come from the service itself.
+    made = sides["candidate"]["rounds"]
+    assert 0 < 20 * sum(one["errors"] for one in made) < sum(one["requests"] for one in made)
 
 
 @pytest.mark.nightly
