@@ -123,7 +123,7 @@ def test_text_in_another_encoding_deep_in_a_file_is_refused_with_what_to_do() ->
     data["street"] = ["street 1"] * 2999 + ["straße"]
     pacsv.write_csv(pa.table(data), "utf8.csv")
     Path("in.csv").write_text(Path("utf8.csv").read_text(), encoding="latin-1")
-    assert "name its encoding with --encoding" in refusal("in.csv", "out.csv")
+    assert "name its --encoding" in refusal("in.csv", "out.csv")
     run("in.csv", "out.csv", "--encoding", "latin-1")
     assert Path("out.refused.csv").read_text().splitlines()[1].startswith('3000,"street","not one of')
 

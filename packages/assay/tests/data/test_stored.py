@@ -19,11 +19,13 @@ from assay.data.check import check
 from assay.data.reading import opened, read_table
 from assay.data.sample import drawn, sample
 from assay.data.stored import Chosen, Stored
-from assay.project.layout import CHECKS, SPLIT
-from assay.stages import prepare, validate
+from assay.project.layout import ANALYSIS, CHECKS, METRICS, PIPELINE, SPLIT, THRESHOLD
+from assay.stages import analyse, evaluate, prepare, train, validate
 from examples import small
 from patients import COLUMNS, TARGETS, patients
 from places import ROOT
+from stages.test_train import PARAMS
+from stages.test_train import made as trained
 
 NUMBER, TEXT = {"kind": "number", "missing": "allow"}, {"kind": "text", "missing": "allow"}
 COMMA = {"kind": "number", "missing": "allow", "cleaning": {"decimal": ","}}
@@ -129,6 +131,7 @@ def test_rows_of_several_files_are_one_table(tmp_path: Path) -> None:
     chosen = Chosen(rows, np.array([29, 0, 12]))
     assert chosen["y"].to_pylist() == ["t29", "t0", "t12"]
     assert chosen.take(pa.array([2, 0]))["x"].to_pylist() == [12.0, 29.0]
+    assert Chosen(rows, np.array([], int))["y"].to_pylist() == []
 
 
 @pytest.mark.parametrize(
@@ -160,8 +163,24 @@ def test_the_stages_find_and_write_the_same_in_parts(
     assert sum(side.num_rows for side in sides) == 400
 
 
-def test_what_is_drawn_stays_drawn_and_groups_are_drawn_whole(tmp_path: Path) -> None:
-    streets = [f"s{number % 300}" for number in range(3000)]
+def test_the_later_stages_find_the_same_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    trained(tmp_path, monkeypatch, PARAMS)
+
+    def results() -> list[bytes]:
+        train.main()
+        evaluate.main()
+        analyse.main()
+        return [path.read_bytes() for path in (PIPELINE, THRESHOLD, METRICS, ANALYSIS)]
+
+    whole = results()
+    request.getfixturevalue("in_parts")
+    assert results() == whole
+
+
+def test_what_is_drawn_stays_drawn_and_groups_however_few_are_drawn_from(tmp_path: Path) -> None:
+    streets = [f"s{number % 3}" for number in range(3000)]
     table = pa.table({"street": streets, "x": np.arange(3000.0), "sick": ["no", "yes"] * 1500})
     made = small({"street": {"kind": "id"}, "x": NUMBER}, split={"by": "group", "column": "street"})
 
@@ -171,6 +190,6 @@ def test_what_is_drawn_stays_drawn_and_groups_are_drawn_whole(tmp_path: Path) ->
 
     half, third = of(0.5, table), of(1 / 3, table)
     assert third < half < of(1.0, table)
-    assert len(half) == pytest.approx(1500, abs=300)
+    assert len(half) == pytest.approx(1500, abs=150)
+    assert [sum(x % 3 == street for x in half) for street in range(3)] == pytest.approx([500] * 3, abs=100)
     assert of(0.5, table.slice(1000)) == {x for x in half if x >= 1000}
-    assert len(half) == 10 * len({x % 300 for x in half})

@@ -34,6 +34,12 @@ KINDS: dict[str, tuple[str, Any, str]] = {
     ),
     "days as numbers": ("date", [20200100 + int(d) for d in RNG.integers(1, 29, ROWS)], "time"),
     "days with two digits for the year": ("date", [910100 + int(d) for d in RNG.integers(1, 29, ROWS)], "time"),
+    "months as numbers": ("date", [200501 + 100 * (i % 8) + i % 12 for i in range(ROWS)], "integer"),
+    "days of birth with two digits for the year": (
+        "birth_date",
+        [450100 + int(d) for d in RNG.integers(1, 29, ROWS)],
+        "integer",
+    ),
     "seconds since 1970": ("timestamp", RNG.integers(1_500_000_000, 1_600_000_000, ROWS), "time"),
     "whole numbers with gaps": (
         "age_of_house",

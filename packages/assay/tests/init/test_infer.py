@@ -168,6 +168,8 @@ def test_the_positive_class_is_known_in_other_words_too(one, other):
         ("Female", [0, 1], True),
         ("is_married", ["no", "yes"], True),
         ("white1", [False, True], True),
+        ("isFemale", [0, 1], True),
+        ("is", [0, 1], False),
         ("white_wine", [0, 1], False),
         ("black", range(80), False),
         ("single_family", [0, 1], False),

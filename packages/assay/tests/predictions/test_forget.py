@@ -216,7 +216,9 @@ def test_a_broken_record_of_the_data_is_said_before_anything_is_removed(
 
 def test_two_do_not_forget_at_once(logged: Logged) -> None:
     is_running = pytest.raises(InputError, match="another `assay forget` is running")
-    with lock_alone(logged.folder / "forget.lock", ""), is_running:
+    lock = logged.folder / "forget.lock"
+    lock.touch()
+    with lock_alone(lock, ""), is_running:
         forget(logged.folder, "ann")
 
 

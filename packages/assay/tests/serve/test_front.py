@@ -180,14 +180,17 @@ def test_a_turn_is_long_by_what_it_works_and_not_by_what_it_waits_for_a_processo
         while time.thread_time() - began < seconds:
             pass
 
-    async def is_long_after(passes: Callable[[float], object]) -> bool:
+    async def is_longer_than(limit: float, passes: Callable[[float], object]) -> bool:
         made = LoopTurn(lambda: None)
         made.begin()
         passes(0.02)
-        return made.is_longer_than(0.01)
+        return made.is_longer_than(limit)
 
-    assert asyncio.run(is_long_after(work))
-    assert not asyncio.run(is_long_after(threading.Event().wait))
+    wait = threading.Event().wait
+    assert asyncio.run(is_longer_than(0.01, work))
+    assert not asyncio.run(is_longer_than(0.01, wait))
+    # What each request waits for, they wait for together.
+    assert asyncio.run(is_longer_than(0.001, wait))
 
 
 def test_a_few_large_requests_are_done_at_a_time_and_those_that_would_wait_for_long_are_refused() -> None:

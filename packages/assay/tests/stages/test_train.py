@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from assay.base.errors import InputError
 from assay.base.files import read_json, write_json
 from assay.data.columns import Columns, columns, target
 from assay.data.sample import drawn
 from assay.data.split import stored
 from assay.gates.answers import JudgedModel
 from assay.modelling.fitting import (
-    BASE_MEGABYTES,
     FEWEST_DRAWN,
     build,
     cheapest_threshold,
@@ -119,7 +119,7 @@ def test_without_a_refit_one_model_is_served_and_measured(tmp_path: Path, monkey
 def test_as_many_rows_are_fitted_on_as_memory_allows_and_the_results_say_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    megabytes = BASE_MEGABYTES + 1
+    megabytes = megabytes_for(2000, SPEC)
     params = PARAMS.replace("  calibrate: false\n", f"  calibrate: false\n  max_memory: {megabytes}\n")
     found = made(tmp_path, monkeypatch, params, {"train": 4000, "validation": 1000, "test": 40})
     share = rows_that_fit(megabytes, SPEC) / 5000
@@ -144,5 +144,7 @@ def test_as_many_rows_are_fitted_on_as_memory_allows_and_the_results_say_so(
 
 def test_more_memory_holds_more_rows() -> None:
     assert rows_that_fit(4000, SPEC) > 2 * rows_that_fit(2000, SPEC) > 4 * FEWEST_DRAWN
-    assert rows_that_fit(1, SPEC) == FEWEST_DRAWN
+    with pytest.raises(InputError, match=r"train.max_memory: 4 MB are too few .* at least \d+ are needed") as refused:
+        rows_that_fit(4, SPEC)
+    assert rows_that_fit(int(str(refused.value).split()[-3]), SPEC) >= FEWEST_DRAWN
     assert megabytes_for(rows_that_fit(4000, SPEC), SPEC) == pytest.approx(4000, abs=1)

@@ -58,7 +58,11 @@ def locked(path: Path) -> Iterator[bool]:
 
     A lock ends with its process, however that ends.
     """
-    opened = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        opened = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    except FileNotFoundError:
+        yield False
+        return
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Another process that had locked it may have deleted it in between.
@@ -73,12 +77,10 @@ def locked(path: Path) -> Iterator[bool]:
 
 @contextmanager
 def lock_alone(path: Path, otherwise: str) -> Iterator[None]:
-    """Lock a file, which is made, or a folder while the block runs.
+    """Lock a file or folder while the block runs.
 
-    Raises InputError with the message `otherwise` if another process has locked it.
+    Raises InputError with the message `otherwise` if another process has locked it, or has just removed it.
     """
-    if not path.is_dir():
-        path.touch()
     with locked(path) as is_ours:
         if not is_ours:
             raise InputError(otherwise)

@@ -153,7 +153,7 @@ def _score_stream(source: str, output: str, options: dict[str, Any]) -> None:
         raise InputError("--available-now: only with --stream CHECKPOINT")
     if options["engine"] != "spark":
         raise InputError("--stream: only with --engine spark")
-    for name in ("log", "table", "encoding"):
+    for name in ("log", "table", "encoding", "processes"):
         if options[name]:
             raise InputError(f"--{name}: not with --stream")
     for name, given in (("INPUT", source), ("OUTPUT", output)):
@@ -353,7 +353,13 @@ def _written(output: Path) -> Iterator[None]:
 
 @click.command()
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1), help="Workers, each one a process.")
-@click.option("--port", default=8786, show_default=True, help="Where the scheduler listens; 0 is any free port.")
+@click.option(
+    "--port",
+    default=8786,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Where the scheduler listens; 0 is any free port.",
+)
 def cluster(workers: int, port: int) -> None:
     """Run a Dask cluster on this machine, for `assay score --engine dask`, until Ctrl-C."""
     from assay.data.engine import dask_cluster

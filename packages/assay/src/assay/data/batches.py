@@ -214,7 +214,7 @@ def read_piece(
                 yield table.slice(start, rows)
     except (pa.ArrowException, OSError) as error:
         said = one_line(error)
-        hint = "; name its encoding with --encoding" if "invalid UTF8" in said else ""
+        hint = "; save it as UTF-8, or predict it here and name its --encoding" if "invalid UTF8" in said else ""
         raise InputError(f"{file}: cannot be read: {said}{hint}") from None
     if _state(file) != before[file]:
         raise InputError(f"{file}: changed while it was read; start again once it is complete")

@@ -76,14 +76,20 @@ def writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]
         case _:
             made = pa.ipc.new_file(path, schema)
     waiting: list[pa.Table] = []
+    rows = 0
 
     def flush() -> None:
+        nonlocal rows
         made.write_table(pa.concat_tables(waiting).combine_chunks())
         waiting.clear()
+        rows = 0
 
     def write(table: pa.Table) -> None:
-        waiting.append(table)
-        if sum(one.num_rows for one in waiting) >= GROUP:
+        nonlocal rows
+        if table.num_rows:
+            waiting.append(table)
+            rows += table.num_rows
+        if rows >= GROUP:
             flush()
 
     with made:

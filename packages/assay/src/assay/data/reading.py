@@ -34,7 +34,7 @@ from assay.contract.spec import (
 from assay.data.check import check
 from assay.data.delimited import read_delimited
 from assay.data.rows import data_only
-from assay.data.stored import Stored, in_batches
+from assay.data.stored import Stored, in_batches, taken
 from assay.data.violations import Violation, first_twice, violation
 
 # A few words that Arrow reads itself; `assay.contract.cleaning` knows more.
@@ -218,7 +218,7 @@ class Typed:
 
     def take(self, index: pa.Array, /) -> pa.Table:
         """Return the rows at some places."""
-        return pa.table({name: self[name].take(index) for name in self.column_names})
+        return pa.table({name: taken(self[name], index) for name in self.column_names})
 
     def whole(self) -> pa.Table:
         """Return all rows."""
@@ -459,7 +459,7 @@ def _copy_csv(copy: Path, path: Path, types: dict[str, pa.DataType], contract: C
 def _read_parquet(path: Path) -> pa.Table | Stored:
     stored = Stored(path)
     _refuse_twice(path, stored.column_names)
-    return stored.whole() if 8 * stored.num_rows * len(stored.column_names) < LARGE else stored
+    return stored.whole() if stored.size() < LARGE else stored
 
 
 def read_header(path: Path) -> list[str]:

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from assay.contract.spec import Contract
-from assay.data.split import identity_columns, row_keys
+from assay.data.split import row_keys
 from assay.data.stored import Rows, Stored
 
 
@@ -16,14 +16,13 @@ def sample(table: Rows, most: int, seed: int) -> pa.Table:
 
 
 def drawn(rows: Stored, share: float, contract: Contract) -> Rows:
-    """Return the rows that a hash of their identity draws, about this share of all.
+    """Return the rows that a hash of their values draws, about this share of all, of each group too.
 
-    It draws as it does for the split: a row that was drawn stays drawn, whatever rows are added or removed; groups are
-    drawn whole; and a smaller share is part of a larger one.
+    A row that was drawn stays drawn, whatever rows are added or removed, and a smaller share is part of a larger one.
     """
     if share >= 1:
         return rows
-    names = identity_columns(contract)
+    names = [name for name in contract.all_columns if name in rows.column_names]
     kept = [batch.filter(pa.array(row_keys(batch, names, "drawn") / 2.0**64 < share)) for batch in rows.batches()]
     table: Rows = pa.concat_tables(kept)
     return table

@@ -66,13 +66,18 @@ class Stored:
                 raise _broken(path, error) from None
         return pa.chunked_array(chunks, self.schema.field(name).type)
 
+    def size(self) -> int:
+        """Return about how many bytes the rows take in memory: at least 8 for each cell, and what their texts take."""
+        groups = [file.metadata.row_group(number) for file in self.files for number in range(file.num_row_groups)]
+        return max(8 * self.num_rows * len(self.column_names), sum(int(group.total_byte_size) for group in groups))
+
     def field(self, name: str) -> pa.Field:
         """Return name and type of a column."""
         return self.schema.field(name)
 
     def take(self, index: pa.Array, /) -> pa.Table:
         """Return the rows at some places."""
-        return pa.table({name: self[name].take(index) for name in self.column_names})
+        return pa.table({name: taken(self[name], index) for name in self.column_names})
 
     def whole(self) -> pa.Table:
         """Return all rows."""
@@ -89,6 +94,26 @@ class Stored:
                 raise _broken(path, error) from None
 
 
+def taken(values: pa.ChunkedArray, index: pa.Array | np.ndarray) -> pa.ChunkedArray:
+    """Return the values at some places, which rise but for a few times.
+
+    `take` of Arrow makes one array of all values first, and one array holds at most 2 GiB of text.
+    """
+    places = np.asarray(index)
+    if not len(places):
+        return pa.chunked_array([], values.type)
+    ends = np.cumsum([len(chunk) for chunk in values.chunks])
+    chunks = [
+        chunk.take(pa.array(part - (end - len(chunk))))
+        for rising in np.split(places, np.flatnonzero(np.diff(places) < 0) + 1)
+        for chunk, part, end in zip(
+            values.chunks, np.split(rising, np.searchsorted(rising, ends[:-1])), ends, strict=True
+        )
+        if len(part)
+    ]
+    return pa.chunked_array(chunks, values.type)
+
+
 class Chosen:
     """Some rows of others, in any order."""
 
@@ -99,7 +124,7 @@ class Chosen:
 
     def __getitem__(self, name: str, /) -> pa.ChunkedArray:
         """Return a column."""
-        return self.rows[name].take(pa.array(self.index))
+        return taken(self.rows[name], self.index)
 
     def take(self, index: pa.Array, /) -> pa.Table:
         """Return the rows at some of these places."""

@@ -26,6 +26,8 @@ UNFINISHED = "_unfinished"
 REFUSED_FOLDER = "_refused"
 # The part of an unfinished batch that is complete.
 DONE = "done"
+# In a folder of results, how many there are.
+COUNTS = "counts.json"
 # Says what the checkpoint belongs to.
 RECORD = "assay.json"
 # Spark knows files by their names: one that was moved away and comes back is not new.
@@ -119,10 +121,11 @@ def _take(stream: Stream, count: Count, address: str | None, number: int, files:
         ready = stream.output / UNFINISHED / str(number)
         # An earlier run may have ended while it moved them.
         if not ready.exists():
-            rows, refused = _predict(stream, address, [str(file.relative_to(stream.source)) for file in files], ready)
-            count(files=len(files), rows=rows, refused=refused)
+            _predict(stream, address, [str(file.relative_to(stream.source)) for file in files], ready)
+        count(**read_json(ready / COUNTS))
         # Refused rows first: they are there once the predictions for a file are.
-        for made in sorted((one for one in ready.rglob("*") if one.is_file()), key=lambda one: one.suffix):
+        there = (one for one in ready.rglob("*") if one.is_file() and one != ready / COUNTS)
+        for made in sorted(there, key=lambda one: one.suffix):
             into = stream.output / made.relative_to(ready)
             into.parent.mkdir(parents=True, exist_ok=True)
             made.replace(into)
@@ -139,8 +142,8 @@ def _is_empty(file: Path) -> bool:
         return False
 
 
-def _predict(stream: Stream, address: str | None, names: Sequence[str], ready: Path) -> tuple[int, int]:
-    """Predict files and leave the results in the folder `ready`; return the numbers of rows, and of those refused."""
+def _predict(stream: Stream, address: str | None, names: Sequence[str], ready: Path) -> None:
+    """Predict files and leave the results, and the numbers of files and rows, in the folder `ready`."""
     # A worker of a run that was killed, or that was thought to be lost, may still write to its folder.
     place = ready.with_name(uuid4().hex)
     done = place / DONE
@@ -159,8 +162,9 @@ def _predict(stream: Stream, address: str | None, names: Sequence[str], ready: P
                 f"limit {stream.most_refused:.1%}): {reasons} has the reasons; {REMEDY}, "
                 "or change the limit with --most-refused"
             )
+    rows, refused = (sum(one[place] for one in counts) for place in (0, 1))
+    write_json(done / COUNTS, {"files": len(names), "rows": rows, "refused": refused})
     done.rename(ready)
-    return sum(rows for rows, _ in counts), sum(refused for _, refused in counts)
 
 
 def _score(stream: Stream, place: Path, name: str) -> tuple[int, int]:

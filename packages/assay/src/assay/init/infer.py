@@ -84,7 +84,7 @@ SENSITIVE_NAMES = re.compile(
 )
 # A column with two values that is named like one group of people says who belongs to it.
 OF_GROUPS = set(
-    "is non nwhite female male woman man women men girl boy black white nonwhite hispanic latino latina asian "
+    "nwhite female male woman man women men girl boy black white nonwhite hispanic latino latina asian "
     "caucasian indigenous married unmarried single divorced widowed weiblich männlich verheiratet ledig femme homme "
     "mujer hombre donna uomo".split()
 )
@@ -614,7 +614,7 @@ def _is_sensitive(column: Column) -> bool:
     words = of_letters | column.words
     if words & SENSITIVE or SENSITIVE_NAMES.search(column.name):
         return True
-    if of_letters and of_letters <= OF_GROUPS and column.distinct == 2:
+    if column.distinct == 2 and any(_is_group(one) for one in (of_letters, column.words)):
         return True
     if words & AGES and not words & THINGS:
         if column.kind not in ("integer", "number"):
@@ -625,6 +625,12 @@ def _is_sensitive(column: Column) -> bool:
     if len(values) < 2:
         return False
     return any(len(values & known) >= 2 and len(values & known) >= 0.4 * len(values) for known in SENSITIVE_VALUES)
+
+
+def _is_group(words: set[str]) -> bool:
+    """Say whether the words of a name are those of a group of people, such as female or not white."""
+    named = {word for word in words if not word.isdigit()} - {"is", "non"}
+    return bool(named) and named <= OF_GROUPS
 
 
 def _slices(features: Sequence[Column], sensitive: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -358,15 +358,26 @@ def _format_of_moments(name: str, values: pa.ChunkedArray) -> str | None:
         return None
     if low >= FIRST_YEAR and high <= LAST_YEAR and _counts_rows(values):
         return "%Y"
-    # Of earlier dates with two digits for the year, the zeros in front would be gone.
-    if (low >= 18_000_101 and high <= 22_001_231) or (low >= 100_101 and high <= 991_231):
-        form = "%Y%m%d" if low >= 18_000_101 else "%y%m%d"
-        column = Time(kind="time", cleaning=TimeCleaning(format=form))
-        return form if read_column(values, column)[1].null_count == values.null_count else None
+    if low >= 18_000_101 and high <= 22_001_231 and (days := _days(values, "%Y%m%d")) is not None:
+        return "%Y%m%d"
+    # Of years before 2010 the zero in front would be gone; and 200512 may be a month.
+    if low >= 100_101 and high <= 991_231 and (days := _days(values, "%y%m%d")) is not None:
+        is_months = low >= 180_001 and high <= 220_012 and pc.all(pc.less_equal(_last_two(values), 12)).as_py()
+        return None if is_months or pc.max(days).as_py() > datetime.now() else "%y%m%d"
     for form, scale in (("seconds", 1), ("milliseconds", 1000)):
         if 3e8 * scale <= low and high <= 4e9 * scale:
             return form
     return None
+
+
+def _days(values: pa.ChunkedArray, form: str) -> pa.ChunkedArray | None:
+    """Return whole numbers as days, None if one is none."""
+    days = read_column(values, Time(kind="time", cleaning=TimeCleaning(format=form)))[1]
+    return days if days.null_count == values.null_count else None
+
+
+def _last_two(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.subtract(values, pc.multiply(pc.divide(values, 100), 100))
 
 
 def ignore_twins(columns: Sequence[Column]) -> None:

@@ -134,8 +134,14 @@ def megabytes_for(rows: int, contract: Contract) -> int:
 
 
 def rows_that_fit(megabytes: int, contract: Contract) -> int:
-    """Return about how many rows a model can be fitted on in this memory."""
-    return max(FEWEST_DRAWN, int(1e6 * (megabytes - BASE_MEGABYTES) / (8 * COPIES * width(contract))))
+    """Return about how many rows a model can be fitted on in this memory; raises InputError if these are too few."""
+    rows = int(1e6 * (megabytes - BASE_MEGABYTES) / (8 * COPIES * width(contract)))
+    if rows < FEWEST_DRAWN:
+        raise InputError(
+            f"params.yaml: train.max_memory: {megabytes} MB are too few to fit a model on {FEWEST_DRAWN} rows; "
+            f"at least {megabytes_for(FEWEST_DRAWN, contract) + 1} are needed"
+        )
+    return rows
 
 
 def with_rounds(choice: ModelChoice, factor: float, contract: Contract, room: Room = NO_ROOM) -> ModelChoice:

@@ -7,7 +7,7 @@ in the log once.
 import hashlib
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from assay.base.errors import InputError
@@ -34,8 +34,7 @@ def unpublished(log: Path, output: Path) -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
     # Rows of a batch that was killed would stay: neither the age of a segment nor `assay forget` meets them.
     for abandoned in folder.parent.glob(".batch-*"):
-        # It may have ended meanwhile.
-        with suppress(FileNotFoundError), locked(abandoned) as is_ours:
+        with locked(abandoned) as is_ours:
             if is_ours:
                 shutil.rmtree(abandoned, ignore_errors=True)
     try:

@@ -62,7 +62,9 @@ def forget(folder: Path, key: str) -> tuple[Forgotten, Path]:
     known = learnt(hashed)
     gone = Forgotten(learnt=known or [])
     done: set[Path] = set()
-    with lock_alone(folder / "forget.lock", f"{folder}: another `assay forget` is running; wait for it"):
+    lock = folder / "forget.lock"
+    lock.touch()
+    with lock_alone(lock, f"{folder}: another `assay forget` is running; wait for it"):
         for _ in range(PASSES):
             if not _pass(folder, hashed, done, gone):
                 break

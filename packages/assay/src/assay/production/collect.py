@@ -505,5 +505,7 @@ def told(result: Mapping[str, Any]) -> list[str]:
 def alone() -> Iterator[None]:
     """Let no other process change the data by the record meanwhile; raises InputError if one does."""
     WORK.mkdir(exist_ok=True)
-    with lock_alone(WORK / "collect.lock", f"{WORK}: another `assay feedback collect` is running; wait for it"):
+    lock = WORK / "collect.lock"
+    lock.touch()
+    with lock_alone(lock, f"{WORK}: another `assay feedback collect` is running; wait for it"):
         yield

@@ -51,6 +51,8 @@ LARGE_WAIT_SECONDS = 2.0
 # keeps all connections, and a restarted worker gets none; new connections mostly go to the less busy worker. A prime
 # number, so that it is a different client each time.
 RECONNECT_EVERY = 499
+# How many times as long as it may work a turn may take, if it waits.
+MOST_WAITING = 10
 # How often the counts of requests are written to the log.
 COUNT_SECONDS = 60.0
 
@@ -74,12 +76,13 @@ class LoopTurn:
     def is_longer_than(self, seconds: float) -> bool:
         """Say whether the work since the first request of this turn took longer.
 
-        Time in which the processor was with other processes, or withheld by a limit of the container, does not count:
-        to refuse requests does not shorten it.
+        Time in which the processor was with other processes, or withheld by a limit of the container, hardly counts:
+        to refuse requests does not shorten it. But a turn may also wait, for the disk say, and wait for each request.
         """
         clock, worked = self.begin()
+        lasted = time.perf_counter() - clock
         # To ask for the processor time takes ten times as long as the clock, so the clock decides whether to.
-        return time.perf_counter() - clock > seconds and time.thread_time() - worked > seconds
+        return lasted > seconds and (lasted > MOST_WAITING * seconds or time.thread_time() - worked > seconds)
 
     def _end(self) -> None:
         self._began = None
