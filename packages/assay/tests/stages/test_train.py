@@ -142,6 +142,14 @@ def test_as_many_rows_are_fitted_on_as_memory_allows_and_the_results_say_so(
     assert "MB, and 200 MB are free: train.max_memory in params.yaml limits it" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("limit", "is_less"), [("max", False), ("300000000", True), ("1000000000000000", False)])
+def test_what_is_free_in_a_container_counts(tmp_path: Path, limit: str, is_less: bool) -> None:
+    (tmp_path / "memory.max").write_text(f"{limit}\n")
+    (tmp_path / "memory.current").write_text("100000000\n")
+    assert (train.free_megabytes(tmp_path) == 200) == is_less
+    assert train.free_megabytes(tmp_path / "another system") > 200
+
+
 def test_more_memory_holds_more_rows() -> None:
     assert rows_that_fit(4000, SPEC) > 2 * rows_that_fit(2000, SPEC) > 4 * FEWEST_DRAWN
     with pytest.raises(InputError, match=r"train.max_memory: 4 MB are too few .* at least \d+ are needed") as refused:

@@ -1,6 +1,7 @@
 """Fit the chosen model on the train rows, set its threshold on the validation rows, and fit it again on both."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 import psutil
 from sklearn.pipeline import Pipeline
@@ -26,6 +27,9 @@ from assay.modelling.store import Drawn, save_pipeline
 from assay.project.layout import DRAWN, PIPELINE, THRESHOLD, TRAIN_ONLY, read_choice
 from assay.project.params import ModelChoice, Params, load_params
 from assay.project.room import Room, load_room
+
+# Where Linux says what a container may take, in version 2 of control groups.
+CONTAINER = Path("/sys/fs/cgroup")
 
 
 def main() -> None:
@@ -61,9 +65,15 @@ def main() -> None:
     say(f"  fitted on {rows}" + ("" if threshold is None else f"; threshold {threshold:g}"))
 
 
-def free_megabytes() -> int:
-    """Return the memory that this machine has free."""
-    return int(psutil.virtual_memory().available / 1e6)
+def free_megabytes(container: Path = CONTAINER) -> int:
+    """Return the memory that this machine has free, or the container if that is less."""
+    free = psutil.virtual_memory().available
+    try:
+        limit = (container / "memory.max").read_text(encoding="ascii").strip()
+        used = int((container / "memory.current").read_text(encoding="ascii"))
+    except OSError:
+        limit, used = "max", 0
+    return int(min(free, free if limit == "max" else int(limit) - used) / 1e6)
 
 
 def _unfitted(choice: ModelChoice, params: Params, contract: Contract, room: Room) -> Pipeline:
