@@ -10,7 +10,7 @@ import pyarrow as pa
 from assay.contract.spec import Contract
 from assay.data.check import check
 from assay.data.reading import typed
-from assay.data.split import places
+from assay.data.split import assign, places
 from assay.data.violations import Violation
 from assay.project.params import Prepare
 from assay.properties.strategies import as_table
@@ -101,4 +101,4 @@ def faults(rows: list[dict[str, Any]], made: Contract) -> list[Violation]:
 
 def parts(table: pa.Table, made: Contract, shares: Prepare) -> dict[str, pa.Table]:
     """Return the rows of each side of the split."""
-    return {side: table.take(pa.array(index)) for side, index in places(table, made, shares).items()}
+    return {side: table.take(pa.array(index)) for side, index in places(assign(table, made, shares)).items()}

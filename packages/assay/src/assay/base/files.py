@@ -87,6 +87,15 @@ def lock_alone(path: Path, otherwise: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def writes_to(path: Path) -> Iterator[None]:
+    """Turn an error of the file system in the block into InputError, which names this file or folder."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path` atomically."""
     with replacing(path) as temporary:

@@ -15,7 +15,7 @@ from uuid import uuid4
 import click
 
 from assay.base.errors import InputError
-from assay.base.files import lock_alone
+from assay.base.files import lock_alone, writes_to
 from assay.base.process import interrupts
 from assay.base.progress import Rate, say
 from assay.base.words import public
@@ -332,7 +332,7 @@ def _work_folder(output: Path) -> Iterator[Path]:
     """
     # Outputs whose names differ in their ends share the file of refused rows.
     folder = output.with_name(f".{output.stem}.unfinished")
-    with _written(output):
+    with writes_to(output):
         output.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(exist_ok=True)
         with lock_alone(folder, f"{output}: another `assay score` is writing it; wait until it has ended"):
@@ -340,15 +340,6 @@ def _work_folder(output: Path) -> Iterator[Path]:
                 yield folder
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _written(output: Path) -> Iterator[None]:
-    """Turn an error of the file system into InputError."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{output}: cannot be written: {error.strerror or error}") from None
 
 
 @click.command()

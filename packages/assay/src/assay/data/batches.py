@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
 from assay.base.config import did_you_mean
 from assay.base.errors import InputError, one_line
 from assay.contract.spec import Column, Contract
 from assay.data.reading import ends_inside_quotes, has_decimal_comma, read_header, reads_comma
+from assay.data.stored import parquet_file
 from assay.data.violations import first_twice
 
 # The trees of ONNX Runtime are fastest with some thousand rows a call.
@@ -124,7 +124,7 @@ def _names(file: Part) -> list[str]:
         return list(file.table.column_names)
     if file.suffix.lower() == ".csv":
         return read_header(file)
-    names = list(_parquet(file).schema_arrow.names)
+    names = list(parquet_file(file).schema_arrow.names)
     if (twice := first_twice(names)) is not None:
         raise InputError(f"{file}: column {twice!r} occurs twice")
     return names
@@ -144,7 +144,7 @@ def _most_rows(file: Part) -> int:
     if isinstance(file, Whole):
         return int(file.table.num_rows)
     if not _is_csv(file):
-        return int(_parquet(file).metadata.num_rows)
+        return int(parquet_file(file).metadata.num_rows)
     # The header ends with a line break, and the last line may lack it.
     with file.open("rb") as opened:
         return sum(block.count(b"\n") + block.count(b"\r") for block in iter(lambda: opened.read(BLOCK), b""))
@@ -190,7 +190,7 @@ def pieces(files: Sequence[Path], rows: int = PIECE) -> list[Piece]:
         if _is_csv(file):
             found.append(Piece(file))
             continue
-        metadata, groups, size = _parquet(file).metadata, [], 0
+        metadata, groups, size = parquet_file(file).metadata, [], 0
         for number in range(metadata.num_row_groups):
             groups.append(number)
             size += metadata.row_group(number).num_rows
@@ -259,15 +259,8 @@ def _csv(file: Path, names: Sequence[str]) -> Iterator[pa.Table]:
 
 
 def _row_groups(file: Path, names: Sequence[str], rows: int, groups: tuple[int, ...] | None) -> Iterator[pa.Table]:
-    source = _parquet(file)
+    source = parquet_file(file)
     there = set(source.schema_arrow.names)
     wanted = [name for name in names if name in there]
     for batch in source.iter_batches(batch_size=rows, row_groups=groups, columns=wanted):
         yield pa.Table.from_batches([batch])
-
-
-def _parquet(file: Path) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(file, memory_map=False, pre_buffer=False)
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{file}: not a complete Parquet file: {one_line(error)}") from None

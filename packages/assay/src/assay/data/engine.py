@@ -151,7 +151,7 @@ def each_arrival(
     `names` is a glob pattern. A file is in one batch, and the batches have the numbers 0, 1 and so on. The folder
     `checkpoint` holds what was taken. A batch in which the process ended is there again with its number, and without
     files that are gone meanwhile. Empty files are in no batch. It ends once all files are taken or, if it `goes_on`,
-    with Ctrl-C or SIGTERM. Raises InputError if Spark is not there or ends early, and the one that `take` raises.
+    with Ctrl-C or SIGTERM. Raises InputError if Spark is missing or ends early, or if `take` raises it.
     """
     raised: list[InputError] = []
 

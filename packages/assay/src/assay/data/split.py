@@ -32,9 +32,8 @@ def assign(table: Rows, contract: Contract, shares: Prepare) -> np.ndarray:
     return np.where(unit < shares.test, 2, np.where(unit < shares.test + shares.validation, 1, 0)).astype(np.int8)
 
 
-def places(table: Rows, contract: Contract, shares: Prepare) -> dict[str, np.ndarray]:
-    """Return where the rows of each side are, in their order."""
-    sides = assign(table, contract, shares)
+def places(sides: np.ndarray) -> dict[str, np.ndarray]:
+    """Return where the rows of each side are, in their order; `sides` are those of `assign`."""
     return {name: np.flatnonzero(sides == number) for number, name in enumerate(SIDES)}
 
 

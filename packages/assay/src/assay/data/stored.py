@@ -45,16 +45,10 @@ class Stored:
     def __init__(self, *paths: Path) -> None:
         """Open the files; raises InputError if one is not a complete Parquet file."""
         self.paths = paths
-        self.files = [self._opened(path) for path in paths]
+        self.files = [parquet_file(path) for path in paths]
         self.schema: pa.Schema = self.files[0].schema_arrow
         self.num_rows: int = sum(file.metadata.num_rows for file in self.files)
         self.column_names: list[str] = self.schema.names
-
-    def _opened(self, path: Path) -> pq.ParquetFile:
-        try:
-            return pq.ParquetFile(path, memory_map=False, pre_buffer=False)
-        except (pa.ArrowException, OSError) as error:
-            raise _broken(path, error) from None
 
     def __getitem__(self, name: str, /) -> pa.ChunkedArray:
         """Return a column; raises InputError if it cannot be read."""
@@ -129,6 +123,14 @@ class Chosen:
     def take(self, index: pa.Array, /) -> pa.Table:
         """Return the rows at some of these places."""
         return self.rows.take(pa.array(self.index[np.asarray(index)]))
+
+
+def parquet_file(path: Path) -> pq.ParquetFile:
+    """Open a Parquet file; raises InputError if it is not a complete one."""
+    try:
+        return pq.ParquetFile(path, memory_map=False, pre_buffer=False)
+    except (pa.ArrowException, OSError) as error:
+        raise _broken(path, error) from None
 
 
 def _broken(path: Path, error: Exception) -> InputError:

@@ -65,7 +65,7 @@ def _path(folder: Path, number: int, kind: str) -> Path:
 # A worker keeps the model of its last job.
 @lru_cache(maxsize=1)
 def model_of(models: Path, root: Path, version: str) -> BatchScorer:
-    """Return the model of a folder; raises InputError if it has another version than the one that is wanted."""
+    """Return the model of a folder; raises InputError if its version is not the given one."""
     model = BatchScorer(models, root)
     if model.version != version:
         raise InputError(f"{models}: a worker has the version {model.version} of the model there, and not {version}")

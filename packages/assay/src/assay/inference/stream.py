@@ -2,20 +2,19 @@
 
 Spark says which files have arrived, and numbers their batches. Workers write the predictions for a batch to a folder
 that nobody reads. Once all are there, the folder gets the number of the batch; then its files are moved to the output.
-A run that was killed before that is as if it had never begun with the batch; one that was killed later left the files
-that the next one moves.
+If a run is killed before the folder has its number, the next run predicts the batch again; if it is killed later, the
+next run moves the remaining files.
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 from assay.base.errors import InputError
-from assay.base.files import lock_alone, read_json, write_json
+from assay.base.files import lock_alone, read_json, write_json, writes_to
 from assay.base.progress import say
 from assay.data.batches import Piece, files_in, is_data, is_plain, read_piece, require_columns, states
 from assay.data.engine import each_arrival, map_write
@@ -30,7 +29,7 @@ DONE = "done"
 COUNTS = "counts.json"
 # Says what the checkpoint belongs to.
 RECORD = "assay.json"
-# Spark knows files by their names: one that was moved away and comes back is not new.
+# Spark recognises a file by its name, so it never predicts one again that was moved away and put back.
 REMEDY = "correct the file, or move it away for good, and run it again"
 NAMES = "*.{[cC][sS][vV],[pP][aA][rR][qQ][uU][eE][tT]}"
 
@@ -59,7 +58,7 @@ def score_stream(stream: Stream, count: Count, address: str | None, *, goes_on: 
     file that cannot be predicted, or that has too many refused rows; then no file of its batch is in the output.
     """
     _require_apart(stream)
-    with _written(stream.output):
+    with writes_to(stream.output):
         stream.output.mkdir(parents=True, exist_ok=True)
         with lock_alone(
             stream.output, f"{stream.output}: another `assay score` is writing it; wait until it has ended"
@@ -117,7 +116,7 @@ def _take(stream: Stream, count: Count, address: str | None, number: int, files:
     for file in files_in(stream.source):
         if is_data(file) and _is_empty(file):
             raise InputError(f"{file}: the file is empty; {REMEDY}")
-    with _written(stream.output):
+    with writes_to(stream.output):
         ready = stream.output / UNFINISHED / str(number)
         # An earlier run may have ended while it moved them.
         if not ready.exists():
@@ -181,19 +180,10 @@ def _score(stream: Stream, place: Path, name: str) -> tuple[int, int]:
         plain = is_plain([file], model.contract.features, model.contract)
     except InputError as error:
         raise InputError(f"{error}; {REMEDY}") from None
-    with _written(place):
+    with writes_to(place):
         for path in made.values():
             path.parent.mkdir(parents=True, exist_ok=True)
     rows, refused = write_scored(model, read_piece(Piece(file), model.names(), before), made, place, is_plain=plain)
     if rows and not refused:
         made[REFUSED].unlink()
     return rows, refused
-
-
-@contextmanager
-def _written(folder: Path) -> Iterator[None]:
-    """Turn an error of the file system into InputError."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written: {error.strerror or error}") from None

@@ -230,6 +230,7 @@ def run_init(source: Source, options: InitOptions, *, dry_run: bool, run: bool =
 
 def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
     """Run the pipeline; for a new problem, first search for a model, and then set gate limits from its results."""
+    from assay.modelling.store import load_trained
     from assay.project.dvc import commit_stages, reproduce, tune
 
     if not is_new:
@@ -243,7 +244,8 @@ def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
         commit_stages()
     params = PARAMS.read_text(encoding="utf-8")
     gates = parse_yaml(params)["gates"]
-    loaded = load_params(), load_contract(), load_room()
+    room = load_room()
+    loaded = load_trained(room), load_params(), load_contract(), room
     settings, findings = limits(
         read_json(METRICS),
         read_json(ANALYSIS),

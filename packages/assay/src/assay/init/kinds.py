@@ -358,7 +358,7 @@ def _format_of_moments(name: str, values: pa.ChunkedArray) -> str | None:
         return None
     if low >= FIRST_YEAR and high <= LAST_YEAR and _counts_rows(values):
         return "%Y"
-    if low >= 18_000_101 and high <= 22_001_231 and (days := _days(values, "%Y%m%d")) is not None:
+    if low >= 18_000_101 and high <= 22_001_231 and _days(values, "%Y%m%d") is not None:
         return "%Y%m%d"
     # Of years before 2010 the zero in front would be gone; and 200512 may be a month.
     if low >= 100_101 and high <= 991_231 and (days := _days(values, "%y%m%d")) is not None:

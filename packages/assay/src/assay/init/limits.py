@@ -25,12 +25,11 @@ def limits(
     """Return settings of params.yaml, by dotted key, that the first model meets, and findings to review.
 
     `metrics` is the content of metrics.json, `analysis` that of reports/analyse.json, `gates` the section of
-    params.yaml. The floor lies half-way between the dummy model and the worse end of
-    the interval. The limits of robustness, calibration, fairness and dominance are those of the template, or wider if
-    the model exceeds them or comes close: then they are beyond it by the noise of the test rows. The margin to a
-    champion is larger than what another seed may change, `noise`, up to half of the distance to the dummy model.
-    `missed` is the share of values outside their interval, of a regression, beyond the nominal one. A
-    model that is not conclusively better than the dummy is the first finding.
+    params.yaml. `missed` is the excess share of a regression's values outside their interval. The floor lies half-way
+    between the dummy model and the worse end of the interval. The limits of robustness, calibration, fairness and
+    dominance are those of the template, or wider if the model exceeds them or comes close: then they are beyond it by
+    the noise of the test rows. The margin to a champion is larger than what another seed may change, `noise`, up to
+    half of the distance to the dummy model. A model that is not conclusively better than that one is the first finding.
     """
     name = gates["quality"]["metric"]
     found, dummy = metrics["test"][name], metrics["dummy"][name]

@@ -1,11 +1,17 @@
 """What limits depend on besides the results: how much another seed changes, and how wide intervals are off."""
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from assay.base.progress import track
 from assay.contract.spec import Contract
 from assay.project.params import Params
 from assay.project.room import Room
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    # A dry run needs no scikit-learn.
+    from assay.modelling.store import Trained
 
 
 class Noise(NamedTuple):
@@ -19,7 +25,7 @@ class Noise(NamedTuple):
     spread: float
 
 
-def seed_noise(params: Params, contract: Contract, room: Room) -> Noise:
+def seed_noise(trained: "Trained", params: Params, contract: Contract, room: Room) -> Noise:
     """Compare the fits of the model with two seeds on the test rows.
 
     One of them is that of stage train, unless a fit on its rows takes longer than two on those of a search.
@@ -28,9 +34,7 @@ def seed_noise(params: Params, contract: Contract, room: Room) -> Noise:
     from assay.data.columns import columns, target
     from assay.data.sample import sample
     from assay.evaluation.metrics import ScoredRows, compare, measure, metrics_for
-    from assay.gates.evidence import dependent
     from assay.modelling.fitting import build, decide, fit, scores
-    from assay.modelling.store import load_trained
     from assay.project.layout import read_choice, read_split
 
     whole, test = read_split("train"), read_split("test")
@@ -38,7 +42,6 @@ def seed_noise(params: Params, contract: Contract, room: Room) -> Noise:
     train = whole if is_whole else sample(whole, params.tune.max_rows, params.seed)
     known, answers = columns(train, contract), target(train, contract)
     asked, truth = columns(test, contract), target(test, contract)
-    trained = load_trained(room)
 
     def judged(pipeline: Any) -> ScoredRows:
         given = scores(pipeline, asked, contract, room)
@@ -50,22 +53,27 @@ def seed_noise(params: Params, contract: Contract, room: Room) -> Noise:
         pipeline = build(read_choice(), contract, seed, calibrate=params.train.calibrate, room=room)
         fit(pipeline, known, answers, contract, room)
         models.append(judged(pipeline))
-    how = params.gates.quality
-    metric = next(one for one in metrics_for(contract) if one.name == how.metric)
+    metric = next(one for one in metrics_for(contract) if one.name == params.gates.quality.metric)
     first, second = models
-    found = compare(
-        (first, second),
-        [metric],
-        confidence=how.confidence or 0.95,
-        resamples=how.resamples or 2000,
-        seed=params.seed,
-        units=dependent(test, contract),
-    )[metric.name]
+    found = compare((first, second), [metric], **_interval_options(params, test, contract))[metric.name]
     values = [measure(rows, [metric])[metric.name] for rows in models]
     return Noise(max(abs(found.low), abs(found.high)), max(values) - min(values))
 
 
-def missed_coverage(params: Params, contract: Contract, room: Room) -> float:
+def _interval_options(params: Params, test: "pa.Table", contract: Contract) -> dict[str, Any]:
+    """Return the options of intervals on the test rows, as the gates take them."""
+    from assay.gates.evidence import dependent
+
+    how = params.gates.quality
+    return {
+        "confidence": how.confidence or 0.95,
+        "resamples": how.resamples or 2000,
+        "seed": params.seed,
+        "units": dependent(test, contract),
+    }
+
+
+def missed_coverage(trained: "Trained", params: Params, contract: Contract, room: Room) -> float:
     """Return the upper end of the share of test values outside their interval that the gate `calibration` will find.
 
     0 for classes, which have no intervals.
@@ -76,24 +84,14 @@ def missed_coverage(params: Params, contract: Contract, room: Room) -> float:
     from assay.data.columns import columns, target
     from assay.evaluation.metrics import ScoredRows, estimate
     from assay.gates.calibration import MISSED, with_intervals
-    from assay.gates.evidence import dependent
     from assay.modelling.fitting import scores
-    from assay.modelling.store import load_trained
     from assay.project.layout import read_split
 
-    trained, test, validation = load_trained(room), read_split("test"), read_split("validation")
+    test, validation = read_split("test"), read_split("validation")
 
     def judged(pipeline: Any, rows: Any) -> ScoredRows:
         given = scores(pipeline, columns(rows, contract), contract, room)
         return ScoredRows(target(rows, contract), given, given)
 
-    how = params.gates.quality
-    found = estimate(
-        with_intervals(judged(trained.pipeline, test), judged(trained.train_only, validation)),
-        [MISSED],
-        confidence=how.confidence or 0.95,
-        resamples=how.resamples or 2000,
-        seed=params.seed,
-        units=dependent(test, contract),
-    )[MISSED.name]
-    return found.high
+    rows = with_intervals(judged(trained.pipeline, test), judged(trained.train_only, validation))
+    return estimate(rows, [MISSED], **_interval_options(params, test, contract))[MISSED.name].high

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from assay.base.errors import InputError
-from assay.base.files import locked
+from assay.base.files import locked, writes_to
 from assay.data.columns import Columns
 from assay.inference.package import Package
 from assay.inference.predictor import PredictionBatch
@@ -38,7 +37,7 @@ def unpublished(log: Path, output: Path) -> Iterator[Path]:
             if is_ours:
                 shutil.rmtree(abandoned, ignore_errors=True)
     try:
-        with _written_to(log):
+        with writes_to(log):
             folder.mkdir(parents=True)
         with locked(folder):
             yield folder
@@ -50,7 +49,7 @@ def unpublished(log: Path, output: Path) -> Iterator[Path]:
 
 def publish(folder: Path) -> None:
     """Move the segments of a folder of `unpublished` into the log; raises InputError if that is impossible."""
-    with _written_to(folder.parent.parent):
+    with writes_to(folder.parent.parent):
         for segment in sorted(folder.iterdir()):
             segment.replace(folder.parent / segment.name)
 
@@ -60,13 +59,5 @@ def write(folder: Path, package: Package, batch: PredictionBatch, data: Columns)
     if folder not in _LOGS:
         digest = package.about["contract_sha256"]
         _LOGS[folder] = PredictionLog(folder.parent.parent, package.contract, digest, days=None, segments=folder)
-    with _written_to(folder.parent.parent):
+    with writes_to(folder.parent.parent):
         _LOGS[folder].predictions(package.version, CHAMPION, batch, data)
-
-
-@contextmanager
-def _written_to(log: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{log}: cannot be written: {error.strerror or error}") from None

@@ -14,7 +14,7 @@ from assay.base.files import replacing
 from assay.base.progress import say
 from assay.contract.spec import Contract, load_contract
 from assay.data.reading import opened
-from assay.data.split import SIDES, assign
+from assay.data.split import SIDES, assign, places
 from assay.data.stored import Batched, Chosen, Rows, in_batches
 from assay.project.layout import SPLIT
 from assay.project.params import load_params
@@ -27,7 +27,7 @@ def main() -> None:
     params, contract = load_params(), load_contract()
     with opened(contract.data, contract) as (rows, _):
         sides = assign(rows, contract, params.prepare)
-        split = {name: Chosen(rows, np.flatnonzero(sides == number)) for number, name in enumerate(SIDES)}
+        split = {name: Chosen(rows, index) for name, index in places(sides).items()}
         for name, part in split.items():
             _require_enough(name, part, contract)
         with ExitStack() as stack:

@@ -9,7 +9,7 @@ from assay.contract.spec import load_contract
 from assay.data.check import check, contract_outcome
 from assay.data.leakage import class_shares, duplicates, leakage, overlap
 from assay.data.reading import opened
-from assay.data.split import places
+from assay.data.split import assign, places
 from assay.data.stored import Chosen
 from assay.project.layout import CHECKS
 from assay.project.params import load_params
@@ -24,7 +24,7 @@ def main() -> None:
         if held.verdict == "PROMOTE":
             limits = params.validate_
             outcomes += [look(rows, contract, limits) for look in (duplicates, class_shares, leakage)]
-            sides = places(rows, contract, params.prepare)
+            sides = places(assign(rows, contract, params.prepare))
             fitted = np.concatenate([sides[side] for side in params.train.sides])
             outcomes.append(overlap(Chosen(rows, fitted), Chosen(rows, sides["test"]), contract, limits))
     write_json(CHECKS, [outcome.as_dict() for outcome in outcomes])
