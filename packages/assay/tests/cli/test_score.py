@@ -12,10 +12,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, ClassVar
 
+import fsspec
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
@@ -560,3 +563,100 @@ def test_a_log_that_cannot_be_written_is_named() -> None:
     Path("log").write_text("a file")
     assert refusal("in.parquet", "out.csv", "--log", "log") == "log: cannot be written: Not a directory"
     assert not Path("out.csv").exists()
+
+
+@pytest.fixture
+def memory() -> Iterator[fsspec.AbstractFileSystem]:
+    """A store with addresses that begin with memory://, for this process alone."""
+    system = fsspec.filesystem("memory")
+    yield system
+    system.store.clear()
+
+
+def test_input_and_output_may_be_at_addresses_and_refused_rows_stay_here(memory) -> None:
+    broken(1)
+    run("in.parquet", "wanted.parquet")
+    memory.put("in.parquet", "/bucket/new/out.parquet")
+    run("memory://bucket/new/out.parquet", "memory://bucket/out.parquet")
+    memory.get("/bucket/out.parquet", "out.parquet")
+    wanted = read("wanted.parquet").drop_columns("prediction_id")
+    assert read("out.parquet").drop_columns("prediction_id") == wanted
+    assert Path("out.refused.csv").read_text() == Path("wanted.refused.csv").read_text()
+    here = Path().resolve()
+    run(f"file://{here}/in.parquet", f"file://{here}/here.csv")
+    assert read("here.csv").num_rows == 29
+    assert not list(Path().glob(".*.unfinished"))
+
+
+def test_a_folder_at_an_address_is_read_in_the_order_of_its_names_and_its_parts_have_addresses(memory) -> None:
+    pq.write_table(table(10), "a.parquet")
+    pq.write_table(table(20, seed=2).drop_columns("age"), "b.parquet")
+    memory.put("a.parquet", "/bucket/in/a.parquet")
+    memory.put("b.parquet", "/bucket/in/day/b.parquet")
+    said = refusal("memory://bucket/in", "memory://bucket/out.parquet")
+    assert said == "memory://bucket/in/day/b.parquet: there is no column 'age'"
+    pq.write_table(table(20, seed=2), "b.parquet")
+    memory.put("b.parquet", "/bucket/in/day/b.parquet")
+    run("memory://bucket/in", "out.parquet", "--engine", "dask", "--processes", "1")
+    assert read("out.parquet")["row"].to_pylist() == list(range(1, 31))
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "said"),
+    [
+        ("memory://bucket/none.csv", "out.csv", "memory://bucket/none.csv: there is no such file"),
+        ("memory://bucket/in", "memory://bucket/in/out.csv", "memory://bucket/in/out.csv: this would replace"),
+        ("memory://bucket/in.csv", "memory://bucket/in.csv", "memory://bucket/in.csv: this would replace"),
+        ("in.csv", "memory://bucket/out.txt", "memory://bucket/out.txt: expected a .csv, .parquet or .arrow name"),
+        ("in.csv", "sftp://me:secret@host/out.csv", "sftp://me:***@host/out.csv: a file at sftp:// could be seen half"),
+        ("in.csv", "gs://bucket/out.csv", "gs://bucket/out.csv: needs an optional package; install it with `pip"),
+        ("gs://bucket/in.csv", "out.csv", "gs://bucket/in.csv: needs an optional package; install it with `pip"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_refused_in_a_line(
+    memory, source: str, output: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    pacsv.write_csv(table(), "in.csv")
+    memory.put("in.csv", "/bucket/in.csv")
+    assert refusal(source, output).startswith(said)
+    assert memory.find("/bucket") == ["/bucket/in.csv"]
+
+
+def test_predictions_that_a_store_does_not_take_are_kept(memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    pacsv.write_csv(table(), "in.csv")
+    monkeypatch.setattr(memory, "put_file", lambda *_: memory.cat("/none"))
+    assert refusal("in.csv", "memory://bucket/out.csv") == (
+        "memory://bucket/out.csv: cannot be written: /none; the predictions are kept in out.not-written.csv"
+    )
+    assert read("out.not-written.csv").num_rows == 30
+
+
+def test_a_download_that_is_cut_off_is_no_input() -> None:
+    """A real server, which closes the connection in the middle of the second answer."""
+    pacsv.write_csv(table(), "in.csv")
+    content = Path("in.csv").read_bytes()
+
+    class Handler(BaseHTTPRequestHandler):
+        sends: ClassVar = [content, content[:-200]]
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(self.sends.pop(0))
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/in.csv"
+        run(f"{address}?key=secret", "out.csv")
+        before = Path("out.csv").read_bytes()
+        said = refusal(f"{address}?key=secret", "out.csv")
+        server.shutdown()
+    assert read("out.csv").num_rows == 30
+    assert said.startswith(f"{address}?***: cannot be fetched: ")
+    assert "secret" not in said
+    assert Path("out.csv").read_bytes() == before

@@ -6,7 +6,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from assay.contract.spec import Contract
     from assay.data.batches import Part, Piece
     from assay.data.outputs import Output
-    from assay.inference.batch import Scored
+    from assay.inference.batch import BatchScorer, Scored
 
 # Below this size one process is done before others have started.
 SMALL_BYTES = 10_000_000
@@ -75,39 +75,80 @@ def score(source: str, output: str, **options: Any) -> None:
     """Predict all rows of INPUT and write OUTPUT.
 
     INPUT is a CSV or Parquet file, or a folder of such files, which are read in bounded memory. It may be anything else
-    that `assay init` reads, such as a workbook, JSON, a database or a URL: that is read as a whole. OUTPUT is a .csv,
-    .parquet or .arrow file in the order of the input: the number of the row from 1, its ids, and its prediction. It may
-    also be a table, sqlite:///FILE#TABLE or postgresql://USER@HOST/DATABASE#TABLE, or a Delta table, FOLDER.delta. Rows
-    that break the contract go to a file beside it, OUTPUT.refused.csv, with column and reason. Both appear once they
-    are complete.
+    that `assay init` reads, such as a workbook, JSON or a database: that is read as a whole. OUTPUT is a .csv, .parquet
+    or .arrow file in the order of the input: the number of the row from 1, its ids, and its prediction. It may also be
+    a table, sqlite:///FILE#TABLE or postgresql://USER@HOST/DATABASE#TABLE, or a Delta table, FOLDER.delta. INPUT may be
+    at an address, such as https://HOST/FILE, and both at s3://, gs:// or az://. Rows that break the contract go to a
+    file beside OUTPUT, OUTPUT.refused.csv, with column and reason; both appear once they are complete.
     """
     if options["stream"] or options["available_now"]:
         _score_stream(source, output, options)
         return
-    from assay.data.batches import batches, count_rows, is_plain, most_rows, require_columns, states
+    from assay.data.addresses import path_or_address
     from assay.data.outputs import output_of
-    from assay.inference.batch import ALWAYS, score_in_order, scorer
-    from assay.inference.pieces import Job, score_pieces
-    from assay.predictions.batch import publish, unpublished, write
+    from assay.inference.batch import ALWAYS, scorer
 
+    source, output = path_or_address(source), path_or_address(output)
     into = output_of(output, ALWAYS)
     # Otherwise an empty variable of a shell would be the current folder.
     if not source:
         raise InputError("INPUT is empty; name a file, a folder or a URL")
-    began, models, log = time.monotonic(), options["models"], options["log"]
-    model = scorer(models, Path())
-    files = _parts(source, model.contract, options["table"], options["encoding"])
-    # First: pieces are made of what the files are then.
-    before = states(files)
-    shared = _shared(files, source, options) if options["engine"] != "local" else []
-    _require_apart(files, source, Path(output), _beside(into.file))
+    began = time.monotonic()
+    model = scorer(options["models"], Path())
     into.require(model.output_columns())
     for name, other in model.ids.items():
         if name != other:
             say(f"the id {name!r} is called {other!r} in the output, which has another column of its name")
-    if unknown := require_columns(files, model.contract):
-        say(f"not used, because the contract has no such column: {', '.join(unknown[:10])}")
-    with _work_folder(into.file) as folder, unpublished(log, into.file) if log else nullcontext() as kept:
+    rows, refused = _score_rows(source, output, into, model, options)
+    took = time.monotonic() - began
+    result: dict[str, Any] = {
+        "rows": rows,
+        "refused": refused,
+        "output": into.name,
+        "refused_rows": str(_beside(into.file)) if refused else None,
+        "model_version": model.version,
+        "seconds": round(took, 3),
+    }
+    if options["as_json"]:
+        print(json.dumps(result, indent=2))
+        return
+    print(f"{rows - refused:,} rows predicted in {took:.1f} s ({rows / took:,.0f} rows/s): {into.name}")
+    if refused:
+        print(f"{refused:,} row{'s' * (refused != 1)} refused: {_beside(into.file)}")
+
+
+def _score_rows(
+    source: str, output: str, into: "Output", model: "BatchScorer", options: Mapping[str, Any]
+) -> tuple[int, int]:
+    """Write the predictions for an input; return the numbers of rows, and of those refused."""
+    from assay.data.addresses import fetched
+    from assay.data.batches import batches, count_rows, is_plain, most_rows, require_columns, states
+    from assay.inference.batch import score_in_order
+    from assay.inference.pieces import Job, score_pieces
+    from assay.init.files import DATABASES
+    from assay.predictions.batch import publish, unpublished, write
+
+    models, log = options["models"], options["log"]
+    with ExitStack() as stack:
+        folder = None
+        if "://" in source and not DATABASES.match(source):
+            if f"{output}/".startswith(f"{source.rstrip('/')}/"):
+                raise InputError(
+                    f"{public(output)}: this would replace the input, or a part of it; name another output"
+                )
+            # Workers of an engine see this folder too.
+            folder = stack.enter_context(_work_folder(into.file))
+            source = str(stack.enter_context(fetched(source, folder / "input")))
+        files = _parts(source, model.contract, options["table"], options["encoding"])
+        # First: pieces are made of what the files are then.
+        before = states(files)
+        shared = _shared(files, source, options) if options["engine"] != "local" else []
+        _require_apart(files, source, Path(output), _beside(into.file))
+        if unknown := require_columns(files, model.contract):
+            say(f"not used, because the contract has no such column: {', '.join(unknown[:10])}")
+        # Only now: nothing that was refused leaves a folder.
+        folder = folder or stack.enter_context(_work_folder(into.file))
+        kept = stack.enter_context(unpublished(log, into.file)) if log else None
         processes = options["processes"] or _processes(files)
         plain = is_plain(files, model.contract.features, model.contract)
         if options["engine"] == "local":
@@ -125,23 +166,8 @@ def score(source: str, output: str, **options: Any) -> None:
         written = _write(scored, source, into, folder, limit, rate)
         if kept:
             publish(kept)
-    _say_what_came(source, files)
-    rows, refused = written
-    took = time.monotonic() - began
-    result: dict[str, Any] = {
-        "rows": rows,
-        "refused": refused,
-        "output": into.name,
-        "refused_rows": str(_beside(into.file)) if refused else None,
-        "model_version": model.version,
-        "seconds": round(took, 3),
-    }
-    if options["as_json"]:
-        print(json.dumps(result, indent=2))
-        return
-    print(f"{rows - refused:,} rows predicted in {took:.1f} s ({rows / took:,.0f} rows/s): {into.name}")
-    if refused:
-        print(f"{refused:,} row{'s' * (refused != 1)} refused: {_beside(into.file)}")
+        _say_what_came(source, files)
+    return written
 
 
 def _score_stream(source: str, output: str, options: dict[str, Any]) -> None:
@@ -208,7 +234,7 @@ def _parts(source: str, contract: "Contract", table: str | None, encoding: str |
     return [Whole(public(source), found)]
 
 
-def _shared(files: "Sequence[Part]", source: str, options: dict[str, Any]) -> "Sequence[Piece]":
+def _shared(files: "Sequence[Part]", source: str, options: Mapping[str, Any]) -> "Sequence[Piece]":
     """Return the pieces of an input for an engine; raises InputError if it cannot predict them."""
     from assay.data.batches import pieces
 

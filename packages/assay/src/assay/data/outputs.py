@@ -1,4 +1,4 @@
-"""Where a large table goes: a file, a table of a database, or a Delta table; all of it at once, or nothing."""
+"""Where a large table goes: a file here or at an address, a table of a database, or a Delta table; whole, or not."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from assay.base.errors import InputError, one_line
 from assay.base.words import public
+from assay.data.addresses import is_address, require_store, send
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -44,6 +45,8 @@ class Output:
 
 def output_of(given: str, mark: Sequence[str]) -> Output:
     """Return the output that a path or address means; of tables only one with the columns `mark` is replaced."""
+    if is_address(given):
+        return _address(given)
     if "://" in given:
         return _database(given, mark)
     path = Path(given)
@@ -53,6 +56,14 @@ def output_of(given: str, mark: Sequence[str]) -> Output:
     if path.suffix.lower() not in KINDS:
         raise InputError(f"{path}: expected a .csv, .parquet, .arrow or .delta name, or DATABASE-URL#TABLE")
     return Output(given, path, partial(_require_no_folder, path), partial(_to_file, path))
+
+
+def _address(given: str) -> Output:
+    name = public(given)
+    file = Path(Path(given).name)
+    if file.suffix.lower() not in KINDS:
+        raise InputError(f"{name}: expected a .csv, .parquet or .arrow name")
+    return Output(name, file, lambda _: require_store(given), lambda made: send(made, given))
 
 
 def _require_no_folder(path: Path, names: Sequence[str]) -> None:

@@ -7,8 +7,7 @@ import lzma
 import re
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -19,11 +18,11 @@ import pyarrow.compute as pc
 
 from assay.base.errors import InputError, one_line
 from assay.base.words import public
+from assay.data.addresses import fetched, path_or_address
 from assay.data.delimited import MOST_COLUMNS, read_delimited
 from assay.data.rows import below_header, data_only, joined
 
 READERS = "`pip install -r requirements/init.txt`"
-REMOTES = "`pip install -r requirements/remotes.txt`"
 DATABASES = re.compile(
     r"(sqlite|postgres(ql)?|mysql|mariadb|oracle|mssql|duckdb|snowflake|bigquery|redshift)(\+\w+)?://"
 )
@@ -84,12 +83,12 @@ def read(source: Source) -> tuple[pa.Table, list[str]]:
 
 
 def _from_anywhere(source: Source) -> tuple[pa.Table, list[str]]:
-    location = source.location
+    location = path_or_address(source.location)
     if DATABASES.match(location):
         return _database(location, source), []
     if "://" in location:
-        with _fetched(location) as path:
-            return _local(path, source)
+        with tempfile.TemporaryDirectory() as folder, fetched(location, Path(folder)) as copy:
+            return _local(copy, source)
     path = Path(location).expanduser()
     if not path.exists():
         raise InputError(f"{source.name}: there is no such file")
@@ -305,29 +304,6 @@ def _database(url: str, source: Source) -> pa.Table:
         if "engine" in locals():
             engine.dispose()
     return pa.table(arrays)
-
-
-@contextmanager
-def _fetched(url: str) -> Iterator[Path]:
-    """Yield a local copy of a file or folder that fsspec reaches."""
-    import fsspec
-
-    try:
-        system, remote = fsspec.core.url_to_fs(url)
-        with tempfile.TemporaryDirectory() as folder:
-            local = Path(folder, Path(remote.rstrip("/")).name)
-            system.get(remote, str(local), recursive=bool(system.isdir(remote)))
-            yield local
-    except ImportError:
-        raise InputError(f"{public(url)}: needs an optional package; install it with {REMOTES}") from None
-    except InputError:
-        raise
-    except FileNotFoundError:
-        raise InputError(f"{public(url)}: there is no such file") from None
-    except Exception as error:
-        # Each storage has its own errors; all mean the same here.
-        said = one_line(str(error).replace(url, public(url))) or type(error).__name__
-        raise InputError(f"{public(url)}: cannot be fetched: {said}") from None
 
 
 def _optional(module: str, source: Source, what: str) -> Any:
