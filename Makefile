@@ -82,14 +82,13 @@ lock: $(VENV)/.setup  ## resolve the requirements again; keeps the pins, FRESH=1
 	done
 	@$(COMPILE) requirements/setup.in --constraint requirements/dev.txt --output-file requirements/setup.txt
 
-# Without a lock, versions of a week after the release of CML: npm never changes a version.
-CML := npm --prefix .github/cml --ignore-scripts --no-audit --no-fund --before 2024-10-31
+CML := npm --prefix .github/cml --ignore-scripts --no-audit --no-fund
 
-lock-cml:  ## lock CML, which posts the report, and its packages by hash; needs npm
-	@$(CML) install --package-lock-only --omit-lockfile-registry-resolved
+lock-cml:  ## lock the packages of CML, which posts the report, by hash; needs npm
+	@$(CML) update --package-lock-only --omit-lockfile-registry-resolved
 
-cml:  ## install CML, by its lock if there is one
-	@$(CML) $(if $(wildcard .github/cml/package-lock.json),ci,install --no-package-lock)
+cml:  ## install CML by its lock
+	@$(CML) ci
 
 clean:  ## remove the environment and the results of the pipeline; keeps data and cache
 	@rm -rf $(VENV) build models plots reports

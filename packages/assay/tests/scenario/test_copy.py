@@ -137,7 +137,7 @@ def test_a_copy_holds_what_is_its_owners_and_little_else(adopted: Own):
 def is_made(path: str) -> bool:
     """Say whether a file is a lock, a pointer to data, a schema, or what the pipeline found."""
     made = ("dvc.lock", "data.dvc", "metrics.json", "trials.csv", "requirements/process.yaml")
-    locks = path.startswith("requirements/") and path.endswith(".txt")
+    locks = (path.startswith("requirements/") and path.endswith(".txt")) or path == ".github/cml/package-lock.json"
     return path in made or locks or path.startswith("schemas/")
 
 

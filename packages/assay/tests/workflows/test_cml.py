@@ -17,6 +17,7 @@ from urllib.parse import unquote
 import pytest
 
 from machine import lacks
+from npm import NotHereError, installed
 from scenario.project import SOURCE
 
 LOCK = ".github/cml/package-lock.json"
@@ -108,21 +109,27 @@ def make(target: str, copy: Path, registry: Registry) -> subprocess.CompletedPro
     return subprocess.run(["make", target], cwd=copy, env=environment, capture_output=True, text=True, check=False)
 
 
+def locked(folder: Path) -> dict[str, dict]:
+    """Return what the lock in a folder says about each package."""
+    lock = json.loads((folder / LOCK).read_text())
+    return {name.removeprefix("node_modules/"): about for name, about in lock["packages"].items() if name}
+
+
 def test_cml_is_locked_by_hash_and_what_is_not_as_locked_is_refused(copy: Path, registry: Registry):
+    (copy / LOCK).unlink()
     made = make("lock-cml", copy, registry)
     assert made.returncode == 0, made.stderr
-    lock = json.loads((copy / LOCK).read_text())
-    packages = {name.removeprefix("node_modules/"): about for name, about in lock["packages"].items() if name}
-    assert {name: about["version"] for name, about in packages.items()} == {CML: "0.20.6", PART: "1.0.0"}
+    packages = locked(copy)
+    assert {name: about["version"] for name, about in packages.items()} == {CML: "0.20.6", PART: "1.1.0"}
     assert all(about["integrity"].startswith("sha512-") for about in packages.values())
     assert registry.url not in (copy / LOCK).read_text()
 
     made = make("cml", copy, registry)
     assert made.returncode == 0, made.stderr
-    assert subprocess.run([copy / COMMAND], capture_output=True, text=True, check=True).stdout == "1.0.0\n"
+    assert subprocess.run([copy / COMMAND], capture_output=True, text=True, check=True).stdout == "1.1.0\n"
 
-    registry.tarballs[f"/{PART}/-/1.0.0.tgz"] = packed(
-        package_json=json.dumps({"name": PART, "version": "1.0.0"}) + " "
+    registry.tarballs[f"/{PART}/-/1.1.0.tgz"] = packed(
+        package_json=json.dumps({"name": PART, "version": "1.1.0"}) + " "
     )
     made = make("cml", copy, registry)
     assert made.returncode != 0
@@ -130,9 +137,40 @@ def test_cml_is_locked_by_hash_and_what_is_not_as_locked_is_refused(copy: Path, 
     assert not (copy / COMMAND).exists()
 
 
-def test_without_a_lock_no_version_is_newer_than_cml(copy: Path, registry: Registry):
+def test_the_lock_of_the_template_has_the_hash_of_each_package_but_cml_and_no_address():
+    packages = locked(SOURCE)
+    asked = json.loads((SOURCE / LOCK).with_name("package.json").read_text())["dependencies"]
+    assert asked == {CML: packages[CML]["version"]}
+    assert {name for name, about in packages.items() if not about.get("integrity", "").startswith("sha512-")} == {CML}
+    assert not [name for name, about in packages.items() if "resolved" in about]
+
+
+def test_a_lock_with_only_the_version_of_cml_installs_it_and_gets_its_hash_later(copy: Path, registry: Registry):
+    (copy / LOCK).unlink()
+    make("lock-cml", copy, registry)
+    whole = json.loads((copy / LOCK).read_text())
+    hashed = whole["packages"][f"node_modules/{CML}"].pop("integrity")
+    (copy / LOCK).write_text(json.dumps(whole))
+
     made = make("cml", copy, registry)
     assert made.returncode == 0, made.stderr
-    assert subprocess.run([copy / COMMAND], capture_output=True, text=True, check=True).stdout == "1.0.0\n"
-    # Nothing that looks like a lock that somebody has read.
-    assert not (copy / LOCK).exists()
+    assert (copy / COMMAND).exists()
+    made = make("lock-cml", copy, registry)
+    assert made.returncode == 0, made.stderr
+    assert locked(copy)[CML]["integrity"] == hashed
+
+
+@pytest.mark.nightly
+def test_npm_has_each_package_of_the_lock_as_it_is_locked(tmp_path: Path):
+    """All but CML itself, which not every registry has."""
+    lock = json.loads((SOURCE / LOCK).read_text())
+    parts = lock["packages"].pop(f"node_modules/{CML}")["dependencies"]
+    lock["packages"][""] = {"dependencies": parts}
+    (tmp_path / "package.json").write_text(json.dumps({"private": True, "dependencies": parts}))
+    (tmp_path / "package-lock.json").write_text(json.dumps(lock))
+    try:
+        made = installed(tmp_path)
+    except NotHereError as error:
+        lacks(str(error))
+    command = ["node", "--eval", "process.argv.slice(1).forEach((name) => import(name))", *parts]
+    subprocess.run(command, cwd=made, check=True)
