@@ -83,6 +83,9 @@ def evidence(
         metrics={"test": {name: {"value": value} for name, value in found.items()}, "dummy": {"roc_auc": 0.5}},
         model=None,  # type: ignore[arg-type]
         champion=champion,
+        changes=None,
+        added=None,
+        own_test=None,
         obstacle=None if commit else NO_CHAMPION,
         repository=Repository(),
         held=Outcome("contract", "PROMOTE", "keeps to it"),

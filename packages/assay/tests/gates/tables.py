@@ -292,6 +292,14 @@ def new_rows_labelled_wrong(project: Project, seed: int) -> None:
     _write(project, pd.concat([_read(project), new]))
 
 
+def new_rows_labelled_at_random(project: Project, seed: int) -> None:
+    """The new rows, a twentieth more, with each other's targets: as many of each as there should be."""
+    new, rng = _read(project, HELD_BACK), np.random.default_rng(seed)
+    name, _ = _target(project)
+    new[name] = rng.permutation(new[name].to_numpy())
+    _write(project, pd.concat([_read(project), new]))
+
+
 def hardly_trained(project: Project, seed: int) -> None:
     """A model that learns next to nothing: one shallow tree, taken at a hundredth."""
     in_yaml(project, "params.yaml", _set_model)
@@ -395,6 +403,7 @@ BAD = [
     Case(strongest_column_shuffled, "contract"),
     Case(target_given_away, "leakage"),
     Case(new_rows_labelled_wrong, "contract"),
+    Case(new_rows_labelled_at_random, "contract", "added rows"),
     Case(hardly_trained, "quality"),
     Case(test_rows_among_the_rest, "contract"),
     Case(a_class_thinned, "contract"),

@@ -10,12 +10,16 @@ import pyarrow as pa
 from assay.base.config import flat
 from assay.base.outcomes import Outcome, Verdict, combined
 from assay.base.rounding import significant
+from assay.base.words import decimal
 from assay.contract.spec import Column, Contract, Id, Ignored
+from assay.data.columns import target
 from assay.data.leakage import class_shares as shares_of_classes
 from assay.data.leakage import duplicates
 from assay.data.one_sided import OneSided, one_sided
 from assay.data.versions import Changes, Shift, Version, changes, class_shares, new_rows, shifts
-from assay.gates.evidence import Evidence
+from assay.evaluation.metrics import Metric, ScoredRows, estimate
+from assay.gates.comparing import interval_options, rounded, with_interval
+from assay.gates.evidence import Answered, Evidence, ModelEvidence
 from assay.gates.findings import (
     CONTRACT_CHANGES,
     PREVIOUS_VERSION,
@@ -25,10 +29,15 @@ from assay.gates.findings import (
     RowCounts,
 )
 from assay.project.params import ContractGate
+from assay.statistics.bootstrap import Estimate, Weights
+from assay.statistics.losses import row_losses
 
 NAMED = 3
 LISTED = 50
 SMALLEST_P = 1e-12
+# Of what the champion explains of its own test rows, it has to explain this share of the added ones.
+LEAST_EXPLAINED = 0.5
+HARDLY_EXPLAINED = 0.05
 # Texts for people and file locations do not matter; columns are compared one by one.
 NOT_OF_THE_DATA: Any = {
     **dict.fromkeys(("name", "description", "about", "data", "columns"), True),
@@ -60,15 +69,23 @@ def judge(evidence: Evidence) -> Outcome:
     if evidence.change.is_new_problem:
         checks.append(OTHER_PROBLEM)
     before = None if champion is None else Version(champion.rows, champion.contract)
-    return compare(checks, before, Version(evidence.data, contract), evidence.params.gates.contract)
+    checks += _fit_of_added_rows(evidence)
+    return compare(checks, before, Version(evidence.data, contract), evidence.params.gates.contract, evidence.changes)
 
 
-def compare(checks: Sequence[Outcome], before: Version | None, now: Version, limits: ContractGate) -> Outcome:
+def compare(
+    checks: Sequence[Outcome],
+    before: Version | None,
+    now: Version,
+    limits: ContractGate,
+    found: Changes | None = None,
+) -> Outcome:
     """Return the outcome of the gate.
 
-    `checks` are the outcomes for the data on its own (violations, duplicates, class shares), included unchanged.
-    `before` is the champion's training data, None without a champion. The measurements are under "previous version":
-    numbers of rows, rewritten values, drift by column (the worst first) and class shares.
+    `checks` are other outcomes (violations, duplicates, class shares), included unchanged. `before` is the champion's
+    training data, None without a champion. `found` are the changes between the two, if they are known already. The
+    measurements are under "previous version": numbers of rows, rewritten values, drift by column (the worst first) and
+    class shares.
     """
     given = list(checks) or [Outcome("contract", "HOLD", "the data was not checked")]
     if before is None:
@@ -79,7 +96,7 @@ def compare(checks: Sequence[Outcome], before: Version | None, now: Version, lim
     if unset:
         unknown = Outcome(PREVIOUS_VERSION, "HOLD", f"gates.contract.{unset[0]} is not set in params.yaml")
         return combined("contract", [*given, unknown])
-    found = changes(before, now)
+    found = found or changes(before, now)
     new = new_rows(found)
     moved = shifts(before, now, new)
     # Added rows are a sample and may differ by chance; changes by hand are not chance.
@@ -106,6 +123,54 @@ def compare(checks: Sequence[Outcome], before: Version | None, now: Version, lim
             _missing(moved, who, limit, chance=chance),
         ],
     )
+
+
+def _fit_of_added_rows(evidence: Evidence) -> list[Outcome]:
+    """Hold added rows whose target the champion explains far worse than that of its own test rows.
+
+    What a model explains is R2 for numbers (squared error) and McFadden's R2 for classes (log loss), each beside a
+    constant: the mean or the class shares of the champion's data. No outcome if there is nothing to compare, or if the
+    champion explains hardly anything.
+    """
+    if not isinstance(evidence, ModelEvidence) or evidence.champion is None:
+        return []
+    added, own_test = evidence.added, evidence.own_test
+    if added is None or own_test is None:
+        return []
+    constant = _constant(target(evidence.champion.rows, evidence.contract), evidence.contract)
+    usual = _explained(own_test, constant, evidence)
+    if usual.low <= HARDLY_EXPLAINED:
+        return []
+    now = _explained(added, constant, evidence)
+    what = "R2" if evidence.contract.task == "regression" else "McFadden's R2"
+    reason = (
+        f"the champion's {what} on the added rows is {with_interval(now)}, on its own test rows {decimal(usual.value)}"
+    )
+    measured = {"added": rounded(now), "own test rows": rounded(usual)}
+    limit = {"explained": significant(LEAST_EXPLAINED * usual.value)}
+    if now.high < limit["explained"]:
+        reason += ": their targets are wrong, or the world has changed; needs the data owner's approval"
+        return [Outcome("targets of added rows", "HOLD", reason, measured, limit)]
+    return [Outcome("targets of added rows", "PROMOTE", reason, measured, limit)]
+
+
+def _constant(known: np.ndarray, contract: Contract) -> np.ndarray:
+    """Return the best constant scores, shape () for regression, else (classes,)."""
+    if contract.task == "regression":
+        return np.asarray(known.mean())
+    return np.bincount(known, minlength=len(contract.classes)) / len(known)
+
+
+def _explained(answered: Answered, constant: np.ndarray, evidence: ModelEvidence) -> Estimate:
+    """Return the share of a constant's loss that a model saves, with its interval."""
+
+    def saved(rows: ScoredRows, weights: Weights) -> np.ndarray:
+        always = np.broadcast_to(constant, rows.scores.shape)
+        model, other = (weights @ row_losses(rows.target, each, squared=True) for each in (rows.scores, always))
+        return np.asarray(1 - model / np.maximum(other, 1e-300))
+
+    options = interval_options(evidence) | {"units": answered.units}
+    return estimate(answered.rows, [Metric("explained", True, saved)], **options)["explained"]
 
 
 def differences(before: Contract, now: Contract) -> list[str]:

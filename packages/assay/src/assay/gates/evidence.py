@@ -18,7 +18,10 @@ from assay.contract.spec import CONTRACT, Contract, load_contract
 from assay.data.check import check, contract_outcome
 from assay.data.columns import Columns, columns, target
 from assay.data.reading import arrow_type, read_table, typed
+from assay.data.sample import sample
 from assay.data.split import SIDES, identity_columns, row_keys
+from assay.data.versions import Changes, Version
+from assay.data.versions import changes as row_changes
 from assay.evaluation.behaviour import perturbed
 from assay.evaluation.metrics import ScoredRows
 from assay.gates.answers import EXAMPLES, STORED_ROWS, VALIDATION, JudgedModel
@@ -35,6 +38,8 @@ from assay.project.params import Params, load_params
 FEWEST_ROWS = 30
 # Floating-point results differ between machines.
 SAME = 1e-6
+# Rows from which the champion's fit to added rows is estimated.
+SAMPLE = 10_000
 
 
 class IncomparableError(Exception):
@@ -54,6 +59,14 @@ class ModelPredictions:
 
 
 @dataclass(frozen=True)
+class Answered:
+    """Rows with the champion's predictions, and the unit of each row, None if all rows are independent."""
+
+    rows: ScoredRows
+    units: np.ndarray | None
+
+
+@dataclass(frozen=True)
 class Champion:
     """The model of the base commit: the folder of its files, its contract, metrics and rows."""
 
@@ -68,10 +81,11 @@ class Champion:
 class Evidence:
     """The evidence that exists with or without a trained model.
 
-    `held` is the outcome of checking the data against the contract. `obstacle` is the reason why there is no comparison
-    with the champion, None if there is one. `loadtest` is the load test of this service against this champion, or the
-    reason why there is none; `same_service` says that none is needed. `unjudged` is the reason why there is no
-    `ModelEvidence`; `failed` says that an error occurred that may not occur again.
+    `held` is the outcome of checking the data against the contract. `changes` are those of the rows since the champion,
+    None without one. `obstacle` is the reason why there is no comparison with the champion, None if there is one.
+    `loadtest` is the load test of this service against this champion, or the reason why there is none; `same_service`
+    says that none is needed. `unjudged` is the reason why there is no `ModelEvidence`; `failed` says that an error
+    occurred that may not occur again.
     """
 
     change: Change
@@ -81,6 +95,7 @@ class Evidence:
     data: pa.Table
     held: Outcome
     champion: Champion | None
+    changes: Changes | None
     obstacle: Obstacle | None
     same_service: bool
     loadtest: LoadTest | str
@@ -93,7 +108,9 @@ class ModelEvidence(Evidence):
     """The additional evidence for gates that judge the model.
 
     `champion_predictions` is None if there is an obstacle. `test` and `validation` are the rows that were predicted;
-    `units` assigns dependent test rows to one unit, None if all rows are independent.
+    `units` assigns dependent test rows to one unit, None if all rows are independent. `added` has the champion's
+    predictions for a sample of the rows that were added to its data, `own_test` for one of its own test rows: None if
+    there is an obstacle, or if hardly any row was added.
     """
 
     checks: list[Outcome]
@@ -106,6 +123,8 @@ class ModelEvidence(Evidence):
     candidate: ModelPredictions
     champion_predictions: ModelPredictions | None
     retrained: Retrained
+    added: Answered | None
+    own_test: Answered | None
 
 
 def gather(change: Change) -> Evidence:
@@ -126,6 +145,9 @@ def gather(change: Change) -> Evidence:
         data=table,
         held=contract_outcome(table, violations + check(table, contract), contract),
         champion=champion,
+        changes=None
+        if champion is None
+        else row_changes(Version(champion.rows, champion.contract), Version(table, contract)),
         obstacle=obstacle,
         same_service=same_service,
         loadtest="" if same_service else _loadtest(params, change.champion),
@@ -185,9 +207,12 @@ def _with_models(known: Evidence) -> ModelEvidence:
     other_contract = None if champion is None else champion.contract
     moved = perturbed_rows(test, contract, other_contract, noise=params.analyse.noise, seed=params.seed)
     asked = {"test": test, "perturbed": moved, VALIDATION: validation}
+    theirs_alone = {} if obstacle is not None else _added(known)
     with ThreadPoolExecutor() as pool:
         again = pool.submit(retrain, params.gates.reproducibility.seeds or 0)
-        other = pool.submit(_ask, champion, asked) if champion is not None and obstacle is None else None
+        other = None
+        if champion is not None and obstacle is None:
+            other = pool.submit(_ask, champion, asked | theirs_alone)
         model = JudgedModel(contract)
         mine = {}
         for name, table in asked.items():
@@ -201,12 +226,17 @@ def _with_models(known: Evidence) -> ModelEvidence:
                 obstacle = Obstacle(kind=ObstacleKind.INCOMPARABLE, text=str(error))
         retrained = again.result()
 
+    def scored(table: pa.Table, given: tuple[np.ndarray, np.ndarray]) -> ScoredRows:
+        return ScoredRows(target(table, contract), *given, contract.costs)
+
     def answers(given: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> ModelPredictions:
-        known = {
-            name: ScoredRows(target(asked[name], contract), *given[name], contract.costs)
-            for name in ("test", "validation")
-        }
-        return ModelPredictions(known["test"], given["perturbed"][1], known["validation"])
+        on_test, on_validation = (scored(asked[name], given[name]) for name in ("test", VALIDATION))
+        return ModelPredictions(on_test, given["perturbed"][1], on_validation)
+
+    def alone(name: str, split_of: Contract | None) -> Answered | None:
+        if theirs is None or split_of is None or name not in theirs_alone:
+            return None
+        return Answered(scored(theirs_alone[name], theirs[name]), dependent(theirs_alone[name], split_of))
 
     return ModelEvidence(
         **{name: getattr(known, name) for name in known.__dataclass_fields__} | {"obstacle": obstacle},
@@ -220,7 +250,20 @@ def _with_models(known: Evidence) -> ModelEvidence:
         candidate=answers(mine),
         champion_predictions=None if theirs is None else answers(theirs),
         retrained=retrained,
+        added=alone("added", contract),
+        own_test=alone("own_test", other_contract),
     )
+
+
+def _added(known: Evidence) -> dict[str, pa.Table]:
+    """Return samples of the rows added to the champion's data, and of its own test rows; empty if there are too few."""
+    if known.champion is None or known.changes is None:
+        return {}
+    added = known.data.filter(pa.array(known.changes.added))
+    own_test = pq.read_table(known.champion.folder / SPLIT / "test.parquet")
+    if min(added.num_rows, own_test.num_rows) < FEWEST_ROWS:
+        return {}
+    return {"added": sample(added, SAMPLE, seed=0), "own_test": sample(own_test, SAMPLE, seed=0)}
 
 
 def incomparable_reason(contract: Contract, other: Contract, test: pa.Table, all_rows: pa.Table) -> str:
