@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import click
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
@@ -40,6 +41,11 @@ def test_each_end_of_a_command_has_its_exit_status(monkeypatch: pytest.MonkeyPat
         (InputError("a.yaml: no\n  key"), "assay: a.yaml: no key\n"),
         (OSError(28, "No space left on device", "build/x"), "assay: build/x: No space left on device\n"),
         (OSError("a message only"), "assay: a message only\n"),
+        (
+            pa.ArrowMemoryError("malloc of size 9 failed"),
+            "assay: there is not enough memory here: malloc of size 9 failed\n",
+        ),
+        (MemoryError(), "assay: there is not enough memory here: an allocation failed\n"),
     ],
 )
 def test_what_the_user_can_mend_is_said_in_one_line(

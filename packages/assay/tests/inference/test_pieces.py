@@ -123,6 +123,19 @@ def test_a_worker_of_dask_that_is_lost_in_the_middle_changes_nothing(
     assert lost.exists()
 
 
+@pytest.mark.nightly
+def test_a_full_disk_ends_the_workers_of_dask_and_is_all_that_is_said(parts: Path) -> None:
+    Path(".out.unfinished").mkdir()
+    Path(".out.unfinished/out.parquet").symlink_to("/dev/full")
+    command = [Path(sys.executable).with_name("assay"), "score", "parts", "out.parquet", "--engine", "dask"]
+    done = subprocess.run([*command, "--processes", "2"], check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    (said,) = [line for line in done.stderr.splitlines() if not line.endswith(" a second")]
+    assert said.startswith("assay: out.parquet: cannot be written: ")
+    assert said.endswith("No space left on device")
+    assert not Path(".out.unfinished").exists()
+
+
 def test_an_address_of_dask_at_which_nobody_listens_is_named(parts: Path) -> None:
     with dask.config.set({"distributed.comm.timeouts.connect": "10ms"}), pytest.raises(InputError) as raised:
         run("out.parquet", "--engine", "dask", "--address", "tcp://127.0.0.1:1")

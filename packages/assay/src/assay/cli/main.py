@@ -57,6 +57,8 @@ def main() -> None:
     except KeyboardInterrupt:
         print("assay: interrupted", file=sys.stderr)
         status = 128 + signal.SIGINT
+    except MemoryError as error:
+        _fail(f"there is not enough memory here: {str(error) or 'an allocation failed'}")
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _fail(f"{where}{error.strerror or error}")

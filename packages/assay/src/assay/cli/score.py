@@ -6,7 +6,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -162,6 +162,8 @@ def _score_rows(
             place.mkdir()
             job = Job(models.resolve(), Path().resolve(), model.version, plain, seen, place)
             scored = score_pieces(job, shared, options["engine"], options["address"], processes)
+        # An error here ends the workers in an orderly way; left to Python's exit, they would show theirs.
+        stack.enter_context(closing(scored))
         rate, limit = Rate("rows", count_rows(files)), Limit(options["most_refused"], partial(most_rows, files))
         written = _write(scored, source, into, folder, limit, rate)
         if kept:

@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -187,7 +187,7 @@ def _score(models: Path, root: Path, table: pa.Table, first: int, *, is_plain: b
 
 def score_in_order(
     tables: Iterable[pa.Table], models: Path, root: Path, *, processes: int, is_plain: bool, keep: Keep | None = None
-) -> Iterator[Scored]:
+) -> Generator[Scored, None, None]:
     """Yield the predictions for tables in their order, from several processes with a session each; this is one of them.
 
     `keep` is called in these processes, in no order.
@@ -207,6 +207,9 @@ def score_in_order(
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
+            # Without memory, nothing here takes their results, and they would never end.
+            for left in multiprocessing.active_children():
+                left.terminate()
 
 
 def _end_with_parent() -> None:

@@ -1,7 +1,7 @@
 """Predictions for files that several machines share: each piece of the files is predicted by itself."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -34,7 +34,7 @@ class Job:
 
 def score_pieces(
     job: Job, pieces: Sequence[Piece], engine: Engine, address: str | None, workers: int
-) -> Iterator[Scored]:
+) -> Generator[Scored, None, None]:
     """Yield the predictions for pieces in their order, which an engine makes."""
     if not pieces:
         return
