@@ -1,13 +1,15 @@
 """False alarms and delays of the monitor on simulated years, next to the rules of other tools on the same rows.
 
 The world has 20 normal columns, two of them correlated, and a model whose probabilities are right. The reference has
-5,000 rows, a day 500. The other rules are written as their tools define them: Kolmogorov-Smirnov at 5 %, and corrected
-for all columns and days of a year; the population stability index; Evidently 0.7 (Wasserstein distance of at least 0.1
-standard deviations, in any column or in half of them); NannyML 0.13 (Jensen-Shannon distance above the mean and three
-standard deviations over ten chunks of the reference, in any column).
+5,000 rows, a day 500; as many requests are refused, fail and are slow as the limits allow. The other rules are written
+as their tools define them: Kolmogorov-Smirnov at 5 %, and corrected for all columns and days of a year; the population
+stability index; Evidently 0.7 (Wasserstein distance of at least 0.1 standard deviations, in any column or in half of
+them); NannyML 0.13 (Jensen-Shannon distance above the mean and three standard deviations over ten chunks of the
+reference, in any column).
 """
 
 import argparse
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,10 +23,15 @@ from assay.base.progress import track
 from assay.contract.spec import Contract
 from assay.export.reference import Reference, Scored, make_reference
 from assay.production.monitor import judge
+from assay.production.requests import MEDIAN, SLOWEST, Requests
 from assay.production.windows import Watch, look
+from assay.project.limits import MOST_REFUSED
+from assay.project.settings import Limits
 
 COLUMNS, REFERENCE, ROWS, DAYS = 20, 5000, 500, 365
 BEFORE, AFTER = 20, 40
+ERRORS = 0.01
+LIMITS = Limits(errors=ERRORS, median_ms=20, p99_ms=100)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = [f"x{number}" for number in range(COLUMNS)]
 CONTRACT = Contract.model_validate(
@@ -101,6 +108,13 @@ def _batch(day: Day, number: int) -> pa.RecordBatch:
     )
 
 
+def _requests(rng: np.random.Generator, start: datetime, rows: int) -> Requests:
+    """Return the requests of a day, of which as many are refused, fail and are slow as the limits allow."""
+    refused, failed, median, p99 = rng.binomial(rows, [MOST_REFUSED, ERRORS, MEDIAN, SLOWEST]).tolist()
+    slow, answered = Counter({"20": median, "100": p99}), rows - refused - failed
+    return Requests(start, answered, failed, timed=rows, slow=slow, refused=Counter({"contract": refused}))
+
+
 def _reference(day: Day) -> Reference:
     scored = _scored(day)
     return make_reference(
@@ -158,7 +172,7 @@ def run(seed: int, change: Change, before: int, after: int, *, own: bool) -> dic
     base = _day(rng, REFERENCE, nothing, -1)
     rules, found = Rules(base.values), dict[str, list[int]]()
     end = START + timedelta(days=before + after)
-    watch = Watch(CONTRACT, _reference(base), "v", START, end, end)
+    watch = Watch(CONTRACT, _reference(base), "v", START, end, end, limits=LIMITS)
 
     def batches() -> Iterator[pa.RecordBatch]:
         for number in range(before + after):
@@ -167,7 +181,8 @@ def run(seed: int, change: Change, before: int, after: int, *, own: bool) -> dic
                 found.setdefault(rule, []).extend([number] * alarm)
             yield _batch(day, number)
 
-    for one in judge(watch, look(batches(), watch).windows):
+    windows = look(batches(), watch).windows
+    for one in judge(watch, windows, [_requests(rng, window.start, change.rows) for window in windows]):
         days = [(datetime.fromisoformat(day).replace(tzinfo=UTC) - START).days for day in one.measured["alarms"]]
         found[f"assay: {one.check}"] = days
     found["assay"] = sorted({day for name, days in found.items() if name.startswith("assay: ") for day in days})
