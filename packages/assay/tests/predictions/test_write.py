@@ -173,14 +173,16 @@ def test_a_clock_that_is_years_ahead_deletes_nothing(tmp_path: Path, monkeypatch
     # A worker for each hour: each one begins a segment.
     for hour in range(3):
         ahead = now + timedelta(days=3650, hours=hour)
-        monkeypatch.setattr(write, "datetime", SimpleNamespace(now=lambda zone, ahead=ahead: ahead))
+        monkeypatch.setattr(
+            write, "datetime", SimpleNamespace(now=lambda _, at=ahead: at, fromtimestamp=datetime.fromtimestamp)
+        )
         batch = replace(told(1), names=f"{int(ahead.timestamp() * 1000):012x}-p-0")
         PredictionLog(tmp_path, WARD, DIGEST, days=10).predictions("v1", "champion", batch, data)
     # What was too old when the clock was right is gone.
     assert {path.name for path in (tmp_path / "outcomes").iterdir()} == set(names[:2])
     # The clock is right after all: there was no service for years.
     later = now + timedelta(days=3652)
-    monkeypatch.setattr(write, "datetime", SimpleNamespace(now=lambda zone: later))
+    monkeypatch.setattr(write, "datetime", SimpleNamespace(now=lambda _: later, fromtimestamp=datetime.fromtimestamp))
     batch = replace(told(1), names=f"{int(later.timestamp() * 1000):012x}-p-0")
     PredictionLog(tmp_path, WARD, DIGEST, days=10).predictions("v1", "champion", batch, data)
     assert not list((tmp_path / "outcomes").iterdir())
@@ -242,6 +244,33 @@ def test_what_is_written_to_a_sealed_segment_is_in_another_one_too(tmp_path: Pat
     path.unlink()
     path.write_bytes(before)
     assert {row["prediction_id"] for row in read(tmp_path)} == {one.names for one in given}
+
+
+def test_a_segment_that_is_sealed_while_the_disk_is_full_gets_no_more(
+    tmp_path: Path, log: PredictionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, _ = patients(1)
+    given = [told(1) for _ in range(2)]
+    log.predictions("v1", "champion", given[0], data)
+    (path,) = (tmp_path / "predictions").iterdir()
+    segments.seal(path)
+    fails_after(monkeypatch, 100)
+    with pytest.raises(OSError, match="No space"):
+        log.predictions("v1", "champion", told(1), data)
+    before = path.read_bytes()
+    log.predictions("v1", "champion", given[1], data)
+    assert path.read_bytes() == before
+    assert {row["prediction_id"] for row in read(tmp_path)} == {one.names for one in given}
+
+
+def test_a_segment_that_was_half_sealed_is_sealed_by_who_comes_next(tmp_path: Path, log: PredictionLog) -> None:
+    data, _ = patients(1)
+    log.predictions("v1", "champion", told(1), data)
+    (path,) = (tmp_path / "predictions").iterdir()
+    path.chmod(segments.SEALED)
+    segments.seal(path)
+    log.predictions("v1", "champion", told(1), data)
+    assert len(list((tmp_path / "predictions").iterdir())) == 2
 
 
 def test_fsync_waits_for_the_disk_and_safe_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

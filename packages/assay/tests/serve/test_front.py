@@ -9,7 +9,7 @@ import threading
 import time
 import tracemalloc
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assay.inference.package import IS_CHECK
 from assay.inference.scorer import Scorer
 from assay.predictions.entry import Counted
 from assay.serve.front import (
@@ -33,7 +34,6 @@ from assay.serve.front import (
     LargeRequestQueue,
     LoopTurn,
     UploadBudget,
-    header,
     read_body,
     unpack,
 )
@@ -46,7 +46,7 @@ LIMIT = 20
 
 
 def body_of(
-    parts: list[bytes], *, last: dict[str, Any] | None = None, headers: Any = (), arriving: UploadBudget | None = None
+    parts: list[bytes], *, last: dict[str, Any] | None = None, length: int = 0, arriving: UploadBudget | None = None
 ) -> bytes:
     """Return what is read of a body that comes in parts; `last` comes after them, or nothing does."""
     waiting: Iterator[dict[str, Any]] = iter(
@@ -60,7 +60,7 @@ def body_of(
     async def receive() -> dict[str, Any]:
         return next(waiting)
 
-    return asyncio.run(read_body({"headers": headers}, receive, LIMIT, 5.0, arriving or UploadBudget(1000)))
+    return asyncio.run(read_body(length, receive, LIMIT, 5.0, arriving or UploadBudget(1000)))
 
 
 @given(parts=st.lists(st.binary(max_size=12), min_size=1, max_size=6))
@@ -76,7 +76,7 @@ def test_a_body_is_read_whole_or_refused_as_too_large(parts: list[bytes]) -> Non
 
 def test_a_body_that_says_that_it_is_too_large_is_not_read() -> None:
     with pytest.raises(Refused) as refused:
-        body_of([], headers=[(b"content-length", b"21")])
+        body_of([], length=21)
     assert refused.value.status == 413
 
 
@@ -102,7 +102,7 @@ def test_a_body_that_does_not_come_or_stops_coming_is_refused(parts: int) -> Non
 
     asked: list[int] = []
     with pytest.raises(Refused) as refused:
-        asyncio.run(read_body({"headers": []}, receive, LIMIT, 0.01, UploadBudget(1000)))
+        asyncio.run(read_body(0, receive, LIMIT, 0.01, UploadBudget(1000)))
     assert refused.value.status == 408
 
 
@@ -153,11 +153,6 @@ def test_a_body_that_cannot_be_unpacked_is_refused(body: bytes, encoding: bytes,
     with pytest.raises(Refused, match=re.escape(said)) as refused:
         asyncio.run(unpack(body, encoding, LIMIT))
     assert refused.value.status == status
-
-
-def test_a_header_is_found_by_its_name() -> None:
-    scope = {"headers": [(b"a", b"1"), (b"b", b"2")]}
-    assert (header(scope, b"b"), header(scope, b"c")) == (b"2", b"")
 
 
 def test_requests_of_one_turn_share_its_clock_and_those_of_the_next_have_their_own() -> None:
@@ -227,21 +222,19 @@ def test_what_fails_aside_waits_no_longer_and_says_nothing_of_the_speed() -> Non
 
 
 def fronted(serving: Any, *, is_one_of_several: bool = False) -> Front:
-    counting: Any = SimpleNamespace(add=lambda *_: None, flush=lambda: None)
-    return Front(None, lambda: serving, counting, is_one_of_several=is_one_of_several)  # type: ignore[arg-type]
-
-
-def counting() -> Any:
-    """Return BentoML's middleware that counts requests, with metrics that nobody reads."""
+    # BentoML's middleware that counts requests, with metrics that nobody reads.
     bound = SimpleNamespace(labels=lambda **_: MagicMock())
-    return SimpleNamespace(metrics_request_total=bound, metrics_request_duration=bound)
+    requests = Requests(SimpleNamespace(metrics_request_total=bound, metrics_request_duration=bound), {})
+    return Front(None, lambda: serving, requests, is_one_of_several=is_one_of_several)  # type: ignore[arg-type]
 
 
 def lines(folder: Path) -> list[bytes]:
     return [line for path in sorted(folder.iterdir()) for line in path.read_bytes().splitlines()]
 
 
-def posted(front: Front, body: bytes, status: int = 200) -> tuple[dict[bytes, bytes], Any]:
+def posted(
+    front: Front, body: bytes, status: int = 200, *, headers: Sequence[tuple[bytes, bytes]] = ()
+) -> tuple[dict[bytes, bytes], Any]:
     """Return the headers and what is answered to a body that is posted to /predict."""
     sent: list[Any] = []
 
@@ -251,7 +244,7 @@ def posted(front: Front, body: bytes, status: int = 200) -> tuple[dict[bytes, by
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "path": "/predict", "method": "POST", "headers": []}
+    scope = {"type": "http", "path": "/predict", "method": "POST", "headers": headers}
     asyncio.run(front(scope, receive, send))
     assert sent[0]["status"] == status
     return dict(sent[0]["headers"]), json.loads(sent[1]["body"])
@@ -284,16 +277,24 @@ def test_a_body_is_answered_alike_whatever_its_size_and_what_takes_long_is_done_
     assert [one["probabilities"]["sick"] for one in found] == wanted[:, 1].tolist()
 
 
-def test_requests_are_counted_in_the_log_within_a_minute_and_at_the_end(
-    projects: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("assay.serve.front.COUNT_SECONDS", 0.0)
+@pytest.fixture
+def logged(projects: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A model whose log is in log/, which may not lack a prediction that was answered."""
     root = shutil.copytree(projects(), tmp_path / "project")
     packed = json.loads((root / "models/service.json").read_text())
-    (root / "models/service.json").write_text(json.dumps(packed | {"serve": {**packed["serve"], "log": "safe"}}))
+    packed["serve"] |= {"log": "safe", "unlogged": "refuse"}
+    (root / "models/service.json").write_text(json.dumps(packed))
     monkeypatch.setenv("ASSAY_LOG", str(tmp_path / "log"))
     serving = load_project(root)
-    front = Front(None, lambda: serving, Requests(counting(), {}), is_one_of_several=False)  # type: ignore[arg-type]
+    yield serving
+    serving.close()
+
+
+def test_requests_are_counted_in_the_log_within_a_minute_and_at_the_end(
+    logged: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assay.serve.front.COUNT_SECONDS", 0.0)
+    serving, front = logged, fronted(logged)
 
     def found() -> list[Counted]:
         return [msgspec.json.decode(line, type=Counted) for line in lines(tmp_path / "log/requests")]
@@ -305,6 +306,23 @@ def test_requests_are_counted_in_the_log_within_a_minute_and_at_the_end(
     assert len(found()) == 1
     serving.close()
     assert [(one.answered, one.refused) for one in found()] == [(1, {}), (0, {"contract": 1})]
+
+
+def test_a_smoke_test_counts_as_no_request_whatever_comes_of_it(logged: Any, tmp_path: Path) -> None:
+    front, body = fronted(logged), json.dumps({"rows": logged.package.examples}).encode()
+    posted(front, body, headers=[(IS_CHECK, b"1")])
+    shutil.rmtree(tmp_path / "log/predictions")
+    logged._log.close()
+    (tmp_path / "log/predictions").write_text("where a folder should be")
+    posted(front, body, status=503, headers=[(IS_CHECK, b"1")])
+    logged.write_requests()
+    assert not (tmp_path / "log/requests").exists()
+    assert front._requests.flush() == {}
+    posted(front, body, status=503)
+    logged.write_requests()
+    (line,) = lines(tmp_path / "log/requests")
+    counted = msgspec.json.decode(line, type=Counted)
+    assert (counted.failed, counted.refused, counted.unlogged) == (1, {"log": 1}, len(logged.package.examples))
 
 
 @pytest.mark.parametrize(("is_one_of_several", "asked"), [(True, [20, 40]), (False, [])])

@@ -47,7 +47,7 @@ Servings = Callable[..., Serving]
 
 def ask(serving: Serving, rows: Any, endpoint: Any = Serving.predict) -> dict[str, Any]:
     body = rows if isinstance(rows, bytes) else json.dumps({"rows": rows}).encode()
-    return json.loads(endpoint(serving, Call(body, {"headers": []}))[1])
+    return json.loads(endpoint(serving, Call(body, {}))[1])
 
 
 def refusal(serving: Serving, rows: Any, endpoint: Any = Serving.predict) -> Refused:
@@ -344,7 +344,7 @@ def test_an_outcome_of_what_cannot_have_been_predicted_is_counted_as_unknown(log
 
 
 def test_an_answer_is_in_the_log_before_it_is_given(logged: Serving, where: Path) -> None:
-    headers = {"headers": [(b"x-client-id", b"somebody")]}
+    headers = {b"x-client-id": b"somebody"}
     rows = logged.package.examples[:2]
     answer = json.loads(logged.predict(Call(json.dumps({"rows": rows}).encode(), headers))[1])
     (batch,) = predictions(where, LogCounts())
@@ -355,7 +355,7 @@ def test_an_answer_is_in_the_log_before_it_is_given(logged: Serving, where: Path
 def test_requests_that_are_answered_together_are_one_line(logged: Serving, where: Path) -> None:
     async def asked() -> list[tuple[bytes, bytes]]:
         calls = [
-            Call(json.dumps({"rows": [row]}).encode(), {"headers": [(b"x-client-id", b"%d" % (number % 2))]})
+            Call(json.dumps({"rows": [row]}).encode(), {b"x-client-id": b"%d" % (number % 2)})
             for number, row in enumerate(logged.package.examples[:4])
         ]
         return await asyncio.gather(*map(logged.predict_batched, calls))
@@ -369,7 +369,7 @@ def test_requests_that_are_answered_together_are_one_line(logged: Serving, where
     assert (keys[0] == keys[2], keys[0] == keys[1]) == (True, False)
 
 
-SMOKE = {"headers": [(IS_CHECK, b"1"), (b"x-client-id", b"ann")]}
+SMOKE = {IS_CHECK: b"1", b"x-client-id": b"ann"}
 
 
 def test_a_smoke_test_is_in_the_log_and_no_reader_takes_it_for_a_prediction(
@@ -391,9 +391,9 @@ def test_a_smoke_test_is_in_the_log_and_no_reader_takes_it_for_a_prediction(
 def test_nobody_hides_other_rows_as_a_smoke_test(logged: Serving, where: Path) -> None:
     rows = logged.package.examples
     older = {**rows[-1], "age": rows[-1]["age"] + 1}
-    asked = [(rows[:-1], SMOKE), ([*rows[:-1], older], SMOKE), ([*rows, older], SMOKE), (rows, {"headers": []})]
-    for given_rows, scope in asked:
-        logged.predict(Call(json.dumps({"rows": given_rows}).encode(), scope))
+    asked = [(rows[:-1], SMOKE), ([*rows[:-1], older], SMOKE), ([*rows, older], SMOKE), (rows, {})]
+    for given_rows, headers in asked:
+        logged.predict(Call(json.dumps({"rows": given_rows}).encode(), headers))
     assert sum(map(len, predictions(where, LogCounts()))) == sum(len(given_rows) for given_rows, _ in asked)
 
 
@@ -410,8 +410,8 @@ def test_the_smoke_test_of_a_service_does_not_count_as_predictions_whatever_a_re
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/readyz":
             return httpx.Response(200)
-        headers = [(name.lower(), value) for name, value in request.headers.raw]
-        return httpx.Response(200, content=serving.predict(Call(request.content, {"headers": headers}))[1])
+        headers = {name.lower(): value for name, value in request.headers.raw}
+        return httpx.Response(200, content=serving.predict(Call(request.content, headers))[1])
 
     monkeypatch.setattr(httpx, "Client", partial(httpx.Client, transport=httpx.MockTransport(answer)))
     assert "its answers to 5 examples are those recorded" in smoke("http://service", 0, root / MODELS)
@@ -450,7 +450,7 @@ def test_outcomes_that_cannot_be_written_are_not_said_to_be_received(
 
 @pytest.mark.parametrize("endpoint", [Serving.predict, Serving.explain, Serving.feedback, Serving.about])
 def test_pickles_are_refused_by_every_endpoint(servings: Servings, endpoint: Any) -> None:
-    headers = {"headers": [(b"content-type", b"application/vnd.bentoml+pickle")]}
+    headers = {b"content-type": b"application/vnd.bentoml+pickle"}
     with pytest.raises(Refused) as refused:
         endpoint(servings(), Call(b"{}", headers))
     assert refused.value.status == 415
@@ -460,7 +460,7 @@ def test_what_a_table_breaks_is_counted_by_the_columns_of_the_contract(servings:
     serving = servings()
     rows = [row | {"ward": "attic"} for row in serving.package.examples[:3]]
     body = sent(pa.Table.from_pylist([row | {"made up": 1} for row in rows]))
-    call = Call(body, {"headers": [(b"content-type", ARROW)]})
+    call = Call(body, {b"content-type": ARROW})
 
     def found() -> list[float]:
         violations, unknown = "assay_contract_violations_total", "assay_unknown_categories_total"

@@ -50,8 +50,10 @@ class PredictionBatch:
     labelled: Callable[..., Any]
     best: np.ndarray | None = None
     decided: np.ndarray | None = None
+    # Both the answer and the log need these.
     _rows: list[RowPrediction] = field(default_factory=list, init=False)
     _ids: list[str] = field(default_factory=list, init=False)
+    _named: tuple[list[Any], list[Any]] = field(default=([], []), init=False)
 
     def ids(self) -> list[str]:
         """Return the ids of the predictions."""
@@ -59,15 +61,23 @@ class PredictionBatch:
             self._ids = self.names.split(",") if self.names else []
         return self._ids
 
+    def named(self) -> tuple[list[Any], list[Any]]:
+        """Return the most probable class and the decision for each row, or the number and, without classes, nothing."""
+        if not self._named[0]:
+            if self.best is None or self.decided is None:
+                self._named = self.scores.tolist(), []
+            else:
+                best = self.labels[self.best].tolist()
+                self._named = best, best if self.decided is self.best else self.labels[self.decided].tolist()
+        return self._named
+
     def rows(self) -> list[RowPrediction]:
         """Return the predictions row by row."""
         if not self._rows:
-            ids = self.ids()
-            if self.best is None or self.decided is None:
-                self._rows = list(map(RowPrediction, self.scores.tolist(), ids))
+            ids, (best, decided) = self.ids(), self.named()
+            if self.best is None:
+                self._rows = list(map(RowPrediction, best, ids))
             else:
-                best = self.labels[self.best].tolist()
-                decided = best if self.decided is self.best else self.labels[self.decided].tolist()
                 self._rows = list(map(RowPrediction, best, ids, map(self.labelled, *self.scores.T.tolist()), decided))
             for row, message in self.warnings.items():
                 self._rows[row].warnings = message

@@ -74,6 +74,8 @@ class Appender:
         self._process = _new_name()
         self._hour = ""
         self._file: int | None = None
+        # The length of the segment by what this process wrote.
+        self._end = 0
         # Requests are answered in several threads.
         self._lock = threading.Lock()
 
@@ -84,8 +86,9 @@ class Appender:
             if hour != self._hour or file is None:
                 file = self._open(hour)
             self._write(file, lines)
-            # The process that sealed it may have read it before: lines that are in two segments count once.
-            while is_sealed(os.fstat(file)):
+            # It is longer if it was sealed. The process that did may have read it before these lines came: lines that
+            # are in two segments count once.
+            while os.lseek(file, 0, os.SEEK_CUR) != self._end:
                 self._process = _new_name()
                 file = self._open(hour)
                 self._write(file, lines)
@@ -98,14 +101,19 @@ class Appender:
             if self._fsync:
                 os.fdatasync(file)
         except OSError:
-            self._undo(file, written)
+            self._undo(file)
             raise
+        self._end += written
 
-    def _undo(self, file: int, written: int) -> None:
+    def _undo(self, file: int) -> None:
         try:
-            os.ftruncate(file, os.fstat(file).st_size - written)
+            os.ftruncate(file, self._end)
+            # By its length it is not sealed any more.
+            is_usable = not is_sealed(os.fstat(file))
         except OSError:
             # What follows part of a line would be lost with it.
+            is_usable = False
+        if not is_usable:
             self._process, self._hour = _new_name(), ""
 
     def _open(self, hour: str) -> int:
@@ -126,7 +134,13 @@ class Appender:
 
     def _create(self, hour: str) -> int:
         path = self._folder / f"{hour}.{self._process}{ENDING}"
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, OPEN)
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, OPEN)
+        state = os.fstat(file)
+        if is_sealed(state):
+            os.close(file)
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        self._end = state.st_size
+        return file
 
     def close(self) -> None:
         """Close the segment."""
@@ -136,8 +150,16 @@ class Appender:
 
 
 def seal(segment: Path) -> None:
-    """Let no process append to a segment any more: what is written to it from now on is also written elsewhere."""
-    segment.chmod(SEALED)
+    """Let no process append to a segment any more: what is written to it from now on is also written elsewhere.
+
+    Its mode says so to who opens it, and an empty line to who has it open: after each write that process looks whether
+    the segment is longer than what it wrote, which takes a tenth of the time of asking for the mode.
+    """
+    # It may be sealed but for the line, if the process that did so was killed.
+    segment.chmod(OPEN)
+    with segment.open("ab", buffering=0) as file:
+        os.fchmod(file.fileno(), SEALED)
+        file.write(b"\n")
 
 
 def is_sealed(state: os.stat_result) -> bool:

@@ -65,7 +65,7 @@ class PredictionLog:
         """
         milliseconds = int(batch.names[:DIGITS], 16)
         made = entry(self._layout, batch, data)
-        made.time, made.version, made.arm = EPOCH + timedelta(milliseconds=milliseconds), version, arm
+        made.time, made.version, made.arm = datetime.fromtimestamp(milliseconds / 1000, UTC), version, arm
         made.contract, made.key = self._digest, self._hashes(keys, len(batch.scores))
         made.ids = self._ids(data)
         if made.warnings:
@@ -152,17 +152,12 @@ def entry(layout: Layout, batch: PredictionBatch, data: Columns) -> Entry:
     """Return the entry of predictions, without what they do not say: who asked which model, and when."""
     is_packed = len(batch.scores) >= MANY
     made = Entry(EPOCH, "", "", "", batch.ids(), [], {}, [])
+    made.inputs = features(layout, data, is_packed=is_packed)
+    made.prediction, made.decision = batch.named()
     if is_packed:
         # Packing a column takes a tenth of the time of its text.
         made.packed = {name: _bytes(data[name]) for name in layout.packed}
-        made.inputs = {name: _listed(data[name], column) for name, column in layout.others.items()}
-    else:
-        made.inputs = features(layout, data)
-    if batch.best is None or batch.decided is None:
-        made.prediction = batch.scores.tolist()
-    else:
-        made.prediction = batch.labels[batch.best].tolist()
-        made.decision = made.prediction if batch.decided is batch.best else batch.labels[batch.decided].tolist()
+    if batch.best is not None:
         if is_packed:
             made.scores = _bytes(batch.scores)
         else:
@@ -172,12 +167,16 @@ def entry(layout: Layout, batch: PredictionBatch, data: Columns) -> Entry:
     return made
 
 
-def features(layout: Layout, data: Columns) -> dict[str, Any]:
-    """Return the features of some rows as JSON has them, column by column, without those that the log omits."""
+def features(layout: Layout, data: Columns, *, is_packed: bool = False) -> dict[str, Any]:
+    """Return the features of some rows as JSON has them, column by column, without those that the log omits.
+
+    `is_packed` leaves out those that are packed, too.
+    """
     if not (isinstance(data, RequestColumns) and data.values_given):
-        return {name: _listed(data[name], column) for name, column in layout.columns.items()}
+        columns = layout.others if is_packed else layout.columns
+        return {name: _listed(data[name], column) for name, column in columns.items()}
     made: dict[str, Any] = dict(zip(layout.names, data.values_given, strict=True))
-    for name in layout.omitted:
+    for name in (*layout.omitted, *layout.packed) if is_packed else layout.omitted:
         del made[name]
     for name, column in layout.hashed.items():
         # In one form, whether it came as 5, as 5.0 or in a table.

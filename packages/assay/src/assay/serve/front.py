@@ -98,11 +98,13 @@ class UploadBudget:
         self.held = 0
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int, seconds: float, arriving: UploadBudget) -> bytes:
-    """Return the body of a request; raises Refused if it is too large, too slow, or over the budget."""
-    for name, value in scope["headers"]:
-        if name == b"content-length" and int(value) > limit:
-            raise _too_large(limit)
+async def read_body(length: int, receive: Receive, limit: int, seconds: float, arriving: UploadBudget) -> bytes:
+    """Return the body of a request; raises Refused if it is too large, too slow, or over the budget.
+
+    `length` is what its header says, 0 if nothing.
+    """
+    if length > limit:
+        raise _too_large(limit)
     message = _at_hand(receive)
     if message and message["type"] == "http.request" and not message.get("more_body"):
         return bytes(message.get("body", b""))
@@ -170,14 +172,6 @@ def _too_large(limit: int) -> Refused:
     return Refused(413, f"the body is larger than {limit} bytes", reason="too large")
 
 
-def header(scope: Scope, wanted: bytes) -> bytes:
-    """Return the value of a header; empty if it is missing."""
-    for name, value in scope["headers"]:
-        if name == wanted:
-            return bytes(value)
-    return b""
-
-
 async def send_answer(send: Send, status: int, body: bytes, kind: bytes = JSON, *, more: Iterable[Any] = ()) -> None:
     """Send a complete response."""
     headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), *more]
@@ -218,13 +212,15 @@ class Front:
         serving = self._serving()
         more: list[tuple[bytes, bytes]] = []
         kind = JSON
+        call = Call(b"", dict(scope["headers"]))
         try:
-            kind, answer = await self._answer(serving, endpoint, scope, receive)
+            kind, answer = await self._answer(serving, endpoint, call, scope, receive)
             status = 200
         except Refused as refused:
             status, answer = refused.status, _error(refused.error, refused.problems)
             more = _refusal_headers(status, endpoint)
-            serving.metrics.add("refused", refused.reason)
+            if not call.is_check:
+                serving.metrics.add("refused", refused.reason)
         except Exception:
             logger.exception("%s failed", path)
             status, answer = 500, _error("internal error; the log of the service has the details")
@@ -232,29 +228,29 @@ class Front:
         if serving.is_ending or (self._is_one_of_several and self._answered % RECONNECT_EVERY == 0):
             more = [*more, (b"connection", b"close")]
         await send_answer(send, status, answer, kind, more=more)
-        self._requests.add(path, status, time.perf_counter() - started)
+        if not call.is_check:
+            self._requests.add(path, status, time.perf_counter() - started)
         self._turns.begin()
 
     async def _answer(
-        self, serving: Serving, endpoint: Endpoint, scope: Scope, receive: Receive
+        self, serving: Serving, endpoint: Endpoint, call: Call, scope: Scope, receive: Receive
     ) -> tuple[bytes, bytes]:
         if self._key and not endpoint.is_open:
-            self._authorise(scope)
+            self._authorise(call)
         method = scope["method"]
         if method not in endpoint.methods:
             raise Refused(405, f"{scope['path']} accepts only {' or '.join(endpoint.methods)}", reason="method")
-        body = b""
         if method == "POST":
-            body = await read_body(scope, receive, serving.max_body, BODY_SECONDS, self._arriving)
-            if encoding := header(scope, b"content-encoding").strip().lower():
-                body = await unpack(body, encoding, serving.max_body)
+            length = int(call.header(b"content-length") or 0)
+            call.body = await read_body(length, receive, serving.max_body, BODY_SECONDS, self._arriving)
+            if encoding := call.header(b"content-encoding").strip().lower():
+                call.body = await unpack(call.body, encoding, serving.max_body)
         if self._turns.is_longer_than(serving.wait):
             raise Refused(503, "too many requests at once", reason="overload")
-        call = Call(body, scope)
-        if len(body) > LARGE:
-            in_turn = endpoint.steps if len(body) <= HUGE else None
+        if (size := len(call.body)) > LARGE:
+            in_turn = endpoint.steps if size <= HUGE else None
             steps = in_turn(serving, call) if in_turn else offload(lambda: endpoint.answer(serving, call))
-            return await self._large.run(steps, len(body))
+            return await self._large.run(steps, size)
         if endpoint.waiting:
             return await endpoint.waiting(serving, call)
         return endpoint.answer(serving, call)
@@ -264,8 +260,8 @@ class Front:
             self._flush()
         await self._app(scope, receive, send)
 
-    def _authorise(self, scope: Scope) -> None:
-        given = header(scope, b"authorization").removeprefix(b"Bearer ")
+    def _authorise(self, call: Call) -> None:
+        given = call.header(b"authorization").removeprefix(b"Bearer ")
         if not hmac.compare_digest(given, self._key):
             raise Refused(401, "an API key is required: send `Authorization: Bearer ...`", reason="unauthorised")
 

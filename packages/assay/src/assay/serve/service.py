@@ -165,6 +165,6 @@ def service(root: Path) -> Any:
 
             from assay.serve.serving import Call
 
-            return msgspec.json.decode(endpoint(Call(msgspec.json.encode(body), {"headers": []}))[1])
+            return msgspec.json.decode(endpoint(Call(msgspec.json.encode(body), {}))[1])
 
     return Assay

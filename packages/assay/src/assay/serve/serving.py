@@ -23,7 +23,7 @@ from assay.contract.request import explain, request_models
 from assay.contract.spec import CONTRACT, Category, Contract
 from assay.inference.explain import contributions
 from assay.inference.package import IS_CHECK, Package, load_package
-from assay.inference.predictor import PredictionBatch
+from assay.inference.predictor import PredictionBatch, RowPrediction
 from assay.inference.rows import Columns, RowReader, Values, length
 from assay.inference.tables import load_arrow
 from assay.predictions.entry import CHECK, SHADOW
@@ -57,19 +57,17 @@ MOST_PROBLEMS = 100
 LOAD_REST_AFTER = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
-    """A request whose body has arrived."""
+    """A request, with its headers by name; `is_check` is set for a smoke test, which counts for nothing."""
 
     body: bytes
-    scope: Mapping[str, Any]
+    headers: Mapping[bytes, bytes]
+    is_check: bool = False
 
     def header(self, wanted: bytes) -> bytes:
         """Return the value of a header; empty if it is missing."""
-        for name, value in self.scope["headers"]:
-            if name == wanted:
-                return bytes(value)
-        return b""
+        return self.headers.get(wanted, b"")
 
 
 class Serving:
@@ -156,36 +154,27 @@ class Serving:
 
     def _is_check(self, rows: list[Values], call: Call) -> bool:
         """Say whether a request is a smoke test: only for the examples of the model, so that it can hide nothing."""
-        return rows == self._examples and bool(call.header(IS_CHECK))
+        call.is_check = bool(call.header(IS_CHECK)) and rows == self._examples
+        return call.is_check
 
     def _check(self, rows: list[Values]) -> Steps[bytes]:
         """Return the response body of the champion for a smoke test."""
-        (answer,) = yield from self._answer(self.router.champion, [(rows, b"")], is_check=True)
-        return answer
+        data, predictor = self.rows.columns(rows), self.router.champion.predictor
+        scores = yield predictor.package.scoring(data)
+        batch = predictor.batch(scores, predictor.warnings(data)[0])
+        self._record(CHECK, predictor.version, batch, data, [(b"", len(rows))])
+        return _body(batch.rows(), predictor.version)
 
-    def _answer(
-        self, contender: Contender, asked: list[Asked[Values]], *, is_check: bool = False
-    ) -> Steps[list[bytes]]:
+    def _answer(self, contender: Contender, asked: list[Asked[Values]]) -> Steps[list[bytes]]:
         """Return the response body for each of several requests."""
         rows = asked[0][0] if len(asked) == 1 else list(chain.from_iterable(one for one, _ in asked))
         keys = [(key, len(one)) for one, key in asked]
-        batch, version = yield from self._predict(
-            contender, self.rows.columns(rows), alone=len(asked) == 1, keys=keys, is_check=is_check
-        )
+        batch, version = yield from self._predict(contender, self.rows.columns(rows), alone=len(asked) == 1, keys=keys)
         rest = iter(batch.rows())
-        return [
-            msgspec.json.encode({"predictions": list(islice(rest, number)), "model_version": version})
-            for _, number in keys
-        ]
+        return [_body(list(islice(rest, number)), version) for _, number in keys]
 
     def _predict(
-        self,
-        contender: Contender,
-        data: Columns,
-        *,
-        alone: bool,
-        keys: list[tuple[bytes, int]],
-        is_check: bool = False,
+        self, contender: Contender, data: Columns, *, alone: bool, keys: list[tuple[bytes, int]]
     ) -> Steps[tuple[PredictionBatch, str]]:
         """Return the predictions and the version that made them; log and count them."""
         router = self.router
@@ -196,18 +185,7 @@ class Serving:
             batch = predictor.batch(scores, warnings)
         except ArithmeticError as error:
             raise Refused(422, str(error), reason="contract") from None
-        if log := self._log:
-            try:
-                # Not in another thread, also for many rows: changing threads would cost more than writing.
-                arm = CHECK if is_check else contender.name
-                log.predictions(predictor.version, arm, batch, data, keys=keys)
-            # A monitor of the user's own may raise anything.
-            except Exception as error:
-                self._unlogged(len(batch.scores), error)
-                if self._refuses_unlogged:
-                    raise Refused(503, "the prediction cannot be logged; try again", reason="log") from None
-        if is_check:
-            return batch, predictor.version
+        self._record(contender.name, predictor.version, batch, data, keys)
         self.metrics.predicted(predictor.version, batch)
         if columns:
             self.metrics.add_all("warnings", columns)
@@ -215,9 +193,25 @@ class Serving:
             router.send_to_shadows(data, lambda shadow, found: self._record_shadow(shadow, batch, data, keys, found))
         return batch, predictor.version
 
-    def _unlogged(self, rows: int, error: Exception) -> None:
+    def _record(
+        self, arm: str, version: str, batch: PredictionBatch, data: Columns, keys: list[tuple[bytes, int]]
+    ) -> None:
+        """Write predictions to the log; raises Refused if that is impossible and they may not be answered without."""
+        if not self._log:
+            return
+        try:
+            # Not in another thread, also for many rows: changing threads would cost more than writing.
+            self._log.predictions(version, arm, batch, data, keys=keys)
+        # A monitor of the user's own may raise anything.
+        except Exception as error:
+            self._unlogged(arm, len(batch.scores), error)
+            if self._refuses_unlogged and arm != SHADOW:
+                raise Refused(503, "the prediction cannot be logged; try again", reason="log") from None
+
+    def _unlogged(self, arm: str, rows: int, error: Exception) -> None:
         """Count predictions that are not in the log; say why, unless that was said."""
-        self.metrics.add("dropped", number=rows)
+        if arm != CHECK:
+            self.metrics.add("dropped", number=rows)
         if str(error) != self._unlogged_reason:
             self._unlogged_reason = str(error)
             logger.warning("predictions cannot be logged: %s", error)
@@ -341,11 +335,7 @@ class Serving:
         predictor = shadow.predictor
         given = replace(predictor.batch(scores, {}), names=batch.names)
         self.metrics.predicted(predictor.version, given)
-        if self._log:
-            try:
-                self._log.predictions(predictor.version, SHADOW, given, data, keys=keys)
-            except Exception as error:
-                self._unlogged(len(scores), error)
+        self._record(SHADOW, predictor.version, given, data, keys)
 
     def _read(self, call: Call) -> list[Values]:
         return self.rows.read_fast(call.body) or self._validated(call)
@@ -384,6 +374,10 @@ class Serving:
         kind = problems[0]["type"]
         status = {"json_invalid": 400, "too_long": 413}.get(kind, 422) if len(problems[0]["loc"]) < 2 else 422
         return _broken(status, listed, len(problems))
+
+
+def _body(predictions: list[RowPrediction], version: str) -> bytes:
+    return msgspec.json.encode({"predictions": predictions, "model_version": version})
 
 
 def _broken(status: int, problems: list[str], number: int) -> Refused:
