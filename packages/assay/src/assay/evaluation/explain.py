@@ -19,7 +19,7 @@ from assay.modelling.features import origin, sources
 from assay.modelling.fitting import inputs, members, uncalibrated, weights
 from assay.project.room import NO_ROOM, Room
 
-REPEATS = 5
+REPEATS = 3
 # The most values of a number on which the shape of its effect is given.
 SHAPE_POINTS = 20
 # The share of a score that is an error of rounding.
@@ -27,9 +27,9 @@ ROUNDING = 1e-12
 
 
 def permutation_importance(data: Columns, losses: Callable[[Columns], np.ndarray], seed: int) -> dict[str, float]:
-    """Return the increase in loss when a feature is shuffled, mean of five shuffles (Breiman 2001), largest first.
+    """Return the increase in loss when a feature is shuffled, mean of three shuffles (Breiman 2001), largest first.
 
-    `losses` returns the loss of each row; it gets the rows of all five shuffles at once.
+    `losses` returns the loss of each row; it gets the rows of all shuffles at once.
     """
     rng = np.random.default_rng(seed)
     n = length(data)

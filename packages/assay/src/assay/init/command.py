@@ -3,10 +3,11 @@
 import re
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from getpass import getuser
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import pyarrow as pa
@@ -27,7 +28,7 @@ from assay.init.expected import clear_cases, expectations_text
 from assay.init.files import Source, read
 from assay.init.infer import Finding, Kind, Plan, checked, infer
 from assay.init.limits import limits
-from assay.init.noise import missed_coverage, seed_noise
+from assay.init.noise import missed_coverage, other_seeds, seed_noise
 from assay.init.write import (
     contract_text,
     data_bytes,
@@ -39,10 +40,13 @@ from assay.init.write import (
 from assay.project.freeze import edit_yaml
 from assay.project.history import user_name
 from assay.project.identity import identity
-from assay.project.layout import ANALYSIS, METRICS, PIPELINE, read_split
+from assay.project.layout import ANALYSIS, METRICS, read_split
 from assay.project.params import load_params
-from assay.project.room import load_room
+from assay.project.room import Room, load_room
 from assay.project.settings import PARAMS
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 README = Path("README.md")
 EXPECTATIONS = Path("src/model/expectations.py")
@@ -237,26 +241,30 @@ def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
         reproduce()
         return []
     tune()
-    reproduce()
+    room = load_room()
+    about = load_params(), load_contract(), room
+    # Beside the stages, most of which leave a processor idle.
+    with ThreadPoolExecutor(1) as pool:
+        made = pool.submit(other_seeds, *about)
+        reproduce()
+        others = made.result()
+    trained = load_trained(room)
     if EXPECTATIONS.exists():
-        write_text(EXPECTATIONS, expectations_text(_clear_cases()))
-        # No stage reads the cases: what they made is that of the code with them.
-        commit_stages()
+        write_text(EXPECTATIONS, expectations_text(_clear_cases(trained.pipeline, *about[1:])))
     params = PARAMS.read_text(encoding="utf-8")
     gates = parse_yaml(params)["gates"]
-    room = load_room()
-    loaded = load_trained(room), load_params(), load_contract(), room
     settings, findings = limits(
         read_json(METRICS),
         read_json(ANALYSIS),
         gates,
         plan.contract["task"],
-        seed_noise(*loaded),
-        missed_coverage(*loaded),
+        seed_noise(others, trained, *about),
+        missed_coverage(trained, *about),
     )
     write_text(PARAMS, params_text(params, settings))
-    # The first stage checks the limits; no other stage reads them.
-    reproduce()
+    load_params()
+    # No stage reads the cases or the limits: what they made is that of the code and the parameters with them.
+    commit_stages()
     _accept()
     return findings
 
@@ -293,16 +301,13 @@ def _accept() -> None:
     write_text(OVERRIDES, edit_yaml(before, change))
 
 
-def _clear_cases() -> list[tuple[str, dict[str, Any], Any]]:
+def _clear_cases(pipeline: "Pipeline", contract: Contract, room: Room) -> list[tuple[str, dict[str, Any], Any]]:
     """Return clear cases among the test rows of the present model."""
     from assay.modelling.fitting import scores
-    from assay.modelling.store import load_pipeline
 
-    contract, table, room = load_contract(), read_split("test"), load_room()
+    table = read_split("test")
     data = columns(table, contract)
-    return clear_cases(
-        data, target(table, contract), scores(load_pipeline(PIPELINE, room), data, contract, room), contract
-    )
+    return clear_cases(data, target(table, contract), scores(pipeline, data, contract, room), contract)
 
 
 def _show(findings: Sequence[Finding]) -> None:

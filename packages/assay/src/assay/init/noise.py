@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from assay.base.progress import track
 from assay.contract.spec import Contract
 from assay.project.params import Params
 from assay.project.room import Room
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from sklearn.pipeline import Pipeline
 
     # A dry run needs no scikit-learn.
     from assay.modelling.store import Trained
@@ -25,38 +25,49 @@ class Noise(NamedTuple):
     spread: float
 
 
-def seed_noise(trained: "Trained", params: Params, contract: Contract, room: Room) -> Noise:
-    """Compare the fits of the model with two seeds on the test rows.
+def other_seeds(params: Params, contract: Contract, room: Room) -> "list[Pipeline]":
+    """Return a fit of the model with another seed on the train rows.
 
-    One of them is that of stage train, unless a fit on its rows takes longer than two on those of a search.
+    If a fit on these takes longer than two on the rows of a search, then two on such rows.
     """
     # Imported here: a dry run needs no scikit-learn.
     from assay.data.columns import columns, target
     from assay.data.sample import sample
-    from assay.evaluation.metrics import ScoredRows, compare, measure, metrics_for
-    from assay.modelling.fitting import build, decide, fit, scores
+    from assay.modelling.fitting import build, fit
     from assay.project.layout import read_choice, read_split
 
-    whole, test = read_split("train"), read_split("test")
+    whole = read_split("train")
     is_whole = whole.num_rows <= 2 * params.tune.max_rows
     train = whole if is_whole else sample(whole, params.tune.max_rows, params.seed)
     known, answers = columns(train, contract), target(train, contract)
+
+    def fitted(seed: int) -> "Pipeline":
+        pipeline = build(read_choice(), contract, seed, calibrate=params.train.calibrate, room=room)
+        return fit(pipeline, known, answers, contract, room)
+
+    return [fitted(params.seed + more) for more in ((1,) if is_whole else (1, 2))]
+
+
+def seed_noise(others: "list[Pipeline]", trained: "Trained", params: Params, contract: Contract, room: Room) -> Noise:
+    """Compare two fits with different seeds on the test rows: those of `other_seeds`, or its one with stage train's."""
+    # Imported here: a dry run needs no scikit-learn.
+    from assay.data.columns import columns, target
+    from assay.evaluation.metrics import ScoredRows, compare, measure, metrics_for
+    from assay.modelling.fitting import decide, scores
+    from assay.project.layout import read_split
+
+    test = read_split("test")
     asked, truth = columns(test, contract), target(test, contract)
 
     def judged(pipeline: Any) -> ScoredRows:
         given = scores(pipeline, asked, contract, room)
         return ScoredRows(truth, given, decide(given, contract, trained.threshold), contract.costs)
 
-    models = [judged(trained.train_only)] if is_whole else []
-    seeds = [params.seed + 1, *([] if is_whole else [params.seed + 2])]
-    for seed in track(seeds, len(seeds), "other seeds"):
-        pipeline = build(read_choice(), contract, seed, calibrate=params.train.calibrate, room=room)
-        fit(pipeline, known, answers, contract, room)
-        models.append(judged(pipeline))
+    models = others if len(others) > 1 else [trained.train_only, *others]
+    first, second = map(judged, models)
     metric = next(one for one in metrics_for(contract) if one.name == params.gates.quality.metric)
-    first, second = models
     found = compare((first, second), [metric], **_interval_options(params, test, contract))[metric.name]
-    values = [measure(rows, [metric])[metric.name] for rows in models]
+    values = [measure(rows, [metric])[metric.name] for rows in (first, second)]
     return Noise(max(abs(found.low), abs(found.high)), max(values) - min(values))
 
 

@@ -6,6 +6,7 @@ import re
 import zipfile
 from collections.abc import Set
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -54,18 +55,25 @@ class Drawn:
 class Trained:
     """What stage train left: the pipeline that is served, and its threshold.
 
-    `train_only` did not see the validation rows. It is the pipeline itself if that did not either.
+    `other` is the file of the pipeline that did not see the validation rows, if there is one.
     """
 
     pipeline: Pipeline
-    train_only: Pipeline
     threshold: float | None
-    drawn: Drawn | None = None
+    drawn: Drawn | None
+    other: Path | None
+    room: Room
+
+    @cached_property
+    def train_only(self) -> Pipeline:
+        """The pipeline that did not see the validation rows; the one that is served if that did not either."""
+        # Read only where it is needed: thousands of trees take a second.
+        return load_pipeline(self.other, self.room) if self.other else self.pipeline
 
     @property
     def saw_validation(self) -> bool:
         """Whether the pipeline that is served was fitted on the validation rows too."""
-        return self.train_only is not self.pipeline
+        return self.other is not None
 
     @property
     def sides(self) -> tuple[str, ...]:
@@ -75,10 +83,9 @@ class Trained:
 
 def load_trained(room: Room = NO_ROOM) -> Trained:
     """Read what stage train left in the current folder."""
-    pipeline = load_pipeline(PIPELINE, room)
-    train_only = load_pipeline(TRAIN_ONLY, room) if TRAIN_ONLY.exists() else pipeline
     drawn = Drawn(**read_json(DRAWN)) if DRAWN.exists() else None
-    return Trained(pipeline, train_only, read_json(THRESHOLD), drawn)
+    other = TRAIN_ONLY.resolve() if TRAIN_ONLY.exists() else None
+    return Trained(load_pipeline(PIPELINE, room), read_json(THRESHOLD), drawn, other, room)
 
 
 def save_pipeline(pipeline: Pipeline, path: Path) -> None:

@@ -55,9 +55,12 @@ def reproduce() -> bool:
     return True
 
 
-def commit_stages() -> None:
-    """Take the present results of all stages for those of the present code, which must not be able to change them."""
-    if _dvc_fails("commit", "--quiet", "--force"):
+def commit_stages(*names: str) -> None:
+    """Take the present results, by default of all stages, for those of the present code and parameters.
+
+    These must not be able to change them.
+    """
+    if _dvc_fails("commit", "--quiet", "--force", *names):
         raise InputError("DVC could not record the results; run `dvc repro`")
 
 
@@ -79,6 +82,8 @@ def tune() -> ModelChoice:
         raise InputError("the search failed; its message is above")
     choice = read_choice()
     write_choice(choice, before)
+    # The first stage reads all parameters, and this one changes nothing of what it wrote.
+    commit_stages("validate")
     return choice
 
 

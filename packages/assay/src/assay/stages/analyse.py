@@ -25,6 +25,8 @@ from assay.project.room import load_room
 from assay.statistics.losses import row_losses
 
 SEARCHED_ROWS = 20_000
+# SHAP values take as long as a thousand predictions.
+SHAP_ROWS = 500
 
 
 def main() -> None:
@@ -79,7 +81,9 @@ def main() -> None:
         ),
         "importance": {
             "permutation": permutation_importance(some, losses_of, params.seed),
-            "shap": shap_importance(pipeline, some, contract, room),
+            "shap": shap_importance(
+                pipeline, columns(sample(some_rows, SHAP_ROWS, params.seed), contract), contract, room
+            ),
             "shapes": shapes(pipeline, some, contract, room),
         },
     }

@@ -19,7 +19,7 @@ from assay.data.split import SIDES, identity_columns, row_keys, stored
 from assay.evaluation.curves import HEADERS, Table, curves, learning_curve, learning_sizes
 from assay.evaluation.metrics import ScoredRows, by_class, estimate, measure, metrics_for
 from assay.modelling.fitting import build, build_dummy, decide, fit, scores, scores_of_rows, set_threshold
-from assay.modelling.store import load_trained
+from assay.modelling.store import Trained, load_trained
 from assay.project.layout import METRICS, PLOTS, read_choice
 from assay.project.params import Params, load_params
 from assay.project.room import Room, load_room
@@ -74,7 +74,7 @@ def main() -> None:
     }
     if contract.classes:
         metrics["classes"] = by_class(test, contract.classes)
-    plots = {**curves(test, contract), "learning": _learning(data, wanted, contract, params, room)}
+    plots = {**curves(test, contract), "learning": _learning(data, wanted, trained, contract, params, room)}
     for name, header in HEADERS.items():
         _write_csv(PLOTS / f"{name}.csv", plots.get(name, []), header)
     write_json(METRICS, metrics)
@@ -84,9 +84,14 @@ def main() -> None:
 
 
 def _learning(
-    data: Mapping[str, Columns], wanted: Mapping[str, np.ndarray], contract: Contract, params: Params, room: Room
+    data: Mapping[str, Columns],
+    wanted: Mapping[str, np.ndarray],
+    trained: Trained,
+    contract: Contract,
+    params: Params,
+    room: Room,
 ) -> Table:
-    """Fit the chosen model on growing parts of the training rows, and measure its loss."""
+    """Fit the chosen model on growing parts of the training rows, and measure its loss; all rows are fitted already."""
     choice = read_choice()
     most = params.evaluate.learning_curve_max_rows
     # Neighbours in a file may be alike: a fixed shuffle makes every part a random sample.
@@ -96,8 +101,11 @@ def _learning(
 
     def loss_of(size: int) -> tuple[float, float]:
         seen, target_seen = take(data["train"], order[:size]), wanted["train"][order[:size]]
-        made = build(choice, contract, params.seed, calibrate=params.train.calibrate, room=room)
-        model = fit(made, seen, target_seen, contract, room)
+        if size == len(order) and not trained.drawn:
+            model = trained.train_only
+        else:
+            made = build(choice, contract, params.seed, calibrate=params.train.calibrate, room=room)
+            model = fit(made, seen, target_seen, contract, room)
         return _loss(model, seen, target_seen), _loss(model, rows_unseen, target_unseen)
 
     def _loss(model: Any, rows: Columns, truth: np.ndarray) -> float:
