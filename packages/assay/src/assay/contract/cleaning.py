@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 
 from assay.contract.spec import (
@@ -64,35 +63,37 @@ def from_texts(texts: Sequence[str], column: Column, *, plain: bool = True) -> l
     has_comma = isinstance(column, Number | Integer) and column.cleaning and column.cleaning.decimal == ","
     if has_comma and plain and all(as_number(text.strip()) is not None for text in texts):
         column = column.model_copy(update={"cleaning": None})
-    return [or_none(lambda text: from_text(text, column), text) for text in texts]
+    read = reader(column)
+    return [or_none(read, text) for text in texts]
 
 
-def from_text(text: str, column: Column) -> Any:
-    """Return the value of a text.
+def reader(column: Column) -> Callable[[str], Any]:
+    """Return a function that returns the value of a text.
 
-    Raises ValueError for a text that has none; an unknown category comes back as it is.
+    It raises ValueError for a text that has none; an unknown category comes back as it is.
 
-    >>> from_text("1.234,50 €", Number(kind="number", cleaning={"decimal": ",", "units": {"€": 1.0}}))
+    >>> reader(Number(kind="number", cleaning={"decimal": ",", "units": {"€": 1.0}}))("1.234,50 €")
     1234.5
     """
     match column:
         case Number():
-            return _number(text, column)
+            return lambda text: _number(text, column)
         case Integer():
-            return _whole(text, column)
+            return lambda text: _whole(text, column)
         case Boolean():
-            return _boolean(text)
+            return _boolean
         case Time():
-            return times(column)(text)
+            return times(column)
         case Category():
-            return _agreed(text, column)
+            return _agreed(column)
         case _:
-            return text
+            return lambda text: text
 
 
 def from_json(column: Column, everywhere: Iterable[str]) -> Callable[[Any], Any]:
     """Return a function that cleans values of requests: a value that cannot be cleaned comes back as it is."""
     markers, numbers, exact = markers_of(column, everywhere), missing_numbers(column), isinstance(column, Text)
+    read = reader(column)
     is_cleaned = not isinstance(column, Id | Ignored) and column.cleaning is not None
     # A text that means missing is refused by its type if the contract allows no missing value, but not in a text.
     may_be_missing = isinstance(column, Text) or (
@@ -105,9 +106,9 @@ def from_json(column: Column, everywhere: Iterable[str]) -> Callable[[Any], Any]
                 return None
             # The text of a time is read later.
             reads = is_cleaned or isinstance(column, Boolean)
-            return _or_given(given, column) if reads and not isinstance(column, Time) else given
+            return _or_given(read, given) if reads and not isinstance(column, Time) else given
         if isinstance(given, bool):
-            return _or_given(str(given).lower(), column) if is_cleaned and isinstance(column, Category) else given
+            return _or_given(read, str(given).lower()) if is_cleaned and isinstance(column, Category) else given
         if not isinstance(given, int | float) or (isinstance(given, float) and not math.isfinite(given)):
             return given
         if given in numbers and column.missing == "allow":
@@ -119,15 +120,15 @@ def from_json(column: Column, everywhere: Iterable[str]) -> Callable[[Any], Any]
                 return bool(given)
             case Category() | Time() if is_cleaned:
                 text = str(int(given) if given == int(given) else given)
-                return text if isinstance(column, Time) else _agreed(text, column)
+                return text if isinstance(column, Time) else read(text)
             case _:
                 return given
 
     return clean
 
 
-def _or_given(text: str, column: Column) -> Any:
-    found = or_none(lambda text: from_text(text, column), text)
+def _or_given(read: Callable[[str], Any], text: str) -> Any:
+    found = or_none(read, text)
     return text if found is None else found
 
 
@@ -271,26 +272,25 @@ def _strptime(cell: str, form: str | None) -> datetime:
     return datetime.strptime(cell, form) if form else datetime.fromisoformat(cell)
 
 
-def _agreed(text: str, column: Category) -> str:
-    """Return the value of the list that a text means, or the text if it means none."""
+def _agreed(column: Category) -> Callable[[str], str]:
+    """Return a function that returns the value of the list that a text means, or the text if it means none."""
     if column.cleaning is None:
-        return text
-    exact, folded = _spellings(column.values)
-    cell = trimmed(text)
-    number = re.fullmatch(r"([-+]?\d+)\.0+", cell)
-    found = next((exact[key] for key in (text, cell, number[1] if number else cell) if key in exact), None)
-    if found is None and column.cleaning.case == "ignore":
-        found = folded.get(without_case(cell))
-    return text if found is None else found
-
-
-@cache
-def _spellings(values: tuple[str, ...]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the value that each text means, and the value of each text in lower case that means only one."""
+        return lambda text: text
+    values, ignores_case = column.values, column.cleaning.case == "ignore"
     exact = {trimmed(value): value for value in reversed(values)} | {value: value for value in values}
     words = Counter(without_case(trimmed(value)) for value in values)
+    # A text in lower case that means only one value.
     folded = {word: value for value in values if words[word := without_case(trimmed(value))] == 1}
-    return exact, folded
+
+    def agreed(text: str) -> str:
+        cell = trimmed(text)
+        number = re.fullmatch(r"([-+]?\d+)\.0+", cell)
+        found = next((exact[key] for key in (text, cell, number[1] if number else cell) if key in exact), None)
+        if found is None and ignores_case:
+            found = folded.get(without_case(cell))
+        return text if found is None else found
+
+    return agreed
 
 
 def without_case(word: str) -> str:

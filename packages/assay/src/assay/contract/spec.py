@@ -1,6 +1,7 @@
 """The contract: a description of the data, as typed objects."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from functools import cached_property
@@ -517,6 +518,6 @@ def zone_of(name: str) -> tzinfo:
 
 
 def _check_distinct(values: tuple[str, ...]) -> None:
-    twice = sorted({value for value in values if values.count(value) > 1})
+    twice = sorted(value for value, count in Counter(values).items() if count > 1)
     if twice:
         raise ValueError(f"{twice[0]!r} occurs twice in the list")

@@ -125,10 +125,10 @@ def _broken(column: Column, markers: Collection[str]) -> dict[str, st.SearchStra
         case Boolean():
             made[rules.wrong_type(column)] = _neither(column, "maybe", "2", "truth", "-1", markers=markers)
         case Category():
-            known = frozenset(column.values)
+            known, read = frozenset(column.values), cleaning.reader(column)
             near = st.sampled_from([value + end for value in column.values for end in (" ", "?")])
             made[rules.unknown_value(column.values)] = (near | _texts(markers, max_size=10)).filter(
-                lambda text: not {text, text.strip(), cleaning.from_text(text, column)} & {*known, *markers}
+                lambda text: not {text, text.strip(), read(text)} & {*known, *markers}
             )
         case Text():
             size = column.max_length + 1
