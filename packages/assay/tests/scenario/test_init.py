@@ -51,12 +51,21 @@ def test_bad_input_leaves_the_project_as_it_is(project: Project, tmp_path: Path,
 @pytest.mark.nightly
 def test_own_data_becomes_a_model_with_limits_that_it_keeps_to(project: Project, tmp_path: Path) -> None:
     project.set_params(**SHORT, tune__trials=6)
-    said = project.run("assay", "init", str(write(tmp_path / "houses.csv")), "--target", "price", "--yes")
+    init = ("assay", "init", str(write(tmp_path / "houses.csv")), "--target", "price", "--yes")
+    # Stopped in its search, it goes on with that when it is run again.
+    stage = "packages/assay/src/assay/stages/tune.py"
+    code = (project.root / stage).read_text()
+    project.append(stage, "\nimport os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
+    stopped = project.run(*init)
+    assert "the search failed" in stopped.stderr
+    (project.root / stage).write_text(code)
+    said = project.run(*init)
     assert said.returncode == 0, said.stderr
     assert "id: ignored: a row number" in said.stderr
     # Neither the model that the search found, nor expectations and limits that follow from it, make a stage run again.
     once = ("validate", "prepare", "train", "evaluate", "analyse", "export")
-    assert [said.stdout.count(f"Running stage '{stage}'") for stage in once] == [1] * len(once)
+    ran = stopped.stdout + said.stdout
+    assert [ran.count(f"Running stage '{stage}'") for stage in once] == [1] * len(once)
     metrics = json.loads((project.root / "metrics.json").read_text())
     params = YAML(typ="safe").load((project.root / "params.yaml").read_text())
     assert metrics["test"]["r2"]["value"] > 0.5

@@ -1,5 +1,6 @@
 """`assay init`: from a file to a project about its data."""
 
+import hashlib
 import re
 import sys
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from ruamel.yaml.comments import CommentedMap
 from assay.adoption.adopt import adoption, carry_out, may_adopt
 from assay.base.config import parse_yaml
 from assay.base.errors import InputError
-from assay.base.files import read_json, write_bytes, write_text
+from assay.base.files import read_json, sha256, write_bytes, write_json, write_text
 from assay.base.progress import say
 from assay.contract.spec import CONTRACT, Contract, Task, load_contract
 from assay.data.check import check
@@ -38,7 +39,7 @@ from assay.init.write import (
     review_text,
 )
 from assay.project.freeze import edit_yaml
-from assay.project.history import user_name
+from assay.project.history import head, user_name
 from assay.project.identity import identity
 from assay.project.layout import ANALYSIS, METRICS, read_split
 from assay.project.params import load_params
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
 README = Path("README.md")
 EXPECTATIONS = Path("src/model/expectations.py")
 DATA = Path("data")
+# While a project is made for a new problem: what it was written with, and whether its model is found.
+UNFINISHED = Path(".assay/init.json")
 MOST_ROWS_AS_TEXT = 200_000
 
 
@@ -65,7 +68,7 @@ class InitOptions:
 
 def plan_for(source: Source, options: InitOptions) -> tuple[Plan, list[str]]:
     """Read a source and plan the project; at a terminal, ask about risky decisions. Writes nothing."""
-    present = load_contract() if CONTRACT.exists() else None
+    present = load_contract() if CONTRACT.exists() and not is_stopped() else None
     table, notes = read(replace(source, as_text=() if present is None else _texts(present)))
     name = slug(source.name)
     agreed = present if present is not None and _is_about(present, source.target, set(table.column_names)) else None
@@ -121,10 +124,19 @@ def _ask(plan: Plan, target: str, options: InitOptions) -> InitOptions:
 
 def earlier(plan: Plan) -> Contract | None:
     """Return the present contract, if the plan is for newer data of the same problem."""
-    if not CONTRACT.exists():
+    if not CONTRACT.exists() or is_stopped():
         return None
     old = load_contract()
     return old if is_same_problem(old, plan) else None
+
+
+def is_stopped() -> bool:
+    """Say whether an `assay init` for a new problem was stopped, and nobody has changed or committed what it wrote."""
+    if not UNFINISHED.exists():
+        return False
+    left = read_json(UNFINISHED)
+    written = left["written"].items()
+    return left["commit"] == head() and all(Path(name).exists() and sha256(Path(name)) == own for name, own in written)
 
 
 def apply(plan: Plan) -> None:
@@ -134,13 +146,20 @@ def apply(plan: Plan) -> None:
     plan.contract["data"] = path.as_posix()
     contract, params = contract_text(plan), params_text(PARAMS.read_text(encoding="utf-8"), plan.params)
     _put_data(plan.table, path)
-    write_text(CONTRACT, contract)
+    if is_stopped() and CONTRACT.read_text(encoding="utf-8") == contract:
+        # The rest is written, and the parameters may have been changed since.
+        return
     write_text(PARAMS, params)
-    if EXPECTATIONS.exists():
-        write_text(EXPECTATIONS, expectations_text([]))
     if README.exists():
         title = plan.contract["name"].replace("-", " ").capitalize()
         write_text(README, readme_text(README.read_text(encoding="utf-8"), title, plan.contract["description"]))
+    texts = {EXPECTATIONS: expectations_text([])} if EXPECTATIONS.exists() else {}
+    # The contract comes last: with it, the rest is there.
+    texts |= {CONTRACT: contract}
+    written = {str(file): hashlib.sha256(text.encode()).hexdigest() for file, text in texts.items()}
+    write_json(UNFINISHED, {"commit": head(), "written": written, "has_model": False})
+    for file, text in texts.items():
+        write_text(file, text)
 
 
 def updated(plan: Plan, old: Contract) -> tuple[str, list[str], pa.Table]:
@@ -191,7 +210,8 @@ def _tracked() -> set[str]:
 def run_init(source: Source, options: InitOptions, *, dry_run: bool, run: bool = True, adopt: bool = True) -> Plan:
     """Read, plan and show; unless it is a dry run, also write the files, search for a model, and run the pipeline.
 
-    Newer data of the same problem changes the contract only where necessary, and starts no search.
+    Newer data of the same problem changes the contract only where necessary, and starts no search. A run that was
+    stopped while it made a project for a new problem goes on with its search, or with the model that this found.
     """
     if not dry_run and not (PARAMS.exists() and Path("dvc.yaml").exists()):
         raise InputError(f"{PARAMS}: no project here; run this in the project folder")
@@ -226,6 +246,7 @@ def run_init(source: Source, options: InitOptions, *, dry_run: bool, run: bool =
     if run:
         plan.findings.extend(_run(plan, is_new=old is None))
         plan.findings.extend(_share())
+    UNFINISHED.unlink(missing_ok=True)
     if is_to_adopt:
         carry_out(adoption())
     _show(plan.findings)
@@ -240,7 +261,10 @@ def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
     if not is_new:
         reproduce()
         return []
-    tune()
+    left = read_json(UNFINISHED)
+    if not left["has_model"]:
+        tune()
+        write_json(UNFINISHED, {**left, "has_model": True})
     room = load_room()
     about = load_params(), load_contract(), room
     # Beside the stages, most of which leave a processor idle.
@@ -249,8 +273,6 @@ def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
         reproduce()
         others = made.result()
     trained = load_trained(room)
-    if EXPECTATIONS.exists():
-        write_text(EXPECTATIONS, expectations_text(_clear_cases(trained.pipeline, *about[1:])))
     params = PARAMS.read_text(encoding="utf-8")
     gates = parse_yaml(params)["gates"]
     settings, findings = limits(
@@ -263,9 +285,11 @@ def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
     )
     write_text(PARAMS, params_text(params, settings))
     load_params()
+    _accept()
+    if EXPECTATIONS.exists():
+        write_text(EXPECTATIONS, expectations_text(_clear_cases(trained.pipeline, *about[1:])))
     # No stage reads the cases or the limits: what they made is that of the code and the parameters with them.
     commit_stages()
-    _accept()
     return findings
 
 
