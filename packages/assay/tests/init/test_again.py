@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from assay.init.again import is_same_problem, renewed
 from assay.init.infer import Finding, Plan, checked, infer
 from assay.init.limits import limits
-from assay.init.noise import Noise
+from assay.init.noise import GateNumbers
 from assay.init.write import contract_text, parse_contract, review_text
+from assay.statistics.bootstrap import Estimate
 
 ROWS = 300
 
@@ -83,7 +84,7 @@ GATES = {
     "fairness": {"difference": 0.1},
     "dominance": {"share": 0.95},
 }
-UNDER = {"sensitivity": {"all": 0.01}, "fairness": {}, "dominance": []}
+UNDER = {"fairness": {}, "dominance": []}
 
 
 def test_the_floor_lies_between_the_dummy_and_what_the_first_model_surely_reaches():
@@ -100,8 +101,8 @@ def test_the_floor_of_a_loss_lies_above_what_the_first_model_reaches():
 
 
 def test_a_limit_that_the_first_model_is_past_is_widened_and_told():
-    analysis = UNDER | {"sensitivity": {"all": 0.2}, "fairness": {"sex": {"difference": {"selection_rate": 0.4}}}}
-    made, findings = limits(METRICS, analysis, GATES, "binary")
+    analysis = UNDER | {"fairness": {"sex": {"difference": {"selection_rate": 0.4}}}}
+    made, findings = limits(METRICS, analysis, GATES, "binary", GateNumbers(changed=Estimate(0.2, 0.16, 0.24)))
     assert made["gates.robustness.changed"] == 0.26
     assert made["gates.fairness.difference"] == 0.5
     assert {finding.where for finding in findings} == {"gates.robustness.changed", "gates.fairness.difference"}
@@ -112,7 +113,7 @@ def test_a_limit_that_the_first_model_is_past_is_widened_and_told():
 )
 def test_the_margin_is_larger_than_what_another_seed_changes_and_never_reaches_the_floor(difference, margin):
     gates = GATES | {"quality": GATES["quality"] | {"margin": 0.01}, "reproducibility": {"spread": 0.02}}
-    made, findings = limits(METRICS, UNDER, gates, "binary", Noise(difference, 0.001))
+    made, findings = limits(METRICS, UNDER, gates, "binary", GateNumbers(difference, 0.001))
     assert made.get("gates.quality.margin") == margin
     assert [finding.where for finding in findings] == ["gates.quality.margin"] * (margin is not None)
     assert made["gates.quality.floor"] == 0.68
@@ -120,28 +121,28 @@ def test_the_margin_is_larger_than_what_another_seed_changes_and_never_reaches_t
 
 def test_without_a_section_for_a_gate_nothing_is_widened():
     gates = {"quality": GATES["quality"]}
-    made, findings = limits(METRICS, UNDER, gates, "binary", Noise(0.03, 0.03))
+    made, findings = limits(METRICS, UNDER, gates, "binary", GateNumbers(0.03, 0.03))
     assert set(made) <= {"gates.quality.floor", "gates.quality.margin"}
     assert {finding.where for finding in findings} <= {"gates.quality.margin"}
 
 
 def test_seeds_that_differ_more_than_the_limit_widen_it():
     gates = GATES | {"quality": GATES["quality"] | {"margin": 0.1}, "reproducibility": {"spread": 0.02}}
-    made, _ = limits(METRICS, UNDER, gates, "binary", Noise(0.03, 0.03))
+    made, _ = limits(METRICS, UNDER, gates, "binary", GateNumbers(0.03, 0.03))
     assert made["gates.reproducibility.spread"] == 0.038
     assert "gates.quality.margin" not in made
 
 
-@pytest.mark.parametrize(("rows", "limit"), [(40, 0.21), (100, 0.16), (100_000, None)])
-def test_a_limit_is_beyond_the_first_model_by_the_noise_of_its_rows(rows, limit):
-    made, _ = limits(METRICS | {"rows": {"test": rows}}, UNDER | {"sensitivity": {"all": 0.079}}, GATES, "binary")
+@pytest.mark.parametrize(("high", "limit"), [(0.165, 0.21), (0.133, 0.16), (0.081, None)])
+def test_a_limit_is_beyond_the_interval_of_the_first_model(high, limit):
+    made, _ = limits(METRICS, UNDER, GATES, "binary", GateNumbers(changed=Estimate(0.079, 0.06, high)))
     assert made.get("gates.robustness.changed") == limit
 
 
 def test_intervals_that_miss_more_values_than_they_should_widen_their_limit():
     metrics = {"test": {"r2": {"value": 0.8, "low": 0.7, "high": 0.9}}, "dummy": {"r2": 0.0}}
     gates = GATES | {"quality": {"metric": "r2"}}
-    made, (finding,) = limits(metrics | ROWS, UNDER, gates, "regression", missed=0.23)
+    made, (finding,) = limits(metrics | ROWS, UNDER, gates, "regression", GateNumbers(missed=0.23))
     assert made["gates.calibration.error"] == 0.29
     assert finding.what.startswith(
         "the excess share of values outside their interval is 0.23; the limit was set to 0.29"

@@ -57,7 +57,8 @@ def test_what_rows_of_one_value_have_in_common_says_it(values, target):
 def test_so_do_rows_that_agree_in_a_number():
     for size in (RNG.normal(size=MANY)[OF], RNG.integers(18, 80, MANY)[OF]):
         target = size / size.std() + 2 * NOISE
-        assert made(target, v1=TEXTS, size=size).contract["split"] == {"by": "group", "column": "v1"}
+        for known in (size, np.where(NOISE > 2, np.nan, size)):
+            assert made(target, v1=TEXTS, size=known).contract["split"] == {"by": "group", "column": "v1"}
 
 
 @pytest.mark.parametrize("seed", range(3))

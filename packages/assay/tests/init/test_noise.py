@@ -1,19 +1,19 @@
-"""What another seed changes of the deciding metric."""
+"""What gates will find of a first model."""
 
 from pathlib import Path
 
 import pytest
 
-from assay.init.noise import Noise, other_seeds, seed_noise
+from assay.init.noise import GateNumbers, gate_numbers, other_seeds
 from assay.modelling.store import load_trained
 from assay.project.params import Params, load_params
 from assay.project.room import load_room
 from stages.test_train import PARAMS, SPEC, made
 
 
-def noise(params: Params) -> Noise:
+def noise(params: Params) -> GateNumbers:
     room = load_room()
-    return seed_noise(other_seeds(params, SPEC, room), load_trained(), params, SPEC, room)
+    return gate_numbers(other_seeds(params, SPEC, room), load_trained(), params, SPEC, room)
 
 
 def test_seeds_change_a_forest_and_the_intervals_hold_more_possible(
@@ -31,3 +31,9 @@ def test_with_many_rows_both_seeds_are_tried_on_a_sample(tmp_path: Path, monkeyp
     found = noise(few)
     assert found != noise(params)
     assert 0 < found.spread < found.difference
+
+
+def test_what_perturbations_change_comes_with_its_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(tmp_path, monkeypatch, PARAMS)
+    changed = noise(load_params()).changed
+    assert 0 <= changed.low < changed.value < changed.high < 1

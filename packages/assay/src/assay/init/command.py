@@ -29,7 +29,7 @@ from assay.init.expected import clear_cases, expectations_text
 from assay.init.files import Source, read
 from assay.init.infer import Finding, Kind, Plan, checked, infer
 from assay.init.limits import limits
-from assay.init.noise import missed_coverage, other_seeds, seed_noise
+from assay.init.noise import gate_numbers, other_seeds
 from assay.init.write import (
     contract_text,
     data_bytes,
@@ -280,8 +280,7 @@ def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
         read_json(ANALYSIS),
         gates,
         plan.contract["task"],
-        seed_noise(others, trained, *about),
-        missed_coverage(trained, *about),
+        gate_numbers(others, trained, *about),
     )
     write_text(PARAMS, params_text(params, settings))
     load_params()

@@ -180,8 +180,9 @@ def _are_alike(other: Column, codes: np.ndarray) -> bool:
     values = _numbers(other.values)
     number = int(codes.max()) + 1
     low, high = np.full(number, np.inf), np.full(number, -np.inf)
-    np.minimum.at(low, codes, values)
-    np.maximum.at(high, codes, values)
+    # A missing value says nothing of the others.
+    np.fmin.at(low, codes, values)
+    np.fmax.at(high, codes, values)
     several = np.bincount(codes) > 1
     return bool(several.any()) and float((low == high)[several].mean()) >= ALIKE
 

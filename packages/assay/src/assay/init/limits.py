@@ -6,12 +6,13 @@ from typing import Any
 
 from assay.evaluation.metrics import BINARY, REGRESSION
 from assay.init.infer import Finding
-from assay.init.noise import Noise
+from assay.init.noise import GateNumbers
 
 # Weight of a finding that comes before all others.
 FIRST = 4
-# Standard errors between the first model and a limit: the gate compares the end of an interval.
-NOISE = 3.0
+# Half-widths of the interval between the first model and a limit: the gate compares the end of the interval.
+NOISE = 1.5
+NONE = GateNumbers()
 
 
 def limits(
@@ -19,17 +20,16 @@ def limits(
     analysis: Mapping[str, Any],
     gates: Mapping[str, Any],
     task: str,
-    noise: Noise | None = None,
-    missed: float = 0.0,
+    numbers: GateNumbers = NONE,
 ) -> tuple[dict[str, Any], list[Finding]]:
     """Return settings of params.yaml, by dotted key, that the first model meets, and findings to review.
 
     `metrics` is the content of metrics.json, `analysis` that of reports/analyse.json, `gates` the section of
-    params.yaml. `missed` is the excess share of a regression's values outside their interval. The floor lies half-way
-    between the dummy model and the worse end of the interval. The limits of robustness, calibration, fairness and
-    dominance are those of the template, or wider if the model exceeds them or comes close: then they are beyond it by
-    the noise of the test rows. The margin to a champion is larger than what another seed may change, `noise`, up to
-    half of the distance to the dummy model. A model that is not conclusively better than that one is the first finding.
+    params.yaml. The floor lies half-way between the dummy model and the worse end of the interval. The limits of
+    robustness, calibration, fairness and dominance are those of the template, or wider if the model exceeds them or
+    comes close: then they are beyond it by the noise of the test rows. The margin to a champion is larger than what
+    another seed may change, up to half of the distance to the dummy model. A model that is not conclusively better than
+    that one is the first finding.
     """
     name = gates["quality"]["metric"]
     found, dummy = metrics["test"][name], metrics["dummy"][name]
@@ -44,7 +44,7 @@ def limits(
         findings.append(Finding(FIRST, "model", f"{told}; look at target, columns and split before all else"))
         floor = end
     made: dict[str, Any] = {"gates.quality.floor": _two(floor, up=not is_higher)}
-    by_chance = {} if noise is None else {"quality.margin": noise.difference, "reproducibility.spread": noise.spread}
+    by_chance = {"quality.margin": numbers.difference, "reproducibility.spread": numbers.spread}
     for where, chance in by_chance.items():
         key, (gate, limit) = f"gates.{where}", where.split(".")
         # Beyond half of the way to the dummy, the limit would say nothing.
@@ -54,17 +54,15 @@ def limits(
             text = f"another seed may change {name} by {chance:.2g}; the limit was set to {wanted:g}"
             cure = "an average of more models, or more test rows, lets you lower it"
             findings.append(Finding(2, key, f"{text}; {cure}"))
-    changed = float(analysis["sensitivity"]["all"])
-    spread = math.sqrt(changed * (1 - changed)) if task != "regression" else changed
     measured = {
-        "gates.robustness.changed": changed,
-        "gates.calibration.error": float(metrics["test"].get("calibration_error", {"high": missed})["high"]),
+        "gates.robustness.changed": numbers.changed.value,
+        "gates.calibration.error": float(metrics["test"].get("calibration_error", {"high": numbers.missed})["high"]),
         "gates.fairness.difference": max(
             (float(value) for group in analysis["fairness"].values() for value in group["difference"].values()),
             default=0.0,
         ),
     }
-    of_rows = {"gates.robustness.changed": NOISE * spread / math.sqrt(max(metrics["rows"]["test"], 1))}
+    noise_of = {"gates.robustness.changed": NOISE * (numbers.changed.high - numbers.changed.value)}
     what = {
         "gates.robustness.changed": "share of predictions that small perturbations change",
         "gates.calibration.error": "calibration error"
@@ -75,7 +73,7 @@ def limits(
     for key, value in measured.items():
         _, gate, limit = key.split(".")
         now = gates.get(gate, {}).get(limit)
-        beyond = max(1.25 * value, value + of_rows.get(key, 0.0))
+        beyond = max(1.25 * value, value + noise_of.get(key, 0.0))
         if now is not None and beyond > now:
             made[key] = _two(beyond, up=True)
             text = f"the {what[key]} is {value:.2g}; the limit was set to {made[key]:g}; lower it if you can"

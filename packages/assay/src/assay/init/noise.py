@@ -1,10 +1,11 @@
-"""What limits depend on besides the results: how much another seed changes, and how wide intervals are off."""
+"""What the gates will find of a first model besides its metrics; their limits depend on it."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from assay.contract.spec import Contract
 from assay.project.params import Params
 from assay.project.room import Room
+from assay.statistics.bootstrap import Estimate
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -14,15 +15,26 @@ if TYPE_CHECKING:
     from assay.modelling.store import Trained
 
 
-class Noise(NamedTuple):
-    """What another seed changes of the deciding metric on the test rows.
+class GateNumbers(NamedTuple):
+    """What gates will find on the test rows.
 
-    `difference` is the largest that the paired interval of the gate `quality` holds possible, `spread` that of the two
-    values.
+    Of the deciding metric, what another seed changes: `difference` is the largest that the paired interval of the gate
+    `quality` holds possible, `spread` that of the two values. `missed` is the upper end of the excess share of values
+    outside their interval (`calibration`; 0 for classes), `changed` what perturbations change (`robustness`).
     """
 
-    difference: float
-    spread: float
+    difference: float = 0.0
+    spread: float = 0.0
+    missed: float = 0.0
+    changed: Estimate = Estimate(0.0, 0.0, 0.0)
+
+
+def gate_numbers(
+    others: "list[Pipeline]", trained: "Trained", params: Params, contract: Contract, room: Room
+) -> GateNumbers:
+    """Return what gates will find of a model; `others` are its fits with other seeds, from `other_seeds`."""
+    about = trained, params, contract, room
+    return GateNumbers(*seed_noise(others, *about), missed_coverage(*about), change_by_perturbations(*about))
 
 
 def other_seeds(params: Params, contract: Contract, room: Room) -> "list[Pipeline]":
@@ -48,8 +60,13 @@ def other_seeds(params: Params, contract: Contract, room: Room) -> "list[Pipelin
     return [fitted(params.seed + more) for more in ((1,) if is_whole else (1, 2))]
 
 
-def seed_noise(others: "list[Pipeline]", trained: "Trained", params: Params, contract: Contract, room: Room) -> Noise:
-    """Compare two fits with different seeds on the test rows: those of `other_seeds`, or its one with stage train's."""
+def seed_noise(
+    others: "list[Pipeline]", trained: "Trained", params: Params, contract: Contract, room: Room
+) -> tuple[float, float]:
+    """Return `difference` and `spread` of `GateNumbers`.
+
+    It compares two fits with different seeds on the test rows: those of `other_seeds`, or its one with stage train's.
+    """
     # Imported here: a dry run needs no scikit-learn.
     from assay.data.columns import columns, target
     from assay.evaluation.metrics import ScoredRows, compare, measure, metrics_for
@@ -68,7 +85,7 @@ def seed_noise(others: "list[Pipeline]", trained: "Trained", params: Params, con
     metric = next(one for one in metrics_for(contract) if one.name == params.gates.quality.metric)
     found = compare((first, second), [metric], **_interval_options(params, test, contract))[metric.name]
     values = [measure(rows, [metric])[metric.name] for rows in (first, second)]
-    return Noise(max(abs(found.low), abs(found.high)), max(values) - min(values))
+    return (max(abs(found.low), abs(found.high)), max(values) - min(values))
 
 
 def _interval_options(params: Params, test: "pa.Table", contract: Contract) -> dict[str, Any]:
@@ -106,3 +123,21 @@ def missed_coverage(trained: "Trained", params: Params, contract: Contract, room
 
     rows = with_intervals(judged(trained.pipeline, test), judged(trained.train_only, validation))
     return estimate(rows, [MISSED], **_interval_options(params, test, contract))[MISSED.name].high
+
+
+def change_by_perturbations(trained: "Trained", params: Params, contract: Contract, room: Room) -> Estimate:
+    """Return what the gate `robustness` will find: by how much perturbations of the test rows change predictions."""
+    # Imported here: a dry run needs no scikit-learn.
+    from assay.data.columns import columns
+    from assay.evaluation.metrics import ScoredRows, estimate
+    from assay.gates.evidence import perturbed_rows
+    from assay.gates.robustness import CHANGED
+    from assay.modelling.fitting import decide, scores
+    from assay.project.layout import read_split
+
+    test = read_split("test")
+    moved = perturbed_rows(test, contract, None, noise=params.analyse.noise, seed=params.seed)
+    before, after = (scores(trained.pipeline, columns(rows, contract), contract, room) for rows in (test, moved))
+    first, second = (decide(given, contract, trained.threshold) for given in (before, after))
+    rows = ScoredRows(first, before, second)
+    return estimate(rows, [CHANGED], **_interval_options(params, test, contract))[CHANGED.name]
