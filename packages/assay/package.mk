@@ -63,8 +63,9 @@ YEARS ?= 20
 bench-monitor: $(VENV)/.package  ## false alarms and delays of `assay monitor` over YEARS=20 simulated years, next to other rules; takes about 20 minutes
 	@python packages/assay/bench/monitor.py --years $(YEARS) --worlds $(YEARS)
 
-bench-scale: $(VENV)/.package  ## what `assay score` and the stages cost as rows grow, next to a bare ONNX session; takes about 30 minutes
-	@python packages/assay/bench/scale.py
+bench-scale: $(VENV)/.package  ## what `assay score` and the stages cost as rows grow, next to a bare ONNX session, and to DuckDB; takes about 40 minutes
+	@$(UV) pip install --quiet --target $(VENV)-scale duckdb
+	@python packages/assay/bench/scale.py --peers $(VENV)-scale
 
 SEEDS ?= 20
 

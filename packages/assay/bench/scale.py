@@ -67,6 +67,33 @@ for start in range(0, len(frame), 1000):
     rows += len(scores(pipeline, data, contract))
 print(rows)
 """
+# The contract check and the split of the stages, without what the stages look for besides.
+CHECKED = """
+import sys
+from pathlib import Path
+from assay.contract.spec import load_contract
+from assay.data.check import check, contract_outcome
+from assay.data.reading import opened
+from assay.data.split import assign
+from assay.project.params import load_params
+from assay.stages.prepare import _write
+contract = load_contract()
+with opened(Path(sys.argv[1]), contract) as (rows, unread):
+    assert contract_outcome(rows, [*unread, *check(rows, contract)], contract).verdict == "PROMOTE"
+    sides = assign(rows, contract, load_params().prepare)
+    _write([Path(f"{side}.parquet") for side in ("train", "validation", "test")], rows, sides)
+"""
+DUCKDB = """
+import sys
+import duckdb
+names = [row[0] for row in duckdb.sql(f"DESCRIBE FROM '{sys.argv[1]}'").fetchall()]
+wanted = ", ".join(
+    f'min("{name}"), max("{name}"), count(*) - count("{name}"), ' + sys.argv[2].format(f'"{name}"') for name in names
+)
+duckdb.sql(f"SET threads = {sys.argv[3]}")
+duckdb.sql(f"SELECT {wanted} FROM '{sys.argv[1]}'").fetchall()
+"""
+DISTINCT = {"exact": "count(DISTINCT {})", "approximate": "approx_count_distinct({})"}
 
 
 def rate(command: list[str], project: Path, rows: int, idle: float) -> float:
@@ -156,6 +183,31 @@ def stages(project: Path, sizes: list[int]) -> None:
         print(f"{stage:<12}" + "".join(f"{cost.seconds:>13.1f} s {cost.peak_mb:>6.0f} MB" for cost in of_stage))
 
 
+def checked(project: Path, rows: int, peers: Path, rounds: int) -> None:
+    """Compare the contract check and the split with DuckDB's minimum, maximum, nulls and distinct values."""
+    source, file = pacsv.read_csv(project / "data/rows.csv"), "checked.parquet"
+    with pq.ParquetWriter(project / file, source.schema) as writer:
+        for part in moved(source, rows):
+            writer.write_table(part)
+    threads = str(len(os.sched_getaffinity(0)))
+    path = ["env", f"PYTHONPATH={peers}", sys.executable, "-c", DUCKDB, file]
+    theirs = {f"DuckDB, distinct values {kind}": [*path, count, threads] for kind, count in DISTINCT.items()}
+    commands = {"contract check and split": [sys.executable, "-c", CHECKED, file], **theirs}
+    costs: dict[str, list[Cost]] = {name: [] for name in commands}
+    for _ in range(rounds):
+        for name, command in commands.items():
+            costs[name].append(run(command, project))
+    print(f"\n{rows:,} rows x {COLUMNS} columns, median of {rounds} rounds, {threads} processors")
+    print(f"{'':<44}{'seconds':>10}{'peak MB':>10}{'ratio of the first to it':>28}")
+    mine = [cost.seconds for cost in costs["contract check and split"]]
+    for name, found in costs.items():
+        seconds = [cost.seconds for cost in found]
+        ratio = statistics.median(a / b for a, b in zip(mine, seconds, strict=True))
+        peak = statistics.median(cost.peak_mb for cost in found)
+        print(f"{name:<44}{statistics.median(seconds):>10.1f}{peak:>10.0f}{ratio:>28.2f}")
+    (project / file).unlink()
+
+
 def killed(project: Path, times: int, rows: int = 200_000) -> None:
     """Kill `assay score` at random moments and show what is there after each, and once it has run again."""
     repeated(pacsv.read_csv(project / "data/rows.csv"), project / "in.parquet", rows)
@@ -182,6 +234,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[10**5, 10**6, 10**7], help="sizes of the input")
     parser.add_argument("--compared", type=int, default=500_000, help="rows of the comparison")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of the comparison")
+    parser.add_argument("--checked", type=int, default=10**7, help="rows of the comparison with DuckDB")
+    parser.add_argument("--peers", type=Path, help="the folder where DuckDB is installed; without it there is none")
     parser.add_argument("--kills", type=int, default=20, help="how often a run is killed")
     arguments = parser.parse_args()
     print(f"Python {sys.version.split()[0]}, {os.cpu_count()} processors")
@@ -192,6 +246,8 @@ def main() -> None:
         compared(project, arguments.rounds, arguments.compared)
         growing(project, arguments.rows)
         killed(project, arguments.kills)
+        if arguments.peers:
+            checked(project, arguments.checked, arguments.peers.resolve(), rounds=1)
         stages(project, arguments.rows)
 
 
