@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from assay.base.errors import InputError
 from assay.contract.spec import Contract
-from assay.data import reading, stored
+from assay.data import stored
 from assay.data.check import check
 from assay.data.reading import opened, read_table
 from assay.data.sample import drawn, sample
-from assay.data.stored import Chosen, Stored
+from assay.data.stored import Chosen, Joined, Stored
 from assay.project.layout import ANALYSIS, CHECKS, METRICS, PIPELINE, SPLIT, THRESHOLD
 from assay.stages import analyse, evaluate, prepare, train, validate
 from examples import small
@@ -52,7 +52,7 @@ LINES = st.lists(st.tuples(*map(st.sampled_from, CELLS.values())), max_size=12)
 @pytest.fixture
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read every file in parts, a few rows at a time."""
-    monkeypatch.setattr(reading, "LARGE", 0)
+    monkeypatch.setattr(stored, "LARGE", 0)
     monkeypatch.setattr(stored, "CELLS", 40)
 
 
@@ -60,7 +60,7 @@ def both(path: Path, made: Contract) -> None:
     """Read a file as a whole and in parts, and expect the same."""
     whole, violations = read_table(path, made)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "LARGE", 0)
+        patch.setattr(stored, "LARGE", 0)
         patch.setattr(stored, "CELLS", 12)
         with opened(path, made) as (rows, found):
             assert not isinstance(rows, pa.Table)
@@ -128,6 +128,11 @@ def test_rows_of_several_files_are_one_table(tmp_path: Path) -> None:
     rows = Stored(*files)
     assert rows.whole().equals(table)
     assert sample(rows, 7, seed=1).equals(sample(table, 7, seed=1))
+    joined = Joined(Stored(files[0]), Chosen(rows, np.arange(10, 30)))
+    places = np.random.default_rng(0).integers(0, 30, 300)
+    for one in (rows, joined):
+        assert (one.num_rows, one.column_names) == (30, ["x", "y"])
+        assert one.take(pa.array(places)).to_pydict() == table.take(pa.array(places)).to_pydict()
     chosen = Chosen(rows, np.array([29, 0, 12]))
     assert chosen["y"].to_pylist() == ["t29", "t0", "t12"]
     assert chosen.take(pa.array([2, 0]))["x"].to_pylist() == [12.0, 29.0]

@@ -1,18 +1,25 @@
 from collections import Counter
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.contract.spec import Contract
+from assay.data import stored
+from assay.data.one_sided import one_sided
+from assay.data.reading import typed
 from assay.data.versions import Changes, Shift, Version, changes, class_shares, new_rows, shared, shifts
 from assay.properties.strategies import as_table, tables
 from examples import contract, small
 from fewer import fewer
+from patients import contract as patients_contract
+from patients import patients
 
 NUMBER, INTEGER, BOOLEAN, TEXT, TIME = ({"kind": kind} for kind in ("number", "integer", "boolean", "text", "time"))
 COLOUR = {"kind": "category", "values": ["red", "green", "blue"]}
@@ -441,3 +448,26 @@ def test_contracts_without_a_column_in_common_have_nothing_to_compare() -> None:
 def test_class_shares_are_the_share_of_each_label() -> None:
     table = as_table([{"x": 1.0, "sick": label} for label in ("no", "no", "yes", "no")], X)
     assert class_shares(table["sick"]) == {"no": 0.75, "yes": 0.25}
+
+
+@pytest.mark.parametrize(
+    "split", [{"by": "hash"}, {"by": "group", "column": "street"}, {"by": "time", "column": "admitted"}]
+)
+def test_rows_in_files_are_compared_as_rows_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split) -> None:
+    monkeypatch.setattr(stored, "FALLS", 3)
+    made = patients_contract(split=split)
+    cells = {name: pa.array(values, from_pandas=True) for name, values in patients(500, "binary")[0].items()}
+    rows = typed(pa.table({**cells, "outcome": ["sick", "well"] * 250}), made)[0]
+    age = pa.array([None if n % 50 == 0 else n % 90 for n in range(450)], rows["age"].type)
+    tables = rows, rows.slice(50).set_column(rows.column_names.index("age"), "age", age)
+    for number, table in enumerate(tables):
+        pq.write_table(table, tmp_path / f"{number}.parquet", row_group_size=60)
+    whole = [Version(table, made) for table in tables]
+    files = [Version(stored.Stored(tmp_path / f"{number}.parquet"), made) for number in range(2)]
+    (wanted, found), new = (changes(*both) for both in (whole, files)), np.arange(450) > 300
+    assert counts(found) == counts(wanted)
+    assert all((one == other).all() for one, other in zip(found.cells["age"], wanted.cells["age"], strict=True))
+    assert shifts(*files, new) == shifts(*whole, new)
+    assert one_sided(*files, found, limit=1.0, significance=1.0) == one_sided(
+        *whole, wanted, limit=1.0, significance=1.0
+    )

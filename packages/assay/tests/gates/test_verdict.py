@@ -1,3 +1,4 @@
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from importlib import import_module
 from typing import get_type_hints
@@ -30,7 +31,7 @@ def gate(name: str) -> Gate:
 
 def judged(made: Evidence, monkeypatch: pytest.MonkeyPatch) -> dict[str, Outcome]:
     """Return the outcomes of a verdict on evidence, in which every gate that can judge passes."""
-    monkeypatch.setattr(verdict, "gather", lambda change: made)
+    monkeypatch.setattr(verdict, "gather", lambda change: nullcontext(made))
     monkeypatch.setattr(Gate, "judge", property(lambda gate: lambda evidence: Outcome(gate.name, "PROMOTE", "well")))
     found = judge(made.change)
     assert [one["gate"] for one in found.verdict["outcomes"]] == [one.name for one in GATES]
@@ -73,7 +74,7 @@ def test_a_gate_that_raises_is_held_with_the_error(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "contract.yaml").write_text("name: x\n")
-    monkeypatch.setattr(verdict, "gather", lambda change: MADE)
+    monkeypatch.setattr(verdict, "gather", lambda change: nullcontext(MADE))
     monkeypatch.setattr(Gate, "judge", property(lambda gate: fail))
     found = judge(MADE.change)
     assert found.failed

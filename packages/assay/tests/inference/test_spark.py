@@ -45,6 +45,10 @@ def there(projects, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Work in a folder with a model and with files of both forms, some of them with names that are unusual."""
     (tmp_path / "models").symlink_to(projects() / "models")
     monkeypatch.chdir(tmp_path)
+    # A cluster whose own file system is another one, and away.
+    monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path / "conf"))
+    Path("conf").mkdir()
+    Path("conf/spark-defaults.conf").write_text("spark.hadoop.fs.defaultFS hdfs://127.0.0.1:1\n")
     Path("in [1]/day").mkdir(parents=True)
     for number, name in enumerate(["a b.csv", "c%20d.parquet", "é#1?.CSV", "day/e.parquet", "f.csv", "g.parquet"]):
         data, _ = patients(ROWS, "binary", number)

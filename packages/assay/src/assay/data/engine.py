@@ -174,10 +174,11 @@ def each_arrival(
                 .option("maxFilesPerTrigger", MOST_FILES)
                 # By default files that were written a week before the newest one are left out.
                 .option("maxFileAge", "36500d")
-                .load(re.sub(r"([\\*?\[\]{}])", r"\\\1", str(folder)))
+                # Without file:// it would be a folder of HDFS where that is Spark's file system.
+                .load("file://" + re.sub(r"([\\*?\[\]{}])", r"\\\1", str(folder)))
             )
             stream = files.select("path").writeStream.foreachBatch(each)
-            stream = stream.option("checkpointLocation", str(checkpoint))
+            stream = stream.option("checkpointLocation", f"file://{checkpoint}")
             if not goes_on:
                 stream.trigger(availableNow=True).start().awaitTermination()
                 return

@@ -34,7 +34,7 @@ from assay.contract.spec import (
 from assay.data.check import check
 from assay.data.delimited import read_delimited
 from assay.data.rows import data_only
-from assay.data.stored import Stored, in_batches, taken
+from assay.data.stored import Stored, in_batches, is_large, read_parquet, taken
 from assay.data.violations import Violation, first_twice, violation
 
 # A few words that Arrow reads itself; `assay.contract.cleaning` knows more.
@@ -43,8 +43,6 @@ FALSE_WORDS = ["false", "False", "FALSE", "no", "No", "0"]
 EPOCH = datetime(1970, 1, 1)
 # Longer names get no "did you mean".
 LONGEST = 200
-# Bytes from which a table is not read into memory as a whole.
-LARGE = 1 << 28
 # Blocks of a CSV file, each of 1 MiB, that become a group of rows of its copy.
 BLOCKS = 32
 # Only this many unknown columns get a "did you mean": the search takes a while, and a file may have any number.
@@ -125,7 +123,7 @@ def _read_raw(path: Path, contract: Contract) -> tuple[pa.Table, list[Violation]
 
 def _read_plain(path: Path, contract: Contract, folder: Path) -> pa.Table | Stored:
     """Read a CSV file with commas, in UTF-8; a large one becomes a Parquet file in the folder."""
-    read = _read_csv if path.stat().st_size < LARGE else partial(_copy_csv, folder / "copy.parquet")
+    read = partial(_copy_csv, folder / "copy.parquet") if is_large(path.stat().st_size) else _read_csv
     names = read_header(path)
     text = dict.fromkeys(names, pa.string())
     types = {name: arrow_type(column) for name, column in contract.columns.items() if not isinstance(column, Time)}
@@ -457,9 +455,8 @@ def _copy_csv(copy: Path, path: Path, types: dict[str, pa.DataType], contract: C
 
 
 def _read_parquet(path: Path) -> pa.Table | Stored:
-    stored = Stored(path)
-    _refuse_twice(path, stored.column_names)
-    return stored.whole() if stored.size() < LARGE else stored
+    _refuse_twice(path, Stored(path).column_names)
+    return read_parquet(path)
 
 
 def read_header(path: Path) -> list[str]:

@@ -12,6 +12,10 @@ from assay.base.errors import InputError, one_line
 
 # The cells of a batch: few enough for memory, enough for all processors.
 CELLS = 1 << 22
+# Bytes from which rows are not read into memory as a whole.
+LARGE = 1 << 28
+# Places that fall below the one before more often are sorted first.
+FALLS = 100
 
 
 class Rows(Protocol):
@@ -89,17 +93,21 @@ class Stored:
 
 
 def taken(values: pa.ChunkedArray, index: pa.Array | np.ndarray) -> pa.ChunkedArray:
-    """Return the values at some places, which rise but for a few times.
+    """Return the values at some places.
 
     `take` of Arrow makes one array of all values first, and one array holds at most 2 GiB of text.
     """
-    places = np.asarray(index)
+    places = np.asarray(index, dtype=np.int64)
     if not len(places):
         return pa.chunked_array([], values.type)
+    falls = np.flatnonzero(np.diff(places) < 0) + 1
+    if len(falls) > FALLS:
+        order = np.argsort(places, kind="stable")
+        return taken(values, places[order]).take(pa.array(np.argsort(order, kind="stable")))
     ends = np.cumsum([len(chunk) for chunk in values.chunks])
     chunks = [
         chunk.take(pa.array(part - (end - len(chunk))))
-        for rising in np.split(places, np.flatnonzero(np.diff(places) < 0) + 1)
+        for rising in np.split(places, falls)
         for chunk, part, end in zip(
             values.chunks, np.split(rising, np.searchsorted(rising, ends[:-1])), ends, strict=True
         )
@@ -123,6 +131,35 @@ class Chosen:
     def take(self, index: pa.Array, /) -> pa.Table:
         """Return the rows at some of these places."""
         return self.rows.take(pa.array(self.index[np.asarray(index)]))
+
+
+class Joined:
+    """The rows of several others with the same columns, one after the other."""
+
+    def __init__(self, *parts: Rows) -> None:
+        """Take the parts, of which there is at least one."""
+        self.parts = parts
+        self.num_rows, self.column_names = sum(part.num_rows for part in parts), parts[0].column_names
+
+    def __getitem__(self, name: str, /) -> pa.ChunkedArray:
+        """Return a column."""
+        columns = [part[name] for part in self.parts]
+        return pa.chunked_array([chunk for column in columns for chunk in column.chunks], columns[0].type)
+
+    def take(self, index: pa.Array, /) -> pa.Table:
+        """Return the rows at some places."""
+        return pa.table({name: taken(self[name], index) for name in self.column_names})
+
+
+def read_parquet(*paths: Path) -> pa.Table | Stored:
+    """Return the rows of Parquet files as `Stored` does: in memory, unless there are many."""
+    rows = Stored(*paths)
+    return rows if is_large(rows.size()) else rows.whole()
+
+
+def is_large(size: int) -> bool:
+    """Say whether this many bytes are too many to read at once."""
+    return size >= LARGE
 
 
 def parquet_file(path: Path) -> pq.ParquetFile:

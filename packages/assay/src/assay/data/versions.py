@@ -1,6 +1,5 @@
 """Two versions of the data: rows added, removed or rewritten, and whether the distribution changed."""
 
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +12,7 @@ from assay.contract.spec import Boolean, Category, Column, Contract, Id, Ignored
 from assay.data.reading import arrow_type
 from assay.data.sample import sample
 from assay.data.split import cell_keys, row_keys
+from assay.data.stored import Chosen, Rows
 from assay.statistics.drift import drift
 
 SALT = "versions"
@@ -23,9 +23,9 @@ WINDOWS = 20
 
 @dataclass(frozen=True)
 class Version:
-    """A table from `assay.data.reading`, and its contract."""
+    """Rows from `assay.data.reading`, and their contract."""
 
-    table: pa.Table
+    table: Rows
     contract: Contract
 
 
@@ -100,7 +100,7 @@ def changes(before: Version, now: Version) -> Changes:
     return _by_content(before.table, now.table, names)
 
 
-def _by_id(before: pa.Table, now: pa.Table, names: list[str], keys: tuple[np.ndarray, np.ndarray]) -> Changes:
+def _by_id(before: Rows, now: Rows, names: list[str], keys: tuple[np.ndarray, np.ndarray]) -> Changes:
     common, old, new = np.intersect1d(*keys, assume_unique=True, return_indices=True)
     rewritten: dict[str, int] = {}
     changed = np.zeros(len(common), dtype=bool)
@@ -114,7 +114,7 @@ def _by_id(before: pa.Table, now: pa.Table, names: list[str], keys: tuple[np.nda
     return Changes(removed, added, _most_first(rewritten), int(changed.sum()), by_id=True, cells=cells)
 
 
-def _by_content(before: pa.Table, now: pa.Table, names: list[str]) -> Changes:
+def _by_content(before: Rows, now: Rows, names: list[str]) -> Changes:
     # A sum does not depend on the order of columns, and subtraction removes one column from it.
     sums = [_sum_of_cells(table, names) for table in (before, now)]
     unpaired = [~paired for paired in _pairs(*sums)]
@@ -152,7 +152,7 @@ def _most_first(counts: dict[str, int]) -> dict[str, int]:
     return {name: counts[name] for name in sorted(counts, key=lambda name: (-counts[name], name)) if counts[name]}
 
 
-def _sum_of_cells(table: pa.Table, names: list[str]) -> np.ndarray:
+def _sum_of_cells(table: Rows, names: list[str]) -> np.ndarray:
     total = np.zeros(table.num_rows, dtype=np.uint64)
     for name in names:
         total += cell_keys(table, name, SALT)
@@ -212,7 +212,7 @@ def shifts(before: Version, now: Version, new: np.ndarray) -> list[Shift]:
     to 20 earlier windows of equal length. Rows of a group are alike, so with a split by group one row of each group is
     used. More than 100,000 rows are sampled.
     """
-    contract, fresh = now.contract, now.table.filter(pa.array(new))
+    contract, fresh = now.contract, Chosen(now.table, np.flatnonzero(new))
     columns = {name: column for name, column in shared(before.contract, contract).items() if not isinstance(column, Id)}
     earlier = _windows(before.table, contract, fresh.num_rows)
     tables = [_independent(table, contract, list(columns)) for table in (before.table, fresh, *earlier)]
@@ -242,11 +242,10 @@ def shifts(before: Version, now: Version, new: np.ndarray) -> list[Shift]:
 
 def class_shares(labels: pa.ChunkedArray) -> dict[str, float]:
     """Return the share of each label."""
-    counts = Counter(labels.to_pylist())
-    return {label: count / len(labels) for label, count in counts.items()}
+    return {one["values"]: one["counts"] / len(labels) for one in labels.value_counts().to_pylist()}
 
 
-def _independent(table: pa.Table, contract: Contract, names: list[str]) -> pa.Table:
+def _independent(table: Rows, contract: Contract, names: list[str]) -> pa.Table:
     """Return rows that can be assumed independent, at most SAMPLE of them."""
     if contract.split.by == "group" and contract.split.column in table.column_names:
         groups = row_keys(table, [str(contract.split.column)], SALT)
@@ -256,13 +255,14 @@ def _independent(table: pa.Table, contract: Contract, names: list[str]) -> pa.Ta
     return sample(table, SAMPLE, seed=0)
 
 
-def _windows(table: pa.Table, contract: Contract, length: int) -> list[pa.Table]:
+def _windows(table: Rows, contract: Contract, length: int) -> list[Rows]:
     """Return windows of `length` rows, spread over the whole time; none without a split by time."""
     number = min(WINDOWS, table.num_rows // max(length, 1))
     if contract.split.by != "time" or contract.split.column not in table.column_names or number < 2:
         return []
-    ordered = table.sort_by(str(contract.split.column))
-    return [ordered.slice(start * (table.num_rows // number), length) for start in range(number)]
+    ordered = np.asarray(pc.sort_indices(table[str(contract.split.column)]))
+    starts = [start * (table.num_rows // number) for start in range(number)]
+    return [Chosen(table, np.sort(ordered[start : start + length])) for start in starts]
 
 
 def known(values: pa.ChunkedArray, column: Column) -> np.ndarray:

@@ -350,8 +350,8 @@ def _class_table(before: Version, now: Version, new: np.ndarray) -> dict[str, Sh
     name = now.contract.target.name
     if "regression" in (before.contract.task, now.contract.task) or name not in before.table.column_names:
         return {}
-    tables = (before.table, now.table, now.table.filter(pa.array(new)))
-    old, all_now, fresh = (class_shares(table[name]) for table in tables)
+    labels_now = now.table[name]
+    old, all_now, fresh = map(class_shares, (before.table[name], labels_now, labels_now.filter(pa.array(new))))
     labels = sorted({*old, *all_now}, key=lambda label: (-abs(fresh.get(label, 0) - old.get(label, 0)), label))
     return {label: Shares(*(significant(part.get(label, 0)) for part in (old, all_now, fresh))) for label in labels}
 

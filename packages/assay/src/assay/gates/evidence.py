@@ -1,8 +1,9 @@
 """The evidence of the gates: the change, the data, and both models' predictions for rows neither was trained on."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from assay.base.outcomes import Outcome
 from assay.contract.spec import CONTRACT, Contract, load_contract
 from assay.data.check import check, contract_outcome
 from assay.data.columns import Columns, columns, target
-from assay.data.reading import arrow_type, read_table, typed
+from assay.data.reading import arrow_type, opened, typed
 from assay.data.sample import sample
 from assay.data.split import SIDES, identity_columns, row_keys
+from assay.data.stored import Chosen, Rows, Stored, read_parquet
 from assay.data.versions import Changes, Version
 from assay.data.versions import changes as row_changes
 from assay.evaluation.behaviour import perturbed
@@ -74,7 +76,7 @@ class Champion:
     folder: Path
     contract: Contract
     metrics: dict[str, Any]
-    rows: pa.Table
+    rows: Rows
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Evidence:
     params: Params
     contract: Contract
     repository: Repository
-    data: pa.Table
+    data: Rows
     held: Outcome
     champion: Champion | None
     changes: Changes | None
@@ -116,7 +118,7 @@ class ModelEvidence(Evidence):
     checks: list[Outcome]
     metrics: dict[str, Any]
     model: JudgedModel
-    split: Mapping[str, pa.Table]
+    split: Mapping[str, Rows]
     test: pa.Table
     validation: pa.Table
     units: np.ndarray | None
@@ -127,27 +129,33 @@ class ModelEvidence(Evidence):
     own_test: Answered | None
 
 
-def gather(change: Change) -> Evidence:
-    """Gather the evidence of a change: a `ModelEvidence` if the pipeline is complete, else an `Evidence`.
+@contextmanager
+def gather(change: Change) -> Iterator[Evidence]:
+    """Yield the evidence of a change: a `ModelEvidence` if the pipeline is complete, else an `Evidence`.
 
     Raises InputError if the configuration or the data file cannot be read, or git fails.
     """
     params, contract = load_params(), load_contract()
+    with opened(contract.data, contract) as (rows, unread):
+        held = contract_outcome(rows, [*unread, *check(rows, contract)], contract)
+        yield _gathered(change, params, contract, rows, held)
+
+
+def _gathered(change: Change, params: Params, contract: Contract, rows: Rows, held: Outcome) -> Evidence:
     repository = look(change)
     champion, obstacle = _champion(change.champion)
-    table, violations = read_table(contract.data, contract)
     same_service = champion is not None and is_same_service(champion.folder)
     known = Evidence(
         change=change,
         params=params,
         contract=contract,
         repository=repository,
-        data=table,
-        held=contract_outcome(table, violations + check(table, contract), contract),
+        data=rows,
+        held=held,
         champion=champion,
         changes=None
         if champion is None
-        else row_changes(Version(champion.rows, champion.contract), Version(table, contract)),
+        else row_changes(Version(champion.rows, champion.contract), Version(rows, contract)),
         obstacle=obstacle,
         same_service=same_service,
         loadtest="" if same_service else _loadtest(params, change.champion),
@@ -167,8 +175,11 @@ def champion_of(commit: str) -> Champion:
     """Return the champion of a commit that has a model; raises InputError if it cannot be restored."""
     folder = restore(commit)
     contract = load_contract(folder / CONTRACT)
-    rows = pa.concat_tables([pq.read_table(folder / SPLIT / f"{side}.parquet") for side in SIDES])
-    return Champion(commit, folder, contract, read_json(folder / METRICS), rows)
+    return Champion(commit, folder, contract, read_json(folder / METRICS), _rows(folder, *SIDES))
+
+
+def _rows(folder: Path, *sides: str) -> pa.Table | Stored:
+    return read_parquet(*(folder / SPLIT / f"{side}.parquet" for side in sides))
 
 
 def _champion(commit: str | None) -> tuple[Champion | None, Obstacle | None]:
@@ -194,8 +205,8 @@ def _loadtest(params: Params, commit: str | None) -> LoadTest | str:
 def _with_models(known: Evidence) -> ModelEvidence:
     """Add both models' predictions and the retrained candidate."""
     params, contract, champion, obstacle = known.params, known.contract, known.champion, known.obstacle
-    split = {side: read_split(side) for side in SIDES}
-    test, validation = split["test"], split["validation"]
+    test, validation = read_split("test"), read_split("validation")
+    split = {"train": _rows(Path(), "train"), "validation": validation, "test": test}
     if champion is not None:
         test = _unseen(test, champion, ("train", "validation"), contract)
         unseen = _unseen(validation, champion, ("train",), contract)
@@ -203,7 +214,7 @@ def _with_models(known: Evidence) -> ModelEvidence:
         validation = unseen if unseen.num_rows >= FEWEST_ROWS else validation
         if reason := incomparable_reason(contract, champion.contract, test, split["test"]):
             obstacle = Obstacle(kind=ObstacleKind.INCOMPARABLE, text=reason)
-            test, validation = split["test"], split["validation"]
+            test, validation = read_split("test"), read_split("validation")
     other_contract = None if champion is None else champion.contract
     moved = perturbed_rows(test, contract, other_contract, noise=params.analyse.noise, seed=params.seed)
     asked = {"test": test, "perturbed": moved, VALIDATION: validation}
@@ -259,14 +270,14 @@ def _added(known: Evidence) -> dict[str, pa.Table]:
     """Return samples of the rows added to the champion's data, and of its own test rows; empty if there are too few."""
     if known.champion is None or known.changes is None:
         return {}
-    added = known.data.filter(pa.array(known.changes.added))
-    own_test = pq.read_table(known.champion.folder / SPLIT / "test.parquet")
+    added = Chosen(known.data, np.flatnonzero(known.changes.added))
+    own_test = _rows(known.champion.folder, "test")
     if min(added.num_rows, own_test.num_rows) < FEWEST_ROWS:
         return {}
     return {"added": sample(added, SAMPLE, seed=0), "own_test": sample(own_test, SAMPLE, seed=0)}
 
 
-def incomparable_reason(contract: Contract, other: Contract, test: pa.Table, all_rows: pa.Table) -> str:
+def incomparable_reason(contract: Contract, other: Contract, test: pa.Table, all_rows: Rows) -> str:
     """Return why two models cannot be compared (another target, or too few rows new to the champion), else ""."""
     if reason := _difference(contract, other):
         return reason
@@ -302,7 +313,7 @@ def _words(value: Any) -> str:
 
 def _unseen(table: pa.Table, champion: Champion, sides: tuple[str, ...], contract: Contract) -> pa.Table:
     """Return the rows that are not on these sides of the champion's split; for a split by time, only later rows."""
-    seen = pa.concat_tables([pq.read_table(champion.folder / SPLIT / f"{side}.parquet") for side in sides])
+    seen = _rows(champion.folder, *sides)
     if contract.split.by == "time" and str(contract.split.column) in seen.column_names:
         moments = seen[str(contract.split.column)].to_numpy()
         return table.filter(pa.array(table[str(contract.split.column)].to_numpy() > moments.max()))

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pyarrow as pa
 
 from assay.base.outcomes import Outcome, combined
 from assay.base.rounding import significant
@@ -11,6 +10,7 @@ from assay.base.words import decimal
 from assay.contract.spec import Contract
 from assay.data.leakage import overlap
 from assay.data.split import row_keys
+from assay.data.stored import Joined, Rows
 from assay.evaluation.metrics import estimate, metrics_for
 from assay.gates.comparing import difference, interval_options
 from assay.gates.evidence import ModelEvidence
@@ -24,12 +24,13 @@ def judge(evidence: ModelEvidence) -> Outcome:
     seen = [check for check in evidence.checks if check.gate == "leakage"]
     limits = evidence.params.validate_
     split = evidence.split
-    fitted = pa.concat_tables([split[side] for side in evidence.params.train.sides])
     return combined(
         "leakage",
         [
             *(seen or [Outcome("leakage", "HOLD", "reports/validate.json has no check of the features")]),
-            overlap(fitted, split["test"], evidence.contract, limits),
+            overlap(
+                Joined(*(split[side] for side in evidence.params.train.sides)), split["test"], evidence.contract, limits
+            ),
             intact(evidence.data, split, evidence.contract),
             _training(evidence),
             *_gain_of_one(evidence, seen),
@@ -70,7 +71,7 @@ def _gain_of_one(evidence: ModelEvidence, seen: Sequence[Outcome]) -> list[Outco
     return [Outcome("gain of one column", "PROMOTE", f"no added column brings too much alone: {found}", measured)]
 
 
-def intact(data: pa.Table, split: Mapping[str, pa.Table], contract: Contract) -> Outcome:
+def intact(data: Rows, split: Mapping[str, Rows], contract: Contract) -> Outcome:
     """Check that the split contains each row once and unchanged: code that changes rows may have seen all of them."""
     names = [*contract.features, contract.target.name]
     there = np.sort(row_keys(data, names, "intact"))
@@ -78,7 +79,7 @@ def intact(data: pa.Table, split: Mapping[str, pa.Table], contract: Contract) ->
     altered = int((~np.isin(found, there)).sum())
     lost = int((~np.isin(there, found)).sum())
     repeated = len(found) - altered - (len(there) - lost)
-    measured = {"rows": len(data), "altered": altered, "lost": lost, "repeated": repeated}
+    measured = {"rows": data.num_rows, "altered": altered, "lost": lost, "repeated": repeated}
     if not altered and not lost and not repeated:
         return Outcome(
             "split", "PROMOTE", f"the split contains each of the {len(there)} rows once, unchanged", measured

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from hypothesis import strategies as st
 
 from assay.base.errors import with_type
@@ -17,6 +19,7 @@ from assay.base.rounding import significant
 from assay.contract.request import as_json
 from assay.contract.spec import CONTRACT, Contract, Feature, Integer, Number, Time
 from assay.data.columns import Columns, columns, from_rows
+from assay.data.stored import Rows
 from assay.gates.evidence import ModelEvidence
 from assay.inference.scorer import Score, scorer
 from assay.modelling.fitting import scores
@@ -62,8 +65,9 @@ def judge(evidence: ModelEvidence) -> Outcome:
     kind = form(read_json(PARITY), before)
     tolerance = SLACK * params.export.tolerance
     pair = Pair(model.scores, _served(about["served"], contract, model.room), contract, tolerance)
-    seen = columns(evidence.data, contract)
-    same = compare_models(pair, seen, examples=params.gates.parity.examples or 1, seed=params.seed)
+    same = compare_models(
+        pair, _extremes(evidence.data, contract), examples=params.gates.parity.examples or 1, seed=params.seed
+    )
     # If the pipeline is served instead of the export, report that first.
     return combined("parity", [same, kind, whole] if about["served"] == "onnx" else [kind, same, whole])
 
@@ -238,6 +242,16 @@ def closed(contract: Contract, seen: Columns) -> Contract:
         for name, column in contract.columns.items()
     }
     return contract.model_copy(update={"columns": columns})
+
+
+def _extremes(rows: Rows, contract: Contract) -> Columns:
+    """Return the smallest and largest value of each column that has such."""
+    names = [name for name, column in contract.features.items() if isinstance(column, Number | Integer | Time)]
+    found = {name: pc.min_max(rows[name]) for name in names}
+    ends = {
+        name: pa.array([one[end].as_py() for end in ("min", "max")], one["min"].type) for name, one in found.items()
+    }
+    return columns(pa.table(ends), contract, names)
 
 
 def _within(column: Number | Integer | Time, seen: np.ndarray | None) -> Feature:

@@ -1,6 +1,7 @@
 """The verdict on a change, derived from the outcomes of all gates and from nothing else."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from assay.base.outcomes import Outcome, not_judged, overall
 from assay.base.progress import say
 from assay.gates.evidence import Champion, Evidence, ModelEvidence, gather
 from assay.gates.gate import GATES, Gate
-from assay.gates.overrides import applying, load_overrides
+from assay.gates.overrides import Override, applying, load_overrides
 from assay.project.change import Change
 from assay.project.identity import identity
 from assay.project.layout import VERDICT_FORMAT
@@ -37,7 +38,11 @@ def judge(change: Change) -> Judgement:
     reason.
     """
     overrides = load_overrides()
-    evidence = gather(change)
+    with gather(change) as evidence:
+        return _judgement(change, overrides, evidence)
+
+
+def _judgement(change: Change, overrides: Sequence[Override], evidence: Evidence) -> Judgement:
     seconds: dict[str, float] = {}
     outcomes: list[Outcome] = []
     failed = evidence.failed
