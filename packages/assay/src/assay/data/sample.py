@@ -10,9 +10,12 @@ from assay.data.stored import Rows, Stored
 
 def sample(table: Rows, most: int, seed: int) -> pa.Table:
     """Return at most `most` random rows, in their order."""
-    number = table.num_rows
-    index = np.random.default_rng(seed).choice(number, most, replace=False) if number > most else np.arange(number)
-    return table.take(pa.array(np.sort(index)))
+    return table.take(pa.array(sampled(table.num_rows, most, seed)))
+
+
+def sampled(number: int, most: int, seed: int) -> np.ndarray:
+    """Return where the rows are that `sample` draws from a number of rows."""
+    return np.sort(np.random.default_rng(seed).choice(number, min(number, most), replace=False))
 
 
 def drawn(rows: Stored, share: float, contract: Contract) -> Rows:

@@ -16,6 +16,8 @@ from assay.data.columns import Columns
 PARTS = 3
 FOUND = 10
 FEWEST = 5
+# Of more rows some are searched: the search takes memory for each row and pair of conditions.
+SEARCHED_ROWS = 20_000
 MISSING = "missing"
 
 
@@ -86,7 +88,8 @@ def declared(contract: Contract, data: Columns) -> list[Slice]:
 def discover(data: Columns, losses: np.ndarray, *, min_rows: int) -> list[Slice]:
     """Return up to ten slices, of one or two conditions, on which the losses are highest (SliceLine, Sagadeeva 2021).
 
-    Numbers are cut into thirds. The result is only a suspicion: use `compare_with_rest` on other rows.
+    Numbers are cut into thirds. The result is only a suspicion: use `compare_with_rest` on other rows. Give it at most
+    SEARCHED_ROWS rows.
     """
     choices = {name: _conditions(name, values) for name, values in data.items()}
     choices = {name: conditions for name, conditions in choices.items() if len(conditions) > 1}

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
+import pyarrow as pa
 from scipy.stats import false_discovery_control
 from scipy.stats import t as student
 
@@ -12,8 +13,9 @@ from assay.base.outcomes import Outcome, combined
 from assay.base.rounding import significant
 from assay.contract.spec import Contract
 from assay.data.columns import columns
+from assay.data.sample import sampled
 from assay.evaluation.metrics import ScoredRows, estimate, metrics_for, take_rows
-from assay.evaluation.slices import Slice, declared, discover, holds, part_columns, readable
+from assay.evaluation.slices import SEARCHED_ROWS, Slice, declared, discover, holds, part_columns, readable
 from assay.gates.comparing import compare_with_limit, interval_options, not_compared, with_interval
 from assay.gates.evidence import ModelEvidence, ModelPredictions
 from assay.gates.findings import SLICES_LISTED, SliceFloor, SliceLoss, Slices
@@ -75,10 +77,11 @@ def _against_champion(
         outcome = not_compared(evidence)
         return Outcome("slices", outcome.verdict, outcome.reason)
     limits = evidence.params.gates.slices
+    some = sampled(evidence.validation.num_rows, SEARCHED_ROWS, evidence.params.seed)
     suspects = discover(
-        readable(columns(evidence.validation, evidence.contract, names), evidence.contract),
-        np.maximum(_loss_added(evidence.candidate, theirs, "validation"), 0.0),
-        min_rows=round((limits.min_rows or 0) * evidence.validation.num_rows / evidence.test.num_rows),
+        readable(columns(evidence.validation.take(pa.array(some)), evidence.contract, names), evidence.contract),
+        np.maximum(_loss_added(evidence.candidate, theirs, "validation"), 0.0)[some],
+        min_rows=round((limits.min_rows or 0) * len(some) / evidence.test.num_rows),
     )
     added = _loss_added(evidence.candidate, theirs, "test")
     before = row_losses(theirs.test.target, theirs.test.scores)

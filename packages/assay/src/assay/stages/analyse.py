@@ -16,7 +16,16 @@ from assay.data.stored import Stored
 from assay.evaluation.behaviour import dominance, fairness, sensitivity
 from assay.evaluation.explain import permutation_importance, shap_importance, shapes
 from assay.evaluation.metrics import ScoredRows
-from assay.evaluation.slices import compare_with_rest, declared, discover, groups, holds, part_columns, readable
+from assay.evaluation.slices import (
+    SEARCHED_ROWS,
+    compare_with_rest,
+    declared,
+    discover,
+    groups,
+    holds,
+    part_columns,
+    readable,
+)
 from assay.modelling.fitting import decide, scores, scores_of_rows
 from assay.modelling.store import load_trained
 from assay.project.layout import ANALYSIS
@@ -24,7 +33,6 @@ from assay.project.params import load_params
 from assay.project.room import load_room
 from assay.statistics.losses import row_losses
 
-SEARCHED_ROWS = 20_000
 # SHAP values take as long as a thousand predictions.
 SHAP_ROWS = 500
 
