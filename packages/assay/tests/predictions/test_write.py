@@ -341,10 +341,11 @@ def test_another_monitor_gets_every_value(monkeypatch: pytest.MonkeyPatch) -> No
     made: Contract = contract(columns={"age": {"kind": "number"}})
     batch = told(1)
     MonitorLog(made).predictions("v1", "champion", batch, {"age": np.array([3.5])})
-    assert seen[:4] == [
+    assert seen[:5] == [
         ("age", 3.5, "feature", "numerical"),
+        ("prediction_id", batch.names, "prediction", "categorical"),
         ("prediction", "sick", "prediction", "categorical"),
-        ("prediction_id", batch.names, "prediction_id", "categorical"),
+        ("decision", "well", "prediction", "categorical"),
         ("probabilities", {"well": 0.7, "sick": 0.3}, "prediction", "categorical"),
     ]
     assert {name: value for name, value, *_ in seen}["arm"] == "champion"
@@ -359,7 +360,12 @@ def test_another_monitor_gets_nothing_that_the_contract_keeps_out_of_the_log(
     batch = told(1)
     batch.warnings[0] = [f"{name}: 77.125 is outside the training range, 0 to 1" for name in ("age", "noise")]
     MonitorLog(made).predictions("v1", "champion", batch, {"age": np.array([77.125]), "noise": np.array([0.5])})
-    assert ("warnings", ["age: outside of the training data", batch.warnings[0][1]], "warnings", "categorical") in seen
+    assert (
+        "warnings",
+        ["age: outside of the training data", batch.warnings[0][1]],
+        "prediction",
+        "categorical",
+    ) in seen
     assert "age" not in {name for name, *_ in seen}
 
 

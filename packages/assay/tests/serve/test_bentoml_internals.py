@@ -57,6 +57,17 @@ def test_bentoml_says_what_its_configuration_is() -> None:
     assert set(internals.labels()) == {"service_name", "service_version", "runner_name"}
 
 
+@pytest.mark.parametrize(("enabled", "path"), [(True, None), (False, Path("here"))])
+def test_predictions_go_to_a_monitor_only_if_it_is_enabled(
+    monkeypatch: pytest.MonkeyPatch, enabled: bool, path: Path | None
+) -> None:
+    settings = {"enabled": enabled, "type": "otlp", "options": {}}
+    monitoring = SimpleNamespace(**{name: SimpleNamespace(get=lambda at=at: at) for name, at in settings.items()})
+    config = SimpleNamespace(monitoring=monitoring)
+    monkeypatch.setattr(internals, "BentoMLContainer", SimpleNamespace(config=config))
+    assert internals.log_path(Path("here")) == path
+
+
 def test_routes_of_the_service_are_taken_away_and_its_requests_are_counted_with_bentoml() -> None:
     @bentoml.service(workers=2, metrics={"namespace": "bentoml_service"})
     class Small:

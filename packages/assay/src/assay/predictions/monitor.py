@@ -1,29 +1,59 @@
 """The log of who sends predictions elsewhere by BentoML's configuration of monitoring: to OpenTelemetry, say."""
 
-from collections.abc import Mapping, Sequence
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import bentoml
 import msgspec
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import Counter, MeterProvider
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    MetricExporter,
+    MetricExportResult,
+    MetricsData,
+    NumberDataPoint,
+    PeriodicExportingMetricReader,
+)
 
 from assay.contract.spec import Contract, Integer, Number
 from assay.data.columns import Columns
 from assay.inference.predictor import PredictionBatch
 from assay.predictions.write import Layout, features
 
+logger = logging.getLogger("bentoml.assay")
+
+# What OpenTelemetry's SDK counts about itself: records that it took from its queue or dropped, and that it sent or not.
+PROCESSED, SENT, ERROR = "otel.sdk.processor.log.processed", "otel.sdk.exporter.log.exported", "error.type"
+WAITING = ("otel.sdk.processor.log.queue.size", "otel.sdk.exporter.log.inflight")
+# How often it is asked.
+SECONDS = 5.0
+# The most records that wait to be sent, unless its own variable says otherwise: a few of the largest requests.
+QUEUE = "20000"
+# How long a service that ends goes on sending.
+ENDING_SECONDS = 5.0
+
 
 class MonitorLog:
     """Hands predictions and outcomes to the configured monitor, row by row and value by value."""
 
-    def __init__(self, contract: Contract) -> None:
-        """Take the contract of the model."""
+    def __init__(self, contract: Contract, lost: Callable[[int], None] | None = None) -> None:
+        """Take the contract of the model; `lost` gets the number of records that OpenTelemetry could not send."""
+        # BentoML accepts these roles and no others.
         self._kinds = {
-            name: "numerical" if isinstance(column, Number | Integer) else "categorical"
+            name: ("feature", "numerical" if isinstance(column, Number | Integer) else "categorical")
             for name, column in contract.features.items()
             if column.log == "keep"
         }
         self._layout = Layout(contract)
+        self._monitors: set[Any] = set()
+        self._losses = _Losses(lost) if lost else None
+        self._metrics = _count(self._losses) if self._losses else None
 
     def predictions(
         self,
@@ -35,18 +65,21 @@ class MonitorLog:
         keys: Sequence[tuple[bytes, int]] = (),  # noqa: ARG002 - a monitor gets no keys
     ) -> None:
         """Hand over predictions; raises what the monitor raises."""
-        time = datetime.now(UTC).isoformat()
-        columns = features(self._layout, data)
-        for row, answer in enumerate(batch.rows()):
-            with bentoml.monitor("predictions") as monitor:
-                for name, kind in self._kinds.items():
-                    monitor.log(columns[name][row], name, "feature", kind)
-                for name, given in msgspec.to_builtins(answer).items():
-                    value: Any = self._layout.discreet(given) if name == "warnings" else given
-                    role = name if name in ("prediction_id", "warnings") else "prediction"
-                    monitor.log(value, name, role, "categorical")
-                for name, text in {"version": version, "arm": arm, "time": time}.items():
-                    monitor.log(text, name, name, "categorical")
+        rows, (prediction, decision) = len(batch.scores), batch.named()
+        about: dict[str, Sequence[Any]] = {"prediction_id": batch.ids(), "prediction": prediction}
+        if decision:
+            classes = self._layout.classes
+            probabilities = [dict(zip(classes, row, strict=True)) for row in batch.scores.tolist()]
+            about |= {"decision": decision, "probabilities": probabilities}
+        about["warnings"] = [self._layout.discreet(batch.warnings.get(row, [])) for row in range(rows)]
+        same = {"version": version, "arm": arm, "time": datetime.now(UTC).isoformat()}
+        about |= {name: [text] * rows for name, text in same.items()}
+        # Times as texts: OpenTelemetry has no other.
+        given = msgspec.to_builtins(features(self._layout, data))
+        # As BentoML does with names of its own.
+        columns = {f"{name}_" if name in about else name: (given[name], *kind) for name, kind in self._kinds.items()}
+        columns |= {name: (values, "prediction", "categorical") for name, values in about.items()}
+        self._hand_over("predictions", columns, rows)
 
     def outcomes(
         self,
@@ -54,12 +87,77 @@ class MonitorLog:
         key: bytes = b"",  # noqa: ARG002 - a monitor gets no keys
     ) -> tuple[int, int]:
         """Hand over outcomes; return how many, and that none has an unknown id."""
-        for one in outcomes:
-            with bentoml.monitor("outcomes") as monitor:
-                monitor.log(one["prediction_id"], "prediction_id", "prediction_id", "categorical")
-                monitor.log(one["outcome"], "outcome", "target", "categorical")
-                monitor.log(datetime.now(UTC).isoformat(), "time", "time", "categorical")
+        columns = {
+            "prediction_id": ([one["prediction_id"] for one in outcomes], "prediction", "categorical"),
+            "outcome": ([one["outcome"] for one in outcomes], "target", "categorical"),
+            "time": ([datetime.now(UTC).isoformat()] * len(outcomes), "prediction", "categorical"),
+        }
+        self._hand_over("outcomes", columns, len(outcomes))
         return len(outcomes), 0
 
+    def _hand_over(self, name: str, columns: Mapping[str, tuple[Sequence[Any], str, str]], rows: int) -> None:
+        # BentoML takes the names of the columns from the first record, and warns if that has more than a row.
+        for part in (slice(0, 1), slice(1, rows)):
+            if part.start < rows:
+                with bentoml.monitor(name) as monitor:
+                    self._monitors.add(monitor)
+                    for column, (values, role, kind) in columns.items():
+                        monitor.log_batch(values[part], column, role, kind)
+
     def close(self) -> None:
-        """Do nothing: BentoML closes its monitors."""
+        """Send to OpenTelemetry what waits, for a few seconds; BentoML would end without. Say what is lost."""
+        providers = [one.logger_provider for one in self._monitors if getattr(one, "logger_provider", None)]
+        threads = [threading.Thread(target=one.shutdown, daemon=True) for one in providers]
+        for thread in threads:
+            thread.start()
+        end = time.monotonic() + ENDING_SECONDS
+        for thread in threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        if self._metrics:
+            self._metrics.shutdown()
+        if self._losses and self._losses.waiting:
+            logger.warning("%d records of the prediction log were not sent to OpenTelemetry", self._losses.waiting)
+
+
+class _Losses(MetricExporter):
+    """Hands on how many records OpenTelemetry dropped or could not send since it was asked last."""
+
+    def __init__(self, lost: Callable[[int], None]) -> None:
+        super().__init__(preferred_temporality={Counter: AggregationTemporality.DELTA})
+        self._lost = lost
+        self.waiting = 0
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 0, **_: Any) -> MetricExportResult:  # noqa: ARG002
+        points = [
+            (metric.name, point)
+            for resource in metrics_data.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+            for point in metric.data.data_points
+            if isinstance(point, NumberDataPoint)
+        ]
+        self.waiting = sum(int(point.value) for name, point in points if name in WAITING)
+        found = [
+            (str(point.attributes[ERROR]), int(point.value))
+            for name, point in points
+            if name in (PROCESSED, SENT) and point.attributes and ERROR in point.attributes and point.value
+        ]
+        if found:
+            self._lost(sum(number for _, number in found))
+            reasons = ", ".join(f"{reason}: {number:,}" for reason, number in found)
+            logger.warning("records of the prediction log did not reach OpenTelemetry (%s)", reasons)
+        return MetricExportResult.SUCCESS
+
+    def force_flush(self, timeout_millis: float = 0) -> bool:  # noqa: ARG002
+        return True
+
+    def shutdown(self, timeout_millis: float = 0, **_: Any) -> None: ...
+
+
+def _count(losses: _Losses) -> MeterProvider:
+    """Let OpenTelemetry, whose settings are variables of the environment, count what does not arrive."""
+    os.environ["OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED"] = "true"
+    os.environ.setdefault("OTEL_BLRP_MAX_QUEUE_SIZE", QUEUE)
+    provider = MeterProvider([PeriodicExportingMetricReader(losses, 1000 * SECONDS)])
+    metrics.set_meter_provider(provider)
+    return provider

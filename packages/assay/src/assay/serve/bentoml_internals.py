@@ -29,10 +29,10 @@ def metrics_client() -> Any:
 def log_path(folder: Path) -> Path | None:
     """Return the folder of the prediction log: `folder`, unless BentoML's configuration of monitoring names another.
 
-    None if the configuration names a monitor that writes no files.
+    None if the configuration names a monitor that writes no files. One that is not enabled would lose everything.
     """
     config = BentoMLContainer.config.monitoring
-    if config.type.get() not in (None, "default"):
+    if config.enabled.get() and config.type.get() not in (None, "default"):
         return None
     named = (config.options.get() or {}).get("log_path")
     return folder if named in (None, "monitoring") else Path(named)

@@ -27,7 +27,6 @@ from assay.inference.predictor import PredictionBatch, RowPrediction
 from assay.inference.rows import Columns, RowReader, Values, length
 from assay.inference.tables import load_arrow
 from assay.predictions.entry import CHECK, SHADOW
-from assay.predictions.monitor import MonitorLog
 from assay.predictions.requests import RequestLog
 from assay.predictions.write import PredictionLog
 from assay.project.layout import LOG, MODELS
@@ -45,6 +44,8 @@ from assay.serve.traffic import Contender, Router
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+    from assay.predictions.monitor import MonitorLog
 
 logger = logging.getLogger("bentoml.assay")
 
@@ -92,7 +93,7 @@ class Serving:
         self._unlogged_reason = ""
         if settings.serve.log != "off":
             folder = log_path(log_folder(root))
-            self._log = _log(folder, package, settings.serve)
+            self._log = _log(folder, package, settings.serve, metrics)
             self.request_log = _request_log(folder, package, settings) if folder else None
         self._batcher: MicroBatcher[Contender, Values] = MicroBatcher(
             lambda by, asked: run_inline(self._answer(by, asked))
@@ -399,9 +400,12 @@ def _content_type(call: Call, wanted: Collection[bytes] = (JSON, ARROW)) -> byte
     return kind
 
 
-def _log(folder: Path | None, package: Package, serve: Serve) -> PredictionLog | MonitorLog:
+def _log(folder: Path | None, package: Package, serve: Serve, metrics: Metrics) -> "PredictionLog | MonitorLog":
     if folder is None:
-        return MonitorLog(package.contract)
+        # Imported only here, so that the service starts quickly.
+        from assay.predictions.monitor import MonitorLog
+
+        return MonitorLog(package.contract, lambda rows: metrics.add("dropped", number=rows))
     digest = package.about["contract_sha256"]
     return PredictionLog(folder, package.contract, digest, fsync=serve.log == "fsync", days=serve.log_days)
 
