@@ -54,6 +54,14 @@ def test_what_rows_of_one_value_have_in_common_says_it(values, target):
     assert "rows of one value share" in said(found, "v1")
 
 
+def test_what_grows_is_alike_at_one_time_and_yet_belongs_to_its_own():
+    day = np.concatenate([np.arange(count) for count in np.bincount(OF, minlength=MANY)])
+    place = np.argsort(np.argsort(OF, kind="stable"), kind="stable")
+    found = made(25 + 8 * day[place] + 3 * OWN[OF] + NOISE, pen=NUMBERS, day=day[place])
+    assert found.contract["split"] == {"by": "group", "column": "pen"}
+    assert "rows of one value share" in said(found, "pen")
+
+
 def test_so_do_rows_that_agree_in_a_number():
     for size in (RNG.normal(size=MANY)[OF], RNG.integers(18, 80, MANY)[OF]):
         target = size / size.std() + 2 * NOISE

@@ -237,6 +237,15 @@ def test_the_limit_of_repeated_rows_allows_for_pairs_on_both_sides_of_a_split_by
     assert made.params["validate.duplicate_share"] == 1.0
 
 
+def test_the_limit_of_repeated_rows_allows_for_pairs_that_an_id_puts_on_both_sides():
+    pairs = np.repeat(X, 2)[:ROWS]
+    made = infer(
+        pa.table({"customer_id": RNG.permutation(ROWS) + 10_000, "x": pairs, "answer": LABEL}), "answer", "mine"
+    )
+    assert made.contract["columns"]["customer_id"]["kind"] == "id"
+    assert made.params["validate.duplicate_share"] == 1.0
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_each_class_is_on_each_side_however_rare(seed):
     target = np.random.default_rng(seed).permutation(np.array(["rare"] * 8 + ["a", "b"] * (ROWS // 2 - 4)))

@@ -8,7 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.stats import f_oneway
 from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from assay.init.kinds import IDS, ORDERED, UNITS_OF_GROUPS, Column
 
@@ -34,6 +38,8 @@ COMPLETE = 0.5
 SHARED = 0.2
 SHARED_AT_ALL = 0.05
 SURE = 1e-6
+# With more features a line through them takes too long, for each column that may name groups.
+MOST_IN_LINE = 100
 MOST_UNEVEN = 1.0
 ALIKE = 0.95
 SAMPLE = 4000
@@ -58,7 +64,8 @@ def found(columns: Sequence[Column], goal: np.ndarray, rows: int) -> Iterator[tu
     `goal` has a column for a number, or one for each class. The rows of one value have much of the target in common
     beyond what the other features explain: the intra-class correlation of the residuals, from a model that saw no row
     of the value, is at least 0.2 (and significant). Or they have some of it in common, and agree in a number that
-    differs from value to value.
+    differs from value to value. They may have it in common only once a line through the features is subtracted: what
+    grows with time is much alike at one time, whoever it belongs to.
     """
     features = [column for column in columns if column.kind in ("number", "integer", "boolean", "category", "time")]
     for column in _possible(columns, rows):
@@ -73,19 +80,23 @@ def found(columns: Sequence[Column], goal: np.ndarray, rows: int) -> Iterator[tu
             continue
         some = _whole_groups(codes)
         groups, wanted = codes[some], goal[some]
-        if _shared(wanted, groups) < SHARED_AT_ALL:
-            continue
         others = [other for other in features if other is not column or column.kind == "integer"]
         if others in ([], [column]):
+            continue
+        is_shared = _shared(wanted, groups) >= SHARED_AT_ALL
+        if not is_shared and len(others) > MOST_IN_LINE:
+            continue
+        matrix = np.column_stack([_numbers(other.values)[some] for other in others])
+        if not is_shared and _shared(_beside_line(matrix, wanted), groups) < SHARED_AT_ALL:
             continue
         alike = next((other.name for other in others if other is not column and _are_alike(other, codes)), None)
         if alike is not None:
             yield column, f"rows of one value agree in {alike!r}, and in much of the target"
             continue
-        matrix = np.nan_to_num(np.column_stack([_numbers(other.values)[some] for other in others]), nan=BELOW_ALL)
         model = ExtraTreesRegressor(50, min_samples_leaf=5, random_state=0)
         goals = wanted if wanted.shape[1] > 1 else wanted.ravel()
-        guesses = cross_val_predict(model, matrix, goals, groups=groups, cv=GroupKFold(3)).reshape(wanted.shape)
+        known = np.nan_to_num(matrix, nan=BELOW_ALL)
+        guesses = cross_val_predict(model, known, goals, groups=groups, cv=GroupKFold(3)).reshape(wanted.shape)
         share = _shared(wanted - guesses, groups)
         if share >= SHARED:
             yield column, f"rows of one value share {share:.0%} of what the other features leave unexplained"
@@ -171,6 +182,12 @@ def _shared(values: np.ndarray, groups: np.ndarray) -> float:
         if chance < SURE:
             best = max(best, 1.0 if np.isinf(ratio) else float((ratio - 1) / (ratio - 1 + size)))
     return best
+
+
+def _beside_line(matrix: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return what a linear function of the features leaves of the target."""
+    line = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), Ridge())
+    return np.asarray(wanted - line.fit(matrix, wanted).predict(matrix).reshape(wanted.shape))
 
 
 def _are_alike(other: Column, codes: np.ndarray) -> bool:

@@ -705,8 +705,9 @@ def _params(data: pa.Table, contract: dict[str, Any], findings: list[Finding]) -
     features = [name for name, column in contract["columns"].items() if column["kind"] not in ("id", "ignored")]
     repeated, alike = _repeated(data, features)
     params["validate.duplicate_share"] = 0.05
-    # By group or time, any row that has its like may have it on the other side.
-    usual = repeated if contract["split"]["by"] == "hash" else max(repeated, alike)
+    # By group, time or id, any row that has its like may have it on the other side.
+    by_content = contract["split"]["by"] == "hash" and all(one["kind"] != "id" for one in contract["columns"].values())
+    usual = repeated if by_content else max(repeated, alike)
     if usual > 0.03:
         params["validate.duplicate_share"] = min(1.0, _two_digits(usual * 1.5))
     if repeated > 0.03:
