@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from assay.data.one_sided import OneSided, one_sided
+from assay.contract.spec import Contract
+from assay.data.one_sided import OneSided, one_sided, one_sided_removal
 from assay.data.versions import Version, changes
 from examples import small
 
@@ -75,3 +76,37 @@ def test_corrections_at_random_are_not(with_ids):
 def test_hardly_any_and_nothing_are_not():
     some = chosen(SICK == "yes") & (np.cumsum(chosen(SICK == "yes")) <= 5)
     assert look(sick=flipped(some)) == look() == []
+
+
+def look_at_removed(gone: np.ndarray, spec: Contract = MADE) -> OneSided | None:
+    """Return what is found one-sided after rows were removed."""
+    before = pa.table(DATA)
+    versions = Version(before, spec), Version(before.filter(pa.array(~gone)), spec)
+    return one_sided_removal(*versions, changes(*versions), limit=0.05, significance=0.01)
+
+
+@pytest.mark.parametrize(
+    ("among", "said"),
+    [
+        (SICK == "yes", "100% of them where sick is 'yes', which is so in 31% of all rows before"),
+        (PLACES == "west", "100% of them where ward is 'west'"),
+        (DATA["x"] > 1.8, "half of them in the highest 1% of x of all rows before"),
+    ],
+)
+def test_what_is_removed_in_one_place_is_found(among: np.ndarray, said: str):
+    sign = look_at_removed(chosen(among))
+    assert sign is not None
+    assert sign.rows == FEW
+    assert said in sign.what
+
+
+def test_what_is_removed_at_random_is_not():
+    assert not [seed for seed in range(20) if look_at_removed(chosen(EVERYWHERE, seed))]
+
+
+def test_the_oldest_rows_may_go_and_no_others_at_one_end():
+    by_time = Contract.model_validate(MADE.model_dump(exclude_unset=True) | {"split": {"by": "time", "column": "x"}})
+    order = np.argsort(DATA["x"])
+    oldest, newest = (np.isin(np.arange(ROWS), rows) for rows in (order[:50], order[-50:]))
+    assert look_at_removed(oldest, by_time) is None
+    assert look_at_removed(newest, by_time) is not None

@@ -247,6 +247,13 @@ def labels_of_a_slice_raised(project: Project, seed: int) -> None:
     _write(project, rows)
 
 
+def rows_of_a_slice_gone(project: Project, seed: int) -> None:
+    """A third of the rows of one slice gone, less than the share that may go."""
+    rows = _read(project)
+    inside = _one_slice(project, 0.1)
+    _write(project, rows[~(inside & (np.random.default_rng(seed).random(len(rows)) < 1 / 3))])
+
+
 def column_zero_in_a_slice(project: Project, seed: int) -> None:
     """The strongest number is 0 in all rows of one slice."""
     rows, column = _read(project), _strongest(project, NUMBERS)
@@ -398,6 +405,7 @@ def feature_of_noise(project: Project, seed: int) -> None:
 
 BAD = [
     Case(labels_of_a_slice_raised, "contract", "rewritten"),
+    Case(rows_of_a_slice_gone, "contract", "removed"),
     Case(column_zero_in_a_slice, "contract"),
     Case(target_shuffled_in_part, "contract"),
     Case(strongest_column_shuffled, "contract"),

@@ -122,6 +122,24 @@ BAD: dict[str, tuple[Edit, str, set[str], str]] = {
         {"removed rows"},
         "40 of the 500 previous rows were removed (8.0%, limit 5.0%)",
     ),
+    "few rows removed, all of one class": (
+        without("yes", 0.08),
+        "HOLD",
+        {"one-sided removal"},
+        "rows were removed, and not at random: 100% of them where sick is 'yes', which is so in",
+    ),
+    "few rows removed, all in one place": (
+        lambda table: table.filter(pa.array((np.array(table["ward"].to_pylist()) != "west") | ~some(0.1))),
+        "HOLD",
+        {"one-sided removal"},
+        "100% of them where ward is 'west'",
+    ),
+    "few rows removed, all at one end": (
+        lambda table: table.filter(pa.array(table["x1"].to_numpy() < np.sort(table["x1"].to_numpy())[-20])),
+        "HOLD",
+        {"one-sided removal"},
+        "20 rows were removed, and not at random: half of them in the highest 2% of x1",
+    ),
     "rows of one class removed": (
         without("yes", 0.6),
         "HOLD",

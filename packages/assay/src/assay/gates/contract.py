@@ -15,7 +15,7 @@ from assay.contract.spec import Column, Contract, Id, Ignored
 from assay.data.columns import target
 from assay.data.leakage import class_shares as shares_of_classes
 from assay.data.leakage import duplicates
-from assay.data.one_sided import OneSided, one_sided
+from assay.data.one_sided import OneSided, one_sided, one_sided_removal
 from assay.data.versions import Changes, Shift, Version, changes, class_shares, new_rows, shifts
 from assay.evaluation.metrics import Metric, ScoredRows, estimate
 from assay.gates.comparing import interval_options, rounded, with_interval
@@ -118,6 +118,10 @@ def compare(
                 limit["significance"],
             ),
             _removed(found, limit["removed"]),
+            _removed_in_one_place(
+                one_sided_removal(before, now, found, limit=limit["removed"], significance=limit["significance"]),
+                limit["significance"],
+            ),
             _drift(drift, who, limit),
             _classes(classes, q_of_target, who, limit, chance=chance),
             _missing(moved, who, limit, chance=chance),
@@ -291,13 +295,26 @@ def _one_sided(signs: Sequence[OneSided], kept: int, significance: float) -> Out
     if not signs:
         return Outcome(gate, "PROMOTE", "what was rewritten was rewritten at random, or hardly at all", {}, held_to)
     said = [
-        f"{sign.column} is rewritten in {sign.rows} of {kept} kept rows, and not at random: {sign.what} "
-        f"(p {f'{sign.p:.2g}' if sign.p > SMALLEST_P else f'below {SMALLEST_P:g}'} after correction)"
+        f"{sign.column} is rewritten in {sign.rows} of {kept} kept rows, and not at random: {sign.what} ({_p(sign)})"
         for sign in signs
     ]
     reason = f"{_listed(said)}; needs the data owner's approval"
     measured = {"columns": {sign.column: {"rows": sign.rows, "p": significant(sign.p)} for sign in signs[:LISTED]}}
     return Outcome(gate, "HOLD", reason, measured, held_to)
+
+
+def _removed_in_one_place(sign: OneSided | None, significance: float) -> Outcome:
+    gate, held_to = "one-sided removal", {"significance": significance}
+    if sign is None:
+        return Outcome(gate, "PROMOTE", "what was removed was removed at random, or hardly at all", {}, held_to)
+    reason = (
+        f"{sign.rows} rows were removed, and not at random: {sign.what} ({_p(sign)}); needs the data owner's approval"
+    )
+    return Outcome(gate, "HOLD", reason, {"rows": sign.rows, "p": significant(sign.p)}, held_to)
+
+
+def _p(sign: OneSided) -> str:
+    return f"p {f'{sign.p:.2g}' if sign.p > SMALLEST_P else f'below {SMALLEST_P:g}'} after correction"
 
 
 def _removed(found: Changes, limit: float) -> Outcome:

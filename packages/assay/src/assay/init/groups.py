@@ -65,7 +65,7 @@ def found(columns: Sequence[Column], goal: np.ndarray, rows: int) -> Iterator[tu
     beyond what the other features explain: the intra-class correlation of the residuals, from a model that saw no row
     of the value, is at least 0.2 (and significant). Or they have some of it in common, and agree in a number that
     differs from value to value. They may have it in common only once a line through the features is subtracted: what
-    grows with time is much alike at one time, whoever it belongs to.
+    grows with time differs little between them at one time.
     """
     features = [column for column in columns if column.kind in ("number", "integer", "boolean", "category", "time")]
     for column in _possible(columns, rows):
