@@ -262,7 +262,10 @@ def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
         reproduce()
         return []
     left = read_json(UNFINISHED)
-    if not left["has_model"]:
+    if left["has_model"]:
+        # What was stopped may have removed results, which the fit beside the stages reads.
+        reproduce()
+    else:
         tune()
         write_json(UNFINISHED, {**left, "has_model": True})
     room = load_room()
