@@ -280,6 +280,7 @@ def test_a_split_by_time_that_lacks_a_class_is_not_made():
     made = plan({"date": days}, np.array(["early"] * 40 + ["late", "any"] * 180))
     assert made.contract["split"] == {"by": "hash"}
     assert "not split by time" in said(made, "date")
+    assert "the split is by time" not in said(made, "date")
 
 
 @pytest.mark.parametrize(

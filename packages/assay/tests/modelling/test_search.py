@@ -487,6 +487,37 @@ def test_a_trial_that_fails_or_overflows_is_a_bad_trial_and_not_the_end(monkeypa
     assert {trial.state for trial in trials if trial.choice.family == "fails"} == {"failed"}
 
 
+class Overflows(LogisticRegression):
+    """A classifier whose answers are no probabilities."""
+
+    change = None
+
+    def predict_proba(self, X):  # noqa: N803
+        """Answer what `change` makes of the probabilities."""
+        return type(self).change(super().predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda given: np.where(np.arange(len(given))[:, None] < 2, np.inf, given), "no finite score for 2 of 75 rows"),
+        (lambda given: np.where(np.arange(len(given))[:, None] < 3, np.nan, given), "no finite score for 3 of 75 rows"),
+        (lambda given: 1000 * given, "probabilities that are negative, or do not add up to 1"),
+        (lambda given: given + np.array([[0.5, -0.5]]), "probabilities that are negative, or do not add up to 1"),
+    ],
+)
+def test_answers_that_are_no_probabilities_are_a_failed_trial(monkeypatch, capsys, change, said):
+    monkeypatch.setattr(module, "cpu_count", lambda: 1)
+    monkeypatch.setattr(Overflows, "change", staticmethod(change))
+    data, target = patients(150)
+    own = Family(Overflows, None, "scaling", FAMILIES["linear"].space)
+    how = HOW.model_copy(update={"trials": 2})
+    given = room(families={"own": own, "linear": FAMILIES["linear"]})
+    choice, _ = search(data, target, None, contract(), how, 1, room=given)
+    assert choice.family == "linear"
+    assert f"a trial of own failed: it gives {said}" in capsys.readouterr().err
+
+
 def test_a_derived_feature_that_fails_ends_the_search_at_once(capsys):
     data, target = patients(50)
     wrong = Derived("wrong", lambda columns: columns["nothing"], source="age")

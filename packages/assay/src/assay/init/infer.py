@@ -108,6 +108,7 @@ POSITIVE = (
     "krank betrug defekt"
 ).split()
 NEGATIONS = set("no not non never without kein keine nicht sans sin".split())
+BY_TIME = "the split is by time; if time does not matter, set `split` to `by: hash`"
 
 
 class Kind(Enum):
@@ -476,9 +477,7 @@ def _split(
     time = _time_of(columns, findings)
     named = groups.named(columns, len(goal))
     if time is not None:
-        findings.append(
-            Finding(2, time.name, "the split is by time; if time does not matter, set `split` to `by: hash`")
-        )
+        findings.append(Finding(2, time.name, BY_TIME))
         again = "a value may be on both sides of the split by time; if the model meets new ones, split by this group"
         findings += [Finding(2, column.name, again) for column in named]
         return {
@@ -755,6 +754,7 @@ def _with_enough_on_each_side(
 
     reason = None
     if made.split.by == "time" and not is_whole(made, "assay"):
+        findings[:] = [one for one in findings if one.what != BY_TIME]
         findings.append(Finding(3, str(made.split.column), "not split by time: one side would lack a class"))
         contract["split"] = {"by": "hash"}
         made, reason = checked(contract), "with a split by time one side would lack a class"

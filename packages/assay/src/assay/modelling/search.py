@@ -52,6 +52,8 @@ RARE = 0.5
 MANY_FEATURES, FEW_ROWS_EACH = 8, 500
 # The race ends when PATIENT batches helped less than HELPS.
 PATIENT, HELPS = 2, 0.002
+# How far from 1 the probabilities of a row may add up.
+ADDS_UP = 1e-3
 DUMMY = ModelChoice(family="dummy", parameters={})
 STATES = {
     "complete": optuna.trial.TrialState.COMPLETE,
@@ -731,8 +733,18 @@ def _curve(  # noqa: PLR0913, PLR0917
                 if has_curve:
                     # The other folds alone say which number of rounds is best.
                     losses *= MOST_ROUNDS // ROUNDS_PER_STEP
+        _require_scores(given_scores, contract.task)
     # Each library, and a family of the user's own, raises errors of its own kinds.
     except Exception as error:
         say(f"  a trial of {choice.family} failed: {one_line(error)}")
         return [math.inf], np.empty(0)
     return (losses, given_scores) if all(map(math.isfinite, losses)) else ([math.inf], given_scores)
+
+
+def _require_scores(scores: np.ndarray, task: str) -> None:
+    """Raise InputError for scores that are no numbers or no probabilities: log loss takes infinity for sure answers."""
+    given = scores.reshape(len(scores), -1)
+    if gaps := int((~np.isfinite(given)).any(axis=1).sum()):
+        raise InputError(f"it gives no finite score for {gaps} of {len(given)} rows")
+    if task != "regression" and (given.min() < 0 or np.abs(given.sum(axis=1) - 1).max() > ADDS_UP):
+        raise InputError("it gives probabilities that are negative, or do not add up to 1")
