@@ -104,6 +104,12 @@ def test_the_served_model_saw_train_and_validation_rows_and_its_threshold_was_se
     loss = row_losses(target, scores(found.trained.train_only, data, SPEC)).mean()
     assert metrics["validation"]["log_loss"] == pytest.approx(loss, rel=1e-3)
     assert metrics["train"]["log_loss"] < loss
+    # The dummy has the shares of the rows that the served model saw.
+    shares = np.bincount(np.concatenate([found.rows[side][1] for side in ("train", "validation")])) / 160
+    truth = found.rows["test"][1]
+    assert metrics["dummy"]["log_loss"] == pytest.approx(
+        row_losses(truth, np.tile(shares, (len(truth), 1))).mean(), rel=1e-3
+    )
 
 
 def test_without_a_refit_one_model_is_served_and_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,9 @@ def main() -> None:
     # Rows of a group are not independent, so whole groups are resampled.
     units = row_keys(tables["test"], identity_columns(contract), "units") if contract.split.by == "group" else None
     estimates = estimate(test, kinds, confidence=how.confidence, resamples=how.resamples, seed=params.seed, units=units)
-    dummy = fit(build_dummy(contract), data["train"], wanted["train"], contract, room)
+    # On the rows that the model was fitted on, since their target may be another than that of the train rows alone.
+    known = sample(stored(*trained.sides), COMPARED_ROWS, params.seed)
+    dummy = fit(build_dummy(contract), columns(known, contract), target(known, contract), contract, room)
     dummy_cut = set_threshold(scores(dummy, data["validation"], contract, room), wanted["validation"], contract)
     metrics: dict[str, Any] = {
         "test": {
