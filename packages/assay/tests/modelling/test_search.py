@@ -488,7 +488,7 @@ def test_a_trial_that_fails_or_overflows_is_a_bad_trial_and_not_the_end(monkeypa
 
 
 class Overflows(LogisticRegression):
-    """A classifier whose answers are no probabilities."""
+    """A classifier whose answers are not probabilities."""
 
     change = None
 
@@ -506,7 +506,7 @@ class Overflows(LogisticRegression):
         (lambda given: given + np.array([[0.5, -0.5]]), "probabilities that are negative, or do not add up to 1"),
     ],
 )
-def test_answers_that_are_no_probabilities_are_a_failed_trial(monkeypatch, capsys, change, said):
+def test_answers_that_are_not_probabilities_are_a_failed_trial(monkeypatch, capsys, change, said):
     monkeypatch.setattr(module, "cpu_count", lambda: 1)
     monkeypatch.setattr(Overflows, "change", staticmethod(change))
     data, target = patients(150)
