@@ -742,7 +742,7 @@ def _curve(  # noqa: PLR0913, PLR0917
 
 
 def _require_scores(scores: np.ndarray, task: str) -> None:
-    """Raise InputError for scores that are not finite, or not probabilities: log loss takes infinity for a sure answer."""
+    """Raise InputError for scores that are not finite or not probabilities: log loss takes infinity for sure."""
     given = scores.reshape(len(scores), -1)
     if gaps := int((~np.isfinite(given)).any(axis=1).sum()):
         raise InputError(f"it gives no finite score for {gaps} of {len(given)} rows")
