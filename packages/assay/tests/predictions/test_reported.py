@@ -22,7 +22,7 @@ from assay.predictions.read import LogCounts
 from assay.predictions.reported import Reported, outcomes_of, record
 from assay.predictions.write import PredictionLog
 from patients import COLUMNS, contract, patients
-from predictions.test_write import DIGEST, told
+from predictions.test_write import DIGEST, fails_after, told
 
 WARD = contract()
 VISITS = contract(columns=COLUMNS | {"patient": {"kind": "id"}, "visit": {"kind": "id"}})
@@ -87,6 +87,18 @@ def test_only_outcomes_of_predictions_in_the_log_are_recorded(tmp_path: Path) ->
     given = [{"prediction_id": name, "outcome": "sick"} for name in (asked, asked + "7", "x", None)]
     assert record(tmp_path, given, WARD) == (1, 3)
     assert came_true(tmp_path) == {asked: "sick"}
+
+
+def test_outcomes_for_which_there_is_no_room_are_not_recorded_and_the_log_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = told(2)
+    PredictionLog(tmp_path, WARD, DIGEST).predictions("v1", "champion", batch, patients(2)[0])
+    given = [{"prediction_id": name, "outcome": "sick"} for name in batch.ids()]
+    fails_after(monkeypatch, 50)
+    with pytest.raises(InputError, match=f"^{tmp_path}: cannot be written: No space left on device$"):
+        record(tmp_path, given, WARD)
+    assert came_true(tmp_path) == {}
 
 
 def came_true(folder: Path) -> dict[str, Any]:

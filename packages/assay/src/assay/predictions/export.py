@@ -19,7 +19,7 @@ import sqlalchemy
 from sqlalchemy import JSON, Column, DateTime, Double, MetaData, String, Table, Text
 
 from assay.base.errors import InputError
-from assay.base.files import lock_alone, write_once
+from assay.base.files import lock_alone, write_once, writes_to
 from assay.base.progress import Rate
 from assay.base.words import public
 from assay.data.outputs import connected
@@ -86,7 +86,8 @@ def _url(address: str) -> sqlalchemy.URL:
 def _alone(folder: Path) -> Iterator[str]:
     """Yield the name of a log, while no other process copies it."""
     path = folder / NAME
-    write_once(path, os.urandom(8).hex().encode())
+    with writes_to(path):
+        write_once(path, os.urandom(8).hex().encode())
     with lock_alone(path, f"{folder}: another `assay log export` is running; wait for it"):
         yield path.read_text(encoding="utf-8")
 

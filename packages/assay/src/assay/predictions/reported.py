@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from operator import itemgetter
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from assay.base.errors import InputError
+from assay.base.files import writes_to
 from assay.contract.spec import Contract, Id, Time
 from assay.inference.ids import time_of
 from assay.predictions.entry import CHECK
@@ -59,13 +61,12 @@ def outcomes_of(table: pa.Table, name: str, contract: Contract) -> tuple[list[Re
 def record(folder: Path, outcomes: Sequence[Reported], contract: Contract) -> tuple[int, int]:
     """Write the outcomes of predictions that are in the log; return how many, and how many others there were.
 
-    Raises InputError for outcomes by ids if the log has no secret.
+    Raises InputError for outcomes by ids if the log has no secret, and if it cannot be written.
     """
     by_ids = bool(outcomes) and PREDICTION not in outcomes[0]
     known = _located(folder, outcomes, _ids(contract)) if by_ids else _known(folder, outcomes)
-    log = OutcomeLog(folder)
-    written, _ = log.write(known)
-    log.close()
+    with writes_to(folder), closing(OutcomeLog(folder)) as log:
+        written, _ = log.write(known)
     return written, len(outcomes) - written
 
 

@@ -41,7 +41,7 @@ def hours(
     """Yield the hours that have segments, in their order, and the segments of each."""
     found = sorted((hour, path) for path in folder.glob(f"*{ENDING}") if (hour := hour_of(path)))
     for hour, segments in groupby(found, key=lambda one: one[0]):
-        if (since is None or hour + timedelta(hours=1) > since) and (until is None or hour < until):
+        if (since is None or hour > since - timedelta(hours=1)) and (until is None or hour < until):
             yield hour, [path for _, path in segments]
 
 
