@@ -184,6 +184,9 @@ def _put_data(table: pa.Table, path: Path) -> None:
     """Write the data, remove the earlier files that DVC has in its cache, and let DVC track the folder."""
     from dvc.cli import main as dvc
 
+    from assay.project.data import remove_broken_lock
+
+    remove_broken_lock()
     old = _tracked()
     write_bytes(path, data_bytes(table, path.suffix))
     for name in old - {path.name}:

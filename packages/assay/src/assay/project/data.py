@@ -59,8 +59,7 @@ def bring(contract: Contract) -> None:
     Data that was changed by hand stays, with a message. Raises InputError if the data cannot be fetched, if data/
     contains other files, or if both data.dvc and the data changed.
     """
-    with in_one_line():
-        _remove_broken_lock(Path(".dvc/tmp"))
+    remove_broken_lock()
     if POINTER.exists():
         require_no_conflict(POINTER, POINTER.read_text(encoding="utf-8", errors="replace"))
     if not contract.data.exists():
@@ -125,13 +124,14 @@ def _hashes() -> tuple[str, str]:
         return str(out.hash_info.value), str(out.get_hash().value)
 
 
-def _remove_broken_lock(folder: Path) -> None:
+def remove_broken_lock() -> None:
     """Remove DVC's lock file if a killed process left it incomplete, because DVC would fail from then on."""
+    folder = Path(".dvc/tmp")
     path = folder / RWLOCK_FILE
     if not path.exists():
         return
     # The writer of the file holds this lock; the system releases it when the process ends.
-    with make_lock(str(folder / RWLOCK_LOCK), tmp_dir=str(folder)):
+    with in_one_line(), make_lock(str(folder / RWLOCK_LOCK), tmp_dir=str(folder)):
         try:
             json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
