@@ -389,3 +389,26 @@ def test_an_error_on_a_rare_class_costs_as_much_more_as_it_is_rarer(rare, positi
 
 def test_where_no_class_is_rare_errors_have_no_cost():
     assert "costs" not in plan({}).contract
+
+
+@pytest.mark.parametrize(
+    ("far", "told"),
+    [
+        ([11_111_111.0], "one of its values (1.11111e+07) makes"),
+        ([12_345_678.0, 99_999_999.0], "2 of its values (1.23457e+07 to 1e+08) make"),
+        ([-9e6, 8e6], "2 of its values (-9e+06 to 8e+06) make"),
+    ],
+)
+def test_values_that_alone_decide_squared_errors_are_told_with_the_range_of_the_others(far, told):
+    prices = RNG.lognormal(7, 1, 3000)
+    prices[: len(far)] = far
+    plan = infer(pa.table({"km": RNG.normal(size=3000), "price": prices}), "price", "mine")
+    (finding,) = [one for one in plan.findings if "variance" in one.what]
+    assert told in finding.what
+    assert "leave their rows out" in finding.what
+
+
+@pytest.mark.parametrize("draw", [RNG.normal, RNG.exponential, lambda size: RNG.lognormal(0, 1, size)])
+def test_a_tail_is_no_error(draw):
+    plan = infer(pa.table({"km": RNG.normal(size=3000), "price": draw(size=3000)}), "price", "mine")
+    assert not [one for one in plan.findings if "variance" in one.what]

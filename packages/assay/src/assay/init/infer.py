@@ -42,6 +42,9 @@ FEWEST_OF_A_CLASS = 8
 # Share of the rows below which a model hardly ever predicts a class.
 RARE = 0.1
 MOST_CLASSES = 100
+# So few values of a target that make so much of its variance are errors, or the metric is the wrong one.
+FAR_SHARE = 0.002
+FAR_SQUARES = 0.9
 # With this many rows per possible row, equal rows are not repetitions.
 FEWEST_ALIKE = 5
 FEWEST_TIMES = 8
@@ -245,6 +248,28 @@ def _with_target(
     return (table.filter(there), replace(made, values=made.values.filter(there))) if left_out else (table, made)
 
 
+def _far_values(numbers: np.ndarray) -> str:
+    """Say which values of a target are so far from the others that they alone decide squared errors, "" if none."""
+    away = np.abs(numbers - np.median(numbers))
+    order = np.argsort(away)[::-1]
+    squares = away[order] ** 2
+    most = min(max(1, round(FAR_SHARE * len(numbers))), len(numbers) - 1)
+    # The farthest hide that the next ones are far too.
+    number = 0
+    while number < most and squares[number:most].sum() > FAR_SQUARES * squares[number:].sum():
+        number += 1
+    if not number:
+        return ""
+    far, near = np.sort(numbers[order[:number]]), numbers[order[number:]]
+    some = f"{number} of its values ({far[0]:g} to {far[-1]:g}) make"
+    if number == 1:
+        some = f"one of its values ({far[0]:g}) makes"
+    return (
+        f"{some} {squares[:number].sum() / squares.sum():.0%} of its variance, and the others lie between "
+        f"{near.min():g} and {near.max():g}: the metric says little of these; if those are errors, leave their rows out"
+    )
+
+
 def _target(
     made: Cleaned, name: str, task: Task | None, findings: list[Finding]
 ) -> tuple[pa.ChunkedArray, Task, dict[str, Any]]:
@@ -270,7 +295,10 @@ def _target(
         section["range"] = [float(limit) for limit in with_margin(values, wide=True)]
         if cleaning := _of_target(made, WRITTEN):
             section["cleaning"] = cleaning
-        return values.cast(pa.float64()), task, section
+        numbers = values.cast(pa.float64())
+        if said := _far_values(numbers.drop_null().to_numpy()):
+            findings.append(Finding(3, name, said))
+        return numbers, task, section
     labels = values.cast(pa.string())
     sizes = {str(entry["values"]): entry["counts"] for entry in pc.value_counts(labels).to_pylist()}
     if len(sizes) > MOST_CLASSES:
