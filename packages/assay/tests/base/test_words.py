@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.base.words import between, number, percent, seconds, signed
+from assay.base.words import between, number, percent, public, seconds, signed
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,17 @@ def test_a_difference_has_its_sign_and_an_interval_its_ends():
 def test_shares_are_in_percent_and_long_times_in_minutes():
     assert [percent(share) for share in (0.0, 0.123456, 1.0, None)] == ["0%", "12.35%", "100%", "-"]
     assert [seconds(time) for time in (0.04, 61.5, 600.0)] == ["0.0 s", "61.5 s", "10 min"]
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://TOKEN@host/in.csv", "https://***@host/in.csv"),
+        ("https://TOKEN:x@host/in.csv?sig=SECRET", "https://***@host/in.csv?***"),  # pragma: allowlist secret
+        ("https://host/@me/in.csv", "https://host/@me/in.csv"),
+        ("postgresql://me@host/flats", "postgresql://me@host/flats"),
+        ("sftp://me@host/in.csv", "sftp://me@host/in.csv"),
+    ],
+)
+def test_an_address_shows_a_user_but_no_token(address, shown):
+    assert public(address) == shown

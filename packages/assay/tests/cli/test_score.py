@@ -5,6 +5,7 @@ import fcntl
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -660,3 +661,28 @@ def test_a_download_that_is_cut_off_is_no_input() -> None:
     assert said.startswith(f"{address}?***: cannot be fetched: ")
     assert "secret" not in said
     assert Path("out.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "in.csv?X-Amz-Credential=AKIA%2F2026%2Fs3&X-Amz-Signature=SECRET",
+        "my file.csv?sig=SECRET",
+        "in.csv?sig=a'SECRET",
+        "in.csv#part?sig=SECRET",
+    ],
+)
+def test_the_answer_of_a_server_shows_no_signature_in_another_spelling(path: str) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(403)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        said = refusal(f"http://TOKEN@127.0.0.1:{server.server_port}/{path}", "out.csv")
+        server.shutdown()
+    assert ": cannot be fetched: 403" in said
+    assert not re.search("SECRET|AKIA|TOKEN", said)

@@ -46,10 +46,23 @@ def seconds(time: float) -> str:
 def public(address: str) -> str:
     """Return an address without its password, and without its query, which may hold one too.
 
+    Before the host of a web address all is masked: a token is written there as the name of a user.
+
     >>> public("postgresql://me:secret@host/flats?sslpassword=secret#prices")  # pragma: allowlist secret
     'postgresql://me:***@host/flats?***#prices'
     """
     if "://" not in address:
         return address
     # A password may hold the signs after which it would end.
-    return re.sub(r"\?[^#]*", "?***", re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:***@", address))
+    shown = re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:***@", address)
+    return re.sub(r"\?[^#]*", "?***", re.sub(r"(https?://)[^/?#]*@", r"\1***@", shown))
+
+
+def public_text(text: str) -> str:
+    """Return a text, such as the message of another program, with its addresses as `public` shows them.
+
+    >>> public_text("403, url='https://host/my%20file.csv?sig=secret'")
+    "403, url='https://host/my%20file.csv?***"
+    """
+    # A query may hold the quotes and brackets in which an address is written.
+    return re.sub(r"\w+://\S+", lambda found: public(found[0]), text)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.base.errors import InputError, one_line
-from assay.base.words import public
+from assay.base.words import public, public_text
 
 # Stores that show a file once all of it has arrived.
 WHOLE = ("s3", "s3a", "gs", "gcs", "az", "abfs", "memory")
@@ -88,8 +88,8 @@ def _named(address: str, done: str) -> Iterator[None]:
             f"{name}: needs an optional package; install it with `pip install -r requirements/remotes.txt`"
         ) from None
     except Exception as error:
-        # Each store has its own errors; all mean the same here.
+        # Each store has its own errors; all mean the same here. Some write the address in another way.
         if isinstance(error, FileNotFoundError) and done == "fetched":
             raise InputError(f"{name}: there is no such file") from None
-        said = one_line(str(error).replace(address, name)) or type(error).__name__
+        said = one_line(public_text(str(error).replace(address, name))) or type(error).__name__
         raise InputError(f"{name}: cannot be {done}: {said}") from None
