@@ -251,6 +251,11 @@ def test_of_two_at_once_the_second_is_refused() -> None:
         ({"checkpoint": "out/ck"}, "out/ck: it would be a part of"),
         ({"output": "in/a.csv"}, "in/a.csv: this is a file; name a folder"),
         ({"output": ""}, "OUTPUT is empty; name a folder"),
+        (
+            {"output": "s3://b/out?sig=secret"},
+            "s3://b/out?***: OUTPUT of a stream cannot be at an address; name a folder",
+        ),
+        ({"checkpoint": "s3://b/ck"}, "s3://b/ck: CHECKPOINT of a stream cannot be at an address; name a folder"),
     ],
 )
 def test_folders_that_cannot_be_are_refused_before_anything_is_made(names: dict[str, str], said: str) -> None:

@@ -62,7 +62,6 @@ SMALL_BYTES = 10_000_000
 @click.option(
     "--stream",
     metavar="CHECKPOINT",
-    type=click.Path(path_type=Path),
     help="Predict the files that arrive in the folder INPUT, each one once, into the folder OUTPUT, until Ctrl-C; with "
     "Spark. The folder CHECKPOINT holds what was done, for the next run.",
 )
@@ -174,6 +173,7 @@ def _score_rows(
 
 def _score_stream(source: str, output: str, options: dict[str, Any]) -> None:
     """Predict files as they arrive, and say after each batch how many there were."""
+    from assay.data.addresses import path_or_address
     from assay.inference.batch import scorer
     from assay.inference.stream import Stream, score_stream
 
@@ -184,9 +184,14 @@ def _score_stream(source: str, output: str, options: dict[str, Any]) -> None:
     for name in ("log", "table", "encoding", "processes"):
         if options[name]:
             raise InputError(f"--{name}: not with --stream")
-    for name, given in (("INPUT", source), ("OUTPUT", output)):
+    source, output, checkpoint = map(path_or_address, (source, output, options["stream"]))
+    for name, given in (("INPUT", source), ("OUTPUT", output), ("CHECKPOINT", checkpoint)):
         if not given:
             raise InputError(f"{name} is empty; name a folder")
+        if "://" in given:
+            raise InputError(
+                f"{public(given)}: {name} of a stream cannot be at an address; name a folder of this machine"
+            )
     began, models, root = time.monotonic(), options["models"].resolve(), Path().resolve()
     stream = Stream(
         models=models,
@@ -194,7 +199,7 @@ def _score_stream(source: str, output: str, options: dict[str, Any]) -> None:
         version=scorer(models, root).version,
         source=Path(source).resolve(),
         output=Path(output).resolve(),
-        checkpoint=options["stream"].resolve(),
+        checkpoint=Path(checkpoint).resolve(),
         most_refused=options["most_refused"],
     )
     done = Counter(files=0, rows=0, refused=0)
