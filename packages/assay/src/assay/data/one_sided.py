@@ -1,8 +1,10 @@
 """One-sided changes: rows that were not rewritten or removed at random, but in one direction or in one place."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +12,7 @@ from scipy.stats import binomtest
 
 from assay.contract.spec import Boolean, Category, Column, Id
 from assay.data.split import row_keys
-from assay.data.versions import Changes, Version, known, shared
+from assay.data.versions import SAMPLE, Changes, Version, known, shared
 from assay.statistics.drift import drift
 
 # With fewer such rows, a direction or a place says little.
@@ -19,11 +21,20 @@ FEWEST = 10
 
 @dataclass(frozen=True)
 class OneSided:
-    """A rewritten column whose change is not random: what shows it, and the p-value, corrected for all looks."""
+    """A change that is not random: the column that shows it, its rows, where they are, and the corrected p-value."""
 
     column: str
     rows: int
     what: str
+    p: float
+
+
+class _Look(NamedTuple):
+    """A look at a change of a column; `say` tells what it shows, which takes longer than the p-value."""
+
+    column: str
+    rows: int
+    say: Callable[[], str]
     p: float
 
 
@@ -36,13 +47,7 @@ def one_sided(before: Version, now: Version, found: Changes, *, limit: float, si
     of each group counts. Of a column the strongest sign is returned.
     """
     few = [name for name, count in found.rewritten.items() if count <= limit * found.kept]
-    looks = [sign for name in few for sign in _signs(before, now, found, name)]
-    strongest: dict[str, OneSided] = {}
-    for sign in looks:
-        p = min(1.0, sign.p * len(looks))
-        if p <= significance and (sign.column not in strongest or p < strongest[sign.column].p):
-            strongest[sign.column] = OneSided(sign.column, sign.rows, sign.what, p)
-    return sorted(strongest.values(), key=lambda sign: sign.p)
+    return _strongest([look for name in few for look in _looks(before, now, found, name)], significance)
 
 
 def one_sided_removal(
@@ -50,23 +55,42 @@ def one_sided_removal(
 ) -> OneSided | None:
     """Return the strongest sign that rows were removed in one place, at most a share `limit` of all; None without one.
 
-    Place and corrections are those of `one_sided`; the target is a place too. It is expected that the oldest rows go.
+    Place and corrections are those of `one_sided`; the target is a place too. With a split by time the oldest rows may
+    go: they do not count.
     """
     table, split = before.table, before.contract.split
-    once = _one_of_each(_groups(before), np.arange(table.num_rows))
-    gone = once[found.removed[once]]
-    if len(gone) < FEWEST or found.removed.sum() > limit * table.num_rows:
+    if found.removed.sum() > limit * table.num_rows:
         return None
-    if split.by == "time":
+    there = np.ones(table.num_rows, dtype=bool)
+    if split.by == "time" and not found.removed.all():
         moments = table[str(split.column)].to_numpy()
-        if moments[found.removed].max() <= moments[~found.removed].min():
-            return None
-    looks = list(_places(table, shared(before.contract, now.contract), once, gone))
-    if not looks:
+        there = ~(found.removed & (moments <= moments[~found.removed].min()))
+    # A group is gone, too, if some of its rows are.
+    rows = np.flatnonzero(there)
+    once = _one_of_each(_groups(before), rows[np.argsort(~found.removed[rows], kind="stable")])
+    gone = once[found.removed[once]]
+    if len(gone) < FEWEST:
         return None
-    p, column, what = min(looks)
-    corrected = min(1.0, p * len(looks))
-    return OneSided(column, len(gone), f"{what} rows before", corrected) if corrected <= significance else None
+    among = f"in {len(gone)} groups: " if split.by == "group" else ""
+    looks = [
+        _Look(name, int(found.removed[rows].sum()), partial(_said, among, say, "rows before"), p)
+        for name, say, p in _places(table, shared(before.contract, now.contract), once, gone)
+    ]
+    return next(iter(_strongest(looks, significance)), None)
+
+
+def _strongest(looks: Sequence[_Look], significance: float) -> list[OneSided]:
+    """Return the significant sign of each column with the smallest p-value, corrected for all looks."""
+    strongest: dict[str, _Look] = {}
+    for look in looks:
+        if look.p * len(looks) <= significance and (look.column not in strongest or look.p < strongest[look.column].p):
+            strongest[look.column] = look
+    signs = [OneSided(look.column, look.rows, look.say(), look.p * len(looks)) for look in strongest.values()]
+    return sorted(signs, key=lambda sign: sign.p)
+
+
+def _said(before: str, say: Callable[[], str], after: str) -> str:
+    return f"{before}{say()} {after}"
 
 
 def _groups(version: Version) -> np.ndarray:
@@ -81,7 +105,7 @@ def _one_of_each(groups: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return rows[np.unique(groups[rows], return_index=True)[1]]
 
 
-def _signs(old_version: Version, new_version: Version, found: Changes, name: str) -> Iterator[OneSided]:
+def _looks(old_version: Version, new_version: Version, found: Changes, name: str) -> Iterator[_Look]:
     before, now = old_version.table, new_version.table
     columns, groups = shared(old_version.contract, new_version.contract), _groups(new_version)
     once = np.unique(groups[found.cells[name][1]], return_index=True)[1]
@@ -96,7 +120,7 @@ def _signs(old_version: Version, new_version: Version, found: Changes, name: str
         (start, end), count = steps.most_common(1)[0]
         expected = known(before[name].filter(pa.array(~found.removed)), column)
         p = drift([expected, known(was, column)], 0.0, goes_on=False)[1]
-        yield OneSided(name, len(new), f"{count} of {len(new)} from {start!r} to {end!r}", p)
+        yield _Look(name, len(new), partial("{} of {} from {!r} to {!r}".format, count, len(new), start, end), p)
     else:
         both = was.is_valid().to_numpy() & became.is_valid().to_numpy()
         one, other = (known(side.filter(pa.array(both)), column) for side in (was, became))
@@ -104,30 +128,38 @@ def _signs(old_version: Version, new_version: Version, found: Changes, name: str
             rises, falls = int((other > one).sum()), int((other < one).sum())
             if rises + falls:
                 p = float(binomtest(max(rises, falls), rises + falls).pvalue)
-                what = f"{max(rises, falls)} of {rises + falls} {'up' if rises > falls else 'down'}"
-                yield OneSided(name, len(new), what, p)
+                way = "up" if rises > falls else "down"
+                yield _Look(name, len(new), partial("{} of {} {}".format, max(rises, falls), rises + falls, way), p)
     others = {place: other for place, other in columns.items() if place != name}
-    for p, _, what in _places(now, others, kept, new):
-        yield OneSided(name, len(new), f"{what} kept rows", p)
+    for _, say, p in _places(now, others, kept, new):
+        yield _Look(name, len(new), partial(_said, "", say, "kept rows"), p)
 
 
 def _places(
     table: pa.Table, columns: Mapping[str, Column], everywhere: np.ndarray, here: np.ndarray
-) -> Iterator[tuple[float, str, str]]:
-    """Yield how unlike all rows some rows are in each column: the p-value, the column, and where they are."""
+) -> Iterator[tuple[str, Callable[[], str], float]]:
+    """Yield how unlike all rows some rows are in each column: the column, a function that says where, the p-value.
+
+    Of more than 100,000 rows a sample stands for all.
+    """
+    if len(everywhere) > SAMPLE:
+        everywhere = np.random.default_rng(0).choice(everywhere, SAMPLE, replace=False)
     for name, column in columns.items():
         if isinstance(column, Id):
             continue
         usual, there = (known(table[name].take(pa.array(rows)), column) for rows in (everywhere, here))
         if len(there):
-            yield drift([usual, there], 0.0, goes_on=False)[1], name, _place(name, usual, there)
+            yield name, partial(_place, name, usual, there), drift([usual, there], 0.0, goes_on=False)[1]
 
 
 def _place(name: str, everywhere: np.ndarray, here: np.ndarray) -> str:
     if here.dtype == object:
-        shares = {value: count / len(here) for value, count in Counter(here.tolist()).items()}
-        usual = {value: float((everywhere == value).mean()) for value in shares}
-        most = max(shares, key=lambda value: shares[value] - usual[value])
-        return f"{shares[most]:.0%} of them where {name} is {most!r}, which is so in {usual[most]:.0%} of all"
+        shares, usual = (
+            {value: count / len(values) for value, count in Counter(values.tolist()).items()}
+            for values in (here, everywhere)
+        )
+        most = max(shares, key=lambda value: shares[value] - usual.get(value, 0.0))
+        often = f"{usual.get(most, 0.0):.0%} of all"
+        return f"{shares[most]:.0%} of them where {name} is {most!r}, which is so in {often}"
     share = float((everywhere <= np.median(here)).mean())
     return f"half of them in the {'lowest' if share < 0.5 else 'highest'} {min(share, 1 - share):.0%} of {name} of all"
