@@ -85,7 +85,7 @@ def evidence(
         champion=champion,
         changes=None,
         added=None,
-        own_test=None,
+        champion_test=None,
         obstacle=None if commit else NO_CHAMPION,
         repository=Repository(),
         held=Outcome("contract", "PROMOTE", "keeps to it"),

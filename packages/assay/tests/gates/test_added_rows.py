@@ -6,7 +6,7 @@ import pytest
 from assay.base.outcomes import Outcome
 from assay.contract.spec import Contract
 from assay.data.columns import target
-from assay.evaluation.metrics import ScoredRows
+from assay.evaluation.metrics import ScoredRows, take_rows
 from assay.gates.contract import judge
 from assay.gates.evidence import Answered
 from judged import answers, evidence, scores, table
@@ -29,7 +29,7 @@ def look(task: str, added: Answered | None, own_test: Answered | None) -> Outcom
     rows = table(task=task)
     known = target(rows, made)
     given = answers(known if task == "regression" else scores(known, 0.8), known)
-    return judge(evidence(given, given, made, rows, added=added, own_test=own_test))
+    return judge(evidence(given, given, made, rows, added=added, champion_test=own_test))
 
 
 def found(outcome: Outcome) -> str:
@@ -52,13 +52,13 @@ def test_targets_that_belong_to_other_rows_are_held_with_both_numbers(task: str)
 def test_rows_like_those_before_are_never_held(task: str, seed: int):
     made = contract(task)
     own_test = answered(400, task, made, noise=0.8, seed=1)
-    assert found(look(task, answered(40, task, made, noise=0.8, seed=100 + seed), own_test)) == "PROMOTE"
+    assert found(look(task, answered(60, task, made, noise=0.8, seed=100 + seed), own_test)) == "PROMOTE"
 
 
 def test_a_champion_that_explains_nothing_says_nothing_of_added_rows():
     made = contract("binary")
     useless = answered(400, "binary", made, noise=0.8, seed=1, mixed=True)
-    assert found(look("binary", answered(60, "binary", made, noise=0.8, seed=2, mixed=True), useless)) == "none"
+    assert found(look("binary", answered(60, "binary", made, noise=0.8, seed=2, mixed=True), useless)) == "SKIP"
     assert found(look("binary", None, None)) == "none"
 
 
@@ -66,3 +66,25 @@ def test_more_rows_than_one_resample_takes_are_judged_too():
     made = contract("binary")
     own_test = answered(9_000, "binary", made, noise=0.8, seed=1)
     assert found(look("binary", answered(9_000, "binary", made, noise=0.8, seed=2, mixed=True), own_test)) == "HOLD"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_few_groups_or_rows_of_a_class_are_too_few_to_tell(seed: int):
+    made = contract("binary")
+    own_test = answered(400, "binary", made, noise=0.8, seed=1)
+    added = answered(60, "binary", made, noise=0.8, seed=100 + seed, mixed=True)
+    of_three_groups = Answered(added.rows, np.arange(60) % 3)
+    assert found(look("binary", of_three_groups, own_test)) == "SKIP"
+    rare = np.flatnonzero((added.rows.target == 0) | (np.cumsum(added.rows.target) <= 5))
+    assert found(look("binary", Answered(take_rows(added.rows, rare), None), own_test)) == "SKIP"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rows_like_those_before_are_not_held_in_groups_or_with_a_rare_class_either(seed: int):
+    made = contract("binary")
+    many = answered(4000, "binary", made, noise=0.8, seed=200 + seed)
+    rare = np.flatnonzero((many.rows.target == 0) | (np.cumsum(many.rows.target) % 20 == 0))
+    rows = take_rows(many.rows, rare)
+    first, second = take_rows(rows, np.arange(300)), take_rows(rows, np.arange(300, 1000))
+    assert found(look("binary", Answered(first, None), Answered(second, None))) in ("PROMOTE", "SKIP")
+    assert found(look("binary", Answered(first, np.arange(300) // 15), Answered(second, None))) in ("PROMOTE", "SKIP")

@@ -62,6 +62,11 @@ def test_what_grows_is_alike_at_one_time_and_yet_belongs_to_its_own():
     assert "rows of one value share" in said(found, "pen")
 
 
+def test_a_number_beyond_all_measure_does_not_stop_the_search_for_groups():
+    huge = np.where(np.arange(ROWS) == 7, 1.7e308, X)
+    assert made(NOISE, pen=NUMBERS, size=huge).contract["split"] == {"by": "hash"}
+
+
 def test_so_do_rows_that_agree_in_a_number():
     for size in (RNG.normal(size=MANY)[OF], RNG.integers(18, 80, MANY)[OF]):
         target = size / size.std() + 2 * NOISE

@@ -67,7 +67,9 @@ def columns(table: "Rows", contract: Contract, names: Iterable[str] | None = Non
     Numbers, integers and booleans are float64 with NaN for missing; times are datetime64[us] with NaT for missing;
     categories and texts are object arrays of str, with None for missing.
     """
-    return {name: _array(table[name], contract.columns[name]) for name in names or contract.features}
+    return {
+        name: _array(table[name], contract.columns[name]) for name in (contract.features if names is None else names)
+    }
 
 
 def _array(values: "pa.ChunkedArray", column: Column) -> np.ndarray:

@@ -38,6 +38,8 @@ SMALLEST_P = 1e-12
 # Of what the champion explains of its own test rows, it has to explain this share of the added ones.
 LEAST_EXPLAINED = 0.5
 HARDLY_EXPLAINED = 0.05
+# Groups, or rows of rarer classes, below which an interval is too narrow.
+FEWEST_UNITS = 15
 # Texts for people and file locations do not matter; columns are compared one by one.
 NOT_OF_THE_DATA: Any = {
     **dict.fromkeys(("name", "description", "about", "data", "columns"), True),
@@ -118,10 +120,7 @@ def compare(
                 limit["significance"],
             ),
             _removed(found, limit["removed"]),
-            _removed_in_one_place(
-                one_sided_removal(before, now, found, limit=limit["removed"], significance=limit["significance"]),
-                limit["significance"],
-            ),
+            _removed_in_one_place(before, now, found, limit),
             _drift(drift, who, limit),
             _classes(classes, q_of_target, who, limit, chance=chance),
             _missing(moved, who, limit, chance=chance),
@@ -133,18 +132,20 @@ def _fit_of_added_rows(evidence: Evidence) -> list[Outcome]:
     """Hold added rows whose target the champion explains far worse than that of its own test rows.
 
     What a model explains is R2 for numbers (squared error) and McFadden's R2 for classes (log loss), each beside a
-    constant: the mean or the class shares of the champion's data. No outcome if there is nothing to compare, or if the
-    champion explains hardly anything.
+    constant: the mean or the class shares of the champion's data. No outcome if no rows to compare were predicted.
     """
+    gate = "targets of added rows"
     if not isinstance(evidence, ModelEvidence) or evidence.champion is None:
         return []
-    added, own_test = evidence.added, evidence.own_test
+    added, own_test = evidence.added, evidence.champion_test
     if added is None or own_test is None:
         return []
+    if few := _too_few(added):
+        return [Outcome(gate, "SKIP", f"too few added rows to compare their targets with predictions: {few}")]
     constant = _constant(target(evidence.champion.rows, evidence.contract), evidence.contract)
     usual = _explained(own_test, constant, evidence)
     if usual.low <= HARDLY_EXPLAINED:
-        return []
+        return [Outcome(gate, "SKIP", "the champion explains hardly anything of the target")]
     now = _explained(added, constant, evidence)
     what = "R2" if evidence.contract.task == "regression" else "McFadden's R2"
     reason = (
@@ -154,8 +155,19 @@ def _fit_of_added_rows(evidence: Evidence) -> list[Outcome]:
     limit = {"explained": significant(LEAST_EXPLAINED * usual.value)}
     if now.high < limit["explained"]:
         reason += ": their targets are wrong, or the world has changed; needs the data owner's approval"
-        return [Outcome("targets of added rows", "HOLD", reason, measured, limit)]
-    return [Outcome("targets of added rows", "PROMOTE", reason, measured, limit)]
+        return [Outcome(gate, "HOLD", reason, measured, limit)]
+    return [Outcome(gate, "PROMOTE", reason, measured, limit)]
+
+
+def _too_few(answered: Answered) -> str:
+    """Say of what rows have too few for an interval: groups, or rows that are not of the most frequent class."""
+    units = len(answered.rows.target) if answered.units is None else len(np.unique(answered.units))
+    if units < FEWEST_UNITS:
+        return f"{units} independent ones, {FEWEST_UNITS} needed"
+    others = len(answered.rows.target) - max(np.unique(answered.rows.target, return_counts=True)[1])
+    if answered.rows.scores.ndim == 2 and others < FEWEST_UNITS:
+        return f"{others} are not of the most frequent class, {FEWEST_UNITS} needed"
+    return ""
 
 
 def _constant(known: np.ndarray, contract: Contract) -> np.ndarray:
@@ -303,10 +315,14 @@ def _one_sided(signs: Sequence[OneSided], kept: int, significance: float) -> Out
     return Outcome(gate, "HOLD", reason, measured, held_to)
 
 
-def _removed_in_one_place(sign: OneSided | None, significance: float) -> Outcome:
-    gate, held_to = "one-sided removal", {"significance": significance}
+def _removed_in_one_place(before: Version, now: Version, found: Changes, limit: Mapping[str, float]) -> Outcome:
+    gate, held_to = "one-sided removal", {"significance": limit["significance"]}
+    if found.removed.sum() > limit["removed"] * len(found.removed):
+        return Outcome(gate, "SKIP", "more rows were removed than may be, wherever they were", {}, held_to)
+    sign = one_sided_removal(before, now, found, limit=limit["removed"], significance=limit["significance"])
     if sign is None:
-        return Outcome(gate, "PROMOTE", "what was removed was removed at random, or hardly at all", {}, held_to)
+        reason = "the removed rows are a random sample, the oldest ones, or too few to tell"
+        return Outcome(gate, "PROMOTE", reason, {}, held_to)
     reason = (
         f"{sign.rows} rows were removed, and not at random: {sign.what} ({_p(sign)}); needs the data owner's approval"
     )

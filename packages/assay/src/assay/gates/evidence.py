@@ -111,8 +111,8 @@ class ModelEvidence(Evidence):
 
     `champion_predictions` is None if there is an obstacle. `test` and `validation` are the rows that were predicted;
     `units` assigns dependent test rows to one unit, None if all rows are independent. `added` has the champion's
-    predictions for a sample of the rows that were added to its data, `own_test` for one of its own test rows: None if
-    there is an obstacle, or if hardly any row was added.
+    predictions for a sample of the rows that were added to its data, `champion_test` for one of its own test rows: None
+    if there is an obstacle, or if hardly any row was added.
     """
 
     checks: list[Outcome]
@@ -126,7 +126,7 @@ class ModelEvidence(Evidence):
     champion_predictions: ModelPredictions | None
     retrained: Retrained
     added: Answered | None
-    own_test: Answered | None
+    champion_test: Answered | None
 
 
 @contextmanager
@@ -205,25 +205,26 @@ def _loadtest(params: Params, commit: str | None) -> LoadTest | str:
 def _with_models(known: Evidence) -> ModelEvidence:
     """Add both models' predictions and the retrained candidate."""
     params, contract, champion, obstacle = known.params, known.contract, known.champion, known.obstacle
-    test, validation = read_split("test"), read_split("validation")
-    split = {"train": _rows(Path(), "train"), "validation": validation, "test": test}
+    whole, all_validation = read_split("test"), read_split("validation")
+    split = {"train": _rows(Path(), "train"), "validation": all_validation, "test": whole}
+    test, validation = whole, all_validation
     if champion is not None:
         test = _unseen(test, champion, ("train", "validation"), contract)
         unseen = _unseen(validation, champion, ("train",), contract)
         # These rows only suggest slices. If the champion had another split, all of them are used.
         validation = unseen if unseen.num_rows >= FEWEST_ROWS else validation
-        if reason := incomparable_reason(contract, champion.contract, test, split["test"]):
+        if reason := incomparable_reason(contract, champion.contract, test, whole):
             obstacle = Obstacle(kind=ObstacleKind.INCOMPARABLE, text=reason)
-            test, validation = read_split("test"), read_split("validation")
+            test, validation = whole, all_validation
     other_contract = None if champion is None else champion.contract
     moved = perturbed_rows(test, contract, other_contract, noise=params.analyse.noise, seed=params.seed)
     asked = {"test": test, "perturbed": moved, VALIDATION: validation}
-    theirs_alone = {} if obstacle is not None else _added(known)
+    of_champion = {} if obstacle is not None else _only_of_champion(known)
     with ThreadPoolExecutor() as pool:
         again = pool.submit(retrain, params.gates.reproducibility.seeds or 0)
         other = None
         if champion is not None and obstacle is None:
-            other = pool.submit(_ask, champion, asked | theirs_alone)
+            other = pool.submit(_ask, champion, asked | of_champion)
         model = JudgedModel(contract)
         mine = {}
         for name, table in asked.items():
@@ -244,10 +245,10 @@ def _with_models(known: Evidence) -> ModelEvidence:
         on_test, on_validation = (scored(asked[name], given[name]) for name in ("test", VALIDATION))
         return ModelPredictions(on_test, given["perturbed"][1], on_validation)
 
-    def alone(name: str, split_of: Contract | None) -> Answered | None:
-        if theirs is None or split_of is None or name not in theirs_alone:
+    def answered(name: str, split_of: Contract | None) -> Answered | None:
+        if theirs is None or split_of is None or name not in of_champion:
             return None
-        return Answered(scored(theirs_alone[name], theirs[name]), dependent(theirs_alone[name], split_of))
+        return Answered(scored(of_champion[name], theirs[name]), dependent(of_champion[name], split_of))
 
     return ModelEvidence(
         **{name: getattr(known, name) for name in known.__dataclass_fields__} | {"obstacle": obstacle},
@@ -261,20 +262,20 @@ def _with_models(known: Evidence) -> ModelEvidence:
         candidate=answers(mine),
         champion_predictions=None if theirs is None else answers(theirs),
         retrained=retrained,
-        added=alone("added", contract),
-        own_test=alone("own_test", other_contract),
+        added=answered("added", contract),
+        champion_test=answered("champion_test", other_contract),
     )
 
 
-def _added(known: Evidence) -> dict[str, pa.Table]:
+def _only_of_champion(known: Evidence) -> dict[str, pa.Table]:
     """Return samples of the rows added to the champion's data, and of its own test rows; empty if there are too few."""
     if known.champion is None or known.changes is None:
         return {}
     added = Chosen(known.data, np.flatnonzero(known.changes.added))
-    own_test = _rows(known.champion.folder, "test")
-    if min(added.num_rows, own_test.num_rows) < FEWEST_ROWS:
+    champion_test = _rows(known.champion.folder, "test")
+    if min(added.num_rows, champion_test.num_rows) < FEWEST_ROWS:
         return {}
-    return {"added": sample(added, SAMPLE, seed=0), "own_test": sample(own_test, SAMPLE, seed=0)}
+    return {"added": sample(added, SAMPLE, seed=0), "champion_test": sample(champion_test, SAMPLE, seed=0)}
 
 
 def incomparable_reason(contract: Contract, other: Contract, test: pa.Table, all_rows: Rows) -> str:

@@ -14,6 +14,7 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from assay.data.columns import LARGEST
 from assay.init.kinds import IDS, ORDERED, UNITS_OF_GROUPS, Column
 
 FEWEST = 10
@@ -186,8 +187,10 @@ def _shared(values: np.ndarray, groups: np.ndarray) -> float:
 
 def _beside_line(matrix: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Return what a linear function of the features leaves of the target."""
+    # The square of a larger number would be infinite.
+    known = np.clip(matrix, -LARGEST, LARGEST)
     line = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), Ridge())
-    return np.asarray(wanted - line.fit(matrix, wanted).predict(matrix).reshape(wanted.shape))
+    return np.asarray(wanted - line.fit(known, wanted).predict(known).reshape(wanted.shape))
 
 
 def _are_alike(other: Column, codes: np.ndarray) -> bool:

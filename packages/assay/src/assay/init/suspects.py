@@ -77,8 +77,10 @@ def parts_of_sum(numbers: Mapping[str, pa.ChunkedArray], target: pa.ChunkedArray
         return []
     matrix, goal = _matrix(numbers), target.to_numpy()
     spread = float(goal.std())
-    scale = matrix.std(axis=0)
-    usable = scale > 0
+    # The square of a number beyond all measure is infinite.
+    with np.errstate(over="ignore"):
+        scale = matrix.std(axis=0)
+    usable = (scale > 0) & np.isfinite(scale)
     if not spread or len(goal) < 3 * matrix.shape[1]:
         return []
     names = [name for name, there in zip(numbers, usable, strict=True) if there]
