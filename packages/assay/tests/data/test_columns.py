@@ -70,6 +70,10 @@ def test_no_rows_are_columns_of_no_length() -> None:
     assert made["_x"].dtype == np.float64
 
 
+def test_no_names_are_no_columns() -> None:
+    assert columns(as_table([row()], WARD), WARD, []) == {}
+
+
 def test_columns_can_be_written_to_without_touching_the_table() -> None:
     table = as_table([row()], WARD)
     columns(table, WARD)["_x"][0] = 99
