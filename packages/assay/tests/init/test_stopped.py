@@ -4,10 +4,16 @@ import json
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pytest
+from dvc.repo import Repo
 
+from assay.base.files import read_json, write_json
 from assay.contract.spec import CONTRACT
-from assay.init.command import EXPECTATIONS, UNFINISHED, is_stopped
+from assay.init.command import EXPECTATIONS, UNFINISHED, apply, is_stopped
+from assay.init.write import contract_text
+from assay.project.settings import PARAMS
+from init.plans import LABEL, ROWS, plan
 from project.repositories import commit, git
 
 TEXTS = {CONTRACT: "name: houses\n", EXPECTATIONS: "EXPECTATIONS = []\n"}
@@ -43,3 +49,21 @@ def test_it_is_over_once_its_files_are_committed() -> None:
 def test_one_that_was_killed_before_its_contract_was_written_starts_afresh() -> None:
     CONTRACT.unlink()
     assert not is_stopped()
+
+
+@pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # of DVC
+def test_it_goes_on_with_its_model_only_for_the_same_data() -> None:
+    Repo.init()
+    PARAMS.write_text("seed: 1\n")
+    half = ROWS // 2
+
+    def has_model(target: np.ndarray) -> bool:
+        apply(plan({}, target))
+        found: bool = read_json(UNFINISHED)["has_model"]
+        write_json(UNFINISHED, read_json(UNFINISHED) | {"has_model": True})
+        return found
+
+    # The same values in another order make the same contract.
+    targets = [LABEL, LABEL, np.roll(LABEL, half)]
+    assert [has_model(target) for target in targets] == [False, True, False]
+    assert len({contract_text(plan({}, target)) for target in targets}) == 1

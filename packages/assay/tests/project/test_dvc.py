@@ -104,3 +104,39 @@ def test_a_parameter_without_which_a_stage_cannot_run_is_named_before_any_runs(
     with pytest.raises(InputError) as raised:
         dvc._require_parameters()
     assert str(raised.value).startswith(f"params.yaml: {said}")
+
+
+STAGES = """\
+stages:
+  validate: {cmd: cp data checked, deps: [data], params: [params.yaml: ], outs: [checked]}
+  train: {cmd: cp checked model, deps: [checked, src], outs: [model]}
+"""
+
+
+@pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # of DVC
+@pytest.mark.parametrize(
+    ("edited", "names", "stale"),
+    [
+        (None, [], []),
+        (None, ["validate"], []),
+        ("data", [], ["validate"]),
+        ("data", ["validate"], ["validate"]),
+        ("src", [], ["validate", "train"]),
+        ("src", ["validate"], ["train"]),
+        ("params.yaml", ["validate"], ["validate"]),
+    ],
+)
+def test_results_are_kept_only_of_stages_that_were_fresh_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edited: str | None, names: list[str], stale: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Repo.init(no_scm=True)
+    Path("dvc.yaml").write_text(STAGES)
+    for file in ("data", "src", "params.yaml"):
+        Path(file).write_text("seed: 1\n")
+    assert not dvc._dvc_fails("repro")
+    if edited:
+        Path(edited).write_text("seed: 2\n")
+    with dvc.results_kept(*names):
+        Path("params.yaml").write_text("seed: 3\n")
+    assert dvc.stale_stages() == stale

@@ -146,7 +146,8 @@ def apply(plan: Plan) -> None:
     plan.contract["data"] = path.as_posix()
     contract, params = contract_text(plan), params_text(PARAMS.read_text(encoding="utf-8"), plan.params)
     _put_data(plan.table, path)
-    if is_stopped() and CONTRACT.read_text(encoding="utf-8") == contract:
+    data = sha256(path)
+    if is_stopped() and CONTRACT.read_text(encoding="utf-8") == contract and read_json(UNFINISHED).get("data") == data:
         # The rest is written, and the parameters may have been changed since.
         return
     write_text(PARAMS, params)
@@ -157,7 +158,7 @@ def apply(plan: Plan) -> None:
     # The contract comes last: with it, the rest is there.
     texts |= {CONTRACT: contract}
     written = {str(file): hashlib.sha256(text.encode()).hexdigest() for file, text in texts.items()}
-    write_json(UNFINISHED, {"commit": head(), "written": written, "has_model": False})
+    write_json(UNFINISHED, {"commit": head(), "data": data, "written": written, "has_model": False})
     for file, text in texts.items():
         write_text(file, text)
 
@@ -259,13 +260,14 @@ def run_init(source: Source, options: InitOptions, *, dry_run: bool, run: bool =
 def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
     """Run the pipeline; for a new problem, first search for a model, and then set gate limits from its results."""
     from assay.modelling.store import load_trained
-    from assay.project.dvc import commit_stages, reproduce, tune
+    from assay.project.dvc import changed, reproduce, results_kept, tune
 
     if not is_new:
         reproduce()
         return []
     left = read_json(UNFINISHED)
     if left["has_model"]:
+        say("goes on with the model that the stopped run found")
         # What was stopped may have removed results, which the fit beside the stages reads.
         reproduce()
     else:
@@ -279,8 +281,7 @@ def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
         reproduce()
         others = made.result()
     trained = load_trained(room)
-    params = PARAMS.read_text(encoding="utf-8")
-    gates = parse_yaml(params)["gates"]
+    gates = parse_yaml(PARAMS.read_text(encoding="utf-8"))["gates"]
     settings, findings = limits(
         read_json(METRICS),
         read_json(ANALYSIS),
@@ -288,13 +289,17 @@ def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
         plan.contract["task"],
         gate_numbers(others, trained, *about),
     )
-    write_text(PARAMS, params_text(params, settings))
-    load_params()
-    _accept()
-    if EXPECTATIONS.exists():
-        write_text(EXPECTATIONS, expectations_text(_clear_cases(trained.pipeline, *about[1:])))
-    # No stage reads the cases or the limits: what they made is that of the code and the parameters with them.
-    commit_stages()
+    cases = _clear_cases(trained.pipeline, *about[1:]) if EXPECTATIONS.exists() else []
+    # No stage reads the cases or the limits.
+    with results_kept():
+        write_text(PARAMS, params_text(PARAMS.read_text(encoding="utf-8"), settings))
+        load_params()
+        _accept()
+        if EXPECTATIONS.exists():
+            write_text(EXPECTATIONS, expectations_text(cases))
+    if changed():
+        say("data, code or parameters were changed meanwhile: their stages run again")
+        reproduce()
     return findings
 
 

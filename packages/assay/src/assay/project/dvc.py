@@ -3,7 +3,8 @@
 import io
 import logging
 import sys
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from dvc.cli import main as dvc
@@ -55,12 +56,15 @@ def reproduce() -> bool:
     return True
 
 
-def commit_stages(*names: str) -> None:
-    """Take the present results, by default of all stages, for those of the present code and parameters.
+@contextmanager
+def results_kept(*names: str) -> Iterator[None]:
+    """Let the block change files in a way that changes no results, by default of all stages: none is stale for it.
 
-    These must not be able to change them.
+    A stage that was stale before, because its data, code or parameters were changed, stays so.
     """
-    if _dvc_fails("commit", "--quiet", "--force", *names):
+    stale = set(stale_stages())
+    yield
+    if not stale.intersection(names or stale) and _dvc_fails("commit", "--quiet", "--force", *names):
         raise InputError("DVC could not record the results; run `dvc repro`")
 
 
@@ -81,9 +85,9 @@ def tune() -> ModelChoice:
     if failed:
         raise InputError("the search failed; its message is above")
     choice = read_choice()
-    write_choice(choice, before)
     # The first stage reads all parameters, and this one changes nothing of what it wrote.
-    commit_stages("validate")
+    with results_kept("validate"):
+        write_choice(choice, before)
     return choice
 
 
