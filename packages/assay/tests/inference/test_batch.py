@@ -1,5 +1,7 @@
 """Tables of any size are answered as the service answers, in their order; what breaks the contract is set aside."""
 
+import multiprocessing
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -109,6 +111,16 @@ def test_processes_answer_as_one_does_and_in_order(projects) -> None:
     parts = [table(20, seed=seed) for seed in range(8)]
     one, several = (joined(scored(projects(), *parts, processes=number))[0] for number in (1, 2))
     assert several.drop_columns("prediction_id").equals(one.drop_columns("prediction_id"))
+
+
+def test_another_child_of_this_process_goes_on(projects) -> None:
+    other = multiprocessing.get_context("spawn").Process(target=signal.pause, daemon=True)
+    other.start()
+    scored(projects(), table(1), processes=2)
+    other.join(0.1)
+    assert other.is_alive()
+    other.terminate()
+    other.join()
 
 
 def test_this_process_predicts_while_another_one_is_busy_and_the_order_stays() -> None:

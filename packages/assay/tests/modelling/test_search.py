@@ -518,6 +518,10 @@ def test_answers_that_are_not_probabilities_are_a_failed_trial(monkeypatch, caps
     assert f"a trial of own failed: it gives {said}" in capsys.readouterr().err
 
 
+def test_rounding_below_0_is_still_a_probability():
+    module._require_scores(np.array([[1, -1e-17], [0.5, 0.5]]), "binary")
+
+
 def test_a_derived_feature_that_fails_ends_the_search_at_once(capsys):
     data, target = patients(50)
     wrong = Derived("wrong", lambda columns: columns["nothing"], source="age")

@@ -120,10 +120,11 @@ def test_hours_come_in_their_order_and_only_those_asked_for(log: Path) -> None:
     assert found(log, until=NOON)[1].segments == 0
 
 
-def test_the_last_hour_of_the_calendar_is_an_hour_like_others(log: Path) -> None:
+def test_the_first_and_the_last_hour_of_the_calendar_are_hours_like_others(log: Path) -> None:
     last = datetime(9999, 12, 31, 23, tzinfo=UTC)
     put(log, line("a", last), last)
     assert found(log, since=NOON)[0] == ["a-0"]
+    assert found(log, since=datetime.min.replace(tzinfo=UTC))[0] == ["a-0"]
 
 
 @pytest.mark.parametrize("cut", [1, 20, -1])

@@ -1,5 +1,6 @@
 """What is fitted on which rows: the served model on train and validation rows, what is measured there not."""
 
+import csv
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from assay.modelling.fitting import (
     scores,
 )
 from assay.modelling.store import Drawn, Trained, load_trained
-from assay.project.layout import CHOICE, METRICS, SPLIT, TRAIN_ONLY
+from assay.project.layout import CHOICE, METRICS, PLOTS, SPLIT, TRAIN_ONLY
 from assay.project.params import ModelChoice
 from assay.project.results import fitted_on
 from assay.project.room import load_room
@@ -146,6 +147,25 @@ def test_as_many_rows_are_fitted_on_as_memory_allows_and_the_results_say_so(
     train.main()
     assert load_trained().drawn is None
     assert "MB, and 200 MB are free: train.max_memory in params.yaml limits it" in capsys.readouterr().err
+
+
+def test_each_point_of_the_learning_curve_is_a_model_of_as_many_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(tmp_path, monkeypatch, PARAMS)
+    # As with more train rows than are compared.
+    monkeypatch.setattr(evaluate, "COMPARED_ROWS", 100)
+    fitted = []
+
+    def counted(model: Any, data: Columns, truth: np.ndarray, *about: Any) -> Any:
+        fitted.append(len(truth))
+        return fit(model, data, truth, *about)
+
+    monkeypatch.setattr(evaluate, "fit", counted)
+    evaluate.main()
+    points = [int(line["rows"]) for line in csv.DictReader((PLOTS / "learning.csv").read_text().splitlines())]
+    dummy, *curve = fitted
+    assert (dummy, curve) == (100, points)
 
 
 @pytest.mark.parametrize(("limit", "is_less"), [("max", False), ("300000000", True), ("1000000000000000", False)])

@@ -77,8 +77,9 @@ def score(source: str, output: str, **options: Any) -> None:
     that `assay init` reads, such as a workbook, JSON or a database: that is read as a whole. OUTPUT is a .csv, .parquet
     or .arrow file in the order of the input: the number of the row from 1, its ids, and its prediction. It may also be
     a table, sqlite:///FILE#TABLE or postgresql://USER@HOST/DATABASE#TABLE, or a Delta table, FOLDER.delta. INPUT may be
-    at an address, such as https://HOST/FILE, and both at s3://, gs:// or az://. Rows that break the contract go to a
-    file beside OUTPUT, OUTPUT.refused.csv, with column and reason; both appear once they are complete.
+    at an address, such as https://HOST/FILE, and both at s3://, gs:// or az://. Rows that break the contract go to
+    OUTPUT.refused.csv, with column and reason: beside OUTPUT, or for an address or a database in the current folder.
+    Both files appear once they are complete.
     """
     if options["stream"] or options["available_now"]:
         _score_stream(source, output, options)

@@ -196,7 +196,7 @@ def score_in_order(
     if processes == 1:
         yield from (score(table, first) for table, first in _numbered(tables))
         return
-    others = processes - 1
+    others, before = processes - 1, multiprocessing.active_children()
     # A forked process would lack the threads of libraries, so each one is a new process.
     with ProcessPoolExecutor(others, multiprocessing.get_context("spawn"), _end_with_parent) as pool:
         try:
@@ -209,7 +209,8 @@ def score_in_order(
             pool.shutdown(cancel_futures=True)
             # Without memory, nothing here takes their results, and they would never end.
             for left in multiprocessing.active_children():
-                left.terminate()
+                if left not in before:
+                    left.terminate()
 
 
 def _end_with_parent() -> None:

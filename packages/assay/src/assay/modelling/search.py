@@ -52,7 +52,7 @@ RARE = 0.5
 MANY_FEATURES, FEW_ROWS_EACH = 8, 500
 # The race ends when PATIENT batches helped less than HELPS.
 PATIENT, HELPS = 2, 0.002
-# How far from 1 the probabilities of a row may add up.
+# How far rounding may take a probability below 0, and the sum of those of a row away from 1.
 ADDS_UP = 1e-3
 DUMMY = ModelChoice(family="dummy", parameters={})
 STATES = {
@@ -746,5 +746,5 @@ def _require_scores(scores: np.ndarray, task: str) -> None:
     given = scores.reshape(len(scores), -1)
     if gaps := int((~np.isfinite(given)).any(axis=1).sum()):
         raise InputError(f"it gives no finite score for {gaps} of {len(given)} rows")
-    if task != "regression" and (given.min() < 0 or np.abs(given.sum(axis=1) - 1).max() > ADDS_UP):
+    if task != "regression" and (given.min() < -ADDS_UP or np.abs(given.sum(axis=1) - 1).max() > ADDS_UP):
         raise InputError("it gives probabilities that are negative, or do not add up to 1")

@@ -39,9 +39,10 @@ def hours(
     folder: Path, since: datetime | None = None, until: datetime | None = None
 ) -> Iterator[tuple[datetime, list[Path]]]:
     """Yield the hours that have segments, in their order, and the segments of each."""
+    first = since and since.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     found = sorted((hour, path) for path in folder.glob(f"*{ENDING}") if (hour := hour_of(path)))
     for hour, segments in groupby(found, key=lambda one: one[0]):
-        if (since is None or hour > since - timedelta(hours=1)) and (until is None or hour < until):
+        if (first is None or hour >= first) and (until is None or hour < until):
             yield hour, [path for _, path in segments]
 
 

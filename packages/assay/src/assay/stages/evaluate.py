@@ -19,7 +19,7 @@ from assay.data.split import SIDES, identity_columns, row_keys, stored
 from assay.evaluation.curves import HEADERS, Table, curves, learning_curve, learning_sizes
 from assay.evaluation.metrics import ScoredRows, by_class, estimate, measure, metrics_for
 from assay.modelling.fitting import build, build_dummy, decide, fit, scores, scores_of_rows, set_threshold
-from assay.modelling.store import Trained, load_trained
+from assay.modelling.store import load_trained
 from assay.project.layout import METRICS, PLOTS, read_choice
 from assay.project.params import Params, load_params
 from assay.project.room import Room, load_room
@@ -35,9 +35,9 @@ def main() -> None:
     tables: dict[str, Any] = {side: stored(side) for side in SIDES}
     trained = load_trained(room)
     rows = {side: table.num_rows for side, table in tables.items()}
-    rows["fitted"] = whole = sum(rows[side] for side in trained.sides)
+    rows["fitted"] = seen = sum(rows[side] for side in trained.sides)
     if trained.drawn:
-        rows |= {"fitted": trained.drawn.rows, "drawn_from": whole}
+        rows |= {"fitted": trained.drawn.rows, "drawn_from": seen}
     # Train and validation are only for comparison, and a sample is enough for that.
     tables |= {side: sample(tables[side], COMPARED_ROWS, params.seed) for side in ("train", "validation")}
     data = {side: columns(tables[side], contract) for side in ("train", "validation")}
@@ -76,7 +76,9 @@ def main() -> None:
     }
     if contract.classes:
         metrics["classes"] = by_class(test, contract.classes)
-    plots = {**curves(test, contract), "learning": _learning(data, wanted, trained, contract, params, room)}
+    # Only for the rows that it was fitted on.
+    whole = trained.train_only if len(wanted["train"]) == rows["train"] and not trained.drawn else None
+    plots = {**curves(test, contract), "learning": _learning(data, wanted, whole, contract, params, room)}
     for name, header in HEADERS.items():
         _write_csv(PLOTS / f"{name}.csv", plots.get(name, []), header)
     write_json(METRICS, metrics)
@@ -88,12 +90,15 @@ def main() -> None:
 def _learning(
     data: Mapping[str, Columns],
     wanted: Mapping[str, np.ndarray],
-    trained: Trained,
+    whole: Any,
     contract: Contract,
     params: Params,
     room: Room,
 ) -> Table:
-    """Fit the chosen model on growing parts of the training rows, and measure its loss; all rows are fitted already."""
+    """Fit the chosen model on growing parts of the training rows, and measure its loss.
+
+    `whole` is that model if it is already fitted on all of these rows, or None.
+    """
     choice = read_choice()
     most = params.evaluate.learning_curve_max_rows
     # Neighbours in a file may be alike: a fixed shuffle makes every part a random sample.
@@ -103,8 +108,8 @@ def _learning(
 
     def loss_of(size: int) -> tuple[float, float]:
         seen, target_seen = take(data["train"], order[:size]), wanted["train"][order[:size]]
-        if size == len(order) and not trained.drawn:
-            model = trained.train_only
+        if size == len(order) and whole is not None:
+            model = whole
         else:
             made = build(choice, contract, params.seed, calibrate=params.train.calibrate, room=room)
             model = fit(made, seen, target_seen, contract, room)
