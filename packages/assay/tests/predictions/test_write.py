@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import subprocess
 import sys
@@ -10,14 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import bentoml
 import numpy as np
 import pandas as pd
 import pytest
 from bentoml.monitoring import MonitorBase
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
 from assay.contract.spec import Contract
 from assay.data.columns import Columns, RequestColumns, take
@@ -26,7 +31,7 @@ from assay.inference.predictor import PredictionBatch, record
 from assay.predictions import segments, write
 from assay.predictions.entry import MANY
 from assay.predictions.keys import key_hash, log_secret
-from assay.predictions.monitor import MonitorLog
+from assay.predictions.monitor import ERROR, PROCESSED, MonitorLog, _Losses, _Meters
 from assay.predictions.read import LogCounts, predictions
 from assay.predictions.segments import hour_name
 from assay.predictions.write import PredictionLog
@@ -349,6 +354,54 @@ def test_another_monitor_gets_every_value(monkeypatch: pytest.MonkeyPatch) -> No
         ("probabilities", {"well": 0.7, "sick": 0.3}, "prediction", "categorical"),
     ]
     assert {name: value for name, value, *_ in seen}["arm"] == "champion"
+
+
+@pytest.mark.filterwarnings("ignore:pythonjsonlogger.jsonlogger has been moved:DeprecationWarning")
+def test_predictions_and_outcomes_stay_apart_in_bentomls_own_monitors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bentoml._internal.monitoring.api._MONITOR_INSTANCES", {})
+    options = {"monitor_class": "default", "monitor_options": {"log_path": str(tmp_path)}}
+    monkeypatch.setattr("assay.predictions.monitor.bentoml.monitor", partial(bentoml.monitor, **options))
+    made, data = MonitorLog(contract(columns={"age": {"kind": "number"}})), {"age": np.array([3.5])}
+    names = []
+    for _ in range(2):
+        batch = told(1)
+        names += batch.ids()
+        made.predictions("v1", "champion", batch, data)
+        made.outcomes([{"prediction_id": names[0], "outcome": "sick"}])
+
+    def ids(name: str) -> list[str]:
+        lines = (tmp_path / name / "data/data.0.log").read_text().splitlines()
+        return [json.loads(line)["prediction_id"] for line in lines]
+
+    assert (ids("predictions"), ids("outcomes")) == (names, names[:1] * 2)
+    for monitor in made._monitors.values():
+        for handler in monitor.data_logger.handlers:
+            handler.close()
+
+
+def test_only_predictions_that_do_not_reach_opentelemetry_count_as_lost(caplog: pytest.LogCaptureFixture) -> None:
+    lost: list[int] = []
+    meters = _Meters([PeriodicExportingMetricReader(_Losses(lost.append), math.inf)])
+    for meters.monitor, number in (("predictions", 3), ("outcomes", 5)):
+        meters.get_meter("sdk").create_counter(PROCESSED).add(number, {ERROR: "queue_full"})
+    meters.force_flush()
+    meters.shutdown()
+    assert lost == [3]
+    assert "outcomes did not reach OpenTelemetry (queue_full: 5)" in caplog.text
+
+
+def test_losses_that_are_not_counted_are_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As under `opentelemetry-instrument`."""
+    for name in ("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "OTEL_BLRP_MAX_QUEUE_SIZE"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setattr("opentelemetry.metrics._internal._METER_PROVIDER", NoOpMeterProvider())
+    monkeypatch.setattr("opentelemetry.metrics._internal._METER_PROVIDER_SET_ONCE._done", True)
+    MonitorLog(WARD, lambda _: None).close()
+    assert "predictions that do not reach OpenTelemetry are not counted" in caplog.text
 
 
 @pytest.mark.parametrize("how", ["hash", "omit"])

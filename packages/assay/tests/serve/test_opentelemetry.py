@@ -30,15 +30,17 @@ services:
 
 @contextmanager
 def receiver(port: int, got: list[dict[str, Any]]) -> Iterator[None]:
-    """Receive records of logs; add the fields of each."""
+    """Receive records of logs; add the fields of each, and from which service they are."""
 
     class Receiver(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             request = ExportLogsServiceRequest.FromString(self.rfile.read(int(self.headers["content-length"])))
             for resource in request.resource_logs:
+                about = {one.key: one.value for one in resource.resource.attributes}
                 for scope in resource.scope_logs:
                     for record in scope.log_records:
-                        got.append({one.key: one.value for one in record.body.kvlist_value.values})
+                        fields = {one.key: one.value for one in record.body.kvlist_value.values}
+                        got.append(fields | {"service": about["service.name"]})
             self.send_response(200)
             self.end_headers()
             self.wfile.write(ExportLogsServiceResponse().SerializeToString())
@@ -83,6 +85,9 @@ def test_what_was_answered_arrives_or_is_counted_and_the_service_goes_on(tmp_pat
             assert server.post("/feedback", {"outcomes": [outcome]}).json() == {"received": 1, "unknown": 0}
             until(lambda: have_come(names) and len(got) == len(names) + 1, "all predictions and the outcome arrive")
         gone = ask(server, rows[:3])
+        # What is lost of these is no prediction.
+        assert server.post("/feedback", {"outcomes": [outcome]}).json() == {"received": 1, "unknown": 0}
+        until(lambda: "outcomes did not reach OpenTelemetry" in server.log(), "a lost outcome is said")
         until(lambda: server.metric("assay_unlogged_predictions_total") == len(gone), "what is lost is counted")
         assert not have_come(gone[:1])
         with receiver(port, got):
@@ -96,7 +101,9 @@ def test_what_was_answered_arrives_or_is_counted_and_the_service_goes_on(tmp_pat
     came = Counter(one["prediction_id"].string_value for one in got if "arm" in one)
     assert came == Counter(names)
     first = next(one for one in got if "arm" in one)
+    services = {("arm" in one, one["service"].string_value.partition(":")[2]) for one in got}
+    assert services == {(True, "predictions"), (False, "outcomes")}
     assert first["age"].int_value == rows[0]["age"]
-    assert "did not reach OpenTelemetry (ConnectionError: 3)" in server.log()
+    assert "predictions did not reach OpenTelemetry (ConnectionError: 3)" in server.log()
     assert "officially supported" not in server.log()
     assert not (root / "monitoring/predictions").exists()

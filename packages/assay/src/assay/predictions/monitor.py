@@ -20,10 +20,12 @@ from opentelemetry.sdk.metrics.export import (
     NumberDataPoint,
     PeriodicExportingMetricReader,
 )
+from opentelemetry.util.types import Attributes
 
 from assay.contract.spec import Contract, Integer, Number
 from assay.data.columns import Columns
 from assay.inference.predictor import PredictionBatch
+from assay.predictions.segments import OUTCOMES, PREDICTIONS
 from assay.predictions.write import Layout, features
 
 logger = logging.getLogger("bentoml.assay")
@@ -31,6 +33,10 @@ logger = logging.getLogger("bentoml.assay")
 # What OpenTelemetry's SDK counts about itself: records that it took from its queue or dropped, and that it sent or not.
 PROCESSED, SENT, ERROR = "otel.sdk.processor.log.processed", "otel.sdk.exporter.log.exported", "error.type"
 WAITING = ("otel.sdk.processor.log.queue.size", "otel.sdk.exporter.log.inflight")
+# The attribute that says which monitor an instrument counts for.
+MONITOR = "monitor"
+# The logger of all monitors of BentoML.
+SHARED = "bentoml_monitor_data"
 # How often it is asked.
 SECONDS = 5.0
 # The most records that wait to be sent, unless its own variable says otherwise: a few of the largest requests.
@@ -43,7 +49,7 @@ class MonitorLog:
     """Hands predictions and outcomes to the configured monitor, row by row and value by value."""
 
     def __init__(self, contract: Contract, lost: Callable[[int], None] | None = None) -> None:
-        """Take the contract of the model; `lost` gets the number of records that OpenTelemetry could not send."""
+        """Take the contract of the model; `lost` gets the number of predictions that OpenTelemetry could not send."""
         # BentoML accepts these roles and no others.
         self._kinds = {
             name: ("feature", "numerical" if isinstance(column, Number | Integer) else "categorical")
@@ -51,9 +57,11 @@ class MonitorLog:
             if column.log == "keep"
         }
         self._layout = Layout(contract)
-        self._monitors: set[Any] = set()
+        self._monitors: dict[str, Any] = {}
+        # Requests are answered in several threads.
+        self._lock = threading.Lock()
         self._losses = _Losses(lost) if lost else None
-        self._metrics = _count(self._losses) if self._losses else None
+        self._meters = _count(self._losses) if self._losses else None
 
     def predictions(
         self,
@@ -79,7 +87,7 @@ class MonitorLog:
         # As BentoML does with names of its own.
         columns = {f"{name}_" if name in about else name: (given[name], *kind) for name, kind in self._kinds.items()}
         columns |= {name: (values, "prediction", "categorical") for name, values in about.items()}
-        self._hand_over("predictions", columns, rows)
+        self._hand_over(PREDICTIONS, columns, rows)
 
     def outcomes(
         self,
@@ -92,35 +100,77 @@ class MonitorLog:
             "outcome": ([one["outcome"] for one in outcomes], "target", "categorical"),
             "time": ([datetime.now(UTC).isoformat()] * len(outcomes), "prediction", "categorical"),
         }
-        self._hand_over("outcomes", columns, len(outcomes))
+        self._hand_over(OUTCOMES, columns, len(outcomes))
         return len(outcomes), 0
 
     def _hand_over(self, name: str, columns: Mapping[str, tuple[Sequence[Any], str, str]], rows: int) -> None:
-        # BentoML takes the names of the columns from the first record, and warns if that has more than a row.
-        for part in (slice(0, 1), slice(1, rows)):
-            if part.start < rows:
-                with bentoml.monitor(name) as monitor:
-                    self._monitors.add(monitor)
-                    for column, (values, role, kind) in columns.items():
-                        monitor.log_batch(values[part], column, role, kind)
+        done = 0
+        with self._lock:
+            if rows and name not in self._monitors:
+                if self._meters:
+                    self._meters.monitor = name
+                # BentoML takes the names of the columns from the first record, and warns if that has more than a row.
+                self._monitors[name] = _apart(_log(name, columns, slice(0, 1)))
+                done = 1
+        if done < rows:
+            _log(name, columns, slice(done, rows))
 
     def close(self) -> None:
         """Send to OpenTelemetry what waits, for a few seconds; BentoML would end without. Say what is lost."""
-        providers = [one.logger_provider for one in self._monitors if getattr(one, "logger_provider", None)]
+        providers = [one.logger_provider for one in self._monitors.values() if getattr(one, "logger_provider", None)]
         threads = [threading.Thread(target=one.shutdown, daemon=True) for one in providers]
         for thread in threads:
             thread.start()
         end = time.monotonic() + ENDING_SECONDS
         for thread in threads:
             thread.join(max(0.0, end - time.monotonic()))
-        if self._metrics:
-            self._metrics.shutdown()
+        if self._meters:
+            self._meters.shutdown()
         if self._losses and self._losses.waiting:
             logger.warning("%d records of the prediction log were not sent to OpenTelemetry", self._losses.waiting)
 
 
+def _log(name: str, columns: Mapping[str, tuple[Sequence[Any], str, str]], part: slice) -> Any:
+    """Hand a part of the rows to a monitor of BentoML; return it."""
+    with bentoml.monitor(name) as monitor:
+        for column, (values, role, kind) in columns.items():
+            monitor.log_batch(values[part], column, role, kind)
+    return monitor
+
+
+def _apart(monitor: Any) -> Any:
+    """Give a monitor that has just begun a logger of its own, and return it.
+
+    All monitors of BentoML have one logger, and each one that begins takes the records of those before it.
+    """
+    shared = logging.getLogger(SHARED)
+    if getattr(monitor, "data_logger", None) is shared:
+        monitor.data_logger = logging.Logger(SHARED, shared.level)
+        for handler in shared.handlers:
+            monitor.data_logger.addHandler(handler)
+    return monitor
+
+
+class _Meters(MeterProvider):
+    """Notes for what is counted which monitor it is of: the one that begins."""
+
+    monitor = ""
+
+    def get_meter(
+        self,
+        name: str,
+        version: str | None = None,
+        schema_url: str | None = None,
+        attributes: Attributes | None = None,
+    ) -> metrics.Meter:
+        return super().get_meter(name, version, schema_url, {**(attributes or {}), MONITOR: self.monitor})
+
+
 class _Losses(MetricExporter):
-    """Hands on how many records OpenTelemetry dropped or could not send since it was asked last."""
+    """Hands on how many predictions OpenTelemetry dropped or could not send since it was asked last.
+
+    Of other records it only logs that.
+    """
 
     def __init__(self, lost: Callable[[int], None]) -> None:
         super().__init__(preferred_temporality={Counter: AggregationTemporality.DELTA})
@@ -129,23 +179,20 @@ class _Losses(MetricExporter):
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 0, **_: Any) -> MetricExportResult:  # noqa: ARG002
         points = [
-            (metric.name, point)
+            (str((scope.scope.attributes or {}).get(MONITOR)), metric.name, point)
             for resource in metrics_data.resource_metrics
             for scope in resource.scope_metrics
             for metric in scope.metrics
             for point in metric.data.data_points
             if isinstance(point, NumberDataPoint)
         ]
-        self.waiting = sum(int(point.value) for name, point in points if name in WAITING)
-        found = [
-            (str(point.attributes[ERROR]), int(point.value))
-            for name, point in points
-            if name in (PROCESSED, SENT) and point.attributes and ERROR in point.attributes and point.value
-        ]
-        if found:
-            self._lost(sum(number for _, number in found))
-            reasons = ", ".join(f"{reason}: {number:,}" for reason, number in found)
-            logger.warning("records of the prediction log did not reach OpenTelemetry (%s)", reasons)
+        self.waiting = sum(int(point.value) for _, name, point in points if name in WAITING)
+        for monitor, name, point in points:
+            if name in (PROCESSED, SENT) and point.attributes and ERROR in point.attributes and point.value:
+                if monitor == PREDICTIONS:
+                    self._lost(int(point.value))
+                reason = f"{point.attributes[ERROR]!s}: {point.value:,}"
+                logger.warning("%s did not reach OpenTelemetry (%s)", monitor, reason)
         return MetricExportResult.SUCCESS
 
     def force_flush(self, timeout_millis: float = 0) -> bool:  # noqa: ARG002
@@ -154,10 +201,12 @@ class _Losses(MetricExporter):
     def shutdown(self, timeout_millis: float = 0, **_: Any) -> None: ...
 
 
-def _count(losses: _Losses) -> MeterProvider:
+def _count(losses: _Losses) -> _Meters:
     """Let OpenTelemetry, whose settings are variables of the environment, count what does not arrive."""
     os.environ["OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED"] = "true"
     os.environ.setdefault("OTEL_BLRP_MAX_QUEUE_SIZE", QUEUE)
-    provider = MeterProvider([PeriodicExportingMetricReader(losses, 1000 * SECONDS)])
-    metrics.set_meter_provider(provider)
-    return provider
+    meters = _Meters([PeriodicExportingMetricReader(losses, 1000 * SECONDS)])
+    metrics.set_meter_provider(meters)
+    if metrics.get_meter_provider() is not meters:
+        logger.warning("predictions that do not reach OpenTelemetry are not counted: its metrics are set up elsewhere")
+    return meters
