@@ -140,3 +140,19 @@ def test_results_are_kept_only_of_stages_that_were_fresh_before(
     with dvc.results_kept(*names):
         Path("params.yaml").write_text("seed: 3\n")
     assert dvc.stale_stages() == stale
+
+
+@pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # of DVC
+@pytest.mark.parametrize("edit", ["", "echo seed = 2 > src/own.py; "])
+def test_files_that_are_edited_while_a_stage_runs_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], edit: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Repo.init(no_scm=True)
+    Path("dvc.yaml").write_text(f"stages: {{tune: {{cmd: 'cp src/own.py out; {edit}', deps: [src], outs: [out]}}}}")
+    Path("src").mkdir()
+    Path("src/own.py").write_text("seed = 1\n")
+    assert not dvc._repro_fails()
+    said = "edited while stages ran, whose results may be those of before: src/own.py; `dvc repro --force`"
+    assert (said in capsys.readouterr().err) == bool(edit)
+    assert not dvc.changed(), "DVC now tells these apart by itself"

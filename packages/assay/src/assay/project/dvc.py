@@ -13,9 +13,9 @@ from dvc.repo import Repo
 
 from assay.base.conflicts import require_no_conflict
 from assay.base.errors import InputError
-from assay.base.files import write_text
+from assay.base.files import sha256, write_text
 from assay.base.progress import say
-from assay.contract.spec import load_contract
+from assay.contract.spec import CONTRACT, load_contract
 from assay.project.data import bring, in_one_line
 from assay.project.fingerprint import PROCESS, refresh
 from assay.project.freeze import with_search, write_choice
@@ -51,7 +51,7 @@ def reproduce() -> bool:
     if not changed():
         say("nothing changed: no stage ran")
         return False
-    if _dvc_fails("repro"):
+    if _repro_fails():
         raise InputError("the pipeline failed at the stage named above; the results of finished stages are kept")
     return True
 
@@ -78,7 +78,7 @@ def tune() -> ModelChoice:
     write_text(PARAMS, with_search(before))
     failed = True
     try:
-        failed = _dvc_fails("repro", "tune")
+        failed = _repro_fails("tune")
     finally:
         if failed:
             write_text(PARAMS, before)
@@ -103,6 +103,27 @@ class _StageLines(logging.Filter):
             return True
         print(record.getMessage(), file=self.held)
         return False
+
+
+def _repro_fails(*names: str) -> bool:
+    """Run `dvc repro` and say whether it failed; name the files that were edited meanwhile.
+
+    DVC reads what a stage depends on only when the stage has ended.
+    """
+    before = _states()
+    failed = _dvc_fails("repro", *names)
+    if edited := sorted({str(path) for path, _ in before ^ _states()}):
+        say(
+            f"edited while stages ran, whose results may be those of before: {', '.join(edited[:10])}; "
+            "`dvc repro --force` runs them again"
+        )
+    return failed
+
+
+def _states() -> set[tuple[Path, str | int]]:
+    # Data may be large, and DVC may put a link in place of a file.
+    data = {(path, path.stat().st_size) for path in Path("data").rglob("*") if path.is_file()}
+    return data | {(path, sha256(path)) for path in (CONTRACT, *Path("src").rglob("*.py")) if path.is_file()}
 
 
 def _dvc_fails(*arguments: str) -> bool:
