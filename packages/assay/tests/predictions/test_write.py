@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import bentoml
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -29,13 +31,14 @@ from assay.data.columns import Columns, RequestColumns, take
 from assay.inference.ids import new_ids, time_of
 from assay.inference.predictor import PredictionBatch, record
 from assay.predictions import segments, write
-from assay.predictions.entry import MANY
+from assay.predictions.entry import CHECK, MANY
 from assay.predictions.keys import key_hash, log_secret
 from assay.predictions.monitor import ERROR, PROCESSED, MonitorLog, _Losses, _Meters
 from assay.predictions.read import LogCounts, predictions
 from assay.predictions.segments import hour_name
 from assay.predictions.write import PredictionLog
 from patients import contract, patients
+from places import ROOT
 
 WARD = contract()
 DIGEST = "c0ffee"
@@ -118,6 +121,22 @@ def test_two_lines_of_pandas_read_the_log(tmp_path: Path, log: PredictionLog) ->
     plain = pd.read_json(path, lines=True).query("packed.isna()")
     table = pd.concat(pd.DataFrame({**one.inputs, "decision": one.decision}) for one in plain.itertuples())
     assert table["age"].tolist() == data["age"][MANY:].tolist()
+
+
+def test_the_query_of_the_manual_reads_the_log_with_duckdb(
+    tmp_path: Path, log: PredictionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, _ = patients(MANY + 4)
+    log.predictions("v1", "champion", told(2), take(data, np.arange(2)))
+    log.predictions("v1", CHECK, told(2), take(data, np.arange(2, 4)))
+    log.predictions("v1", "champion", told(MANY), take(data, np.arange(4, MANY + 4)))
+    page = (ROOT / "packages/assay/docs/reference/log.md").read_text(encoding="utf-8")
+    (query,) = re.findall(r"^```sql\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(tmp_path.parent)
+    query = query.replace("monitoring/", f"{tmp_path.name}/").replace("mean_radius", "age")
+    found = duckdb.sql(query).fetchall()
+    assert [age for _, _, age in found] == data["age"][:2].tolist()
+    assert len({one for one, _, _ in found}) == 2
 
 
 def test_ids_sort_by_time_and_say_it() -> None:
