@@ -3,8 +3,9 @@ from copy import deepcopy
 import numpy as np
 import pytest
 
-from assay.evaluation.behaviour import dominance, fairness, sensitivity
+from assay.evaluation.behaviour import dominance, fairness, perturbed, sensitivity
 from assay.evaluation.metrics import ScoredRows
+from examples import small
 from patients import contract, patients
 
 
@@ -103,3 +104,12 @@ def test_a_boolean_is_flipped_and_a_whole_number_stays_whole():
     assert 0.2 < (moved["smoker"] != data["smoker"])[known].mean() < 0.4
     assert (moved["age"] % 1 == 0).all()
     assert 0.2 < (moved["age"] != data["age"]).mean() < 0.4
+
+
+def test_a_time_keeps_its_hour_and_its_day_of_the_week():
+    made = small({"at": {"kind": "time"}})
+    at = np.datetime64("2023-01-01", "us") + np.arange(300 * 24) * np.timedelta64(1, "h")
+    moved = perturbed({"at": at}, made, noise=0.1, seed=1)["at"]
+    weeks = (moved - at) / np.timedelta64(7, "D")
+    np.testing.assert_array_equal(weeks, weeks.round())
+    assert {-1.0, 0.0, 1.0} < set(weeks)

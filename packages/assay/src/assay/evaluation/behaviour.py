@@ -12,6 +12,8 @@ from assay.data.columns import Columns
 from assay.evaluation.metrics import ScoredRows
 
 SMALLEST_GROUP = 30
+# In microseconds.
+WEEK = 7 * 24 * 3600 * 10**6
 # The class whose rows a rate is of; all rows count for the others.
 RATE_OF = {"true_positive_rate": 1, "false_positive_rate": 0}
 
@@ -21,9 +23,10 @@ Decide = Callable[[Columns], np.ndarray]
 def sensitivity(data: Columns, contract: Contract, decide: Decide, *, noise: float, seed: int) -> dict[str, Any]:
     """Return the sensitivity of predictions to perturbations, of each feature alone and of all together.
 
-    Numbers and times get normal noise with a standard deviation of `noise` interquartile ranges. In a share `noise` of
-    the rows, integers change by at least one, categories get a random value and booleans flip. Values stay within their
-    range; texts are unchanged. The sensitivity is the share of changed predictions, or for regression the mean absolute
+    Numbers and times get normal noise with a standard deviation of `noise` interquartile ranges; times move by whole
+    weeks, since another hour or day of the week is no small change. In a share `noise` of the rows, integers change by
+    at least one, categories get a random value and booleans flip. Values stay within their range; texts are unchanged.
+    The sensitivity is the share of changed predictions, or for regression the mean absolute
     change in standard deviations of the predictions.
     """
     before = decide(data)
@@ -60,8 +63,8 @@ def _perturb(values: np.ndarray, contract: Contract, name: str, noise: float, rn
         return np.asarray(np.where(rng.random(len(values)) < noise, 1 - values, values))
     step = rng.standard_normal(len(values)) * noise
     if isinstance(column, Time):
-        steps = step * _spread(values[~np.isnat(values)].astype(np.int64))
-        moved = values + steps.astype("timedelta64[us]")
+        weeks = np.round(step * _spread(values[~np.isnat(values)].astype(np.int64)) / WEEK)
+        moved = values + (weeks * WEEK).astype("timedelta64[us]")
         return moved if column.range is None else _within(moved, [np.datetime64(end, "us") for end in column.range])
     step *= _spread(values[~np.isnan(values)])
     if isinstance(column, Integer):
