@@ -29,7 +29,7 @@ from assay.init.expected import clear_cases, expectations_text
 from assay.init.files import Source, read
 from assay.init.infer import Finding, Kind, Plan, checked, infer
 from assay.init.limits import limits
-from assay.init.noise import gate_numbers, other_seeds
+from assay.init.noise import gate_numbers, other_fits
 from assay.init.write import (
     contract_text,
     data_bytes,
@@ -277,7 +277,7 @@ def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
     about = load_params(), load_contract(), room
     # Beside the stages, most of which leave a processor idle.
     with ThreadPoolExecutor(1) as pool:
-        made = pool.submit(other_seeds, *about)
+        made = pool.submit(other_fits, *about)
         reproduce()
         others = made.result()
     trained = load_trained(room)

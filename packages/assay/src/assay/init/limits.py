@@ -28,7 +28,7 @@ def limits(
     params.yaml. The floor lies half-way between the dummy model and the worse end of the interval. The limits of
     robustness, calibration, fairness and dominance are those of the template, or wider if the model exceeds them or
     comes close: then they are beyond it by the noise of the test rows. The margin to a champion is larger than what
-    another seed may change, up to half of the distance to the dummy model. A model that is not conclusively better than
+    another fit may change, up to half of the distance to the dummy model. A model that is not conclusively better than
     that one is the first finding.
     """
     name = gates["quality"]["metric"]
@@ -51,7 +51,7 @@ def limits(
         wanted = _two(min(1.25 * chance, abs(end - dummy) / 2), up=True)
         if wanted > (gates.get(gate, {}).get(limit) or math.inf):
             made[key] = wanted
-            text = f"another seed may change {name} by {chance:.2g}; the limit was set to {wanted:g}"
+            text = f"another seed and 19 of 20 rows may change {name} by {chance:.2g}; the limit was set to {wanted:g}"
             cure = "an average of more models, or more test rows, lets you lower it"
             findings.append(Finding(2, key, f"{text}; {cure}"))
     measured = {
