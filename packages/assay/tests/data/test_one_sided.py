@@ -82,7 +82,7 @@ def look_at_removed(gone: np.ndarray, spec: Contract = MADE) -> OneSided | None:
     """Return what is found one-sided after rows were removed."""
     before = pa.table(DATA)
     versions = Version(before, spec), Version(before.filter(pa.array(~gone)), spec)
-    return one_sided_removal(*versions, changes(*versions), limit=0.05, significance=0.01)
+    return one_sided_removal(*versions, changes(*versions), significance=0.01)
 
 
 @pytest.mark.parametrize(

@@ -50,17 +50,13 @@ def one_sided(before: Version, now: Version, found: Changes, *, limit: float, si
     return _strongest([look for name in few for look in _looks(before, now, found, name)], significance)
 
 
-def one_sided_removal(
-    before: Version, now: Version, found: Changes, *, limit: float, significance: float
-) -> OneSided | None:
-    """Return the strongest sign that rows were removed in one place, at most a share `limit` of all; None without one.
+def one_sided_removal(before: Version, now: Version, found: Changes, *, significance: float) -> OneSided | None:
+    """Return the strongest sign that rows were removed in one place; None without one.
 
     Place and corrections are those of `one_sided`; the target is a place too. With a split by time the oldest rows may
     go: they do not count.
     """
     table, split = before.table, before.contract.split
-    if found.removed.sum() > limit * table.num_rows:
-        return None
     there = np.ones(table.num_rows, dtype=bool)
     if split.by == "time" and not found.removed.all():
         moments = table[str(split.column)].to_numpy()

@@ -319,7 +319,7 @@ def _removed_in_one_place(before: Version, now: Version, found: Changes, limit: 
     gate, held_to = "one-sided removal", {"significance": limit["significance"]}
     if found.removed.sum() > limit["removed"] * len(found.removed):
         return Outcome(gate, "SKIP", "more rows were removed than may be, wherever they were", {}, held_to)
-    sign = one_sided_removal(before, now, found, limit=limit["removed"], significance=limit["significance"])
+    sign = one_sided_removal(before, now, found, significance=limit["significance"])
     if sign is None:
         reason = "the removed rows are a random sample, the oldest ones, or too few to tell"
         return Outcome(gate, "PROMOTE", reason, {}, held_to)

@@ -293,6 +293,7 @@ def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
     # No stage reads the cases or the limits.
     with results_kept():
         write_text(PARAMS, params_text(PARAMS.read_text(encoding="utf-8"), settings))
+        # Limits that the schema refuses must not be recorded.
         load_params()
         _accept()
         if EXPECTATIONS.exists():

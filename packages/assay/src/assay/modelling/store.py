@@ -45,7 +45,7 @@ TRUSTED = (
 
 @dataclass(frozen=True)
 class Drawn:
-    """The rows that the pipeline that is served was fitted on, if not on all: their number, and the share drawn."""
+    """The sample of rows that the served pipeline was fitted on: their number, and their share of all."""
 
     rows: int
     share: float
@@ -53,9 +53,9 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Trained:
-    """What stage train left: the pipeline that is served, and its threshold.
+    """What stage train left: the served pipeline and its threshold.
 
-    `other` is the file of the pipeline that did not see the validation rows, if there is one.
+    `other` is the file of the pipeline that was fitted on the train rows alone; None if the served one was, too.
     """
 
     pipeline: Pipeline
@@ -66,18 +66,18 @@ class Trained:
 
     @cached_property
     def train_only(self) -> Pipeline:
-        """The pipeline that did not see the validation rows; the one that is served if that did not either."""
-        # Read only where it is needed: thousands of trees take a second.
+        """The pipeline that was fitted on the train rows alone. It may be the served one."""
+        # Loaded on first use: thousands of trees take a second.
         return load_pipeline(self.other, self.room) if self.other else self.pipeline
 
     @property
     def saw_validation(self) -> bool:
-        """Whether the pipeline that is served was fitted on the validation rows too."""
+        """Whether the served pipeline was fitted on the validation rows, too."""
         return self.other is not None
 
     @property
     def sides(self) -> tuple[str, ...]:
-        """The sides of the split that the pipeline that is served was fitted on."""
+        """The sides of the split that the served pipeline was fitted on."""
         return ("train", "validation") if self.saw_validation else ("train",)
 
 

@@ -58,13 +58,14 @@ def reproduce() -> bool:
 
 @contextmanager
 def results_kept(*names: str) -> Iterator[None]:
-    """Let the block change files in a way that changes no results, by default of all stages: none is stale for it.
+    """Let the block edit files that these stages (by default all) read, where the edit changes none of their results.
 
-    A stage that was stale before, because its data, code or parameters were changed, stays so.
+    They are recorded as up to date afterwards, unless one of them was stale before the edit.
     """
-    stale = set(stale_stages())
+    stale = stale_stages()
+    was_stale = any(name in stale for name in names) if names else bool(stale)
     yield
-    if not stale.intersection(names or stale) and _dvc_fails("commit", "--quiet", "--force", *names):
+    if not was_stale and _dvc_fails("commit", "--quiet", "--force", *names):
         raise InputError("DVC could not record the results; run `dvc repro`")
 
 
