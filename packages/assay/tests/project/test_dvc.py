@@ -1,5 +1,6 @@
-"""What is shown of DVC's output: the stages it runs, and everything else only when it fails."""
+"""What is shown of DVC's output: the stages it runs, and everything else only when it fails; and a search by DVC."""
 
+import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -9,6 +10,10 @@ from dvc.repo import Repo
 
 from assay.base.errors import InputError
 from assay.project import dvc
+from assay.project.freeze import write_choice
+from assay.project.layout import read_choice
+from assay.project.params import load_params
+from places import ROOT
 
 
 class Shown(logging.Handler):
@@ -143,16 +148,69 @@ def test_results_are_kept_only_of_stages_that_were_fresh_before(
 
 
 @pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # of DVC
-@pytest.mark.parametrize("edit", ["", "echo seed = 2 > src/own.py; "])
+@pytest.mark.parametrize(
+    ("edit", "file"),
+    [("", ""), ("echo seed = 2 > src/own.py; ", "src/own.py"), ("echo seed: 2 > params.yaml; ", "params.yaml")],
+)
 def test_files_that_are_edited_while_a_stage_runs_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], edit: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], edit: str, file: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Repo.init(no_scm=True)
-    Path("dvc.yaml").write_text(f"stages: {{tune: {{cmd: 'cp src/own.py out; {edit}', deps: [src], outs: [out]}}}}")
+    command = f"cp src/own.py out; {edit}"
+    Path("dvc.yaml").write_text(f"stages: {{tune: {{cmd: '{command}', deps: [src], params: [seed], outs: [out]}}}}")
+    Path("params.yaml").write_text("seed: 1\n")
     Path("src").mkdir()
     Path("src/own.py").write_text("seed = 1\n")
     assert not dvc._repro_fails()
-    said = "edited while stages ran, whose results may be those of before: src/own.py; `dvc repro --force`"
+    said = f"edited while stages ran, whose results may be those of before: {file}; `dvc repro --force`"
     assert (said in capsys.readouterr().err) == bool(edit)
     assert not dvc.changed(), "DVC now tells these apart by itself"
+
+
+CHOICE = '{"family": "linear", "parameters": {"C": 2.0}}'
+SEARCH = "mkdir -p build; echo '{choice}' > build/choice.json; {then}"
+
+
+def project_whose_search(then: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a pipeline in a folder whose search finds a linear model and then runs a command."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(dvc, "_prepare", lambda: None)
+    Repo.init(no_scm=True)
+    Path("params.yaml").write_text((ROOT / "params.yaml").read_text())
+    command = SEARCH.format(choice=CHOICE, then=then)
+    validate = {"cmd": "cp params.yaml checked", "params": [{"params.yaml": None}], "outs": ["checked"]}
+    tune = {"cmd": command, "params": ["seed", "tune", "model"], "deps": ["checked"], "outs": ["build/choice.json"]}
+    Path("dvc.yaml").write_text(json.dumps({"stages": {"validate": validate, "tune": tune}}))
+
+
+@pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # of DVC
+@pytest.mark.parametrize("then", ["true", "false"])
+def test_what_is_edited_during_a_search_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str) -> None:
+    project_whose_search(f"sed -i 's/seed: 20/seed: 21  # mine/' params.yaml; {then}", tmp_path, monkeypatch)
+    if then == "true":
+        assert dvc.tune().words == "linear (C 2.0)"
+    else:
+        with pytest.raises(InputError, match="the search failed"):
+            dvc.tune()
+    text = Path("params.yaml").read_text()
+    assert "seed: 21  # mine" in text
+    assert ("C: 2.0" in text) == (then == "true")
+    assert "search: false" in text
+
+
+@pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # of DVC
+@pytest.mark.parametrize("broken", ["sede: 20", "seed: [20"])
+def test_a_model_that_was_found_is_kept_if_it_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    project_whose_search(f"sed -i 's/seed: 20/{broken}/' params.yaml", tmp_path, monkeypatch)
+    with pytest.raises(InputError, match=r"^params.yaml: .*; mend it, and `assay freeze` writes the model") as raised:
+        dvc.tune()
+    assert "\n" not in str(raised.value)
+    text = Path("params.yaml").read_text()
+    assert broken in text
+    Path("params.yaml").write_text(text.replace(broken, "seed: 21"))
+    write_choice(read_choice())
+    written = load_params()
+    assert (written.seed, written.tune.search, written.model.words) == (21, False, "linear (C 2.0)")

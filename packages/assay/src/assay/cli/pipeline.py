@@ -148,7 +148,7 @@ def freeze(family: str | None) -> None:
     if not family and not CHOICE.exists():
         raise InputError(f"{CHOICE}: no model was chosen yet; run `assay tune` first")
     choice = best_of(family, last_trials()) if family else read_choice()
-    write_choice(choice, PARAMS.read_text(encoding="utf-8"))
+    write_choice(choice)
     print(f"{PARAMS}: model is now {choice.words}")
 
 

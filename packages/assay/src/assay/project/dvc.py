@@ -12,13 +12,13 @@ from dvc.dependency.param import ParamsDependency
 from dvc.repo import Repo
 
 from assay.base.conflicts import require_no_conflict
-from assay.base.errors import InputError
-from assay.base.files import sha256, write_text
+from assay.base.errors import InputError, one_line
+from assay.base.files import sha256
 from assay.base.progress import say
 from assay.contract.spec import CONTRACT, load_contract
 from assay.project.data import bring, in_one_line
 from assay.project.fingerprint import PROCESS, refresh
-from assay.project.freeze import with_search, write_choice
+from assay.project.freeze import switch_search, write_choice
 from assay.project.hooks import install
 from assay.project.layout import METRICS, read_choice
 from assay.project.params import ModelChoice, load_params
@@ -70,26 +70,39 @@ def results_kept(*names: str) -> Iterator[None]:
 
 
 def tune() -> ModelChoice:
-    """Search for a model, write it into params.yaml and return it.
+    """Search for a model, write it into params.yaml and return it; what is edited in that file meanwhile stays.
 
-    Raises InputError if the search fails; params.yaml is then unchanged.
+    Raises InputError if the search fails, or if params.yaml cannot be read after it. The model that it found is then
+    kept in build/.
     """
     _prepare()
-    before = PARAMS.read_text(encoding="utf-8")
-    write_text(PARAMS, with_search(before))
+    was_on = load_params().tune.search
+    switch_search(on=True)
     failed = True
     try:
         failed = _repro_fails("tune")
     finally:
         if failed:
-            write_text(PARAMS, before)
+            with _readable():
+                switch_search(on=was_on)
     if failed:
         raise InputError("the search failed; its message is above")
     choice = read_choice()
     # The first stage reads all parameters, and this one changes nothing of what it wrote.
-    with results_kept("validate"):
-        write_choice(choice, before)
+    with results_kept("validate"), _readable():
+        write_choice(choice)
     return choice
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Say what to do if params.yaml was edited during a search so that it cannot be read."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(
+            f"{one_line(error)}; mend it, and `assay freeze` writes the model that the search found"
+        ) from None
 
 
 class _StageLines(logging.Filter):
@@ -124,7 +137,7 @@ def _repro_fails(*names: str) -> bool:
 def _states() -> set[tuple[Path, str | int]]:
     # Data may be large, and DVC may put a link in place of a file.
     data = {(path, path.stat().st_size) for path in Path("data").rglob("*") if path.is_file()}
-    return data | {(path, sha256(path)) for path in (CONTRACT, *Path("src").rglob("*.py")) if path.is_file()}
+    return data | {(path, sha256(path)) for path in (CONTRACT, PARAMS, *Path("src").rglob("*.py")) if path.is_file()}
 
 
 def _dvc_fails(*arguments: str) -> bool:

@@ -9,17 +9,30 @@ from ruamel.yaml.comments import CommentedMap
 
 from assay.base.files import write_text
 from assay.project.layout import EVIDENCE, TRIALS
-from assay.project.params import ModelChoice
+from assay.project.params import ModelChoice, load_params
 from assay.project.settings import PARAMS
 from assay.project.trials import Row, read_trials
 
 
-def write_choice(choice: ModelChoice, params: str) -> None:
-    """Write the choice into params.yaml, whose text is `params`, and the trials of the search to trials.csv."""
-    write_text(PARAMS, with_choice(params, choice))
+def write_choice(choice: ModelChoice) -> None:
+    """Write the choice into params.yaml as it is now, and the trials of the search to trials.csv.
+
+    Raises InputError if params.yaml cannot be read; nothing is written then.
+    """
+    write_text(PARAMS, with_choice(_params_now(), choice))
     trials = TRIALS.read_text(encoding="utf-8") if TRIALS.exists() else ""
     if trials.count("\n") > 1:
         write_text(EVIDENCE, trials)
+
+
+def switch_search(*, on: bool) -> None:
+    """Switch the search on or off in params.yaml as it is now; raises InputError if that cannot be read."""
+    write_text(PARAMS, with_search(_params_now(), on=on))
+
+
+def _params_now() -> str:
+    load_params()
+    return PARAMS.read_text(encoding="utf-8")
 
 
 def last_trials() -> list[Row]:
@@ -45,9 +58,9 @@ def with_choice(params: str, choice: ModelChoice) -> str:
     return edit_yaml(params, change)
 
 
-def with_search(params: str) -> str:
-    """Return the text of params.yaml with the search switched on."""
-    return edit_yaml(params, lambda content: content["tune"].update(search=True))
+def with_search(params: str, *, on: bool = True) -> str:
+    """Return the text of params.yaml with the search switched on or off."""
+    return edit_yaml(params, lambda content: content["tune"].update(search=on))
 
 
 def edit_yaml(params: str, change: Callable[[CommentedMap], None]) -> str:
