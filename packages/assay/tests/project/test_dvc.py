@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -214,3 +215,29 @@ def test_a_model_that_was_found_is_kept_if_it_cannot_be_written(
     write_choice(read_choice())
     written = load_params()
     assert (written.seed, written.tune.search, written.model.words) == (21, False, "linear (C 2.0)")
+
+
+@pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # of DVC
+@pytest.mark.parametrize("second", ["timeout 60 cat pipe > second", "false"])
+def test_two_stages_run_at_the_same_time_and_the_rest_after_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, second: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Repo.init(no_scm=True)
+    os.mkfifo("pipe")
+    # Writing to a pipe ends once somebody reads it.
+    first = "touch first; timeout 60 sh -c 'echo met > pipe'" if second != "false" else "touch first"
+    stages = {
+        "first": {"cmd": first, "outs": ["first"]},
+        "second": {"cmd": second, "outs": ["second"]},
+        "last": {"cmd": "cat first second > last", "deps": ["first", "second"], "outs": ["last"]},
+    }
+    Path("dvc.yaml").write_text(json.dumps({"stages": stages}))
+    if second == "false":
+        with pytest.raises(InputError, match="the pipeline failed at the stage named above"):
+            dvc.finish("first", beside="second")
+        assert dvc.stale_stages() == ["second", "last"]
+    else:
+        dvc.finish("first", beside="second")
+        assert Path("last").read_text() == "met\n"
+        assert not dvc.changed()

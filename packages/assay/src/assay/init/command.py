@@ -25,11 +25,11 @@ from assay.data.columns import columns, target
 from assay.data.reading import typed
 from assay.gates.overrides import OVERRIDES
 from assay.init.again import is_same_problem, renewed
-from assay.init.expected import clear_cases, expectations_text
+from assay.init.expected import Case, clear_cases, expectations_text
 from assay.init.files import Source, read
 from assay.init.infer import Finding, Kind, Plan, checked, infer
 from assay.init.limits import limits
-from assay.init.noise import gate_numbers, other_fits
+from assay.init.noise import GateNumbers, gate_numbers, other_fits
 from assay.init.write import (
     contract_text,
     data_bytes,
@@ -42,7 +42,7 @@ from assay.project.freeze import edit_yaml
 from assay.project.history import head, user_name
 from assay.project.identity import identity
 from assay.project.layout import ANALYSIS, METRICS, read_split
-from assay.project.params import load_params
+from assay.project.params import Params, load_params
 from assay.project.room import Room, load_room
 from assay.project.settings import PARAMS
 
@@ -259,8 +259,7 @@ def run_init(source: Source, options: InitOptions, *, dry_run: bool, run: bool =
 
 def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
     """Run the pipeline; for a new problem, first search for a model, and then set gate limits from its results."""
-    from assay.modelling.store import load_trained
-    from assay.project.dvc import changed, reproduce, results_kept, tune
+    from assay.project.dvc import changed, finish, reproduce, results_kept, tune
 
     if not is_new:
         reproduce()
@@ -275,21 +274,15 @@ def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
         write_json(UNFINISHED, {**left, "has_model": True})
     room = load_room()
     about = load_params(), load_contract(), room
-    # Beside the stages, most of which leave a processor idle.
+    # Beside the stages, each of which leaves a processor idle.
     with ThreadPoolExecutor(1) as pool:
         made = pool.submit(other_fits, *about)
-        reproduce()
-        others = made.result()
-    trained = load_trained(room)
+        reproduce("train")
+        found = pool.submit(lambda: _found_of_model(made.result(), *about))
+        finish("evaluate", beside="analyse")
+        numbers, cases = found.result()
     gates = parse_yaml(PARAMS.read_text(encoding="utf-8"))["gates"]
-    settings, findings = limits(
-        read_json(METRICS),
-        read_json(ANALYSIS),
-        gates,
-        plan.contract["task"],
-        gate_numbers(others, trained, *about),
-    )
-    cases = _clear_cases(trained.pipeline, *about[1:]) if EXPECTATIONS.exists() else []
+    settings, findings = limits(read_json(METRICS), read_json(ANALYSIS), gates, plan.contract["task"], numbers)
     # No stage reads the cases or the limits.
     with results_kept():
         write_text(PARAMS, params_text(PARAMS.read_text(encoding="utf-8"), settings))
@@ -336,7 +329,18 @@ def _accept() -> None:
     write_text(OVERRIDES, edit_yaml(before, change))
 
 
-def _clear_cases(pipeline: "Pipeline", contract: Contract, room: Room) -> list[tuple[str, dict[str, Any], Any]]:
+def _found_of_model(
+    others: "list[Pipeline]", params: Params, contract: Contract, room: Room
+) -> tuple[GateNumbers, list[Case]]:
+    """Return what gates will find of the model that stage train left, and clear cases among its test rows."""
+    from assay.modelling.store import load_trained
+
+    trained = load_trained(room)
+    cases = _clear_cases(trained.pipeline, contract, room) if EXPECTATIONS.exists() else []
+    return gate_numbers(others, trained, params, contract, room), cases
+
+
+def _clear_cases(pipeline: "Pipeline", contract: Contract, room: Room) -> list[Case]:
     """Return clear cases among the test rows of the present model."""
     from assay.modelling.fitting import scores
 

@@ -8,6 +8,9 @@ import numpy as np
 from assay.contract.spec import Boolean, Contract, Integer, Number, Time
 from assay.data.columns import Columns, length
 
+# Its name, the features of a row, and the expected prediction.
+Case = tuple[str, dict[str, Any], Any]
+
 MOST_CLASSES = 5
 CLEAR = 0.7
 HEAD = '''\
@@ -19,8 +22,8 @@ problem, or replace them: `assay manual expectations` explains the functions.
 '''
 
 
-def expectations_text(cases: list[tuple[str, dict[str, Any], Any]]) -> str:
-    """Return src/model/expectations.py for named cases: the features of a row, and the expected prediction."""
+def expectations_text(cases: list[Case]) -> str:
+    """Return src/model/expectations.py for some cases."""
     if not cases:
         return (
             f"{HEAD}\nfrom assay.properties.expectations import Expectation\n\nEXPECTATIONS: list[Expectation] = []\n"
@@ -41,9 +44,7 @@ def expectations_text(cases: list[tuple[str, dict[str, Any], Any]]) -> str:
     return "# ruff: noqa: E501\n" + text if any(len(line) > 120 for line in text.splitlines()) else text
 
 
-def clear_cases(
-    data: Columns, target: np.ndarray, scores: np.ndarray, contract: Contract
-) -> list[tuple[str, dict[str, Any], Any]]:
+def clear_cases(data: Columns, target: np.ndarray, scores: np.ndarray, contract: Contract) -> list[Case]:
     """Return rows that a model predicts correctly and confidently, each with a name and the expected prediction.
 
     The rows are new to the model. For classes it is the most confident row of each; for regression a low and a high

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -26,6 +27,7 @@ from assay.project.settings import PARAMS
 
 # DVC names a merge conflict in one of these as broken YAML, or overwrites it.
 READ_BY_DVC = (Path("dvc.yaml"), Path("dvc.lock"), Path("data.dvc"), PROCESS, METRICS)
+WAIT = "--wait-for-lock"
 # Modules and functions of DVC that log which stage runs, and which comes from the cache.
 STAGE_LINES = {("dvc.stage.run", "cmd_run"), ("dvc.stage.cache", "restore")}
 
@@ -42,8 +44,8 @@ def changed() -> bool:
     return bool(stale_stages())
 
 
-def reproduce() -> bool:
-    """Run `dvc repro` in this process if anything changed; return whether it ran.
+def reproduce(*names: str) -> bool:
+    """Run `dvc repro` in this process, of these stages or all, if anything changed; return whether it ran.
 
     Raises InputError if the configuration is wrong or a stage failed; the stage has then printed the reason.
     """
@@ -51,9 +53,25 @@ def reproduce() -> bool:
     if not changed():
         say("nothing changed: no stage ran")
         return False
-    if _repro_fails():
-        raise InputError("the pipeline failed at the stage named above; the results of finished stages are kept")
+    _require_success(*names)
     return True
+
+
+def finish(name: str, beside: str) -> None:
+    """Run the stages that `reproduce` has left: first these two at the same time, which must not need each other.
+
+    Raises InputError as `reproduce` does.
+    """
+    # One DVC runs one stage at a time. What fails beside it is run again below, with its messages.
+    command = [sys.executable, "-m", "dvc", WAIT, "repro", "--quiet", "--single-item", beside]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL):
+        _require_success("--single-item", name, is_alone=False)
+    _require_success()
+
+
+def _require_success(*arguments: str, is_alone: bool = True) -> None:
+    if _repro_fails(*arguments, is_alone=is_alone):
+        raise InputError("the pipeline failed at the stage named above; the results of finished stages are kept")
 
 
 @contextmanager
@@ -119,13 +137,13 @@ class _StageLines(logging.Filter):
         return False
 
 
-def _repro_fails(*names: str) -> bool:
+def _repro_fails(*arguments: str, is_alone: bool = True) -> bool:
     """Run `dvc repro` and say whether it failed; name the files that were edited meanwhile.
 
-    DVC reads what a stage depends on only when the stage has ended.
+    DVC reads what a stage depends on only when the stage has ended. It waits for another DVC unless it `is_alone`.
     """
     before = _states()
-    failed = _dvc_fails("repro", *names)
+    failed = _dvc_fails(*([] if is_alone else [WAIT]), "repro", *arguments)
     if edited := sorted({str(path) for path, _ in before ^ _states()}):
         say(
             f"edited while stages ran, whose results may be those of before: {', '.join(edited[:10])}; "

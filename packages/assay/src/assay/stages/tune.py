@@ -2,7 +2,9 @@
 
 import hashlib
 import shutil
+from importlib import import_module
 from importlib.metadata import distributions
+from threading import Thread
 
 from assay.base.files import sha256, write_json, write_text
 from assay.base.progress import say
@@ -19,6 +21,8 @@ def main() -> None:
     params, contract, room = load_params(), load_contract(), load_room()
     if params.tune.search:
         # Imported here: an ordinary run does not search and need not wait for scikit-learn.
+        workers = Thread(target=_start_workers)
+        workers.start()
         from assay.data.columns import columns, target
         from assay.data.sample import sample
         from assay.data.split import identity_columns, row_keys, stored
@@ -36,6 +40,7 @@ def main() -> None:
         kept = SEARCHED / _key(params)
         for other in set(SEARCHED.glob("*")) - {kept}:
             shutil.rmtree(other)
+        workers.join()
         choice, trials = search(
             rows, wanted, units, contract, params.tune, params.seed, params.model, room, metric=metric, kept=kept
         )
@@ -50,6 +55,18 @@ def main() -> None:
     say(f"  {how}: {choice.words}")
     write_json(CHOICE, choice.model_dump())
     shutil.rmtree(SEARCHED, ignore_errors=True)
+
+
+def _start_workers() -> None:
+    """Let the processes of the search import its libraries while this one does: that takes seconds."""
+    from joblib import Parallel, cpu_count, delayed
+
+    number = cpu_count()
+    Parallel(n_jobs=number)(delayed(_import_search)() for _ in range(number))
+
+
+def _import_search() -> None:
+    import_module("assay.modelling.search")
 
 
 def _key(params: Params) -> str:
