@@ -103,6 +103,7 @@ def test_a_cluster_of_dask_predicts_as_this_machine_and_ctrl_c_leaves_nothing_of
     assert refused.stderr.count("\n") == 1
 
 
+@pytest.mark.nightly
 def test_a_worker_of_dask_that_is_lost_in_the_middle_changes_nothing(
     parts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

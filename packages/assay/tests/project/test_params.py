@@ -41,6 +41,15 @@ def test_the_parameters_of_this_project_are_read() -> None:
         ("evaluate", "confidence", 95, "evaluate.confidence: should be less than 1, found 95"),
         ("model", "parameters", {"depth": [100]}, "model.parameters.depth: should be a valid boolean or "),
         ("model", "parameters", None, "model.parameters: should be "),
+        (
+            "",
+            "engine",
+            {"kind": "dask"},
+            "engine: an address, such as tcp://127.0.0.1:8786, is needed for `kind: dask`",
+        ),
+        ("", "engine", {"address": "tcp://a:1"}, "engine: an address, such as tcp://127.0.0.1:8786, is needed for"),
+        ("", "engine", {"kind": "dask", "address": "a:1"}, "engine.address: "),
+        ("", "engine", {"kind": "spark"}, "engine.kind: should be 'local' or 'dask', found 'spark'"),
     ],
 )
 def test_an_impossible_value_is_refused_with_its_key(

@@ -65,7 +65,8 @@ def test_every_section_of_params_that_a_stage_reads_is_among_its_params_and_no_o
         stage: {key.partition(".")[0] for file, keys in _params(stage) if file == "params.yaml" for key in keys}
         for stage in STAGES
     }
-    read = {stage: _sections_read(_module(stage)) for stage in STAGES}
+    # Where large data is read changes no result, which tests/stages/test_on_a_cluster.py holds.
+    read = {stage: _sections_read(_module(stage)) - {"engine"} for stage in STAGES}
     # It depends on the whole file, so that a misspelt key is met before anything else runs.
     assert ("params.yaml", None) in [(file, keys or None) for file, keys in _params("validate")]
     del read["validate"], listed["validate"]

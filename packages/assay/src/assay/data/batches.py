@@ -12,7 +12,7 @@ from assay.base.config import did_you_mean
 from assay.base.errors import InputError, one_line
 from assay.contract.spec import Column, Contract
 from assay.data.reading import ends_inside_quotes, has_decimal_comma, read_header, reads_comma
-from assay.data.stored import parquet_file
+from assay.data.stored import State, parquet_file, state_of
 from assay.data.violations import first_twice
 
 # The trees of ONNX Runtime are fastest with some thousand rows a call.
@@ -39,8 +39,6 @@ class Whole:
 
 # A file that is read in batches, or a table that is in memory.
 Part = Path | Whole
-# The size of a file and when it was last written: a file that changes has another state.
-State = tuple[int, int]
 
 
 def can_be_streamed(path: Path, contract: Contract) -> bool:
@@ -156,7 +154,7 @@ def _is_csv(file: Part) -> bool:
 
 def states(files: Sequence[Part]) -> dict[Path, State]:
     """Return the states of the files; raises InputError if one is no longer there."""
-    return {file: _state(file) for file in files if isinstance(file, Path)}
+    return {file: state_of(file) for file in files if isinstance(file, Path)}
 
 
 def batches(
@@ -216,7 +214,7 @@ def read_piece(
         said = one_line(error)
         hint = "; save it as UTF-8, or predict it here and name its --encoding" if "invalid UTF8" in said else ""
         raise InputError(f"{file}: cannot be read: {said}{hint}") from None
-    if _state(file) != before[file]:
+    if state_of(file) != before[file]:
         raise InputError(f"{file}: changed while it was read; start again once it is complete")
 
 
@@ -229,14 +227,6 @@ def is_plain(files: Sequence[Part], columns: Mapping[str, Column], contract: Con
         for table in batches(texts, commas)
         for name in table.column_names
     )
-
-
-def _state(file: Path) -> State:
-    try:
-        found = file.stat()
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read: {error.strerror}") from None
-    return found.st_size, found.st_mtime_ns
 
 
 def _csv(file: Path, names: Sequence[str]) -> Iterator[pa.Table]:

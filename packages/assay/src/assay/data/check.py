@@ -1,6 +1,7 @@
 """Checking a table against the contract: all violations, not only the first."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -8,7 +9,7 @@ import pyarrow.compute as pc
 from assay.base.outcomes import Outcome
 from assay.contract import rules
 from assay.contract.spec import CONTRACT, Category, Column, Contract, Ignored, Number, Text
-from assay.data.stored import Rows
+from assay.data.stored import Rows, by_column
 from assay.data.violations import Violation, violation
 
 SHOWN = 50
@@ -23,13 +24,13 @@ def check(table: Rows, contract: Contract) -> list[Violation]:
     """
     if table.num_rows == 0:
         return [violation(contract.target.name, rules.NO_ROWS, 0, ["the table is empty"])]
-    wanted = contract.all_columns
-    found = [
-        problem
-        for name, column in wanted.items()
+    names = [
+        name
+        for name, column in contract.all_columns.items()
         if name in table.column_names and not isinstance(column, Ignored)
-        for problem in _check_column(name, table[name], column)
     ]
+    of_columns = by_column(partial(_check_named, contract), table, names)
+    found = [problem for of_column in of_columns.values() for problem in of_column]
     if contract.task != "regression" and contract.target.name in table.column_names:
         labels = table[contract.target.name]
         present = pc.drop_null(labels.unique()).to_pylist()
@@ -45,6 +46,10 @@ def contract_outcome(table: Rows, violations: Sequence[Violation], contract: Con
         return Outcome("contract", "PROMOTE", f"{table.num_rows} rows satisfy {CONTRACT}", rows)
     more = f" (and {len(violations) - 1} more; `assay check` lists all)" if len(violations) > 1 else ""
     return Outcome("contract", "REJECT", f"{contract.data} breaks {CONTRACT}: {violations[0]}{more}", rows)
+
+
+def _check_named(contract: Contract, table: Rows, name: str) -> list[Violation]:
+    return list(_check_column(name, table[name], contract.all_columns[name]))
 
 
 def _check_column(name: str, values: pa.ChunkedArray, column: Column) -> Iterator[Violation]:

@@ -1,6 +1,7 @@
 """Work on other machines: the only module that knows Dask and Spark. Both are optional packages."""
 
 import logging
+import pickle
 import re
 import signal
 import socket
@@ -9,7 +10,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, TypeVar
@@ -21,10 +22,31 @@ from assay.base.process import interrupts
 
 Engine = Literal["dask", "spark"]
 Item = TypeVar("Item")
+Made = TypeVar("Made")
+Result = TypeVar("Result")
 # Items that wait for each worker, so that none is idle.
 AHEAD = 2
 # Files of a batch of a stream: many for each worker, and few enough that their predictions are soon there.
 MOST_FILES = 100
+# Seconds after which a result that is not there may be one that no worker is left for.
+PATIENCE = 30
+
+
+def map_reduce(
+    work: Callable[[Item], Made],
+    items: Sequence[Item],
+    combine: Callable[[Iterator[Made]], Result],
+    cluster: str | None,
+) -> Result:
+    """Return what `combine` makes of the results of `work` for each item, in their order.
+
+    With the address of a Dask cluster its workers do the work, which goes to them as pickles; without one, and for a
+    single item, this process does. A worker may do it again for an item, after another one was lost. Raises InputError
+    if the cluster is not there or ends early, and the InputError that `work` raises.
+    """
+    if cluster is None or len(items) < 2:
+        return combine(map(work, items))
+    return combine(_dask(work, items, cluster, 0, "params.yaml: engine"))
 
 
 def map_write(
@@ -36,39 +58,63 @@ def map_write(
     again, after a worker was lost. `address` is that of a cluster; without one there are `workers` processes here.
     Raises InputError if the engine is not there or ends early, and the InputError that `work` raises.
     """
-    return (_dask if engine == "dask" else _spark)(work, items, address, workers)
+    if engine == "spark":
+        return _spark(work, items, address)
+    return _dask(work, items, address, workers, "--engine dask")
 
 
 def _dask(
-    work: Callable[[Item], tuple[int, ...]], items: Iterable[Item], address: str | None, workers: int
-) -> Iterator[tuple[int, ...]]:
-    distributed = _distributed()
+    work: Callable[[Item], Made], items: Iterable[Item], address: str | None, workers: int, place: str
+) -> Iterator[Made]:
+    """Yield what `work` returns for each item; `place` is where a user chose Dask."""
+    distributed = _distributed(place)
+    import cloudpickle
+
     try:
-        with nullcontext(address) if address else dask_cluster(workers) as there, distributed.Client(there) as client:
+        with (
+            nullcontext(address) if address else dask_cluster(workers, place=place) as there,
+            distributed.Client(there) as client,
+        ):
             ahead = AHEAD * max(1, sum(client.nthreads().values()))
             waiting: deque[Any] = deque()
             for item in items:
-                waiting.append(client.submit(work, item, pure=False))
+                waiting.append(client.submit(_unpacked, cloudpickle.dumps((work, item)), pure=False))
                 if len(waiting) >= ahead:
-                    yield waiting.popleft().result()
+                    yield _result(waiting.popleft(), client, distributed.wait)
             while waiting:
-                yield waiting.popleft().result()
+                yield _result(waiting.popleft(), client, distributed.wait)
     except distributed.KilledWorker:
-        raise _ended("dask", "workers were lost several times, perhaps for want of memory") from None
+        raise _ended(place, "workers were lost several times, perhaps for want of memory") from None
     except InputError:
         raise
     # A future raises whatever its worker did, for instance for want of a package there.
     except (Exception, CancelledError) as error:
-        raise _ended("dask", f"{address or 'the local cluster'}: {one_line(error)}") from None
+        raise _ended(place, f"{address or 'the local cluster'}: {one_line(error)}") from None
+
+
+def _unpacked(packed: bytes) -> Any:
+    """Do the work for an item; unpacked by Dask, it would end the worker if that raised an error."""
+    work, item = pickle.loads(packed)  # noqa: S301
+    return work(item)
+
+
+def _result(future: Any, client: Any, wait: Callable[..., Any]) -> Any:
+    """Return the result of a future; without workers it would never be there."""
+    while not future.done():
+        with suppress(TimeoutError):
+            wait(future, PATIENCE)
+        if not future.done() and not client.nthreads():
+            raise ConnectionError("no worker is left")
+    return future.result()
 
 
 @contextmanager
-def dask_cluster(workers: int, port: int = 0) -> Iterator[str]:
+def dask_cluster(workers: int, port: int = 0, place: str = "assay cluster") -> Iterator[str]:
     """Start a scheduler of Dask and some workers of one thread here, and yield the address; with port 0 at a free one.
 
     Raises InputError if it cannot start.
     """
-    distributed = _distributed()
+    distributed = _distributed(place)
     import dask
 
     # Dask would restore the level before the last messages.
@@ -99,16 +145,16 @@ def dask_setup(worker: object) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _distributed() -> Any:
+def _distributed(place: str) -> Any:
     try:
         import distributed
     except ImportError:
-        raise _missing("dask", "-r requirements/dask.txt") from None
+        raise _missing(place, "-r requirements/dask.txt") from None
     return distributed
 
 
 def _spark(
-    work: Callable[[Item], tuple[int, ...]], items: Sequence[Item], address: str | None, workers: int
+    work: Callable[[Item], tuple[int, ...]], items: Sequence[Item], address: str | None
 ) -> Iterator[tuple[int, ...]]:
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
@@ -200,7 +246,7 @@ def _session(address: str | None) -> Iterator[Any]:
         from pyspark.errors import PySparkException
         from pyspark.sql import SparkSession
     except ImportError:
-        raise _missing("spark", "pyspark") from None
+        raise _missing("--engine spark", "pyspark") from None
     if address and not address.startswith(("spark://", "k8s://", "local", "yarn")):
         raise InputError(f"--address {address}: expected spark://HOST:PORT, k8s://HOST:PORT, yarn or local[N]")
     # Nothing here uses pandas.
@@ -214,7 +260,7 @@ def _session(address: str | None) -> Iterator[Any]:
         session.sparkContext.setLogLevel("ERROR")
         yield session
     except (PySparkException, Py4JError, OSError, RuntimeError) as error:
-        raise _ended("spark", one_line(error)) from None
+        raise _ended("--engine spark", one_line(error)) from None
 
 
 def _require_answer(address: str) -> None:
@@ -228,12 +274,12 @@ def _require_answer(address: str) -> None:
             said = one_line(error)
         else:
             return
-    raise _ended("spark", f"{address}: {said}")
+    raise _ended("--engine spark", f"{address}: {said}")
 
 
-def _missing(engine: Engine, package: str) -> InputError:
-    return InputError(f"--engine {engine}: it is not installed here; `pip install {package}` installs it")
+def _missing(place: str, package: str) -> InputError:
+    return InputError(f"{place}: it is not installed here; `pip install {package}` installs it")
 
 
-def _ended(engine: Engine, why: str) -> InputError:
-    return InputError(f"--engine {engine}: {why}; nothing incomplete was written, run it again")
+def _ended(place: str, why: str) -> InputError:
+    return InputError(f"{place}: {why}; nothing incomplete was written, run it again")

@@ -22,10 +22,17 @@ NEAREST = 2
 STEPS = 32
 
 
-def duplicates(table: Rows, contract: Contract, limits: Validate) -> Outcome:
-    """Count rows that repeat another in every feature, and how often they contradict each other in the target."""
-    names = list(contract.features)
-    rows = row_keys(table, names, "duplicates")
+def feature_keys(table: Rows, contract: Contract) -> np.ndarray:
+    """Return a 64-bit key for each row: rows with the same features have the same key."""
+    return row_keys(table, list(contract.features), "duplicates")
+
+
+def duplicates(table: Rows, contract: Contract, limits: Validate, keys: np.ndarray | None = None) -> Outcome:
+    """Count rows that repeat another in every feature, and how often they contradict each other in the target.
+
+    `keys` are the `feature_keys` of the table, for which all of it is read unless they are known.
+    """
+    rows = feature_keys(table, contract) if keys is None else keys
     different = _distinct(rows)
     full = with_cells(rows, table, contract.target.name, "duplicates")
     repeated, contradicting = len(rows) - different, _distinct(full) - different
@@ -46,13 +53,20 @@ def _distinct(keys: np.ndarray) -> int:
     return int((np.diff(np.sort(keys)) != 0).sum()) + 1
 
 
-def overlap(train: Rows, test: Rows, contract: Contract, limits: Validate) -> Outcome:
+def overlap(
+    train: Rows,
+    test: Rows,
+    contract: Contract,
+    limits: Validate,
+    keys: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Outcome:
     """Count test rows that equal a training row in every feature: the model has seen them, whatever their id.
 
     Rows also count if every number lies within 2 % of its interquartile range: a copy with a little noise is a copy.
-    Where few features make such neighbours common, they do not count. Compares up to 200,000 training rows.
+    Where few features make such neighbours common, they do not count. Compares up to 200,000 training rows. `keys` are
+    the `feature_keys` of both sides, if they are known.
     """
-    known, asked = (np.sort(row_keys(side, list(contract.features), "duplicates")) for side in (train, test))
+    known, asked = map(np.sort, keys or (feature_keys(side, contract) for side in (train, test)))
     equal = int((np.searchsorted(known, asked, "right") > np.searchsorted(known, asked, "left")).sum())
     near = max(0, _near(train, test, contract) - equal)
     share = (equal + near) / max(len(asked), 1)

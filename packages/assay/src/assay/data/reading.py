@@ -34,7 +34,7 @@ from assay.contract.spec import (
 from assay.data.check import check
 from assay.data.delimited import read_delimited
 from assay.data.rows import data_only
-from assay.data.stored import Stored, in_batches, is_large, read_parquet, taken
+from assay.data.stored import Stored, by_column, in_batches, is_large, parts_of, read_parquet, taken_rows
 from assay.data.violations import Violation, first_twice, violation
 
 # A few words that Arrow reads itself; `assay.contract.cleaning` knows more.
@@ -84,12 +84,15 @@ def read_table(path: Path, contract: Contract) -> tuple[pa.Table, list[Violation
 
 
 @contextmanager
-def opened(path: Path, contract: Contract) -> Iterator[tuple["pa.Table | Typed", list[Violation]]]:
+def opened(
+    path: Path, contract: Contract, cluster: str | None = None
+) -> Iterator[tuple["pa.Table | Typed", list[Violation]]]:
     """Read a CSV or Parquet file into the types of the contract: a large one a part at a time, for memory.
 
-    Yields what `typed` returns. A large CSV file is copied to a Parquet file in the folder for temporary files. A
-    contract that says `clean: true` allows text in any form that `assay init` reads, in memory. Raises InputError for a
-    file that is missing, empty, truncated, not UTF-8, ragged, or with a column named twice.
+    Yields what `typed` returns. `cluster` is the address of the Dask cluster that reads a large Parquet file; without
+    one this process does. A large CSV file is copied to a Parquet file in the folder for temporary files, which only
+    this machine has. A contract that says `clean: true` allows text in any form that `assay init` reads, in memory.
+    Raises InputError for a file that is missing, empty, truncated, not UTF-8, ragged, or with a column named twice.
     """
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give a .csv or .parquet file")
@@ -98,7 +101,7 @@ def opened(path: Path, contract: Contract) -> Iterator[tuple["pa.Table | Typed",
     if path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty")
     if path.suffix.lower() == ".parquet":
-        yield _typed(_read_parquet(path), contract)
+        yield _typed(_read_parquet(path, cluster), contract)
         return
     if path.suffix.lower() != ".csv":
         raise InputError(f"{path}: expected a .csv or .parquet file")
@@ -162,7 +165,12 @@ def _typed(raw: "pa.Table | Stored", contract: Contract) -> tuple["pa.Table | Ty
     if isinstance(raw, pa.Table):
         return typed(raw, contract)
     columns = Typed(raw, contract)
-    return columns, [*columns.unknown(), *(one for name in contract.all_columns for one in columns.read(name)[1])]
+    found = by_column(_violations, columns, contract.all_columns)
+    return columns, [*columns.unknown(), *(one for of_column in found.values() for one in of_column)]
+
+
+def _violations(columns: "Typed", name: str) -> list[Violation]:
+    return columns.read(name)[1]
 
 
 class Typed:
@@ -216,14 +224,27 @@ class Typed:
 
     def take(self, index: pa.Array, /) -> pa.Table:
         """Return the rows at some places."""
-        return pa.table({name: taken(self[name], index) for name in self.column_names})
+        return taken_rows(self, index)
 
     def whole(self) -> pa.Table:
         """Return all rows."""
         return pa.table({name: self[name] for name in self.column_names})
 
+    @property
+    def cluster(self) -> str | None:
+        """The address of the Dask cluster that reads the rows; None if this process does."""
+        return self.raw.cluster if isinstance(self.raw, Stored) else None
+
+    def parts(self) -> list["Typed"]:
+        """Return the rows in parts, in their order; there is at least one."""
+        found, before = [], self.before
+        for part in parts_of(self.raw):
+            found.append(Typed(part, self.contract, self.is_plain, before))
+            before += part.num_rows
+        return found
+
     def batches(self) -> Iterator[pa.Table]:
-        """Yield all rows, in their order."""
+        """Yield all rows, in their order; a batch is from one part."""
         before = self.before
         for batch in in_batches(self.raw):
             yield Typed(batch, self.contract, self.is_plain, before).whole()
@@ -454,9 +475,9 @@ def _copy_csv(copy: Path, path: Path, types: dict[str, pa.DataType], contract: C
     return Stored(copy)
 
 
-def _read_parquet(path: Path) -> pa.Table | Stored:
+def _read_parquet(path: Path, cluster: str | None) -> pa.Table | Stored:
     _refuse_twice(path, Stored(path).column_names)
-    return read_parquet(path)
+    return read_parquet(path, cluster=cluster)
 
 
 def read_header(path: Path) -> list[str]:

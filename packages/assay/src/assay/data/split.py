@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from assay.contract.spec import Contract, Ignored
-from assay.data.stored import Rows, Stored
+from assay.data.stored import Rows, Stored, by_part
 from assay.project.layout import SPLIT
 from assay.project.params import Prepare
 
@@ -37,9 +38,9 @@ def places(sides: np.ndarray) -> dict[str, np.ndarray]:
     return {name: np.flatnonzero(sides == number) for number, name in enumerate(SIDES)}
 
 
-def stored(*sides: str) -> Stored:
-    """Return the rows of sides that stage prepare wrote."""
-    return Stored(*(SPLIT / f"{side}.parquet" for side in sides))
+def stored(*sides: str, cluster: str | None = None) -> Stored:
+    """Return the rows of sides that stage prepare wrote; `cluster` is the address of a Dask cluster that reads them."""
+    return Stored(*(SPLIT / f"{side}.parquet" for side in sides), cluster=cluster)
 
 
 def identity_columns(contract: Contract) -> list[str]:
@@ -57,8 +58,12 @@ def row_keys(table: Rows, names: Sequence[str], salt: str) -> np.ndarray:
     The order of rows and of columns does not matter. Numbers are mixed by the finaliser of splitmix64 (Steele, Lea,
     Flood 2014), strings hashed by BLAKE2b once for each distinct value.
     """
+    return np.concatenate(by_part(partial(_row_keys, sorted(names), salt), table))
+
+
+def _row_keys(names: Sequence[str], salt: str, table: Rows) -> np.ndarray:
     keys = np.zeros(table.num_rows, dtype=np.uint64)
-    for name in sorted(names):
+    for name in names:
         keys = with_cells(keys, table, name, salt)
     return keys
 

@@ -1,14 +1,16 @@
 """Tables that need not fit into memory: read a column, a batch of rows, or some rows at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assay.base.errors import InputError, one_line
+from assay.data.engine import map_reduce
 
 # The cells of a batch: few enough for memory, enough for all processors.
 CELLS = 1 << 22
@@ -16,6 +18,9 @@ CELLS = 1 << 22
 LARGE = 1 << 28
 # Places that fall below the one before more often are sorted first.
 FALLS = 100
+Made = TypeVar("Made")
+# The size of a file and when it was last written: a file that changes has another state.
+State = tuple[int, int]
 
 
 class Rows(Protocol):
@@ -36,37 +41,56 @@ class Rows(Protocol):
         """Return the rows at some places."""
 
 
+@runtime_checkable
 class Batched(Rows, Protocol):
     """What can be asked of a table that is stored, besides."""
 
+    @property
+    def cluster(self) -> str | None:
+        """The address of the Dask cluster that reads the rows; None if this process does."""
+
+    def parts(self) -> "Sequence[Rows]":
+        """Return the rows in parts, in their order; there is at least one."""
+
     def batches(self) -> Iterator[pa.Table]:
-        """Yield all rows, in their order."""
+        """Yield all rows, in their order; a batch is from one part."""
 
 
 class Stored:
-    """The rows of Parquet files with the same columns, in their order; each access reads the files again."""
+    """The rows of Parquet files with the same columns, in their order; each access reads the files again.
 
-    def __init__(self, *paths: Path) -> None:
-        """Open the files; raises InputError if one is not a complete Parquet file."""
-        self.paths = paths
+    It can be pickled: a process on another machine opens the files again, under the same paths.
+    """
+
+    def __init__(self, *paths: Path, cluster: str | None = None, groups: Sequence[int] | None = None) -> None:
+        """Open the files, or some groups of rows of one; raises InputError if one is not a complete Parquet file.
+
+        `cluster` is the address of the Dask cluster that reads them, where a function below says so.
+        """
+        self.paths, self.cluster, self.groups = paths, cluster, groups
         self.files = [parquet_file(path) for path in paths]
         self.schema: pa.Schema = self.files[0].schema_arrow
-        self.num_rows: int = sum(file.metadata.num_rows for file in self.files)
+        self.num_rows: int = sum(group.num_rows for file in self.files for group in self._groups_of(file).values())
         self.column_names: list[str] = self.schema.names
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle only which rows these are."""
+        paths = [path.resolve() for path in self.paths]
+        return _opened_again, (paths, [state_of(path) for path in paths], self.groups)
 
     def __getitem__(self, name: str, /) -> pa.ChunkedArray:
         """Return a column; raises InputError if it cannot be read."""
         chunks = []
         for path, file in zip(self.paths, self.files, strict=True):
             try:
-                chunks += file.read(columns=[name])[name].chunks
+                chunks += file.read_row_groups([*self._groups_of(file)], columns=[name])[name].chunks
             except (pa.ArrowException, OSError) as error:
                 raise _broken(path, error) from None
         return pa.chunked_array(chunks, self.schema.field(name).type)
 
     def size(self) -> int:
         """Return about how many bytes the rows take in memory: at least 8 for each cell, and what their texts take."""
-        groups = [file.metadata.row_group(number) for file in self.files for number in range(file.num_row_groups)]
+        groups = [group for file in self.files for group in self._groups_of(file).values()]
         return max(8 * self.num_rows * len(self.column_names), sum(int(group.total_byte_size) for group in groups))
 
     def field(self, name: str) -> pa.Field:
@@ -75,21 +99,94 @@ class Stored:
 
     def take(self, index: pa.Array, /) -> pa.Table:
         """Return the rows at some places."""
-        return pa.table({name: taken(self[name], index) for name in self.column_names})
+        return taken_rows(self, index)
 
     def whole(self) -> pa.Table:
         """Return all rows."""
         return pa.table({name: self[name] for name in self.column_names})
 
+    def parts(self) -> list["Stored"]:
+        """Return the rows in parts, in their order: some groups of rows that are a batch, or one group."""
+        return [Stored(path, groups=groups) for path, _, groups in self._parts()] or [self]
+
     def batches(self) -> Iterator[pa.Table]:
         """Yield all rows, in their order; raises InputError if they cannot be read."""
-        rows = max(1, CELLS // max(1, len(self.column_names)))
-        for path, file in zip(self.paths, self.files, strict=True):
+        for path, file, groups in self._parts():
             try:
-                for batch in file.iter_batches(batch_size=rows):
+                for batch in file.iter_batches(batch_size=self._batch(), row_groups=groups):
                     yield pa.Table.from_batches([batch])
             except (pa.ArrowException, OSError) as error:
                 raise _broken(path, error) from None
+
+    def _batch(self) -> int:
+        return max(1, CELLS // max(1, len(self.column_names)))
+
+    def _groups_of(self, file: pq.ParquetFile) -> dict[int, Any]:
+        """Return what a file says of each of its groups of rows."""
+        numbers = range(file.num_row_groups) if self.groups is None else self.groups
+        return {number: file.metadata.row_group(number) for number in numbers}
+
+    def _parts(self) -> Iterator[tuple[Path, pq.ParquetFile, list[int]]]:
+        for path, file in zip(self.paths, self.files, strict=True):
+            groups: list[int] = []
+            rows = 0
+            for number, group in self._groups_of(file).items():
+                if groups and rows + group.num_rows > self._batch():
+                    yield path, file, groups
+                    groups, rows = [], 0
+                groups, rows = [*groups, number], rows + group.num_rows
+            if groups:
+                yield path, file, groups
+
+
+def _opened_again(paths: Sequence[Path], states: Sequence[State], groups: Sequence[int] | None) -> Stored:
+    """Open files on another machine; raises InputError if they are not those that were meant."""
+    for path, state in zip(paths, states, strict=True):
+        if state_of(path) != state:
+            raise InputError(f"{path}: changed while it was read, or a worker has another file there")
+    return Stored(*paths, groups=groups)
+
+
+def state_of(path: Path) -> State:
+    """Return the state of a file; raises InputError if there is none."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    return found.st_size, found.st_mtime_ns
+
+
+def by_part(work: Callable[[Any], Made], rows: Rows) -> list[Made]:
+    """Return what `work` makes of each part of rows, in their order; the cluster of the rows does it, if they have one.
+
+    Rows that are in memory are one part.
+    """
+    return map_reduce(work, parts_of(rows), list, cluster_of(rows))
+
+
+def by_column(work: Callable[[Any, str], Made], rows: Rows, names: Iterable[str]) -> dict[str, Made]:
+    """Return what `work` makes of rows and each name; the cluster of the rows does it, if they have one."""
+    names = list(names)
+    return dict(zip(names, map_reduce(partial(work, rows), names, list, cluster_of(rows)), strict=True))
+
+
+def parts_of(rows: Rows) -> Sequence[Rows]:
+    """Return the parts of rows, in their order; those in memory are one."""
+    return rows.parts() if isinstance(rows, Batched) else [rows]
+
+
+def cluster_of(rows: Rows) -> str | None:
+    """Return the address of the Dask cluster that reads rows; None if this process does."""
+    return rows.cluster if isinstance(rows, Batched) else None
+
+
+def taken_rows(rows: Rows, index: pa.Array) -> pa.Table:
+    """Return the rows at some places, a column after the other."""
+    return pa.table(by_column(partial(_taken, index), rows, rows.column_names))
+
+
+def _taken(index: pa.Array, rows: Rows, name: str) -> pa.ChunkedArray:
+    return taken(rows[name], index)
 
 
 def taken(values: pa.ChunkedArray, index: pa.Array | np.ndarray) -> pa.ChunkedArray:
@@ -148,12 +245,12 @@ class Joined:
 
     def take(self, index: pa.Array, /) -> pa.Table:
         """Return the rows at some places."""
-        return pa.table({name: taken(self[name], index) for name in self.column_names})
+        return taken_rows(self, index)
 
 
-def read_parquet(*paths: Path) -> pa.Table | Stored:
+def read_parquet(*paths: Path, cluster: str | None = None) -> pa.Table | Stored:
     """Return the rows of Parquet files as `Stored` does: in memory, unless there are many."""
-    rows = Stored(*paths)
+    rows = Stored(*paths, cluster=cluster)
     return rows if is_large(rows.size()) else rows.whole()
 
 

@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from assay.base.errors import InputError
-from assay.data.batches import Piece, State, read_piece
+from assay.data.batches import Piece, read_piece
 from assay.data.engine import Engine, map_write
 from assay.data.outputs import writer
+from assay.data.stored import State
 from assay.inference.batch import BatchScorer, Scored
 
 PREDICTED, REFUSED = "predicted", "refused"

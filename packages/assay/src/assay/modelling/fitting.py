@@ -3,8 +3,10 @@
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import lru_cache
+from contextlib import contextmanager, nullcontext
+from functools import lru_cache, partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from assay.data.columns import Columns, columns, length, single
 from assay.modelling.estimators import LogBoosting, LogTarget, families, is_amount, maker
 from assay.modelling.features import encode, selection, time_input, transformer, width
 from assay.modelling.monotone import can_be_constrained, constrain, directions
+from assay.project.layout import SPLIT
 from assay.project.params import ModelChoice
 from assay.project.room import NO_ROOM, Family, Parameters, Room
 
@@ -243,10 +246,31 @@ def scores(pipeline: Pipeline, data: Columns, contract: Contract, room: Room = N
 def scores_of_rows(
     pipeline: Pipeline, rows: "pa.Table | Batched", contract: Contract, room: Room = NO_ROOM
 ) -> np.ndarray:
-    """Return what `scores` does, a batch of rows after the other."""
+    """Return what `scores` does, a batch of rows after the other; the cluster of the rows does it, if they have one."""
+    from assay.data.stored import by_part, cluster_of
+    from assay.modelling.store import save_pipeline
+
+    with TemporaryDirectory(dir=SPLIT.parent) if cluster_of(rows) else nullcontext() as folder:
+        model: Pipeline | Path = pipeline
+        if folder:
+            # Workers read it once, and not with each part.
+            model = Path(folder).resolve() / "pipeline.skops"
+            save_pipeline(pipeline, model)
+        return np.concatenate(by_part(partial(_scores_of_part, model, contract, room), rows))
+
+
+def _scores_of_part(model: Pipeline | Path, contract: Contract, room: Room, part: "pa.Table | Batched") -> np.ndarray:
     from assay.data.stored import in_batches
 
-    return np.concatenate([scores(pipeline, columns(batch, contract), contract, room) for batch in in_batches(rows)])
+    pipeline = _stored_pipeline(model, room) if isinstance(model, Path) else model
+    return np.concatenate([scores(pipeline, columns(batch, contract), contract, room) for batch in in_batches(part)])
+
+
+@lru_cache(maxsize=1)
+def _stored_pipeline(path: Path, room: Room) -> Pipeline:
+    from assay.modelling.store import load_pipeline
+
+    return load_pipeline(path, room)
 
 
 def of_all_classes(found: np.ndarray, classes: np.ndarray, contract: Contract) -> np.ndarray:

@@ -477,6 +477,29 @@ class Remote(Frozen):
     embedded_limit_mb: float = Field(gt=0, description="Largest size of the embedded DVC remote, in MB.")
 
 
+class Engine(Frozen):
+    """Where the stages read large data and predict the rows of the split; the results are the same."""
+
+    kind: Literal["local", "dask"] = Field(
+        default="local",
+        description=(
+            "Where the stages read a Parquet file of 256 MB and more, and predict the rows of the split: `local` is "
+            "this machine, `dask` the workers of a Dask cluster. The results are the same."
+        ),
+    )
+    address: str | None = Field(
+        default=None,
+        pattern="^(tcp|tls)://.+:[0-9]+$",
+        description="The address of the cluster's scheduler: `tcp://HOST:8786`. Only with `kind: dask`.",
+    )
+
+    @model_validator(mode="after")
+    def _has_an_address_if_it_needs_one(self) -> Self:
+        if (self.kind == "dask") != (self.address is not None):
+            raise ValueError("an address, such as tcp://127.0.0.1:8786, is needed for `kind: dask`, and only for it")
+        return self
+
+
 class Params(Frozen):
     """All of `params.yaml`."""
 
@@ -501,6 +524,10 @@ class Params(Frozen):
         description="What a change is judged by. A missing limit makes its gate HOLD; `enabled: false` makes it SKIP.",
     )
     remote: Remote = Field(description="The DVC remote.")
+    engine: Engine = Field(
+        default=Engine(),
+        description="Where the stages read large data; a change of it makes no stage but `validate` run again.",
+    )
 
 
 def load_params(path: Path = PARAMS) -> Params:

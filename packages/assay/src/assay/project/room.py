@@ -6,7 +6,7 @@ All of it is optional. The process never imports `model`; this module loads the 
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -81,8 +81,8 @@ class Room:
         self._root = root
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle only the folder, so that another process loads the code itself."""
-        return Room, (self._root,)
+        """Pickle only the folder, so that another process, in any folder, loads the code itself."""
+        return _room, (self._root and self._root.resolve(),)
 
     @cached_property
     def derived(self) -> tuple[Derived, ...]:
@@ -159,6 +159,12 @@ class Room:
         except Exception as error:
             said = one_line(error)
             raise InputError(f"{self._place(module)}: cannot be imported: {type(error).__name__}: {said}") from error
+
+
+@cache
+def _room(root: Path | None) -> Room:
+    """Return the one room that another process has for a folder."""
+    return Room(root)
 
 
 def _found_first() -> Path:

@@ -43,7 +43,7 @@ def main() -> None:
     how = params.analyse
     trained = load_trained(room)
     pipeline, threshold = trained.pipeline, trained.threshold
-    test, validation = stored("test"), stored("validation")
+    test, validation = (stored(side, cluster=params.engine.address) for side in ("test", "validation"))
 
     def judged(model: Pipeline, table: pa.Table | Stored) -> ScoredRows:
         given = scores_of_rows(model, table, contract, room)

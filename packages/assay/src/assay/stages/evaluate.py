@@ -32,7 +32,8 @@ FEWEST_OF_A_CLASS = 5
 def main() -> None:
     """Write metrics.json and the plots."""
     params, contract, room = load_params(), load_contract(), load_room()
-    tables: dict[str, Any] = {side: stored(side) for side in SIDES}
+    cluster = params.engine.address
+    tables: dict[str, Any] = {side: stored(side, cluster=cluster) for side in SIDES}
     trained = load_trained(room)
     rows = {side: table.num_rows for side, table in tables.items()}
     rows["fitted"] = seen = sum(rows[side] for side in trained.sides)
@@ -56,7 +57,7 @@ def main() -> None:
     units = row_keys(tables["test"], identity_columns(contract), "units") if contract.split.by == "group" else None
     estimates = estimate(test, kinds, confidence=how.confidence, resamples=how.resamples, seed=params.seed, units=units)
     # On the rows that the model was fitted on, since their target may be another than that of the train rows alone.
-    known = sample(stored(*trained.sides), COMPARED_ROWS, params.seed)
+    known = sample(stored(*trained.sides, cluster=cluster), COMPARED_ROWS, params.seed)
     dummy = fit(build_dummy(contract), columns(known, contract), target(known, contract), contract, room)
     dummy_cut = set_threshold(scores(dummy, data["validation"], contract, room), wanted["validation"], contract)
     metrics: dict[str, Any] = {

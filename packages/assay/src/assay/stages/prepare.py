@@ -25,7 +25,7 @@ OTHER = "other shares or, unless the split is by time, another salt"
 def main() -> None:
     """Write one Parquet file per side."""
     params, contract = load_params(), load_contract()
-    with opened(contract.data, contract) as (rows, _):
+    with opened(contract.data, contract, params.engine.address) as (rows, _):
         sides = assign(rows, contract, params.prepare)
         split = {name: Chosen(rows, index) for name, index in places(sides).items()}
         for name, part in split.items():

@@ -35,7 +35,7 @@ CONTAINER = Path("/sys/fs/cgroup")
 def main() -> None:
     """Write the pipeline that is served, its threshold, and the pipeline fitted on the train rows alone."""
     params, contract, room, choice = load_params(), load_contract(), load_room(), read_choice()
-    validation, available = stored("validation"), stored(*params.train.sides).num_rows
+    validation, available = stored("validation", cluster=params.engine.address), stored(*params.train.sides).num_rows
     share, limit = 1.0, params.train.max_memory
     if limit is not None:
         share = min(1.0, rows_that_fit(limit, contract) / available)
