@@ -220,7 +220,7 @@ def test_a_model_that_was_found_is_kept_if_it_cannot_be_written(
 @pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # of DVC
 @pytest.mark.parametrize("second", ["timeout 60 cat pipe > second", "false"])
 def test_two_stages_run_at_the_same_time_and_the_rest_after_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, second: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], second: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Repo.init(no_scm=True)
@@ -241,3 +241,4 @@ def test_two_stages_run_at_the_same_time_and_the_rest_after_them(
         dvc.finish("first", beside="second")
         assert Path("last").read_text() == "met\n"
         assert not dvc.changed()
+        assert capfd.readouterr().out.count("Running stage 'second':") == 1

@@ -62,9 +62,10 @@ def finish(name: str, beside: str) -> None:
 
     Raises InputError as `reproduce` does.
     """
-    # One DVC runs one stage at a time. What fails beside it is run again below, with its messages.
-    command = [sys.executable, "-m", "dvc", WAIT, "repro", "--quiet", "--single-item", beside]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL):
+    # One DVC runs one stage at a time. What fails beside it, perhaps since it had to wait too long, is run again below.
+    code = "import sys; from assay.project.dvc import _dvc_fails; sys.exit(_dvc_fails(*sys.argv[1:]))"
+    command = [sys.executable, "-c", code, WAIT, "repro", "--single-item", beside]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL):
         _require_success("--single-item", name, is_alone=False)
     _require_success()
 
