@@ -109,11 +109,14 @@ def make_project(folder: Path, table: Path, target: str, seconds: float | None) 
 
 
 def measure(folder: Path, table: Path, target: str, how: argparse.Namespace) -> dict[str, Any]:
-    """Return the losses of all models on the test rows of a table."""
+    """Return the losses of all models on the test rows of a table; what the folder has of it is not made again."""
     project = folder / table.stem
-    took = make_project(project, table, target, how.seconds)
     rows = project / "build" / "bench"
-    rows.mkdir(parents=True)
+    if not (rows / "seconds.json").exists():
+        took = make_project(project, table, target, how.seconds)
+        rows.mkdir(parents=True)
+        (rows / "seconds.json").write_text(json.dumps(took))
+    took = json.loads((rows / "seconds.json").read_text())
     about = json.loads(run([sys.executable, "-c", INSIDE, str(rows), str(int(how.ablation))], project).splitlines()[-1])
     with np.load(rows / "ours.npz") as found:
         scores = {name: found[name] for name in found.files}
@@ -127,7 +130,8 @@ def measure(folder: Path, table: Path, target: str, how: argparse.Namespace) -> 
             str(max(took, 5)),
         ]
         try:
-            run(command, rows, HOME=str(folder))
+            if not (rows / f"{tool}.npz").exists():
+                run(command, rows, HOME=str(folder))
             with np.load(rows / f"{tool}.npz") as found:
                 scores[tool], seconds[tool] = found["scores"], float(found["seconds"])
         # A tool that fails on a table is a result too.
@@ -225,11 +229,13 @@ def main() -> None:
         help="the most seconds of a search; by default as params.yaml says",
     )
     parser.add_argument("--ablation", action="store_true", help="measure also what the parts of the search brought")
+    parser.add_argument("--folder", type=Path, help="keep projects and predictions here, and do not make them again")
     parser.add_argument("--output", type=Path, default=ROOT / "packages/assay/build/models.json")
     how = parser.parse_args()
     how.peers = how.peers.absolute()
     with tempfile.TemporaryDirectory() as made:
-        folder = Path(made)
+        folder = how.folder.absolute() if how.folder else Path(made)
+        folder.mkdir(parents=True, exist_ok=True)
         run([str(how.peers / "bin" / "python"), str(PEERS / "tables.py"), str(folder / "tables")], folder)
         targets = json.loads((folder / "tables" / "targets.json").read_text())
         found = {folder / "tables" / f"{name}.csv": target for name, target in targets.items()}
