@@ -59,6 +59,11 @@ def test_a_total_is_no_row_whether_its_other_cells_are_empty_or_sums():
     assert rows_left(shop=[*SHOPS, "Summe"], staff=[*SOLD, 3.0], sold=[*SOLD, sum(SOLD)]) == 20
 
 
+def test_totals_of_parts_and_means_are_no_rows():
+    half = [*SHOPS[:10], "Zwischensumme", *SHOPS[10:], "Zwischensumme", "Mittelwert"]
+    assert rows_left(shop=half, sold=[*SOLD[:10], sum(SOLD[:10]), *SOLD[10:], sum(SOLD[10:]), sum(SOLD) / 20]) == 20
+
+
 def test_a_row_that_is_only_named_like_a_total_stays():
     assert rows_left(firm=[*SHOPS, "Total"], staff=[*SOLD, 3.0], sold=[*SOLD, 7.0]) == 21
     assert rows_left(what=["sum", "mean"] * 10, of=SOLD, sold=[None] * 20) == 20

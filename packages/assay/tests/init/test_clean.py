@@ -12,6 +12,8 @@ def cleaned(*cells: object, **options: bool) -> list:
     return clean(pa.chunked_array([list(cells)]), **options).values.to_pylist()
 
 
+MARCH, MAY = datetime.date(2022, 3, 1), datetime.date(2023, 5, 1)
+FIRST = [datetime.date(1900, 1, 1)] * 2
 READINGS = {
     "currency and thousands": (["$1,200.50", "$3", "$1,000,000"], [1200.5, 3.0, 1e6]),
     "currency after": (["1.200,50 €", "3 €"], [1200.5, 3.0]),
@@ -31,6 +33,15 @@ READINGS = {
         ["2020-01-01 10:30", "2020-01-02 11:00"],
         [datetime.datetime(2020, 1, 1, 10, 30), datetime.datetime(2020, 1, 2, 11)],
     ),
+    "months in German": (["3. März 2020", "14. Dez 2021"], [datetime.date(2020, 3, 3), datetime.date(2021, 12, 14)]),
+    "months in French": (["3 févr. 2020", "14 août 2021"], [datetime.date(2020, 2, 3), datetime.date(2021, 8, 14)]),
+    "months in Spanish": (["3 de enero de 2020"], [datetime.date(2020, 1, 3)]),
+    "quarters": (["2016Q1", "2016Q4", "?"], [datetime.date(2016, 1, 1), datetime.date(2016, 10, 1), None]),
+    "quarters in French": (["T1 2016", "T4 2016"], [datetime.date(2016, 1, 1), datetime.date(2016, 10, 1)]),
+    "weeks": (["2024-W05", "2024-W06"], [datetime.date(2024, 1, 29), datetime.date(2024, 2, 5)]),
+    "fiscal years": (["FY14", "FY2015"], [datetime.date(2014, 1, 1), datetime.date(2015, 1, 1)]),
+    "seasons": (["2009-10", "2010-11"], [datetime.date(2009, 1, 1), datetime.date(2010, 1, 1)]),
+    "months after a year": (["2009-10", "2009-11"], [datetime.date(2009, 10, 1), datetime.date(2009, 11, 1)]),
     "clocks": (["12:30", "13:45"], [12.5, 13.75]),
     "clocks with points": (["18.00.00", "19.00.00"], [18, 19]),
     "spellings": (["Male", "male", "Male", "FEMALE", ""], ["Male", "Male", "Male", "FEMALE", None]),
@@ -79,6 +90,15 @@ def test_a_date_that_can_be_read_two_ways_is_read_in_the_order_of_rows_and_doubt
         ([-20.5, 0.0, 30.0, -200.0, -200.0], [-20.5, 0.0, 30.0, None, None]),
         ([-20.5, 0.0, 30.0, 9999.0, 9999.0], [-20.5, 0.0, 30.0, None, None]),
         ([-20.5, 3.5, -99.0, -99.0, -999.0, -999.0], [-20.5, 3.5, None, None, None, None]),
+        ([18, 25, 60, 998, 998, 999, 999], [18, 25, 60, None, None, None, None]),
+        ([0, 5, 10, 98, 98], [0, 5, 10, 98, 98]),
+        ([-40.5, 3.5, 30.0, -999.0, -999.0, 999.0, 999.0], [-40.5, 3.5, 30.0, None, None, None, None]),
+        (["2022-03-01", "2023-05-01", *["1900-01-01"] * 2], [MARCH, MAY, None, None]),
+        ([MARCH, MAY, *[datetime.date(9999, 12, 31)] * 2], [MARCH, MAY, None, None]),
+        (
+            ["1905-03-01", "1923-05-01", *["1900-01-01"] * 2],
+            [datetime.date(1905, 3, 1), datetime.date(1923, 5, 1), *FIRST],
+        ),
         ([-150.0, 120.5, -200.0, -200.0], [-150.0, 120.5, -200.0, -200.0]),
         (["1,050.5", "3.5", "-999", "-999"], [1050.5, 3.5, None, None]),
     ],
@@ -87,8 +107,10 @@ def test_a_number_far_from_all_others_stands_for_missing(cells, meant):
     assert cleaned(*cells) == meant
 
 
-def test_a_target_keeps_its_words():
-    assert cleaned("yes", "no", "unknown", is_target=True) == ["yes", "no", "unknown"]
+def test_a_target_that_nobody_knows_is_none_unless_that_is_what_is_asked():
+    assert cleaned("gut", "schlecht", "unbekannt", "k.A.", is_target=True) == ["gut", "schlecht", None, None]
+    assert cleaned("known", "unknown", "?", is_target=True) == ["known", "unknown", None]
+    assert cleaned("missing", "found", "none", is_target=True) == ["missing", "found", "none"]
 
 
 @given(st.lists(st.floats(-1e9, 1e9).map(lambda x: round(x, 2)), min_size=2, max_size=20), st.sampled_from([".", ","]))

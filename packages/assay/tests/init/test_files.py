@@ -15,6 +15,7 @@ from pyarrow import feather
 
 from assay.base.errors import InputError
 from assay.init.clean import clean
+from assay.init.command import InitOptions, plan_for
 from assay.init.files import Source, read
 from init.houses import as_text, houses, write_workbook
 
@@ -182,6 +183,20 @@ def test_a_text_without_a_header_gets_names_that_can_be_predicted(tmp_path):
     assert table.column_names == [f"column_{i}" for i in range(1, 6)]
     assert table.num_rows == HOUSES.num_rows
     assert "no header: columns are named column_1 to column_5" in notes
+
+
+def test_parts_of_nested_columns_are_columns(tmp_path):
+    nested = [{"town": "Ulm", "house": {"number": number}} for number in range(30)]
+    pq.write_table(pa.table({"address": nested, "answer": range(30)}), tmp_path / "nested.parquet")
+    table, _ = read(Source(str(tmp_path / "nested.parquet"), "answer"))
+    assert table.column_names == ["address.town", "address.house.number", "answer"]
+
+
+def test_of_versions_the_last_zero_stays(tmp_path):
+    rows = "".join(f"{version},{number}\n" for number, version in enumerate(["1.1", "1.10", "1.2"] * 20))
+    (tmp_path / "t.csv").write_text(f"app version,answer\n{rows}")
+    plan, _ = plan_for(Source(str(tmp_path / "t.csv"), "answer"), InitOptions(yes=True))
+    assert plan.contract["columns"]["app version"]["values"] == ["1.1", "1.10", "1.2"]
 
 
 def test_leading_zeros_and_long_digits_stay(tmp_path):

@@ -87,6 +87,14 @@ def test_a_number_whose_order_matters_is_no_group():
     assert made(np.sin(degrees / 15) + NOISE / 5, v1=degrees).contract["split"] == {"by": "hash"}
 
 
+def test_a_few_groups_stay_a_feature_and_are_to_be_looked_at():
+    some = OF % 15
+    found = made(OWN[some] + NOISE / 2 + X, turbine=[f"T{one}" for one in some])
+    assert found.contract["split"] == {"by": "hash"}
+    assert found.contract["columns"]["turbine"]["kind"] == "category"
+    assert "if the model meets new ones, split by it" in said(found, "turbine")
+
+
 def test_a_value_that_later_rows_will_have_again_is_no_group():
     assert made(OWN[OF] + NOISE / 2 + X, town=TEXTS).contract["split"] == {"by": "hash"}
     uneven = RNG.zipf(1.5, ROWS) % MANY

@@ -118,6 +118,13 @@ def test_a_time_is_one_whatever_its_name_and_the_order_of_rows(name):
     assert made.contract["split"] == {"by": "time", "column": name}
 
 
+def test_a_day_of_birth_is_told_as_what_it_says_of_a_person():
+    births = RNG.permutation(np.resize(np.arange("1950-01-01", "1990-01-01", 40, dtype="datetime64[D]"), ROWS))
+    made = plan({"geb_datum": births})
+    assert made.contract["split"] == {"by": "hash"}
+    assert "how old a person is" in said(made, "geb_datum")
+
+
 def test_a_time_that_cannot_split_is_told():
     days = np.resize(np.arange("2020-01-01", "2020-01-06", dtype="datetime64[D]"), ROWS)
     assert "it has only 5 different values" in said(plan({"day": days}), "day")
@@ -149,6 +156,13 @@ def test_sensitive_columns_are_found_by_name_and_by_content():
         ("tested_positive", "tested_negative"),
         ("heart disease", "no heart disease"),
         ("churn", "not churn"),
+        ("muerto", "vivo"),
+        ("tak", "nie"),
+        ("verdadero", "falso"),
+        ("verstorben", "lebt"),
+        ("charged off", "paid"),
+        ("gekündigt", "aktiv"),
+        ("anything", "normal"),
     ],
 )
 def test_the_positive_class_is_known_in_other_words_too(one, other):
@@ -169,6 +183,21 @@ def test_the_positive_class_is_known_in_other_words_too(one, other):
         ("is_married", ["no", "yes"], True),
         ("white1", [False, True], True),
         ("isFemale", [0, 1], True),
+        ("Geschl.", ["a", "b"], True),
+        ("Staatsang.", ["a", "b"], True),
+        ("GebJahr", range(1940, 2005), True),
+        ("annee_naissance", range(1940, 2005), True),
+        ("etat_civil", ["a", "b"], True),
+        ("discapacidad", [0, 1], True),
+        ("embarazada", [0, 1], True),
+        ("native_language", ["a", "b"], True),
+        ("RAC1P", [1, 2, 3, 6, 8], True),
+        ("genre", [1, 2], True),
+        ("genre", ["m", "f"], True),
+        ("v2", ["m", "w", "d"], True),
+        ("genre", ["rock", "pop", "jazz"], False),
+        ("race_time", range(400), False),
+        ("colour", ["d", "e", "f", "g", "h", "i"], False),
         ("is", [0, 1], False),
         ("white_wine", [0, 1], False),
         ("black", range(80), False),

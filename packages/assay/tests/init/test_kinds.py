@@ -56,6 +56,12 @@ def test_an_id_that_is_missing_in_some_rows_is_none():
         ("humidity", np.linspace(20, 99.5, 40), [0, 100]),
         ("hours-per-week", range(1, 99), [0, 168]),
         ("opens", [f"{h}:30" for h in range(24)], [0, 24]),
+        ("Monat", range(1, 12), [1, 12]),
+        ("Längengrad", np.linspace(5, 15, 40), [-180, 180]),
+        ("anteil_prozent", np.linspace(0, 95, 40), [0, 100]),
+        ("rabatt", [f"{share} %" for share in range(40)], [0, 100]),
+        ("punkte", range(98), [0, 100]),
+        ("punkte", range(40), [0, 59]),
         ("latitude", np.linspace(400, 900, 40), [0, 1200]),
     ],
 )

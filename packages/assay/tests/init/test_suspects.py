@@ -27,6 +27,7 @@ FEE = RNG.choice([0.3, 0.8, 3.3], ROWS)
 ODD = np.where(np.arange(ROWS) % 50 == 0, 20 * NOISE, 0)
 LEVEL = RNG.integers(1, 4, ROWS)
 FLAG = RNG.random(ROWS) < 0.4
+STEPS = [RNG.integers(1, 6, ROWS) for _ in range(3)]
 MINUTES = RNG.integers(60, 9000, ROWS)
 GIVEN_AWAY: dict[str, tuple[Any, dict[str, Any], set[str]]] = {
     "a total with a fee of few values": (FARE, {"km": A, "tip": TIP, "total": FARE + TIP + FEE}, {"tip", "total"}),
@@ -57,6 +58,17 @@ GIVEN_AWAY: dict[str, tuple[Any, dict[str, Any], set[str]]] = {
         {"start": BEGIN, "stop": BEGIN + MINUTES.astype("timedelta64[s]"), "c": C},
         {"stop"},
     ),
+    "the target in parts": (
+        FARE,
+        {"km": A, "class": np.array(["low", "mid", "high"])[np.digitize(FARE, [110.005, 160.005])]},
+        {"class"},
+    ),
+    "the target rounded": (FARE, {"km": A, "about": FARE.round(-1)}, {"about"}),
+    "a sum of steps of a scale": (
+        sum(STEPS),
+        {"q1": STEPS[0], "q2": STEPS[1], "q3": STEPS[2], "km": A},
+        {"q1", "q2", "q3"},
+    ),
     "a name that means afterwards": (np.where(A + 9 * NOISE > 40, "y", "n"), {"refund": A, "b": B}, {"refund"}),
     "how long it took, if nothing says as much": (
         np.where(A + 9 * NOISE > 40, "y", "n"),
@@ -75,6 +87,12 @@ def test_what_gives_the_target_away_is_left_out(what):
     assert all("left out: " in said(plan, name) for name in out)
 
 
+def test_a_column_that_alone_says_far_more_than_any_other_is_to_be_looked_at():
+    score = (A + 5 * NOISE).round(1)
+    assert "the next" in said(made(np.where(A > 40, "y", "n"), score=score, b=B, c=C), "score")
+    assert "the next" not in said(made(np.where(A + B > 80, "y", "n"), a=A, b=B, c=C), "a")
+
+
 HONEST: dict[str, tuple[Any, dict[str, Any]]] = {
     "effects that add and leave little": ((A + B + 2 * NOISE).round(), {"a": A.round(), "b": B.round(), "c": C}),
     "flags that say much": (
@@ -88,6 +106,8 @@ HONEST: dict[str, tuple[Any, dict[str, Any]]] = {
     "who of two has more, by chance": (np.where(A + 15 * NOISE > B, "home", "away"), {"home": A, "away": B}),
     "numbers that begin with nothing": (A, {"a": np.where(np.arange(ROWS) > 300, B, 0), "b": C}),
     "a time before": (A, {"born": BEGIN - np.timedelta64(9000, "D"), "day": BEGIN, "b": B}),
+    "parts of what overlaps": (A, {"class": np.digitize(A + NOISE, [30, 50]), "b": B}),
+    "groups of nearly nothing": (np.where(FLAG, A, 0), {"flag": FLAG, "b": B}),
     "what was before": (np.where(A + 9 * NOISE > 40, "y", "n"), {"previous_outcome": A, "b": B}),
     "how long, and others say more": (np.where(B + 9 * NOISE > 40, "y", "n"), {"duration": A, "b": B}),
 }

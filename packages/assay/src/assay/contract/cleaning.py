@@ -9,11 +9,11 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
+from assay.contract.dates import EPOCHS, PERIODS, counted, dated, period
 from assay.contract.spec import (
-    EPOCHS,
     Boolean,
     Category,
     Column,
@@ -31,7 +31,6 @@ from assay.contract.spec import (
 TRUE = frozenset(["true", "t", "yes", "y", "1", "1.0", "on", "ja", "j", "oui", "si", "sí"])
 FALSE = frozenset(["false", "f", "no", "n", "0", "0.0", "off", "nein", "non"])
 CLOCKS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%H.%M.%S", "%I:%M %p", "%I:%M:%S %p")
-START = datetime(1970, 1, 1, tzinfo=UTC)
 CURRENCY = r"(?:US\$|USD|EUR|GBP|CHF|JPY|INR|Rs\.?|[$€£¥₹₽])"
 GROUPING = ".,'\u2019 \u00a0\u202f"
 CELL = re.compile(
@@ -52,6 +51,14 @@ def missing_numbers(column: Column) -> frozenset[float]:
     if isinstance(column, Text | Id | Ignored) or column.cleaning is None:
         return frozenset()
     return frozenset(number for text in column.cleaning.missing if (number := as_number(text)) is not None)
+
+
+def missing_moments(column: Column) -> frozenset[datetime]:
+    """Return the times that mean missing in a column."""
+    if not isinstance(column, Time) or column.cleaning is None:
+        return frozenset()
+    read = times(column)
+    return frozenset(moment for text in column.cleaning.missing if (moment := or_none(read, text)) is not None)
 
 
 def from_texts(texts: Sequence[str], column: Column, *, plain: bool = True) -> list[Any]:
@@ -240,12 +247,12 @@ def times(column: Time) -> Callable[[str], datetime]:
     form = column.cleaning.format if column.cleaning else None
     if column.zone is None and form is None:
         return lambda text: parse_time(text.strip(), column.format)
-    zone, ticks = zone_of(column.zone or "UTC"), EPOCHS.get(form or "")
-    forms = [column.format] if form is None or ticks else [column.format, form]
+    zone = zone_of(column.zone or "UTC")
+    forms = [column.format] if form is None or form in EPOCHS else [column.format, form]
 
     def moment(cell: str) -> datetime:
-        if ticks and re.fullmatch(r"-?\d+", cell):
-            found = START + timedelta(microseconds=int(cell) * ticks)
+        if form in EPOCHS and re.fullmatch(r"-?\d+", cell):
+            found = counted(int(cell), form)
         else:
             found = _parsed(cell, forms)
             if found.tzinfo is not None and column.zone is None:
@@ -269,7 +276,9 @@ def _parsed(cell: str, forms: Sequence[str | None]) -> datetime:
 
 
 def _strptime(cell: str, form: str | None) -> datetime:
-    return datetime.strptime(cell, form) if form else datetime.fromisoformat(cell)
+    if form is None:
+        return datetime.fromisoformat(cell)
+    return period(cell) if form == PERIODS else dated(cell, form)
 
 
 def _agreed(column: Category) -> Callable[[str], str]:

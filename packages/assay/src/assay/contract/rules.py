@@ -3,7 +3,8 @@
 import math
 from datetime import datetime
 
-from assay.contract.spec import EPOCHS, Boolean, Category, Column, Integer, Number, Text, Time
+from assay.contract.dates import EPOCHS
+from assay.contract.spec import Boolean, Category, Column, Integer, Number, Text, Time
 
 NO_ROWS = "no rows"
 MISSING_COLUMN = "missing column"
@@ -73,7 +74,8 @@ def _written(column: Time) -> str:
     """Return how a time of the column is written, and in which zone."""
     form = f"as {column.format}" if column.format else "in ISO 8601"
     also = column.cleaning.format if column.cleaning else None
-    other = "" if also is None else f" or in {also} since 1970" if also in EPOCHS else f" or as {also}"
+    start = f"{EPOCHS[also][0]:%Y-%m-%d}".removesuffix("-01-01") if also in EPOCHS else ""
+    other = "" if also is None else f" or in {also} since {start}" if start else f" or as {also}"
     if column.zone is None:
         return f"{form}{other}{'' if column.format else ' without a zone'}"
     return f"{form}{other}, in {column.zone} unless it has an offset"

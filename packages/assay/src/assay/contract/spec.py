@@ -12,11 +12,10 @@ from zoneinfo import ZoneInfo
 from pydantic import BeforeValidator, Field, model_validator
 
 from assay.base.config import Frozen, read_config
+from assay.contract.dates import NAMED
 
 Task = Literal["binary", "multiclass", "regression"]
 CONTRACT = Path("contract.yaml")
-# How a time may be written as a number.
-EPOCHS = {"seconds": 1_000_000, "milliseconds": 1_000}
 # Above this, a float (and so JSON and a feature array) no longer holds every whole number.
 MAX_INTEGER = 2**53 - 1
 
@@ -69,8 +68,9 @@ class TimeCleaning(Cleaning):
 
     format: str | None = Field(
         default=None,
-        description="How times may also be written: in the format codes of Python's strptime, or as `seconds` or "
-        "`milliseconds` since 1970.",
+        description="How times may also be written: in the format codes of Python's strptime, as `seconds` or "
+        "`milliseconds` since 1970, as `days` of a spreadsheet, or as `periods` such as 2024Q3, 2024-W05 and 2023/24, "
+        "each of which is its first day.",
     )
 
 
@@ -198,7 +198,7 @@ class Time(_Feature):
         if self.zone is not None:
             zone_of(self.zone)
         form = self.cleaning.format if self.cleaning else None
-        if form and form not in EPOCHS:
+        if form and form not in NAMED:
             _check_format(form, zoned=self.zone is not None)
         if self.format:
             _check_format(self.format, zoned=False)

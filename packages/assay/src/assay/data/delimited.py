@@ -36,6 +36,7 @@ NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?([eE][-+]?\d+)?")
 SPACES = re.compile(rb'("[^"\n]*")|[ \t]+')
 # Digits that are a code.
 CODES = r"^\s*(0\d+|\d{17,}|\d+E\d+)\s*$"
+VERSION = re.compile(r"(?<![^\W\d_])(version|release|firmware)(?![^\W\d_])", re.IGNORECASE)
 CODE_IN_FILE = re.compile(rb"(?<![\w.+-])(?:0\d+|\d+E\d+)(?![\w.:/-])")
 # If a file also has invalid bytes, it mixes encodings.
 VALID_NON_ASCII = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
@@ -224,7 +225,9 @@ def sniff(content: bytes, source: str, target: str) -> Dialect:
         has_header,
         skip,
         "," if separator != "," and _decimal_comma(columns) else ".",
-        tuple(name for name, values in zip(names, columns, strict=True) if any(map(_is_code, values))),
+        tuple(
+            name for name, cells in zip(names, columns, strict=True) if is_version(name) or any(map(_is_code, cells))
+        ),
         frozenset(MISSING),
         quoted[separator],
         tuple(notes),
@@ -312,6 +315,11 @@ def _decimal_comma(columns: list[list[str]]) -> bool:
 def _is_code(cell: str) -> bool:
     """Say whether digits are a code, not a number: leading zeros, too many digits, or an E between digits alone."""
     return bool(re.fullmatch(CODES, cell))
+
+
+def is_version(name: str) -> bool:
+    """Say whether a column is named as versions, of which 1.10 is not 1.1."""
+    return bool(VERSION.search(name))
 
 
 def _sample(content: bytes, *, quoted: bool) -> bytes:

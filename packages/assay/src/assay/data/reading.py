@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 from assay.base.config import did_you_mean
 from assay.base.errors import InputError, one_line
 from assay.contract import cleaning, rules
+from assay.contract.dates import NAMED
 from assay.contract.spec import (
-    EPOCHS,
     Boolean,
     Category,
     Column,
@@ -313,6 +313,9 @@ def _with_nulls(values: pa.ChunkedArray, column: Column, everywhere: tuple[str, 
         missing = pc.is_nan(values)
     else:
         missing = pc.is_null(values)
+    is_moment = pa.types.is_date(values.type) or (pa.types.is_timestamp(values.type) and values.type.tz is None)
+    if is_moment and (moments := cleaning.missing_moments(column)):
+        missing = pc.or_(missing, pc.is_in(values.cast(pa.timestamp("us")), pa.array(moments, pa.timestamp("us"))))
     for number in cleaning.missing_numbers(column):
         if (wanted := _as_scalar(number, values.type)) is not None:
             missing = pc.or_(missing, pc.fill_null(pc.equal(values, wanted), False))
@@ -417,8 +420,8 @@ def _is_safe(given: pa.DataType, column: Column) -> bool:
             return bool(pa.types.is_boolean(given) or pa.types.is_null(given))
         case Time():
             if pa.types.is_string(given):
-                is_number = column.cleaning is not None and column.cleaning.format in EPOCHS
-                return column.format is None and not is_number
+                is_named = column.cleaning is not None and column.cleaning.format in NAMED
+                return column.format is None and not is_named
             is_moment = pa.types.is_timestamp(given) and given.tz is None
             return bool(is_moment or pa.types.is_date(given) or pa.types.is_null(given))
         case _:

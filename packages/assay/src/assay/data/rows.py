@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 MISSING_WORDS = frozenset(
     (
         "?|-|--|.|na|n/a|n.a.|nan|null|none|nil|nul|missing|unknown|unk|undefined|unspecified|#n/a|\\n|-nan|nat|<na>|#na|"
-        "#value!|#div/0!|#ref!|#num!|not available|not known|no data|no answer|not recorded|keine angabe|k.a.|inconnu"
+        "#value!|#div/0!|#ref!|#num!|not available|not known|no data|no answer|not recorded|keine angabe|k.a.|"
+        "ohne angabe|unbekannt|inconnu|inconnue|desconocido|desconocida|desconhecido|sconosciuto|onbekend|nieznany"
     ).split("|")
 )
 MOST_BELOW_HEADER = 3
@@ -114,7 +115,7 @@ def _headers(table: pa.Table, texts: Sequence[str]) -> np.ndarray:
 
 
 def _totals(table: pa.Table, texts: Sequence[str]) -> np.ndarray:
-    """Return which rows are named as totals, and are mostly empty or add up the other rows."""
+    """Return which rows are named as totals, and are mostly empty, or the sum or mean of other rows."""
     named = np.zeros(table.num_rows, dtype=bool)
     for name in texts:
         words = [word for word in pc.unique(table[name]).to_pylist() if word and TOTAL.fullmatch(word.strip(" :*"))]
@@ -134,12 +135,21 @@ def _totals(table: pa.Table, texts: Sequence[str]) -> np.ndarray:
     is_total = empty >= usually + (table.num_columns - 1) / 2
     for name in table.column_names:
         if pa.types.is_integer(table[name].type) or pa.types.is_floating(table[name].type):
-            values = table[name].cast(pa.float64()).to_numpy()
-            whole = float(np.nansum(values[~named]))
-            is_total |= np.isclose(values[rows], whole, rtol=1e-9, atol=1e-6) & (abs(whole) > 0)
+            values = np.nan_to_num(table[name].cast(pa.float64()).to_numpy())
+            sums, counts = (np.cumsum(np.where(named, 0.0, one)) for one in (values, np.ones(len(values))))
+            # Of all rows, of those before, and of those since the last total.
+            for of in (lambda so_far: so_far[-1:], lambda so_far: so_far[rows], lambda so_far: _steps(so_far[rows])):
+                whole, number = of(sums), of(counts)
+                for total in (whole, whole / np.maximum(number, 1)):
+                    is_near = np.isclose(values[rows], total, rtol=1e-9, atol=1e-6)
+                    is_total |= is_near & (np.abs(total) > 0) & (number > 1)
     found = np.zeros(table.num_rows, dtype=bool)
     found[rows[is_total]] = True
     return found
+
+
+def _steps(so_far: np.ndarray) -> np.ndarray:
+    return np.diff(so_far, prepend=0.0)
 
 
 def _notes(table: pa.Table, texts: Sequence[str]) -> np.ndarray:

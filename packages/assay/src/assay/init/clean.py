@@ -5,9 +5,9 @@ What is found here goes into the contract; `assay.contract.cleaning` reads the v
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assay.contract.cleaning import CELL, CLOCKS, CURRENCY, hours, or_none, trimmed, without_case, written_number
+from assay.contract.dates import PERIODS, dated, period
 from assay.contract.spec import (
     CLEANINGS,
     Boolean,
@@ -34,12 +35,13 @@ from assay.data.rows import MISSING_WORDS
 
 # How many values are sampled before all are read.
 LOOK = 2000
-# In a target only what programs write for a missing value.
-MISSING_TARGETS = frozenset(
-    "? - -- . na n/a n.a. nan null #n/a \\n -nan nat <na> #na #value! #div/0! #ref! #num!".split()
-)
 # In a category `none` and similar words may be real values.
 MISSING_CATEGORIES = MISSING_WORDS - {"none", "nil", "unspecified", "no answer"}
+# In a target `unknown` and similar words mean so too, unless only one class is left.
+MISSING_TARGETS = MISSING_CATEGORIES - {"missing", "nul", "undefined"}
+WRITTEN_BY_PROGRAMS = frozenset(
+    "? - -- . na n/a n.a. nan null #n/a \\n -nan nat <na> #na #value! #div/0! #ref! #num!".split()
+)
 PAIRS = [{"yes", "no"}, {"y", "n"}, {"true", "false"}, {"t", "f"}, {"ja", "nein"}, {"oui", "non"}, {"on", "off"}]
 PAIRS += [{"si", "no"}, {"sí", "no"}, {"j", "n"}]
 SCALES = {"k": 1e3, "K": 1e3, "M": 1e6, "Mn": 1e6, "B": 1e9, "bn": 1e9}
@@ -58,7 +60,20 @@ FEWEST_CODES = 3
 MOST_SPELLINGS = 1000
 DATES = (
     *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y"),
-    *("%d %b %Y", "%d-%b-%Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y"),
+    *(
+        "%d %b %Y",
+        "%d-%b-%Y",
+        "%d. %b %Y",
+        "%d %B %Y",
+        "%d. %B %Y",
+        "%d de %B de %Y",
+        "%b %d, %Y",
+        "%B %d, %Y",
+        "%b %d %Y",
+        "%d.%m.%y",
+        "%d/%m/%y",
+        "%m/%d/%y",
+    ),
     *("%d-%b-%y", "%Y%m%d", "%b %Y", "%B %Y", "%Y-%m", "%m/%Y"),
 )
 CLOCKS_OF_DATES = (*CLOCKS, "%H.%M")
@@ -70,6 +85,20 @@ CODE = re.compile(r"\d+E\d+")
 # Numbers below or far above all others that instruments and forms write for a missing value.
 LOW_MARKS = (-1, -9, -99, -200, -999, -9999, -99999)
 HIGH_MARKS = (99, 999, 9999, 99999, 999999, 9999999)
+# Surveys write 97 and 98, or 997 and 998, beside it for other reasons.
+BESIDE = 2
+# Days that programs write for a missing date, if no other is near.
+DATE_MARKS = (
+    "0001-01-01",
+    "1753-01-01",
+    "1899-12-30",
+    "1899-12-31",
+    "1900-01-01",
+    "1970-01-01",
+    "2099-12-31",
+    "9999-12-31",
+)
+YEARS_APART = 10
 
 
 @dataclass(frozen=True)
@@ -98,13 +127,19 @@ class _Reading:
 
 
 def clean(
-    values: pa.ChunkedArray, *, is_target: bool = False, decimal: str = ".", agreed: Column | None = None
+    values: pa.ChunkedArray,
+    *,
+    is_target: bool = False,
+    decimal: str = ".",
+    agreed: Column | None = None,
+    are_codes: bool = False,
 ) -> Cleaned:
     """Return the values of a column in the type that they mean, and how they are read.
 
     Texts become numbers, dates or booleans if all of them can, except words for missing; otherwise they stay text,
     trimmed and in one spelling. Numbers that mean missing become missing. A target keeps its texts. `decimal` is the
-    decimal mark with which numbers were read; `agreed` is the column of the present contract, which is kept to.
+    decimal mark with which numbers were read; `agreed` is the column of the present contract, which is kept to. Texts
+    that `are_codes` stay texts.
     """
     kinds = pa.types
     if agreed is not None and not isinstance(agreed, Category):
@@ -112,10 +147,10 @@ def clean(
         if made.null_count == raw.null_count:
             return _finished(values, _Reading(agreed), made)
     if kinds.is_string(values.type):
-        numbers = _plain_numbers(values) if agreed is None else None
+        numbers = _plain_numbers(values) if agreed is None and not are_codes else None
         if numbers is not None:
             return _finished(values, numbers, read_column(values, numbers.column)[1])
-        return _texts(values, is_target, agreed if isinstance(agreed, Category) else None)
+        return _texts(values, is_target, agreed if isinstance(agreed, Category) else None, are_codes=are_codes)
     if kinds.is_timestamp(values.type) or kinds.is_date(values.type):
         zoned = kinds.is_timestamp(values.type) and values.type.tz is not None
         moment = Time(kind="time", zone="UTC" if zoned else None)
@@ -148,6 +183,14 @@ def _finished(values: pa.ChunkedArray, reading: _Reading, made: pa.ChunkedArray)
             texts = values.filter(pc.is_in(made, pa.array(numbers, made.type))).cast(pa.string()).unique().to_pylist()
             column = _with_missing(column, [*marks, *(trimmed(text) for text in texts if as_number(text) is None)])
             made = read_column(values, column)[1]
+    if isinstance(column, Time):
+        dates = _date_marks(made)
+        for moment, times in dates.items():
+            doubts.append(f"{moment:%Y-%m-%d} occurs {times} times, far from all other dates, and became missing")
+        if dates:
+            there = pc.is_in(made, pa.array(list(dates), made.type))
+            column = _with_missing(column, map(trimmed, values.filter(there).cast(pa.string()).unique().to_pylist()))
+            made = read_column(values, column)[1]
     if isinstance(column, Number):
         made = _whole(made)
     if isinstance(column, Time):
@@ -175,7 +218,7 @@ def _counted(values: pa.ChunkedArray, markers: Sequence[str]) -> dict[str, int]:
     return {marker: counts[marker] for marker in markers if marker in counts}
 
 
-def _texts(values: pa.ChunkedArray, is_target: bool, agreed: Category | None) -> Cleaned:
+def _texts(values: pa.ChunkedArray, is_target: bool, agreed: Category | None, *, are_codes: bool) -> Cleaned:
     encoded = values.dictionary_encode().unify_dictionaries().combine_chunks()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.chunk(0) if encoded.num_chunks else pa.array([], pa.dictionary(pa.int32(), pa.string()))
@@ -183,7 +226,8 @@ def _texts(values: pa.ChunkedArray, is_target: bool, agreed: Category | None) ->
     is_code = _is_code_of(words)
     absent = [not word or (word.lower() in MISSING_WORDS and not is_code(word)) for word in words]
     present = [word for word, gone in zip(words, absent, strict=True) if not gone]
-    reading = _reading(present, encoded, words, is_target) if present and agreed is None else None
+    is_open = present and agreed is None and not are_codes
+    reading = _reading(present, encoded, words, is_target) if is_open else None
     if reading is not None:
         gone = sorted({word for word, is_gone in zip(words, absent, strict=True) if is_gone and word})
         column = _with_missing(reading.column, gone)
@@ -236,6 +280,8 @@ def _categories(
     is_code = _is_code_of(words)
     stated = set(agreed.cleaning.missing) if agreed is not None and agreed.cleaning is not None else set()
     usual = MISSING_TARGETS if is_target else MISSING_CATEGORIES
+    if is_target and len({word.lower() for word in words} - usual - {""}) < 2:
+        usual = WRITTEN_BY_PROGRAMS
 
     def is_gone(word: str) -> bool:
         return not word or word in stated or (word.lower() in usual and word not in known and not is_code(word))
@@ -374,6 +420,10 @@ def _time_reading(some: list[str], encoded: pa.DictionaryArray, words: list[str]
         zoned = sum(moment is not None and moment.tzinfo is not None for moment in iso)
         doubts = ["some times have no zone; they were taken as UTC"] if 0 < zoned < len(iso) else []
         return _Reading(Time(kind="time", zone="UTC" if zoned else None), ["times in ISO 8601"], doubts)
+    other = [word for word in some if or_none(period, word) is None]
+    if len(other) <= min(3, len(some) // 20):
+        note = "quarters, weeks or years of two calendar years, each read as its first day"
+        return _Reading(Time(kind="time", cleaning=TimeCleaning(format=PERIODS)), [note])
     zones = [ZONE.search(word) if ":" in word else None for word in some]
     if all(zones):
         some = [ZONE.sub("", word) for word in some]
@@ -391,7 +441,7 @@ def _time_reading(some: list[str], encoded: pa.DictionaryArray, words: list[str]
 
 
 def _moment(form: str) -> Callable[[str], datetime]:
-    return lambda word: datetime.strptime(word, form)
+    return lambda word: dated(word, form)
 
 
 def _dates(
@@ -447,33 +497,48 @@ def _marks(values: pa.ChunkedArray) -> dict[str, int]:
             if times := pc.sum(pc.equal(values, infinite)).as_py():
                 found[str(infinite)] = times
         values = values.filter(pc.is_finite(values))
-    while (mark := _mark(values)) is not None:
-        found[f"{mark:.0f}"] = pc.sum(pc.equal(values, mark).cast(pa.int64())).as_py()
-        values = values.filter(pc.not_equal(values, mark))
-    return found
+    usual = pa.array([*LOW_MARKS, *(mark - less for mark in HIGH_MARKS for less in range(BESIDE + 1))])
+    there = pc.is_in(values, usual.cast(values.type))
+    counts = {one["values"]: one["counts"] for one in pc.value_counts(values.filter(there)).to_pylist()}
+    marks = {mark for mark, times in counts.items() if times > 1}
+    # Marks do not make each other look near: what is one of them is judged beside the numbers that are none.
+    while marks:
+        others = pc.min_max(values.filter(pc.invert(pc.is_in(values, pa.array(marks, values.type))))).as_py()
+        far = {mark for mark in marks if _is_far(mark, marks, others["min"], others["max"])}
+        if far == marks:
+            break
+        marks = far
+    return found | {f"{mark:.0f}": counts[mark] for mark in sorted(marks)}
 
 
-def _mark(values: pa.ChunkedArray) -> float | None:
-    """Return the lowest or highest number if it stands for a missing value: it is a usual mark, and far from the rest.
+def _is_far(mark: float, marks: Collection[float], low: float | None, high: float | None) -> bool:
+    """Say whether a usual mark for missing lies far from all numbers that are none.
 
-    -1 may be a value on a scale below zero, but -200 below only positive numbers is not a value.
+    -1 may be a value on a scale below zero, but -200 below only positive numbers is not a value; 98 is a mark only
+    beside 99.
     """
-    low, high = pc.min_max(values).as_py().values()
-    if low is None or low == high:
-        return None
-    for mark, marks in ((low, LOW_MARKS), (high, HIGH_MARKS)):
-        others = values.filter(pc.not_equal(values, mark))
-        if mark not in marks or len(values) - values.null_count - len(others) < 2:
-            continue
-        within = pc.min_max(others).as_py()
-        span = within["max"] - within["min"]
-        if not span:
-            continue
-        if mark == low and mark <= -9 and (within["min"] >= 0 or within["min"] - mark > span):
-            return float(mark)
-        if mark == high and mark - within["max"] > 3 * max(span, 1):
-            return float(mark)
-    return None
+    if low is None or high is None or low == high:
+        return False
+    if mark < low:
+        return mark <= -9 and (low >= 0 or low - mark > high - low)
+    is_usual = mark in HIGH_MARKS or any(mark < other <= mark + BESIDE for other in marks if other in HIGH_MARKS)
+    return is_usual and mark - high > 3 * max(high - low, 1)
+
+
+def _date_marks(values: pa.ChunkedArray) -> dict[datetime, int]:
+    """Return the days that mean missing, and how often each occurs: outside of the other dates, and far from them."""
+    moments = values.cast(pa.timestamp("us"))
+    counts = {
+        one["values"]: one["counts"]
+        for one in pc.value_counts(moments.drop_null()).to_pylist()
+        if one["values"] is not None and one["counts"] > 1 and f"{one['values']:%Y-%m-%d}" in DATE_MARKS
+    }
+    others = pc.min_max(moments.filter(pc.invert(pc.is_in(moments, pa.array(counts, moments.type))))).as_py()
+    low, high = others["min"], others["max"]
+    if not counts or low is None:
+        return {}
+    apart = max(high - low, timedelta(days=365 * YEARS_APART))
+    return {mark: times for mark, times in counts.items() if low - mark > apart or mark - high > apart}
 
 
 def _whole(values: pa.ChunkedArray) -> pa.ChunkedArray:

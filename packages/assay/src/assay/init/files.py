@@ -7,6 +7,7 @@ import lzma
 import re
 import tempfile
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -74,7 +75,7 @@ def read(source: Source) -> tuple[pa.Table, list[str]]:
     if table.num_columns > MOST_COLUMNS:
         raise InputError(f"{source.name}: {table.num_columns} columns; at most {MOST_COLUMNS} are supported")
     table = table.rename_columns([name.strip() for name in table.column_names])
-    twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
+    twice = sorted(name for name, times in Counter(table.column_names).items() if times > 1)
     if twice:
         raise InputError(f"{source.name}: column {twice[0]!r} occurs twice; rename one in the file")
     table, more = _plain(table, notes)
@@ -149,7 +150,7 @@ def _text(given: bytes | Path, source: Source) -> tuple[pa.Table, list[str]]:
     if start in b"{[":
         table = _json(given.read_bytes() if isinstance(given, Path) else given, start)
         if table is not None:
-            return table.flatten(), ["JSON: nested objects became columns"]
+            return table, ["JSON: nested objects became columns"]
     return read_delimited(given, source.name, source.target, source.encoding, source.as_text)
 
 
@@ -317,6 +318,9 @@ def _plain(table: pa.Table, notes: list[str]) -> tuple[pa.Table, list[str]]:
     """Return the table in the few types that the other modules expect."""
     notes = list(notes)
     arrays: dict[str, pa.ChunkedArray] = {}
+    while any(pa.types.is_struct(field.type) for field in table.schema):
+        # Each part of a nested column becomes a column.
+        table = table.flatten()
     for name, given in zip(table.column_names, table.columns, strict=True):
         values = given
         wanted = _plain_type(values.type)

@@ -66,14 +66,15 @@ def found(columns: Sequence[Column], goal: np.ndarray, rows: int) -> Iterator[tu
     beyond what the other features explain: the intra-class correlation of the residuals, from a model that saw no row
     of the value, is at least 0.2 (and significant). Or they have some of it in common, and agree in a number that
     differs from value to value. They may have it in common only once a line through the features is subtracted: what
-    grows with time differs little between them at one time.
+    grows with time differs little between them at one time. Of fewer than 30 values only texts count.
     """
     features = [column for column in columns if column.kind in ("number", "integer", "boolean", "category", "time")]
     for column in _possible(columns, rows):
         codes = _codes(column.values)
         sizes = np.bincount(codes)
         if (
-            not FEWEST_BY_CONTENT <= len(sizes) <= rows / ROWS_PER_VALUE
+            not FEWEST <= len(sizes) <= rows / ROWS_PER_VALUE
+            or (len(sizes) < FEWEST_BY_CONTENT and (column.kind == "integer" or column.is_code))
             or (sizes.std() > MOST_UNEVEN * sizes.mean() and not column.words & IDS)
             or column.words & (RECURRING | set(ORDERED) - NUMBERING)
             or (pa.types.is_integer(column.values.type) and not _are_codes(column, sizes))
@@ -212,7 +213,7 @@ def _numbers(values: pa.ChunkedArray) -> np.ndarray:
         return _codes(values.fill_null("")).astype(np.float64)
     if pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
         values = values.cast(pa.timestamp("us")).cast(pa.int64())
-    return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False))
+    return np.asarray(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
 
 
 def goal_of(values: pa.ChunkedArray, *, is_number: bool) -> np.ndarray:

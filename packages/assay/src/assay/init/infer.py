@@ -17,7 +17,7 @@ from assay.base.config import did_you_mean
 from assay.base.errors import InputError
 from assay.contract.spec import Column as AnyColumn
 from assay.contract.spec import Contract, Task
-from assay.data.delimited import DECIMAL
+from assay.data.delimited import DECIMAL, is_version
 from assay.data.reading import typed
 from assay.data.split import assign, row_keys
 from assay.init import groups, suspects
@@ -67,22 +67,33 @@ AMOUNT_NAMES = (
     "years sales demand rate value cost"
 ).split()
 SENSITIVE = set(
-    "sex gender race ethnicity ethnic ethnicgroup religion nationality disability disabled pregnant pregnancy marital "
-    "citizenship caste orientation immigrant foreign foreigner veteran geschlecht sexe sexo sesso genre genero ethnie "
-    "nationalität staatsangehörigkeit nationalité nacionalidad nazionalità familienstand zivilstand behinderung "
-    "handicap schwanger konfession religión religione herkunft".split()
+    "sex gender religion caste immigrant foreign foreigner veteran sexe sexo sesso zivilstand handicap handicapped "
+    "herkunft hispanic hisp lgbt".split()
 )
+# Beginnings of longer words, in several languages; what is cut off after them is an abbreviation.
+SENSITIVE_STEMS = tuple(
+    "ethni etni disab behind(er|ert) discap pregnan schwang embaraz geschl staatsang nationalit nacionalid nazionalit "
+    "citizen marital matrimon familienst konfess glaubens religi muttersprach migrat(ion)?shint".split()
+)
+# Words with other meanings, too: only of columns with few values, and `genre` only with codes or letters.
+AMBIGUOUS = {"race", "raza", "raça", "rasse", "rac"}
+FEW_GROUPS = 20
+SEXES, MOST_SEXES = {"genre", "genero", "género", "gênero", "genere"}, 4
 # Words for age; people are meant if no thing is named, and the years are those of people.
-AGES = set("age ages alter âge edad età idade leeftijd old".split())
+AGES = set("age ages agep alter âge edad età idade leeftijd old".split())
 THINGS = set(
     "house building car vehicle machine engine device battery account loan policy company firm tree wine property home "
     "apartment product equipment asset pipe bridge concrete stock file page post contract".split()
 )
 OLDEST = 122
 GROWN_UP = 18
+BIRTHS = (
+    r"birth.?(place|country|year|date)|(date|year|country|place).?of.?birth|\b[yd]ob\b|geburts|"
+    r"(?<![^\W_])geb[._ -]?(jahr|dat|ort|tag)|naissance|nacimiento|nascimento|nascita|geboorte"
+)
 SENSITIVE_NAMES = re.compile(
-    r"native.?country|country.?of.?(birth|origin)|birth.?(place|country|year|date)|date.?of.?birth|year.?of.?birth|"
-    r"mother.?tongue|geburts\w*|how.?old.?are.?you",
+    rf"{BIRTHS}|native.?(country|language)|country.?of.?origin|mother.?tongue|(langue|lengua|lingua).?matern|"
+    r"(etat|état|estado|estat|stato).?civil|sexual.?orientation|how.?old.?are.?you",
     re.IGNORECASE,
 )
 # A column with two values that is named like one group of people says who belongs to it.
@@ -93,8 +104,8 @@ OF_GROUPS = set(
 )
 SENSITIVE_VALUES = (
     set(
-        "male female m f man woman men women other non-binary nonbinary diverse divers männlich weiblich mann frau "
-        "herr homme femme masculin féminin hombre mujer masculino femenino uomo donna maschio femmina".split()
+        "male female m f man woman men women other non-binary nonbinary diverse divers männlich weiblich mann "
+        "frau herr homme femme masculin féminin hombre mujer masculino femenino uomo donna maschio femmina".split()
     ),
     {*"white black asian hispanic latino caucasian african-american indigenous".split(), "african american"},
     set("christian muslim jewish hindu buddhist catholic protestant atheist islam sikh".split()),
@@ -104,12 +115,21 @@ SENSITIVE_VALUES = (
         "never married",
     },
 )
+LETTERS_OF_SEXES = ({"m", "f"}, {"m", "w"}, {"m", "w", "d"}, {"h", "f"}, {"h", "m"}, {"m", "v"})
 POSITIVE = (
     "yes y true t ja j oui si sí sim 1 positive pos malignant churn churned default defaulted fraud fraudulent spam "
     "sick disease case ill dead died bad defective defect faulty broken failure failed fail abnormal anomaly attack "
     "relapse accept accepted approved click clicked bought converted recurrence-events present high event positiv "
-    "krank betrug defekt"
+    "krank betrug defekt tak да sí vrai wahr vero verdadero verdadeiro deceased died tot verstorben gestorben décédé "
+    "mort muerto fallecido morto malade enfermo malato won win left gekündigt kündigung résilié fraude schlecht "
+    "mauvais malo ausschuss angenommen genehmigt accepté aceptado"
 ).split()
+# What is usual, or nothing: of two classes the other one is what happens.
+USUAL = set(
+    "no n non nein nie ne nee não false 0 normal healthy gesund sain sano alive living lebt lebend vivo vivant active "
+    "aktiv actif activo attivo stayed retained current paid ok okay good gut bon bueno benign negative negativ neg "
+    "négatif negativo ham control controls intact low none absent faux falsch falso conform conforme".split()
+)
 NEGATIONS = set("no not non never without kein keine nicht sans sin".split())
 BY_TIME = "the split is by time; if time does not matter, set `split` to `by: hash`"
 
@@ -172,7 +192,10 @@ def infer(
     decimal = decimal_of(table)
     raw, wanted = _with_target(table, target, findings, decimal, known.get(target))
     others = [name for name in raw.column_names if name != target]
-    cleaned = {column: clean(raw[column], decimal=decimal, agreed=known.get(column)) for column in others}
+    cleaned = {
+        column: clean(raw[column], decimal=decimal, agreed=known.get(column), are_codes=is_version(column))
+        for column in others
+    }
     for column, made in [(target, wanted), *cleaned.items()]:
         findings += [Finding(2, column, doubt) for doubt in made.doubts]
         findings += [Finding(0, column, note) for note in made.notes]
@@ -368,6 +391,9 @@ def _positive(classes: Sequence[str], sizes: Mapping[str, int]) -> tuple[str, st
             return label, "judged by its name"
         if others & NEGATIONS and others - NEGATIONS and others - NEGATIONS == words:
             return label, "judged by the name of the other"
+    usual = [label for label in classes if label.lower() in USUAL]
+    if len(usual) == 1:
+        return next(label for label in classes if label not in usual), "judged by the name of the other"
     return min(classes, key=lambda label: (sizes[label], label)), "the rarer class"
 
 
@@ -391,20 +417,16 @@ def _ignore_suspects(
     wanted = goal.take(index) if index else goal
     is_number = task == "regression"
     found: dict[str, str] = {}
-    shares: dict[str, float] = {}
-    for column in usable:
-        values = sample[column.name]
-        # A target that grows with time follows from the time, but is still unknown beforehand.
-        if column.kind == "time" and _in_order(column.values) > IN_ORDER:
-            continue
-        share = shares[column.name] = suspects.alone(values, wanted, is_number=is_number)
-        if share >= suspects.SURE:
-            found[column.name] = f"explains {share:.1%} of the target on its own"
-        elif values.null_count and (gaps := suspects.missing_alone(values, wanted, is_number)) is not None:
-            found[column.name] = f"whether it is missing explains {gaps:.0%} of the target: known only afterwards"
+    shares = _suspect_alone(usable, sample, wanted, found, is_number=is_number)
+    _suspect_sum_of_steps(usable, sample, wanted, found, is_number=is_number)
     _suspect_relations(sample, wanted, target, shares, found, is_number=is_number)
     _suspect_times(usable, sample, wanted, found, is_number=is_number)
-    best = max((name for name in shares if name not in found), key=lambda name: shares[name], default="")
+    left = {name: share for name, share in shares.items() if name not in found}
+    best = max(left, key=lambda name: left[name], default="")
+    if (telling := suspects.outstanding(left)) is not None and telling[0] not in keep:
+        first, second = telling
+        text = f"explains {left[first]:.0%} of the target alone, and {second}, the next, {left[second]:.0%}"
+        findings.append(Finding(2, first, f"{text}: is it known before the target? If not, ignore it"))
     doubtful: set[str] = set()
     for column in usable:
         if column.name in found or column.name not in shares:
@@ -437,6 +459,54 @@ def _ignore_suspects(
     return {name: why for name, why in found.items() if name not in keep}
 
 
+def _suspect_alone(
+    columns: Sequence[Column],
+    sample: Mapping[str, pa.ChunkedArray],
+    wanted: pa.ChunkedArray,
+    found: dict[str, str],
+    *,
+    is_number: bool,
+) -> dict[str, float]:
+    """Add columns that give the target away on their own; return the share of it that each column explains."""
+    shares: dict[str, float] = {}
+    for column in columns:
+        values = sample[column.name]
+        # A target that grows with time follows from the time, but is still unknown beforehand.
+        if column.kind == "time" and _in_order(column.values) > IN_ORDER:
+            continue
+        share = shares[column.name] = suspects.alone(values, wanted, is_number=is_number)
+        if share >= suspects.SURE:
+            found[column.name] = f"explains {share:.1%} of the target on its own"
+        elif values.null_count and (gaps := suspects.missing_alone(values, wanted, is_number)) is not None:
+            found[column.name] = f"whether it is missing explains {gaps:.0%} of the target: known only afterwards"
+        elif is_number and not column.words & (EVENT_TIMES | groups.YEARS) and suspects.is_binned(values, wanted):
+            found[column.name] = "each of its values has a part of the target's range of its own"
+    return shares
+
+
+def _suspect_sum_of_steps(
+    columns: Sequence[Column],
+    sample: Mapping[str, pa.ChunkedArray],
+    wanted: pa.ChunkedArray,
+    found: dict[str, str],
+    *,
+    is_number: bool,
+) -> None:
+    """Add columns whose sum is the target, where they were taken for codes and are the steps of a scale."""
+    steps = [column.name for column in columns if column.is_code and not column.values.null_count]
+    if not is_number or not steps:
+        return
+    numbers = {name: values.cast(pa.int64()) for name, values in sample.items() if name in steps}
+    numbers |= {name: values for name, values in sample.items() if _is_number(values)}
+    parts = suspects.parts_of_sum(numbers, wanted)
+    for name in parts if {*parts} & {*steps} else []:
+        found[name] = f"adds up to the target with {', '.join(part for part in parts if part != name)}"
+
+
+def _is_number(values: pa.ChunkedArray) -> bool:
+    return bool(pa.types.is_integer(values.type) or pa.types.is_floating(values.type))
+
+
 def _suspect_relations(
     sample: Mapping[str, pa.ChunkedArray],
     wanted: pa.ChunkedArray,
@@ -449,11 +519,7 @@ def _suspect_relations(
     """Add numbers that give the target away together: as a sum, as a product, or as two that determine it."""
 
     def rest() -> dict[str, pa.ChunkedArray]:
-        return {
-            name: values
-            for name, values in sample.items()
-            if name not in found and (pa.types.is_integer(values.type) or pa.types.is_floating(values.type))
-        }
+        return {name: values for name, values in sample.items() if name not in found and _is_number(values)}
 
     def add(parts: Sequence[str], out: Sequence[str], what: str, alone: str = "") -> None:
         for name in out:
@@ -520,6 +586,10 @@ def _split(
         return {"by": "group", "column": best.name}, f"{best.distinct} values of {best.name} have several rows each"
     wanted = groups.goal_of(goal, is_number=task == "regression")
     for column, why in groups.found(columns, wanted, len(goal)):
+        if column.distinct < groups.FEWEST_BY_CONTENT:
+            text = f"{why}: a feature, for later rows with the same values; if the model meets new ones, split by it"
+            findings.append(Finding(2, column.name, text))
+            continue
         decide(column, "id", f"seems to name what several rows belong to: {why}")
         text = f"{why}: the split keeps them together; if later rows have the same values, set `split` to `by: hash`"
         findings.append(Finding(3, column.name, f"{text} and make it a category"))
@@ -639,7 +709,13 @@ def _is_sensitive(column: Column) -> bool:
         return False
     of_letters = {word.lower() for word in re.findall(r"[^\W\d_]+", column.name)}
     words = of_letters | column.words
-    if words & SENSITIVE or SENSITIVE_NAMES.search(column.name):
+    stems = re.compile("|".join(SENSITIVE_STEMS))
+    if words & SENSITIVE or any(stems.match(word) for word in words) or SENSITIVE_NAMES.search(column.name):
+        return True
+    values = {value.lower() for value in column.decided.get("values", [])}
+    if words & AMBIGUOUS and column.distinct <= FEW_GROUPS:
+        return True
+    if words & SEXES and column.distinct <= MOST_SEXES and (not values or any(len(value) == 1 for value in values)):
         return True
     if column.distinct == 2 and any(_is_group(one) for one in (of_letters, column.words)):
         return True
@@ -648,9 +724,10 @@ def _is_sensitive(column: Column) -> bool:
             return True
         low, high = pc.min_max(column.values).as_py().values()
         return bool(low >= 0 and GROWN_UP <= high <= OLDEST)
-    values = {value.lower() for value in column.decided.get("values", [])}
     if len(values) < 2:
         return False
+    if values in LETTERS_OF_SEXES:
+        return True
     return any(len(values & known) >= 2 and len(values & known) >= 0.4 * len(values) for known in SENSITIVE_VALUES)
 
 
@@ -678,8 +755,9 @@ def _slices(features: Sequence[Column], sensitive: Sequence[str]) -> Iterator[di
 
 def _with_added(raw: pa.Table, columns: Sequence[Column]) -> pa.Table:
     """Return the data as it was read, with the columns that were added to it."""
+    there = set(raw.column_names)
     for column in columns:
-        if column.name not in raw.column_names:
+        if column.name not in there:
             raw = raw.append_column(column.name, column.values)
     return raw
 
@@ -824,6 +902,10 @@ def _keyable(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _review(columns: Sequence[Column], contract: Mapping[str, Any], leaks: Mapping[str, str]) -> Iterator[Finding]:
     for column in columns:
+        if column.kind == "time" and re.search(BIRTHS, column.name, re.IGNORECASE):
+            yield Finding(
+                2, column.name, "tells how old a person is: may the model use it? the report compares no times"
+            )
         if column.kind == "ignored":
             # What leaks has a finding of its own.
             if column.name not in leaks:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assay.contract.spec import EPOCHS, MAX_INTEGER, Time, TimeCleaning, as_number
+from assay.contract.spec import MAX_INTEGER, Time, TimeCleaning, as_number
 from assay.data.reading import read_column
 from assay.init.clean import Cleaned, as_days
 
@@ -55,7 +55,14 @@ PERSONAL = {
     "ssn",
     "iban",
 }
-PHONES = {"phone", "telephone", "tel", "mobile", "fax", "telefon", "handy", "ssn", "iban"}
+PHONES = set(
+    "phone telephone tel mobile fax telefon handy ssn iban téléphone telefono teléfono telefone telefoon celular móvil "
+    "rufnummer telefonnummer".split()
+)
+# Digits that name a place or a thing: a larger one is not more.
+POSTAL = set("zip zipcode plz postcode postal postalcode postleitzahl".split())
+NUMBERS_OF_THINGS = ("nr", "nummer", "number", "numero", "número", "numéro")
+FEWEST_DIGITS = 5
 ORDERED = (
     "year yr month mnth mon day hour hr minute week quarter grade rank rating level score stage size age number num "
     "count nr no n quantity qty amount total sum years months days hours minutes rooms bedrooms bathrooms floors "
@@ -66,18 +73,22 @@ WEIGHTS = re.compile(
     r"weighting|instance_?weight|marsupwt|pwgtp|wtss\w*",
     re.IGNORECASE,
 )
+PERCENT = set("humidity percent pct percentage prozent pourcentage porcentaje percentuale percentagem".split())
 NATURAL: tuple[tuple[set[str], tuple[int, int]], ...] = (
     ({"hour", "hr", "stunde", "heure", "hora"}, (0, 24)),
     ({"hours", "week"}, (0, 168)),
     ({"minute"}, (0, 59)),
-    ({"month", "mnth", "mon"}, (1, 12)),
-    ({"weekday", "dow", "dayofweek"}, (0, 7)),
-    ({"day", "dom", "mday"}, (1, 31)),
-    ({"age", "alter", "edad"}, (0, 120)),
-    ({"latitude", "lat"}, (-90, 90)),
-    ({"longitude", "lon", "lng", "long"}, (-180, 180)),
-    ({"humidity", "percent", "pct", "percentage"}, (0, 100)),
+    ({"month", "mnth", "mon", "monat", "mois", "mes", "mês", "mese", "maand"}, (1, 12)),
+    ({"weekday", "dow", "dayofweek", "wochentag"}, (0, 7)),
+    ({"day", "dom", "mday", "jour", "día", "giorno"}, (1, 31)),
+    ({"age", "alter", "edad", "âge", "idade", "leeftijd"}, (0, 120)),
+    ({"latitude", "lat", "breitengrad", "latitud", "latitudine"}, (-90, 90)),
+    ({"longitude", "lon", "lng", "long", "längengrad", "laengengrad", "longitud", "longitudine"}, (-180, 180)),
+    (PERCENT, (0, 100)),
+    ({"azimuth", "bearing", "winddirection", "windrichtung"}, (0, 360)),
 )
+SCORES = set("score points punkte grade note rating puntos punti punteggio puntuación".split())
+NEARLY_ALL = 95
 # Names of numbers that have to occur together for a range of `NATURAL`.
 TOGETHER = {(0, 168)}
 EVENT_TIMES = {
@@ -93,6 +104,7 @@ EVENT_TIMES = {
     "dt",
     "period",
     "when",
+    *"datum tag zeitpunkt zeitstempel fecha día dia jour data giorno monat mois mes mese quartal trimestre".split(),
 }
 OTHER_TIMES = {
     "birth",
@@ -100,6 +112,8 @@ OTHER_TIMES = {
     "born",
     "birthday",
     *"birthdate geburtsdatum geburtstag naissance nacimiento nascita founded established built".split(),
+    *"geb geburt geboren gebdatum gebdat gebtag bday naiss nac nascimento gründung gegründet baujahr".split(),
+    *"ablauf fällig fälligkeit gültig échéance expiration vencimiento scadenza".split(),
     "expiry",
     "expires",
     "expiration",
@@ -117,9 +131,19 @@ KEYS = {
 # With one of these a column holds amounts.
 WRITTEN = {"decimal", "units", "clock"}
 FEW_VALUES = 12
+FEWEST_PER_CODE = 5
+# Codes for no answer, and the fewest steps of a scale above which they are such.
+NO_ANSWERS = (8, 9, 98, 99)
+FEWEST_OF_SCALE = 3
+RARE_ANSWER = 0.02
 MOST_VALUES = 1000
 FIRST_YEAR, LAST_YEAR = 1500, 2200
 SAMPLE = 20_000
+DATES = {"date", "datum", "fecha"}
+SPREADSHEET_1970, SPREADSHEET_2070 = 25_569, 62_093
+SECONDS_2000, SECONDS_2040, DAY = 946_684_800, 2_208_988_800, 86_400
+MOSTLY_DIFFERENT = 0.2
+WHO = {*UNITS_OF_GROUPS, "account", "code", "nr", "key", "ref", "number"}
 
 
 @dataclass
@@ -153,7 +177,10 @@ class Column:
 
 def words_of(name: str) -> list[str]:
     """Return the words of a column name, in lower case."""
-    words = (word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", name))
+    neighbours = zip(f" {name}", name, f"{name[1:]} ", strict=False)
+    # A capital begins a word after a small letter, and before one: PatientID, HTTPServer.
+    apart = "".join(f" {c}" if c.isupper() and (not b.isupper() or a.islower()) else c for b, c, a in neighbours)
+    words = (word.lower() for word in re.findall(r"[^\W\d_]+|\d+", apart))
     return [part for word in words for part in JOINED.get(word, (word,))]
 
 
@@ -164,7 +191,7 @@ def describe(name: str, made: Cleaned, rows: int, most_values: int) -> Column:
         form = _format_of_moments(name, values)
         if form is not None:
             cleaning["format"] = form
-            zone = "UTC" if form in EPOCHS else None
+            zone = "UTC" if form in ("seconds", "milliseconds") else None
             values = as_days(read_column(values, Time(kind="time", zone=zone, cleaning=TimeCleaning(format=form)))[1])
     column = Column(name, values, made.unit, _distinct(values), cleaning=cleaning, zone=zone)
     distinct = column.distinct
@@ -244,6 +271,8 @@ def _describe_number(column: Column, rows: int, most_values: int) -> None:
         return decide(column, "id", "whole numbers, all different and nearly consecutive")
     if whole and column.words & PHONES:
         return ignore(column, "a number of a telephone or account: its digits are no amount")
+    if whole and _names_a_thing(column, low, high):
+        return _describe_codes(column, rows, most_values)
     if WEIGHTS.fullmatch(column.name):
         return ignore(column, "a survey weight: how many people a row represents")
     if whole and max(abs(low), abs(high)) > MAX_INTEGER:
@@ -252,11 +281,10 @@ def _describe_number(column: Column, rows: int, most_values: int) -> None:
     if whole and (low, high) == (0, 1) and not is_amount:
         return decide(column, "boolean", "0 and 1")
     if whole and not is_amount and _is_code(column, low, high):
-        codes = sorted(column.values.drop_null().unique().to_pylist())
-        column.values = values.cast(pa.string())
-        decide(column, "category", f"{len(codes)} unordered codes")
-        column.decided["values"] = [str(code) for code in codes]
-        column.is_code = True
+        return _as_codes(column)
+    if whole and not is_amount and (apart := _codes_apart(column)):
+        _as_codes(column)
+        column.reason += f"; {apart} lie apart from the others, as codes for no answer do"
         return None
     low, high = _natural_range(column, low, high) or with_margin(values)
     shown = pc.min_max(values).as_py()
@@ -269,6 +297,30 @@ def _describe_number(column: Column, rows: int, most_values: int) -> None:
         column.decided["unit"] = column.unit
     column.decided["range"] = [low, high]
     return None
+
+
+def _names_a_thing(column: Column, low: int, high: int) -> bool:
+    """Say whether whole numbers are postal codes, or numbers of accounts and the like: all of equally many digits."""
+    if column.words & POSTAL:
+        return low >= 0 and high >= 10 ** (FEWEST_DIGITS - 2)
+    is_named = any(word.endswith(NUMBERS_OF_THINGS) for word in column.words) and "of" not in column.words
+    return is_named and len(str(low)) == len(str(high)) >= FEWEST_DIGITS and low > 0
+
+
+def _describe_codes(column: Column, rows: int, most_values: int) -> None:
+    """Decide that whole numbers are a category, if each is in several rows; else ignore them."""
+    if column.distinct <= most_values and rows / column.distinct >= FEWEST_PER_CODE:
+        return _as_codes(column)
+    column.may_group = True
+    return ignore(column, f"{column.distinct} different codes in {rows} rows: too few rows per code to learn from")
+
+
+def _as_codes(column: Column) -> None:
+    codes = sorted(column.values.drop_null().unique().to_pylist())
+    column.values = column.values.cast(pa.string())
+    decide(column, "category", f"{len(codes)} unordered codes")
+    column.decided["values"] = [str(code) for code in codes]
+    column.is_code = True
 
 
 def _counts_rows(values: pa.ChunkedArray) -> bool:
@@ -286,6 +338,10 @@ def _natural_range(column: Column, low: float, high: float) -> tuple[int, int] |
     """Return the range that the name of a column, or a time of day, implies, if the values keep to it."""
     if column.unit == "hours" and low >= 0 and high <= 24:
         return 0, 24
+    # Points up to a hundred, or more than that: only their name and a value near the end can tell.
+    is_score = bool(column.words & SCORES) and high >= NEARLY_ALL
+    if (column.unit == "%" or is_score) and low >= 0 and high <= 100:
+        return 0, 100
     for words, bounds in NATURAL:
         named = column.words >= words if bounds in TOGETHER else bool(column.words & words)
         if named and bounds[0] <= low and high <= bounds[1]:
@@ -302,6 +358,20 @@ def _is_code(column: Column, low: int, high: int) -> bool:
     if column.words & {"code", "type", "category", "class", "kind", "weekday", "season", "region", "zone", "dow"}:
         return True
     return low >= 1 and column.distinct <= 6 and high == column.distinct and len(column.values) >= 200
+
+
+def _codes_apart(column: Column) -> str:
+    """Return the highest of a few whole numbers, if they are 8 and 9, or 98 and 99, above a scale without them."""
+    if not FEWEST_OF_SCALE < column.distinct <= FEW_VALUES or column.words & set(ORDERED):
+        return ""
+    counts = {one["values"]: one["counts"] for one in pc.value_counts(column.values.drop_null()).to_pylist()}
+    scale = [value for value in counts if value not in NO_ANSWERS]
+    apart = sorted(value for value in counts if value in NO_ANSWERS)
+    is_scale = len(scale) >= FEWEST_OF_SCALE and min(scale) in (0, 1) and max(scale) - min(scale) == len(scale) - 1
+    if not is_scale or not {9, 99} & set(apart) or apart[0] == max(scale) + 1:
+        return ""
+    often = counts[apart[-1]] >= counts[max(scale)] / 2 or counts[apart[-1]] >= RARE_ANSWER * len(column.values)
+    return " and ".join(map(str, apart)) if often else ""
 
 
 def _describe_id(column: Column, rows: int, most_values: int) -> None:
@@ -351,11 +421,14 @@ def _describe_text(column: Column, present: int, most_values: int) -> None:
 
 def _format_of_moments(name: str, values: pa.ChunkedArray) -> str | None:
     """Return how whole numbers are times, else None: dates like 20110131 or 910131, years in sequence, or seconds."""
-    if not set(words_of(name)) & (EVENT_TIMES | OTHER_TIMES | {"year", "ts", "epoch", "unix", "at", "unixtime", "ymd"}):
-        return None
+    words = set(words_of(name))
     low, high = pc.min_max(values).as_py().values()
     if low is None:
         return None
+    if not words & (EVENT_TIMES | OTHER_TIMES | {"year", "ts", "epoch", "unix", "at", "unixtime", "ymd"}):
+        return _format_of_ticks(values, low, high) if not words & (IDS | PHONES | ROW_NUMBERS | WHO) else None
+    if words & DATES and low >= SPREADSHEET_1970 and high <= SPREADSHEET_2070:
+        return "days"
     if low >= FIRST_YEAR and high <= LAST_YEAR and _counts_rows(values):
         return "%Y"
     if low >= 18_000_101 and high <= 22_001_231 and _days(values, "%Y%m%d") is not None:
@@ -366,6 +439,15 @@ def _format_of_moments(name: str, values: pa.ChunkedArray) -> str | None:
         return None if is_months or pc.max(days).as_py() > datetime.now() else "%y%m%d"
     for form, scale in (("seconds", 1), ("milliseconds", 1000)):
         if 3e8 * scale <= low and high <= 4e9 * scale:
+            return form
+    return None
+
+
+def _format_of_ticks(values: pa.ChunkedArray, low: int, high: int) -> str | None:
+    """Return how whole numbers of any name are times: those of the last decades, most of them different."""
+    for form, scale in (("seconds", 1), ("milliseconds", 1000)):
+        is_recent = SECONDS_2000 * scale <= low and high <= SECONDS_2040 * scale and high - low >= DAY * scale
+        if is_recent and pc.count_distinct(values).as_py() >= MOSTLY_DIFFERENT * len(values):
             return form
     return None
 

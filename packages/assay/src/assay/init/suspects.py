@@ -41,17 +41,25 @@ TELLING = 0.02
 # Share of rows in which one time is not before another, from which it is the later of the two.
 LATER = 0.999
 EXPLAINED_BY_TIME = 0.5
+# A part of the target's range has at least this many rows, or rows fall into parts by chance.
+FEWEST_IN_PART, FEWEST_PARTS = 8, 3
+# A column stands out if it explains this much of the target, and leaves at most this share of what any other leaves.
+OUTSTANDING, LEFT_BY_OUTSTANDING = 0.6, 0.4
 # Names of what is always known only afterwards, and of what may be.
 AFTERWARDS = set(
     "resolved closed cancelled canceled settled settlement refund refunded payout recovered recoveries discharged "
-    "death died deceased chargeoff writeoff terminated termination ended".split()
+    "death died deceased chargeoff writeoff terminated termination ended storniert storno erstattung erstattet "
+    "rückzahlung rückerstattung gekündigt kündigungsgrund ablehnungsgrund remboursement remboursé résilié résiliation "
+    "annulé reembolso devolución cancelado anulado rimborso".split()
 )
 PERHAPS_AFTERWARDS = set(
-    "outcome result resolution paid discharge duration final collection exit finished completed elapsed".split()
+    "outcome result resolution paid discharge duration final collection exit finished completed elapsed dauer durée "
+    "duración durata duração duur ergebnis résultat resultado risultato bezahlt beendet".split()
 )
 BEFORE = set(
     "previous prev last past prior former historical due expiry expires expiration until deadline scheduled planned "
-    "expected estimated promised requested target".split()
+    "expected estimated promised requested target letzte letzter letztes vorige voriger frühere vorher geplant "
+    "erwartet précédent précédente dernier dernière prévu ancien anterior último última previo previsto".split()
 )
 DERIVED = {"per", "ratio", "rate", "share", "pct", "percent", "percentage", "index", "pro", "je", "par", "por"}
 
@@ -59,6 +67,35 @@ DERIVED = {"per", "ratio", "rate", "share", "pct", "percent", "percentage", "ind
 def alone(values: pa.ChunkedArray, target: pa.ChunkedArray, *, is_number: bool) -> float:
     """Return the share of the target that a column explains; from `SURE` on the column must be a copy."""
     return share_explained(_array(values), *_goal(target, is_number))
+
+
+def is_binned(values: pa.ChunkedArray, target: pa.ChunkedArray) -> bool:
+    """Say whether each value of a column has a part of the target's range of its own, as if the target was binned.
+
+    The column may be a category, or a number that rounds the target.
+    """
+    goal, codes = target.to_numpy(), _codes(values)
+    # In a file in order of the target, any number that grows with the row has parts of it.
+    if (goal[1:] >= goal[:-1]).all() or (goal[1:] <= goal[:-1]).all():
+        return False
+    sizes = np.sort(np.bincount(codes))
+    # Two groups often differ that much, above all where rows are in order of both.
+    if len(sizes) < FEWEST_PARTS or sizes[:-1].sum() < FEWEST_IN_PART or len(sizes) > len(goal) / FEWEST_IN_PART:
+        return False
+    low, high = np.full(len(sizes), np.inf), np.full(len(sizes), -np.inf)
+    np.minimum.at(low, codes, goal)
+    np.maximum.at(high, codes, goal)
+    order = np.lexsort((high, low))
+    return bool((high[order][:-1] < low[order][1:]).all())
+
+
+def outstanding(shares: Mapping[str, float]) -> tuple[str, str] | None:
+    """Return the column that explains far more of a target than any other, and the next one; None if there is none."""
+    if len(shares) < 2:
+        return None
+    best, second = sorted(shares, key=lambda name: -shares[name])[:2]
+    is_far = 1 - shares[best] <= LEFT_BY_OUTSTANDING * (1 - shares[second])
+    return (best, second) if shares[best] >= OUTSTANDING and is_far else None
 
 
 def missing_alone(values: pa.ChunkedArray, target: pa.ChunkedArray, is_number: bool) -> float | None:
@@ -294,8 +331,11 @@ def _goal(target: pa.ChunkedArray, is_number: bool) -> tuple[np.ndarray, int]:
 
 def _array(values: pa.ChunkedArray) -> np.ndarray:
     if pa.types.is_string(values.type):
-        codes = values.combine_chunks().dictionary_encode(null_encoding="encode")
-        return np.asarray(codes.indices).astype(str).astype(object)
+        return _codes(values).astype(str).astype(object)
     if pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
         values = values.cast(pa.timestamp("us")).cast(pa.int64())
-    return np.asarray(pc.cast(values, pa.float64()).to_numpy(zero_copy_only=False))
+    return np.asarray(pc.cast(values, pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+
+
+def _codes(values: pa.ChunkedArray) -> np.ndarray:
+    return np.asarray(values.combine_chunks().dictionary_encode(null_encoding="encode").indices)
