@@ -74,7 +74,7 @@ def found(columns: Sequence[Column], goal: np.ndarray, rows: int) -> Iterator[tu
         sizes = np.bincount(codes)
         if (
             not FEWEST <= len(sizes) <= rows / ROWS_PER_VALUE
-            or (len(sizes) < FEWEST_BY_CONTENT and (column.kind == "integer" or column.is_code))
+            or (len(sizes) < FEWEST_BY_CONTENT and (column.kind not in ("category", "text") or column.is_code))
             or (sizes.std() > MOST_UNEVEN * sizes.mean() and not column.words & IDS)
             or column.words & (RECURRING | set(ORDERED) - NUMBERING)
             or (pa.types.is_integer(column.values.type) and not _are_codes(column, sizes))

@@ -423,7 +423,10 @@ def _ignore_suspects(
     _suspect_times(usable, sample, wanted, found, is_number=is_number)
     left = {name: share for name, share in shares.items() if name not in found}
     best = max(left, key=lambda name: left[name], default="")
-    if (telling := suspects.outstanding(left)) is not None and telling[0] not in keep:
+    # What several rows belong to is no number, or named as a place or a kind.
+    numbers = {one.name for one in usable if one.kind in ("number", "integer", "boolean")}
+    names = {one.name for one in usable if one.words & groups.RECURRING}
+    if (telling := suspects.outstanding(left)) is not None and telling[0] in numbers - names - keep:
         first, second = telling
         text = f"explains {left[first]:.0%} of the target alone, and {second}, the next, {left[second]:.0%}"
         findings.append(Finding(2, first, f"{text}: is it known before the target? If not, ignore it"))
