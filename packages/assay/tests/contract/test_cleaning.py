@@ -51,6 +51,13 @@ MEANT: dict[str, tuple[dict[str, Any], Any, Any]] = {
         1512010112345,
         datetime(2017, 11, 30, 2, 48, 32, 345000),
     ),
+    "a day of a spreadsheet": ({"kind": "time", "cleaning": {"format": "days"}}, 43434, datetime(2018, 11, 30)),
+    "a quarter": ({"kind": "time", "cleaning": {"format": "periods"}}, "Q4 2018", datetime(2018, 10, 1)),
+    "a month in Spanish": (
+        {"kind": "time", "cleaning": {"format": "%d %b %Y"}},
+        "30 noviembre 2018",
+        datetime(2018, 11, 30),
+    ),
     "an offset": ({"kind": "time", "zone": "UTC"}, "2018-11-30T01:00:00+02:00", datetime(2018, 11, 29, 23)),
     "no offset": ({"kind": "time", "zone": "UTC"}, "2018-11-30T01:00:00", datetime(2018, 11, 30, 1)),
     "an offset in summer": (
@@ -83,6 +90,11 @@ UNREADABLE: dict[str, tuple[dict[str, Any], Any]] = {
     "case of a unit": ({"kind": "category", "values": ["MW"], "cleaning": {"case": "ignore"}}, "mW"),
     "another case, which is kept": ({"kind": "category", "values": ["Bonn"], "cleaning": {}}, "bonn"),
     "an offset without a zone": ({"kind": "time"}, "2018-11-30T01:00:00+02:00"),
+    "an offset beside days that are counted": (
+        {"kind": "time", "cleaning": {"format": "days"}},
+        "2018-11-30T01:00:00+02:00",
+    ),
+    "a week that no year has": ({"kind": "time", "cleaning": {"format": "periods"}}, "2018-W60"),
     "a time before the calendar": ({"kind": "time", "zone": "UTC"}, "0001-01-01T00:00:00+02:00"),
     "a time after the calendar": (
         {"kind": "time", "zone": "UTC", "cleaning": {"format": "seconds"}},

@@ -266,6 +266,15 @@ def test_a_target_without_any_value_is_a_violation() -> None:
     assert [(one.column, one.rule) for one in violations + check(table, made)] == [("sick", rules.ALL_MISSING)]
 
 
+@pytest.mark.parametrize("kind", [pa.string(), pa.date32(), pa.timestamp("us")])
+def test_a_day_that_means_missing_is_missing_in_whatever_type_it_is_read(kind: pa.DataType) -> None:
+    made = small({"x": {"kind": "time", "missing": "allow", "cleaning": {"missing": ["1900-01-01"]}}})
+    days = pa.array([date(1900, 1, 1), date(2018, 11, 30)]).cast(kind)
+    table, violations = typed(pa.table({"x": days, "sick": ["no", "yes"]}), made)
+    assert table["x"].to_pylist() == [None, datetime(2018, 11, 30)]
+    assert not violations
+
+
 def test_markers_are_missing_in_csv_and_parquet_alike(tmp_path: Path) -> None:
     made = contract(columns=AGES.model_dump(mode="json")["columns"], missing_markers=["NA"])
     for suffix in ("csv", "parquet"):
