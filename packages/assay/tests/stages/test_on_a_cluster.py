@@ -6,22 +6,36 @@ import pickle
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from ruamel.yaml import YAML
 
 from assay.base.errors import InputError
+from assay.contract.spec import Contract
 from assay.data import engine, stored
-from assay.data.engine import dask_cluster, map_reduce
+from assay.data.columns import columns, target
+from assay.data.engine import at_once, dask_cluster, map_reduce
 from assay.data.stored import Stored, by_part
+from assay.gates.retraining import retrain
+from assay.modelling.distributed import fit_on_workers
+from assay.modelling.fitting import build, fit, scores
+from assay.modelling.store import dumped
 from assay.project.layout import CHECKS, METRICS, PIPELINE, SPLIT, THRESHOLD
+from assay.project.params import ModelChoice
 from assay.project.room import Room
 from assay.stages import evaluate, prepare, train, validate
-from patients import COLUMNS, TARGETS, patients
+from assay.statistics.losses import row_losses
+from exported import assert_stored_and_exported
+from patients import COLUMNS, TARGETS, contract, patients
 from places import ROOT
 from stages.test_train import PARAMS
 from stages.test_train import made as trained
+
+ENGINE = "engine: {{kind: dask, address: '{}'}}"
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +54,7 @@ def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def use(address: str) -> None:
     """Let the stages of the current folder use a cluster."""
     text = Path("params.yaml").read_text(encoding="utf-8")
-    Path("params.yaml").write_text(f"{text}\nengine: {{kind: dask, address: '{address}'}}\n", encoding="utf-8")
+    Path("params.yaml").write_text(f"{text}\n{ENGINE.format(address)}\n", encoding="utf-8")
 
 
 def project(split: dict[str, str]) -> None:
@@ -148,3 +162,105 @@ def test_a_process_has_one_room_for_a_folder() -> None:
     one, other = (pickle.loads(pickle.dumps(Room(Path()))) for _ in range(2))  # noqa: S301
     assert one is other
     assert one._root == Path().resolve()
+
+
+LIGHT = ModelChoice(family="lightgbm", parameters={"n_estimators": 30, "num_leaves": 8, "min_child_samples": 10})
+# Of a column with as many categories, the means of the target are fitted on all rows.
+FEW = {name: column for name, column in COLUMNS.items() if name != "street"}
+
+
+def written(task: str, made: Contract, rows: int = 800) -> Path:
+    """Write rows for a task as a side of a split, in four groups."""
+    data, truth = patients(rows, task)
+    table = pa.table({name: pa.array(data[name], from_pandas=True) for name in made.features})
+    labels = pa.array([made.classes[one] for one in truth] if made.classes else truth)
+    SPLIT.mkdir(parents=True)
+    pq.write_table(table.append_column("outcome", labels), SPLIT / "train.parquet", row_group_size=rows // 4)
+    return SPLIT / "train.parquet"
+
+
+@pytest.mark.parametrize("task", TARGETS)
+def test_workers_make_the_trees_of_lightgbm_together(
+    cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    made = contract(task, columns=FEW)
+    rows = Stored(written(task, made), cluster=cluster)
+    monkeypatch.setattr(stored, "CELLS", 1)
+
+    def by(workers: int) -> Any:
+        return fit_on_workers(build(LIGHT, made, 1), rows, made, workers=workers, seed=1)
+
+    asked, truth = patients(400, task, seed=5)
+    asked = {name: asked[name] for name in made.features}
+
+    def loss(model: Any) -> float:
+        return float(row_losses(truth, scores(model, asked, made)).mean())
+
+    here = fit(build(LIGHT, made, 1), columns(rows, made), target(rows, made), made)
+    np.testing.assert_array_equal(scores(by(1), asked, made), scores(here, asked, made))
+    two = by(2)
+    assert loss(two) == pytest.approx(loss(here), rel=0.15)
+    assert two[-1].booster_.num_trees() == here[-1].booster_.num_trees()
+    # Nothing in it depends on the run, such as the ports of the workers.
+    assert dumped(by(2)) == dumped(two)
+    assert_stored_and_exported(two, asked, made, tmp_path)
+
+
+def test_retraining_on_as_many_workers_gives_the_same_model(
+    cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in a folder of its own, which the workers must see."""
+    monkeypatch.setattr("stages.test_train.COLUMNS", FEW)
+    monkeypatch.setattr("stages.test_train.CHOICE_MADE", LIGHT)
+    settings = YAML(typ="safe").load(PARAMS)
+    settings |= {"model": LIGHT.model_dump(), "engine": {"kind": "dask", "address": cluster}}
+    settings["train"]["workers"] = 1
+    made = trained(tmp_path, monkeypatch, json.dumps(settings))
+    again = retrain(0)
+    assert again.failure == ""
+    assert dumped(again.models[0][0]) == dumped(made.trained.pipeline)
+
+
+def test_what_cannot_be_fitted_by_workers_is_refused_with_the_reason(
+    cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = contract()
+    rows = Stored(written("binary", made), cluster=cluster)
+    forest = ModelChoice(family="random_forest", parameters={})
+    weighted = ModelChoice(family="lightgbm", parameters={"class_weight": "balanced"})
+    for pipeline, spec, workers, reason in (
+        (build(forest, made, 1), made, 2, "only the family lightgbm is fitted on a cluster"),
+        (
+            build(LIGHT, made, 1, calibrate=True),
+            made,
+            2,
+            "only the family lightgbm is fitted on a cluster, without calib",
+        ),
+        (build(weighted, made, 1), made, 2, "class_weight is not used on a cluster"),
+        (build(LIGHT, made, 1), made, 2, "column 'street' becomes means of the target"),
+        (
+            build(LIGHT, contract(columns=FEW), 1),
+            contract(columns=FEW),
+            2,
+            "2 workers cannot share 800 rows, which are stored in 1 parts",
+        ),
+    ):
+        with pytest.raises(InputError, match=f"params.yaml: train.workers: {reason}"):
+            fit_on_workers(pipeline, rows, spec, workers=workers, seed=1)
+    monkeypatch.setattr(engine, "PATIENCE", 0.05)
+    with pytest.raises(InputError, match=r"train.workers: 3 are asked for, and the cluster at tcp:.* has 2"):
+        at_once(lambda number, hosts: number, 3, cluster)
+
+
+def test_a_worker_that_is_lost_while_others_wait_for_it_is_named(cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "LOOK", 0.05)
+
+    def work(number: int, hosts: list[str]) -> int:
+        if number == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return len(hosts)
+
+    with pytest.raises(
+        InputError, match=r"params.yaml: engine: tcp:.*: the worker tcp:.* was lost; nothing incomplete"
+    ):
+        at_once(work, 2, cluster)

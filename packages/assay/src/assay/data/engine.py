@@ -14,6 +14,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 
@@ -30,6 +31,8 @@ AHEAD = 2
 MOST_FILES = 100
 # Seconds after which a result that is not there may be one that no worker is left for.
 PATIENCE = 30
+# Seconds after which workers that work at the same time are looked at again.
+LOOK = 2
 
 
 def map_reduce(
@@ -67,22 +70,27 @@ def _dask(
     work: Callable[[Item], Made], items: Iterable[Item], address: str | None, workers: int, place: str
 ) -> Iterator[Made]:
     """Yield what `work` returns for each item; `place` is where a user chose Dask."""
-    distributed = _distributed(place)
-    import cloudpickle
+    with _client(address, workers, place) as client:
+        ahead = AHEAD * max(1, sum(client.nthreads().values()))
+        waiting: deque[Any] = deque()
+        for item in items:
+            waiting.append(client.submit(_unpacked, _packed(work, item), pure=False))
+            if len(waiting) >= ahead:
+                yield _result(waiting.popleft(), client)
+        while waiting:
+            yield _result(waiting.popleft(), client)
 
+
+@contextmanager
+def _client(address: str | None, workers: int, place: str) -> Iterator[Any]:
+    """Yield a client of the cluster at an address, or of one with some workers; errors become InputError."""
+    distributed = _distributed(place)
     try:
         with (
             nullcontext(address) if address else dask_cluster(workers, place=place) as there,
             distributed.Client(there) as client,
         ):
-            ahead = AHEAD * max(1, sum(client.nthreads().values()))
-            waiting: deque[Any] = deque()
-            for item in items:
-                waiting.append(client.submit(_unpacked, cloudpickle.dumps((work, item)), pure=False))
-                if len(waiting) >= ahead:
-                    yield _result(waiting.popleft(), client, distributed.wait)
-            while waiting:
-                yield _result(waiting.popleft(), client, distributed.wait)
+            yield client
     except distributed.KilledWorker:
         raise _ended(place, "workers were lost several times, perhaps for want of memory") from None
     except InputError:
@@ -92,20 +100,65 @@ def _dask(
         raise _ended(place, f"{address or 'the local cluster'}: {one_line(error)}") from None
 
 
+def _packed(work: Callable[..., Any], *given: Any) -> bytes:
+    import cloudpickle
+
+    return bytes(cloudpickle.dumps((work, given)))
+
+
 def _unpacked(packed: bytes) -> Any:
-    """Do the work for an item; unpacked by Dask, it would end the worker if that raised an error."""
-    work, item = pickle.loads(packed)  # noqa: S301
-    return work(item)
+    """Do some work; unpacked by Dask, it would end the worker if that raised an error."""
+    work, given = pickle.loads(packed)  # noqa: S301
+    return work(*given)
 
 
-def _result(future: Any, client: Any, wait: Callable[..., Any]) -> Any:
+def _result(future: Any, client: Any) -> Any:
     """Return the result of a future; without workers it would never be there."""
     while not future.done():
         with suppress(TimeoutError):
-            wait(future, PATIENCE)
+            _distributed("").wait(future, PATIENCE)
         if not future.done() and not client.nthreads():
             raise ConnectionError("no worker is left")
     return future.result()
+
+
+def at_once(work: Callable[[int, Sequence[str]], Made], number: int, cluster: str) -> list[Made]:
+    """Return the results of work that some workers of a Dask cluster do at the same time, in their order.
+
+    `work` takes the number of its worker, from 0, and HOST:PORT of each worker, with a port that was free. Raises
+    InputError if the cluster is not there, has too few workers or loses one of them, and the InputError that `work`
+    raises.
+    """
+    with _client(cluster, 0, "params.yaml: engine") as client:
+        # One that was lost may be on its way back.
+        with suppress(TimeoutError):
+            client.wait_for_workers(number, timeout=PATIENCE)
+        workers = sorted(client.nthreads())[:number]
+        if len(workers) < number:
+            raise InputError(
+                f"params.yaml: train.workers: {number} are asked for, and the cluster at {cluster} has {len(workers)}"
+            )
+        ports = client.run(_free_port, workers=workers)
+        hosts = [f"{urlsplit(worker).hostname}:{ports[worker]}" for worker in workers]
+        made = [
+            client.submit(_unpacked, _packed(work, place, hosts), workers=[worker], pure=False, retries=0)
+            for place, worker in enumerate(workers)
+        ]
+        while waiting := [one for one in made if not one.done()]:
+            with suppress(TimeoutError):
+                _distributed("").wait(waiting, LOOK, return_when="FIRST_COMPLETED")
+            if lost := sorted(set(workers) - client.nthreads().keys()):
+                raise ConnectionError(f"the worker {lost[0]} was lost")
+            for one in made:
+                if one.status == "error":
+                    one.result()
+        return [one.result() for one in made]
+
+
+def _free_port() -> int:
+    with socket.socket() as opened:
+        opened.bind(("", 0))
+        return int(opened.getsockname()[1])
 
 
 @contextmanager

@@ -39,13 +39,14 @@ def retrain(seeds: int) -> Retrained:
 
     Training code that reads the data file or the test rows fails there, or gives another model.
     """
-    with tempfile.TemporaryDirectory() as made:
+    params = load_params()
+    # The workers of a cluster see the folder of the project.
+    with tempfile.TemporaryDirectory(dir=SPLIT.parent.resolve() if params.engine.address else None) as made:
         folder = Path(made)
         (folder / "src").symlink_to(Path("src").resolve())
         for path in TRAINING_INPUTS:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, folder / path)
-        params = load_params()
         choice = read_choice() if params.tune.search else params.model
         write_json(folder / CHOICE, choice.model_dump())
         try:

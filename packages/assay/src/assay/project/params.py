@@ -185,6 +185,21 @@ class Train(Frozen):
         ),
     )
 
+    workers: int | None = Field(
+        default=None,
+        ge=1,
+        description=(
+            "Workers of the cluster in `engine` that fit a model of the family `lightgbm` together, each with a part "
+            "of the rows; null fits it on this machine. Another number of workers makes a slightly different model."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _takes_all_rows_on_a_cluster(self) -> Self:
+        if self.workers and self.max_memory:
+            raise ValueError("with `workers` a fit takes all rows: remove `max_memory`")
+        return self
+
     @property
     def sides(self) -> tuple[str, ...]:
         """The sides of the split that the served model is fitted on."""
@@ -528,6 +543,12 @@ class Params(Frozen):
         default=Engine(),
         description="Where the stages read large data; a change of it makes no stage but `validate` run again.",
     )
+
+    @model_validator(mode="after")
+    def _has_a_cluster_if_it_needs_one(self) -> Self:
+        if self.train.workers and not self.engine.address:
+            raise ValueError("`train.workers` needs a cluster: engine: {kind: dask, address: ...}")
+        return self
 
 
 def load_params(path: Path = PARAMS) -> Params:

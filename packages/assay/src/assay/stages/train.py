@@ -12,7 +12,7 @@ from assay.contract.spec import Contract, load_contract
 from assay.data.columns import columns, target
 from assay.data.sample import drawn
 from assay.data.split import stored
-from assay.data.stored import Rows
+from assay.data.stored import Rows, Stored
 from assay.modelling.fitting import (
     build,
     constraints,
@@ -35,13 +35,14 @@ CONTAINER = Path("/sys/fs/cgroup")
 def main() -> None:
     """Write the pipeline that is served, its threshold, and the pipeline fitted on the train rows alone."""
     params, contract, room, choice = load_params(), load_contract(), load_room(), read_choice()
-    validation, available = stored("validation", cluster=params.engine.address), stored(*params.train.sides).num_rows
+    cluster = params.engine.address
+    validation, available = stored("validation", cluster=cluster), stored(*params.train.sides).num_rows
     share, limit = 1.0, params.train.max_memory
     if limit is not None:
         share = min(1.0, rows_that_fit(limit, contract) / available)
-    elif (needed := megabytes_for(available, contract)) > (free := free_megabytes()):
+    elif not params.train.workers and (needed := megabytes_for(available, contract)) > (free := free_megabytes()):
         say(f"  fitting takes about {needed} MB, and {free} MB are free: train.max_memory in params.yaml limits it")
-    train = drawn(stored("train"), share, contract)
+    train = drawn(stored("train", cluster=cluster), share, contract)
     if held := constraints(_unfitted(choice, params, contract, room), contract, room):
         say(f"  {held}")
     fitted, pipeline = train.num_rows, _fitted(train, choice, params, contract, room)
@@ -49,7 +50,7 @@ def main() -> None:
     threshold = set_threshold(given, target(validation, contract), contract)
     if params.train.refit:
         save_pipeline(pipeline, TRAIN_ONLY)
-        both = drawn(stored("train", "validation"), share, contract)
+        both = drawn(stored("train", "validation", cluster=cluster), share, contract)
         choice = with_rounds(choice, both.num_rows / fitted, contract, room)
         fitted, pipeline = both.num_rows, _fitted(both, choice, params, contract, room)
     else:
@@ -62,6 +63,8 @@ def main() -> None:
     else:
         DRAWN.unlink(missing_ok=True)
     rows = f"{fitted} rows ({' and '.join(params.train.sides)})"
+    if params.train.workers:
+        rows += f" by {params.train.workers} workers"
     say(f"  fitted on {rows}" + ("" if threshold is None else f"; threshold {threshold:g}"))
 
 
@@ -82,5 +85,9 @@ def _unfitted(choice: ModelChoice, params: Params, contract: Contract, room: Roo
 
 def _fitted(train: Rows, choice: ModelChoice, params: Params, contract: Contract, room: Room) -> Pipeline:
     pipeline = _unfitted(choice, params, contract, room)
+    if params.train.workers and isinstance(train, Stored):
+        from assay.modelling.distributed import fit_on_workers
+
+        return fit_on_workers(pipeline, train, contract, room, workers=params.train.workers, seed=params.seed)
     fit(pipeline, columns(train, contract), target(train, contract), contract, room)
     return pipeline
