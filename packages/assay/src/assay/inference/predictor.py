@@ -54,6 +54,7 @@ class PredictionBatch:
     _rows: list[RowPrediction] = field(default_factory=list, init=False)
     _ids: list[str] = field(default_factory=list, init=False)
     _named: tuple[list[Any], list[Any]] = field(default=([], []), init=False)
+    _by_class: list[list[float]] = field(default_factory=list, init=False)
 
     def ids(self) -> list[str]:
         """Return the ids of the predictions."""
@@ -71,6 +72,12 @@ class PredictionBatch:
                 self._named = best, best if self.decided is self.best else self.labels[self.decided].tolist()
         return self._named
 
+    def by_class(self) -> list[list[float]]:
+        """Return the probabilities of each class, with a value per row."""
+        if not self._by_class:
+            self._by_class = self.scores.T.tolist()
+        return self._by_class
+
     def rows(self) -> list[RowPrediction]:
         """Return the predictions row by row."""
         if not self._rows:
@@ -78,7 +85,7 @@ class PredictionBatch:
             if self.best is None:
                 self._rows = list(map(RowPrediction, best, ids))
             else:
-                self._rows = list(map(RowPrediction, best, ids, map(self.labelled, *self.scores.T.tolist()), decided))
+                self._rows = list(map(RowPrediction, best, ids, map(self.labelled, *self.by_class()), decided))
             for row, message in self.warnings.items():
                 self._rows[row].warnings = message
         return self._rows

@@ -26,7 +26,7 @@ from assay.contract.spec import Contract, Integer, Number
 from assay.data.columns import Columns
 from assay.inference.predictor import PredictionBatch
 from assay.predictions.segments import OUTCOMES, PREDICTIONS
-from assay.predictions.write import Layout, features
+from assay.predictions.write import Layout
 
 logger = logging.getLogger("bentoml.assay")
 
@@ -56,7 +56,7 @@ class MonitorLog:
             for name, column in contract.features.items()
             if column.log == "keep"
         }
-        self._layout = Layout(contract)
+        self._layout, self._classes = Layout(contract), contract.classes
         self._monitors: dict[str, Any] = {}
         # Requests are answered in several threads.
         self._lock = threading.Lock()
@@ -76,14 +76,14 @@ class MonitorLog:
         rows, (prediction, decision) = len(batch.scores), batch.named()
         about: dict[str, Sequence[Any]] = {"prediction_id": batch.ids(), "prediction": prediction}
         if decision:
-            classes = self._layout.classes
-            probabilities = [dict(zip(classes, row, strict=True)) for row in batch.scores.tolist()]
+            probabilities = [dict(zip(self._classes, row, strict=True)) for row in batch.scores.tolist()]
             about |= {"decision": decision, "probabilities": probabilities}
         about["warnings"] = [self._layout.discreet(batch.warnings.get(row, [])) for row in range(rows)]
         same = {"version": version, "arm": arm, "time": datetime.now(UTC).isoformat()}
         about |= {name: [text] * rows for name, text in same.items()}
         # Times as texts: OpenTelemetry has no other.
-        given = msgspec.to_builtins(features(self._layout, data))
+        listed = self._layout.logged
+        given = msgspec.to_builtins(listed.record(*listed.values(data)))
         # As BentoML does with names of its own.
         columns = {f"{name}_" if name in about else name: (given[name], *kind) for name, kind in self._kinds.items()}
         columns |= {name: (values, "prediction", "categorical") for name, values in about.items()}

@@ -17,13 +17,11 @@ from assay.base.files import write_once
 from assay.contract.spec import Boolean, Category, Contract, Feature, Text, Time
 from assay.data.columns import Columns, RequestColumns
 from assay.inference.ids import DIGITS, EPOCH
-from assay.inference.predictor import PredictionBatch
+from assay.inference.predictor import PredictionBatch, record
 from assay.predictions.entry import FORMAT, MANY, Entry
 from assay.predictions.keys import ids_hash, key_hash, log_secret
 from assay.predictions.outcomes import OutcomeLog
 from assay.predictions.segments import CONTRACTS, OUTCOMES, PREDICTIONS, Appender, believed, hour_name, retire
-
-HOUR_MS = 3_600_000
 
 
 class PredictionLog:
@@ -63,31 +61,49 @@ class PredictionLog:
         `arm` is champion, shadow, or the name of a challenger. `keys` are those of the clients, each with a number of
         rows.
         """
-        milliseconds = int(batch.names[:DIGITS], 16)
-        made = entry(self._layout, batch, data)
-        made.time, made.version, made.arm = datetime.fromtimestamp(milliseconds / 1000, UTC), version, arm
-        made.contract, made.key = self._digest, self._hashes(keys, len(batch.scores))
-        made.ids = self._ids(data)
-        if made.warnings:
-            made.warnings = list(map(self._layout.discreet, made.warnings))
-        for name in self._layout.hashed:
-            made.inputs[name] = [self._hash(value) for value in made.inputs[name]]
+        layout, rows = self._layout, len(batch.scores)
+        is_packed = rows >= MANY
         # As in the ids, since the id gives the hour of the segment.
-        self._segments.append(_hour(milliseconds // HOUR_MS), self._encoder.encode_lines([made]))
+        time, hour = _moment(batch.names[:DIGITS])
+        prediction, decision = batch.named()
+        inputs = self._inputs(layout.unpacked if is_packed else layout.logged, data)
+        hashes = self._hashes(keys, rows)
+        made = Entry(time, version, arm, self._digest, batch.ids(), hashes, inputs, prediction, decision)
+        if is_packed:
+            # Packing a column takes a tenth of the time of its text.
+            made.packed = {name: _bytes(data[name]) for name in layout.packed}
+        if batch.best is not None:
+            if is_packed:
+                made.scores = _bytes(batch.scores)
+            else:
+                made.probabilities = batch.labelled(*batch.by_class())
+        if batch.warnings:
+            made.warnings = [layout.discreet(batch.warnings.get(row, [])) for row in range(rows)]
+        if isinstance(data, RequestColumns) and data.ids:
+            made.ids = self._ids(data.ids)
+        self._segments.append(hour, self._encoder.encode_lines([made]))
 
     def outcomes(self, outcomes: Sequence[Mapping[str, Any]], key: bytes = b"") -> tuple[int, int]:
         """Write the outcomes that the client with a key sent to the disk, as `OutcomeLog.write` does."""
         return self._outcomes.write(outcomes, key_hash(self._secret, key) if key else None)
 
-    def _hashes(self, keys: Sequence[tuple[bytes, int]], rows: int) -> list[str | None]:
-        if not any(key for key, _ in keys):
-            return [None] * rows
-        secret = self._secret
-        return [found for key, many in keys for found in [key_hash(secret, key) if key else None] * many]
+    def _inputs(self, listed: "Listed", data: Columns) -> Any:
+        values = listed.values(data)
+        if listed.hashed:
+            values = list(values)
+            for place in listed.hashed:
+                values[place] = [self._hash(value) for value in values[place]]
+        return listed.record(*values)
 
-    def _ids(self, data: Columns) -> list[str | None]:
+    def _hashes(self, keys: Sequence[tuple[bytes, int]], rows: int) -> list[str | None]:
+        for key, _ in keys:
+            if key:
+                secret = self._secret
+                return [found for key, many in keys for found in [key_hash(secret, key) if key else None] * many]
+        return [None] * rows
+
+    def _ids(self, given: Sequence[Sequence[Any]]) -> list[str | None]:
         """Return the hash of the ids of each row; empty if no row has any."""
-        given = data.ids if isinstance(data, RequestColumns) else ()
         if all(value is None for values in given for value in values):
             return []
         secret = self._secret
@@ -117,8 +133,37 @@ class PredictionLog:
 
 
 @lru_cache(maxsize=4)
-def _hour(hours: int) -> str:
-    return hour_name(EPOCH + timedelta(hours=hours))
+def _moment(digits: str) -> tuple[datetime, str]:
+    """Return the time of predictions from the first digits of their ids, and the hour of their segment."""
+    time = EPOCH + timedelta(milliseconds=int(digits, 16))
+    return time, hour_name(time)
+
+
+class Listed:
+    """Columns of a contract whose values an entry lists as JSON has them."""
+
+    def __init__(self, contract: Contract, columns: Mapping[str, Feature]) -> None:
+        """Look up what is the same in all entries."""
+        places = {name: place for place, name in enumerate(contract.features)}
+        self._columns = [(name, column, places[name]) for name, column in columns.items()]
+        # The places of those of which the log holds hashes.
+        self.hashed = [place for place, (_, column, _) in enumerate(self._columns) if column.log == "hash"]
+        self._are_as_given = columns.keys() == places.keys() and not self.hashed
+        # From lists of values to an object by the name of the column.
+        self.record = record(list(columns))
+
+    def values(self, data: Columns) -> Sequence[Sequence[Any]]:
+        """Return the values of some rows, column by column."""
+        if not (isinstance(data, RequestColumns) and data.values_given):
+            return [_listed(data[name], column) for name, column, _ in self._columns]
+        given = data.values_given
+        if self._are_as_given:
+            return given
+        # What is hashed has one form, whether it came as 5, as 5.0 or in a table.
+        return [
+            _listed(data[name], column) if column.log == "hash" else given[place]
+            for name, column, place in self._columns
+        ]
 
 
 class Layout:
@@ -126,18 +171,13 @@ class Layout:
 
     def __init__(self, contract: Contract) -> None:
         """Look it up."""
-        self.names = list(contract.features)
-        self.classes = contract.classes
-        self.omitted = [name for name, column in contract.features.items() if column.log == "omit"]
-        self.hashed = {name: column for name, column in contract.features.items() if column.log == "hash"}
-        self.columns = {name: column for name, column in contract.features.items() if name not in self.omitted}
+        columns = {name: column for name, column in contract.features.items() if column.log != "omit"}
         self.packed = [
-            name
-            for name, column in self.columns.items()
-            if name not in self.hashed and not isinstance(column, Category | Text)
+            name for name, column in columns.items() if column.log == "keep" and not isinstance(column, Category | Text)
         ]
-        self.others = {name: column for name, column in self.columns.items() if name not in self.packed}
-        self._hidden = [f"{name}: " for name in (*self.omitted, *self.hashed)]
+        self.logged = Listed(contract, columns)
+        self.unpacked = Listed(contract, {name: one for name, one in columns.items() if name not in self.packed})
+        self._hidden = [f"{name}: " for name, column in contract.features.items() if column.log != "keep"]
 
     def discreet(self, warnings: list[str]) -> list[str]:
         """Return the warnings of a row without the values that the log must not hold."""
@@ -146,42 +186,6 @@ class Layout:
     def _discreet(self, warning: str) -> str:
         name = next((name for name in self._hidden if warning.startswith(name)), "")
         return f"{name}outside of the training data" if name else warning
-
-
-def entry(layout: Layout, batch: PredictionBatch, data: Columns) -> Entry:
-    """Return the entry of predictions, without what they do not say: who asked which model, and when."""
-    is_packed = len(batch.scores) >= MANY
-    made = Entry(EPOCH, "", "", "", batch.ids(), [], {}, [])
-    made.inputs = features(layout, data, is_packed=is_packed)
-    made.prediction, made.decision = batch.named()
-    if is_packed:
-        # Packing a column takes a tenth of the time of its text.
-        made.packed = {name: _bytes(data[name]) for name in layout.packed}
-    if batch.best is not None:
-        if is_packed:
-            made.scores = _bytes(batch.scores)
-        else:
-            made.probabilities = dict(zip(layout.classes, batch.scores.T.tolist(), strict=True))
-    if batch.warnings:
-        made.warnings = [batch.warnings.get(row, []) for row in range(len(batch.scores))]
-    return made
-
-
-def features(layout: Layout, data: Columns, *, is_packed: bool = False) -> dict[str, Any]:
-    """Return the features of some rows as JSON has them, column by column, without those that the log omits.
-
-    `is_packed` leaves out those that are packed, too.
-    """
-    if not (isinstance(data, RequestColumns) and data.values_given):
-        columns = layout.others if is_packed else layout.columns
-        return {name: _listed(data[name], column) for name, column in columns.items()}
-    made: dict[str, Any] = dict(zip(layout.names, data.values_given, strict=True))
-    for name in (*layout.omitted, *layout.packed) if is_packed else layout.omitted:
-        del made[name]
-    for name, column in layout.hashed.items():
-        # In one form, whether it came as 5, as 5.0 or in a table.
-        made[name] = _listed(data[name], column)
-    return made
 
 
 def _bytes(values: np.ndarray) -> bytes:
