@@ -41,6 +41,7 @@ from assay.serve.metrics import Requests
 from assay.serve.refusal import Refused
 from assay.serve.steps import offload
 from serve.conftest import load_project
+from servers import until
 
 LIMIT = 20
 
@@ -306,6 +307,40 @@ def test_requests_are_counted_in_the_log_within_a_minute_and_at_the_end(
     assert len(found()) == 1
     serving.close()
     assert [(one.answered, one.refused) for one in found()] == [(1, {}), (0, {"contract": 1})]
+
+
+def test_requests_and_rows_that_are_not_logged_count_for_the_model_that_answered(
+    logged: Any, projects: Callable[..., Path], tmp_path: Path
+) -> None:
+    root = tmp_path / "project"
+    for name, seed in (("b", 1), ("c", 2)):
+        shutil.copytree(projects(seed=seed) / "models", root / f"models-{name}")
+    (root / "traffic.yaml").write_text(
+        "challengers:\n  - {name: b, models: models-b, share: 1}\n  - {name: c, models: models-c, shadow: true}\n"
+    )
+    router = logged.router
+    until(lambda: router.refresh() or router.shares, "the challengers are loaded")
+    champion, b, c = (one.predictor.version for one in (router.champion, router.shares[0][1], *router.shadows))
+    front, rows = fronted(logged), logged.package.examples
+    assert posted(front, json.dumps({"rows": rows[:1]}).encode())[1]["model_version"] == b
+    posted(front, json.dumps({"rows": rows[:2]}).encode().ljust(LARGE + 1))
+    router.shares = []
+    posted(front, json.dumps({"rows": rows}).encode())
+    posted(front, b'{"rows": [{}]}', status=422)
+    # The disk is full from now on.
+    router._shadow.submit(logged._log.close).result()
+    shutil.rmtree(tmp_path / "log/predictions")
+    (tmp_path / "log/predictions").write_text("where a folder should be")
+    logged._refuses_unlogged = False
+    posted(front, json.dumps({"rows": rows[:3]}).encode())
+    router._shadow.submit(logged._log.close).result()
+    logged.close()
+    found = [msgspec.json.decode(line, type=Counted) for line in lines(tmp_path / "log/requests")]
+    assert {one.version: (one.answered, one.unlogged, one.refused) for one in found} == {
+        champion: (2, 3, {"contract": 1}),
+        b: (2, 0, {}),
+        c: (0, 3, {}),
+    }
 
 
 def test_a_smoke_test_counts_as_no_request_whatever_comes_of_it(logged: Any, tmp_path: Path) -> None:

@@ -427,14 +427,15 @@ def test_what_cannot_be_logged_is_answered_or_refused_as_the_project_says(
     where.write_text("where a folder should be")
     monkeypatch.setattr(logged, "_refuses_unlogged", refuses)
     monkeypatch.setattr(logged, "_unlogged_reason", "")
-    before = counted(logged, "assay_unlogged_predictions_total")
+    unlogged = partial(counted, logged, "assay_unlogged_predictions_total", version=logged.package.version)
+    before = unlogged()
     for _ in range(2):
         if refuses:
             refused = refusal(logged, logged.package.examples[:3])
             assert (refused.status, refused.error) == (503, "the prediction cannot be logged; try again")
         else:
             assert ask(logged, logged.package.examples[:3])["predictions"]
-    assert counted(logged, "assay_unlogged_predictions_total") - before == 6
+    assert unlogged() - before == 6
     assert len([one for one in caplog.records if "cannot be logged" in one.message]) == 1
 
 

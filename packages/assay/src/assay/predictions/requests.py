@@ -18,38 +18,45 @@ if TYPE_CHECKING:
     # The service writes counts, without pyarrow.
     from assay.predictions.read import LogCounts
 
+# A path, a status, and the version of the model that predicted: empty if none did.
+Kind = tuple[str, int, str]
 # The endpoints whose requests count, and the answers whose latency does.
 ENDPOINTS, TIMED = {"/predict", "/explain", "/feedback"}, ("/predict", 200)
 # What else is counted.
-EVENTS = {"refused", "violations", "unknown", "dropped"}
+UNLOGGED = "dropped"
+EVENTS = {"refused", "violations", "unknown", UNLOGGED}
 # From which status on a request is refused, and from which on it failed.
 REFUSED, FAILED = 400, 500
 
 
 class RequestLog:
-    """Adds up requests, and writes the sums to a folder."""
+    """Adds up requests by the version of the model, and writes the sums to a folder."""
 
     def __init__(self, folder: Path, version: str, limits: Sequence[float], days: int) -> None:
-        """Write nothing yet; `limits` are milliseconds above which a prediction is slow."""
+        """Write nothing yet; `limits` are milliseconds above which a prediction is slow.
+
+        `version` is that of the model in use: requests that no model answered count under it.
+        """
         self._folder, self._version, self._days = folder / REQUESTS, version, days
         self._limits = {f"{limit:g}": limit / 1000 for limit in limits}
         self._segments = Appender(self._folder, fsync=False, opened=self._begin)
         self._least = min(self._limits.values(), default=float("inf"))
         self._encoder = msgspec.json.Encoder()
-        self._requests: dict[tuple[str, int], int] = {}
-        self._slow: dict[str, int] = {}
+        self._requests: dict[Kind, int] = {}
+        self._slow: dict[tuple[str, str], int] = {}
         self._events: dict[tuple[str, ...], int] = {}
 
-    def add(self, requests: Mapping[tuple[str, int], list[float]], events: Mapping[tuple[str, ...], int]) -> None:
-        """Add the seconds of requests by path and status, and other events as Prometheus counts them.
+    def add(self, requests: Mapping[Kind, list[float]], events: Mapping[tuple[str, ...], int]) -> None:
+        """Add the seconds of requests, and other events as Prometheus counts them.
 
         It is called once a turn of the event loop, so it does as little as possible.
         """
         for key, seconds in requests.items():
             self._requests[key] = self._requests.get(key, 0) + len(seconds)
-            if max(seconds) > self._least and key == TIMED:
+            if max(seconds) > self._least and key[:2] == TIMED:
                 for name, limit in self._limits.items():
-                    self._slow[name] = self._slow.get(name, 0) + sum(one > limit for one in seconds)
+                    slow = key[2], name
+                    self._slow[slow] = self._slow.get(slow, 0) + sum(one > limit for one in seconds)
         for event, number in events.items():
             if event[0] in EVENTS:
                 self._events[event] = self._events.get(event, 0) + number
@@ -57,25 +64,31 @@ class RequestLog:
     def write(self) -> None:
         """Write what was counted; raises OSError if that is impossible, and keeps it for the next time."""
         now = datetime.now(UTC)
-        asked = {key: number for key, number in self._requests.items() if key[0] in ENDPOINTS}
-        line = Counted(
-            now,
-            self._version,
-            answered=sum(number for (_, status), number in asked.items() if status < REFUSED),
-            failed=sum(number for (_, status), number in asked.items() if status >= FAILED),
-            unlogged=self._events.get(("dropped",), 0),
-            timed=asked.get(TIMED, 0),
-            slow={name: number for name, number in self._slow.items() if number},
-            refused=self._labelled("refused"),
-            violations=self._labelled("violations"),
-            unknown=self._labelled("unknown"),
-        )
-        if line != Counted(now, self._version):
-            self._segments.append(hour_name(now), self._encoder.encode_lines([line]))
+        versions = {self._version, *(version for *_, version in self._requests), *self._labelled(UNLOGGED)} - {""}
+        lines = [self._counted(now, version) for version in sorted(versions)]
+        if lines := [line for line in lines if line != Counted(now, line.version)]:
+            self._segments.append(hour_name(now), self._encoder.encode_lines(lines))
         self._requests, self._slow, self._events = {}, {}, {}
 
+    def _counted(self, now: datetime, version: str) -> Counted:
+        """Return the sums of a version."""
+        versions = {version, ""} if version == self._version else {version}
+        asked = {key: number for key, number in self._requests.items() if key[0] in ENDPOINTS and key[2] in versions}
+        line = Counted(
+            now,
+            version,
+            answered=sum(number for (_, status, _), number in asked.items() if status < REFUSED),
+            failed=sum(number for (_, status, _), number in asked.items() if status >= FAILED),
+            unlogged=self._labelled(UNLOGGED).get(version, 0),
+            timed=sum(number for key, number in asked.items() if key[:2] == TIMED),
+            slow={limit: number for (by, limit), number in self._slow.items() if by in versions and number},
+        )
+        if version == self._version:
+            line.refused, line.violations, line.unknown = map(self._labelled, ("refused", "violations", "unknown"))
+        return line
+
     def _labelled(self, name: str) -> dict[str, int]:
-        return {event[1]: number for event, number in self._events.items() if event[0] == name}
+        return {event[1]: number for event, number in self._events.items() if event[0] == name and number}
 
     def _begin(self) -> None:
         now = believed(self._folder, datetime.now(UTC), self._days)

@@ -229,7 +229,7 @@ class Front:
             more = [*more, (b"connection", b"close")]
         await send_answer(send, status, answer, kind, more=more)
         if not call.is_check:
-            self._requests.add(path, status, time.perf_counter() - started)
+            self._requests.add(path, status, call.version, time.perf_counter() - started)
         self._turns.begin()
 
     async def _answer(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from assay.inference.predictor import PredictionBatch
+from assay.predictions.requests import Kind
 from assay.serve.bentoml_internals import observe_all
 
 BUCKETS = [number / 20 for number in range(1, 20)]
@@ -39,8 +40,8 @@ class Metrics:
             "refused": client.Counter("assay_refused_requests", "Refused requests", ["reason"]),
             "dropped": client.Counter(
                 "assay_unlogged_predictions",
-                "Predictions missing from the log: it could not be written",
-                [],
+                "Predictions missing from the log, by model version: it could not be written",
+                ["version"],
             ),
         }
         self._scores = client.Histogram(
@@ -106,15 +107,15 @@ class Requests:
         """Take BentoML's middleware that counts requests, and the labels of this service."""
         self._counting = counting
         self._labels = labels
-        self._added: dict[tuple[str, int], list[float]] = {}
-        self._bound: dict[tuple[str, int], tuple[Any, Any]] = {}
+        self._added: dict[Kind, list[float]] = {}
+        self._bound: dict[Kind, tuple[Any, Any]] = {}
 
-    def add(self, path: str, status: int, seconds: float) -> None:
-        """Count a request that was answered."""
-        self._added.setdefault((path, status), []).append(seconds)
+    def add(self, path: str, status: int, version: str, seconds: float) -> None:
+        """Count a request that was answered; `version` is that of the model that predicted, empty if none did."""
+        self._added.setdefault((path, status, version), []).append(seconds)
 
-    def flush(self) -> dict[tuple[str, int], list[float]]:
-        """Write what was counted, and return it: the seconds of requests, by path and status."""
+    def flush(self) -> dict[Kind, list[float]]:
+        """Write what was counted, and return it: the seconds of requests."""
         added, self._added = self._added, {}
         for key, seconds in added.items():
             total, duration = self._bound.get(key) or self._bind(key)
@@ -122,7 +123,7 @@ class Requests:
             observe_all(duration, seconds)
         return added
 
-    def _bind(self, key: tuple[str, int]) -> tuple[Any, Any]:
+    def _bind(self, key: Kind) -> tuple[Any, Any]:
         labels = self._labels | {"endpoint": key[0], "http_response_code": str(key[1])}
         counting = self._counting
         self._bound[key] = (

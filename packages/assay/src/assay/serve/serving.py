@@ -60,11 +60,15 @@ LOAD_REST_AFTER = 1.0
 
 @dataclass(slots=True)
 class Call:
-    """A request, with its headers by name; `is_check` is set for a smoke test, which counts for nothing."""
+    """A request, with its headers by name; `is_check` is set for a smoke test, which counts for nothing.
+
+    `version` is that of the model that predicted, once one did.
+    """
 
     body: bytes
     headers: Mapping[bytes, bytes]
     is_check: bool = False
+    version: str = ""
 
     def header(self, wanted: bytes) -> bytes:
         """Return the value of a header; empty if it is missing."""
@@ -89,6 +93,8 @@ class Serving:
         self.router.watch()
         self._log: PredictionLog | MonitorLog | None = None
         self.request_log: RequestLog | None = None
+        # Prometheus sees an increase only of what has been 0.
+        metrics.add("dropped", package.version, number=0)
         self._refuses_unlogged = settings.serve.unlogged == "refuse"
         self._unlogged_reason = ""
         if settings.serve.log != "off":
@@ -137,11 +143,13 @@ class Serving:
                 return JSON, (yield from self._check(rows))
             key = self._key(call)
             answers = yield from self._answer(self._contender(key), [(rows, key)])
-            return JSON, answers[0]
+            answer, call.version = answers[0]
+            return JSON, answer
         data = self._read_table(call.body)
         key = self._key(call)
-        batch, version = yield from self._predict(self._contender(key), data, alone=True, keys=[(key, length(data))])
-        return kind, write_table(batch, self.contract.classes, version)
+        keys = [(key, length(data))]
+        batch, call.version = yield from self._predict(self._contender(key), data, alone=True, keys=keys)
+        return kind, write_table(batch, self.contract.classes, call.version)
 
     async def predict_batched(self, call: Call) -> tuple[bytes, bytes]:
         """Predict as `predict` does, in one batch with the rows of other requests."""
@@ -151,7 +159,8 @@ class Serving:
         if self._is_check(rows, call):
             return JSON, run_inline(self._check(rows))
         key = self._key(call)
-        return JSON, await self._batcher.ask(self._contender(key), rows, key)
+        answer, call.version = await self._batcher.ask(self._contender(key), rows, key)
+        return JSON, answer
 
     def _is_check(self, rows: list[Values], call: Call) -> bool:
         """Say whether a request is a smoke test: only for the examples of the model, so that it can hide nothing."""
@@ -166,13 +175,13 @@ class Serving:
         self._record(CHECK, predictor.version, batch, data, [(b"", len(rows))])
         return _body(batch.rows(), predictor.version)
 
-    def _answer(self, contender: Contender, asked: list[Asked[Values]]) -> Steps[list[bytes]]:
-        """Return the response body for each of several requests."""
+    def _answer(self, contender: Contender, asked: list[Asked[Values]]) -> Steps[list[tuple[bytes, str]]]:
+        """Return for each of several requests the response body and the version of the model that predicted."""
         rows = asked[0][0] if len(asked) == 1 else list(chain.from_iterable(one for one, _ in asked))
         keys = [(key, len(one)) for one, key in asked]
         batch, version = yield from self._predict(contender, self.rows.columns(rows), alone=len(asked) == 1, keys=keys)
         rest = iter(batch.rows())
-        return [_body(list(islice(rest, number)), version) for _, number in keys]
+        return [(_body(list(islice(rest, number)), version), version) for _, number in keys]
 
     def _predict(
         self, contender: Contender, data: Columns, *, alone: bool, keys: list[tuple[bytes, int]]
@@ -205,14 +214,14 @@ class Serving:
             self._log.predictions(version, arm, batch, data, keys=keys)
         # A monitor of the user's own may raise anything.
         except Exception as error:
-            self._unlogged(arm, len(batch.scores), error)
+            self._unlogged(arm, version, len(batch.scores), error)
             if self._refuses_unlogged and arm != SHADOW:
                 raise Refused(503, "the prediction cannot be logged; try again", reason="log") from None
 
-    def _unlogged(self, arm: str, rows: int, error: Exception) -> None:
+    def _unlogged(self, arm: str, version: str, rows: int, error: Exception) -> None:
         """Count predictions that are not in the log; say why, unless that was said."""
         if arm != CHECK:
-            self.metrics.add("dropped", number=rows)
+            self.metrics.add("dropped", version, number=rows)
         if str(error) != self._unlogged_reason:
             self._unlogged_reason = str(error)
             logger.warning("predictions cannot be logged: %s", error)
@@ -405,7 +414,7 @@ def _log(folder: Path | None, package: Package, serve: Serve, metrics: Metrics) 
         # Imported only here, so that the service starts quickly.
         from assay.predictions.monitor import MonitorLog
 
-        return MonitorLog(package.contract, lambda rows: metrics.add("dropped", number=rows))
+        return MonitorLog(package.contract, lambda rows: metrics.add("dropped", package.version, number=rows))
     digest = package.about["contract_sha256"]
     return PredictionLog(folder, package.contract, digest, fsync=serve.log == "fsync", days=serve.log_days)
 
