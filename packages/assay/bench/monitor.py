@@ -13,15 +13,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
+from scipy.optimize import brentq, minimize_scalar
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import ks_2samp, wasserstein_distance
 
 from assay.base.progress import track
 from assay.contract.spec import Contract
-from assay.export.reference import Reference, Scored, make_reference
+from assay.export.reference import LOSS_STEPS, Reference, Scored, loss_steps, make_reference
 from assay.production.monitor import judge
 from assay.production.requests import MEDIAN, SLOWEST, Requests
 from assay.production.windows import Watch, look
@@ -30,6 +32,7 @@ from assay.project.settings import Limits
 
 COLUMNS, REFERENCE, ROWS, DAYS = 20, 5000, 500, 365
 BEFORE, AFTER = 20, 40
+LOSSES = np.arange(LOSS_STEPS + 1) / LOSS_STEPS
 ERRORS = 0.01
 LIMITS = Limits(errors=ERRORS, median_ms=20, p99_ms=100)
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -202,6 +205,54 @@ def _value(flipped: float) -> float:
     return float(flipped * ((1 - 2 * positive) ** 2).mean() / (dummy - own))
 
 
+@cache
+def _loss_shares(flipped: float) -> np.ndarray:
+    """Return the shares of rows that have each loss, if a share of outcomes is flipped."""
+    positive = _day(np.random.default_rng(0), 200_000, Change("nothing"), -1).positive
+    true = positive * (1 - flipped) + (1 - positive) * flipped
+    found = np.concatenate([(1 - positive) ** 2, positive**2])
+    return np.bincount(loss_steps(found)[:, 0], np.concatenate([true, 1 - true]), LOSS_STEPS + 1) / len(positive)
+
+
+def _rate(shares: np.ndarray, bound: float) -> float:
+    """Return how fast the best bet on a mean above a bound grows, per row whose losses have these shares.
+
+    It is the least Kullback-Leibler divergence to a distribution whose mean is at most the bound.
+    """
+    found = minimize_scalar(
+        lambda stake: -shares @ np.log1p(stake * (LOSSES - bound)), bounds=(0, 1 / bound), method="bounded"
+    )
+    return max(float(-found.fun), 0.0)
+
+
+def earliest(change: Change, reference: int | None) -> int | None:
+    """Return the first day on which a detector of a higher mean loss can find a change, None if it cannot.
+
+    It knows all that there is to know but the promised loss: that it only has from `reference` test rows, or it knows
+    it too. With at most one false alarm a year it needs a likelihood ratio of 365 (Lorden 1971, to the first order).
+    """
+    promised = _loss_shares(0.0)
+    mean = float(promised @ LOSSES)
+    # A promise that is higher explains the change, and is less likely by the test rows.
+    bounds = mean * (1 + np.linspace(0, 0.5, 101)) if reference else np.array([mean])
+    evidence = np.array([(reference or 0) * _rate(promised[::-1], 1 - bound) for bound in bounds])
+    for day in range(change.days):
+        evidence += [change.rows * _rate(_loss_shares(change.flipped(day)), bound) for bound in bounds]
+        if evidence.min() >= np.log(DAYS):
+            return day + 1
+    return None
+
+
+def least(reference: int) -> float:
+    """Return the share of the model's value that is lost before a detector can find drift, however slow it is."""
+    promised = _loss_shares(0.0)
+
+    def evidence(flipped: float) -> float:
+        return reference * _rate(promised[::-1], 1 - float(_loss_shares(flipped) @ LOSSES)) - float(np.log(DAYS))
+
+    return _value(float(brentq(evidence, 0.0, 0.5)))
+
+
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -232,10 +283,19 @@ def main() -> None:
             delays = [next((day - BEFORE + 1 for day in one[name] if day >= BEFORE), None) for one in made]
             table[name].append(_delays(delays))
         print(f"{change.name}: found at look {table['assay'][-1]}", flush=True)
+        if change.name.startswith("loss"):
+            soonest = [earliest(change, rows) for rows in (None, REFERENCE)]
+            print(f"{change.name}: no detector finds it before look {soonest[0]}, from {REFERENCE} rows {soonest[1]}")
         if "over" in change.name and change.name.startswith("loss"):
             late = [next((day - BEFORE for day in one["assay"] if day >= BEFORE), change.days) for one in made]
             lost = np.median([_value(change.flipped(day)) for day in late])
-            print(f"{change.name}: {lost:.1%} of the model's value is lost at the median alarm")
+            at_least = [_value(change.flipped((day or change.days) - 1)) for day in soonest]
+            print(
+                f"{change.name}: {lost:.1%} of the model's value is lost at the median alarm, and at least "
+                f"{at_least[0]:.1%}, from {REFERENCE} rows {at_least[1]:.1%}"
+            )
+            slowest = {rows: f"{least(rows):.1%}" for rows in (REFERENCE, 10 * REFERENCE)}
+            print(f"however slow drift is, so much is lost before it can be found, by test rows: {slowest}")
     header = ["rule", "alarm days a year", *(change.name for change in changes)]
     print("| " + " | ".join(header) + " |\n|" + "---|" * len(header))
     for name, cells in table.items():

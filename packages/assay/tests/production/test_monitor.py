@@ -283,9 +283,12 @@ def test_a_log_without_the_column_of_outcomes_can_be_watched():
     assert found(said(batches), "loss")["verdict"] == "HOLD"
 
 
-def test_all_checks_together_raise_one_false_alarm_a_year():
-    shares = [one["limit"]["false_alarms_a_year"] for one in said(days(2))["outcomes"][1:]]
-    assert sum(shares) == pytest.approx(1.0)
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_all_checks_together_raise_one_false_alarm_a_year_and_those_of_outcomes_half_of_it(task: str):
+    outcomes = said(days(2, task=task), task)["outcomes"][1:]
+    shares = {one["check"]: one["limit"]["false_alarms_a_year"] for one in outcomes}
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert sum(shares.get(name, 0) for name in ("loss", "cost", "error")) == pytest.approx(0.5)
 
 
 def test_with_a_year_of_times_each_weekday_is_compared_with_itself():

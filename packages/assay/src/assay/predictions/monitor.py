@@ -152,7 +152,7 @@ def _apart(monitor: Any) -> Any:
 
 
 class _Meters(MeterProvider):
-    """Notes for what is counted which monitor it is of: the one that begins."""
+    """Makes instruments that say which of BentoML's monitors they count for: the one that `monitor` names just then."""
 
     monitor = ""
 
@@ -167,9 +167,9 @@ class _Meters(MeterProvider):
 
 
 class _Losses(MetricExporter):
-    """Hands on how many predictions OpenTelemetry dropped or could not send since it was asked last.
+    """Counts the predictions that OpenTelemetry dropped or failed to send, and passes each new number to a function.
 
-    Of other records it only logs that.
+    It writes losses of other records to the service's own log only.
     """
 
     def __init__(self, lost: Callable[[int], None]) -> None:

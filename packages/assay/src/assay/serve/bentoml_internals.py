@@ -27,9 +27,10 @@ def metrics_client() -> Any:
 
 
 def log_path(folder: Path) -> Path | None:
-    """Return the folder of the prediction log: `folder`, unless BentoML's configuration of monitoring names another.
+    """Return the folder of the prediction log: the one in BentoML's configuration of monitoring, or else `folder`.
 
-    None if the configuration names a monitor that writes no files. One that is not enabled would lose everything.
+    Return None if that configuration enables a monitor that writes no files. A monitor that is not enabled is ignored,
+    because it would record nothing.
     """
     config = BentoMLContainer.config.monitoring
     if config.enabled.get() and config.type.get() not in (None, "default"):
