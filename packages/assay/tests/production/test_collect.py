@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import subprocess
+import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,65 @@ def test_a_run_that_is_killed_loses_nothing_and_the_next_one_does_it(
     assert run(honest())["added"] == 64
     assert (run(honest())["added"], data().num_rows) == (0, 464)
     assert len(read_record(WARD.data).rows()) == 64
+
+
+# Each run is a process that a signal ends before its file operation of some number; then comes one that ends by itself.
+KILLED = """
+import os, shutil, signal, sys
+from pathlib import Path
+sys.path[:0] = [{tests!r}]
+from production.test_collect import data, honest, run
+
+CHANGES = {{"os.rename", "os.remove", "os.mkdir", "os.chmod", "os.link", "os.truncate"}}
+
+def started(last):
+    child = os.fork()
+    if not child:
+        done = 0
+        def count(event, given):
+            nonlocal done
+            if event in CHANGES or event == "open" and (given[2] or 0) & (os.O_WRONLY | os.O_RDWR):
+                done += 1
+                if done == last:
+                    os.kill(os.getpid(), signal.SIGKILL)
+        batch = honest()
+        sys.addaudithook(count)
+        run(batch)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+def kept():
+    return {{str(path): path.read_bytes() for path in Path().rglob("*") if path.is_file()}}
+
+shutil.copytree(".", "../before")
+whole, at = Path("data/x.csv").read_bytes(), 0
+assert started(None) == 0
+wanted = kept()
+ended = None
+while ended != 0:
+    at += 1
+    shutil.rmtree("data")
+    shutil.rmtree(".assay")
+    shutil.rmtree("reports")
+    shutil.copytree("../before", ".", dirs_exist_ok=True)
+    ended, _ = started(at), started(at)
+    assert Path("data/x.csv").read_bytes() in (whole, wanted["data/x.csv"]), at
+    assert started(None) == 0
+    left = kept()
+    # Only that the rows were there before is said.
+    assert left.pop("reports/collect.json")
+    assert left == {{name: content for name, content in wanted.items() if name != "reports/collect.json"}}, at
+print(at)
+"""
+
+
+@pytest.mark.nightly
+def test_whatever_file_operation_a_run_is_killed_before_the_next_one_adds_every_row_once(project: Path):
+    code = KILLED.format(tests=str(Path(__file__).parents[1]))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    # There is a number: else nobody was killed.
+    assert int(done.stdout) > 10
 
 
 def test_only_one_runs_at_a_time(project: Path):

@@ -385,6 +385,9 @@ def collect(
     if read_yaml(POINTER).get("deps") if POINTER.exists() else None:
         raise InputError(f"{POINTER}: the data is imported from elsewhere; add the outcomes there")
     with alone():
+        made = WORK / f"collected{path.suffix}"
+        # Of a run that was killed. It holds what clients sent.
+        made.unlink(missing_ok=True)
         record = read_record(path)
         base, known = committed_data(), record.rows()
         pending = [row for made in record.collections if made.base == base for row in made.rows]
@@ -399,7 +402,6 @@ def collect(
         chosen = choose(given, data, names, contract, limits, is_plain=notation(path, contract))
         targets, renewed = _targets(data, contract, known, again, chosen.left_out)
         if chosen.taken.ids or targets:
-            made = WORK / f"collected{path.suffix}"
             append(path, made, chosen.rows, contract, targets)
             rows = _recorded(chosen.rows, chosen.taken, contract)
             before, after = sha256(path), sha256(made)
