@@ -17,7 +17,7 @@ from scenario.project import Project
 from served import SOURCE, served_project
 from servers import Server, serving, until
 
-CLIENTS, KILLS, BETWEEN = 4, 20, 500
+CLIENTS, KILLS, BETWEEN = 4, 20, 5_000
 
 
 @pytest.fixture

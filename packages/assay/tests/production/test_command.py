@@ -5,18 +5,25 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from assay.base.errors import InputError
 from assay.base.files import write_json
 from assay.cli.production import monitor
 from assay.export.reference import REFERENCE
-from assay.predictions.outcomes import OutcomeLog
+from assay.inference.ids import new_ids
+from assay.inference.predictor import PredictionBatch, record
+from assay.predictions.outcomes import OutcomeLog, joined
+from assay.predictions.read import LogCounts
+from assay.predictions.write import PredictionLog
 from assay.project.layout import MODELS, model_version
 from assay.project.params import load_params
 from assay.project.settings import PARAMS, write_packed
 from assay.serve.image import copy_service
+from patients import patients
 from places import ROOT
 from watched import Change, day, made, missing, promised
 
@@ -110,6 +117,72 @@ def test_the_folder_of_the_log_is_an_argument_or_a_variable(project: Path, monke
     monkeypatch.setenv("ASSAY_LOG", "elsewhere")
     assert run("--json") == 3
     assert json.loads(Path("reports/monitor.json").read_text())["outcomes"] == first
+
+
+def test_two_at_once_say_the_same_and_leave_one_whole_report(project: Path):
+    write_log(project / "monitoring", model_version(), change=missing)
+    copy_service(project / "image/assay")
+    assert run("--until", f"{NOW:%Y-%m-%dT%H:%M:%S}") == 1
+    pages = [Path("reports/monitor").with_suffix(suffix) for suffix in (".json", ".md", ".html")]
+    alone = [page.read_bytes() for page in pages]
+    until = f"datetime.fromisoformat('{NOW:%Y-%m-%dT%H:%M:%S}')"
+    code = (
+        f"from datetime import datetime\nfrom assay.production.run import *\nwatch(Path('monitoring'), until={until})"
+    )
+    both = [subprocess.Popen([sys.executable, "-c", code], env={"PYTHONPATH": "image"}) for _ in range(2)]
+    assert [one.wait() for one in both] == [0, 0]
+    assert [page.read_bytes() for page in pages] == alone
+    assert sorted(Path("reports").iterdir()) == sorted(pages)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "words"),
+    [
+        (timedelta(hours=-7), "200 rows on 1 day"),
+        (timedelta(hours=7), "200 rows are dated after now: check the clock of the service; they are not judged"),
+        (timedelta(days=4000), "200 rows are dated after now: check the clock of the service; they are not judged"),
+        (timedelta(days=-4000), "the log has no prediction of version"),
+    ],
+)
+def test_a_service_whose_clock_was_wrong_loses_nothing_and_the_monitor_says_so(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ahead: timedelta, words: str
+):
+    wrong = NOW.replace(minute=30) + ahead
+    moments = SimpleNamespace(now=lambda _: wrong)
+    with monkeypatch.context() as clock:
+        clock.setattr("assay.inference.ids.time.time_ns", lambda: int(wrong.timestamp() * 1e9))
+        clock.setattr("assay.predictions.write.datetime", moments)
+        clock.setattr("assay.predictions.outcomes.datetime", moments)
+        log = PredictionLog(Path("monitoring"), made(), DIGEST)
+        first = answered(log, 200)
+        log.close()
+    run()
+    assert words in capsys.readouterr().out
+    # The clock is right again.
+    log = PredictionLog(Path("monitoring"), made(), DIGEST)
+    then = answered(log, 200)
+    log.close()
+    counts = LogCounts()
+    outcomes = {
+        row["prediction_id"]: row["outcome"]
+        for batch in joined(Path("monitoring"), counts)
+        for row in batch.to_pylist()
+    }
+    assert outcomes == dict.fromkeys([*first, *then], "sick")
+    assert (counts.torn, counts.foreign, counts.unknown) == (0, 0, 0)
+    run()
+    rows = json.loads(Path("reports/monitor.json").read_text())["outcomes"][0]["measured"]["rows"]
+    assert rows == (400 if ahead == timedelta(hours=-7) else 200)
+
+
+def answered(log: PredictionLog, rows: int) -> list[str]:
+    """Predict as a service does, and let the outcomes come at once; return the ids."""
+    data, _ = patients(rows)
+    labels, scores = np.array(made().classes, dtype=object), np.tile([0.7, 0.3], (rows, 1))
+    batch = PredictionBatch(new_ids(rows), scores, {}, labels, record(labels), np.zeros(rows, int), np.zeros(rows, int))
+    log.predictions(model_version(), "champion", batch, data)
+    assert log.outcomes([{"prediction_id": name, "outcome": "sick"} for name in batch.ids()]) == (rows, 0)
+    return batch.ids()
 
 
 def test_a_log_of_another_version_is_not_enough_to_tell(project: Path, capsys: pytest.CaptureFixture[str]):

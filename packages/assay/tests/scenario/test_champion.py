@@ -74,6 +74,12 @@ def test_what_cannot_even_be_trained_again_is_an_error_and_leaves_nothing(here: 
     with pytest.raises(InputError):
         restore(head(here))
     assert list((here.root / ".assay/champions").iterdir()) == []
+    here.ok("git", "tag", "--annotate", "--message", "released", "v1.0.0")
+    (here.root / "monitoring").mkdir()
+    shutil.rmtree(here.root / "reports")
+    said = here.refused("assay", "github", "monitor")
+    assert said.startswith("v1.0.0: its model cannot be restored, so it is not watched (")
+    assert not (here.root / "reports").exists()
 
 
 def test_a_commit_without_dvc_lock_has_no_model(here: Project):

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from assay.base.errors import InputError
+from assay.base.errors import InputError, one_line
 from assay.base.files import read_json
 from assay.base.git import git
 from assay.base.progress import say
@@ -46,7 +46,14 @@ def look() -> dict[str, Any]:
         return result
     log, release = _log(), last_release()
     commit = git("rev-parse", f"{release}^{{commit}}") if release else head()
-    return watch(log, restore(commit) / MODELS if commit else MODELS)
+    return watch(log, _models(commit, release or "the last commit") if commit else MODELS)
+
+
+def _models(commit: str, named: str) -> Path:
+    try:
+        return restore(commit) / MODELS
+    except InputError as error:
+        raise InputError(f"{named}: its model cannot be restored, so it is not watched ({one_line(error)})") from None
 
 
 def _log() -> Path:
