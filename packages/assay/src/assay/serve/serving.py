@@ -117,8 +117,10 @@ class Serving:
         self.router.close()
         if self._log:
             self._log.close()
-        self.write_requests()
         if self.request_log:
+            # Shadows count between the turns of the event loop.
+            self.request_log.add({}, self.metrics.flush())
+            self.write_requests()
             self.request_log.close()
 
     def write_requests(self) -> None:
