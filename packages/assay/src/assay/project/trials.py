@@ -37,7 +37,10 @@ def best_of(family: str, rows: list[Row]) -> ModelChoice:
 
 
 def cost_of_additive(rows: list[Row]) -> str:
-    """Say what the best model in which each feature acts alone costs in loss; "" if there is none."""
+    """Say what the best model in which each feature acts alone costs in loss; "" if there is none.
+
+    The best of many looks better than it is on the folds that chose it, and the interval does not count that.
+    """
     found = [row for row in rows[1:] if row.get("alone") == "yes" and row["worse_by"]]
     if not found:
         return ""
@@ -48,7 +51,8 @@ def cost_of_additive(rows: list[Row]) -> str:
     interval = f" ({low:.4g} to {high:.4g})" if math.isfinite(low) else ""
     return (
         f"With {best['family']}, in which each feature acts alone, the loss on the folds is {abs(more):.4g} "
-        f"{'higher' if more > 0 else 'lower'}{interval} than with the model that the search chose."
+        f"{'higher' if more > 0 else 'lower'}{interval} than with the model that these folds chose; "
+        "on new rows the difference may be smaller."
     )
 
 
