@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assay.base.errors import InputError
 from assay.contract.spec import Category
 from assay.data.columns import (
     LARGEST,
@@ -108,6 +109,13 @@ def test_the_target_is_an_index_of_the_classes_or_a_number(task: str, values: li
     made = target(pa.table({"sick": values}), small({"x": {"kind": "number"}}, task))
     assert made.tolist() == wanted
     assert made.dtype == (np.float64 if task == "regression" else np.int64)
+
+
+def test_a_target_too_large_for_single_precision_is_refused_since_its_square_is_infinite() -> None:
+    of_numbers = small({"x": {"kind": "number"}}, "regression")
+    assert target(pa.table({"sick": [-LARGEST]}), of_numbers) == [-LARGEST]
+    with pytest.raises(InputError, match=r"target 'sick': 1e\+200 is too large"):
+        target(pa.table({"sick": [0.0, -1e200]}), of_numbers)
 
 
 @pytest.mark.parametrize("rows", [1, MANY - 1, MANY, MANY + 1])

@@ -335,6 +335,8 @@ BAD: dict[str, tuple[Any, str]] = {
         r"20 rows \(and 380 without a value of 'answer'\) are too few",
     ),
     "too many classes": ([f"c{i // 2}" for i in range(ROWS)], "has 200 classes; at most 100"),
+    "one class that is not rare": ([*["a"] * (ROWS - 3), *["b"] * 3], "bring more rows of each"),
+    "beyond single precision": (np.geomspace(1, 1e300, ROWS), r"1e\+300 is too large; .* take a larger unit"),
     "a time": ([datetime.date(2020, 1, 1 + i % 28) for i in range(ROWS)], "is a time"),
 }
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from assay.base.errors import InputError
 from assay.contract.spec import Boolean, Category, Column, Contract, Integer, Number, Time
 
 if TYPE_CHECKING:
@@ -137,11 +138,25 @@ def length(data: Columns) -> int:
     return len(next(iter(data.values())))
 
 
+def amounts(numbers: np.ndarray, name: str) -> np.ndarray:
+    """Return the numbers of a target; raises InputError for one beyond single precision, in which models answer."""
+    largest = float(np.abs(numbers).max(initial=0))
+    if largest > LARGEST:
+        raise InputError(
+            f"target {name!r}: {largest:.3g} is too large; models answer in single precision, up to {LARGEST:.3g}: "
+            "take a larger unit, or the logarithm"
+        )
+    return numbers
+
+
 def target(table: "Rows", contract: Contract) -> np.ndarray:
-    """Return the target: float64 for regression, else the index of the label in `contract.classes`, as int64."""
+    """Return the target: float64 for regression, else the index of the label in `contract.classes`, as int64.
+
+    Raises InputError for a number beyond single precision.
+    """
     values = table[contract.target.name]
     if contract.task == "regression":
-        return np.asarray(values.to_numpy(), dtype=np.float64)
+        return amounts(np.asarray(values.to_numpy(), dtype=np.float64), contract.target.name)
     coded = values.combine_chunks().dictionary_encode()
     labels = [contract.classes.index(label) for label in coded.dictionary.to_pylist()]
     return np.asarray(np.array(labels, dtype=np.int64)[coded.indices.to_numpy()])

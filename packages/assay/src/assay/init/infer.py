@@ -17,6 +17,7 @@ from assay.base.config import did_you_mean
 from assay.base.errors import InputError
 from assay.contract.spec import Column as AnyColumn
 from assay.contract.spec import Contract, Task
+from assay.data.columns import amounts
 from assay.data.delimited import DECIMAL, is_version
 from assay.data.reading import typed
 from assay.data.split import assign, row_keys
@@ -312,14 +313,15 @@ def _target(
     if task == "regression":
         if not is_number:
             raise InputError(f"target {name!r} is text, but regression needs numbers")
+        numbers = values.cast(pa.float64())
+        known = amounts(numbers.drop_null().to_numpy(), name)
         section: dict[str, Any] = {"name": name}
         if made.unit:
             section["unit"] = made.unit
         section["range"] = [float(limit) for limit in with_margin(values, wide=True)]
         if cleaning := _of_target(made, WRITTEN):
             section["cleaning"] = cleaning
-        numbers = values.cast(pa.float64())
-        if said := _far_values(numbers.drop_null().to_numpy()):
+        if said := _far_values(known):
             findings.append(Finding(3, name, said))
         return numbers, task, section
     labels = values.cast(pa.string())
@@ -339,7 +341,10 @@ def _target(
         )
     classes = sorted(label for label in sizes if label not in rare)
     if len(classes) < 2:
-        raise InputError(f"target {name!r}: fewer than two classes have {FEWEST_OF_A_CLASS} rows or more")
+        raise InputError(
+            f"target {name!r}: fewer than two classes have {FEWEST_OF_A_CLASS} rows or more, which a model needs; "
+            "bring more rows of each"
+        )
     if task == "multiclass" and len(classes) == 2:
         task = "binary"
     if task == "binary" and len(classes) > 2:
