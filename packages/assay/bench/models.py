@@ -240,6 +240,9 @@ def main() -> None:
         targets = json.loads((folder / "tables" / "targets.json").read_text())
         found = {folder / "tables" / f"{name}.csv": target for name, target in targets.items()}
         for table in sorted(how.data.absolute().glob("*.csv")) if how.data else []:
+            if table.stem in targets:
+                print(f"{table}: left out, since a table of the packages has its name", file=sys.stderr)
+                continue
             with table.open(encoding="utf-8") as file:
                 found[table] = file.readline().strip().split(",")[-1].strip('"')
         results: list[dict[str, Any]] = []
