@@ -21,8 +21,7 @@ def main() -> None:
     params, contract, room = load_params(), load_contract(), load_room()
     if params.tune.search:
         # Imported here: an ordinary run does not search and need not wait for scikit-learn.
-        workers = Thread(target=_start_workers)
-        workers.start()
+        workers = _start_workers()
         from assay.data.columns import columns, target
         from assay.data.sample import sample
         from assay.data.split import identity_columns, row_keys, stored
@@ -57,12 +56,19 @@ def main() -> None:
     shutil.rmtree(SEARCHED, ignore_errors=True)
 
 
-def _start_workers() -> None:
-    """Let the processes of the search import its libraries while this one does: that takes seconds."""
+def _start_workers() -> Thread:
+    """Let the processes of the search import its libraries while this one does; return the thread that waits for them.
+
+    That takes seconds.
+    """
     from joblib import Parallel, cpu_count, delayed
 
     number = cpu_count()
-    Parallel(n_jobs=number)(delayed(_import_search)() for _ in range(number))
+    # A single worker would be this process itself.
+    tasks = [delayed(_import_search)() for _ in range(number if number > 1 else 0)]
+    waiting = Thread(target=Parallel(n_jobs=number), args=(tasks,))
+    waiting.start()
+    return waiting
 
 
 def _import_search() -> None:
