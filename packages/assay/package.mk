@@ -63,9 +63,10 @@ YEARS ?= 20
 bench-monitor: $(VENV)/.package  ## false alarms and delays of `assay monitor` over YEARS=20 simulated years, next to other rules; takes about 20 minutes
 	@python packages/assay/bench/monitor.py --years $(YEARS) --worlds $(YEARS)
 
-bench-scale: $(VENV)/.package  ## what `assay score` and the stages cost as rows grow, next to a bare ONNX session, and to DuckDB; takes about 40 minutes
+bench-scale: $(VENV)/.package  ## what `assay score` and the stages cost as rows grow, next to a bare ONNX session, DuckDB, Dask, Spark and Ray; needs Java; OPTIONS=--only-engines; takes an hour
 	@$(UV) pip install --quiet --target $(VENV)-scale duckdb
-	@python packages/assay/bench/scale.py --peers $(VENV)-scale
+	@$(UV) pip install --quiet --target $(VENV)-engines --constraint $(LOCK) pyspark ray
+	@python packages/assay/bench/scale.py --peers $(VENV)-scale --engines $(VENV)-engines $(OPTIONS)
 
 SEEDS ?= 20
 

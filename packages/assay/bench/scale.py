@@ -15,10 +15,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
@@ -29,6 +31,7 @@ TRAINED_ON = 20_000
 # The limit of training, with which every stage keeps within 4 GB.
 MEGABYTES = 2500
 DASK = "assay score --engine dask, two workers"
+ENGINES = ("local", "dask", "spark", "ray")
 # Reads the file and runs the session on batches of the same size: no check, no cleaning, no ids, no output.
 SESSION = """
 import sys
@@ -140,6 +143,57 @@ def compared(project: Path, rounds: int, rows: int) -> None:
         print(f"{name:<44}{statistics.median(rates):>12,.0f}{ratio:>44.2f}")
 
 
+def of_tree(command: list[str], project: Path, packages: Path) -> tuple[float, float]:
+    """Run a command and return its seconds, and the processor seconds of it and of all processes that it starts.
+
+    The processes are looked at now and then, since an engine leaves some of them to end by themselves.
+    """
+    spent: dict[tuple[int, float], float] = {}
+    start = time.perf_counter()
+    with tempfile.TemporaryFile() as output:
+        environment = os.environ | {"PYTHONPATH": str(packages)}
+        root = psutil.Popen(command, cwd=project, env=environment, stdout=output, stderr=output)
+        while root.poll() is None:
+            for process in [root, *root.children(recursive=True)]:
+                with suppress(psutil.Error):
+                    spent[process.pid, process.create_time()] = sum(process.cpu_times()[:2])
+            time.sleep(0.1)
+        seconds = time.perf_counter() - start
+        if root.returncode:
+            output.seek(0)
+            sys.exit(f"{' '.join(command)}: exit {root.returncode}\n{output.read().decode()}")
+    return seconds, sum(spent.values())
+
+
+def engines(project: Path, packages: Path, rounds: int, rows: int) -> None:
+    """Compare this machine with two workers of each engine, on the same work."""
+    source = pacsv.read_csv(project / "data/rows.csv")
+    repeated(source, project / "in.parquet", rows)
+    repeated(source, project / "one.parquet", 1)
+    for what in ("score", "check"):
+        costs: dict[str, list[tuple[float, float]]] = {name: [] for name in ENGINES}
+        start = dict.fromkeys(ENGINES, 0.0)
+        for number in range(rounds + 1):
+            for name, found in costs.items():
+                command = [sys.executable, str(Path(__file__).with_name("engines.py")), name, what]
+                if number:
+                    found.append(of_tree([*command, "in.parquet"], project, packages))
+                else:
+                    start[name] = of_tree([*command, "one.parquet"], project, packages)[0]
+        print(f"\n{what}: {rows:,} rows x {COLUMNS} columns, median of {rounds} rounds that are taken in turns")
+        print(
+            f"{'':<8}{'seconds':>10}{'of processors':>16}{'for one row':>14}{'ratio to local':>18}{'of processors':>16}"
+        )
+        for name, found in costs.items():
+            middle = [statistics.median(cost[i] for cost in found) for i in (0, 1)]
+            ratios = [
+                statistics.median(a[i] / b[i] for a, b in zip(found, costs["local"], strict=True)) for i in (0, 1)
+            ]
+            print(
+                f"{name:<8}{middle[0]:>10.1f}{middle[1]:>16.1f}{start[name]:>14.1f}{ratios[0]:>18.2f}{ratios[1]:>16.2f}"
+            )
+
+
 def growing(project: Path, sizes: list[int]) -> None:
     """Show time and peak memory of `assay score` as the input grows; one process, so that its memory is all of it."""
     source = pacsv.read_csv(project / "data/rows.csv")
@@ -232,10 +286,15 @@ def main() -> None:
     """Run all parts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[10**5, 10**6, 10**7], help="sizes of the input")
-    parser.add_argument("--compared", type=int, default=500_000, help="rows of the comparison")
+    parser.add_argument("--compared", type=int, default=10**6, help="rows of the comparison")
+    parser.add_argument("--shared", type=int, default=10**6, help="rows of the comparison of engines")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of the comparison")
     parser.add_argument("--checked", type=int, default=10**7, help="rows of the comparison with DuckDB")
     parser.add_argument("--peers", type=Path, help="the folder where DuckDB is installed; without it there is none")
+    parser.add_argument(
+        "--engines", type=Path, help="the folder with Spark and Ray; without it no engines are compared"
+    )
+    parser.add_argument("--only-engines", action="store_true", help="compare the engines and nothing else")
     parser.add_argument("--kills", type=int, default=20, help="how often a run is killed")
     arguments = parser.parse_args()
     print(f"Python {sys.version.split()[0]}, {os.cpu_count()} processors")
@@ -243,6 +302,10 @@ def main() -> None:
         project = generated(Path(folder), TRAINED_ON)
         for stage in STAGES:
             run(["assay", "stage", stage], project)
+        if arguments.engines:
+            engines(project, arguments.engines.resolve(), arguments.rounds, arguments.shared)
+        if arguments.only_engines:
+            return
         compared(project, arguments.rounds, arguments.compared)
         growing(project, arguments.rows)
         killed(project, arguments.kills)

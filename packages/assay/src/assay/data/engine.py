@@ -114,9 +114,11 @@ def _unpacked(packed: bytes) -> Any:
 
 def _result(future: Any, client: Any) -> Any:
     """Return the result of a future; without workers it would never be there."""
+    import distributed
+
     while not future.done():
         with suppress(TimeoutError):
-            _distributed("").wait(future, PATIENCE)
+            distributed.wait(future, PATIENCE)
         if not future.done() and not client.nthreads():
             raise ConnectionError("no worker is left")
     return future.result()
@@ -130,6 +132,8 @@ def at_once(work: Callable[[int, Sequence[str]], Made], number: int, cluster: st
     raises.
     """
     with _client(cluster, 0, "params.yaml: engine") as client:
+        import distributed
+
         # One that was lost may be on its way back.
         with suppress(TimeoutError):
             client.wait_for_workers(number, timeout=PATIENCE)
@@ -146,7 +150,7 @@ def at_once(work: Callable[[int, Sequence[str]], Made], number: int, cluster: st
         ]
         while waiting := [one for one in made if not one.done()]:
             with suppress(TimeoutError):
-                _distributed("").wait(waiting, LOOK, return_when="FIRST_COMPLETED")
+                distributed.wait(waiting, LOOK, return_when="FIRST_COMPLETED")
             if lost := sorted(set(workers) - client.nthreads().keys()):
                 raise ConnectionError(f"the worker {lost[0]} was lost")
             for one in made:
