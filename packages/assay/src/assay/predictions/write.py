@@ -23,6 +23,8 @@ from assay.predictions.keys import ids_hash, key_hash, log_secret
 from assay.predictions.outcomes import OutcomeLog
 from assay.predictions.segments import CONTRACTS, OUTCOMES, PREDICTIONS, Appender, believed, hour_name, retire
 
+HOUR_MS = 3_600_000
+
 
 class PredictionLog:
     """Writes predictions and outcomes to a folder."""
@@ -135,8 +137,14 @@ class PredictionLog:
 @lru_cache(maxsize=4)
 def _moment(digits: str) -> tuple[datetime, str]:
     """Return the time of predictions from the first digits of their ids, and the hour of their segment."""
-    time = EPOCH + timedelta(milliseconds=int(digits, 16))
-    return time, hour_name(time)
+    milliseconds = int(digits, 16)
+    return datetime.fromtimestamp(milliseconds / 1000, UTC), _hour(milliseconds // HOUR_MS)
+
+
+@lru_cache(maxsize=4)
+def _hour(hours: int) -> str:
+    # In far less time than it takes to write the name.
+    return hour_name(EPOCH + timedelta(hours=hours))
 
 
 class Listed:
