@@ -1,11 +1,14 @@
 """What the pages on GitHub tell people to change, changed in fresh workflows."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from textwrap import indent
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -202,3 +205,42 @@ def test_what_the_commands_of_the_pages_name_is_there():
     assert set(re.findall(r"gh variable set (\w+)", pages)) - {"NAME"} <= known
     workflows = {path.stem for path in (SOURCE / ".github/workflows").glob("*.yml")}
     assert {name.removesuffix(".yml") for name in re.findall(r"gh workflow run ([\w.-]+)", pages)} <= workflows
+
+
+@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("jq")), reason="GitHub's runners have curl and jq")
+def test_the_log_comes_from_a_bucket_with_the_identity_that_github_gives_the_job_and_its_secret_stays_there(
+    tmp_path: Path,
+):
+    (command,) = re.findall(r"ASSAY_MONITOR --body '\n(curl.*?)'\n", page("how-to/monitor.md"), re.DOTALL)
+    asked: list[tuple[str, str | None]] = []
+
+    class Identity(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append((self.path, self.headers["Authorization"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"count": 1, "value": "a.signed.token"}')
+
+        def log_message(self, *_: Any) -> None: ...
+
+    # A stand-in of the AWS CLI: tried with the real one, and services on this machine, it signs in and copies.
+    tool = tmp_path / "aws"
+    tool.write_text('#!/bin/sh\necho "$AWS_ROLE_ARN" "$@"; cat "$AWS_WEB_IDENTITY_TOKEN_FILE"\n')
+    tool.chmod(0o755)
+    with HTTPServer(("127.0.0.1", 0), Identity) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        given = {
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "bearer of the job",
+            "ACTIONS_ID_TOKEN_REQUEST_URL": f"http://127.0.0.1:{server.server_port}/token?api-version=2",
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "RUNNER_TEMP": str(tmp_path),
+        }
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", command], env=given, capture_output=True, text=True, check=True
+        )
+        server.shutdown()
+    assert asked == [("/token?api-version=2&audience=sts.amazonaws.com", "bearer bearer of the job")]
+    assert done.stdout == (
+        "arn:aws:iam::123456789012:role/log s3 sync --quiet --exclude secret s3://BUCKET/monitoring monitoring\n"
+        "a.signed.token"
+    )
