@@ -42,6 +42,8 @@ KINDS: dict[str, tuple[str, Any, str]] = {
     ),
     "seconds since 1970": ("timestamp", RNG.integers(1_500_000_000, 1_600_000_000, ROWS), "time"),
     "milliseconds since 1970, whatever their name": ("v3", RNG.integers(15 * 10**11, 16 * 10**11, ROWS), "time"),
+    "microseconds since 1970": ("v3", RNG.integers(15 * 10**14, 16 * 10**14, ROWS), "time"),
+    "months in digits": ("Monat", [202001 + 100 * (i % 3) + i % 12 for i in range(ROWS)], "time"),
     "amounts as large as seconds": ("people", 10**9 * RNG.integers(1, 3, ROWS), "integer"),
     "days of a spreadsheet": ("Datum", RNG.integers(44_000, 44_900, ROWS), "time"),
     "postal codes": ("PLZ", RNG.choice([10115, 80331, 50667, 1067], ROWS), "category"),

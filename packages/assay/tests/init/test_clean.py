@@ -41,6 +41,8 @@ READINGS = {
     "weeks": (["2024-W05", "2024-W06"], [datetime.date(2024, 1, 29), datetime.date(2024, 2, 5)]),
     "fiscal years": (["FY14", "FY2015"], [datetime.date(2014, 1, 1), datetime.date(2015, 1, 1)]),
     "seasons": (["2009-10", "2010-11"], [datetime.date(2009, 1, 1), datetime.date(2010, 1, 1)]),
+    "months and short years": (["Nov-20", "Dec-21"], [datetime.date(2020, 11, 1), datetime.date(2021, 12, 1)]),
+    "days of months": (["Nov-20", "Dec-31"], ["Nov-20", "Dec-31"]),
     "months after a year": (["2009-10", "2009-11"], [datetime.date(2009, 10, 1), datetime.date(2009, 11, 1)]),
     "clocks": (["12:30", "13:45"], [12.5, 13.75]),
     "clocks with points": (["18.00.00", "19.00.00"], [18, 19]),
@@ -105,6 +107,13 @@ def test_a_date_that_can_be_read_two_ways_is_read_in_the_order_of_rows_and_doubt
 )
 def test_a_number_far_from_all_others_stands_for_missing(cells, meant):
     assert cleaned(*cells) == meant
+
+
+def test_one_below_nothing_is_doubted_alone():
+    made = clean(pa.chunked_array([[*map(float, range(20)), -1.0, -1.0]]))
+    assert made.values.null_count == 0
+    assert "-1 occurs 2 times and is the only number below 0" in made.doubts[0]
+    assert not clean(pa.chunked_array([[0, 1, -1, -1, 0]])).doubts
 
 
 def test_a_target_that_nobody_knows_is_none_unless_that_is_what_is_asked():

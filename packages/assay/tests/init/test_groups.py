@@ -87,6 +87,15 @@ def test_a_number_whose_order_matters_is_no_group():
     assert made(np.sin(degrees / 15) + NOISE / 5, v1=degrees).contract["split"] == {"by": "hash"}
 
 
+def test_measures_that_agree_in_several_rows_tell_that_these_are_of_one_person():
+    found = made(OWN[OF] + NOISE / 2 + X, height=OWN[OF].round(3))
+    assert found.contract["split"] == {"by": "hash"}
+    assert "one person or thing" not in said(found, "height")
+    found = made(np.sin(1000 * OWN[OF]) + NOISE / 4 + X, height=OWN[OF].round(3))
+    assert found.contract["columns"]["height"]["kind"] == "number"
+    assert "one person or thing" in said(found, "height")
+
+
 def test_a_few_groups_stay_a_feature_and_are_to_be_looked_at():
     some = OF % 15
     found = made(OWN[some] + NOISE / 2 + X, turbine=[f"T{one}" for one in some])

@@ -163,6 +163,9 @@ def test_sensitive_columns_are_found_by_name_and_by_content():
         ("charged off", "paid"),
         ("gekündigt", "aktiv"),
         ("anything", "normal"),
+        ("nicht bezahlt", "bezahlt"),
+        ("not paid", "paid"),
+        ("non conforme", "conforme"),
     ],
 )
 def test_the_positive_class_is_known_in_other_words_too(one, other):
@@ -185,6 +188,9 @@ def test_the_positive_class_is_known_in_other_words_too(one, other):
         ("isFemale", [0, 1], True),
         ("Geschl.", ["a", "b"], True),
         ("Staatsang.", ["a", "b"], True),
+        ("Herkunftsland", ["a", "b"], True),
+        ("altersgruppe", ["a", "b"], True),
+        ("deficiencia", ["a", "b"], True),
         ("GebJahr", range(1940, 2005), True),
         ("annee_naissance", range(1940, 2005), True),
         ("etat_civil", ["a", "b"], True),

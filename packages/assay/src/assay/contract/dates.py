@@ -11,6 +11,7 @@ SINCE_1970 = datetime(1970, 1, 1, tzinfo=UTC)
 EPOCHS = {
     "seconds": (SINCE_1970, 1_000_000),
     "milliseconds": (SINCE_1970, 1_000),
+    "microseconds": (SINCE_1970, 1),
     # As spreadsheets store dates.
     "days": (datetime(1899, 12, 30, tzinfo=UTC), 86_400_000_000),
 }

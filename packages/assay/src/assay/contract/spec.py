@@ -68,9 +68,9 @@ class TimeCleaning(Cleaning):
 
     format: str | None = Field(
         default=None,
-        description="How times may also be written: in the format codes of Python's strptime, as `seconds` or "
-        "`milliseconds` since 1970, as `days` of a spreadsheet, or as `periods` such as 2024Q3, 2024-W05 and 2023/24, "
-        "each of which is its first day.",
+        description="How times may also be written: in the format codes of Python's strptime, as `seconds`, "
+        "`milliseconds` or `microseconds` since 1970, as `days` of a spreadsheet, or as `periods` such as 2024Q3, "
+        "2024-W05 and 2023/24, each of which is its first day.",
     )
 
 

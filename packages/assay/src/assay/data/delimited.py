@@ -36,7 +36,7 @@ NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?([eE][-+]?\d+)?")
 SPACES = re.compile(rb'("[^"\n]*")|[ \t]+')
 # Digits that are a code.
 CODES = r"^\s*(0\d+|\d{17,}|\d+E\d+)\s*$"
-VERSION = re.compile(r"(?<![^\W\d_])(version|release|firmware)(?![^\W\d_])", re.IGNORECASE)
+VERSION = re.compile(r"(?<![^\W\d_])(version|firmware)(?![^\W\d_])", re.IGNORECASE)
 CODE_IN_FILE = re.compile(rb"(?<![\w.+-])(?:0\d+|\d+E\d+)(?![\w.:/-])")
 # If a file also has invalid bytes, it mixes encodings.
 VALID_NON_ASCII = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")

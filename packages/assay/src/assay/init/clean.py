@@ -57,6 +57,7 @@ FAMILIES = (
 )
 FEWEST_WITH_UNIT = 10
 FEWEST_CODES = 3
+FEW_LEVELS = 10
 MOST_SPELLINGS = 1000
 DATES = (
     *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y"),
@@ -74,8 +75,9 @@ DATES = (
         "%d/%m/%y",
         "%m/%d/%y",
     ),
-    *("%d-%b-%y", "%Y%m%d", "%b %Y", "%B %Y", "%Y-%m", "%m/%Y"),
+    *("%d-%b-%y", "%Y%m%d", "%b-%y", "%b-%Y", "%b %Y", "%B %Y", "%Y-%m", "%m/%Y"),
 )
+SHORT_YEAR = "%b-%y"
 CLOCKS_OF_DATES = (*CLOCKS, "%H.%M")
 WHOLE = ("%a %b %d %H:%M:%S %Y", "%a, %d %b %Y %H:%M:%S", "%d/%b/%Y:%H:%M:%S")
 # The end of a time with its zone.
@@ -195,6 +197,10 @@ def _finished(values: pa.ChunkedArray, reading: _Reading, made: pa.ChunkedArray)
         made = _whole(made)
     if isinstance(column, Time):
         made = as_days(made)
+    if isinstance(column, Number) and (times := _only_below_zero(made)):
+        doubts.append(
+            f"-1 occurs {times} times and is the only number below 0; if it means missing, add it to `missing`"
+        )
     section = column.cleaning.model_dump(mode="json", exclude_defaults=True) if column.cleaning is not None else {}
     unit = column.unit if isinstance(column, Number) else None
     zone = column.zone if isinstance(column, Time) else None
@@ -460,6 +466,10 @@ def _dates(
     if not fits:
         # A few words among dates mean missing.
         fits = [f for f in first if sum(or_none(_moment(f), word) is None for word in some) <= min(3, len(some) // 20)]
+    if fits and fits[0] == SHORT_YEAR:
+        # Jan-23 may be a day of January, too.
+        years = [moment.year for word in some if (moment := or_none(_moment(SHORT_YEAR), word)) is not None]
+        fits = fits if max(years) <= datetime.now().year else []
     if not fits:
         return None
     swapped = [form for form in fits if form != fits[0] and sorted(form) == sorted(fits[0])]
@@ -509,6 +519,13 @@ def _marks(values: pa.ChunkedArray) -> dict[str, int]:
             break
         marks = far
     return found | {f"{mark:.0f}": counts[mark] for mark in sorted(marks)}
+
+
+def _only_below_zero(values: pa.ChunkedArray) -> int:
+    """Return how often -1 occurs, if many numbers have no other below 0; else 0."""
+    below = values.filter(pc.less(values, 0)).unique().to_pylist()
+    times = pc.sum(pc.equal(values, -1)).as_py() if below == [-1] else 0
+    return times if times > 1 and pc.count_distinct(values).as_py() > FEW_LEVELS else 0
 
 
 def _is_far(mark: float, marks: Collection[float], low: float | None, high: float | None) -> bool:

@@ -41,6 +41,8 @@ SHARED_AT_ALL = 0.05
 SURE = 1e-6
 # With more features a line through them takes too long, for each column that may name groups.
 MOST_IN_LINE = 100
+# Each takes a model.
+MOST_MEASURED = 20
 MOST_UNEVEN = 1.0
 ALIKE = 0.95
 SAMPLE = 4000
@@ -66,23 +68,25 @@ def found(columns: Sequence[Column], goal: np.ndarray, rows: int) -> Iterator[tu
     beyond what the other features explain: the intra-class correlation of the residuals, from a model that saw no row
     of the value, is at least 0.2 (and significant). Or they have some of it in common, and agree in a number that
     differs from value to value. They may have it in common only once a line through the features is subtracted: what
-    grows with time differs little between them at one time. Of fewer than 30 values only texts count.
+    grows with time differs little between them at one time. Of fewer than 30 values only texts count. Numbers that are
+    measured and agree in many rows come last: they are no names, but tell that there are such rows.
     """
     features = [column for column in columns if column.kind in ("number", "integer", "boolean", "category", "time")]
-    for column in _possible(columns, rows):
+    for column in [*_possible(columns, rows), *_measured(columns)]:
         codes = _codes(column.values)
         sizes = np.bincount(codes)
         if (
             not FEWEST <= len(sizes) <= rows / ROWS_PER_VALUE
             or (len(sizes) < FEWEST_BY_CONTENT and (column.kind not in ("category", "text") or column.is_code))
             or (sizes.std() > MOST_UNEVEN * sizes.mean() and not column.words & IDS)
-            or column.words & (RECURRING | set(ORDERED) - NUMBERING)
+            or column.words & RECURRING
+            or (column.words & set(ORDERED) - NUMBERING and column.kind != "number")
             or (pa.types.is_integer(column.values.type) and not _are_codes(column, sizes))
         ):
             continue
         some = _whole_groups(codes)
         groups, wanted = codes[some], goal[some]
-        others = [other for other in features if other is not column or column.kind == "integer"]
+        others = [other for other in features if other is not column or column.kind in ("integer", "number")]
         if others in ([], [column]):
             continue
         is_shared = _shared(wanted, groups) >= SHARED_AT_ALL
@@ -138,6 +142,12 @@ def _possible(columns: Sequence[Column], rows: int) -> list[Column]:
         for column in columns
         if (column.kind in kinds or column.may_group) and not column.values.null_count and 1 < column.distinct < rows
     ]
+
+
+def _measured(columns: Sequence[Column]) -> list[Column]:
+    """Return numbers without gaps: what was measured once, such as a height, may tell several rows of one person."""
+    found = [column for column in columns if column.kind == "number" and not column.values.null_count]
+    return found if len(found) <= MOST_MEASURED else []
 
 
 def _are_codes(column: Column, sizes: np.ndarray) -> bool:

@@ -62,19 +62,24 @@ FAIR = 0.6
 # With this many rows of a class, some fall on each side whatever the salt.
 ENOUGH_OF_A_CLASS = 500
 
-CLASS_NAMES = "class label type category species kind cultivar group cluster diagnosis outcome status segment".split()
+CLASS_NAMES = (
+    "class label type category species kind cultivar group cluster diagnosis outcome status segment klasse typ "
+    "kategorie sorte gruppe diagnose classe catégorie espèce groupe clase tipo categoría especie grupo gruppo"
+).split()
 AMOUNT_NAMES = (
     "quality rating score count cnt rings age number num price days amount total quantity level grade points hours "
-    "years sales demand rate value cost"
+    "years sales demand rate value cost anzahl alter preis betrag menge summe umsatz tage stunden jahre punkte "
+    "nombre âge prix montant quantité jours heures número edad precio importe cantidad días horas puntos"
 ).split()
 SENSITIVE = set(
     "sex gender religion caste immigrant foreign foreigner veteran sexe sexo sesso zivilstand handicap handicapped "
-    "herkunft hispanic hisp lgbt".split()
+    "deficiencia deficiência hispanic hisp lgbt".split()
 )
 # Beginnings of longer words, in several languages; what is cut off after them is an abbreviation.
 SENSITIVE_STEMS = tuple(
-    "ethni etni disab behind(er|ert) discap pregnan schwang embaraz geschl staatsang nationalit nacionalid nazionalit "
-    "citizen marital matrimon familienst konfess glaubens religi muttersprach migrat(ion)?shint".split()
+    "ethni etni disab behind(er|ert) discap pregnan schwang embaraz geschl staatsang nationalit nacionalid "
+    "nazionalit citizen marital matrimon cidadan ciudadan herkunft altersg altersk familienst konfess glaubens religi "
+    "muttersprach migrat(ion)?shint".split()
 )
 # Words with other meanings, too: only of columns with few values, and `genre` only with codes or letters.
 AMBIGUOUS = {"race", "raza", "raça", "rasse", "rac"}
@@ -90,7 +95,7 @@ OLDEST = 122
 GROWN_UP = 18
 BIRTHS = (
     r"birth.?(place|country|year|date)|(date|year|country|place).?of.?birth|\b[yd]ob\b|geburts|"
-    r"(?<![^\W_])geb[._ -]?(jahr|dat|ort|tag)|naissance|nacimiento|nascimento|nascita|geboorte"
+    r"(?<![^\W_])geb[._ -]?(jahr|dat|ort|tag)|naissance|nacimiento|(?<![^\W_])nasc|geboorte"
 )
 SENSITIVE_NAMES = re.compile(
     rf"{BIRTHS}|native.?(country|language)|country.?of.?origin|mother.?tongue|(langue|lengua|lingua).?matern|"
@@ -128,7 +133,7 @@ POSITIVE = (
 # What is usual, or nothing: of two classes the other one is what happens.
 USUAL = set(
     "no n non nein nie ne nee não false 0 normal healthy gesund sain sano alive living lebt lebend vivo vivant active "
-    "aktiv actif activo attivo stayed retained current paid ok okay good gut bon bueno benign negative negativ neg "
+    "aktiv actif activo attivo stayed retained paid bezahlt ok okay good gut bon bueno benign negative negativ neg "
     "négatif negativo ham control controls intact low none absent faux falsch falso conform conforme".split()
 )
 NEGATIONS = set("no not non never without kein keine nicht sans sin".split())
@@ -375,7 +380,7 @@ def _task(is_number: bool, has_fractions: bool, counts: Mapping[Any, int], words
     if number > 10:
         more = "" if number < 10 * MOST_VALUES else " or more"
         return "regression", f"{number}{more} whole numbers", Kind.NOTE
-    if words & set(AMOUNT_NAMES):
+    if words & set(AMOUNT_NAMES) or any(word.endswith("anzahl") for word in words):
         why = f"{number} whole numbers, and the name suggests an amount; for classes use `--task multiclass`"
         return "regression", why, Kind.UNSURE_TASK
     why = f"{number} whole numbers; for an amount use `--task regression`"
@@ -395,7 +400,8 @@ def _positive(classes: Sequence[str], sizes: Mapping[str, int]) -> tuple[str, st
         if words & telling and not words & NEGATIONS:
             return label, "judged by its name"
         if others & NEGATIONS and others - NEGATIONS and others - NEGATIONS == words:
-            return label, "judged by the name of the other"
+            # What is usual does not happen: a part that does not conform, a bill that is not paid.
+            return (other if words <= USUAL else label), "judged by the name of the other"
     usual = [label for label in classes if label.lower() in USUAL]
     if len(usual) == 1:
         return next(label for label in classes if label not in usual), "judged by the name of the other"
@@ -594,6 +600,11 @@ def _split(
         return {"by": "group", "column": best.name}, f"{best.distinct} values of {best.name} have several rows each"
     wanted = groups.goal_of(goal, is_number=task == "regression")
     for column, why in groups.found(columns, wanted, len(goal)):
+        if column.kind == "number":
+            text = f"{why}: are several rows of one person or thing? Then add a column that names it, to split by"
+            findings.append(Finding(2, column.name, text))
+            # Numbers come last, and one says it.
+            break
         if column.distinct < groups.FEWEST_BY_CONTENT:
             text = f"{why}: a feature, for later rows with the same values; if the model meets new ones, split by it"
             findings.append(Finding(2, column.name, text))

@@ -111,7 +111,7 @@ OTHER_TIMES = {
     "dob",
     "born",
     "birthday",
-    *"birthdate geburtsdatum geburtstag naissance nacimiento nascita founded established built".split(),
+    *"birthdate geburtsdatum geburtstag naissance nacimiento nascita nasc founded established built".split(),
     *"geb geburt geboren gebdatum gebdat gebtag bday naiss nac nascimento gründung gegründet baujahr".split(),
     *"ablauf fällig fälligkeit gültig échéance expiration vencimiento scadenza".split(),
     "expiry",
@@ -140,7 +140,11 @@ MOST_VALUES = 1000
 FIRST_YEAR, LAST_YEAR = 1500, 2200
 SAMPLE = 20_000
 DATES = {"date", "datum", "fecha"}
+MONTHS = set("month monat mois mes mês mese maand period periode période periodo yearmonth ym yyyymm".split())
 SPREADSHEET_1970, SPREADSHEET_2070 = 25_569, 62_093
+MONTHS_OF_A_YEAR, FIRST_MONTH, LAST_MONTH = 12, 180_001, 220_012
+# How many of each are a second.
+TICKS = {"seconds": 1, "milliseconds": 1_000, "microseconds": 1_000_000}
 SECONDS_2000, SECONDS_2040, DAY = 946_684_800, 2_208_988_800, 86_400
 MOSTLY_DIFFERENT = 0.2
 WHO = {*UNITS_OF_GROUPS, "account", "code", "nr", "key", "ref", "number"}
@@ -191,7 +195,7 @@ def describe(name: str, made: Cleaned, rows: int, most_values: int) -> Column:
         form = _format_of_moments(name, values)
         if form is not None:
             cleaning["format"] = form
-            zone = "UTC" if form in ("seconds", "milliseconds") else None
+            zone = "UTC" if form in TICKS else None
             values = as_days(read_column(values, Time(kind="time", zone=zone, cleaning=TimeCleaning(format=form)))[1])
     column = Column(name, values, made.unit, _distinct(values), cleaning=cleaning, zone=zone)
     distinct = column.distinct
@@ -425,8 +429,10 @@ def _format_of_moments(name: str, values: pa.ChunkedArray) -> str | None:
     low, high = pc.min_max(values).as_py().values()
     if low is None:
         return None
-    if not words & (EVENT_TIMES | OTHER_TIMES | {"year", "ts", "epoch", "unix", "at", "unixtime", "ymd"}):
+    if not words & (EVENT_TIMES | OTHER_TIMES | MONTHS | {"year", "ts", "epoch", "unix", "at", "unixtime", "ymd"}):
         return _format_of_ticks(values, low, high) if not words & (IDS | PHONES | ROW_NUMBERS | WHO) else None
+    if words & MONTHS and low >= FIRST_MONTH and high <= LAST_MONTH and _are_months(values):
+        return "%Y%m"
     if words & DATES and low >= SPREADSHEET_1970 and high <= SPREADSHEET_2070:
         return "days"
     if low >= FIRST_YEAR and high <= LAST_YEAR and _counts_rows(values):
@@ -435,9 +441,9 @@ def _format_of_moments(name: str, values: pa.ChunkedArray) -> str | None:
         return "%Y%m%d"
     # Of years before 2010 the zero in front would be gone; and 200512 may be a month.
     if low >= 100_101 and high <= 991_231 and (days := _days(values, "%y%m%d")) is not None:
-        is_months = low >= 180_001 and high <= 220_012 and pc.all(pc.less_equal(_last_two(values), 12)).as_py()
+        is_months = low >= FIRST_MONTH and high <= LAST_MONTH and _are_months(values)
         return None if is_months or pc.max(days).as_py() > datetime.now() else "%y%m%d"
-    for form, scale in (("seconds", 1), ("milliseconds", 1000)):
+    for form, scale in TICKS.items():
         if 3e8 * scale <= low and high <= 4e9 * scale:
             return form
     return None
@@ -445,7 +451,7 @@ def _format_of_moments(name: str, values: pa.ChunkedArray) -> str | None:
 
 def _format_of_ticks(values: pa.ChunkedArray, low: int, high: int) -> str | None:
     """Return how whole numbers of any name are times: those of the last decades, most of them different."""
-    for form, scale in (("seconds", 1), ("milliseconds", 1000)):
+    for form, scale in TICKS.items():
         is_recent = SECONDS_2000 * scale <= low and high <= SECONDS_2040 * scale and high - low >= DAY * scale
         if is_recent and pc.count_distinct(values).as_py() >= MOSTLY_DIFFERENT * len(values):
             return form
@@ -458,8 +464,10 @@ def _days(values: pa.ChunkedArray, form: str) -> pa.ChunkedArray | None:
     return days if days.null_count == values.null_count else None
 
 
-def _last_two(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.subtract(values, pc.multiply(pc.divide(values, 100), 100))
+def _are_months(values: pa.ChunkedArray) -> bool:
+    """Say whether the last two digits of all whole numbers are those of months."""
+    found = pc.min_max(pc.subtract(values, pc.multiply(pc.divide(values, 100), 100))).as_py()
+    return bool(found["min"] >= 1 and found["max"] <= MONTHS_OF_A_YEAR)
 
 
 def ignore_twins(columns: Sequence[Column]) -> None:
