@@ -201,6 +201,19 @@ def test_what_is_edited_during_a_search_stays(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # of DVC
+def test_a_search_that_fails_leaves_a_file_that_nobody_edited_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project_whose_search("false", tmp_path, monkeypatch)
+    # To write it again would join the lines.
+    own = Path("params.yaml").read_text().replace("learning_curve_points: 3", "learning_curve_points:\n    3")
+    Path("params.yaml").write_text(own)
+    with pytest.raises(InputError, match="the search failed"):
+        dvc.tune()
+    assert Path("params.yaml").read_text() == own
+
+
+@pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # of DVC
 @pytest.mark.parametrize("broken", ["sede: 20", "seed: [20"])
 def test_a_model_that_was_found_is_kept_if_it_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str

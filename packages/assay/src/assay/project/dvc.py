@@ -14,7 +14,7 @@ from dvc.repo import Repo
 
 from assay.base.conflicts import require_no_conflict
 from assay.base.errors import InputError, one_line
-from assay.base.files import sha256
+from assay.base.files import sha256, write_text
 from assay.base.progress import say
 from assay.contract.spec import CONTRACT, load_contract
 from assay.project.data import bring, in_one_line
@@ -95,13 +95,16 @@ def tune() -> ModelChoice:
     kept in build/.
     """
     _prepare()
-    was_on = load_params().tune.search
+    was_on, before = load_params().tune.search, PARAMS.read_text(encoding="utf-8")
     switch_search(on=True)
+    searching = PARAMS.read_text(encoding="utf-8")
     failed = True
     try:
         failed = _repro_fails("tune")
     finally:
-        if failed:
+        if failed and PARAMS.read_text(encoding="utf-8") == searching:
+            write_text(PARAMS, before)
+        elif failed:
             with _readable():
                 switch_search(on=was_on)
     if failed:
