@@ -7,6 +7,7 @@ this process, or with `fsync` to the disk.
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from assay.predictions.outcomes import OutcomeLog
 from assay.predictions.segments import CONTRACTS, OUTCOMES, PREDICTIONS, Appender, believed, hour_name, retire
 
 HOUR_MS = 3_600_000
+# The clients whose hashed keys are kept in memory.
+CLIENTS = 1024
 
 
 class PredictionLog:
@@ -48,6 +51,8 @@ class PredictionLog:
         self._segments = Appender(segments or folder / PREDICTIONS, fsync=fsync, opened=self._begin)
         self._encoder = msgspec.json.Encoder()
         self._outcomes = OutcomeLog(folder)
+        # A client asks again and again, and hashing takes as long as all else for its row.
+        self._key_hash = lru_cache(maxsize=CLIENTS)(lambda key: key_hash(self._secret, key))
 
     def predictions(
         self,
@@ -98,11 +103,13 @@ class PredictionLog:
         return listed.record(*values)
 
     def _hashes(self, keys: Sequence[tuple[bytes, int]], rows: int) -> list[str | None]:
-        for key, _ in keys:
-            if key:
-                secret = self._secret
-                return [found for key, many in keys for found in [key_hash(secret, key) if key else None] * many]
-        return [None] * rows
+        if not keys:
+            return [None] * rows
+        hashed = self._key_hash
+        hashes = [hashed(key) if key else None for key, _ in keys]
+        if len(hashes) == rows:
+            return hashes
+        return list(chain.from_iterable([found] * many for found, (_, many) in zip(hashes, keys, strict=True)))
 
     def _ids(self, given: Sequence[Sequence[Any]]) -> list[str | None]:
         """Return the hash of the ids of each row; empty if no row has any."""
