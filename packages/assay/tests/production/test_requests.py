@@ -1,11 +1,15 @@
 """What the monitor says about requests that were refused, failed or were slow."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from assay.predictions.entry import Counted
+from assay.predictions.requests import RequestLog
+from assay.predictions.segments import REQUESTS
 from assay.production.finding import Finding
 from assay.production.monitor import monitor
 from assay.production.page import view
@@ -64,6 +68,26 @@ def test_beyond_its_limit_a_share_raises_an_alarm_and_no_other(changes: dict[str
     made = judged(counts(changes))
     assert {name for name, one in made.items() if one.verdict == "ALARM"} == {check}
     assert words in made[check].reason
+
+
+@pytest.mark.parametrize("share", [0.0, 0.8, 1.0])
+def test_the_share_of_a_challenger_changes_nothing_in_what_is_refused_and_fails(tmp_path: Path, share: float) -> None:
+    log = RequestLog(tmp_path, VERSION, [250.0, 1000.0], days=90)
+    for number in range(2000):
+        log.add("/predict", 200, VERSION if number >= share * 2000 else "challenger", 0.01)
+    for _ in range(3):
+        log.add("/predict", 503, "", 0.01)
+    log.add_events({("refused", "contract"): 60, ("refused", "overload"): 3})
+    log.write()
+    log.close()
+    (segment,) = (tmp_path / REQUESTS).iterdir()
+    lines = [msgspec.json.decode(line, type=Counted) for line in segment.read_bytes().splitlines()]
+    days_ago = [timedelta(days=ago) for ago in range(20, 0, -1)]
+    made = judged([msgspec.structs.replace(line, time=NOW - ago) for ago in days_ago for line in lines])
+    assert {name: (made[name].verdict, made[name].reason) for name in ("refused", "failed")} == {
+        "refused": ("WELL", "2.9% of 41,260 requests were refused, at most 5% (reasons: contract 1,200)"),
+        "failed": ("WELL", "0.15% of 41,260 requests failed, at most 0.2%"),
+    }
 
 
 def test_strangers_and_an_overload_are_no_requests_that_clients_got_wrong() -> None:

@@ -308,7 +308,7 @@ def test_requests_are_counted_in_the_log_within_a_minute_and_at_the_end(
     assert [(one.answered, one.refused) for one in found()] == [(1, {}), (0, {"contract": 1})]
 
 
-def test_requests_and_rows_that_are_not_logged_count_for_the_model_that_answered(
+def test_latency_and_rows_that_are_not_logged_count_for_the_model_that_answered_and_the_rest_for_the_champion(
     logged: Any, projects: Callable[..., Path], tmp_path: Path
 ) -> None:
     root = tmp_path / "project"
@@ -337,10 +337,10 @@ def test_requests_and_rows_that_are_not_logged_count_for_the_model_that_answered
     router._shadow.submit(logged._log.close).result()
     logged.close()
     found = [msgspec.json.decode(line, type=Counted) for line in lines(tmp_path / "log/requests")]
-    assert {one.version: (one.answered, one.unlogged, one.refused) for one in found} == {
-        champion: (2, 3, {"contract": 1}),
-        b: (2, 0, {}),
-        c: (0, 3, {}),
+    assert {one.version: (one.timed, one.unlogged, one.answered, one.refused) for one in found} == {
+        champion: (2, 3, 4, {"contract": 1}),
+        b: (2, 0, 0, {}),
+        c: (0, 3, 0, {}),
     }
 
 
@@ -353,7 +353,7 @@ def test_a_smoke_test_counts_as_no_request_whatever_comes_of_it(logged: Any, tmp
     posted(front, body, status=503, headers=[(IS_CHECK, b"1")])
     logged.write_requests()
     assert not (tmp_path / "log/requests").exists()
-    assert front._requests.flush() == {}
+    assert front._requests._bound == {}
     posted(front, body, status=503)
     logged.write_requests()
     (line,) = lines(tmp_path / "log/requests")

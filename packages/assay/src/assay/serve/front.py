@@ -229,7 +229,10 @@ class Front:
             more = [*more, (b"connection", b"close")]
         await send_answer(send, status, answer, kind, more=more)
         if not call.is_check:
-            self._requests.add(path, status, call.version, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            self._requests.add(path, status, seconds)
+            if serving.request_log:
+                serving.request_log.add(path, status, call.version, seconds)
         self._turns.begin()
 
     async def _answer(
@@ -267,9 +270,10 @@ class Front:
 
     def _flush(self) -> None:
         serving = self._serving()
-        requests, events = self._requests.flush(), serving.metrics.flush()
+        self._requests.flush()
+        events = serving.metrics.flush()
         if serving.request_log:
-            serving.request_log.add(requests, events)
+            serving.request_log.add_events(events)
             if not self._will_write:
                 self._will_write = True
                 asyncio.get_running_loop().call_later(COUNT_SECONDS, self._write)

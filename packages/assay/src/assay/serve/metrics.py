@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from assay.inference.predictor import PredictionBatch
-from assay.predictions.requests import Kind
 from assay.serve.bentoml_internals import observe_all
 
 BUCKETS = [number / 20 for number in range(1, 20)]
@@ -107,23 +106,22 @@ class Requests:
         """Take BentoML's middleware that counts requests, and the labels of this service."""
         self._counting = counting
         self._labels = labels
-        self._added: dict[Kind, list[float]] = {}
-        self._bound: dict[Kind, tuple[Any, Any]] = {}
+        self._added: dict[tuple[str, int], list[float]] = {}
+        self._bound: dict[tuple[str, int], tuple[Any, Any]] = {}
 
-    def add(self, path: str, status: int, version: str, seconds: float) -> None:
-        """Count a request that was answered; `version` is that of the model that predicted, empty if none did."""
-        self._added.setdefault((path, status, version), []).append(seconds)
+    def add(self, path: str, status: int, seconds: float) -> None:
+        """Count a request that was answered."""
+        self._added.setdefault((path, status), []).append(seconds)
 
-    def flush(self) -> dict[Kind, list[float]]:
-        """Write what was counted, and return it: the seconds of requests."""
+    def flush(self) -> None:
+        """Write what was counted."""
         added, self._added = self._added, {}
         for key, seconds in added.items():
             total, duration = self._bound.get(key) or self._bind(key)
             total.inc(len(seconds))
             observe_all(duration, seconds)
-        return added
 
-    def _bind(self, key: Kind) -> tuple[Any, Any]:
+    def _bind(self, key: tuple[str, int]) -> tuple[Any, Any]:
         labels = self._labels | {"endpoint": key[0], "http_response_code": str(key[1])}
         counting = self._counting
         self._bound[key] = (

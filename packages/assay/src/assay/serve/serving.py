@@ -93,8 +93,6 @@ class Serving:
         self.router.watch()
         self._log: PredictionLog | MonitorLog | None = None
         self.request_log: RequestLog | None = None
-        # Prometheus sees an increase only of what has been 0.
-        metrics.add("dropped", package.version, number=0)
         self._refuses_unlogged = settings.serve.unlogged == "refuse"
         self._unlogged_reason = ""
         if settings.serve.log != "off":
@@ -119,7 +117,7 @@ class Serving:
             self._log.close()
         if self.request_log:
             # Shadows count between the turns of the event loop.
-            self.request_log.add({}, self.metrics.flush())
+            self.request_log.add_events(self.metrics.flush())
             self.write_requests()
             self.request_log.close()
 
@@ -416,7 +414,9 @@ def _log(folder: Path | None, package: Package, serve: Serve, metrics: Metrics) 
         # Imported only here, so that the service starts quickly.
         from assay.predictions.monitor import MonitorLog
 
-        return MonitorLog(package.contract, lambda rows: metrics.add("dropped", package.version, number=rows))
+        # OpenTelemetry does not say which model made those that it lost.
+        metrics.add("dropped", "", number=0)
+        return MonitorLog(package.contract, lambda rows: metrics.add("dropped", "", number=rows))
     digest = package.about["contract_sha256"]
     return PredictionLog(folder, package.contract, digest, fsync=serve.log == "fsync", days=serve.log_days)
 
