@@ -184,6 +184,20 @@ def test_failures_are_counted_from_0_so_that_an_alert_sees_the_first(project: Pa
     assert counted == [0, 1]
 
 
+def test_rows_that_are_not_logged_are_counted_from_0_for_each_model(project: Path) -> None:
+    registered = client()
+    metrics = Metrics(registered)
+    router = Router(load(project), project, 1e-5, metrics)
+    say(project, SHARE.format(share=1.0))
+    router.refresh()
+    metrics.flush()
+    versions = [one.predictor.version for one in (router.champion, router.shares[0][1])]
+    values = [
+        registered.registry.get_sample_value("assay_unlogged_predictions_total", {"version": one}) for one in versions
+    ]
+    assert values == [0, 0]
+
+
 def test_a_challenger_that_is_much_slower_is_left_out(project: Path, router: Router) -> None:
     say(project, SHARE.format(share=0.5))
     router.refresh()

@@ -137,6 +137,8 @@ class Router:
         self.sticky = Traffic().sticky.encode()
         self.shares: list[tuple[float, Contender]] = []
         self.shadows: list[Contender] = []
+        # Prometheus sees an increase only of what has been 0.
+        metrics.add("dropped", champion.version, number=0)
 
     def watch(self) -> None:
         """Check traffic.yaml every second, in a thread, until `close`."""
@@ -178,8 +180,9 @@ class Router:
                 shares.append((total, contender))
         self.shares = shares
         self.shadows = [contender for entry, contender in found if entry.shadow]
-        for entry in traffic.challengers:
-            # Prometheus sees an increase only of what has been 0, and soon a challenger that fails is asked no more.
+        for entry, contender in found:
+            self._metrics.add("dropped", contender.predictor.version, number=0)
+            # Soon a challenger that fails is asked no more.
             self._metrics.add("challenger_failures", entry.name, number=0)
         logger.info(
             "traffic: %s", ", ".join(f"{e.name} {'shadow' if e.shadow else e.share}" for e, _ in found) or "champion"
