@@ -19,6 +19,7 @@ KINDS: dict[str, tuple[str, Any, str]] = {
     "ids in words": ("ref", [f"A{i:05}" for i in RNG.permutation(ROWS)], "id"),
     "names of people": ("Name", [f"Ann B{i} Smith" for i in range(ROWS)], "id"),
     "a constant": ("country", ["DE"] * ROWS, "ignored"),
+    "hardly any value": ("note", [None] * (ROWS - 1) + ["a"], "ignored"),
     "no value at all": ("empty", pa.nulls(ROWS, pa.string()), "ignored"),
     "a survey weight": ("fnlwgt", RNG.integers(1, 9999, ROWS), "ignored"),
     "many codes with few rows each": ("cabin", [f"C{i}" for i in RNG.integers(0, 300, ROWS)], "ignored"),

@@ -41,6 +41,7 @@ READINGS = {
     "weeks": (["2024-W05", "2024-W06"], [datetime.date(2024, 1, 29), datetime.date(2024, 2, 5)]),
     "fiscal years": (["FY14", "FY2015"], [datetime.date(2014, 1, 1), datetime.date(2015, 1, 1)]),
     "seasons": (["2009-10", "2010-11"], [datetime.date(2009, 1, 1), datetime.date(2010, 1, 1)]),
+    "days in digits": (["01122020", "31012021"], [datetime.date(2020, 12, 1), datetime.date(2021, 1, 31)]),
     "months and short years": (["Nov-20", "Dec-21"], [datetime.date(2020, 11, 1), datetime.date(2021, 12, 1)]),
     "days of months": (["Nov-20", "Dec-31"], ["Nov-20", "Dec-31"]),
     "months after a year": (["2009-10", "2009-11"], [datetime.date(2009, 10, 1), datetime.date(2009, 11, 1)]),

@@ -127,6 +127,7 @@ ODD = {
     ),
     "spaces around cells": with_lines(lambda lines: [line.replace(",", " , ") for line in lines]),
     "columns aligned by spaces": with_lines(lambda lines: ["  " + line.replace(",", "    ") + " " for line in lines]),
+    "a name with a line break": with_lines(lambda lines: [lines[0].replace("town", '"town\n"'), *lines[1:]]),
     "units below the header": with_lines(lambda lines: [lines[0], "m²,,,,€", *lines[1:]]),
     "questions below the header": with_lines(
         lambda lines: [lines[0], "How large?,Where?,When?,A garden?,How much?", '"{""id"":""Q1""}",,,,Q5', *lines[1:]]

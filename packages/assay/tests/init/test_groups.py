@@ -25,7 +25,7 @@ def made(target: np.ndarray, **columns: Any) -> Plan:
     return infer(pa.table({**columns, "x": X, "answer": target}), "answer", "mine")
 
 
-@pytest.mark.parametrize("name", ["patient", "household", "subject_no", "CustomerKey"])
+@pytest.mark.parametrize("name", ["patient", "household", "subject_no", "CustomerKey", "Kunde", "ménage_id"])
 def test_a_name_says_it(name):
     found = beside({name: np.resize(np.arange(80), 400)})
     assert found.contract["split"] == {"by": "group", "column": name}
@@ -90,10 +90,10 @@ def test_a_number_whose_order_matters_is_no_group():
 def test_measures_that_agree_in_several_rows_tell_that_these_are_of_one_person():
     found = made(OWN[OF] + NOISE / 2 + X, height=OWN[OF].round(3))
     assert found.contract["split"] == {"by": "hash"}
-    assert "one person or thing" not in said(found, "height")
+    assert "one person, place or thing" not in said(found, "height")
     found = made(np.sin(1000 * OWN[OF]) + NOISE / 4 + X, height=OWN[OF].round(3))
     assert found.contract["columns"]["height"]["kind"] == "number"
-    assert "one person or thing" in said(found, "height")
+    assert "one person, place or thing" in said(found, "height")
 
 
 def test_a_few_groups_stay_a_feature_and_are_to_be_looked_at():

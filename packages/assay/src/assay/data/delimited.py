@@ -195,7 +195,7 @@ def sniff(content: bytes, source: str, target: str) -> Dialect:
         (i for i, row in enumerate(rows[:50]) if target in map(str.strip, row)),
         next(i for i, row in enumerate(rows) if len(row) == width),
     )
-    first = [cell.strip() for cell in rows[start]]
+    first = [" ".join(cell.split()) for cell in rows[start]]
     if len(first) < 2:
         raise InputError(f"{source}: only one column found; separate columns by , ; | or tabs")
     below = rows[start + 1 : start + 1 + SAMPLE_ROWS]
@@ -211,8 +211,9 @@ def sniff(content: bytes, source: str, target: str) -> Dialect:
             notes.append("names of columns were joined from two header lines")
         below = below[more:]
         skip = _lines_before(text, separator, start + 1 + more, quoted=quoted[separator])
-    else:
-        skip += has_header
+    elif has_header:
+        # A quoted name may have a line break.
+        skip = _lines_before(text, separator, start + 1, quoted=quoted[separator])
     if len(first) == width - 1 and has_header and all(len(row) == width and not row[-1] for row in below):
         # Each row ends with a separator, but the header does not.
         first.append("")

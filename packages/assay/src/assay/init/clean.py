@@ -75,7 +75,7 @@ DATES = (
         "%d/%m/%y",
         "%m/%d/%y",
     ),
-    *("%d-%b-%y", "%Y%m%d", "%b-%y", "%b-%Y", "%b %Y", "%B %Y", "%Y-%m", "%m/%Y"),
+    *("%d-%b-%y", "%Y%m%d", "%d%m%Y", "%m%d%Y", "%b-%y", "%b-%Y", "%b %Y", "%B %Y", "%Y-%m", "%m/%Y"),
 )
 SHORT_YEAR = "%b-%y"
 CLOCKS_OF_DATES = (*CLOCKS, "%H.%M")
@@ -332,8 +332,9 @@ def _reading(present: list[str], encoded: pa.DictionaryArray, words: list[str], 
     some = present[:: max(1, len(present) // LOOK)]
     if not is_target and {word.lower() for word in some} in PAIRS:
         return _Reading(Boolean(kind="boolean"), [f"{_listed(sorted(present))} became true and false"])
-    if any(word[0] == "0" and word.isdigit() and len(word) > 1 for word in some) and not _dates(some, []):
-        return None
+    if any(word[0] == "0" and word.isdigit() and len(word) > 1 for word in some):
+        # Digits of a code, or of days such as 01022024.
+        return _time_reading(some, encoded, words) if not is_target and _dates(some, []) else None
     if any(CODE.fullmatch(word) for word in present) and not any(re.search(r"[.,]|[eE][+-]", word) for word in some):
         return None
     return _number_reading(some) or (None if is_target else _time_reading(some, encoded, words))

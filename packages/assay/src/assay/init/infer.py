@@ -601,7 +601,9 @@ def _split(
     wanted = groups.goal_of(goal, is_number=task == "regression")
     for column, why in groups.found(columns, wanted, len(goal)):
         if column.kind == "number":
-            text = f"{why}: are several rows of one person or thing? Then add a column that names it, to split by"
+            text = (
+                f"{why}: are several rows of one person, place or thing? Then add a column that names it, to split by"
+            )
             findings.append(Finding(2, column.name, text))
             # Numbers come last, and one says it.
             break

@@ -32,7 +32,9 @@ ROW_NUMBERS = {
 }
 UNITS_OF_GROUPS = (
     "patient subject customer user client person member account household family driver passenger student employee "
-    "session device machine engine animal player borrower respondent participant donor visitor worker citizen"
+    "session device machine engine animal player borrower respondent participant donor visitor worker citizen "
+    "kunde haushalt maschine gerät benutzer nutzer mitarbeiter schüler proband teilnehmer fahrer "
+    "cliente ménage utilisateur élève paciente hogar usuario alumno máquina paziente utente"
 ).split()
 # Names written as one word, and the words they consist of.
 JOINED = {f"{unit}id": (unit, "id") for unit in UNITS_OF_GROUPS} | {
@@ -132,6 +134,8 @@ KEYS = {
 WRITTEN = {"decimal", "units", "clock"}
 FEW_VALUES = 12
 FEWEST_PER_CODE = 5
+# With fewer rows that differ from all others, a column tells nothing.
+FEWEST_PRESENT = 5
 # Codes for no answer, and the fewest steps of a scale above which they are such.
 NO_ANSWERS = (8, 9, 98, 99)
 FEWEST_OF_SCALE = 3
@@ -204,6 +208,10 @@ def describe(name: str, made: Cleaned, rows: int, most_values: int) -> Column:
         ignore(column, "empty in every row")
     elif distinct == 1 and not values.null_count:
         ignore(column, f"constant: {values[0].as_py()!r} in every row")
+    elif distinct == 1 and min(present, values.null_count) < FEWEST_PRESENT:
+        ignore(
+            column, f"nearly constant: {values.drop_null()[0].as_py()!r} in {present} rows, and missing in the others"
+        )
     elif pa.types.is_boolean(values.type):
         decide(column, "boolean", "two values for true and false")
     elif pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
