@@ -12,6 +12,7 @@ from assay.base.errors import InputError
 from assay.base.files import lock_alone
 from assay.cli.production import forget as command
 from assay.predictions import forget as forgetting
+from assay.predictions.collected import alone
 from assay.predictions.entry import MANY
 from assay.predictions.forget import forget
 from assay.predictions.keys import key_hash, log_secret
@@ -84,6 +85,18 @@ def test_who_is_not_in_the_log_changes_nothing_and_gets_a_receipt_too(logged: Lo
     gone, path = forget(logged.folder, "nobody")
     assert (gone.predictions, gone.segments, logged.rows()) == (0, 0, before)
     assert json.loads(path.read_text())["predictions"] == 0
+
+
+def test_in_a_project_no_copy_is_left_of_a_killed_collection_and_none_runs_meanwhile(
+    logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(logged.folder)
+    with alone(), pytest.raises(InputError, match="another `assay feedback collect` or"):
+        forget(logged.folder, "ann")
+    copy = Path(".assay/collected.csv")
+    copy.touch()
+    forget(logged.folder, "ann")
+    assert not copy.exists()
 
 
 def test_what_the_service_writes_meanwhile_stays(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ import pytest
 from assay.base.errors import InputError
 from assay.contract.spec import Contract
 from assay.data.reading import read_table
-from assay.predictions.collected import COLLECTED, read_record
+from assay.predictions.collected import COLLECTED, alone, read_record
 from assay.production import collect as collecting
 from assay.production.collect import collect, told
 from assay.project.params import Collect
@@ -237,7 +237,7 @@ def test_whatever_file_operation_a_run_is_killed_before_the_next_one_adds_every_
 
 
 def test_only_one_runs_at_a_time(project: Path):
-    with collecting.alone(), pytest.raises(InputError, match="another `assay feedback collect` is running"):
+    with alone(), pytest.raises(InputError, match="another `assay feedback collect` or `assay forget` is running"):
         run(honest())
 
 

@@ -1,6 +1,7 @@
 """`assay forget --receipt`: rows of a forgotten client leave the data, as a change like any other."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -12,7 +13,7 @@ from assay.predictions.collected import COLLECTED, read_record
 from assay.production.unlearn import unlearn
 from patients import COLUMNS, TARGETS, contract
 from production.collecting import logged, table
-from production.test_collect import CLIENTS, WARD, data, honest, project, run, write
+from production.test_collect import CLIENTS, WARD, Killed, data, honest, project, run, write
 
 __all__ = ["project"]
 RECEIPT = Path("receipt.json")
@@ -56,6 +57,32 @@ def test_a_run_that_is_killed_is_mended_by_the_next(collected: Path, monkeypatch
     assert unlearn(RECEIPT) == (0, 8)
     assert len(data()) == 456
     assert CLIENTS[0] not in COLLECTED.read_text()
+
+
+@pytest.mark.parametrize("at", ["write_record", "replacing"])
+def test_nothing_is_left_of_the_client_that_a_killed_collection_has_written(
+    collected: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    write_json(RECEIPT, {"format": 1, "key": "newcomer"})
+
+    def killed(_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(f"assay.production.collect.{at}", killed)
+        with pytest.raises(Killed):
+            run(logged(table(8, 7), ["newcomer"] * 8, start=1000))
+    (copy,) = Path(".assay").glob("*.csv")
+    # What a process leaves that ends while it replaces the data; no process has this number.
+    shutil.copy(copy, "data/.x.csv.99999999.tmp")
+    assert unlearn(RECEIPT) == (0, 0)
+    assert sorted(path.name for path in [*Path(".assay").iterdir(), *Path("data").iterdir()]) == [
+        "collect.lock",
+        "collected.json",
+        "x.csv",
+    ]
+    assert "newcomer" not in COLLECTED.read_text()
+    assert len(read_record(WARD.data).rows()) == 64
 
 
 def test_rows_that_nobody_could_find_after_a_change_of_the_contract_stay_in_the_record(collected: Path) -> None:

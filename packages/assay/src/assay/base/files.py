@@ -22,9 +22,7 @@ def replacing(path: Path) -> Iterator[Path]:
     example because the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for abandoned in path.parent.glob(f".{escape(path.name)}.*.tmp"):
-        if not _is_in_use(abandoned):
-            abandoned.unlink(missing_ok=True)
+    remove_abandoned(path.parent, escape(path.name))
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
@@ -36,6 +34,13 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: Path, pattern: str = "*") -> None:
+    """Remove temporary files of killed processes from a folder, those for files whose names match."""
+    for temporary in folder.glob(f".{pattern}.*.tmp"):
+        if not _is_in_use(temporary):
+            temporary.unlink(missing_ok=True)
 
 
 def _is_in_use(temporary: Path) -> bool:

@@ -5,18 +5,21 @@ of a row but the outcome: ids, the hash of the client's key, and a hash by which
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from assay.base.config import Frozen, parse_yaml, typed
-from assay.base.files import sha256, write_json
+from assay.base.files import lock_alone, remove_abandoned, sha256, write_json
 from assay.base.formats import read_format
 from assay.base.git import git
 from assay.project.history import VERSION, file_at, head
 
 COLLECTED = Path("data/collected.json")
 POINTER = Path("data.dvc")
+# Where a collection writes the data with the new rows, before it replaces them.
+WORK, COPY = Path(".assay"), "collected"
 FORMAT = 1
 
 
@@ -50,6 +53,22 @@ class Record(Frozen):
     def rows(self) -> dict[str, Row]:
         """Return the rows by prediction id, with their latest outcomes."""
         return {one.id: one for made in self.collections for one in (*made.rows, *made.corrected)}
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Let no other process collect rows or forget a client meanwhile; raises InputError if one does.
+
+    Copies of the data that a killed collection has left, with what clients sent, are removed first.
+    """
+    WORK.mkdir(exist_ok=True)
+    lock = WORK / "collect.lock"
+    lock.touch()
+    with lock_alone(lock, f"{WORK}: another `assay feedback collect` or `assay forget` is running; wait for it"):
+        for copy in WORK.glob(f"{COPY}.*"):
+            copy.unlink()
+        remove_abandoned(COLLECTED.parent)
+        yield
 
 
 def read_record(data: Path, path: Path = COLLECTED) -> Record:

@@ -7,7 +7,7 @@ does the rest. Outcomes go first, since only the predictions say which outcomes 
 import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 
 from assay.base.errors import InputError
 from assay.base.files import lock_alone, replacing, write_json
-from assay.predictions.collected import COLLECTED, learnt
+from assay.predictions.collected import COLLECTED, WORK, alone, learnt
 from assay.predictions.entry import Entry
 from assay.predictions.keys import NAME, key_hash, log_secret
 from assay.predictions.segments import OPEN, OUTCOMES, PREDICTIONS, hours, seal
@@ -58,13 +58,15 @@ def forget(folder: Path, key: str) -> tuple[Forgotten, Path]:
     if not (folder / NAME).exists():
         raise InputError(f"{folder}: this is no prediction log, or none whose clients sent a key; name it with --log")
     hashed = key_hash(log_secret(folder), key.encode())
-    # First: an error of it must not come between a removal and its receipt.
-    known = learnt(hashed)
-    gone = Forgotten(learnt=known or [])
     done: set[Path] = set()
     lock = folder / "forget.lock"
     lock.touch()
-    with lock_alone(lock, f"{folder}: another `assay forget` is running; wait for it"):
+    # Without this folder nothing was ever collected here.
+    no_collection = alone() if WORK.exists() else nullcontext()
+    with no_collection, lock_alone(lock, f"{folder}: another `assay forget` is running; wait for it"):
+        # First: an error of it must not come between a removal and its receipt.
+        known = learnt(hashed)
+        gone = Forgotten(learnt=known or [])
         for _ in range(PASSES):
             if not _pass(folder, hashed, done, gone):
                 break

@@ -6,8 +6,7 @@ others. What passes is judged by the gates, as any change of the data.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +19,7 @@ from scipy.stats import hypergeom
 
 from assay.base.config import read_yaml
 from assay.base.errors import InputError
-from assay.base.files import lock_alone, replacing, sha256, write_json
+from assay.base.files import replacing, sha256, write_json
 from assay.contract.spec import Contract, Id, Ignored
 from assay.data.append import append, columns_of, notation, stored, survive
 from assay.data.reading import arrow_type, read_table, typed
@@ -28,10 +27,13 @@ from assay.data.split import row_keys
 from assay.inference.batch import separated
 from assay.inference.ids import DIGITS
 from assay.predictions.collected import (
+    COPY,
     POINTER,
+    WORK,
     Collection,
     Record,
     Row,
+    alone,
     committed_data,
     read_record,
     write_record,
@@ -43,7 +45,6 @@ from assay.project.params import Collect
 
 REPORT = Path("reports/collect.json")
 REPORT_FORMAT = 1
-WORK = Path(".assay")
 SALT = "collected"
 NAMED = 50
 # The newest rows that are considered, and how many times the rows of its limit a client may have among them.
@@ -385,9 +386,7 @@ def collect(
     if read_yaml(POINTER).get("deps") if POINTER.exists() else None:
         raise InputError(f"{POINTER}: the data is imported from elsewhere; add the outcomes there")
     with alone():
-        made = WORK / f"collected{path.suffix}"
-        # Of a run that was killed. It holds what clients sent.
-        made.unlink(missing_ok=True)
+        made = WORK / f"{COPY}{path.suffix}"
         record = read_record(path)
         base, known = committed_data(), record.rows()
         pending = [row for made in record.collections if made.base == base for row in made.rows]
@@ -501,13 +500,3 @@ def told(result: Mapping[str, Any]) -> list[str]:
     if result["empty_columns"]:
         lines.append(f"left empty, because the log does not hold them: {', '.join(result['empty_columns'])}")
     return lines
-
-
-@contextmanager
-def alone() -> Iterator[None]:
-    """Let no other process change the data by the record meanwhile; raises InputError if one does."""
-    WORK.mkdir(exist_ok=True)
-    lock = WORK / "collect.lock"
-    lock.touch()
-    with lock_alone(lock, f"{WORK}: another `assay feedback collect` is running; wait for it"):
-        yield

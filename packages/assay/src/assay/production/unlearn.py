@@ -8,8 +8,8 @@ from assay.base.files import read_json, replacing, sha256
 from assay.contract.spec import load_contract
 from assay.data.append import remove
 from assay.data.reading import read_table
-from assay.predictions.collected import Record, read_record, write_record
-from assay.production.collect import WORK, alone, places_by_row
+from assay.predictions.collected import COLLECTED, WORK, Record, alone, read_record, write_record
+from assay.production.collect import places_by_row
 from assay.project.data import bring, record
 
 
@@ -23,11 +23,11 @@ def unlearn(receipt: Path) -> tuple[int, int]:
     contract = load_contract()
     bring(contract)
     with alone():
+        if not COLLECTED.exists():
+            return 0, 0
         path = contract.data
         known = read_record(path)
         mine = [row for row in known.rows().values() if row.client == client]
-        if not mine:
-            return 0, 0
         data, _ = read_table(path, contract)
         places = places_by_row(data, contract)
         made = WORK / f"removed{path.suffix}"
