@@ -1,3 +1,4 @@
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -55,8 +56,9 @@ SOLD = [float(number) for number in range(20)]
 
 
 def test_a_total_is_no_row_whether_its_other_cells_are_empty_or_sums():
-    assert rows_left(shop=[*SHOPS, "Total"], staff=[*SOLD, None], sold=[*SOLD, 7.0]) == 20
-    assert rows_left(shop=[*SHOPS, "Summe"], staff=[*SOLD, 3.0], sold=[*SOLD, sum(SOLD)]) == 20
+    assert rows_left(shop=[*SHOPS, "Total"], day=[*SHOPS, None], staff=[*SOLD, None], sold=[*SOLD, 7.0]) == 20
+    assert rows_left(shop=[*SHOPS, "Summe"], staff=[*SOLD, sum(SOLD)], sold=[*SOLD, sum(SOLD)]) == 20
+    assert rows_left(shop=[*SHOPS, "Total"], staff=[*SOLD, sum(SOLD)], price=[*SOLD, sum(SOLD) / 20]) == 20
 
 
 def test_totals_of_parts_and_means_are_no_rows():
@@ -64,9 +66,29 @@ def test_totals_of_parts_and_means_are_no_rows():
     assert rows_left(shop=half, sold=[*SOLD[:10], sum(SOLD[:10]), *SOLD[10:], sum(SOLD[10:]), sum(SOLD) / 20]) == 20
 
 
-def test_a_row_that_is_only_named_like_a_total_stays():
-    assert rows_left(firm=[*SHOPS, "Total"], staff=[*SOLD, 3.0], sold=[*SOLD, 7.0]) == 21
-    assert rows_left(what=["sum", "mean"] * 10, of=SOLD, sold=[None] * 20) == 20
+STATES = np.random.default_rng(1).choice(["poor", "average", "good", "excellent"], 1000, p=[0.2, 0.2, 0.3, 0.3])
+ROOMS, BATHS = (np.random.default_rng(seed).integers(1, 5, 1000) for seed in range(2))
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"firm": [*SHOPS, "Total"], "staff": [*SOLD, 3.0], "sold": [*SOLD, 7.0]},
+        {"firm": [*SHOPS, "Total"], "staff": [*SOLD, sum(SOLD)], "sold": [*SOLD, 7.0]},
+        {"firm": [*SHOPS, "Total"], "staff": [*SOLD, None], "sold": [*SOLD, 7.0]},
+        {"firm": [*SHOPS, "Total"], "staff": [*SOLD, 9.0], "sold": [*SOLD, 19.0]},
+        {"what": ["sum", "mean"] * 10, "of": SOLD, "sold": [None] * 20},
+        {"condition": STATES, "rooms": ROOMS},
+        {"condition": STATES, "rooms": ROOMS, "baths": BATHS},
+    ],
+)
+def test_a_row_that_is_only_named_like_a_total_stays(columns):
+    assert rows_left(**columns) == len(next(iter(columns.values())))
+
+
+def test_a_row_that_may_be_a_total_is_told():
+    _, (note,) = data_only(pa.table({"shop": [*SHOPS, "Total"], "sold": [*SOLD, 7.0]}))
+    assert note == "named as totals, but no sums or means of other rows: kept (rows: 1; 'Total, 7.0')"
 
 
 def test_notes_in_the_last_rows_are_left_out_and_rows_with_gaps_stay():

@@ -193,11 +193,24 @@ def test_parts_of_nested_columns_are_columns(tmp_path):
     assert table.column_names == ["address.town", "address.house.number", "answer"]
 
 
-def test_of_versions_the_last_zero_stays(tmp_path):
-    rows = "".join(f"{version},{number}\n" for number, version in enumerate(["1.1", "1.10", "1.2"] * 20))
-    (tmp_path / "t.csv").write_text(f"app version,answer\n{rows}")
+@pytest.mark.parametrize(
+    ("name", "cells", "kind"),
+    [
+        ("app version", ["1.1", "1.10", "1.2"], "category"),
+        ("version", ["1.5", "2.5", "3.0"], "number"),
+        ("version", [f"{day}.03.2020" for day in range(10, 30)], "time"),
+        ("release", ["1.1", "1.10", "1.2"], "number"),
+        ("release_date", [f"2020-03-{day}" for day in range(10, 30)], "time"),
+        ("days_since_release", list("123456789"), "integer"),
+    ],
+)
+def test_only_of_versions_the_last_zero_stays(tmp_path, name, cells, kind):
+    rows = "".join(f"{cell},{number}\n" for number, cell in enumerate(cells * 20))
+    (tmp_path / "t.csv").write_text(f"{name},answer\n{rows}")
     plan, _ = plan_for(Source(str(tmp_path / "t.csv"), "answer"), InitOptions(yes=True))
-    assert plan.contract["columns"]["app version"]["values"] == ["1.1", "1.10", "1.2"]
+    column = plan.contract["columns"][name]
+    assert column["kind"] == kind
+    assert kind != "category" or column["values"] == cells
 
 
 def test_leading_zeros_and_long_digits_stay(tmp_path):

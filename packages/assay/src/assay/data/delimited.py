@@ -5,7 +5,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,7 +36,7 @@ NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?([eE][-+]?\d+)?")
 SPACES = re.compile(rb'("[^"\n]*")|[ \t]+')
 # Digits that are a code.
 CODES = r"^\s*(0\d+|\d{17,}|\d+E\d+)\s*$"
-VERSION = re.compile(r"(?<![^\W\d_])(version|firmware)(?![^\W\d_])", re.IGNORECASE)
+VERSION = re.compile(r"(?<![^\W\d_])version(?![^\W\d_])", re.IGNORECASE)
 CODE_IN_FILE = re.compile(rb"(?<![\w.+-])(?:0\d+|\d+E\d+)(?![\w.:/-])")
 # If a file also has invalid bytes, it mixes encodings.
 VALID_NON_ASCII = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
@@ -227,7 +227,9 @@ def sniff(content: bytes, source: str, target: str) -> Dialect:
         skip,
         "," if separator != "," and _decimal_comma(columns) else ".",
         tuple(
-            name for name, cells in zip(names, columns, strict=True) if is_version(name) or any(map(_is_code, cells))
+            name
+            for name, cells in zip(names, columns, strict=True)
+            if (is_named_as_version(name) and are_versions(cells)) or any(map(_is_code, cells))
         ),
         frozenset(MISSING),
         quoted[separator],
@@ -318,9 +320,15 @@ def _is_code(cell: str) -> bool:
     return bool(re.fullmatch(CODES, cell))
 
 
-def is_version(name: str) -> bool:
-    """Say whether a column is named as versions, of which 1.10 is not 1.1."""
+def is_named_as_version(name: str) -> bool:
+    """Say whether a column is named as versions."""
     return bool(VERSION.search(name))
+
+
+def are_versions(cells: Iterable[str]) -> bool:
+    """Say whether texts tell 1.10 from 1.1."""
+    known = set(cells)
+    return any(re.fullmatch(r"\d+\.\d+0", cell) and cell[:-1] in known for cell in known)
 
 
 def _sample(content: bytes, *, quoted: bool) -> bytes:

@@ -26,6 +26,9 @@ TOTAL = re.compile(
     r"mittelwert|durchschnitt|somme|moyenne|totale|totaux|suma|promedio|media|totaal|gemiddelde|razem",
     re.IGNORECASE,
 )
+FEWEST_EMPTY = 2
+# More rows that are named as totals have a value that is called so.
+MOST_DOUBTED = 3
 NOTE = re.compile(r"[*#†‡©(]|\w+\s*:")
 WORDS_OF_A_NOTE = 3
 
@@ -95,6 +98,10 @@ def data_only(table: pa.Table) -> tuple[pa.Table, list[str]]:
             shown = _shown(table, int(rows[0]))
             notes.append(f"{what} are no data: left out (rows: {len(rows)}; first: row {rows[0] + 1}, {shown})")
             table = table.filter(pa.array(~found))
+    named = np.flatnonzero(np.logical_or.reduce([np.zeros(table.num_rows, dtype=bool), *_named_totals(table, texts)]))
+    if 0 < len(named) <= MOST_DOUBTED:
+        shown = _shown(table, int(named[0]))
+        notes.append(f"named as totals, but no sums or means of other rows: kept (rows: {len(named)}; {shown})")
     return table, notes
 
 
@@ -115,41 +122,66 @@ def _headers(table: pa.Table, texts: Sequence[str]) -> np.ndarray:
 
 
 def _totals(table: pa.Table, texts: Sequence[str]) -> np.ndarray:
-    """Return which rows are named as totals, and are mostly empty, or the sum or mean of other rows."""
-    named = np.zeros(table.num_rows, dtype=bool)
-    for name in texts:
-        words = [word for word in pc.unique(table[name]).to_pylist() if word and TOTAL.fullmatch(word.strip(" :*"))]
-        if words:
-            named |= _mask(pc.is_in(table[name], pa.array(words)))
-    rows = np.flatnonzero(named)
-    # A word in many rows is a value, not the name of a total.
-    if not 0 < len(rows) <= max(1, table.num_rows // 4):
-        return np.zeros(table.num_rows, dtype=bool)
-    some = table.take(pa.array(rows))
-    empty = sum(_mask(column.is_null()).astype(int) for column in some.columns)
-    usually = sum(
-        column.null_count - some[name].null_count
-        for name, column in zip(table.column_names, table.columns, strict=True)
-    )
-    usually /= max(1, table.num_rows - len(rows))
-    is_total = empty >= usually + (table.num_columns - 1) / 2
-    for name in table.column_names:
-        if pa.types.is_integer(table[name].type) or pa.types.is_floating(table[name].type):
-            values = np.nan_to_num(table[name].cast(pa.float64()).to_numpy())
-            sums, counts = (np.cumsum(np.where(named, 0.0, one)) for one in (values, np.ones(len(values))))
-            # Of all rows, of those before, and of those since the last total.
-            for of in (lambda so_far: so_far[-1:], lambda so_far: so_far[rows], lambda so_far: _steps(so_far[rows])):
-                whole, number = of(sums), of(counts)
-                for total in (whole, whole / np.maximum(number, 1)):
-                    is_near = np.isclose(values[rows], total, rtol=1e-9, atol=1e-6)
-                    is_total |= is_near & (np.abs(total) > 0) & (number > 1)
+    """Return which rows are totals: a word names them, and every row that it names is one.
+
+    A total has sums or means of other rows, or ends the table and is mostly empty. A word in many rows is a value.
+    """
+    of_word = _named_totals(table, texts)
     found = np.zeros(table.num_rows, dtype=bool)
-    found[rows[is_total]] = True
+    named = np.logical_or.reduce(of_word) if of_word else found
+    if 0 < named.sum() <= max(1, table.num_rows // 4):
+        is_total = _are_sums(table, named) | _are_empty_at_end(table, named)
+        for rows in of_word:
+            found |= rows & is_total[rows].all()
     return found
 
 
-def _steps(so_far: np.ndarray) -> np.ndarray:
-    return np.diff(so_far, prepend=0.0)
+def _named_totals(table: pa.Table, texts: Sequence[str]) -> list[np.ndarray]:
+    """Return for each word for a total which rows it names."""
+    return [
+        _mask(pc.equal(table[name], word))
+        for name in texts
+        for word in pc.unique(table[name]).to_pylist()
+        if word and TOTAL.fullmatch(word.strip(" :*"))
+    ]
+
+
+def _are_sums(table: pa.Table, named: np.ndarray) -> np.ndarray:
+    """Return which named rows have in each number the sum or the mean of the same rows, and one that no other row has.
+
+    The same rows are all others, those before, or those since the last named row.
+    """
+    rows = np.flatnonzero(named)
+    blocks = (lambda so_far: so_far[-1:], lambda so_far: so_far[rows], lambda so_far: np.diff(so_far[rows], prepend=0))
+    fits, new = np.ones((len(blocks), len(rows)), dtype=bool), np.zeros((len(blocks), len(rows)), dtype=bool)
+    for column in table.columns:
+        if not pa.types.is_integer(column.type) and not pa.types.is_floating(column.type):
+            continue
+        values = column.cast(pa.float64()).to_numpy()
+        there = ~np.isnan(values)
+        others = there & ~named
+        is_new = ~np.isin(values[rows], values[others])
+        sums, counts = (np.cumsum(np.where(others, one, 0.0)) for one in (values, np.ones(len(values))))
+        for block, of in enumerate(blocks):
+            whole, number = of(sums), of(counts)
+            near = [
+                np.isclose(values[rows], total, rtol=1e-9, atol=1e-6)
+                for total in (whole, whole / np.maximum(number, 1))
+            ]
+            is_sum = np.logical_or(*near) & (number > 1)
+            fits[block] &= is_sum | ~there[rows]
+            new[block] |= is_sum & is_new
+    found = np.zeros(len(named), dtype=bool)
+    found[rows] = (fits & new).any(axis=0)
+    return found
+
+
+def _are_empty_at_end(table: pa.Table, named: np.ndarray) -> np.ndarray:
+    """Return which named rows, with no others after them, have far fewer cells than the others."""
+    empty = np.sum([_mask(column.is_null()) for column in table.columns], axis=0)
+    most = empty[~named].mean() + max(FEWEST_EMPTY, (table.num_columns - 1) / 2)
+    at_end = np.logical_and.accumulate(named[::-1])[::-1]
+    return np.asarray(at_end & (empty >= most))
 
 
 def _notes(table: pa.Table, texts: Sequence[str]) -> np.ndarray:

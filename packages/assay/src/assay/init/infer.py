@@ -18,7 +18,7 @@ from assay.base.errors import InputError
 from assay.contract.spec import Column as AnyColumn
 from assay.contract.spec import Contract, Task
 from assay.data.columns import amounts
-from assay.data.delimited import DECIMAL, is_version
+from assay.data.delimited import DECIMAL, are_versions, is_named_as_version
 from assay.data.reading import typed
 from assay.data.split import assign, row_keys
 from assay.init import groups, suspects
@@ -199,7 +199,7 @@ def infer(
     raw, wanted = _with_target(table, target, findings, decimal, known.get(target))
     others = [name for name in raw.column_names if name != target]
     cleaned = {
-        column: clean(raw[column], decimal=decimal, agreed=known.get(column), are_codes=is_version(column))
+        column: clean(raw[column], decimal=decimal, agreed=known.get(column), are_codes=_are_codes(column, raw[column]))
         for column in others
     }
     for column, made in [(target, wanted), *cleaned.items()]:
@@ -231,6 +231,12 @@ def infer(
     findings += _review(columns, contract, leaks)
     findings.sort(key=lambda finding: -finding.weight)
     return Plan(contract, reasons, findings, params, data, raw, leaks, dict(_extremes(data)))
+
+
+def _are_codes(name: str, values: pa.ChunkedArray) -> bool:
+    """Say whether texts that look like numbers are versions."""
+    is_text = pa.types.is_string(values.type)
+    return is_text and is_named_as_version(name) and are_versions(values.drop_null().unique().to_pylist())
 
 
 def decimal_of(table: pa.Table) -> str:
