@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 
 from assay.init.infer import infer
-from init.plans import KINDS, LABEL, RNG, ROWS, X, column, plan
+from init.plans import KINDS, LABEL, RNG, ROWS, X, column, plan, said
 
 
 @pytest.mark.parametrize("what", KINDS)
@@ -60,13 +60,31 @@ def test_an_id_that_is_missing_in_some_rows_is_none():
         ("Längengrad", np.linspace(5, 15, 40), [-180, 180]),
         ("anteil_prozent", np.linspace(0, 95, 40), [0, 100]),
         ("rabatt", [f"{share} %" for share in range(40)], [0, 100]),
-        ("punkte", range(98), [0, 100]),
+        ("punkte", range(101), [0, 100]),
+        ("score", range(20, 99), [0, 140]),
         ("punkte", range(40), [0, 59]),
         ("latitude", np.linspace(400, 900, 40), [0, 1200]),
     ],
 )
 def test_a_range_has_room_and_still_means_something(name, values, limits):
     assert column(name, RNG.permutation(np.resize(list(values), ROWS)))["range"] == limits
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "doubt"),
+    [
+        ("order", RNG.integers(14 * 10**8, 15 * 10**8, ROWS), "may be times, as seconds since 1970"),
+        ("v3", RNG.integers(15 * 10**11, 16 * 10**11, ROWS), "may be times, as milliseconds since 1970"),
+        ("q1", RNG.choice([1, 2, 3, 4, 5, 8, 9], ROWS), "8 and 9 lie apart from the others"),
+        ("parch", [*[0, 1, 2, 3, 4, 5, 6] * 50, *[9] * 5], ""),
+    ],
+)
+def test_what_a_whole_number_may_be_instead_is_to_be_looked_at(name, values, doubt):
+    made = plan({name: np.resize(values, ROWS)})
+    assert made.contract["columns"][name]["kind"] == "integer"
+    assert made.contract["split"] == {"by": "hash"}
+    assert said(made, name).startswith(doubt)
+    assert bool(said(made, name)) == bool(doubt)
 
 
 @pytest.mark.parametrize("values", [4930_000_000 + np.arange(ROWS) * 7919, [f"+49 30 43{i:05}" for i in range(ROWS)]])

@@ -1,7 +1,7 @@
 """Rows that are not data: units or more names below the header, headers that occur again, totals, and notes."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -152,7 +152,11 @@ def _are_sums(table: pa.Table, named: np.ndarray) -> np.ndarray:
     The same rows are all others, those before, or those since the last named row.
     """
     rows = np.flatnonzero(named)
-    blocks = (lambda so_far: so_far[-1:], lambda so_far: so_far[rows], lambda so_far: np.diff(so_far[rows], prepend=0))
+    blocks: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
+        lambda so_far: so_far[-1:],
+        lambda so_far: so_far[rows],
+        lambda so_far: np.diff(so_far[rows], prepend=0),
+    )
     fits, new = np.ones((len(blocks), len(rows)), dtype=bool), np.zeros((len(blocks), len(rows)), dtype=bool)
     for column in table.columns:
         if not pa.types.is_integer(column.type) and not pa.types.is_floating(column.type):

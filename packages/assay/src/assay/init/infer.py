@@ -933,6 +933,8 @@ def _review(columns: Sequence[Column], contract: Mapping[str, Any], leaks: Mappi
             yield Finding(
                 2, column.name, "tells how old a person is: may the model use it? the report compares no times"
             )
+        if column.doubt and column.kind != "ignored":
+            yield Finding(2, column.name, column.doubt)
         if column.kind == "ignored":
             # What leaks has a finding of its own.
             if column.name not in leaks:

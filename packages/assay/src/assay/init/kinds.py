@@ -63,7 +63,8 @@ PHONES = set(
 )
 # Digits that name a place or a thing: a larger one is not more.
 POSTAL = set("zip zipcode plz postcode postal postalcode postleitzahl".split())
-NUMBERS_OF_THINGS = ("nr", "nummer", "number", "numero", "número", "numéro")
+# As the last word of a name: number_of_rooms is an amount. Of shorter words nr is no ending, as in snr.
+NUMBER_OF_THING = re.compile(r"(\w{3,})?nr|\w*(nummer|number|n[uú]mero|numéro)")
 FEWEST_DIGITS = 5
 ORDERED = (
     "year yr month mnth mon day hour hr minute week quarter grade rank rating level score stage size age number num "
@@ -90,7 +91,6 @@ NATURAL: tuple[tuple[set[str], tuple[int, int]], ...] = (
     ({"azimuth", "bearing", "winddirection", "windrichtung"}, (0, 360)),
 )
 SCORES = set("score points punkte grade note rating puntos punti punteggio puntuación".split())
-NEARLY_ALL = 95
 # Names of numbers that have to occur together for a range of `NATURAL`.
 TOGETHER = {(0, 168)}
 EVENT_TIMES = {
@@ -136,6 +136,7 @@ FEW_VALUES = 12
 FEWEST_PER_CODE = 5
 # With fewer rows that differ from all others, a column tells nothing.
 FEWEST_PRESENT = 5
+MOST_NEW_CODES = 0.005
 # Codes for no answer, and the fewest steps of a scale above which they are such.
 NO_ANSWERS = (8, 9, 98, 99)
 FEWEST_OF_SCALE = 3
@@ -151,7 +152,9 @@ MONTHS_OF_A_YEAR, FIRST_MONTH, LAST_MONTH = 12, 180_001, 220_012
 TICKS = {"seconds": 1, "milliseconds": 1_000, "microseconds": 1_000_000}
 SECONDS_2000, SECONDS_2040, DAY = 946_684_800, 2_208_988_800, 86_400
 MOSTLY_DIFFERENT = 0.2
-WHO = {*UNITS_OF_GROUPS, "account", "code", "nr", "key", "ref", "number"}
+# Words of a name with which whole numbers may be times; those of dates that mean something else in English may not.
+MOMENTS = (EVENT_TIMES - {"data", "tag"}) | OTHER_TIMES | MONTHS
+MOMENTS |= set("year ts epoch unix at unixtime ymd ms event evt seen logged recorded updated erfasst".split())
 
 
 @dataclass
@@ -166,6 +169,8 @@ class Column:
     reason: str = ""
     # Whole numbers that are codes of categories.
     is_code: bool = False
+    # What it may be instead, to be looked at.
+    doubt: str = ""
     # Ignored as a feature, but its values may name what rows belong to.
     may_group: bool = False
     # How its values are cleaned.
@@ -295,16 +300,13 @@ def _describe_number(column: Column, rows: int, most_values: int) -> None:
     if whole and not is_amount and _is_code(column, low, high):
         return _as_codes(column)
     if whole and not is_amount and (apart := _codes_apart(column)):
-        _as_codes(column)
-        column.reason += f"; {apart} lie apart from the others, as codes for no answer do"
-        return None
-    low, high = _natural_range(column, low, high) or with_margin(values)
-    shown = pc.min_max(values).as_py()
-    decide(
-        column,
-        "integer" if whole else "number",
-        f"from {shown['min']:g} to {shown['max']:g}; the range leaves a margin",
-    )
+        column.doubt = f"{apart} lie apart from the others: if they mean no answer, add them to `missing`"
+    if whole and not is_amount and (form := _may_be_ticks(values, low, high)):
+        column.doubt = f"may be times, as {form} since 1970: then make it `kind: time`, with `format: {form}`"
+    natural = _natural_range(column, low, high)
+    why = "the range is that of its name or unit" if natural else "the range leaves a margin"
+    decide(column, "integer" if whole else "number", f"from {low:g} to {high:g}; {why}")
+    low, high = natural or with_margin(values)
     if column.unit:
         column.decided["unit"] = column.unit
     column.decided["range"] = [low, high]
@@ -315,13 +317,16 @@ def _names_a_thing(column: Column, low: int, high: int) -> bool:
     """Say whether whole numbers are postal codes, or numbers of accounts and the like: all of equally many digits."""
     if column.words & POSTAL:
         return low >= 0 and high >= 10 ** (FEWEST_DIGITS - 2)
-    is_named = any(word.endswith(NUMBERS_OF_THINGS) for word in column.words) and "of" not in column.words
-    return is_named and len(str(low)) == len(str(high)) >= FEWEST_DIGITS and low > 0
+    is_named = NUMBER_OF_THING.fullmatch((words_of(column.name) or [""])[-1])
+    return bool(is_named) and len(str(low)) == len(str(high)) >= FEWEST_DIGITS and low > 0
 
 
 def _describe_codes(column: Column, rows: int, most_values: int) -> None:
     """Decide that whole numbers are a category, if each is in several rows; else ignore them."""
-    if column.distinct <= most_values and rows / column.distinct >= FEWEST_PER_CODE:
+    counts = pc.value_counts(column.values.drop_null()).field("counts")
+    # The share of the codes of later rows that are new is about that of codes with one row (Good 1953).
+    new = pc.sum(pc.equal(counts, 1)).as_py() / rows
+    if column.distinct <= most_values and rows / column.distinct >= FEWEST_PER_CODE and new <= MOST_NEW_CODES:
         return _as_codes(column)
     column.may_group = True
     return ignore(column, f"{column.distinct} different codes in {rows} rows: too few rows per code to learn from")
@@ -350,9 +355,8 @@ def _natural_range(column: Column, low: float, high: float) -> tuple[int, int] |
     """Return the range that the name of a column, or a time of day, implies, if the values keep to it."""
     if column.unit == "hours" and low >= 0 and high <= 24:
         return 0, 24
-    # Points up to a hundred, or more than that: only their name and a value near the end can tell.
-    is_score = bool(column.words & SCORES) and high >= NEARLY_ALL
-    if (column.unit == "%" or is_score) and low >= 0 and high <= 100:
+    is_full_score = bool(column.words & SCORES) and high == 100
+    if (column.unit == "%" or is_full_score) and low >= 0 and high <= 100:
         return 0, 100
     for words, bounds in NATURAL:
         named = column.words >= words if bounds in TOGETHER else bool(column.words & words)
@@ -382,7 +386,7 @@ def _codes_apart(column: Column) -> str:
     is_scale = len(scale) >= FEWEST_OF_SCALE and min(scale) in (0, 1) and max(scale) - min(scale) == len(scale) - 1
     if not is_scale or not {9, 99} & set(apart) or apart[0] == max(scale) + 1:
         return ""
-    often = counts[apart[-1]] >= counts[max(scale)] / 2 or counts[apart[-1]] >= RARE_ANSWER * len(column.values)
+    often = counts[apart[-1]] >= RARE_ANSWER * len(column.values)
     return " and ".join(map(str, apart)) if often else ""
 
 
@@ -437,8 +441,8 @@ def _format_of_moments(name: str, values: pa.ChunkedArray) -> str | None:
     low, high = pc.min_max(values).as_py().values()
     if low is None:
         return None
-    if not words & (EVENT_TIMES | OTHER_TIMES | MONTHS | {"year", "ts", "epoch", "unix", "at", "unixtime", "ymd"}):
-        return _format_of_ticks(values, low, high) if not words & (IDS | PHONES | ROW_NUMBERS | WHO) else None
+    if not words & MOMENTS:
+        return None
     if words & MONTHS and low >= FIRST_MONTH and high <= LAST_MONTH and _are_months(values):
         return "%Y%m"
     if words & DATES and low >= SPREADSHEET_1970 and high <= SPREADSHEET_2070:
@@ -457,8 +461,8 @@ def _format_of_moments(name: str, values: pa.ChunkedArray) -> str | None:
     return None
 
 
-def _format_of_ticks(values: pa.ChunkedArray, low: int, high: int) -> str | None:
-    """Return how whole numbers of any name are times: those of the last decades, most of them different."""
+def _may_be_ticks(values: pa.ChunkedArray, low: int, high: int) -> str | None:
+    """Return how whole numbers of any name may be times: of the last decades, and most of them different."""
     for form, scale in TICKS.items():
         is_recent = SECONDS_2000 * scale <= low and high <= SECONDS_2040 * scale and high - low >= DAY * scale
         if is_recent and pc.count_distinct(values).as_py() >= MOSTLY_DIFFERENT * len(values):
