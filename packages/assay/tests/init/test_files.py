@@ -194,6 +194,20 @@ def test_parts_of_nested_columns_are_columns(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ({"a": {"b": 1}, "a.b": 2.0, "price": 1}, "column 'a.b' occurs twice"),
+        ({"a": {" b ": 1, "b": 2.0}, "price": 1}, "column 'a.b' occurs twice"),
+        ({"a": {f"k{i}": i for i in range(2500)}, "price": 1}, "2501 columns; at most 2000"),
+    ],
+)
+def test_nested_columns_are_counted_and_named_like_others(tmp_path, row, why):
+    (tmp_path / "a.json").write_text(json.dumps([row] * 3))
+    with pytest.raises(InputError, match=why):
+        read(Source(str(tmp_path / "a.json"), "price"))
+
+
+@pytest.mark.parametrize(
     ("name", "cells", "kind"),
     [
         ("app version", ["1.1", "1.10", "1.2"], "category"),

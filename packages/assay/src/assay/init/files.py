@@ -72,9 +72,9 @@ def read(source: Source) -> tuple[pa.Table, list[str]]:
     it needs an optional package, with the command that installs it.
     """
     table, notes = _from_anywhere(source)
+    table = _flat(table)
     if table.num_columns > MOST_COLUMNS:
         raise InputError(f"{source.name}: {table.num_columns} columns; at most {MOST_COLUMNS} are supported")
-    table = table.rename_columns([name.strip() for name in table.column_names])
     twice = sorted(name for name, times in Counter(table.column_names).items() if times > 1)
     if twice:
         raise InputError(f"{source.name}: column {twice[0]!r} occurs twice; rename one in the file")
@@ -314,13 +314,22 @@ def _optional(module: str, source: Source, what: str) -> Any:
         raise InputError(f"{source.name}: {what} needs an optional package; install it with {READERS}") from None
 
 
+def _flat(table: pa.Table) -> pa.Table:
+    """Return the table with names without spaces around them, and a column for each part of a nested column."""
+    table = table.rename_columns([name.strip() for name in table.column_names])
+    while any(pa.types.is_struct(field.type) for field in table.schema):
+        names: list[str] = []
+        for field in table.schema:
+            is_nested = pa.types.is_struct(field.type)
+            names += [f"{field.name}.{part.name.strip()}" for part in field.type] if is_nested else [field.name]
+        table = table.flatten().rename_columns(names)
+    return table
+
+
 def _plain(table: pa.Table, notes: list[str]) -> tuple[pa.Table, list[str]]:
     """Return the table in the few types that the other modules expect."""
     notes = list(notes)
     arrays: dict[str, pa.ChunkedArray] = {}
-    while any(pa.types.is_struct(field.type) for field in table.schema):
-        # Each part of a nested column becomes a column.
-        table = table.flatten()
     for name, given in zip(table.column_names, table.columns, strict=True):
         values = given
         wanted = _plain_type(values.type)
