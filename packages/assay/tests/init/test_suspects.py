@@ -119,6 +119,14 @@ def test_what_is_known_before_stays(what):
     assert not made(target, **columns).suspects
 
 
+@pytest.mark.parametrize("rows", [30, 60, 100, 300])
+def test_a_good_feature_of_few_levels_stays_and_is_to_be_looked_at(rows: int) -> None:
+    level = np.resize([1, 2, 3], rows)
+    plan = made(level + np.random.default_rng(0).uniform(-0.45, 0.45, rows), level=level, b=RNG.normal(size=rows))
+    assert not plan.suspects
+    assert "a part of the target's range of its own: if" in said(plan, "level")
+
+
 def test_a_name_that_may_mean_afterwards_is_to_be_looked_at():
     target, columns = HONEST["how long, and others say more"]
     assert "known only afterwards" in said(made(target, **columns), "duration")

@@ -499,8 +499,13 @@ def _suspect_alone(
             found[column.name] = f"explains {share:.1%} of the target on its own"
         elif values.null_count and (gaps := suspects.missing_alone(values, wanted, is_number)) is not None:
             found[column.name] = f"whether it is missing explains {gaps:.0%} of the target: known only afterwards"
-        elif is_number and not column.words & (EVENT_TIMES | groups.YEARS) and suspects.is_binned(values, wanted):
-            found[column.name] = "each of its values has a part of the target's range of its own"
+        elif is_number and not column.words & (EVENT_TIMES | groups.YEARS):
+            is_binned = suspects.is_binned(values, wanted)
+            told = "each of its values has a part of the target's range of its own"
+            if is_binned:
+                found[column.name] = told
+            elif is_binned is None:
+                column.doubt = f"{told}: if it was made from the target, ignore it"
     return shares
 
 

@@ -43,6 +43,9 @@ LATER = 0.999
 EXPLAINED_BY_TIME = 0.5
 # A part of the target's range has at least this many rows, or rows fall into parts by chance.
 FEWEST_IN_PART, FEWEST_PARTS = 8, 3
+# Parts touch if the median gap is at most this many steps wide. In fewer rows parts of an honest feature touch by chance:
+# in 4% of tables of 100 rows and 1% of 200, with the noise that makes it most frequent.
+TOUCHING, ENOUGH_TO_TOUCH = 2.0, 200
 # A column stands out if it explains this much of the target, and leaves at most this share of what any other leaves.
 OUTSTANDING, LEFT_BY_OUTSTANDING = 0.6, 0.4
 # Names of what is always known only afterwards, and of what may be.
@@ -69,10 +72,12 @@ def alone(values: pa.ChunkedArray, target: pa.ChunkedArray, *, is_number: bool) 
     return share_explained(_array(values), *_goal(target, is_number))
 
 
-def is_binned(values: pa.ChunkedArray, target: pa.ChunkedArray) -> bool:
+def is_binned(values: pa.ChunkedArray, target: pa.ChunkedArray) -> bool | None:
     """Say whether each value of a column has a part of the target's range of its own, as if the target was binned.
 
-    The column may be a category, or a number that rounds the target.
+    The column may be a category, or a number that rounds the target. The parts of a binned target touch: what lies
+    between two of them is as wide as what lies between two values of one part. Of a good but honest feature they lie
+    apart; in a small table chance decides, and the answer is None.
     """
     goal, codes = target.to_numpy(), _codes(values)
     # In a file in order of the target, any number that grows with the row has parts of it.
@@ -86,7 +91,14 @@ def is_binned(values: pa.ChunkedArray, target: pa.ChunkedArray) -> bool:
     np.minimum.at(low, codes, goal)
     np.maximum.at(high, codes, goal)
     order = np.lexsort((high, low))
-    return bool((high[order][:-1] < low[order][1:]).all())
+    low, high = low[order], high[order]
+    if (high[:-1] >= low[1:]).any():
+        return False
+    known = np.unique(goal)
+    width, steps = high - low, np.searchsorted(known, high) - np.searchsorted(known, low)
+    step = (width[:-1] + width[1:]) / np.maximum(steps[:-1] + steps[1:], 1)
+    is_near = float(np.median((low[1:] - high[:-1]) - TOUCHING * step)) <= 0
+    return is_near if is_near and len(goal) >= ENOUGH_TO_TOUCH else None
 
 
 def outstanding(shares: Mapping[str, float]) -> tuple[str, str] | None:
