@@ -43,8 +43,8 @@ LATER = 0.999
 EXPLAINED_BY_TIME = 0.5
 # A part of the target's range has at least this many rows, or rows fall into parts by chance.
 FEWEST_IN_PART, FEWEST_PARTS = 8, 3
-# Parts touch if the median gap is at most this many steps wide. In fewer rows parts of an honest feature touch by chance:
-# in 4% of tables of 100 rows and 1% of 200, with the noise that makes it most frequent.
+# Parts touch if the median gap is at most this many steps wide. In fewer rows those of an honest feature may touch by
+# chance: in 4% of tables of 100 rows and 1% of 200, with the noise that makes it most frequent.
 TOUCHING, ENOUGH_TO_TOUCH = 2.0, 200
 # A column stands out if it explains this much of the target, and leaves at most this share of what any other leaves.
 OUTSTANDING, LEFT_BY_OUTSTANDING = 0.6, 0.4
