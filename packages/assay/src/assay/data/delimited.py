@@ -195,7 +195,7 @@ def sniff(content: bytes, source: str, target: str) -> Dialect:
         (i for i, row in enumerate(rows[:50]) if target in map(str.strip, row)),
         next(i for i, row in enumerate(rows) if len(row) == width),
     )
-    first = [" ".join(cell.split()) for cell in rows[start]]
+    first = [re.sub(r"\s*[\r\n]\s*", " ", cell.strip()) for cell in rows[start]]
     if len(first) < 2:
         raise InputError(f"{source}: only one column found; separate columns by , ; | or tabs")
     below = rows[start + 1 : start + 1 + SAMPLE_ROWS]
