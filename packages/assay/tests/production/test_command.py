@@ -148,7 +148,7 @@ def test_a_service_whose_clock_was_wrong_loses_nothing_and_the_monitor_says_so(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ahead: timedelta, words: str
 ):
     wrong = NOW.replace(minute=30) + ahead
-    moments = SimpleNamespace(now=lambda _: wrong)
+    moments = SimpleNamespace(now=lambda _: wrong, fromtimestamp=datetime.fromtimestamp)
     with monkeypatch.context() as clock:
         clock.setattr("assay.inference.ids.time.time_ns", lambda: int(wrong.timestamp() * 1e9))
         clock.setattr("assay.predictions.write.datetime", moments)
