@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.init.clean import clean
+from assay.contract.dates import dated
+from assay.init.clean import DATE_MARKS, clean
 
 
 def cleaned(*cells: object, **options: bool) -> list:
@@ -35,6 +36,8 @@ READINGS = {
     ),
     "months in German": (["3. März 2020", "14. Dez 2021"], [datetime.date(2020, 3, 3), datetime.date(2021, 12, 14)]),
     "months in French": (["3 févr. 2020", "14 août 2021"], [datetime.date(2020, 2, 3), datetime.date(2021, 8, 14)]),
+    "months in Italian": (["3 sett 2020"], [datetime.date(2020, 9, 3)]),
+    "months with accents apart": (["14 aou\u0302t 2021"], [datetime.date(2021, 8, 14)]),
     "months in Spanish": (["3 de enero de 2020"], [datetime.date(2020, 1, 3)]),
     "quarters": (["2016Q1", "2016Q4", "?"], [datetime.date(2016, 1, 1), datetime.date(2016, 10, 1), None]),
     "quarters in French": (["T1 2016", "T4 2016"], [datetime.date(2016, 1, 1), datetime.date(2016, 10, 1)]),
@@ -117,10 +120,31 @@ def test_one_below_nothing_is_doubted_alone():
     assert not clean(pa.chunked_array([[0, 1, -1, -1, 0]])).doubts
 
 
+@pytest.mark.parametrize("mark", DATE_MARKS)
+def test_a_day_that_programs_write_stands_for_missing(mark):
+    made = clean(pa.chunked_array([["2022-03-01", "2023-05-01", mark, mark]]))
+    assert made.values.to_pylist() == [MARCH, MAY, None, None]
+    assert made.doubts == (f"{mark} occurs 2 times, far from all other dates, and became missing",)
+
+
+@pytest.mark.parametrize("month", ["January", "March", "May", "October", "November", "December"])
+def test_a_month_that_comes_later_is_read_like_those_before(month):
+    form = clean(pa.chunked_array([["3 November 2020", "4 December 2020"]])).cleaning["format"]
+    assert dated(f"3 {month} 2021", form).strftime("%B") == month
+
+
 def test_a_target_that_nobody_knows_is_none_unless_that_is_what_is_asked():
-    assert cleaned("gut", "schlecht", "unbekannt", "k.A.", is_target=True) == ["gut", "schlecht", None, None]
+    many = ["gut", "schlecht"] * 10
+    assert cleaned(*many, "unbekannt", "k.A.", is_target=True) == [*many, None, None]
     assert cleaned("known", "unknown", "?", is_target=True) == ["known", "unknown", None]
     assert cleaned("missing", "found", "none", is_target=True) == ["missing", "found", "none"]
+
+
+def test_a_word_for_unknown_in_many_rows_of_a_target_is_a_class_and_is_told():
+    trees = ["oak", "pine", "unknown"] * 20
+    made = clean(pa.chunked_array([trees]), is_target=True)
+    assert made.values.to_pylist() == trees
+    assert made.doubts == ("'unknown' is a class, with 20 rows: if it means that nobody knows, leave them out",)
 
 
 @given(st.lists(st.floats(-1e9, 1e9).map(lambda x: round(x, 2)), min_size=2, max_size=20), st.sampled_from([".", ","]))

@@ -178,3 +178,12 @@ def test_a_column_that_gives_the_target_away_may_still_name_groups(words: bool) 
 def test_a_number_that_tells_the_target_is_no_group() -> None:
     hours = np.where(RNG.random(ROWS) < 0.5, 0, RNG.integers(1, 300, ROWS))
     assert made(np.where(hours > 0, "works", "not"), v1=hours).contract["split"] == {"by": "hash"}
+
+
+def test_of_several_categories_of_few_values_one_is_to_be_looked_at() -> None:
+    levels = [RNG.integers(0, 20, ROWS) for _ in range(3)]
+    effects = sum((3 - place) * OWN[place : place + 20][level] for place, level in enumerate(levels))
+    texts = {f"v{place}": np.array([f"w{one}" for one in level]) for place, level in enumerate(levels)}
+    plan = made(effects + NOISE / 5, **texts)
+    assert plan.contract["split"] == {"by": "hash"}
+    assert [name for name in texts if "rows of one value share" in said(plan, name)] == ["v0"]

@@ -5,6 +5,7 @@ Named formats of `cleaning` stand beside the format codes of Python's strptime.
 
 import re
 from datetime import UTC, datetime, timedelta
+from unicodedata import normalize
 
 # Formats of numbers: what they count from, and the microseconds of one.
 SINCE_1970 = datetime(1970, 1, 1, tzinfo=UTC)
@@ -22,7 +23,7 @@ ENGLISH = [
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
 ]
-# English, German, French, Spanish, Italian, Portuguese and Dutch, in the order of the months.
+# German, French, Spanish, Italian, Portuguese and Dutch, and short English ones, in the order of the months.
 NAMES = (
     "januar jänner janvier enero gennaio janeiro januari jan jän janv ene gen",
     "februar februari février fevrier febrero febbraio fevereiro feb févr fevr fév fev",
@@ -32,12 +33,12 @@ NAMES = (
     "juni juin junio giugno junho jun giu",
     "juli juillet julio luglio julho jul juil lug",
     "august august août aout agosto augustus aug aoû ago",
-    "september septembre septiembre setiembre settembre setembro sep sept set",
+    "september septembre septiembre setiembre settembre setembro sep sept sett set",
     "oktober octobre octubre ottobre outubro oct okt ott out",
     "november novembre noviembre novembro nov",
     "dezember décembre decembre diciembre dicembre dezembro december dez déc dec dic",
 )
-MONTHS = {word: english for english, words in zip(ENGLISH, NAMES, strict=True) for word in words.split()}
+MONTHS = {word: month for month, words in zip(ENGLISH, NAMES, strict=True) for word in [month.lower(), *words.split()]}
 
 YEAR = r"(?P<year>(?:19|20)\d\d)"
 QUARTER = r"(?:q|t|quarter|quartal|trimestre|trim\.?)"
@@ -79,7 +80,7 @@ def dated(text: str, form: str) -> datetime:
         return datetime.strptime(text, form)
     except ValueError:
         length = 3 if "%b" in form else 9 if "%B" in form else 0
-        english = re.sub(r"[^\W\d_]{3,}\.?", lambda word: _english(word[0], length), text)
+        english = re.sub(r"[^\W\d_]{3,}\.?", lambda word: _english(word[0], length), normalize("NFC", text))
         if not length or english == text:
             raise
         return datetime.strptime(english, form)

@@ -37,8 +37,9 @@ from assay.data.rows import MISSING_WORDS
 LOOK = 2000
 # In a category `none` and similar words may be real values.
 MISSING_CATEGORIES = MISSING_WORDS - {"none", "nil", "unspecified", "no answer"}
-# In a target `unknown` and similar words mean so too, unless only one class is left.
+# In a target `unknown` and similar words mean so too, unless only one class is left, or they are many.
 MISSING_TARGETS = MISSING_CATEGORIES - {"missing", "nul", "undefined"}
+MOST_UNKNOWN = 0.05
 WRITTEN_BY_PROGRAMS = frozenset(
     "? - -- . na n/a n.a. nan null #n/a \\n -nan nat <na> #na #value! #div/0! #ref! #num!".split()
 )
@@ -188,7 +189,9 @@ def _finished(values: pa.ChunkedArray, reading: _Reading, made: pa.ChunkedArray)
     if isinstance(column, Time):
         dates = _date_marks(made)
         for moment, times in dates.items():
-            doubts.append(f"{moment:%Y-%m-%d} occurs {times} times, far from all other dates, and became missing")
+            doubts.append(
+                f"{moment.date().isoformat()} occurs {times} times, far from all other dates, and became missing"
+            )
         if dates:
             there = pc.is_in(made, pa.array(list(dates), made.type))
             column = _with_missing(column, map(trimmed, values.filter(there).cast(pa.string()).unique().to_pylist()))
@@ -286,8 +289,16 @@ def _categories(
     is_code = _is_code_of(words)
     stated = set(agreed.cleaning.missing) if agreed is not None and agreed.cleaning is not None else set()
     usual = MISSING_TARGETS if is_target else MISSING_CATEGORIES
+    often: dict[str, int] = {}
     if is_target and len({word.lower() for word in words} - usual - {""}) < 2:
         usual = WRITTEN_BY_PROGRAMS
+    elif is_target and agreed is None:
+        rows: Counter[str] = Counter()
+        for code, times in counts.items():
+            rows[words[code].lower()] += times
+        unsure = usual - WRITTEN_BY_PROGRAMS
+        often = {word: times for word, times in rows.items() if word in unsure and times > MOST_UNKNOWN * rows.total()}
+        usual -= often.keys()
 
     def is_gone(word: str) -> bool:
         return not word or word in stated or (word.lower() in usual and word not in known and not is_code(word))
@@ -311,6 +322,10 @@ def _categories(
         notes = [f"{_listed(other)} changed to the agreed spelling"]
     apart = _apart(listed)
     doubts = [f"{_listed(apart)} differ only in case and stay apart"] if apart else []
+    doubts += [
+        f"{word!r} is a class, with {times} rows: if it means that nobody knows, leave them out"
+        for word, times in often.items()
+    ]
     made = read_column(values, column, ("", *gone))[1]
     section = cleaning.model_dump(mode="json", exclude_defaults=True)
     missing = _counted(values, gone)
@@ -549,7 +564,7 @@ def _date_marks(values: pa.ChunkedArray) -> dict[datetime, int]:
     counts = {
         one["values"]: one["counts"]
         for one in pc.value_counts(moments.drop_null()).to_pylist()
-        if one["values"] is not None and one["counts"] > 1 and f"{one['values']:%Y-%m-%d}" in DATE_MARKS
+        if one["values"] is not None and one["counts"] > 1 and one["values"].date().isoformat() in DATE_MARKS
     }
     others = pc.min_max(moments.filter(pc.invert(pc.is_in(moments, pa.array(counts, moments.type))))).as_py()
     low, high = others["min"], others["max"]

@@ -68,22 +68,18 @@ def found(columns: Sequence[Column], goal: np.ndarray, rows: int) -> Iterator[tu
     beyond what the other features explain: the intra-class correlation of the residuals, from a model that saw no row
     of the value, is at least 0.2 (and significant). Or they have some of it in common, and agree in a number that
     differs from value to value. They may have it in common only once a line through the features is subtracted: what
-    grows with time differs little between them at one time. Of fewer than 30 values only texts count. Numbers that are
-    measured and agree in many rows come last: they are no names, but tell that there are such rows.
+    grows with time differs little between them at one time. Of the texts of fewer than 30 values, most of which are
+    plain categories, only the one that has most in common counts. Numbers that are measured and agree in many rows come
+    last: they are no names, but tell that there are such rows.
     """
     features = [column for column in columns if column.kind in ("number", "integer", "boolean", "category", "time")]
-    for column in [*_possible(columns, rows), *_measured(columns)]:
-        codes = _codes(column.values)
-        sizes = np.bincount(codes)
-        if (
-            not FEWEST <= len(sizes) <= rows / ROWS_PER_VALUE
-            or (len(sizes) < FEWEST_BY_CONTENT and (column.kind not in ("category", "text") or column.is_code))
-            or (sizes.std() > MOST_UNEVEN * sizes.mean() and not column.words & IDS)
-            or column.words & RECURRING
-            or (column.words & set(ORDERED) - NUMBERING and column.kind != "number")
-            or (pa.types.is_integer(column.values.type) and not _are_codes(column, sizes))
-        ):
+    names = [column for column in [*_possible(columns, rows), *_measured(columns)] if _may_name(column, rows)]
+    few = [column for column in names if column.distinct < FEWEST_BY_CONTENT]
+    best = max(few, key=lambda column: _shared_by(column, goal), default=None)
+    for column in names:
+        if column.distinct < FEWEST_BY_CONTENT and column is not best:
             continue
+        codes = _codes(column.values)
         some = _whole_groups(codes)
         groups, wanted = codes[some], goal[some]
         others = [other for other in features if other is not column or column.kind in ("integer", "number")]
@@ -106,6 +102,25 @@ def found(columns: Sequence[Column], goal: np.ndarray, rows: int) -> Iterator[tu
         share = _shared(wanted - guesses, groups)
         if share >= SHARED:
             yield column, f"rows of one value share {share:.0%} of what the other features leave unexplained"
+
+
+def _may_name(column: Column, rows: int) -> bool:
+    """Say whether the values of a column may be names of what several rows belong to, judged by name and number."""
+    sizes = np.bincount(_codes(column.values))
+    return not (
+        not FEWEST <= len(sizes) <= rows / ROWS_PER_VALUE
+        or (len(sizes) < FEWEST_BY_CONTENT and (column.kind not in ("category", "text") or column.is_code))
+        or (sizes.std() > MOST_UNEVEN * sizes.mean() and not column.words & IDS)
+        or column.words & RECURRING
+        or (column.words & set(ORDERED) - NUMBERING and column.kind != "number")
+        or (pa.types.is_integer(column.values.type) and not _are_codes(column, sizes))
+    )
+
+
+def _shared_by(column: Column, goal: np.ndarray) -> float:
+    codes = _codes(column.values)
+    some = _whole_groups(codes)
+    return _shared(goal[some], codes[some])
 
 
 def years(columns: Sequence[Column]) -> list[Column]:

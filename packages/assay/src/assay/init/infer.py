@@ -77,12 +77,12 @@ SENSITIVE = set(
 )
 # Beginnings of longer words, in several languages; what is cut off after them is an abbreviation.
 SENSITIVE_STEMS = tuple(
-    "ethni etni disab behind(er|ert) discap pregnan schwang embaraz geschl staatsang nationalit nacionalid "
-    "nazionalit citizen marital matrimon cidadan ciudadan herkunft altersg altersk familienst konfess glaubens religi "
-    "muttersprach migrat(ion)?shint".split()
+    "ethni etni disab behind(er|ert) discap pregnan schwang embaraz geschl(echt|$) staatsang nationalit nacionalid "
+    "nazionalit citizen(ship)?$ marital matrimon cidadania ciudadan[ií]a herkunft altersg altersk familienst "
+    "konfess glaubens religi muttersprach migrat(ion)?shint".split()
 )
 # Words with other meanings, too: only of columns with few values, and `genre` only with codes or letters.
-AMBIGUOUS = {"race", "raza", "raça", "rasse", "rac"}
+AMBIGUOUS = {"race", "raça", "rac"}
 FEW_GROUPS = 20
 SEXES, MOST_SEXES = {"genre", "genero", "género", "gênero", "genere"}, 4
 # Words for age; people are meant if no thing is named, and the years are those of people.
@@ -94,7 +94,7 @@ THINGS = set(
 OLDEST = 122
 GROWN_UP = 18
 BIRTHS = (
-    r"birth.?(place|country|year|date)|(date|year|country|place).?of.?birth|\b[yd]ob\b|geburts|"
+    r"birth.?(place|country|year|date)|(date|year|country|place).?of.?birth|(?<![^\W_])[yd]ob(?![^\W_])|geburts|"
     r"(?<![^\W_])geb[._ -]?(jahr|dat|ort|tag)|naissance|nacimiento|(?<![^\W_])nasc|geboorte"
 )
 SENSITIVE_NAMES = re.compile(
@@ -121,7 +121,8 @@ SENSITIVE_VALUES = (
         "never married",
     },
 )
-LETTERS_OF_SEXES = ({"m", "f"}, {"m", "w"}, {"m", "w", "d"}, {"h", "f"}, {"h", "m"}, {"m", "v"})
+# Other letters also mean months and weeks, or high and medium.
+LETTERS_OF_SEXES = {"m", "f"}
 POSITIVE = (
     "yes y true t ja j oui si sí sim 1 positive pos malignant churn churned default defaulted fraud fraudulent spam "
     "sick disease case ill dead died bad defective defect faulty broken failure failed fail abnormal anomaly attack "
@@ -271,10 +272,9 @@ def _with_target(
     left_out = table.num_rows - rows
     if left_out:
         row = pc.index(there, False).as_py()
-        found = Finding(
-            2, target, f"{left_out} rows without a value were left out (first: row {row + 1})", Kind.LEFT_OUT
-        )
-        findings.append(found)
+        what = " or ".join(["without a value", *(f"with {marker!r}" for marker in made.missing)])
+        text = f"{left_out} rows {what} were left out (first: row {row + 1})"
+        findings.append(Finding(2, target, text, Kind.LEFT_OUT))
     if rows < FEWEST_ROWS:
         without = f" (and {left_out} without a value of {target!r})" if left_out else ""
         raise InputError(
@@ -758,7 +758,7 @@ def _is_sensitive(column: Column) -> bool:
         return bool(low >= 0 and GROWN_UP <= high <= OLDEST)
     if len(values) < 2:
         return False
-    if values in LETTERS_OF_SEXES:
+    if values == LETTERS_OF_SEXES:
         return True
     return any(len(values & known) >= 2 and len(values & known) >= 0.4 * len(values) for known in SENSITIVE_VALUES)
 

@@ -221,7 +221,7 @@ def describe(name: str, made: Cleaned, rows: int, most_values: int) -> Column:
         decide(column, "boolean", "two values for true and false")
     elif pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
         low, high = (_as_datetime(limit) for limit in pc.min_max(values).as_py().values())
-        decide(column, "time", f"from {low:%Y-%m-%d} to {high:%Y-%m-%d}; the range allows ten more years")
+        decide(column, "time", f"from {_iso(low)} to {_iso(high)}; the range allows ten more years")
         column.decided["range"] = [_iso(_shift(low, -365)), _iso(_shift(high, 3652))]
     elif pa.types.is_string(values.type):
         _describe_text(column, present, most_values)

@@ -51,7 +51,8 @@ def limits(
         wanted = _two(min(1.25 * chance, abs(end - dummy) / 2), up=True)
         if wanted > (gates.get(gate, {}).get(limit) or math.inf):
             made[key] = wanted
-            text = f"another seed and 19 of 20 rows may change {name} by {chance:.2g}; the limit was set to {wanted:g}"
+            text = f"a fit with another seed on 95% of the rows may change {name} by {chance:.2g}"
+            text += f"; the limit was set to {wanted:g}"
             cure = "an average of more models, or more test rows, lets you lower it"
             findings.append(Finding(2, key, f"{text}; {cure}"))
     measured = {
