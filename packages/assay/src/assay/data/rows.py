@@ -21,10 +21,9 @@ MOST_NOTES = 20
 MOSTLY = 0.95
 FEWEST_CELLS = 5
 NUMBER_LIKE = re.compile(r"[^\w\s]{0,3}\s*\d")
-TOTAL = re.compile(
-    r"(grand |sub-?|running )?totals?( general)?|sum|average|mean|(gesamt|end|zwischen)?summe|gesamt|insgesamt|"
-    r"mittelwert|durchschnitt|somme|moyenne|totale|totaux|suma|promedio|media|totaal|gemiddelde|razem",
-    re.IGNORECASE,
+TOTAL = (
+    r"^[ :*]*((grand |sub-?|running )?totals?( general)?|sum|average|mean|(gesamt|end|zwischen)?summe|gesamt|insgesamt|"
+    r"mittelwert|durchschnitt|somme|moyenne|totale|totaux|suma|promedio|media|totaal|gemiddelde|razem)[ :*]*$"
 )
 FEWEST_EMPTY = 2
 # More rows that are named as totals have a value that is called so.
@@ -138,11 +137,11 @@ def _totals(table: pa.Table, texts: Sequence[str]) -> np.ndarray:
 
 def _named_totals(table: pa.Table, texts: Sequence[str]) -> list[np.ndarray]:
     """Return for each word for a total which rows it names."""
+    words = {name: pc.unique(table[name]).drop_null() for name in texts}
     return [
         _mask(pc.equal(table[name], word))
-        for name in texts
-        for word in pc.unique(table[name]).to_pylist()
-        if word and TOTAL.fullmatch(word.strip(" :*"))
+        for name, given in words.items()
+        for word in given.filter(pc.match_substring_regex(given, TOTAL, ignore_case=True))
     ]
 
 

@@ -39,7 +39,7 @@ LOOK = 2000
 MISSING_CATEGORIES = MISSING_WORDS - {"none", "nil", "unspecified", "no answer"}
 # In a target `unknown` and similar words mean so too, unless only one class is left, or they are many.
 MISSING_TARGETS = MISSING_CATEGORIES - {"missing", "nul", "undefined"}
-MOST_UNKNOWN = 0.05
+MOST_UNKNOWN = 0.1
 WRITTEN_BY_PROGRAMS = frozenset(
     "? - -- . na n/a n.a. nan null #n/a \\n -nan nat <na> #na #value! #div/0! #ref! #num!".split()
 )

@@ -300,9 +300,9 @@ def _describe_number(column: Column, rows: int, most_values: int) -> None:
     if whole and not is_amount and _is_code(column, low, high):
         return _as_codes(column)
     if whole and not is_amount and (apart := _codes_apart(column)):
-        column.doubt = f"{apart} lie apart from the others: if they mean no answer, add them to `missing`"
+        column.doubt = f"apart from all other values: {apart}; if that means no answer, add it to `missing`"
     if whole and not is_amount and (form := _may_be_ticks(values, low, high)):
-        column.doubt = f"may be times, as {form} since 1970: then make it `kind: time`, with `format: {form}`"
+        column.doubt = f"may be times, as {form} since 1970: then make it a time, with `cleaning: {{format: {form}}}`"
     natural = _natural_range(column, low, high)
     why = "the range is that of its name or unit" if natural else "the range leaves a margin"
     decide(column, "integer" if whole else "number", f"from {low:g} to {high:g}; {why}")
