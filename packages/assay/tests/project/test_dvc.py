@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -230,28 +232,66 @@ def test_a_model_that_was_found_is_kept_if_it_cannot_be_written(
     assert (written.seed, written.tune.search, written.model.words) == (21, False, "linear (C 2.0)")
 
 
-@pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # of DVC
-@pytest.mark.parametrize("second", ["timeout 60 cat pipe > second", "false"])
-def test_two_stages_run_at_the_same_time_and_the_rest_after_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], second: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def two_stages(first: str, second: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a pipeline in a folder of two stages, a third that needs both, and a pipe by which they can meet."""
+    monkeypatch.chdir(folder)
     Repo.init(no_scm=True)
-    os.mkfifo("pipe")
-    # Writing to a pipe ends once somebody reads it.
-    first = "touch first; timeout 60 sh -c 'echo met > pipe'" if second != "false" else "touch first"
+    os.mkfifo("meet")
     stages = {
         "first": {"cmd": first, "outs": ["first"]},
         "second": {"cmd": second, "outs": ["second"]},
         "last": {"cmd": "cat first second > last", "deps": ["first", "second"], "outs": ["last"]},
     }
     Path("dvc.yaml").write_text(json.dumps({"stages": stages}))
-    if second == "false":
-        with pytest.raises(InputError, match="the pipeline failed at the stage named above"):
-            dvc.finish("first", beside="second")
-        assert dvc.stale_stages() == ["second", "last"]
-    else:
+
+
+# Writing to a pipe ends once somebody reads it.
+MEETS, IS_MET = "timeout 60 sh -c 'echo met > meet'", "timeout 60 cat meet"
+
+
+@pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # of DVC
+def test_two_stages_run_at_the_same_time_and_the_rest_after_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    two_stages(f"touch first; {MEETS}", f"{IS_MET} > second", tmp_path, monkeypatch)
+    dvc.finish("first", beside="second")
+    assert Path("last").read_text() == "met\n"
+    assert not dvc.changed()
+    assert capfd.readouterr().out.count("Running stage 'second':") == 1
+
+
+@pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # of DVC
+def test_a_stage_that_fails_beside_another_is_named_and_not_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    two_stages("touch first", "echo broken >&2; false", tmp_path, monkeypatch)
+    with pytest.raises(InputError, match=r"^stage second failed; its message is above"):
         dvc.finish("first", beside="second")
-        assert Path("last").read_text() == "met\n"
-        assert not dvc.changed()
-        assert capfd.readouterr().out.count("Running stage 'second':") == 1
+    assert capfd.readouterr().err.splitlines().count("broken") == 1
+    assert dvc.stale_stages() == ["second", "last"]
+
+
+@pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # of DVC
+def test_a_stage_that_fails_is_named_and_the_one_beside_it_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_stages(f"{IS_MET}; false", f"{MEETS}; sleep 60; touch second", tmp_path, monkeypatch)
+    with pytest.raises(InputError, match=r"^stage first failed; its message is above"):
+        dvc.finish("first", beside="second")
+    assert dvc.stale_stages() == ["first", "second", "last"]
+
+
+@pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # of DVC
+def test_the_stage_beside_another_ends_when_the_run_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    beside = "exec 9> meet; echo began >&9; sleep 60; echo went on >&9"
+    two_stages("cat held > first", beside, tmp_path, monkeypatch)
+    os.mkfifo("held")
+    # DVC leaves the first stage to end by itself: here, when this closes.
+    held = os.open("held", os.O_RDWR)
+    code = "from assay.project.dvc import finish; finish('first', beside='second')"
+    with subprocess.Popen([sys.executable, "-c", code]) as run, Path("meet").open() as meet:
+        assert meet.readline() == "began\n"
+        run.kill()
+        # It ends when no process has the pipe open.
+        assert meet.read() == ""
+    os.close(held)

@@ -1,9 +1,15 @@
-"""The pipeline: fetch missing data from the remote, then run the stages that changed."""
+"""The pipeline: fetch missing data from the remote, then run the stages that changed.
+
+`python -m assay.project.dvc STAGE` runs one stage in the current folder, beside another, until its stdin ends.
+"""
 
 import io
 import logging
+import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -27,7 +33,7 @@ from assay.project.settings import PARAMS
 
 # DVC names a merge conflict in one of these as broken YAML, or overwrites it.
 READ_BY_DVC = (Path("dvc.yaml"), Path("dvc.lock"), Path("data.dvc"), PROCESS, METRICS)
-WAIT = "--wait-for-lock"
+KEPT = "the results of finished stages are kept"
 # Modules and functions of DVC that log which stage runs, and which comes from the cache.
 STAGE_LINES = {("dvc.stage.run", "cmd_run"), ("dvc.stage.cache", "restore")}
 
@@ -60,19 +66,41 @@ def reproduce(*names: str) -> bool:
 def finish(name: str, beside: str) -> None:
     """Run the stages that `reproduce` has left: first these two at the same time, which must not need each other.
 
-    Raises InputError as `reproduce` does.
+    Raises InputError as `reproduce` does. If the first fails or this process dies, the one beside it ends too.
     """
-    # One DVC runs one stage at a time. What fails beside it, perhaps since it had to wait too long, is run again below.
-    code = "import sys; from assay.project.dvc import _dvc_fails; sys.exit(_dvc_fails(*sys.argv[1:]))"
-    command = [sys.executable, "-c", code, WAIT, "repro", "--single-item", beside]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL):
-        _require_success("--single-item", name, is_alone=False)
+    # One DVC runs one stage at a time.
+    command = [sys.executable, "-P", "-m", "assay.project.dvc", beside]
+    # Whatever leaves the block closes the pipe, which ends the child; so does the death of this process.
+    with subprocess.Popen(command, stdin=subprocess.PIPE, process_group=0) as child:
+        if _stage_fails(name):
+            raise InputError(f"stage {name} failed; its message is above; {KEPT}")
+        if child.wait():
+            raise InputError(f"stage {beside} failed; its message is above; {KEPT}")
     _require_success()
 
 
-def _require_success(*arguments: str, is_alone: bool = True) -> None:
-    if _repro_fails(*arguments, is_alone=is_alone):
-        raise InputError("the pipeline failed at the stage named above; the results of finished stages are kept")
+def _stage_fails(name: str) -> bool:
+    """Run one stage beside another DVC, and say whether it failed."""
+    return _repro_fails("--single-item", name, is_alone=False)
+
+
+def _end_with_stdin() -> None:
+    """End this process, which leads a group, and the others of its group as soon as its stdin ends."""
+    pipe = os.dup(sys.stdin.fileno())
+    # A stage that reads its stdin must not wait for what is never written.
+    with Path(os.devnull).open() as nothing:
+        os.dup2(nothing.fileno(), sys.stdin.fileno())
+
+    def end() -> None:
+        os.read(pipe, 1)
+        os.killpg(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=end, daemon=True).start()
+
+
+def _require_success(*names: str) -> None:
+    if _repro_fails(*names):
+        raise InputError(f"the pipeline failed at the stage named above; {KEPT}")
 
 
 @contextmanager
@@ -147,7 +175,7 @@ def _repro_fails(*arguments: str, is_alone: bool = True) -> bool:
     DVC reads what a stage depends on only when the stage has ended. It waits for another DVC unless it `is_alone`.
     """
     before = _states()
-    failed = _dvc_fails(*([] if is_alone else [WAIT]), "repro", *arguments)
+    failed = _dvc_fails(*([] if is_alone else ["--wait-for-lock"]), "repro", *arguments)
     if edited := sorted({str(path) for path, _ in before ^ _states()}):
         say(
             f"edited while stages ran, whose results may be those of before: {', '.join(edited[:10])}; "
@@ -216,3 +244,8 @@ def _require_parameters() -> None:
                     f"{PARAMS}: {name}: is missing, but stage {stage} of dvc.yaml depends on it; add it as "
                     "`assay manual params` explains it"
                 )
+
+
+if __name__ == "__main__":
+    _end_with_stdin()
+    sys.exit(_stage_fails(sys.argv[1]))
