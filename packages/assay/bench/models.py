@@ -6,6 +6,7 @@ test rows. The tables are those that packages bring, and the CSV files of a fold
 """
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -19,12 +20,14 @@ from typing import Any
 
 import numpy as np
 
+from assay.base.files import read_json, sha256, write_json
 from assay.statistics.losses import row_losses
 
 PEERS = Path(__file__).parent / "peers"
 ROOT = Path(__file__).parents[3]
 TOOLS = ("LightGBM tuned", "CatBoost", "FLAML", "AutoGluon")
 STAGES = ("validate", "prepare", "tune", "train")
+CODE = ("packages/assay/src", "src")
 RESAMPLES = 2000
 
 # In the project: the rows for the tools, and what Assay's model and its variants predict.
@@ -108,15 +111,37 @@ def make_project(folder: Path, table: Path, target: str, seconds: float | None) 
     return took
 
 
+def origin(table: Path, seconds: float | None) -> dict[str, Any]:
+    """Return what a model is made of: hashes of the code and parameters, and of the data, and the most seconds."""
+    code = [ROOT / "params.yaml", *(file for part in CODE for file in sorted((ROOT / part).rglob("*.py")))]
+    return {
+        "code": hashlib.sha256(b"".join(file.read_bytes() for file in code)).hexdigest(),
+        "data": sha256(table),
+        "seconds": seconds,
+    }
+
+
+def seconds_taken(project: Path, table: Path, target: str, seconds: float | None) -> float:
+    """Make a project of a table, unless it is there, and return the seconds of its search and training.
+
+    Raises RuntimeError if it is there with a model that was made otherwise.
+    """
+    made, wanted = project / "build/bench/seconds.json", origin(table, seconds)
+    if not made.exists():
+        took = make_project(project, table, target, seconds)
+        made.parent.mkdir(parents=True)
+        write_json(made, {"of": wanted, "took": took})
+    found: dict[str, Any] = read_json(made)
+    if others := [name for name, value in wanted.items() if found["of"][name] != value]:
+        raise RuntimeError(f"{project}: made with other {', '.join(others)}; remove it, or name another --folder")
+    return float(found["took"])
+
+
 def measure(folder: Path, table: Path, target: str, how: argparse.Namespace) -> dict[str, Any]:
     """Return the losses of all models on the test rows of a table; what the folder has of it is not made again."""
     project = folder / table.stem
     rows = project / "build" / "bench"
-    if not (rows / "seconds.json").exists():
-        took = make_project(project, table, target, how.seconds)
-        rows.mkdir(parents=True)
-        (rows / "seconds.json").write_text(json.dumps(took))
-    took = json.loads((rows / "seconds.json").read_text())
+    took = seconds_taken(project, table, target, how.seconds)
     about = json.loads(run([sys.executable, "-c", INSIDE, str(rows), str(int(how.ablation))], project).splitlines()[-1])
     with np.load(rows / "ours.npz") as found:
         scores = {name: found[name] for name in found.files}

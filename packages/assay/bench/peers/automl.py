@@ -96,4 +96,7 @@ else:
     found = np.asarray(model.predict_proba(test), dtype=float)
     given = np.zeros((len(test), int(wanted.max()) + 1))
     given[:, [int(label) for label in model.classes_]] = found
-np.savez(folder / f"{tool}.npz", scores=given, seconds=took)
+# Whoever is stopped in writing leaves nothing that looks whole.
+unfinished = folder / f"{tool}.unfinished.npz"
+np.savez(unfinished, scores=given, seconds=took)
+unfinished.replace(folder / f"{tool}.npz")
