@@ -36,7 +36,7 @@ def test_it_says_what_the_best_model_costs_in_which_each_feature_acts_alone() ->
     )
     assert cost_of_additive(rows) == (
         "With additive, in which each feature acts alone, the loss on the folds is 0.05 higher (0.04 to 0.06) than "
-        "with the model that these folds chose; on new rows the difference may be smaller."
+        "with the model that these folds chose; on new rows it may differ."
     )
     # Also beside the model itself, and not beside a model of another origin.
     for choice in (CHOSEN, best_of("additive", rows)):

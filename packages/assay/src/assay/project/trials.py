@@ -52,7 +52,7 @@ def cost_of_additive(rows: list[Row]) -> str:
     return (
         f"With {best['family']}, in which each feature acts alone, the loss on the folds is {abs(more):.4g} "
         f"{'higher' if more > 0 else 'lower'}{interval} than with the model that these folds chose; "
-        "on new rows the difference may be smaller."
+        "on new rows it may differ."
     )
 
 
