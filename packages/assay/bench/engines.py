@@ -2,12 +2,12 @@
 
 `score` predicts a file as `assay score` does. `check` reads each column of a file and checks it against the contract,
 as stage validate does for large data. Ray is no engine of Assay: here it gets the same pieces of work as the others.
+Each engine has two workers; only the local check is one process, as it is in the stage.
 """
 
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,14 @@ def on_ray(work: Any, items: Sequence[Any], *_: object) -> Iterator[Any]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
     # It gives up when its own processes do not start within 30 seconds, as on a busy machine.
-    for _ in range(ATTEMPTS):
-        with suppress(Exception):
+    for attempt in range(ATTEMPTS):
+        try:
             ray.init(num_cpus=WORKERS, _node_ip_address="127.0.0.1", **quiet)
             break
-        ray.shutdown()
+        except Exception:
+            ray.shutdown()
+            if attempt == ATTEMPTS - 1:
+                raise
 
     def do(item: Any) -> Any:
         return work(item)
@@ -54,7 +57,7 @@ def run(name: str, work: Any, items: Sequence[Any]) -> list[Any]:
 
 def violations(rows: Typed, name: str) -> tuple[int, ...]:
     """Return how many violations a column has."""
-    return (len(rows.read(name)[1]) + len(check._check_named(rows.contract, rows, name)),)
+    return (len(rows.read(name)[1]) + len(check.check_named(rows.contract, rows, name)),)
 
 
 def main(name: str, what: str, file: str) -> None:

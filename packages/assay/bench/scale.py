@@ -79,12 +79,12 @@ from assay.data.check import check, contract_outcome
 from assay.data.reading import opened
 from assay.data.split import assign
 from assay.project.params import load_params
-from assay.stages.prepare import _write
+from assay.stages.prepare import write_sides
 contract = load_contract()
 with opened(Path(sys.argv[1]), contract) as (rows, unread):
     assert contract_outcome(rows, [*unread, *check(rows, contract)], contract).verdict == "PROMOTE"
     sides = assign(rows, contract, load_params().prepare)
-    _write([Path(f"{side}.parquet") for side in ("train", "validation", "test")], rows, sides)
+    write_sides([Path(f"{side}.parquet") for side in ("train", "validation", "test")], rows, sides)
 """
 DUCKDB = """
 import sys

@@ -5,7 +5,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from assay.base.errors import InputError
-from assay.project.params import Params, load_params
+from assay.project.params import Engine, Params, load_params
 from places import ROOT
 
 OWN = ROOT / "params.yaml"
@@ -89,3 +89,17 @@ def test_model_parameters_may_be_of_any_plain_type(tmp_path: Path) -> None:
     read = load(tmp_path, "model", "parameters", given).model.parameters
     assert read == given
     assert [type(value) for value in read.values()] == [type(value) for value in given.values()]
+
+
+def test_the_environment_says_that_no_cluster_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = OWN.read_text(encoding="utf-8").replace("\ntrain:\n", "\ntrain:\n  workers: 2\n")
+    path = tmp_path / "params.yaml"
+    path.write_text(text + "\nengine: {kind: dask, address: 'tcp://a:1'}\n", encoding="utf-8")
+    there = load_params(path)
+    assert (there.engine.address, there.train.workers) == ("tcp://a:1", 2)
+    monkeypatch.setenv("ASSAY_ENGINE", "local")
+    here = load_params(path)
+    assert (here.engine, here.train.workers) == (Engine(), None)
+    monkeypatch.setenv("ASSAY_ENGINE", "spark")
+    with pytest.raises(InputError, match=r"^ASSAY_ENGINE: expected local, found 'spark'$"):
+        load_params(path)

@@ -3,8 +3,12 @@
 import json
 import os
 import pickle
+import re
 import signal
+import socket
+import threading
 from collections.abc import Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +23,16 @@ from assay.contract.spec import Contract
 from assay.data import engine, stored
 from assay.data.columns import columns, target
 from assay.data.engine import at_once, dask_cluster, map_reduce
+from assay.data.sample import sample
 from assay.data.stored import Stored, by_part
-from assay.gates.retraining import retrain
+from assay.gates import retraining
+from assay.modelling import distributed
 from assay.modelling.distributed import fit_on_workers
 from assay.modelling.fitting import build, fit, scores
 from assay.modelling.store import dumped
 from assay.project.layout import CHECKS, METRICS, PIPELINE, SPLIT, THRESHOLD
 from assay.project.params import ModelChoice
-from assay.project.room import Room
+from assay.project.room import Room, load_room
 from assay.stages import evaluate, prepare, train, validate
 from assay.statistics.losses import row_losses
 from exported import assert_stored_and_exported
@@ -35,6 +41,7 @@ from places import ROOT
 from stages.test_train import PARAMS
 from stages.test_train import made as trained
 
+LARGE = stored.LARGE
 ENGINE = "engine: {{kind: dask, address: '{}'}}"
 
 
@@ -134,13 +141,75 @@ def test_a_worker_that_is_lost_in_the_middle_changes_nothing(cluster: str, tmp_p
     assert (tmp_path / "lost").exists()
 
 
+def test_workers_run_the_code_of_this_process_after_an_edit_and_in_another_project(
+    cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def derived(room: Room, item: float) -> float:
+        return float(room.derived[0].compute({"x": np.array([item])})[0])
+
+    for name, factor in (("one", 2), ("one", 30), ("other", 5)):
+        code = tmp_path / name / "src/model/features.py"
+        code.parent.mkdir(parents=True, exist_ok=True)
+        (code.parent / "__init__.py").touch()
+        code.write_text(
+            "from assay.project.room import Derived\n"
+            f"DERIVED = [Derived('more', lambda columns: {factor} * columns['x'], 'x')]\n"
+        )
+        monkeypatch.chdir(tmp_path / name)
+        # As in a new process.
+        engine._code.cache_clear()
+        assert map_reduce(partial(derived, load_room()), [1.0, 2.0], list, cluster) == [factor, 2 * factor]
+
+
+def test_a_worker_with_other_code_that_comes_in_the_middle_is_started_again(cluster: str, tmp_path: Path) -> None:
+    def work(item: int) -> int:
+        if item == 1 and not (tmp_path / "other").exists():
+            (tmp_path / "other").touch()
+            engine.LOADED["numpy"] = "1.0"
+        return item**2
+
+    assert map_reduce(work, range(8), list, cluster) == [number**2 for number in range(8)]
+    assert (tmp_path / "other").exists()
+
+
+def test_a_worker_with_another_installation_is_named(cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "version", lambda name: "1.0")
+    engine._code.cache_clear()
+    with pytest.raises(InputError) as raised:
+        map_reduce(str, [1, 2], list, cluster)
+    engine._code.cache_clear()
+    assert re.fullmatch(
+        r"params\.yaml: engine: the worker tcp://\S+ has numpy \S+ and not 1\.0; install there what this machine has, "
+        "and start it again",
+        str(raised.value),
+    )
+
+
+def test_what_takes_long_is_said_once(cluster: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(engine, "PATIENCE", 0.05)
+
+    def work(item: int) -> int:
+        while not (tmp_path / "said").exists():
+            pass
+        return item
+
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        (tmp_path / "said").touch()
+
+    monkeypatch.setattr(engine, "say_once", cache(say))
+    assert map_reduce(work, [1, 2], list, cluster) == [1, 2]
+    assert said == [f"  waiting for the cluster at {cluster}, which may be busy with other work"]
+
+
 def test_a_file_that_a_worker_does_not_have_is_named(cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pq.write_table(pa.table({"x": range(9)}), "x.parquet", row_group_size=3)
     monkeypatch.setattr(stored, "CELLS", 3)
     rows = Stored(Path("x.parquet"), cluster=cluster)
     assert by_part(lambda part: part["x"].to_pylist(), rows) == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
-    meant = stored.state_of
-    monkeypatch.setattr(stored, "state_of", lambda path: (meant(path)[0] + 1, 0))
+    rows.states = [(rows.states[0][0] + 1, 0)]
     with pytest.raises(InputError, match=r"x\.parquet: changed while it was read, or a worker has another file there"):
         by_part(lambda part: part.num_rows, rows)
 
@@ -158,10 +227,24 @@ def test_one_item_needs_no_cluster() -> None:
     assert map_reduce(str, [1], list, "tcp://127.0.0.1:1") == ["1"]
 
 
+def test_small_data_need_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored, "LARGE", LARGE)
+    pq.write_table(pa.table({"x": range(20), "y": range(20)}), "x.parquet", row_group_size=5)
+    rows = Stored(Path("x.parquet"), cluster="tcp://127.0.0.1:1")
+    assert sample(rows, 20, 1) == rows.whole()
+
+
 def test_a_process_has_one_room_for_a_folder() -> None:
     one, other = (pickle.loads(pickle.dumps(Room(Path()))) for _ in range(2))  # noqa: S301
     assert one is other
     assert one._root == Path().resolve()
+
+
+def test_the_room_of_a_copy_is_that_of_the_project_its_code_links_to() -> None:
+    Path("project/src").mkdir(parents=True)
+    Path("copy").mkdir()
+    Path("copy/src").symlink_to(Path("project/src").resolve())
+    assert pickle.loads(pickle.dumps(Room(Path("copy"))))._root == Path("project").resolve()  # noqa: S301
 
 
 LIGHT = ModelChoice(family="lightgbm", parameters={"n_estimators": 30, "num_leaves": 8, "min_child_samples": 10})
@@ -209,14 +292,21 @@ def test_workers_make_the_trees_of_lightgbm_together(
 def test_retraining_on_as_many_workers_gives_the_same_model(
     cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also in a folder of its own, which the workers must see."""
+    """Also in a folder of its own, which the workers do not see."""
+
+    def run(folder: Path, *_: str) -> None:
+        with monkeypatch.context() as there:
+            there.chdir(folder)
+            retraining.main(0)
+
+    monkeypatch.setattr(retraining, "run_with_own_code", run)
     monkeypatch.setattr("stages.test_train.COLUMNS", FEW)
     monkeypatch.setattr("stages.test_train.CHOICE_MADE", LIGHT)
     settings = YAML(typ="safe").load(PARAMS)
     settings |= {"model": LIGHT.model_dump(), "engine": {"kind": "dask", "address": cluster}}
     settings["train"]["workers"] = 1
     made = trained(tmp_path, monkeypatch, json.dumps(settings))
-    again = retrain(0)
+    again = retraining.retrain(0)
     assert again.failure == ""
     assert dumped(again.models[0][0]) == dumped(made.trained.pipeline)
 
@@ -252,15 +342,57 @@ def test_what_cannot_be_fitted_by_workers_is_refused_with_the_reason(
         at_once(lambda number, hosts: number, 3, cluster)
 
 
-def test_a_worker_that_is_lost_while_others_wait_for_it_is_named(cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_that_are_few_are_fitted_here_whatever_the_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(stored, "LARGE", LARGE)
+    settings = YAML(typ="safe").load(PARAMS)
+    settings |= {"engine": {"kind": "dask", "address": "tcp://127.0.0.1:1"}}
+    settings["train"]["workers"] = 2
+    trained(tmp_path, monkeypatch, json.dumps(settings))
+    assert "the rows take less than 256 MB, so they are fitted here and not by train.workers" in capsys.readouterr().err
+
+
+def test_workers_share_the_processors_of_their_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "cpu_count", lambda: 4)
+    machines = ["10.0.0.1:80", "10.0.0.1:81", "10.0.0.2:80"]
+    assert [distributed.threads(number, machines) for number in range(3)] == [2, 2, 4]
+
+
+def test_work_at_the_same_time_is_done_again_after_a_worker_was_lost(
+    cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(engine, "LOOK", 0.05)
 
     def work(number: int, hosts: list[str]) -> int:
-        if number == 1:
+        if number == 1 and not (tmp_path / "lost").exists():
+            (tmp_path / "lost").touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        return len(hosts)
+        return len(set(hosts))
 
-    with pytest.raises(
-        InputError, match=r"params.yaml: engine: tcp:.*: the worker tcp:.* was lost; nothing incomplete"
-    ):
+    assert at_once(work, 2, cluster) == [2, 2]
+    assert (tmp_path / "lost").exists()
+
+
+@pytest.mark.parametrize("how", ["fails", "is interrupted"])
+def test_after_a_fit_that_stops_no_worker_waits_for_another(cluster: str, how: str) -> None:
+    client = os.getpid()
+
+    def work(number: int, hosts: list[str]) -> None:
+        if number == 0:
+            # Until the other one connects, as LightGBM does.
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                server.accept()
+        if how == "fails":
+            raise InputError("broken rows")
+        os.kill(client, signal.SIGINT)
+        threading.Event().wait()
+
+    with pytest.raises(InputError if how == "fails" else KeyboardInterrupt, match=r"broken rows|^$"):
         at_once(work, 2, cluster)
+    with engine._client(cluster, 0, "") as client_of_cluster:
+        # Each of the workers answers.
+        asked = [
+            client_of_cluster.submit(str, 1, workers=[worker], pure=False) for worker in client_of_cluster.nthreads()
+        ]
+        assert client_of_cluster.gather(asked) == ["1", "1"]

@@ -29,7 +29,7 @@ def check(table: Rows, contract: Contract) -> list[Violation]:
         for name, column in contract.all_columns.items()
         if name in table.column_names and not isinstance(column, Ignored)
     ]
-    of_columns = by_column(partial(_check_named, contract), table, names)
+    of_columns = by_column(partial(check_named, contract), table, names)
     found = [problem for of_column in of_columns.values() for problem in of_column]
     if contract.task != "regression" and contract.target.name in table.column_names:
         labels = table[contract.target.name]
@@ -48,7 +48,8 @@ def contract_outcome(table: Rows, violations: Sequence[Violation], contract: Con
     return Outcome("contract", "REJECT", f"{contract.data} breaks {CONTRACT}: {violations[0]}{more}", rows)
 
 
-def _check_named(contract: Contract, table: Rows, name: str) -> list[Violation]:
+def check_named(contract: Contract, table: Rows, name: str) -> list[Violation]:
+    """Return the violations of the values of a column."""
     return list(_check_column(name, table[name], contract.all_columns[name]))
 
 

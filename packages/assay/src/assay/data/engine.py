@@ -1,25 +1,32 @@
 """Work on other machines: the only module that knows Dask and Spark. Both are optional packages."""
 
+import hashlib
 import logging
 import pickle
 import re
 import signal
 import socket
 import sys
+import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, nullcontext, suppress
+from functools import cache, lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 from urllib.parse import urlsplit
 
 import pyarrow as pa
 
+import assay
 from assay.base.errors import InputError, one_line
 from assay.base.process import interrupts
+from assay.base.progress import say
+from assay.project.layout import SOURCE
 
 Engine = Literal["dask", "spark"]
 Item = TypeVar("Item")
@@ -29,8 +36,15 @@ Result = TypeVar("Result")
 AHEAD = 2
 # Files of a batch of a stream: many for each worker, and few enough that their predictions are soon there.
 MOST_FILES = 100
-# Seconds after which a result that is not there may be one that no worker is left for.
+# Seconds after which a result that is not there may be one that no worker is left for; then a line says so.
 PATIENCE = 30
+# Seconds that the new interpreter of a worker may take.
+RESTART = 120
+say_once = cache(say)
+# The libraries whose versions may change results.
+LIBRARIES = ("numpy", "pyarrow", "scikit-learn", "lightgbm", "onnxruntime")
+# What a worker has loaded; its interpreter keeps it, whatever happens to the files.
+LOADED: dict[str, str] = {}
 # Seconds after which workers that work at the same time are looked at again.
 LOOK = 2
 
@@ -72,13 +86,29 @@ def _dask(
     """Yield what `work` returns for each item; `place` is where a user chose Dask."""
     with _client(address, workers, place) as client:
         ahead = AHEAD * max(1, sum(client.nthreads().values()))
-        waiting: deque[Any] = deque()
+        code = _same_code(client, place)
+        # As bytes, which Dask gives to each worker once, and not with each item.
+        shared = client.submit(bytes, _packed(work), pure=False)
+        waiting: deque[tuple[Item, Any]] = deque()
+
+        def start(item: Item) -> Any:
+            return client.submit(_done, code, shared, _packed((item,)), pure=False)
+
+        def first() -> Made:
+            item, future = waiting.popleft()
+            try:
+                return cast("Made", _result(future, client))
+            except OtherCodeError:
+                # A worker that came meanwhile.
+                _same_code(client, place)
+                return cast("Made", _result(start(item), client))
+
         for item in items:
-            waiting.append(client.submit(_unpacked, _packed(work, item), pure=False))
+            waiting.append((item, start(item)))
             if len(waiting) >= ahead:
-                yield _result(waiting.popleft(), client)
+                yield first()
         while waiting:
-            yield _result(waiting.popleft(), client)
+            yield first()
 
 
 @contextmanager
@@ -100,16 +130,89 @@ def _client(address: str | None, workers: int, place: str) -> Iterator[Any]:
         raise _ended(place, f"{address or 'the local cluster'}: {one_line(error)}") from None
 
 
-def _packed(work: Callable[..., Any], *given: Any) -> bytes:
+class OtherCodeError(Exception):
+    """A worker has loaded other code than the client."""
+
+
+# Once, since a process keeps what it has loaded.
+@cache
+def _code(source: Path) -> dict[str, str]:
+    """Return what results depend on: Assay, the user's code in a folder, if there is any, and libraries."""
+    found = {"Assay": _hash(Path(assay.__file__).parent)}
+    if source.is_dir():
+        found["user code"] = f"{source} {_hash(source)}"
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "none"
+    return found
+
+
+def _hash(folder: Path) -> str:
+    """Return a hash of the code in a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(f"{path.relative_to(folder)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()[:12]
+
+
+def _difference(source: Path, wanted: dict[str, str]) -> str:
+    """Say how the code that this worker has loaded differs from that of the client; nothing if it does not."""
+    if wanted.keys() - LOADED.keys():
+        for what, found in _code(source).items():
+            LOADED.setdefault(what, found)
+        # Pickles may name the user's code.
+        sys.path.insert(0, str(source))
+    return next(
+        (
+            f"{what} {LOADED.get(what, 'none')} and not {found}"
+            for what, found in wanted.items()
+            if LOADED.get(what) != found
+        ),
+        "",
+    )
+
+
+def _same_code(client: Any, place: str) -> tuple[Path, dict[str, str]]:
+    """Let all workers load the code of this process, with a new interpreter where it is another, and return its key.
+
+    Raises InputError if a worker has another installation.
+    """
+    source = SOURCE.resolve()
+    code = source, _code(source)
+    if other := _others(client, code):
+        _restart([*other], client)
+        if other := _others(client, code):
+            worker, said = min(other.items())
+            raise InputError(
+                f"{place}: the worker {worker} has {said}; install there what this machine has, and start it again"
+            )
+    return code
+
+
+def _others(client: Any, code: tuple[Path, dict[str, str]]) -> dict[str, str]:
+    # A worker that is lost meanwhile says nothing.
+    return {worker: said for worker, said in client.run(_difference, *code, on_error="ignore").items() if said}
+
+
+def _packed(what: object) -> bytes:
     import cloudpickle
 
-    return bytes(cloudpickle.dumps((work, given)))
+    return bytes(cloudpickle.dumps(what))
 
 
-def _unpacked(packed: bytes) -> Any:
-    """Do some work; unpacked by Dask, it would end the worker if that raised an error."""
-    work, given = pickle.loads(packed)  # noqa: S301
-    return work(*given)
+# Raised while Dask unpacks it, an error would end the worker.
+def _done(code: tuple[Path, dict[str, str]], work: bytes, given: bytes) -> Any:
+    """Return what some work makes of what it is given, on a worker."""
+    if said := _difference(*code):
+        raise OtherCodeError(f"a worker has {said}")
+    return _loaded(work)(*pickle.loads(given))  # noqa: S301
+
+
+@lru_cache(maxsize=1)
+def _loaded(work: bytes) -> Callable[..., Any]:
+    return cast("Callable[..., Any]", pickle.loads(work))  # noqa: S301
 
 
 def _result(future: Any, client: Any) -> Any:
@@ -119,44 +222,101 @@ def _result(future: Any, client: Any) -> Any:
     while not future.done():
         with suppress(TimeoutError):
             distributed.wait(future, PATIENCE)
-        if not future.done() and not client.nthreads():
-            raise ConnectionError("no worker is left")
+        if not future.done():
+            if not client.nthreads():
+                raise ConnectionError("no worker is left")
+            say_once(f"  waiting for the cluster at {client.scheduler.address}, which may be busy with other work")
     return future.result()
 
 
 def at_once(work: Callable[[int, Sequence[str]], Made], number: int, cluster: str) -> list[Made]:
     """Return the results of work that some workers of a Dask cluster do at the same time, in their order.
 
-    `work` takes the number of its worker, from 0, and HOST:PORT of each worker, with a port that was free. Raises
-    InputError if the cluster is not there, has too few workers or loses one of them, and the InputError that `work`
-    raises.
+    `work` takes the number of its worker, from 0, and IP:PORT of each worker, with a port that was free. If it fails or
+    is interrupted, the workers get a new interpreter, so that none goes on or waits for another one. It is tried once
+    more if a worker was lost, or raised another error than InputError, for instance since its port was taken meanwhile.
+    Raises InputError if the cluster is not there or has too few workers, if it fails again, and the InputError that
+    `work` raises.
     """
-    with _client(cluster, 0, "params.yaml: engine") as client:
-        import distributed
-
+    place = "params.yaml: engine"
+    with _client(cluster, 0, place) as client:
         # One that was lost may be on its way back.
         with suppress(TimeoutError):
             client.wait_for_workers(number, timeout=PATIENCE)
-        workers = sorted(client.nthreads())[:number]
-        if len(workers) < number:
-            raise InputError(
-                f"params.yaml: train.workers: {number} are asked for, and the cluster at {cluster} has {len(workers)}"
-            )
+        code = _same_code(client, place)
+        try:
+            return _together(work, number, client, code)
+        except InputError:
+            raise
+        except (Exception, CancelledError) as error:
+            say(f"  {one_line(error)}; it is tried once more")
+        with suppress(TimeoutError):
+            client.wait_for_workers(number, timeout=PATIENCE)
+        return _together(work, number, client, _same_code(client, place))
+
+
+def _together(
+    work: Callable[[int, Sequence[str]], Made], number: int, client: Any, code: tuple[Path, dict[str, str]]
+) -> list[Made]:
+    workers = sorted(client.nthreads())[:number]
+    if len(workers) < number:
+        raise InputError(
+            f"params.yaml: train.workers: {number} are asked for, and the cluster at {client.scheduler.address} has "
+            f"{len(workers)}"
+        )
+    hosts = _free_ports(client, workers)
+    packed = _packed(work)
+    made = [
+        client.submit(_done, code, packed, _packed((place, hosts)), workers=[worker], pure=False, retries=0)
+        for place, worker in enumerate(workers)
+    ]
+    try:
+        return _results(made, workers, client)
+    except BaseException:
+        client.cancel(made, force=True)
+        # One waits for the others in code that nothing interrupts.
+        _restart(workers, client)
+        raise
+
+
+def _results(futures: Sequence[Any], workers: Sequence[str], client: Any) -> list[Any]:
+    """Return the results of futures, one for each worker; raises what the first of them raises, or if one is lost."""
+    import distributed
+
+    started = time.monotonic()
+    while waiting := [one for one in futures if not one.done()]:
+        with suppress(TimeoutError):
+            distributed.wait(waiting, LOOK, return_when="FIRST_COMPLETED")
+        if lost := sorted(set(workers) - client.nthreads().keys()):
+            raise ConnectionError(f"the worker {lost[0]} was lost")
+        for one in futures:
+            if one.status == "error":
+                one.result()
+        if time.monotonic() - started > PATIENCE:
+            say_once(f"  waiting for {len(workers)} workers of the cluster at {client.scheduler.address}")
+    return [one.result() for one in futures]
+
+
+def _restart(workers: Sequence[str], client: Any) -> None:
+    """Give workers a new interpreter, which Dask's nanny does."""
+    try:
+        client.restart_workers([worker for worker in workers if worker in client.nthreads()], timeout=RESTART)
+    except Exception as error:
+        say(f"  {', '.join(workers)}: could not be restarted, so restart them yourself: {one_line(error)}")
+
+
+def _free_ports(client: Any, workers: Sequence[str]) -> list[str]:
+    """Return IP:PORT of each worker, each another one; LightGBM knows no names of hosts and no IPv6."""
+    found: list[str] = []
+    while len(set(found)) < len(workers):
         ports = client.run(_free_port, workers=workers)
-        hosts = [f"{urlsplit(worker).hostname}:{ports[worker]}" for worker in workers]
-        made = [
-            client.submit(_unpacked, _packed(work, place, hosts), workers=[worker], pure=False, retries=0)
-            for place, worker in enumerate(workers)
-        ]
-        while waiting := [one for one in made if not one.done()]:
-            with suppress(TimeoutError):
-                distributed.wait(waiting, LOOK, return_when="FIRST_COMPLETED")
-            if lost := sorted(set(workers) - client.nthreads().keys()):
-                raise ConnectionError(f"the worker {lost[0]} was lost")
-            for one in made:
-                if one.status == "error":
-                    one.result()
-        return [one.result() for one in made]
+        try:
+            found = [f"{socket.gethostbyname(str(urlsplit(one).hostname))}:{ports[one]}" for one in workers]
+        except OSError as error:
+            raise InputError(
+                f"params.yaml: train.workers: {min(workers)}: no IPv4 address: {one_line(error)}"
+            ) from None
+    return found
 
 
 def _free_port() -> int:
@@ -176,7 +336,11 @@ def dask_cluster(workers: int, port: int = 0, place: str = "assay cluster") -> I
 
     # Dask would restore the level before the last messages.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    with TemporaryDirectory() as folder, dask.config.set({"temporary-directory": folder}):
+    with (
+        TemporaryDirectory() as folder,
+        # A worker that is started again for a second time would otherwise be given up with its first start.
+        dask.config.set({"temporary-directory": folder, "distributed.deploy.lost-worker-timeout": "1 day"}),
+    ):
         try:
             cluster = distributed.LocalCluster(
                 n_workers=workers,
@@ -200,6 +364,8 @@ def dask_cluster(workers: int, port: int = 0, place: str = "assay cluster") -> I
 def dask_setup(worker: object) -> None:
     """Make a worker of `dask_cluster` deaf to Ctrl-C, which it would show as a traceback; Dask calls this there."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Before anybody edits it.
+    LOADED["Assay"] = _hash(Path(assay.__file__).parent)
 
 
 def _distributed(place: str) -> Any:

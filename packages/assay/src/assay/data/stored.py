@@ -65,18 +65,19 @@ class Stored:
     def __init__(self, *paths: Path, cluster: str | None = None, groups: Sequence[int] | None = None) -> None:
         """Open the files, or some groups of rows of one; raises InputError if one is not a complete Parquet file.
 
-        `cluster` is the address of the Dask cluster that reads them, where a function below says so.
+        `cluster` is the address of the Dask cluster that reads them, if there are many, where a function below says so.
         """
-        self.paths, self.cluster, self.groups = paths, cluster, groups
+        self.paths, self.groups = paths, groups
+        self.states = [state_of(path) for path in paths]
         self.files = [parquet_file(path) for path in paths]
         self.schema: pa.Schema = self.files[0].schema_arrow
         self.num_rows: int = sum(group.num_rows for file in self.files for group in self._groups_of(file).values())
         self.column_names: list[str] = self.schema.names
+        self.cluster = cluster if is_large(self.size()) else None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle only which rows these are."""
-        paths = [path.resolve() for path in self.paths]
-        return _opened_again, (paths, [state_of(path) for path in paths], self.groups)
+        return _opened_again, ([path.resolve() for path in self.paths], self.states, self.groups)
 
     def __getitem__(self, name: str, /) -> pa.ChunkedArray:
         """Return a column; raises InputError if it cannot be read."""
@@ -107,7 +108,8 @@ class Stored:
 
     def parts(self) -> list["Stored"]:
         """Return the rows in parts, in their order: some groups of rows that are a batch, or one group."""
-        return [Stored(path, groups=groups) for path, _, groups in self._parts()] or [self]
+        states = dict(zip(self.paths, self.states, strict=True))
+        return [_opened_again([path], [states[path]], groups) for path, _, groups in self._parts()] or [self]
 
     def batches(self) -> Iterator[pa.Table]:
         """Yield all rows, in their order; raises InputError if they cannot be read."""

@@ -17,13 +17,13 @@ from assay.base.files import read_json, write_json
 from assay.contract.spec import CONTRACT
 from assay.modelling.store import load_pipeline
 from assay.project.champion import run_with_own_code
-from assay.project.layout import CHOICE, PIPELINE, SPLIT, THRESHOLD, read_choice
+from assay.project.layout import CHOICE, PIPELINE, SOURCE, SPLIT, THRESHOLD, read_choice
 from assay.project.params import load_params
 from assay.project.room import load_room
 from assay.project.settings import PARAMS
 from assay.stages import train
 
-TRAINING_INPUTS = [CONTRACT, PARAMS, SPLIT / "train.parquet", SPLIT / "validation.parquet"]
+ROWS = [SPLIT / "train.parquet", SPLIT / "validation.parquet"]
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,13 @@ def retrain(seeds: int) -> Retrained:
     Training code that reads the data file or the test rows fails there, or gives another model.
     """
     params = load_params()
-    # The workers of a cluster see the folder of the project.
-    with tempfile.TemporaryDirectory(dir=SPLIT.parent.resolve() if params.engine.address else None) as made:
+    with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        (folder / "src").symlink_to(Path("src").resolve())
-        for path in TRAINING_INPUTS:
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / SPLIT).mkdir(parents=True)
+        # Workers of a cluster do not see this folder; they follow the links.
+        for path in (SOURCE, *ROWS):
+            (folder / path).symlink_to(path.resolve())
+        for path in (CONTRACT, PARAMS):
             shutil.copyfile(path, folder / path)
         choice = read_choice() if params.tune.search else params.model
         write_json(folder / CHOICE, choice.model_dump())

@@ -4,11 +4,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from joblib import cpu_count
 from sklearn.pipeline import Pipeline
 
 from assay.base.errors import InputError
@@ -19,21 +18,21 @@ from assay.data.sample import sample
 from assay.data.stored import Stored
 from assay.modelling.estimators import is_lightgbm
 from assay.modelling.fitting import fit, inputs
-from assay.modelling.store import load_pipeline, save_pipeline
-from assay.project.layout import SPLIT
 from assay.project.room import NO_ROOM, Room
 
 # Rows that the steps before the trees are fitted on.
 FITTED_ROWS = 200_000
+# The minutes that LightGBM waits for another worker; its default is two hours.
+MINUTES = 10
 # What LightGBM writes into a model of the machines that made it: other ports would make it another file.
-MACHINES = re.compile(r"^\[(machines|local_listen_port): .*\]\n", re.MULTILINE)
+MACHINES = re.compile(r"^\[(machines|local_listen_port|num_threads): .*\]\n", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker needs to know to make trees with others: the file with the fitted steps, and the parts of all."""
+    """What a worker needs to know to make trees with others: the fitted steps before them, and the parts of all."""
 
-    pipeline: Path
+    features: Pipeline
     parts: Sequence[Stored]
     settings: dict[str, Any]
     contract: Contract
@@ -69,11 +68,8 @@ def fit_on_workers(
     fit(pipeline.set_params(estimator__n_estimators=1), columns(some, contract), known, contract, room)
     estimator.set_params(n_estimators=rounds)
     settings = {**estimator.booster_.params, "num_iterations": rounds}
-    with TemporaryDirectory(dir=SPLIT.parent) as folder:
-        path = Path(folder).resolve() / "pipeline.skops"
-        save_pipeline(pipeline, path)
-        job = Job(path, parts, settings, contract, room)
-        made = at_once(partial(_grown, job), workers, str(rows.cluster))
+    job = Job(pipeline[:-1], parts, settings, contract, room)
+    made = at_once(partial(_grown, job), workers, str(rows.cluster))
     estimator._Booster = type(estimator.booster_)(model_str=MACHINES.sub("", made[0]))
     return pipeline
 
@@ -81,7 +77,10 @@ def fit_on_workers(
 def _unsuitable(pipeline: Pipeline) -> str:
     """Say why an unfitted pipeline cannot be fitted on several workers, if it cannot."""
     if len(pipeline) == 1 or not is_lightgbm(pipeline[-1]):
-        return "only the family lightgbm is fitted on a cluster, without calibration, log_target or a mean"
+        return (
+            "only the family lightgbm is fitted on a cluster, without calibration, log_target or a mean; "
+            "`assay freeze --family lightgbm` takes the best one that a search tried"
+        )
     if pipeline[-1].class_weight is not None:
         return "class_weight is not used on a cluster; scale_pos_weight is"
     if means := next((names for part, _, names in pipeline[0].transformers if part == "mean"), None):
@@ -93,14 +92,13 @@ def _grown(job: Job, number: int, machines: Sequence[str]) -> str:
     """Make the trees with the other workers, from each of their shares of the parts; return them from the first one."""
     import lightgbm
 
-    features = load_pipeline(job.pipeline, job.room)[:-1]
     rows, labels = [], []
     for part in job.parts[number :: len(machines)]:
         for batch in part.batches():
             encoded = inputs(columns(batch, job.contract), job.contract, job.room)
-            rows.append(np.asarray(features.transform(encoded)))
+            rows.append(np.asarray(job.features.transform(encoded)))
             labels.append(target(batch, job.contract))
-    settings = dict(job.settings)
+    settings = job.settings | {"num_threads": threads(number, machines)}
     if len(machines) > 1:
         settings |= {
             "tree_learner": "data",
@@ -108,9 +106,19 @@ def _grown(job: Job, number: int, machines: Sequence[str]) -> str:
             "num_machines": len(machines),
             "machines": ",".join(machines),
             "local_listen_port": int(machines[number].rpartition(":")[2]),
+            "time_out": MINUTES,
         }
     booster = lightgbm.train(settings, lightgbm.Dataset(rows, label=np.concatenate(labels)))
     try:
         return str(booster.model_to_string()) if number == 0 else ""
     finally:
         booster.free_network()
+
+
+def threads(number: int, machines: Sequence[str]) -> int:
+    """Return the threads of a worker: the processors of its machine, shared by those of the workers that are there.
+
+    Dask's nanny would leave it one.
+    """
+    hosts = [one.rpartition(":")[0] for one in machines]
+    return max(1, int(cpu_count()) // hosts.count(hosts[number]))

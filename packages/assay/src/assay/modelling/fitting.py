@@ -3,11 +3,9 @@
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from functools import lru_cache, partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,19 +20,12 @@ from threadpoolctl import ThreadpoolController
 from assay.base.config import did_you_mean
 from assay.base.errors import InputError, one_line
 from assay.contract.spec import Contract, Costs
-from assay.data.columns import Columns, columns, length, single
+from assay.data.columns import Columns, length, single
 from assay.modelling.estimators import LogBoosting, LogTarget, families, is_amount, maker
 from assay.modelling.features import encode, selection, time_input, transformer, width
 from assay.modelling.monotone import can_be_constrained, constrain, directions
-from assay.project.layout import SPLIT
 from assay.project.params import ModelChoice
 from assay.project.room import NO_ROOM, Family, Parameters, Room
-
-if TYPE_CHECKING:
-    # The service scores rows without pyarrow.
-    import pyarrow as pa
-
-    from assay.data.stored import Batched
 
 FEW_ROWS = 20_000
 # Of the memory of a fit, measured with each family: what it takes for no rows, and how many copies of its inputs.
@@ -241,36 +232,6 @@ def scores(pipeline: Pipeline, data: Columns, contract: Contract, room: Room = N
             return np.asarray(pipeline.predict(frame), dtype=np.float64)
         found = np.asarray(pipeline.predict_proba(frame), dtype=np.float64)
         return of_all_classes(found, pipeline.classes_, contract)
-
-
-def scores_of_rows(
-    pipeline: Pipeline, rows: "pa.Table | Batched", contract: Contract, room: Room = NO_ROOM
-) -> np.ndarray:
-    """Return what `scores` does, a batch of rows after the other; the cluster of the rows does it, if they have one."""
-    from assay.data.stored import by_part, cluster_of
-    from assay.modelling.store import save_pipeline
-
-    with TemporaryDirectory(dir=SPLIT.parent) if cluster_of(rows) else nullcontext() as folder:
-        model: Pipeline | Path = pipeline
-        if folder:
-            # Workers read it once, and not with each part.
-            model = Path(folder).resolve() / "pipeline.skops"
-            save_pipeline(pipeline, model)
-        return np.concatenate(by_part(partial(_scores_of_part, model, contract, room), rows))
-
-
-def _scores_of_part(model: Pipeline | Path, contract: Contract, room: Room, part: "pa.Table | Batched") -> np.ndarray:
-    from assay.data.stored import in_batches
-
-    pipeline = _stored_pipeline(model, room) if isinstance(model, Path) else model
-    return np.concatenate([scores(pipeline, columns(batch, contract), contract, room) for batch in in_batches(part)])
-
-
-@lru_cache(maxsize=1)
-def _stored_pipeline(path: Path, room: Room) -> Pipeline:
-    from assay.modelling.store import load_pipeline
-
-    return load_pipeline(path, room)
 
 
 def of_all_classes(found: np.ndarray, classes: np.ndarray, contract: Contract) -> np.ndarray:

@@ -1,11 +1,13 @@
 """The parameters: `params.yaml` as a frozen, typed object."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from assay.base.config import Frozen, read_config
+from assay.base.errors import InputError
 from assay.project.settings import PARAMS, Export, Outcomes, Serve
 
 # The value of a parameter.
@@ -190,7 +192,8 @@ class Train(Frozen):
         ge=1,
         description=(
             "Workers of the cluster in `engine` that fit a model of the family `lightgbm` together, each with a part "
-            "of the rows; null fits it on this machine. Another number of workers makes a slightly different model."
+            "of the rows, if they take 256 MB and more; null fits it on this machine. Another number of workers makes "
+            "a slightly different model."
         ),
     )
 
@@ -498,8 +501,9 @@ class Engine(Frozen):
     kind: Literal["local", "dask"] = Field(
         default="local",
         description=(
-            "Where the stages read a Parquet file of 256 MB and more, and predict the rows of the split: `local` is "
-            "this machine, `dask` the workers of a Dask cluster. The results are the same."
+            "Where the stages read Parquet files of 256 MB and more, and predict the rows of such a side of the "
+            "split: `local` is this machine, `dask` the workers of a Dask cluster. The results are the same. With "
+            "`ASSAY_ENGINE=local` in the environment it is this machine, whatever is set here."
         ),
     )
     address: str | None = Field(
@@ -552,5 +556,14 @@ class Params(Frozen):
 
 
 def load_params(path: Path = PARAMS) -> Params:
-    """Read the parameters; raises InputError for an unknown key, a wrong type or an impossible value."""
-    return read_config(path, Params)
+    """Read the parameters; with ASSAY_ENGINE=local in the environment they name no cluster.
+
+    Raises InputError for an unknown key, a wrong type or an impossible value.
+    """
+    params = read_config(path, Params)
+    if (engine := os.environ.get("ASSAY_ENGINE")) is None:
+        return params
+    if engine != "local":
+        raise InputError(f"ASSAY_ENGINE: expected local, found {engine!r}")
+    here = params.train.model_copy(update={"workers": None})
+    return params.model_copy(update={"engine": Engine(), "train": here})

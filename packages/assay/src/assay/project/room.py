@@ -82,7 +82,9 @@ class Room:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle only the folder, so that another process, in any folder, loads the code itself."""
-        return _room, (self._root and self._root.resolve(),)
+        # In a copy of the project for retraining, src/ is a link, and another machine does not have the copy.
+        source = self._root and (self._root / SOURCE).resolve()
+        return _room, (source.parent if source and source.name == SOURCE.name else self._root and self._root.resolve(),)
 
     @cached_property
     def derived(self) -> tuple[Derived, ...]:

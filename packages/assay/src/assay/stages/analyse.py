@@ -26,7 +26,8 @@ from assay.evaluation.slices import (
     part_columns,
     readable,
 )
-from assay.modelling.fitting import decide, scores, scores_of_rows
+from assay.modelling.fitting import decide, scores
+from assay.modelling.scoring import scores_of_rows
 from assay.modelling.store import load_trained
 from assay.project.layout import ANALYSIS
 from assay.project.params import load_params

@@ -18,7 +18,8 @@ from assay.data.sample import sample
 from assay.data.split import SIDES, identity_columns, row_keys, stored
 from assay.evaluation.curves import HEADERS, Table, curves, learning_curve, learning_sizes
 from assay.evaluation.metrics import ScoredRows, by_class, estimate, measure, metrics_for
-from assay.modelling.fitting import build, build_dummy, decide, fit, scores, scores_of_rows, set_threshold
+from assay.modelling.fitting import build, build_dummy, decide, fit, scores, set_threshold
+from assay.modelling.scoring import scores_of_rows
 from assay.modelling.store import load_trained
 from assay.project.layout import METRICS, PLOTS, read_choice
 from assay.project.params import Params, load_params

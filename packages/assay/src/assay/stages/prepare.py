@@ -32,12 +32,12 @@ def main() -> None:
             _require_enough(name, part, contract)
         with ExitStack() as stack:
             files = [stack.enter_context(replacing(SPLIT / f"{name}.parquet")) for name in SIDES]
-            _write(files, rows, sides)
+            write_sides(files, rows, sides)
     counts = [f"{name} {part.num_rows} rows ({part.num_rows / rows.num_rows:.1%})" for name, part in split.items()]
     say(f"  {', '.join(counts)}")
 
 
-def _write(files: Sequence[Path], rows: pa.Table | Batched, sides: np.ndarray) -> None:
+def write_sides(files: Sequence[Path], rows: pa.Table | Batched, sides: np.ndarray) -> None:
     """Write the rows of each side to its file."""
     schema, done = next(in_batches(rows)).schema, 0
     with ExitStack() as stack:

@@ -19,10 +19,10 @@ from assay.modelling.fitting import (
     fit,
     megabytes_for,
     rows_that_fit,
-    scores_of_rows,
     set_threshold,
     with_rounds,
 )
+from assay.modelling.scoring import scores_of_rows
 from assay.modelling.store import Drawn, save_pipeline
 from assay.project.layout import DRAWN, PIPELINE, THRESHOLD, TRAIN_ONLY, read_choice
 from assay.project.params import ModelChoice, Params, load_params
@@ -62,10 +62,10 @@ def main() -> None:
         say(f"  train.max_memory leaves {fitted} of {available} rows, drawn by a hash")
     else:
         DRAWN.unlink(missing_ok=True)
-    rows = f"{fitted} rows ({' and '.join(params.train.sides)})"
-    if params.train.workers:
-        rows += f" by {params.train.workers} workers"
-    say(f"  fitted on {rows}" + ("" if threshold is None else f"; threshold {threshold:g}"))
+    say(
+        f"  fitted on {fitted} rows ({' and '.join(params.train.sides)})"
+        + ("" if threshold is None else f"; threshold {threshold:g}")
+    )
 
 
 def free_megabytes(container: Path = CONTAINER) -> int:
@@ -85,9 +85,15 @@ def _unfitted(choice: ModelChoice, params: Params, contract: Contract, room: Roo
 
 def _fitted(train: Rows, choice: ModelChoice, params: Params, contract: Contract, room: Room) -> Pipeline:
     pipeline = _unfitted(choice, params, contract, room)
-    if params.train.workers and isinstance(train, Stored):
-        from assay.modelling.distributed import fit_on_workers
+    if workers := params.train.workers:
+        # `max_memory`, with which rows are drawn into memory, is refused beside it.
+        if not isinstance(train, Stored):
+            raise TypeError("workers fit stored rows")
+        if train.cluster:
+            from assay.modelling.distributed import fit_on_workers
 
-        return fit_on_workers(pipeline, train, contract, room, workers=params.train.workers, seed=params.seed)
+            say(f"  {workers} workers of {train.cluster} fit {train.num_rows} rows")
+            return fit_on_workers(pipeline, train, contract, room, workers=workers, seed=params.seed)
+        say("  the rows take less than 256 MB, so they are fitted here and not by train.workers")
     fit(pipeline, columns(train, contract), target(train, contract), contract, room)
     return pipeline
