@@ -52,20 +52,26 @@ def test_bad_input_leaves_the_project_as_it_is(project: Project, tmp_path: Path,
 def test_own_data_becomes_a_model_with_limits_that_it_keeps_to(project: Project, tmp_path: Path) -> None:
     project.set_params(**SHORT, tune__trials=6)
     init = ("assay", "init", str(write(tmp_path / "houses.csv")), "--target", "price", "--yes")
-    # Stopped in its search, it goes on with that when it is run again.
-    stage = "packages/assay/src/assay/stages/tune.py"
-    code = (project.root / stage).read_text()
-    project.append(stage, "\nimport os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
-    stopped = project.run(*init)
-    assert "the search failed" in stopped.stderr
-    (project.root / stage).write_text(code)
+    # Stopped in its search, it goes on with that when it is run again; stopped later, with the model that was found.
+    stopped = {}
+    for stage in ("tune", "evaluate"):
+        module = f"packages/assay/src/assay/stages/{stage}.py"
+        code = (project.root / module).read_text()
+        project.append(module, "\nimport os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
+        stopped[stage] = project.run(*init)
+        (project.root / module).write_text(code)
+    assert "the search failed" in stopped["tune"].stderr
+    assert "stage evaluate failed" in stopped["evaluate"].stderr
     said = project.run(*init)
     assert said.returncode == 0, said.stderr
+    assert "goes on with the model" in said.stderr
+    assert "nothing changed" not in said.stderr
     assert "id: ignored: a row number" in said.stderr
     # Neither the model that the search found, nor expectations and limits that follow from it, make a stage run again.
-    once = ("validate", "prepare", "train", "evaluate", "analyse", "export")
-    ran = stopped.stdout + said.stdout
+    once = ("validate", "prepare", "train", "export")
+    ran = "".join(one.stdout for one in (*stopped.values(), said))
     assert [ran.count(f"Running stage '{stage}'") for stage in once] == [1] * len(once)
+    assert said.stdout.count("Running stage 'evaluate'") == 1
     metrics = json.loads((project.root / "metrics.json").read_text())
     params = YAML(typ="safe").load((project.root / "params.yaml").read_text())
     assert metrics["test"]["r2"]["value"] > 0.5

@@ -268,7 +268,7 @@ def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
     if left["has_model"]:
         say("goes on with the model that the stopped run found")
         # What was stopped may have removed results, which the fit beside the stages reads.
-        reproduce()
+        reproduce("train")
     else:
         tune()
         write_json(UNFINISHED, {**left, "has_model": True})
@@ -277,7 +277,8 @@ def _run(plan: Plan, *, is_new: bool) -> list[Finding]:
     # Beside the stages, each of which leaves a processor idle.
     with ThreadPoolExecutor(1) as pool:
         made = pool.submit(other_fits, *about)
-        reproduce("train")
+        if not left["has_model"]:
+            reproduce("train")
         found = pool.submit(lambda: _found_of_model(made.result(), *about))
         finish("evaluate", beside="analyse")
         numbers, cases = found.result()
