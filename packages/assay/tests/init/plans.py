@@ -34,6 +34,7 @@ KINDS: dict[str, tuple[str, Any, str]] = {
         "time",
     ),
     "days as numbers": ("date", [20200100 + int(d) for d in RNG.integers(1, 29, ROWS)], "time"),
+    "days as numbers in Italian": ("data", [20200100 + int(d) for d in RNG.integers(1, 29, ROWS)], "time"),
     "days with two digits for the year": ("date", [910100 + int(d) for d in RNG.integers(1, 29, ROWS)], "time"),
     "months as numbers": ("date", [200501 + 100 * (i % 8) + i % 12 for i in range(ROWS)], "integer"),
     "days of birth with two digits for the year": (

@@ -331,7 +331,7 @@ def test_a_split_by_time_that_lacks_a_class_is_not_made():
     ("missing", "said_of"),
     [
         (None, "10 rows without a value were left out (first: row 1)"),
-        ("?", "10 rows without a value or with '?' were left out (first: row 1)"),
+        ("?", "10 rows without a value ('?') were left out (first: row 1)"),
         ("-999", "-999 occurs 10 times, far from all other values"),
         ("9999", "9999 occurs 10 times, far from all other values"),
     ],

@@ -128,7 +128,7 @@ def _totals(table: pa.Table, texts: Sequence[str]) -> np.ndarray:
     of_word = _named_totals(table, texts)
     found = np.zeros(table.num_rows, dtype=bool)
     named = np.logical_or.reduce(of_word) if of_word else found
-    if 0 < named.sum() <= max(1, table.num_rows // 4):
+    if 0 < named.sum() <= table.num_rows // 4:
         is_total = _are_sums(table, named) | _are_empty_at_end(table, named)
         for rows in of_word:
             found |= rows & is_total[rows].all()
@@ -162,7 +162,7 @@ def _are_sums(table: pa.Table, named: np.ndarray) -> np.ndarray:
             continue
         values = column.cast(pa.float64()).to_numpy()
         there = ~np.isnan(values)
-        others = there & ~named
+        others = np.isfinite(values) & ~named
         is_new = ~np.isin(values[rows], values[others])
         sums, counts = (np.cumsum(np.where(others, one, 0.0)) for one in (values, np.ones(len(values))))
         for block, of in enumerate(blocks):

@@ -272,8 +272,8 @@ def _with_target(
     left_out = table.num_rows - rows
     if left_out:
         row = pc.index(there, False).as_py()
-        what = " or ".join(["without a value", *(f"with {marker!r}" for marker in made.missing)])
-        text = f"{left_out} rows {what} were left out (first: row {row + 1})"
+        words = f" ({', '.join(map(repr, made.missing))})" if made.missing else ""
+        text = f"{left_out} rows without a value{words} were left out (first: row {row + 1})"
         findings.append(Finding(2, target, text, Kind.LEFT_OUT))
     if rows < FEWEST_ROWS:
         without = f" (and {left_out} without a value of {target!r})" if left_out else ""

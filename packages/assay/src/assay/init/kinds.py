@@ -152,9 +152,13 @@ MONTHS_OF_A_YEAR, FIRST_MONTH, LAST_MONTH = 12, 180_001, 220_012
 TICKS = {"seconds": 1, "milliseconds": 1_000, "microseconds": 1_000_000}
 SECONDS_2000, SECONDS_2040, DAY = 946_684_800, 2_208_988_800, 86_400
 MOSTLY_DIFFERENT = 0.2
-# Words of a name with which whole numbers may be times; those of dates that mean something else in English may not.
-MOMENTS = (EVENT_TIMES - {"data", "tag"}) | OTHER_TIMES | MONTHS
-MOMENTS |= set("year ts epoch unix at unixtime ymd ms event evt seen logged recorded updated erfasst".split())
+# Words of a name with which whole numbers may be times.
+MOMENTS = {
+    *(EVENT_TIMES | OTHER_TIMES | MONTHS),
+    *"year ts epoch unix at unixtime ymd ms event evt seen logged recorded updated erfasst".split(),
+}
+# Italian and German words for dates that mean something else in English: their numbers count nothing since 1970.
+NO_TICKS = {"data", "tag"}
 
 
 @dataclass
@@ -456,7 +460,7 @@ def _format_of_moments(name: str, values: pa.ChunkedArray) -> str | None:
         is_months = low >= FIRST_MONTH and high <= LAST_MONTH and _are_months(values)
         return None if is_months or pc.max(days).as_py() > datetime.now() else "%y%m%d"
     for form, scale in TICKS.items():
-        if 3e8 * scale <= low and high <= 4e9 * scale:
+        if 3e8 * scale <= low and high <= 4e9 * scale and words & MOMENTS - NO_TICKS:
             return form
     return None
 
