@@ -22,7 +22,7 @@ from assay.base.errors import InputError
 from assay.contract.spec import Contract
 from assay.data import engine, stored
 from assay.data.columns import columns, target
-from assay.data.engine import at_once, dask_cluster, map_reduce
+from assay.data.engine import at_once, cluster_at, dask_cluster, map_reduce
 from assay.data.sample import sample
 from assay.data.stored import Stored, by_part
 from assay.gates import retraining
@@ -207,7 +207,7 @@ def test_what_takes_long_is_said_once(cluster: str, monkeypatch: pytest.MonkeyPa
 def test_a_file_that_a_worker_does_not_have_is_named(cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pq.write_table(pa.table({"x": range(9)}), "x.parquet", row_group_size=3)
     monkeypatch.setattr(stored, "CELLS", 3)
-    rows = Stored(Path("x.parquet"), cluster=cluster)
+    rows = Stored(Path("x.parquet"), cluster=cluster_at(cluster))
     assert by_part(lambda part: part["x"].to_pylist(), rows) == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
     rows.states = [(rows.states[0][0] + 1, 0)]
     with pytest.raises(InputError, match=r"x\.parquet: changed while it was read, or a worker has another file there"):
@@ -230,7 +230,7 @@ def test_one_item_needs_no_cluster() -> None:
 def test_small_data_need_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stored, "LARGE", LARGE)
     pq.write_table(pa.table({"x": range(20), "y": range(20)}), "x.parquet", row_group_size=5)
-    rows = Stored(Path("x.parquet"), cluster="tcp://127.0.0.1:1")
+    rows = Stored(Path("x.parquet"), cluster=cluster_at("tcp://127.0.0.1:1"))
     assert sample(rows, 20, 1) == rows.whole()
 
 
@@ -267,11 +267,11 @@ def test_workers_make_the_trees_of_lightgbm_together(
     cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str
 ) -> None:
     made = contract(task, columns=FEW)
-    rows = Stored(written(task, made), cluster=cluster)
+    rows = Stored(written(task, made))
     monkeypatch.setattr(stored, "CELLS", 1)
 
     def by(workers: int) -> Any:
-        return fit_on_workers(build(LIGHT, made, 1), rows, made, workers=workers, seed=1)
+        return fit_on_workers(build(LIGHT, made, 1), rows, made, cluster=cluster, workers=workers)
 
     asked, truth = patients(400, task, seed=5)
     asked = {name: asked[name] for name in made.features}
@@ -315,7 +315,7 @@ def test_what_cannot_be_fitted_by_workers_is_refused_with_the_reason(
     cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = contract()
-    rows = Stored(written("binary", made), cluster=cluster)
+    rows = Stored(written("binary", made))
     forest = ModelChoice(family="random_forest", parameters={})
     weighted = ModelChoice(family="lightgbm", parameters={"class_weight": "balanced"})
     for pipeline, spec, workers, reason in (
@@ -336,7 +336,7 @@ def test_what_cannot_be_fitted_by_workers_is_refused_with_the_reason(
         ),
     ):
         with pytest.raises(InputError, match=f"params.yaml: train.workers: {reason}"):
-            fit_on_workers(pipeline, rows, spec, workers=workers, seed=1)
+            fit_on_workers(pipeline, rows, spec, cluster=cluster, workers=workers)
     monkeypatch.setattr(engine, "PATIENCE", 0.05)
     with pytest.raises(InputError, match=r"train.workers: 3 are asked for, and the cluster at tcp:.* has 2"):
         at_once(lambda number, hosts: number, 3, cluster)
@@ -351,6 +351,11 @@ def test_rows_that_are_few_are_fitted_here_whatever_the_workers(
     settings["train"]["workers"] = 2
     trained(tmp_path, monkeypatch, json.dumps(settings))
     assert "the rows take less than 256 MB, so they are fitted here and not by train.workers" in capsys.readouterr().err
+
+
+def test_workers_on_other_machines_come_first() -> None:
+    workers = ["tcp://10.0.0.1:1", "tcp://10.0.0.1:2", "tcp://10.0.0.2:1", "tcp://10.0.0.2:2"]
+    assert engine.spread(workers) == [workers[0], workers[2], workers[1], workers[3]]
 
 
 def test_workers_share_the_processors_of_their_machine(monkeypatch: pytest.MonkeyPatch) -> None:

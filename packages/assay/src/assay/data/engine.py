@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 import warnings
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, nullcontext, suppress
@@ -26,6 +26,7 @@ import assay
 from assay.base.errors import InputError, one_line
 from assay.base.process import interrupts
 from assay.base.progress import say
+from assay.data.stored import Cluster
 from assay.project.layout import SOURCE
 
 Engine = Literal["dask", "spark"]
@@ -47,6 +48,11 @@ LIBRARIES = ("numpy", "pyarrow", "scikit-learn", "lightgbm", "onnxruntime")
 LOADED: dict[str, str] = {}
 # Seconds after which workers that work at the same time are looked at again.
 LOOK = 2
+
+
+def cluster_at(address: str | None) -> Cluster | None:
+    """Return what maps on the Dask cluster at an address; None without one."""
+    return (lambda work, items: map_reduce(work, items, list, address)) if address else None
 
 
 def map_reduce(
@@ -258,7 +264,7 @@ def at_once(work: Callable[[int, Sequence[str]], Made], number: int, cluster: st
 def _together(
     work: Callable[[int, Sequence[str]], Made], number: int, client: Any, code: tuple[Path, dict[str, str]]
 ) -> list[Made]:
-    workers = sorted(client.nthreads())[:number]
+    workers = spread(client.nthreads())[:number]
     if len(workers) < number:
         raise InputError(
             f"params.yaml: train.workers: {number} are asked for, and the cluster at {client.scheduler.address} has "
@@ -277,6 +283,17 @@ def _together(
         # One waits for the others in code that nothing interrupts.
         _restart(workers, client)
         raise
+
+
+def spread(workers: Iterable[str]) -> list[str]:
+    """Return the addresses of workers in an order in which the first ones are on as many machines as possible."""
+    ranked: list[tuple[int, str]] = []
+    seen: Counter[str | None] = Counter()
+    for worker in sorted(workers):
+        host = urlsplit(worker).hostname
+        ranked.append((seen[host], worker))
+        seen[host] += 1
+    return [worker for _, worker in sorted(ranked)]
 
 
 def _results(futures: Sequence[Any], workers: Sequence[str], client: Any) -> list[Any]:

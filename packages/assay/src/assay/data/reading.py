@@ -34,7 +34,7 @@ from assay.contract.spec import (
 from assay.data.check import check
 from assay.data.delimited import read_delimited
 from assay.data.rows import data_only
-from assay.data.stored import Stored, by_column, in_batches, is_large, parts_of, read_parquet, taken_rows
+from assay.data.stored import Cluster, Stored, by_column, in_batches, is_large, parts_of, read_parquet, taken_rows
 from assay.data.violations import Violation, first_twice, violation
 
 # A few words that Arrow reads itself; `assay.contract.cleaning` knows more.
@@ -85,13 +85,13 @@ def read_table(path: Path, contract: Contract) -> tuple[pa.Table, list[Violation
 
 @contextmanager
 def opened(
-    path: Path, contract: Contract, cluster: str | None = None
+    path: Path, contract: Contract, cluster: Cluster | None = None
 ) -> Iterator[tuple["pa.Table | Typed", list[Violation]]]:
     """Read a CSV or Parquet file into the types of the contract: a large one a part at a time, for memory.
 
-    Yields what `typed` returns. `cluster` is the address of the Dask cluster that reads a large Parquet file; without
-    one this process does. A large CSV file is copied to a Parquet file in the folder for temporary files, which only
-    this machine has. A contract that says `clean: true` allows text in any form that `assay init` reads, in memory.
+    Yields what `typed` returns. `cluster` reads a large Parquet file; without one this process does. A large CSV file
+    is copied to a Parquet file in the folder for temporary files, which only this machine has. A contract that says
+    `clean: true` allows text in any form that `assay init` reads, in memory.
     Raises InputError for a file that is missing, empty, truncated, not UTF-8, ragged, or with a column named twice.
     """
     if path.is_dir():
@@ -231,8 +231,8 @@ class Typed:
         return pa.table({name: self[name] for name in self.column_names})
 
     @property
-    def cluster(self) -> str | None:
-        """The address of the Dask cluster that reads the rows; None if this process does."""
+    def cluster(self) -> Cluster | None:
+        """The cluster that reads the rows; None if this process does."""
         return self.raw.cluster if isinstance(self.raw, Stored) else None
 
     def parts(self) -> list["Typed"]:
@@ -478,7 +478,7 @@ def _copy_csv(copy: Path, path: Path, types: dict[str, pa.DataType], contract: C
     return Stored(copy)
 
 
-def _read_parquet(path: Path, cluster: str | None) -> pa.Table | Stored:
+def _read_parquet(path: Path, cluster: Cluster | None) -> pa.Table | Stored:
     _refuse_twice(path, Stored(path).column_names)
     return read_parquet(path, cluster=cluster)
 

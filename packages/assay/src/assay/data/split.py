@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assay.contract.spec import Contract, Ignored
-from assay.data.stored import Rows, Stored, by_part
+from assay.data.stored import Cluster, Rows, Stored, by_part
 from assay.project.layout import SPLIT
 from assay.project.params import Prepare
 
@@ -38,8 +38,8 @@ def places(sides: np.ndarray) -> dict[str, np.ndarray]:
     return {name: np.flatnonzero(sides == number) for number, name in enumerate(SIDES)}
 
 
-def stored(*sides: str, cluster: str | None = None) -> Stored:
-    """Return the rows of sides that stage prepare wrote; `cluster` is the address of a Dask cluster that reads them."""
+def stored(*sides: str, cluster: Cluster | None = None) -> Stored:
+    """Return the rows of sides that stage prepare wrote; `cluster` reads them, if there are many."""
     return Stored(*(SPLIT / f"{side}.parquet" for side in sides), cluster=cluster)
 
 

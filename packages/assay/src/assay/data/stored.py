@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assay.base.errors import InputError, one_line
-from assay.data.engine import map_reduce
 
 # The cells of a batch: few enough for memory, enough for all processors.
 CELLS = 1 << 22
@@ -19,6 +18,8 @@ LARGE = 1 << 28
 # Places that fall below the one before more often are sorted first.
 FALLS = 100
 Made = TypeVar("Made")
+# What maps several items as `map` does, elsewhere: `assay.data.engine.cluster_at`, which the service need not know.
+Cluster = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
 # The size of a file and when it was last written: a file that changes has another state.
 State = tuple[int, int]
 
@@ -46,8 +47,8 @@ class Batched(Rows, Protocol):
     """What can be asked of a table that is stored, besides."""
 
     @property
-    def cluster(self) -> str | None:
-        """The address of the Dask cluster that reads the rows; None if this process does."""
+    def cluster(self) -> Cluster | None:
+        """The cluster that reads the rows; None if this process does."""
 
     def parts(self) -> "Sequence[Rows]":
         """Return the rows in parts, in their order; there is at least one."""
@@ -62,10 +63,10 @@ class Stored:
     It can be pickled: a process on another machine opens the files again, under the same paths.
     """
 
-    def __init__(self, *paths: Path, cluster: str | None = None, groups: Sequence[int] | None = None) -> None:
+    def __init__(self, *paths: Path, cluster: Cluster | None = None, groups: Sequence[int] | None = None) -> None:
         """Open the files, or some groups of rows of one; raises InputError if one is not a complete Parquet file.
 
-        `cluster` is the address of the Dask cluster that reads them, if there are many, where a function below says so.
+        `cluster` reads them, if there are many, where a function below says so.
         """
         self.paths, self.groups = paths, groups
         self.states = [state_of(path) for path in paths]
@@ -163,13 +164,13 @@ def by_part(work: Callable[[Any], Made], rows: Rows) -> list[Made]:
 
     Rows that are in memory are one part.
     """
-    return map_reduce(work, parts_of(rows), list, cluster_of(rows))
+    return _mapped(work, parts_of(rows), rows)
 
 
 def by_column(work: Callable[[Any, str], Made], rows: Rows, names: Iterable[str]) -> dict[str, Made]:
     """Return what `work` makes of rows and each name; the cluster of the rows does it, if they have one."""
     names = list(names)
-    return dict(zip(names, map_reduce(partial(work, rows), names, list, cluster_of(rows)), strict=True))
+    return dict(zip(names, _mapped(partial(work, rows), names, rows), strict=True))
 
 
 def parts_of(rows: Rows) -> Sequence[Rows]:
@@ -177,9 +178,9 @@ def parts_of(rows: Rows) -> Sequence[Rows]:
     return rows.parts() if isinstance(rows, Batched) else [rows]
 
 
-def cluster_of(rows: Rows) -> str | None:
-    """Return the address of the Dask cluster that reads rows; None if this process does."""
-    return rows.cluster if isinstance(rows, Batched) else None
+def _mapped(work: Callable[[Any], Made], items: Sequence[Any], rows: Rows) -> list[Made]:
+    cluster = rows.cluster if isinstance(rows, Batched) else None
+    return cluster(work, items) if cluster else [work(item) for item in items]
 
 
 def taken_rows(rows: Rows, index: pa.Array) -> pa.Table:
@@ -250,7 +251,7 @@ class Joined:
         return taken_rows(self, index)
 
 
-def read_parquet(*paths: Path, cluster: str | None = None) -> pa.Table | Stored:
+def read_parquet(*paths: Path, cluster: Cluster | None = None) -> pa.Table | Stored:
     """Return the rows of Parquet files as `Stored` does: in memory, unless there are many."""
     rows = Stored(*paths, cluster=cluster)
     return rows if is_large(rows.size()) else rows.whole()

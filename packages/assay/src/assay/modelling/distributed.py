@@ -40,9 +40,9 @@ class Job:
 
 
 def fit_on_workers(
-    pipeline: Pipeline, rows: Stored, contract: Contract, room: Room = NO_ROOM, *, workers: int, seed: int
+    pipeline: Pipeline, rows: Stored, contract: Contract, room: Room = NO_ROOM, *, cluster: str, workers: int
 ) -> Pipeline:
-    """Fit a pipeline with LightGBM on some workers of the cluster of the rows, and return it.
+    """Fit a pipeline with LightGBM on some workers of a Dask cluster, and return it.
 
     The steps before the trees are fitted on a sample of the rows, on this machine. Then each worker makes its part of
     the rows into their columns, and LightGBM's data-parallel learner adds up the histograms of all workers. The same
@@ -56,7 +56,8 @@ def fit_on_workers(
             f"params.yaml: train.workers: {workers} workers cannot share {rows.num_rows} rows, which are stored in "
             f"{len(parts)} parts; take fewer, or null to fit here"
         )
-    estimator, some = pipeline[-1], sample(rows, FITTED_ROWS, seed)
+    estimator = pipeline[-1]
+    some = sample(rows, FITTED_ROWS, estimator.random_state)
     known = target(some, contract)
     if absent := sorted(set(range(len(contract.classes))) - set(known.tolist())):
         raise InputError(
@@ -69,7 +70,7 @@ def fit_on_workers(
     estimator.set_params(n_estimators=rounds)
     settings = {**estimator.booster_.params, "num_iterations": rounds}
     job = Job(pipeline[:-1], parts, settings, contract, room)
-    made = at_once(partial(_grown, job), workers, str(rows.cluster))
+    made = at_once(partial(_grown, job), workers, cluster)
     estimator._Booster = type(estimator.booster_)(model_str=MACHINES.sub("", made[0]))
     return pipeline
 

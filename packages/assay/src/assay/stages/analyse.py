@@ -10,6 +10,7 @@ from assay.base.files import write_json
 from assay.base.progress import say
 from assay.contract.spec import load_contract
 from assay.data.columns import Columns, columns, length, target
+from assay.data.engine import cluster_at
 from assay.data.sample import sample
 from assay.data.split import stored
 from assay.data.stored import Stored
@@ -44,7 +45,7 @@ def main() -> None:
     how = params.analyse
     trained = load_trained(room)
     pipeline, threshold = trained.pipeline, trained.threshold
-    test, validation = (stored(side, cluster=params.engine.address) for side in ("test", "validation"))
+    test, validation = (stored(side, cluster=cluster_at(params.engine.address)) for side in ("test", "validation"))
 
     def judged(model: Pipeline, table: pa.Table | Stored) -> ScoredRows:
         given = scores_of_rows(model, table, contract, room)

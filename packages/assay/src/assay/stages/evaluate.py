@@ -14,6 +14,7 @@ from assay.base.progress import say, track
 from assay.base.rounding import significant
 from assay.contract.spec import Contract, load_contract
 from assay.data.columns import Columns, columns, take, target
+from assay.data.engine import cluster_at
 from assay.data.sample import sample
 from assay.data.split import SIDES, identity_columns, row_keys, stored
 from assay.evaluation.curves import HEADERS, Table, curves, learning_curve, learning_sizes
@@ -33,7 +34,7 @@ FEWEST_OF_A_CLASS = 5
 def main() -> None:
     """Write metrics.json and the plots."""
     params, contract, room = load_params(), load_contract(), load_room()
-    cluster = params.engine.address
+    cluster = cluster_at(params.engine.address)
     tables: dict[str, Any] = {side: stored(side, cluster=cluster) for side in SIDES}
     trained = load_trained(room)
     rows = {side: table.num_rows for side, table in tables.items()}

@@ -13,6 +13,7 @@ from assay.base.errors import InputError
 from assay.base.files import replacing
 from assay.base.progress import say
 from assay.contract.spec import Contract, load_contract
+from assay.data.engine import cluster_at
 from assay.data.reading import opened
 from assay.data.split import SIDES, assign, places
 from assay.data.stored import Batched, Chosen, Rows, in_batches
@@ -25,7 +26,7 @@ OTHER = "other shares or, unless the split is by time, another salt"
 def main() -> None:
     """Write one Parquet file per side."""
     params, contract = load_params(), load_contract()
-    with opened(contract.data, contract, params.engine.address) as (rows, _):
+    with opened(contract.data, contract, cluster_at(params.engine.address)) as (rows, _):
         sides = assign(rows, contract, params.prepare)
         split = {name: Chosen(rows, index) for name, index in places(sides).items()}
         for name, part in split.items():

@@ -10,6 +10,7 @@ from assay.base.files import write_json
 from assay.base.progress import say
 from assay.contract.spec import Contract, load_contract
 from assay.data.columns import columns, target
+from assay.data.engine import cluster_at
 from assay.data.sample import drawn
 from assay.data.split import stored
 from assay.data.stored import Rows, Stored
@@ -35,7 +36,7 @@ CONTAINER = Path("/sys/fs/cgroup")
 def main() -> None:
     """Write the pipeline that is served, its threshold, and the pipeline fitted on the train rows alone."""
     params, contract, room, choice = load_params(), load_contract(), load_room(), read_choice()
-    cluster = params.engine.address
+    cluster = cluster_at(params.engine.address)
     validation, available = stored("validation", cluster=cluster), stored(*params.train.sides).num_rows
     share, limit = 1.0, params.train.max_memory
     if limit is not None:
@@ -92,8 +93,9 @@ def _fitted(train: Rows, choice: ModelChoice, params: Params, contract: Contract
         if train.cluster:
             from assay.modelling.distributed import fit_on_workers
 
-            say(f"  {workers} workers of {train.cluster} fit {train.num_rows} rows")
-            return fit_on_workers(pipeline, train, contract, room, workers=workers, seed=params.seed)
+            cluster = str(params.engine.address)
+            say(f"  {workers} workers of {cluster} fit {train.num_rows} rows")
+            return fit_on_workers(pipeline, train, contract, room, cluster=cluster, workers=workers)
         say("  the rows take less than 256 MB, so they are fitted here and not by train.workers")
     fit(pipeline, columns(train, contract), target(train, contract), contract, room)
     return pipeline

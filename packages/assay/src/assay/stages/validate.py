@@ -7,6 +7,7 @@ from assay.base.files import write_json
 from assay.base.progress import say
 from assay.contract.spec import load_contract
 from assay.data.check import check, contract_outcome
+from assay.data.engine import cluster_at
 from assay.data.leakage import class_shares, duplicates, feature_keys, leakage, overlap
 from assay.data.reading import opened
 from assay.data.split import assign, places
@@ -18,7 +19,7 @@ from assay.project.params import load_params
 def main() -> None:
     """Read the data and write the outcomes; stop at a violation of the contract."""
     params, contract = load_params(), load_contract()
-    with opened(contract.data, contract, params.engine.address) as (rows, unread):
+    with opened(contract.data, contract, cluster_at(params.engine.address)) as (rows, unread):
         held = contract_outcome(rows, [*unread, *check(rows, contract)], contract)
         outcomes = [held]
         if held.verdict == "PROMOTE":
