@@ -121,8 +121,12 @@ def _dask(
 def _client(address: str | None, workers: int, place: str) -> Iterator[Any]:
     """Yield a client of the cluster at an address, or of one with some workers; errors become InputError."""
     distributed = _distributed(place)
+    import dask
+
     try:
         with (
+            # A model may be large, and so may the places of rows.
+            dask.config.set({"distributed.admin.large-graph-warning-threshold": "100GB"}),
             nullcontext(address) if address else dask_cluster(workers, place=place) as there,
             distributed.Client(there) as client,
         ):
