@@ -420,7 +420,7 @@ def evaluated_on_training_rows(project: Project, seed: int) -> None:
     """Stage evaluate measures the model on the rows that it was trained on."""
     project.edit(
         "packages/assay/src/assay/stages/evaluate.py",
-        "    tables: dict[str, Any] = {side: stored(side) for side in SIDES}\n",
+        "    tables: dict[str, Any] = {side: stored(side, cluster=cluster) for side in SIDES}\n",
         '    tables: dict[str, Any] = {side: stored(side) for side in SIDES} | {"test": stored("train")}\n',
     )
 
