@@ -6,7 +6,6 @@ test rows. The tables are those that packages bring, and the CSV files of a fold
 """
 
 import argparse
-import hashlib
 import json
 import os
 import shutil
@@ -20,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.base.files import read_json, sha256, write_json
+from assay.base.files import read_json, sha256, sha256_of_all, write_json
 from assay.statistics.losses import row_losses
 
 PEERS = Path(__file__).parent / "peers"
@@ -113,9 +112,9 @@ def make_project(folder: Path, table: Path, target: str, seconds: float | None) 
 
 def origin(table: Path, seconds: float | None) -> dict[str, Any]:
     """Return what a model is made of: hashes of the code and parameters, and of the data, and the most seconds."""
-    code = [ROOT / "params.yaml", *(file for part in CODE for file in sorted((ROOT / part).rglob("*.py")))]
+    code = [ROOT / "params.yaml", *(file for part in CODE for file in (ROOT / part).rglob("*.py"))]
     return {
-        "code": hashlib.sha256(b"".join(file.read_bytes() for file in code)).hexdigest(),
+        "code": sha256_of_all(code, ROOT),
         "data": sha256(table),
         "seconds": seconds,
     }

@@ -1,10 +1,15 @@
 """A small made-up problem with every kind of feature but text, with gaps, for any task."""
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from assay.contract.spec import Contract
+from places import ROOT
 
 COLUMNS = {
     "age": {"kind": "integer", "range": [0, 120]},
@@ -52,3 +57,15 @@ def patients(rows: int, task: str = "binary", seed: int = 0) -> tuple[dict[str, 
         "admitted": np.datetime64("2024-01-01", "us") + rng.integers(0, 10**13, rows).astype("timedelta64[us]"),
     }
     return data, target
+
+
+def write_project(rows_per_group: int, split: Mapping[str, str]) -> None:
+    """Write a project of patients into the current folder, whose data have several groups of rows."""
+    data, target = patients(400)
+    table = pa.table({name: pa.array(values, from_pandas=True) for name, values in data.items()})
+    labels = pa.array([TARGETS["binary"]["classes"][index] for index in target])
+    Path("data").mkdir()
+    pq.write_table(table.append_column("outcome", labels), "data/x.parquet", row_group_size=rows_per_group)
+    made = {"name": "patients", "data": "data/x.parquet", "task": "binary", "target": TARGETS["binary"]}
+    Path("contract.yaml").write_text(json.dumps({**made, "columns": COLUMNS, "split": split}))
+    Path("params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"))

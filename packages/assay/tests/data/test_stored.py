@@ -1,6 +1,5 @@
 """A table that is read in parts is the table that is read as a whole."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,7 @@ from assay.data.stored import Chosen, Joined, Stored
 from assay.project.layout import ANALYSIS, CHECKS, METRICS, PIPELINE, SPLIT, THRESHOLD
 from assay.stages import analyse, evaluate, prepare, train, validate
 from examples import small
-from patients import COLUMNS, TARGETS, patients
-from places import ROOT
+from patients import write_project
 from stages.test_train import PARAMS
 from stages.test_train import made as trained
 
@@ -146,14 +144,7 @@ def test_the_stages_find_and_write_the_same_in_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: dict[str, str], request: pytest.FixtureRequest
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    data, target = patients(400)
-    table = pa.table({name: pa.array(values, from_pandas=True) for name, values in data.items()})
-    labels = pa.array([TARGETS["binary"]["classes"][index] for index in target])
-    Path("data").mkdir()
-    pq.write_table(table.append_column("outcome", labels), "data/x.parquet", row_group_size=150)
-    made = {"name": "patients", "data": "data/x.parquet", "task": "binary", "target": TARGETS["binary"]}
-    Path("contract.yaml").write_text(json.dumps({**made, "columns": COLUMNS, "split": split}))
-    Path("params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    write_project(150, split)
 
     def results() -> tuple[str, list[pa.Table]]:
         validate.main()

@@ -177,7 +177,7 @@ def test_a_run_that_is_killed_loses_nothing_and_the_next_one_does_it(
     assert len(read_record(WARD.data).rows()) == 64
 
 
-# Each run is a process that a signal ends before its file operation of some number; then comes one that ends by itself.
+# SIGKILL ends each process before its next file operation: the first, the second, and so on, until one ends by itself.
 KILLED = """
 import os, shutil, signal, sys
 from pathlib import Path

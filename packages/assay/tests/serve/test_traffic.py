@@ -169,32 +169,36 @@ def test_the_champion_answers_for_a_challenger_that_fails_and_soon_for_good(
     assert router.choose(b"x") is router.champion
 
 
-def test_failures_are_counted_from_0_so_that_an_alert_sees_the_first(project: Path) -> None:
+def with_counters(project: Path) -> tuple[Router, Callable[..., float | None]]:
+    """Return a router whose challenger answers all, and a function that returns a counter by its name and labels."""
     registered = client()
     metrics = Metrics(registered)
     router = Router(load(project), project, 1e-5, metrics)
     say(project, SHARE.format(share=1.0))
     router.refresh()
+
+    def counter(name: str, **labels: str) -> float | None:
+        metrics.flush()
+        found: float | None = registered.registry.get_sample_value(name, labels)
+        return found
+
+    return router, counter
+
+
+def test_failures_are_counted_from_0_so_that_an_alert_sees_the_first(project: Path) -> None:
+    router, counter = with_counters(project)
     counted = []
     for _ in range(2):
-        metrics.flush()
-        counted.append(registered.registry.get_sample_value("assay_challenger_failures_total", {"challenger": "b"}))
+        counted.append(counter("assay_challenger_failures_total", challenger="b"))
         spoilt(router, fails)
         ask(router, router.champion.predictor.package.background)
     assert counted == [0, 1]
 
 
 def test_rows_that_are_not_logged_are_counted_from_0_for_each_model(project: Path) -> None:
-    registered = client()
-    metrics = Metrics(registered)
-    router = Router(load(project), project, 1e-5, metrics)
-    say(project, SHARE.format(share=1.0))
-    router.refresh()
-    metrics.flush()
+    router, counter = with_counters(project)
     versions = [one.predictor.version for one in (router.champion, router.shares[0][1])]
-    values = [
-        registered.registry.get_sample_value("assay_unlogged_predictions_total", {"version": one}) for one in versions
-    ]
+    values = [counter("assay_unlogged_predictions_total", version=one) for one in versions]
     assert values == [0, 0]
 
 

@@ -36,8 +36,7 @@ from assay.project.room import Room, load_room
 from assay.stages import evaluate, prepare, train, validate
 from assay.statistics.losses import row_losses
 from exported import assert_stored_and_exported
-from patients import COLUMNS, TARGETS, contract, patients
-from places import ROOT
+from patients import COLUMNS, TARGETS, contract, patients, write_project
 from stages.test_train import PARAMS
 from stages.test_train import made as trained
 
@@ -64,18 +63,6 @@ def use(address: str) -> None:
     Path("params.yaml").write_text(f"{text}\n{ENGINE.format(address)}\n", encoding="utf-8")
 
 
-def project(split: dict[str, str]) -> None:
-    """Write a project whose data have several groups of rows."""
-    data, target = patients(400)
-    table = pa.table({name: pa.array(values, from_pandas=True) for name, values in data.items()})
-    labels = pa.array([TARGETS["binary"]["classes"][index] for index in target])
-    Path("data").mkdir()
-    pq.write_table(table.append_column("outcome", labels), "data/x.parquet", row_group_size=70)
-    made = {"name": "patients", "data": "data/x.parquet", "task": "binary", "target": TARGETS["binary"]}
-    Path("contract.yaml").write_text(json.dumps({**made, "columns": COLUMNS, "split": split}))
-    Path("params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"))
-
-
 @pytest.mark.parametrize(
     "split", [{"by": "hash"}, {"by": "group", "column": "street"}, {"by": "time", "column": "admitted"}]
 )
@@ -83,7 +70,7 @@ def test_the_check_and_the_split_are_the_same_on_a_cluster(
     cluster: str, monkeypatch: pytest.MonkeyPatch, split: dict[str, str]
 ) -> None:
     monkeypatch.setattr(stored, "CELLS", 1000)
-    project(split)
+    write_project(70, split)
 
     def results() -> list[bytes]:
         validate.main()
@@ -96,7 +83,7 @@ def test_the_check_and_the_split_are_the_same_on_a_cluster(
 
 
 def test_what_breaks_the_contract_is_the_same_on_a_cluster(cluster: str) -> None:
-    project({"by": "hash"})
+    write_project(70, {"by": "hash"})
     table = pq.read_table("data/x.parquet")
     ages = pa.array([*table["age"].to_pylist()[:-2], 999, None])
     pq.write_table(table.set_column(table.column_names.index("age"), "age", ages), "data/x.parquet", row_group_size=70)

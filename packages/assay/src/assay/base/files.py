@@ -4,7 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
@@ -169,3 +169,9 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 of a file as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_all(files: Iterable[Path], folder: Path, digest: Callable[[Path], str] = sha256) -> str:
+    """Return the SHA-256 of files: of their names below a folder, and of what they hold; `digest` hashes one."""
+    lines = [f"{path.relative_to(folder).as_posix()} {digest(path)}\n" for path in sorted(files)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

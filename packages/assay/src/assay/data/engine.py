@@ -1,6 +1,5 @@
 """Work on other machines: the only module that knows Dask and Spark. Both are optional packages."""
 
-import hashlib
 import logging
 import pickle
 import re
@@ -24,6 +23,7 @@ import pyarrow as pa
 
 import assay
 from assay.base.errors import InputError, one_line
+from assay.base.files import sha256_of_all
 from assay.base.process import interrupts
 from assay.base.progress import say
 from assay.data.stored import Cluster
@@ -37,7 +37,7 @@ Result = TypeVar("Result")
 AHEAD = 2
 # Files of a batch of a stream: many for each worker, and few enough that their predictions are soon there.
 MOST_FILES = 100
-# Seconds after which a result that is not there may be one that no worker is left for; then a line says so.
+# Seconds to wait for a result before looking whether a worker is left, and before a line says what is waited for.
 PATIENCE = 30
 # Seconds that the new interpreter of a worker may take.
 RESTART = 120
@@ -161,10 +161,7 @@ def _code(source: Path) -> dict[str, str]:
 
 def _hash(folder: Path) -> str:
     """Return a hash of the code in a folder."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(f"{path.relative_to(folder)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return digest.hexdigest()[:12]
+    return sha256_of_all(folder.rglob("*.py"), folder)[:12]
 
 
 def _difference(source: Path, wanted: dict[str, str]) -> str:
@@ -250,7 +247,7 @@ def at_once(work: Callable[[int, Sequence[str]], Made], number: int, cluster: st
     """
     place = "params.yaml: engine"
     with _client(cluster, 0, place) as client:
-        # One that was lost may be on its way back.
+        # A lost worker may be starting again.
         with suppress(TimeoutError):
             client.wait_for_workers(number, timeout=PATIENCE)
         code = _same_code(client, place)

@@ -146,9 +146,10 @@ def _named_totals(table: pa.Table, texts: Sequence[str]) -> list[np.ndarray]:
 
 
 def _are_sums(table: pa.Table, named: np.ndarray) -> np.ndarray:
-    """Return which named rows have in each number the sum or the mean of the same rows, and one that no other row has.
+    """Return which named rows hold the sum or the mean of one block of rows in each of their numbers.
 
-    The same rows are all others, those before, or those since the last named row.
+    A block is all other rows, those before, or those since the last named row. At least one of the sums or means must
+    occur in no other row.
     """
     rows = np.flatnonzero(named)
     blocks: tuple[Callable[[np.ndarray], np.ndarray], ...] = (

@@ -68,9 +68,9 @@ def found(columns: Sequence[Column], goal: np.ndarray, rows: int) -> Iterator[tu
     beyond what the other features explain: the intra-class correlation of the residuals, from a model that saw no row
     of the value, is at least 0.2 (and significant). Or they have some of it in common, and agree in a number that
     differs from value to value. They may have it in common only once a line through the features is subtracted: what
-    grows with time differs little between them at one time. Of the texts of fewer than 30 values, most of which are
-    plain categories, only the one that has most in common counts. Numbers that are measured and agree in many rows come
-    last: they are no names, but tell that there are such rows.
+    grows with time differs little between them at one time. Most texts of fewer than 30 values are plain categories:
+    only the one whose rows have most of the target in common is tried. Measured numbers come last: they name nothing,
+    but if many rows agree in one, these rows may belong together.
     """
     features = [column for column in columns if column.kind in ("number", "integer", "boolean", "category", "time")]
     names = [column for column in [*_possible(columns, rows), *_measured(columns)] if _may_name(column, rows)]

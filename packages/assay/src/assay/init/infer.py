@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import partial
 from itertools import chain, count, permutations
 from typing import Any
 
@@ -76,10 +77,10 @@ SENSITIVE = set(
     "deficiencia deficiência hispanic hisp lgbt".split()
 )
 # Beginnings of longer words, in several languages; what is cut off after them is an abbreviation.
-SENSITIVE_STEMS = tuple(
+SENSITIVE_STEMS = re.compile(
     "ethni etni disab behind(er|ert) discap pregnan schwang embaraz geschl(echt|$) staatsang nationalit nacionalid "
     "nazionalit citizen(ship)?$ marital matrimon cidadania ciudadan[ií]a herkunft altersg altersk familienst "
-    "konfess glaubens religi muttersprach migrat(ion)?shint".split()
+    "konfess glaubens religi muttersprach migrat(ion)?shint".replace(" ", "|")
 )
 # Words with other meanings, too: only of columns with few values, and `genre` only with codes or letters.
 AMBIGUOUS = {"race", "raça", "rac"}
@@ -138,6 +139,7 @@ USUAL = set(
     "négatif negativo ham control controls intact low none absent faux falsch falso conform conforme".split()
 )
 NEGATIONS = set("no not non never without kein keine nicht sans sin".split())
+ADDS_UP = "adds up to the target with"
 BY_TIME = "the split is by time; if time does not matter, set `split` to `by: hash`"
 
 
@@ -524,8 +526,15 @@ def _suspect_sum_of_steps(
     numbers = {name: values.cast(pa.int64()) for name, values in sample.items() if name in steps}
     numbers |= {name: values for name, values in sample.items() if _is_number(values)}
     parts = suspects.parts_of_sum(numbers, wanted)
-    for name in parts if {*parts} & {*steps} else []:
-        found[name] = f"adds up to the target with {', '.join(part for part in parts if part != name)}"
+    if {*parts} & {*steps}:
+        _add_parts(found, parts, parts, ADDS_UP)
+
+
+def _add_parts(found: dict[str, str], parts: Sequence[str], out: Sequence[str], what: str, alone: str = "") -> None:
+    """Add `out`, some of the parts that give the target away together; `alone` is the reason of a single part."""
+    for name in out:
+        others = ", ".join(part for part in parts if part != name)
+        found[name] = f"{what} {others}" if others else alone
 
 
 def _is_number(values: pa.ChunkedArray) -> bool:
@@ -546,14 +555,10 @@ def _suspect_relations(
     def rest() -> dict[str, pa.ChunkedArray]:
         return {name: values for name, values in sample.items() if name not in found and _is_number(values)}
 
-    def add(parts: Sequence[str], out: Sequence[str], what: str, alone: str = "") -> None:
-        for name in out:
-            others = ", ".join(part for part in parts if part != name)
-            found[name] = f"{what} {others}" if others else alone
-
+    add = partial(_add_parts, found)
     if is_number:
         parts = suspects.parts_of_sum(rest(), wanted)
-        add(parts, parts, "adds up to the target with")
+        add(parts, parts, ADDS_UP)
         parts = suspects.parts_with_fee(rest(), wanted)
         add(parts, parts, "is the target, but for a fee, with", "is the target, but for a fee or another unit")
         parts = suspects.parts_of_product(rest(), wanted)
@@ -741,8 +746,7 @@ def _is_sensitive(column: Column) -> bool:
         return False
     of_letters = {word.lower() for word in re.findall(r"[^\W\d_]+", column.name)}
     words = of_letters | column.words
-    stems = re.compile("|".join(SENSITIVE_STEMS))
-    if words & SENSITIVE or any(stems.match(word) for word in words) or SENSITIVE_NAMES.search(column.name):
+    if words & SENSITIVE or any(SENSITIVE_STEMS.match(word) for word in words) or SENSITIVE_NAMES.search(column.name):
         return True
     values = {value.lower() for value in column.decided.get("values", [])}
     if words & AMBIGUOUS and column.distinct <= FEW_GROUPS:

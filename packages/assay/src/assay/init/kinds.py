@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from assay.contract.dates import EPOCHS, SINCE_1970
 from assay.contract.spec import MAX_INTEGER, Time, TimeCleaning, as_number
 from assay.data.reading import read_column
 from assay.init.clean import Cleaned, as_days
@@ -149,7 +150,7 @@ MONTHS = set("month monat mois mes mês mese maand period periode période perio
 SPREADSHEET_1970, SPREADSHEET_2070 = 25_569, 62_093
 MONTHS_OF_A_YEAR, FIRST_MONTH, LAST_MONTH = 12, 180_001, 220_012
 # How many of each are a second.
-TICKS = {"seconds": 1, "milliseconds": 1_000, "microseconds": 1_000_000}
+TICKS = {form: 1_000_000 // ticks for form, (start, ticks) in EPOCHS.items() if start == SINCE_1970}
 SECONDS_2000, SECONDS_2040, DAY = 946_684_800, 2_208_988_800, 86_400
 MOSTLY_DIFFERENT = 0.2
 # Words of a name with which whole numbers may be times.

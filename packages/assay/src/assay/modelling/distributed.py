@@ -80,7 +80,7 @@ def _unsuitable(pipeline: Pipeline) -> str:
     if len(pipeline) == 1 or not is_lightgbm(pipeline[-1]):
         return (
             "only the family lightgbm is fitted on a cluster, without calibration, log_target or a mean; "
-            "`assay freeze --family lightgbm` takes the best one that a search tried"
+            "`assay freeze --family lightgbm` takes the best lightgbm of the last search"
         )
     if pipeline[-1].class_weight is not None:
         return "class_weight is not used on a cluster; scale_pos_weight is"

@@ -141,7 +141,7 @@ def _log(name: str, columns: Mapping[str, tuple[Sequence[Any], str, str]], part:
 def _apart(monitor: Any) -> Any:
     """Give a monitor that has just begun a logger of its own, and return it.
 
-    All monitors of BentoML have one logger, and each one that begins takes the records of those before it.
+    All monitors of BentoML share one logger. A monitor that begins replaces its handlers, and would get all records.
     """
     shared = logging.getLogger(SHARED)
     if getattr(monitor, "data_logger", None) is shared:
@@ -152,7 +152,7 @@ def _apart(monitor: Any) -> Any:
 
 
 class _Meters(MeterProvider):
-    """Makes instruments that say which of BentoML's monitors they count for: the one that `monitor` names just then."""
+    """Labels each instrument with the monitor of BentoML that it counts for: the name in `monitor` at that moment."""
 
     monitor = ""
 

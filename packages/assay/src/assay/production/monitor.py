@@ -125,9 +125,10 @@ def judge(watch: Watch, windows: Sequence[Window], requests: Sequence[Requests])
     reference = watch.reference
     checks = [check for check in CHECKS if reference.checks.get(check)]
     # Each check may raise its share of the one false alarm a year.
+    of_outcomes = DAYS_A_YEAR * len(reference.losses) / OUTCOMES
     limit = DAYS_A_YEAR * (len(checks) + ASKED * bool(requests)) / (1 - OUTCOMES)
     found = [
-        *(_loss(one, windows, DAYS_A_YEAR * len(reference.losses) / OUTCOMES, watch) for one in reference.losses),
+        *(_loss(one, windows, of_outcomes, watch) for one in reference.losses),
         *judge_requests(watch, requests, limit),
         *(_check(check, reference, windows, limit, watch) for check in checks),
     ]

@@ -5,13 +5,13 @@ hash of the code of each stage, of the gates (`judge`) and of the service. A cha
 changes a hash; any other change, for example of the report, does not.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 import assay
 from assay.base.config import read_yaml
-from assay.base.files import write_text
+from assay.base.files import sha256, sha256_of_all, write_text
 from assay.project.imports import Imports
 from assay.project.layout import STAGES
 
@@ -45,19 +45,9 @@ def part_files(part: str, source: Path = SOURCE, imports: Imports | None = None)
 def fingerprints(source: Path = SOURCE, parts: Iterable[str] = STARTS) -> dict[str, str]:
     """Return the hash of each part of the Assay package in the folder `source`."""
     imports = Imports(source.parent, only=source.name)
-    digests: dict[Path, str] = {}
-
-    def digest(path: Path) -> str:
-        if path not in digests:
-            digests[path] = hashlib.sha256(path.read_bytes()).hexdigest()
-        return digests[path]
-
-    found = {}
-    for part in parts:
-        files = part_files(part, source, imports)
-        lines = [f"{path.relative_to(source).as_posix()} {digest(path)}\n" for path in sorted(files)]
-        found[part] = hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
-    return found
+    # A module may be of several parts.
+    digest = cache(sha256)
+    return {part: sha256_of_all(part_files(part, source, imports), source, digest)[:16] for part in parts}
 
 
 def recorded(path: Path = PROCESS) -> dict[str, str]:
