@@ -1,9 +1,13 @@
-"""Rooms that tests share: parts of a user's own, without files."""
+"""Rooms that tests share: parts of a user's own, without files; and a Python that knows no package of a user."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from assay.project.room import Derived, Room
 
@@ -14,6 +18,21 @@ def room(**parts: Any) -> Room:
     # Each part is a cached property: as if it had been asked for already.
     vars(made).update({"derived": (), "families": None, "trusted": (), "expectations": ()} | parts)
     return made
+
+
+@contextmanager
+def no_package(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let Python know no package of a user; forget the one that is imported meanwhile."""
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if not (Path(place) / "model").exists()])
+    before = {name: sys.modules.pop(name) for name in _imported()}
+    yield
+    for name in _imported():
+        del sys.modules[name]
+    sys.modules.update(before)
+
+
+def _imported() -> list[str]:
+    return [name for name in sys.modules if name.partition(".")[0] == "model"]
 
 
 def load(columns: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -9,6 +9,7 @@ import pytest
 
 from assay.base.errors import InputError
 from assay.project.room import NO_ROOM, Room, load_room
+from rooms import no_package
 
 PARTS = {"derived": (), "families": None, "trusted": (), "expectations": (), "template": None}
 DERIVED = """
@@ -37,8 +38,6 @@ Write = Callable[..., Room]
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     """Writes files of a user's package into a project, and returns the room of it; no other package is known."""
-    monkeypatch.setattr(sys, "path", [place for place in sys.path if not (Path(place) / "model").exists()])
-    before = {name: sys.modules.pop(name) for name in _loaded()}
 
     def made(**files: str) -> Room:
         for name, text in files.items():
@@ -47,14 +46,8 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
             path.write_text(text)
         return Room(tmp_path / "project")
 
-    yield made
-    for name in _loaded():
-        del sys.modules[name]
-    sys.modules.update(before)
-
-
-def _loaded() -> list[str]:
-    return [name for name in sys.modules if name.partition(".")[0] == "model"]
+    with no_package(monkeypatch):
+        yield made
 
 
 def refusal(room: Room, part: str) -> str:

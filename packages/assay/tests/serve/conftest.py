@@ -22,10 +22,10 @@ def client() -> Any:
     )
 
 
-def load_project(root: Path) -> Serving:
-    """Load what a project serves."""
+def load_project(root: Path, served: Path | None = None) -> Serving:
+    """Load what a project serves, from a copy if there is one."""
     models = root / MODELS
-    return load_serving(root, root, load_packed_contract(models), load_settings(models), client())
+    return load_serving(root, served or root, load_packed_contract(models), load_settings(models), client())
 
 
 def counted(serving: Serving, name: str, **labels: str) -> float:

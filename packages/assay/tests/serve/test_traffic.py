@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -19,7 +20,8 @@ from assay.inference.package import Package
 from assay.serve.metrics import Metrics
 from assay.serve.steps import run_inline
 from assay.serve.traffic import MOST_FAILURES, MUCH_SLOWER, WARM_UP, Router
-from serve.conftest import client
+from rooms import no_package
+from serve.conftest import client, load_project
 from served import load
 from servers import until
 
@@ -69,6 +71,19 @@ def test_a_challenger_of_the_contract_that_is_served_answers_also_when_the_file_
     say(project, SHARE.format(share=1))
     router.refresh()
     assert router.choose(b"").name == "b"
+
+
+def test_a_challenger_uses_the_code_that_the_service_has_copied(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = project / "src/model/features.py"
+    code.parent.mkdir(parents=True)
+    code.write_text("DERIVED = ()\n")
+    code.with_name("__init__.py").touch()
+    say(project, SHARE.format(share=1))
+    served = Path(shutil.copytree(project, tmp_path / "served"))
+    with no_package(monkeypatch), closing(load_project(project, served)) as serving:
+        assert serving.router.choose(b"").name == "b"
 
 
 def test_a_challenger_that_no_library_can_load_changes_nothing(

@@ -47,6 +47,8 @@ class Package:
     wanted: np.ndarray
     tolerance: float
     background: Columns
+    # Where the code of its features is.
+    room: Room
 
     def scoring(self, data: Columns) -> Callable[[], np.ndarray]:
         """Return a function that scores rows, with all preparation already done."""
@@ -130,6 +132,7 @@ def load_package(
         wanted=np.array(examples["scores"]),
         tolerance=tolerance,
         background=background,
+        room=room,
     )
     _check_answers(package, data)
     return package

@@ -23,7 +23,6 @@ from assay.inference.package import Package, load_package
 from assay.inference.predictor import Predictor
 from assay.inference.rows import Columns, length
 from assay.predictions.entry import CHAMPION, CHECK, SHADOW
-from assay.project.room import Room
 from assay.serve.metrics import Metrics
 from assay.serve.steps import Steps
 
@@ -195,7 +194,9 @@ class Router:
         champion = self.champion.predictor.package
         # The contract of the champion: contract.yaml may have changed since.
         contract = champion.about["contract_sha256"]
-        made = Contender(entry.name, load_package(models, champion.reader, contract, self._tolerance, Room(self._root)))
+        # With the code that is loaded: the service may have a copy of it.
+        package = load_package(models, champion.reader, contract, self._tolerance, champion.room)
+        made = Contender(entry.name, package)
         # The champion is timed again: the machine may have been more or less busy when it was loaded.
         slower = made.seconds[1] / champion.row_seconds()
         if slower > MUCH_SLOWER:
