@@ -13,7 +13,7 @@ from assay.predictions.read import LogCounts
 from assay.predictions.requests import RequestLog, counted
 from assay.predictions.segments import REQUESTS
 
-ANSWERED = ("/predict", 200, "v1", 0.1)
+ANSWERED = {("/predict", 200, "v1"): [0.1]}
 EVENTS = {
     ("refused", "contract"): 3,
     ("violations", "age"): 7,
@@ -37,14 +37,13 @@ def read(folder: Path) -> list[Counted]:
 
 
 def test_what_is_counted_is_in_the_log_without_what_clients_sent(tmp_path: Path, log: RequestLog) -> None:
-    for seconds in (0.1, 0.3, 2.0):
-        log.add("/predict", 200, "v1", seconds)
-    log.add("/predict", 503, "", 5.0)
-    log.add("/feedback", 200, "", 9.0)
-    log.add("/docs", 200, "", 1.0)
-    log.add("/predict", 422, "", 0.1)
+    log.add({("/predict", 200, "v1"): [0.1, 0.3, 2.0]})
+    log.add({("/predict", 503, ""): [5.0]})
+    log.add({("/feedback", 200, ""): [9.0]})
+    log.add({("/docs", 200, ""): [1.0]})
+    log.add({("/predict", 422, ""): [0.1]})
     log.add_events(EVENTS)
-    log.add(*ANSWERED)
+    log.add(ANSWERED)
     log.write()
     (found,) = read(tmp_path)
     assert (found.version, found.answered, found.failed, found.timed, found.unlogged) == ("v1", 5, 1, 4, 5)
@@ -56,8 +55,8 @@ def test_each_version_has_its_latency_and_unlogged_rows_and_the_one_in_use_has_t
     tmp_path: Path, log: RequestLog
 ) -> None:
     for version, seconds in (("v1", 0.1), ("v2", 0.3), ("v2", 0.1)):
-        log.add("/predict", 200, version, seconds)
-    log.add("/predict", 503, "", 0.1)
+        log.add({("/predict", 200, version): [seconds]})
+    log.add({("/predict", 503, ""): [0.1]})
     log.add_events(EVENTS | {("dropped", "v2"): 1, ("dropped", "v3"): 4, ("dropped", "v4"): 0})
     log.write()
     found = {one.version: one for one in read(tmp_path)}
@@ -75,11 +74,11 @@ def test_each_version_has_its_latency_and_unlogged_rows_and_the_one_in_use_has_t
 
 def test_any_number_of_requests_is_one_line_and_none_is_no_line(tmp_path: Path, log: RequestLog) -> None:
     for _ in range(1000):
-        log.add("/predict", 422, "", 0.1)
+        log.add({("/predict", 422, ""): [0.1]})
         log.add_events({("refused", "contract"): 1})
     log.write()
     log.write()
-    log.add("/docs", 200, "", 0.1)
+    log.add({("/docs", 200, ""): [0.1]})
     log.write()
     (segment,) = (tmp_path / REQUESTS).iterdir()
     assert len(segment.read_bytes()) < 200
@@ -89,12 +88,12 @@ def test_any_number_of_requests_is_one_line_and_none_is_no_line(tmp_path: Path, 
 def test_what_cannot_be_written_is_written_later(
     tmp_path: Path, log: RequestLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log.add(*ANSWERED)
+    log.add(ANSWERED)
     with monkeypatch.context() as full:
         full.setattr(segments.os, "write", lambda *_: segments._disk_is_full())
         with pytest.raises(OSError, match="No space left"):
             log.write()
-    log.add(*ANSWERED)
+    log.add(ANSWERED)
     log.write()
     assert [one.answered for one in read(tmp_path)] == [2]
 
@@ -105,7 +104,7 @@ def test_a_segment_that_was_copied_counts_once_and_old_ones_go(tmp_path: Path, l
     old.parent.mkdir()
     for path in (old, old.with_name(recent)):
         path.touch()
-    log.add(*ANSWERED)
+    log.add(ANSWERED)
     log.write()
     assert not old.exists()
     segment = next(path for path in (tmp_path / REQUESTS).iterdir() if path.name != recent)

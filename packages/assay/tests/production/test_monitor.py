@@ -1,12 +1,14 @@
 """What the monitor finds, what it does not, and what it says about a log that is not as it should be."""
 
 from datetime import timedelta
+from itertools import combinations
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from assay.production.monitor import overall
+from assay.export.reference import Feature
+from assay.production.monitor import _weights, overall
 from watched import NOW, VERSION, Change, day, days, found, missing, reference, said, seasons, without_log
 
 
@@ -289,6 +291,16 @@ def test_all_checks_together_raise_one_false_alarm_a_year_and_those_of_outcomes_
     shares = {one["check"]: one["limit"]["false_alarms_a_year"] for one in outcomes}
     assert sum(shares.values()) == pytest.approx(1.0)
     assert sum(shares.get(name, 0) for name in ("loss", "cost", "error")) == pytest.approx(0.5)
+
+
+def test_hundreds_of_pairs_leave_half_of_the_bets_to_the_columns():
+    names = [f"x{number}" for number in range(20)]
+    columns = [Feature(kind=kind, column=name) for name in names for kind in ("rank", "spread")]
+    pairs = [Feature(kind="pair", column=one, other=other) for one, other in combinations(names, 2)]
+    weights = _weights([*columns, *pairs])
+    assert weights.sum() == pytest.approx(1.0)
+    assert weights[: len(columns) : 2].sum() == pytest.approx(0.5)
+    assert weights[len(columns) :].sum() == pytest.approx(0.25)
 
 
 def test_with_a_year_of_times_each_weekday_is_compared_with_itself():

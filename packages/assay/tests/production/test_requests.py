@@ -73,10 +73,10 @@ def test_beyond_its_limit_a_share_raises_an_alarm_and_no_other(changes: dict[str
 @pytest.mark.parametrize("share", [0.0, 0.8, 1.0])
 def test_the_share_of_a_challenger_changes_nothing_in_what_is_refused_and_fails(tmp_path: Path, share: float) -> None:
     log = RequestLog(tmp_path, VERSION, [250.0, 1000.0], days=90)
-    for number in range(2000):
-        log.add("/predict", 200, VERSION if number >= share * 2000 else "challenger", 0.01)
-    for _ in range(3):
-        log.add("/predict", 503, "", 0.01)
+    of_challenger = round(share * 2000)
+    answered = {VERSION: [0.01] * (2000 - of_challenger), "challenger": [0.01] * of_challenger}
+    log.add({("/predict", 200, version): seconds for version, seconds in answered.items() if seconds})
+    log.add({("/predict", 503, ""): [0.01] * 3})
     log.add_events({("refused", "contract"): 60, ("refused", "overload"): 3})
     log.write()
     log.close()
@@ -139,5 +139,5 @@ def test_requests_are_judged_with_the_rest_in_the_order_of_importance() -> None:
     assert "12 rows that could not be logged" in found(result, "log")["reason"]
     # The one false alarm a year is shared by more checks, of which those of outcomes have half.
     shares = {one["check"]: one["limit"]["false_alarms_a_year"] for one in result["outcomes"][1:]}
-    assert (sum(shares.values()), shares["loss"]) == pytest.approx((1.0, 0.25))
-    assert shares["features"] < found(monitor(watched, seen), "features")["limit"]["false_alarms_a_year"]
+    assert (sum(shares.values()), shares["loss"], shares["features"]) == pytest.approx((1.0, 0.25, 0.25))
+    assert shares["values"] < found(monitor(watched, seen), "values")["limit"]["false_alarms_a_year"]

@@ -5,7 +5,7 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 
-from assay.statistics.sequential import allowance, detect, growth, growth_table, mean_capital
+from assay.statistics.sequential import allowance, detect, growth, growth_table, total_capital
 
 LEVELS = np.linspace(0, 1, 5)
 
@@ -38,7 +38,7 @@ def test_capital_is_not_expected_to_grow_while_the_mean_is_at_most_the_bound(sha
 
 def test_capital_grows_where_the_mean_exceeds_the_bound():
     table = growth_table(LEVELS, np.array([0.5]), bets=6)
-    assert mean_capital(growth(table, np.array([[20, 20, 20, 20, 120]]))) > 20
+    assert total_capital(growth(table, np.array([[20, 20, 20, 20, 120]]))) > 20
 
 
 def test_no_row_ruins_a_bettor():
@@ -54,22 +54,25 @@ def test_the_order_of_rows_does_not_matter_and_windows_add_up():
         assert np.allclose(np.exp(growth(table, counts(np.array([rows]).T)))[:, 0], one_by_one)
 
 
-def test_two_bettors_of_whom_one_is_ruined_have_half_the_mean():
-    assert mean_capital(np.array([-np.inf, 0.0])) == pytest.approx(np.log(0.5))
-    assert mean_capital(np.array([-np.inf])) == -np.inf
+def test_bettors_who_are_ruined_add_nothing():
+    assert total_capital(np.array([-np.inf, 0.0, 0.0])) == pytest.approx(np.log(2))
+    assert total_capital(np.array([-np.inf])) == -np.inf
 
 
+@pytest.mark.parametrize("weights", [None, np.array([0.9, 0.1])])
 @pytest.mark.parametrize("bound", [0.5, 0.6])
-def test_however_often_one_looks_the_evidence_is_expected_to_be_at_most_the_number_of_windows(bound: float):
+def test_however_often_one_looks_the_evidence_is_expected_to_be_at_most_the_number_of_windows(
+    bound: float, weights: np.ndarray | None
+):
     # All outcomes of three windows of two rows each, and a look after each row. Without a change the evidence is not
     # expected to exceed the number of windows begun: so the expected time to an alarm is at least the limit.
-    table = growth_table(np.array([0.0, 1.0]), np.array([bound]), bets=2)
+    table = growth_table(np.array([0.0, 1.0]), np.array([bound, bound]), bets=2)
     expected = np.zeros(6)
     for values in product((0, 1), repeat=6):
         rows = [table[..., value] for value in values]
         for look in range(6):
             windows = [sum(rows[start : min(start + 2, look + 1)]) for start in range(0, look + 1, 2)]
-            expected[look] += np.exp(detect(windows, limit=1e9).evidence[-1]) * 1e9 / 2**6
+            expected[look] += np.exp(detect(windows, 1e9, weights).evidence[-1]) * 1e9 / 2**6
     begun = np.array([1, 1, 2, 2, 3, 3])
     assert np.all(expected <= begun + 1e-9)
     assert np.allclose(expected, begun) == (bound == 0.5)
@@ -102,6 +105,15 @@ def test_a_change_is_found_with_its_beginning_and_its_feature():
     # While the change lasts the alarm is raised again.
     assert len(course.alarms) >= 3
     assert len(course.evidence) == 40
+
+
+def test_a_bettor_with_a_larger_share_of_the_capital_finds_its_change_with_less_growth():
+    windows = [np.array([[0.0, 0.0]]), np.array([[0.0, 4.0]])]
+    evidence = {share: detect(windows, 20, np.array([1 - share, share])).evidence for share in (0.1, 0.5, 0.9)}
+    assert evidence[0.1][1] < evidence[0.5][1] < evidence[0.9][1]
+    # Without growth all of the capital is there.
+    assert {round(found[0], 9) for found in evidence.values()} == {round(-float(np.log(20)), 9)}
+    assert detect(windows, 20).evidence == evidence[0.5]
 
 
 def test_nothing_to_look_at_is_no_alarm():

@@ -41,27 +41,29 @@ class RequestLog:
         self._folder, self._version, self._days = folder / REQUESTS, version, days
         self._limits = {f"{limit:g}": limit / 1000 for limit in limits}
         self._segments = Appender(self._folder, fsync=False, opened=self._begin)
-        self._least = min(self._limits.values(), default=float("inf"))
         self._encoder = msgspec.json.Encoder()
         self._lines: dict[str, Counted] = {}
 
-    def add(self, path: str, status: int, version: str, seconds: float) -> None:
-        """Add a request that was answered; `version` is that of the model that predicted, empty if none did."""
-        # What was refused is counted by its reason.
-        if path not in ENDPOINTS or REFUSED <= status < FAILED:
-            return
-        line = self._line(self._version)
-        if status >= FAILED:
-            line.failed += 1
-            return
-        line.answered += 1
-        if (path, status) == TIMED:
-            line = self._line(version)
-            line.timed += 1
-            if seconds > self._least:
+    def add(self, answered: Mapping[tuple[str, int, str], Sequence[float]]) -> None:
+        """Add requests that were answered: by path, status and version, how many seconds each took.
+
+        The version is that of the model that predicted, empty if none did.
+        """
+        for (path, status, version), seconds in answered.items():
+            # What was refused is counted by its reason.
+            if path not in ENDPOINTS or REFUSED <= status < FAILED:
+                continue
+            line = self._line(self._version)
+            if status >= FAILED:
+                line.failed += len(seconds)
+                continue
+            line.answered += len(seconds)
+            if (path, status) == TIMED:
+                line = self._line(version)
+                line.timed += len(seconds)
                 for name, limit in self._limits.items():
-                    if seconds > limit:
-                        line.slow[name] = line.slow.get(name, 0) + 1
+                    if number := sum(one > limit for one in seconds):
+                        line.slow[name] = line.slow.get(name, 0) + number
 
     def add_events(self, events: Mapping[tuple[str, ...], int]) -> None:
         """Add other events, as Prometheus counts them."""

@@ -71,7 +71,8 @@ class PredictionLog:
         layout, rows = self._layout, len(batch.scores)
         is_packed = rows >= MANY
         # As in the ids, since the id gives the hour of the segment.
-        time, hour = _moment(batch.names[:DIGITS])
+        milliseconds = int(batch.names[:DIGITS], 16)
+        time = datetime.fromtimestamp(milliseconds / 1000, UTC)
         prediction, decision = batch.named()
         inputs = self._inputs(layout.unpacked if is_packed else layout.logged, data)
         hashes = self._hashes(keys, rows)
@@ -88,7 +89,7 @@ class PredictionLog:
             made.warnings = [layout.discreet(batch.warnings.get(row, [])) for row in range(rows)]
         if isinstance(data, RequestColumns) and data.ids:
             made.ids = self._ids(data.ids)
-        self._segments.append(hour, self._encoder.encode_lines([made]))
+        self._segments.append(_hour(milliseconds // HOUR_MS), self._encoder.encode_lines([made]))
 
     def outcomes(self, outcomes: Sequence[Mapping[str, Any]], key: bytes = b"") -> tuple[int, int]:
         """Write the outcomes that the client with a key sent to the disk, as `OutcomeLog.write` does."""
@@ -139,13 +140,6 @@ class PredictionLog:
         """Close the files."""
         self._segments.close()
         self._outcomes.close()
-
-
-@lru_cache(maxsize=4)
-def _moment(digits: str) -> tuple[datetime, str]:
-    """Return the time of predictions from the first digits of their ids, and the hour of their segment."""
-    milliseconds = int(digits, 16)
-    return datetime.fromtimestamp(milliseconds / 1000, UTC), _hour(milliseconds // HOUR_MS)
 
 
 @lru_cache(maxsize=4)

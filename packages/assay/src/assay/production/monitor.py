@@ -4,6 +4,7 @@ Every look at the log computes everything again from its beginning, so there is 
 All checks together raise a false alarm at most once a year, however often one looks: see `assay.statistics.sequential`.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
@@ -37,8 +38,11 @@ LOSS_BETS = 24
 SILENT = timedelta(days=2)
 # The checks of requests.
 ASKED = 3
-# The share of the one false alarm a year that is for the checks of outcomes: they count most, and little tells them.
-OUTCOMES = 0.5
+# The shares of the one false alarm a year that are for the checks of outcomes, since they count most and change slowly,
+# and for the features, since they are most in number. The other checks share the rest.
+OUTCOMES, FEATURES = 0.5, 0.25
+# The kinds of features that matter less than how high values are, and how frequent.
+SECOND = ("spread", "pair")
 ORDER = ["loss", "cost", "error", "refused", "values", "failed", "slow", "scores", "features", "estimate"]
 # The largest shares of rows with a wrong clock, and of due rows without an outcome.
 WRONG_CLOCK, WITHOUT_OUTCOME = 0.01, 0.5
@@ -126,11 +130,13 @@ def judge(watch: Watch, windows: Sequence[Window], requests: Sequence[Requests])
     checks = [check for check in CHECKS if reference.checks.get(check)]
     # Each check may raise its share of the one false alarm a year.
     of_outcomes = DAYS_A_YEAR * len(reference.losses) / OUTCOMES
-    limit = DAYS_A_YEAR * (len(checks) + ASKED * bool(requests)) / (1 - OUTCOMES)
+    of_features = DAYS_A_YEAR / FEATURES
+    others = ASKED * bool(requests) + len(checks) - ("features" in checks)
+    of_others = DAYS_A_YEAR * others / (1 - OUTCOMES - FEATURES)
     found = [
         *(_loss(one, windows, of_outcomes, watch) for one in reference.losses),
-        *judge_requests(watch, requests, limit),
-        *(_check(check, reference, windows, limit, watch) for check in checks),
+        *judge_requests(watch, requests, of_others),
+        *(_check(one, reference, windows, of_features if one == "features" else of_others, watch) for one in checks),
     ]
     return sorted(found, key=lambda one: ORDER.index(one.check))
 
@@ -202,7 +208,7 @@ def _check(check: Check, reference: Reference, windows: Sequence[Window], limit:
         return Finding(check, "HOLD", "there are no rows to judge", measured, about)
     if not any(_can_change(one, check) for one in features):
         return Finding(check, "HOLD", TOO_SMALL, measured, about)
-    course = detect(_growths(check, features, known), limit)
+    course = detect(_growths(check, features, known), limit, _weights(features))
     stands = standing(course, known, watch.until)
     measured |= history(course, known)
     prefix = "estimated before outcomes, assuming that probabilities still hold (no concept drift): " * (
@@ -238,6 +244,16 @@ def _growths(check: Check, features: Sequence[Feature], windows: Sequence[Window
         counts = window.counts[check]
         up = growth(above, counts)
         yield up[None] if check == "estimate" else np.stack([up, growth(below, counts[:, ::-1])])
+
+
+def _weights(features: Sequence[Feature]) -> np.ndarray:
+    """Return the share of the bets that is for each feature: each kind of feature has as much, SECOND half as much.
+
+    Hundreds of pairs would otherwise have nearly all of it, and a change of one column would be found later.
+    """
+    number = Counter(one.kind for one in features)
+    weights = {kind: 1 if kind in SECOND else 2 for kind in number}
+    return np.array([weights[one.kind] / number[one.kind] for one in features]) / sum(weights.values())
 
 
 def _tables(features: Sequence[Feature], weekday: int) -> tuple[np.ndarray, np.ndarray]:

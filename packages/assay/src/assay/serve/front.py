@@ -229,10 +229,7 @@ class Front:
             more = [*more, (b"connection", b"close")]
         await send_answer(send, status, answer, kind, more=more)
         if not call.is_check:
-            seconds = time.perf_counter() - started
-            self._requests.add(path, status, seconds)
-            if serving.request_log:
-                serving.request_log.add(path, status, call.version, seconds)
+            self._requests.add(path, status, call.version, time.perf_counter() - started)
         self._turns.begin()
 
     async def _answer(
@@ -270,9 +267,9 @@ class Front:
 
     def _flush(self) -> None:
         serving = self._serving()
-        self._requests.flush()
-        events = serving.metrics.flush()
+        answered, events = self._requests.flush(), serving.metrics.flush()
         if serving.request_log:
+            serving.request_log.add(answered)
             serving.request_log.add_events(events)
             if not self._will_write:
                 self._will_write = True

@@ -106,26 +106,27 @@ class Requests:
         """Take BentoML's middleware that counts requests, and the labels of this service."""
         self._counting = counting
         self._labels = labels
-        self._added: dict[tuple[str, int], list[float]] = {}
+        self._added: dict[tuple[str, int, str], list[float]] = {}
         self._bound: dict[tuple[str, int], tuple[Any, Any]] = {}
 
-    def add(self, path: str, status: int, seconds: float) -> None:
-        """Count a request that was answered."""
-        self._added.setdefault((path, status), []).append(seconds)
+    def add(self, path: str, status: int, version: str, seconds: float) -> None:
+        """Count a request that was answered; `version` is that of the model that predicted, empty if none did."""
+        self._added.setdefault((path, status, version), []).append(seconds)
 
-    def flush(self) -> None:
-        """Write what was counted."""
+    def flush(self) -> dict[tuple[str, int, str], list[float]]:
+        """Write what was counted, and return it: how many seconds each request took."""
         added, self._added = self._added, {}
-        for key, seconds in added.items():
-            total, duration = self._bound.get(key) or self._bind(key)
+        for (path, status, _), seconds in added.items():
+            total, duration = self._bound.get((path, status)) or self._bind(path, status)
             total.inc(len(seconds))
             observe_all(duration, seconds)
+        return added
 
-    def _bind(self, key: tuple[str, int]) -> tuple[Any, Any]:
-        labels = self._labels | {"endpoint": key[0], "http_response_code": str(key[1])}
+    def _bind(self, path: str, status: int) -> tuple[Any, Any]:
+        labels = self._labels | {"endpoint": path, "http_response_code": str(status)}
         counting = self._counting
-        self._bound[key] = (
+        bound = self._bound[path, status] = (
             counting.metrics_request_total.labels(**labels),
             counting.metrics_request_duration.labels(**labels),
         )
-        return self._bound[key]
+        return bound

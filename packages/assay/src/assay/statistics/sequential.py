@@ -33,14 +33,14 @@ def growth(table: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.asarray(np.einsum("bfl,fl->bf", table, counts))
 
 
-def mean_capital(logs: np.ndarray) -> float:
-    """Return the logarithm of the mean capital of several bettors: the mean of e-values is an e-value.
+def total_capital(logs: np.ndarray) -> float:
+    """Return the logarithm of the capital of several bettors together, given that of each.
 
-    >>> round(mean_capital(np.log([1.0, 3.0])), 4) == round(float(np.log(2.0)), 4)
+    >>> round(total_capital(np.log([0.5, 1.5])), 4) == round(float(np.log(2.0)), 4)
     True
     """
     largest = float(logs.max())
-    return largest + float(np.log(np.exp(logs - largest).mean())) if np.isfinite(largest) else largest
+    return largest + float(np.log(np.exp(logs - largest).sum())) if np.isfinite(largest) else largest
 
 
 def allowance(spread: np.ndarray, rows: int, quantile: float) -> np.ndarray:
@@ -72,27 +72,31 @@ class Course:
     alarms: tuple[Alarm, ...]
 
 
-def detect(growths: Iterable[np.ndarray], limit: float) -> Course:
+def detect(growths: Iterable[np.ndarray], limit: float, weights: np.ndarray | None = None) -> Course:
     """Look for a change in windows, given the growth of capital of several bettors in each of them.
 
-    Without a change the expected time between two alarms is at least `limit` windows, however the bettors depend on
-    each other. This holds for looks in the middle of a window too: the last window may be incomplete.
+    `weights`, shape (features,), divides the capital of 1 with which bettors start between the features, the last axis
+    of the growth; without, equally. Without a change the expected time between two alarms is at least `limit` windows,
+    however the bettors depend on each other. This holds for looks in the middle of a window too: the last window may be
+    incomplete.
     """
     evidence: list[float] = []
     alarms: list[Alarm] = []
-    capital = run = begun = np.empty(0)
+    capital = run = begun = start = np.empty(0)
     for number, grown in enumerate(growths):
         if number == 0 or (alarms and alarms[-1].window == number - 1):
             # After an alarm the detector starts again, as for a new process.
             capital, run, begun = np.full(grown.shape, -np.inf), np.zeros(grown.shape), np.full(grown.shape, number)
-        # A bettor starts with each window, with capital 1, and all of them go on betting.
-        capital = np.logaddexp(capital, 0.0) + grown
+            shares = np.full(grown.shape[-1], 1 / grown.shape[-1]) if weights is None else weights
+            start = np.log(np.broadcast_to(shares, grown.shape) * grown.shape[-1] / grown.size)
+        # Bettors start with each window, with capital 1 in all, and all of them go on betting.
+        capital = np.logaddexp(capital, start) + grown
         # The change began where the best bettor would have started.
         begun = np.where(run > 0, begun, number)
         run = np.maximum(run, 0.0) + grown
-        evidence.append(mean_capital(capital) - float(np.log(limit)))
+        evidence.append(total_capital(capital) - float(np.log(limit)))
         if evidence[-1] >= 0:
-            shares = np.exp(capital - capital.max())
+            part = np.exp(capital - capital.max())
             best = np.unravel_index(int(capital.argmax()), capital.shape)
-            alarms.append(Alarm(number, int(begun[best]), shares / shares.sum()))
+            alarms.append(Alarm(number, int(begun[best]), part / part.sum()))
     return Course(tuple(evidence), tuple(alarms))
