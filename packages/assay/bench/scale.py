@@ -9,13 +9,14 @@ import argparse
 import json
 import os
 import signal
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,6 +27,9 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 from bench import COLUMNS, STAGES, Cost, generated, run
+
+from assay.load.bento import free_port
+from assay.project import layout
 
 TRAINED_ON = 20_000
 # The limit of training, with which every stage keeps within 4 GB.
@@ -165,14 +169,14 @@ def of_tree(command: list[str], project: Path, packages: Path) -> tuple[float, f
     return seconds, sum(spent.values())
 
 
-def engines(project: Path, packages: Path, rounds: int, rows: int) -> None:
+def engines(project: Path, packages: Path, rounds: int, rows: int, names: Sequence[str]) -> None:
     """Compare this machine with two workers of each engine, on the same work."""
     source = pacsv.read_csv(project / "data/rows.csv")
     repeated(source, project / "in.parquet", rows)
     repeated(source, project / "one.parquet", 1)
     for what in ("score", "check"):
-        costs: dict[str, list[tuple[float, float]]] = {name: [] for name in ENGINES}
-        start = dict.fromkeys(ENGINES, 0.0)
+        costs: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+        start = dict.fromkeys(names, 0.0)
         for number in range(rounds + 1):
             for name, found in costs.items():
                 command = [sys.executable, str(Path(__file__).with_name("engines.py")), name, what]
@@ -229,12 +233,36 @@ def stages(project: Path, sizes: list[int]) -> None:
             for part in moved(source, rows):
                 writer.write_table(part)
         costs[rows] = {stage: run(["assay", "stage", stage], project) for stage in STAGES}
-    print(
-        f"\nStages, with train.max_memory: {MEGABYTES}\n{'':<12}" + "".join(f"{f'{rows:,} rows':>24}" for rows in sizes)
-    )
+    columns = {f"{rows:,} rows": of_stage for rows, of_stage in costs.items()}
+    made = [project / name for name in (layout.PIPELINE, layout.METRICS)]
+    here = [path.read_bytes() for path in made]
+    with cluster(project) as address:
+        engine = {"engine": {"kind": "dask", "address": address}}
+        (project / "params.yaml").write_text(json.dumps(params | engine))
+        columns["the last, on Dask"] = {stage: run(["assay", "stage", stage], project) for stage in STAGES}
+    print(f"\nStages, with train.max_memory: {MEGABYTES}\n{'':<12}" + "".join(f"{name:>24}" for name in columns))
     for stage in STAGES:
-        of_stage = (costs[rows][stage] for rows in sizes)
-        print(f"{stage:<12}" + "".join(f"{cost.seconds:>13.1f} s {cost.peak_mb:>6.0f} MB" for cost in of_stage))
+        of_stages = (of_stage[stage] for of_stage in columns.values())
+        print(f"{stage:<12}" + "".join(f"{cost.seconds:>13.1f} s {cost.peak_mb:>6.0f} MB" for cost in of_stages))
+    same = here == [path.read_bytes() for path in made]
+    print(
+        f"On Dask, memory is without workers; model and metrics are {'the same, to the byte' if same else 'DIFFERENT'}"
+    )
+
+
+@contextmanager
+def cluster(project: Path) -> Iterator[str]:
+    """Yield the address of a cluster of two workers on this machine."""
+    port = free_port()
+    with subprocess.Popen(["assay", "cluster", "--workers", "2", "--port", str(port)], cwd=project) as process:
+        try:
+            while process.poll() is None:
+                with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                    break
+                time.sleep(0.1)
+            yield f"tcp://127.0.0.1:{port}"
+        finally:
+            process.send_signal(signal.SIGINT)
 
 
 def checked(project: Path, rows: int, peers: Path, rounds: int) -> None:
@@ -294,6 +322,7 @@ def main() -> None:
     parser.add_argument(
         "--engines", type=Path, help="the folder with Spark and Ray; without it no engines are compared"
     )
+    parser.add_argument("--names", nargs="+", choices=ENGINES, default=ENGINES, help="the engines to compare")
     parser.add_argument("--only-engines", action="store_true", help="compare the engines and nothing else")
     parser.add_argument("--kills", type=int, default=20, help="how often a run is killed")
     arguments = parser.parse_args()
@@ -303,7 +332,7 @@ def main() -> None:
         for stage in STAGES:
             run(["assay", "stage", stage], project)
         if arguments.engines:
-            engines(project, arguments.engines.resolve(), arguments.rounds, arguments.shared)
+            engines(project, arguments.engines.resolve(), arguments.rounds, arguments.shared, arguments.names)
         if arguments.only_engines:
             return
         compared(project, arguments.rounds, arguments.compared)
