@@ -251,6 +251,7 @@ def main() -> None:
         Change("0.3 sd in one column", shift=lambda _: 0.3),
         Change("correlation 0.5 to -0.2", correlation=lambda _: -0.2),
         Change("loss +20 %, 500 outcomes a day", flipped=lambda _: half),
+        Change("loss +20 %, 1,500 outcomes a day", flipped=lambda _: half, rows=1500, days=20),
         Change("loss +20 %, 5,000 outcomes a day", flipped=lambda _: half, rows=5000, days=12),
         Change("+1 sd over 180 days", shift=lambda day: min(day / 180, 1), days=180),
         Change("loss +40 % over 180 days", flipped=lambda day: 2 * half * min(day / 180, 1), days=180),
