@@ -1,10 +1,12 @@
 """What the monitor finds, what it does not, and what it says about a log that is not as it should be."""
 
+import re
 from datetime import timedelta
 from itertools import combinations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from assay.export.reference import Feature
@@ -303,18 +305,35 @@ def test_hundreds_of_pairs_leave_half_of_the_bets_to_the_columns():
     assert weights[len(columns) :].sum() == pytest.approx(0.25)
 
 
-def test_with_a_year_of_times_each_weekday_is_compared_with_itself():
-    def weekly(ago: int) -> Change | None:
-        # At the weekend other people come.
-        return retired if (NOW - timedelta(days=ago)).weekday() >= 5 else None
+def weekly(ago: int) -> Change | None:
+    # At the weekend other people come.
+    return retired if (NOW - timedelta(days=ago)).weekday() >= 5 else None
 
+
+def test_with_a_year_of_times_each_weekday_is_compared_with_itself_and_those_beside_it():
     batches = [day(ago, rows=200, change=weekly(ago)) for ago in range(14, 0, -1)]
     overall, by_weekday = (seasons(rows=4000, weekly=weekly) for weekly in (False, True))
     assert found(said(batches, reference=overall), "features")["verdict"] == "ALARM"
     quiet = found(said(batches, reference=by_weekday), "features")
     assert (quiet["verdict"], quiet["measured"]["seasons"]) == (
         "WELL",
-        "each weekday is compared with the same weekday of the reference",
+        "each weekday, in UTC, is compared with the same weekday of the reference and those beside it",
     )
     everyday = [day(ago, rows=200, change=weekly(ago) if ago > 5 else retired) for ago in range(14, 0, -1)]
     assert found(said(everyday, reference=by_weekday), "features")["verdict"] == "ALARM"
+
+
+@pytest.mark.parametrize("hours", [-12, 14])
+def test_the_time_zone_of_the_data_may_be_another_one_than_that_of_the_log(hours: int):
+    batches = []
+    for ago in range(28, 0, -1):
+        batch = day(ago, rows=200, change=weekly(ago))
+        later = pc.add(batch["time"], pa.scalar(timedelta(hours=hours)))
+        batches.append(batch.set_column(batch.schema.get_field_index("time"), "time", later))
+    assert found(said(batches, reference=seasons(rows=4000, weekly=True)), "features")["verdict"] == "WELL"
+
+
+def test_what_changed_on_some_weekdays_names_the_one_that_changed_most():
+    batches = [day(ago, rows=200, change=weekly(ago + 3)) for ago in range(28, 0, -1)]
+    alarm = found(said(batches, reference=seasons(rows=4000, weekly=True)), "features")
+    assert re.match(r"since 2026-11-\d\d: on (Tues|Wednes)days age is higher, about \d", alarm["reason"])

@@ -90,8 +90,17 @@ class Feature(Frozen):
     allowances: tuple[float, ...] = ()
 
     def expected(self, weekday: int) -> tuple[float, float]:
-        """Return the mean and the allowance on a weekday."""
-        return (self.means[weekday], self.allowances[weekday]) if self.means else (self.mean, self.allowance)
+        """Return the middle of where the mean may be on a weekday, and how far from it that goes.
+
+        Between the means of that weekday and of those beside it, since a day of the log is one of UTC: in other zones
+        part of its rows belongs to another weekday.
+        """
+        if not self.means:
+            return self.mean, self.allowance
+        near = [(weekday + step) % WEEK for step in (-1, 0, 1)]
+        low = min(self.means[day] - self.allowances[day] for day in near)
+        high = max(self.means[day] + self.allowances[day] for day in near)
+        return (low + high) / 2, (high - low) / 2
 
 
 class Loss(Frozen):

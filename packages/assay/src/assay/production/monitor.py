@@ -4,6 +4,7 @@ Every look at the log computes everything again from its beginning, so there is 
 All checks together raise a false alarm at most once a year, however often one looks: see `assay.statistics.sequential`.
 """
 
+from calendar import day_name as WEEKDAYS  # noqa: N812 - `day_name` is that of a date
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -50,7 +51,7 @@ WRONG_CLOCK, WITHOUT_OUTCOME = 0.01, 0.5
 DOUBLED = 2 * np.log(2) - 1
 CHANGES = 5
 TOO_SMALL = "the model has too few rows of reference to tell"
-SEASONS = "each weekday is compared with the same weekday of the reference"
+SEASONS = "each weekday, in UTC, is compared with the same weekday of the reference and those beside it"
 NO_SEASONS = "not compared: the reference has no year of times (split by time), so a season may raise an alarm"
 
 
@@ -278,8 +279,7 @@ def _changes(
     for index in np.argsort(-shares, kind="stable")[:CHANGES].tolist():
         if made and shares[index] < 0.01:
             break
-        one = features[index]
-        now = _feature_mean(windows, check, index)
+        one, now, when = _where(check, features[index], index, windows)
         made.append(
             {
                 "kind": one.kind,
@@ -288,11 +288,25 @@ def _changes(
                 "before": one.mean,
                 "now": now,
                 "share": float(shares[index]),
-                "words": _words(one, now, reference, watch),
+                "words": when + _words(one, now, reference, watch),
                 "examples": _examples(windows, index) if check == "values" else [],
             }
         )
     return made
+
+
+def _where(check: Check, one: Feature, index: int, windows: Sequence[Window]) -> tuple[Feature, float, str]:
+    """Return a feature with the mean that it had, the mean now, and on which weekdays if it changed only on these."""
+    now = _feature_mean(windows, check, index)
+    found = []
+    for weekday, expected in enumerate(one.means):
+        if those := [window for window in windows if window.start.weekday() == weekday]:
+            mean = _feature_mean(those, check, index)
+            found.append((abs(mean - expected), mean, weekday))
+    if not found or max(found)[0] < 2 * abs(now - one.mean):
+        return one, now, ""
+    _, mean, weekday = max(found)
+    return one.model_copy(update={"mean": one.means[weekday]}), mean, f"on {WEEKDAYS[weekday]}s "
 
 
 def _words(one: Feature, now: float, reference: Reference, watch: Watch) -> str:
