@@ -71,7 +71,7 @@ def test_the_copy_of_the_log_holds_what_the_log_holds_and_follows_it(
     assert {(row["ward"], row["age"]) for row in inputs} == {
         (row["inputs"]["ward"], row["inputs"]["age"]) for row in wanted
     }
-    forget(tmp_path, "ann")
+    forget(tmp_path, b"ann")
     copy()
     assert asked(url, "select count(*) from copied") == [{"count": 60}]
 

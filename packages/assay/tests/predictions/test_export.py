@@ -73,7 +73,7 @@ def test_again_copies_what_has_changed_and_nothing_twice(tmp_path: Path, log: Pr
 
 def test_who_was_forgotten_leaves_the_copy_too(tmp_path: Path, log: PredictionLog, url: str) -> None:
     export(tmp_path / "log", url, "predictions")
-    forget(tmp_path / "log", "ann")
+    forget(tmp_path / "log", b"ann")
     export(tmp_path / "log", url, "predictions")
     assert len(copied(url)) == 60
     assert len({row["key"] for row in copied(url)}) == 1

@@ -55,7 +55,7 @@ def logged(tmp_path: Path) -> Logged:
 
 def test_the_rows_of_a_client_leave_and_the_others_stay_as_they_were(logged: Logged) -> None:
     before = [row for row in logged.rows() if row["prediction_id"] in logged.bob]
-    gone, _ = forget(logged.folder, "ann")
+    gone, _ = forget(logged.folder, b"ann")
     assert (gone.predictions, gone.outcomes, gone.segments) == (len(logged.ann), len(logged.ann), 2)
     assert logged.rows() == before
     assert len(before) == len(logged.bob)
@@ -66,7 +66,7 @@ def test_the_rows_of_a_client_leave_and_the_others_stay_as_they_were(logged: Log
 def test_outcomes_that_the_client_sent_of_predictions_for_others_leave_too(logged: Logged) -> None:
     before = len(logged.rows())
     logged.log.outcomes([{"prediction_id": one, "outcome": "well"} for one in logged.bob[:3]], b"eve")
-    gone, _ = forget(logged.folder, "eve")
+    gone, _ = forget(logged.folder, b"eve")
     assert (gone.predictions, gone.outcomes) == (0, 3)
     hashed = key_hash(log_secret(logged.folder), b"eve")
     assert not any(hashed in path.read_text() for path in logged.folder.glob("outcomes/*.jsonl"))
@@ -74,7 +74,7 @@ def test_outcomes_that_the_client_sent_of_predictions_for_others_leave_too(logge
 
 
 def test_the_receipt_says_what_left_and_does_not_hold_the_key(logged: Logged) -> None:
-    _, path = forget(logged.folder, "ann")
+    _, path = forget(logged.folder, b"ann")
     receipt = json.loads(path.read_text())
     assert (receipt["predictions"], receipt["outcomes"], receipt["answered_by"]) == (len(logged.ann),) * 2 + (["v1"],)
     assert "ann" not in path.read_text().replace("cannot", "")
@@ -82,7 +82,7 @@ def test_the_receipt_says_what_left_and_does_not_hold_the_key(logged: Logged) ->
 
 def test_who_is_not_in_the_log_changes_nothing_and_gets_a_receipt_too(logged: Logged) -> None:
     before = logged.rows()
-    gone, path = forget(logged.folder, "nobody")
+    gone, path = forget(logged.folder, b"nobody")
     assert (gone.predictions, gone.segments, logged.rows()) == (0, 0, before)
     assert json.loads(path.read_text())["predictions"] == 0
 
@@ -92,10 +92,10 @@ def test_in_a_project_no_copy_is_left_of_a_killed_collection_and_none_runs_meanw
 ) -> None:
     monkeypatch.chdir(logged.folder)
     with alone(), pytest.raises(InputError, match="another `assay feedback collect` or"):
-        forget(logged.folder, "ann")
+        forget(logged.folder, b"ann")
     copy = Path(".assay/collected.csv")
     copy.touch()
-    forget(logged.folder, "ann")
+    forget(logged.folder, b"ann")
     assert not copy.exists()
 
 
@@ -109,7 +109,7 @@ def test_what_the_service_writes_meanwhile_stays(logged: Logged, monkeypatch: py
         return change(line, *given)
 
     monkeypatch.setattr(forgetting, "_without", meanwhile)
-    forget(logged.folder, "ann")
+    forget(logged.folder, b"ann")
     assert {row["prediction_id"] for row in logged.rows()} == {*logged.bob, late.ids()[0]}
 
 
@@ -127,7 +127,7 @@ def test_what_the_client_asks_meanwhile_leaves_too_and_nothing_is_there_twice(
         return change(line, *given)
 
     monkeypatch.setattr(forgetting, "_without", meanwhile)
-    forget(logged.folder, "ann")
+    forget(logged.folder, b"ann")
     assert sorted(row["prediction_id"] for row in logged.rows()) == sorted([*logged.bob, late.ids()[1]])
 
 
@@ -139,7 +139,7 @@ def test_a_segment_that_is_retired_meanwhile_is_no_error(logged: Logged, monkeyp
         seal(path)
 
     monkeypatch.setattr(forgetting, "seal", retired)
-    gone, _ = forget(logged.folder, "ann")
+    gone, _ = forget(logged.folder, b"ann")
     assert gone.segments == 0
     assert not list(logged.folder.glob("*/*.jsonl"))
 
@@ -147,7 +147,7 @@ def test_a_segment_that_is_retired_meanwhile_is_no_error(logged: Logged, monkeyp
 def test_a_segment_keeps_its_owner(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
     owners: list[tuple[int, int]] = []
     monkeypatch.setattr(forgetting.os, "chown", lambda _, user, group: owners.append((user, group)))
-    forget(logged.folder, "ann")
+    forget(logged.folder, b"ann")
     assert owners == [(os.getuid(), os.getgid())] * 2
 
 
@@ -166,9 +166,9 @@ def test_what_was_stopped_half_way_is_done_by_the_next_run(
     with monkeypatch.context() as half_way:
         half_way.setattr(forgetting, "_rewrite", stopped)
         with pytest.raises(KeyboardInterrupt):
-            forget(logged.folder, "ann")
+            forget(logged.folder, b"ann")
     assert {row["prediction_id"] for row in logged.rows()} == {*logged.ann, *logged.bob}
-    forget(logged.folder, "ann")
+    forget(logged.folder, b"ann")
     assert {row["prediction_id"] for row in logged.rows()} == set(logged.bob)
 
 
@@ -179,7 +179,7 @@ def test_on_a_full_disk_the_segment_stays_as_it_was(logged: Logged, monkeypatch:
     before = logged.rows()
     monkeypatch.setattr(forgetting.os, "fsync", full)
     with pytest.raises(InputError, match="No space"):
-        forget(logged.folder, "ann")
+        forget(logged.folder, b"ann")
     assert logged.rows() == before
     logged.log.predictions("v1", "champion", told(1), {name: values[:1] for name, values in patients(1)[0].items()})
     assert len(logged.rows()) == len(before) + 1
@@ -190,7 +190,7 @@ def test_what_breaks_off_and_names_the_client_leaves_too(logged: Logged) -> None
     first = path.read_bytes().splitlines(keepends=True)[0]
     with path.open("ab") as file:
         file.write(first[:-20])
-    gone, _ = forget(logged.folder, "ann")
+    gone, _ = forget(logged.folder, b"ann")
     assert gone.unreadable == 1
     assert {row["prediction_id"] for row in logged.rows()} == set(logged.bob)
 
@@ -211,7 +211,7 @@ def test_the_command_says_what_left_and_what_nobody_could_read(
 def test_a_folder_that_is_no_log_is_refused_and_stays_empty(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     with pytest.raises(InputError, match="other: this is no prediction log"):
-        forget(tmp_path / "other", "ann")
+        forget(tmp_path / "other", b"ann")
     assert not list((tmp_path / "other").iterdir())
 
 
@@ -223,7 +223,7 @@ def test_a_broken_record_of_the_data_is_said_before_anything_is_removed(
     Path("data").mkdir()
     Path("data/collected.json").write_text("{")
     with pytest.raises(InputError, match=r"^data/collected\.json: not a complete JSON file"):
-        forget(logged.folder, "ann")
+        forget(logged.folder, b"ann")
     assert logged.rows() == before
 
 
@@ -232,11 +232,11 @@ def test_two_do_not_forget_at_once(logged: Logged) -> None:
     lock = logged.folder / "forget.lock"
     lock.touch()
     with lock_alone(lock, ""), is_running:
-        forget(logged.folder, "ann")
+        forget(logged.folder, b"ann")
 
 
 def test_packed_columns_keep_the_rows_of_the_others(logged: Logged) -> None:
     data, _ = patients(MANY)
-    forget(logged.folder, "ann")
+    forget(logged.folder, b"ann")
     kept = [row["inputs"]["age"] for row in logged.rows() if row["prediction_id"] in logged.bob[2:]]
     assert np.array_equal(kept, data["age"][MANY // 2 :])

@@ -153,7 +153,7 @@ def test_the_log_holds_no_id_and_forgetting_a_client_keeps_those_of_others(tmp_p
     log, batch = PredictionLog(tmp_path / "log", VISITS, DIGEST), told(2)
     log.predictions("v1", "champion", batch, rows, keys=[(b"ann", 1), (b"bob", 1)])
     assert "patient-" not in "".join(path.read_text() for path in (tmp_path / "log/predictions").iterdir())
-    forget(tmp_path / "log", "ann")
+    forget(tmp_path / "log", b"ann")
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     outcomes = [
         {"patient": name, "visit": "1", "time": tomorrow.replace(tzinfo=None), "outcome": "sick"}

@@ -1,6 +1,7 @@
 """`assay feedback collect` in a project with a log, and `assay forget` after it."""
 
 import json
+import os
 from pathlib import Path
 
 import pyarrow.csv as pacsv
@@ -87,3 +88,20 @@ def test_the_first_word_is_a_file_unless_it_is_a_command(log: PredictionLog, cap
     for words in (["outcomes.csv"], ["file", "outcomes.csv"], ["--log", "monitoring", "outcomes.csv"]):
         feedback.main(words, standalone_mode=False)
         assert "0 outcomes recorded, 1 skipped" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("sent", ["zoë".encode(), "zoë".encode("latin-1"), b"zo\xff\x80"])
+def test_a_client_is_forgotten_whatever_bytes_its_key_has(
+    log: PredictionLog, capsys: pytest.CaptureFixture[str], sent: bytes
+):
+    log.predictions("v1", "champion", told(3), patients(3)[0], keys=[(sent, 1), (b"zoe", 2)])
+    # As Python passes on what was typed.
+    key = os.fsdecode(sent) if b"\xff" in sent else "zoë"
+    forget.main([key], standalone_mode=False)
+    assert "1 predictions and 0 outcomes removed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [[], [""], ["ann", "--receipt", "x.json"]])
+def test_who_is_to_be_forgotten_must_be_said_in_one_way(words: list[str]):
+    with pytest.raises(InputError, match="give either KEY or --receipt"):
+        forget.main(words, standalone_mode=False)

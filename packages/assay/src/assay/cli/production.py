@@ -164,11 +164,13 @@ def feedback_collect(log: Path | None, until: datetime | None, as_json: bool) ->
 def forget(key: str | None, log: Path | None, receipt: Path | None) -> None:
     """Remove the rows of the client with KEY, and their outcomes, from the prediction log; leave a receipt there.
 
-    KEY is what the client sends in the header of traffic.yaml, x-client-id if it names none. With --receipt, rows that
+    KEY is what the client sends in the header of traffic.yaml, x-client-id if it names none. One that is not ASCII is
+    looked for in UTF-8 and in Latin-1, with a receipt for each. With --receipt, rows that
     `assay feedback collect` made of its predictions leave the data file, and data.dvc changes: commit it, train, and
     open a pull request. Versions of the data from before still have them.
     """
-    if (key is None) == (receipt is None):
+    # An empty KEY is a variable without a value.
+    if bool(key) == bool(receipt):
         raise InputError("give either KEY or --receipt")
     if receipt:
         from assay.production.unlearn import unlearn
@@ -176,9 +178,16 @@ def forget(key: str | None, log: Path | None, receipt: Path | None) -> None:
         removed, missing = unlearn(receipt)
         print(f"{removed} rows of the client removed from the data, {missing} were no longer there")
         return
+    from assay.predictions.keys import key_forms
+
+    for form in key_forms(str(key)):
+        _forget(_folder(log), form)
+
+
+def _forget(folder: Path, key: bytes) -> None:
     from assay.predictions.forget import forget as remove
 
-    gone, path = remove(_folder(log), str(key))
+    gone, path = remove(folder, key)
     print(f"{gone.predictions} predictions and {gone.outcomes} outcomes removed; the receipt is {path}")
     if gone.learnt:
         print(

@@ -50,14 +50,14 @@ class Forgotten:
     until: datetime | None = None
 
 
-def forget(folder: Path, key: str) -> tuple[Forgotten, Path]:
+def forget(folder: Path, key: bytes) -> tuple[Forgotten, Path]:
     """Remove the rows of a client and their outcomes from a log; return what left it, and the path of the receipt.
 
     Raises InputError if the folder is no log with keys, another process is doing this, or a segment cannot be written.
     """
     if not (folder / NAME).exists():
         raise InputError(f"{folder}: this is no prediction log, or none whose clients sent a key; name it with --log")
-    hashed = key_hash(log_secret(folder), key.encode())
+    hashed = key_hash(log_secret(folder), key)
     done: set[Path] = set()
     lock = folder / "forget.lock"
     lock.touch()

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,19 @@ def log_secret(folder: Path) -> bytes:
 def key_hash(secret: bytes, key: bytes) -> str:
     """Return the hash of a key as the log has it."""
     return blake2b(key, key=secret, digest_size=8).hexdigest()
+
+
+def key_forms(key: str) -> list[bytes]:
+    r"""Return what the header may have held that gives a key: programs encode it in UTF-8 or in Latin-1.
+
+    >>> key_forms("ann"), key_forms("zoë")
+    ([b'ann'], [b'zo\xc3\xab', b'zo\xeb'])
+    """
+    # A terminal may have passed on bytes that are no text.
+    forms = [os.fsencode(key)]
+    with suppress(UnicodeEncodeError):
+        forms.append(key.encode("latin-1"))
+    return list(dict.fromkeys(forms))
 
 
 def ids_hash(secret: bytes, ids: Sequence[Any]) -> str | None:
