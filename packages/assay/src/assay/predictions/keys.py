@@ -31,7 +31,7 @@ def key_forms(key: str) -> list[bytes]:
     >>> key_forms("ann"), key_forms("zoë")
     ([b'ann'], [b'zo\xc3\xab', b'zo\xeb'])
     """
-    # A terminal may have passed on bytes that are no text.
+    # A terminal may have passed on bytes that are not valid UTF-8.
     forms = [os.fsencode(key)]
     with suppress(UnicodeEncodeError):
         forms.append(key.encode("latin-1"))
