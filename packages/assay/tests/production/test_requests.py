@@ -119,6 +119,16 @@ def test_of_two_limits_the_missing_one_is_named() -> None:
     )
 
 
+@pytest.mark.parametrize(("counted", "is_slow_judged"), [({"timed": 500}, True), ({"unlogged": 5}, False)])
+def test_of_a_challenger_only_its_latency_is_judged(counted: dict[str, int], is_slow_judged: bool) -> None:
+    made = judged([Counted(NOW, VERSION, **counted)])
+    assert [made[check].verdict for check in ("refused", "failed")] == ["SKIP", "SKIP"]
+    assert made["failed"].reason == "requests count for the champion, which this version was not"
+    assert made["slow"].verdict == ("WELL" if is_slow_judged else "SKIP")
+    # Strangers asked the champion.
+    assert judged([Counted(NOW, VERSION, refused={"unauthorised": 9})])["failed"].verdict == "HOLD"
+
+
 def test_with_few_requests_nobody_can_tell() -> None:
     few = judged([Counted(NOW, VERSION, answered=99, failed=0, timed=99)])
     assert {one.verdict for one in few.values()} == {"HOLD"}

@@ -23,6 +23,7 @@ MEDIAN, SLOWEST = 0.5, 0.01
 # Nobody can bet against a limit of 0.
 SMALLEST = 1e-4
 NAMED = 3
+OF_THE_CHAMPION = "requests count for the champion, which this version was not"
 # The limits of each check.
 LIMITS = {"failed": ("errors",), "slow": ("median_ms", "p99_ms")}
 
@@ -113,6 +114,8 @@ def _judge(check: str, shares: Sequence[Share], days: Sequence[Requests], limit:
     if not shares:
         return Finding(check, "SKIP", unwatched, {}, about)
     rows = shares[0].total(0)
+    if not rows and not any(day.answered or day.failed or day.refused for day in days):
+        return Finding(check, "SKIP", OF_THE_CHAMPION, {}, about)
     measured: dict[str, Any] = {"requests": rows, **{one.words: one.of(0) for one in shares}}
     if rows < FEWEST:
         return Finding(check, "HOLD", f"{rows:,} requests are too few to tell; {FEWEST} are needed", measured, about)
