@@ -16,7 +16,8 @@ from assay.predictions import segments
 from assay.predictions.outcomes import OutcomeLog, joined
 from assay.predictions.read import LogCounts
 from assay.predictions.write import PredictionLog
-from patients import contract, patients
+from assay.stages import validate
+from patients import contract, patients, write_project
 from predictions.test_write import DIGEST, told
 
 NOW = datetime.now(UTC)
@@ -165,6 +166,17 @@ def test_where_no_outcome_came_in_time_there_is_the_one_that_this_means(tmp_path
     assert early == {asked[0]: "sick"} | dict.fromkeys(asked[1:])
     with pytest.raises(InputError, match=r"outcomes\.missing: expected one of well, sick, got .alive."):
         found(tmp_path, due=NOW, missing="alive")
+
+
+def test_a_missing_outcome_that_the_target_cannot_have_stops_the_pipeline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_project(400, {"by": "hash"})
+    params = Path("params.yaml")
+    params.write_text(params.read_text().replace("  delay: 7\n", "  delay: 7\n  missing: alive\n"))
+    with pytest.raises(InputError, match=r"params\.yaml: outcomes\.missing: expected one of well, sick, got .alive."):
+        validate.main()
 
 
 def test_an_outcome_that_the_target_cannot_have_is_not_missing(tmp_path: Path, asked: list[str]) -> None:

@@ -38,6 +38,13 @@ def test_the_parameters_of_this_project_are_read() -> None:
         ("prepare", "test", 0, "prepare.test: should be greater than 0, found 0"),
         ("prepare", "test", float("nan"), "prepare.test: should be"),
         ("tune", "search", "no", "tune.search: should be a valid boolean, found 'no'"),
+        ("outcomes", "delay", float("inf"), "outcomes.delay: should be a finite number, found inf"),
+        (
+            "outcomes",
+            "missing",
+            float("nan"),
+            "outcomes.missing: should be a valid string or a finite number, found nan",
+        ),
         ("evaluate", "confidence", 95, "evaluate.confidence: should be less than 1, found 95"),
         ("model", "parameters", {"depth": [100]}, "model.parameters.depth: should be a valid boolean or "),
         ("model", "parameters", None, "model.parameters: should be "),

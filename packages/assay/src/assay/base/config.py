@@ -17,8 +17,10 @@ from assay.base.errors import InputError, one_line
 class Frozen(BaseModel):
     """A typed, immutable value that accepts no unknown keys."""
 
-    # Built when first needed: a service never needs many of them.
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True, ser_json_inf_nan="strings")
+    # Built when first needed: a service never needs many of them. Only some values of a contract may be infinite.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, defer_build=True, allow_inf_nan=False, ser_json_inf_nan="strings"
+    )
 
 
 Model = TypeVar("Model", bound=BaseModel)

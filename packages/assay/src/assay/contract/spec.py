@@ -36,7 +36,11 @@ Moment = Annotated[datetime, BeforeValidator(lambda value: parse_time(value) if 
 
 
 # JSON has no infinities: they are written as text.
-Bound = Annotated[float, BeforeValidator(lambda value: float(value) if value in ("Infinity", "-Infinity") else value)]
+Bound = Annotated[
+    float,
+    Field(allow_inf_nan=True),
+    BeforeValidator(lambda value: float(value) if value in ("Infinity", "-Infinity") else value),
+]
 
 
 CLEANED = "How raw values become values of the contract: see below."

@@ -185,18 +185,29 @@ def _filled(
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from assay.base.errors import InputError
-
-    if not is_outcome(missing, classes):
-        known = f"one of {', '.join(classes)}" if classes else "a number"
-        raise InputError(f"params.yaml: outcomes.missing: expected {known}, got {missing!r}")
     is_due = pc.less(batch["time"], pa.scalar(due, batch.schema.field("time").type))
     known_outcomes = batch["outcome"]
-    value = pa.scalar(missing, known_outcomes.type)
+    value = pa.scalar(meant(missing, classes), known_outcomes.type)
     at = batch.schema.get_field_index("outcome")
     is_silent = pa.array([name not in came for name in batch["prediction_id"].to_pylist()])
     filled = pc.if_else(pc.and_(is_due, is_silent), value, known_outcomes)
     return batch.set_column(at, "outcome", filled)
+
+
+def meant(missing: str | float, classes: tuple[str, ...]) -> str | float:
+    """Return the outcome that `outcomes.missing` names; raises InputError if the target cannot have it.
+
+    >>> meant(0, ("0", "1"))
+    '0'
+    """
+    from assay.base.errors import InputError
+
+    # YAML reads 0 as a number, whatever the classes are.
+    named = f"{missing:g}" if classes and isinstance(missing, int | float) else missing
+    if not is_outcome(named, classes):
+        known = f"one of {', '.join(classes)}" if classes else "a number"
+        raise InputError(f"params.yaml: outcomes.missing: expected {known}, got {missing!r}")
+    return named
 
 
 def is_outcome(value: str | float | None, classes: tuple[str, ...]) -> bool:

@@ -12,6 +12,7 @@ from assay.data.leakage import class_shares, duplicates, feature_keys, leakage, 
 from assay.data.reading import opened
 from assay.data.split import assign, places
 from assay.data.stored import Chosen
+from assay.predictions.outcomes import meant
 from assay.project.layout import CHECKS
 from assay.project.params import load_params
 
@@ -19,6 +20,8 @@ from assay.project.params import load_params
 def main() -> None:
     """Read the data and write the outcomes; stop at a violation of the contract."""
     params, contract = load_params(), load_contract()
+    if params.outcomes.missing is not None:
+        meant(params.outcomes.missing, contract.classes)
     with opened(contract.data, contract, cluster_at(params.engine.address)) as (rows, unread):
         held = contract_outcome(rows, [*unread, *check(rows, contract)], contract)
         outcomes = [held]
