@@ -31,7 +31,7 @@ from assay.base.errors import InputError
 from assay.base.files import sha256, write_json
 from assay.base.progress import Rate
 from assay.cli.score import score
-from assay.data import outputs
+from assay.data import delimited, outputs, stored
 from assay.data.batches import require_columns
 from assay.predictions.batch import unpublished
 from assay.predictions.keys import ids_hash, log_secret
@@ -456,6 +456,17 @@ def test_what_init_reads_is_predicted_alike(source: str, make, capsys) -> None:
     run(source, "out.parquet")
     columns = ["row", "prediction", "decision", "probability sick"]
     assert read("out.parquet").select(columns).to_pylist() == read("wanted.parquet").select(columns).to_pylist()
+
+
+def test_a_large_text_is_predicted_alike_and_is_not_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    written_otherwise("in.csv", table())
+    run("in.csv", "wanted.parquet")
+    monkeypatch.setattr(stored, "LARGE", 0)
+    monkeypatch.setattr(delimited, "BLOCK", 1000)
+    monkeypatch.delattr("assay.init.files.read_delimited")
+    run("in.csv", "out.parquet")
+    columns = ["row", "prediction", "decision", "probability sick"]
+    assert read("out.parquet").select(columns).equals(read("wanted.parquet").select(columns))
 
 
 def test_a_password_of_the_input_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,8 @@
 """A table that is read in parts is the table that is read as a whole."""
 
+import io
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -137,14 +140,35 @@ def test_rows_of_several_files_are_one_table(tmp_path: Path) -> None:
     assert Chosen(rows, np.array([], int))["y"].to_pylist() == []
 
 
+def as_raw() -> None:
+    """Write the data of the project as people do: with semicolons, in another encoding, and a note below."""
+    made = json.loads(Path("contract.yaml").read_text())
+    out = io.BytesIO()
+    pacsv.write_csv(pq.read_table(made["data"]), out, pacsv.WriteOptions(delimiter=";"))
+    Path("data/x.csv").write_text(out.getvalue().decode() + "* checked in Zürich\n", encoding="cp1252")
+    Path("contract.yaml").write_text(json.dumps({**made, "data": "data/x.csv", "clean": True}))
+
+
 @pytest.mark.parametrize(
-    "split", [{"by": "hash"}, {"by": "group", "column": "street"}, {"by": "time", "column": "admitted"}]
+    ("split", "write"),
+    [
+        ({"by": "hash"}, None),
+        ({"by": "group", "column": "street"}, None),
+        ({"by": "time", "column": "admitted"}, None),
+        ({"by": "hash"}, as_raw),
+    ],
 )
 def test_the_stages_find_and_write_the_same_in_parts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: dict[str, str], request: pytest.FixtureRequest
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    split: dict[str, str],
+    write: Callable[[], None] | None,
+    request: pytest.FixtureRequest,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_project(150, split)
+    if write:
+        write()
 
     def results() -> tuple[str, list[pa.Table]]:
         validate.main()

@@ -5,11 +5,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from assay.data import delimited, stored
 from assay.data.check import check
 from assay.data.columns import columns
-from assay.data.reading import read_table
+from assay.data.reading import opened, read_table
 from assay.inference.rows import RowReader
 from assay.init.again import renewed
 from assay.init.command import InitOptions, plan_for, updated
@@ -68,7 +70,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("separator", [",", ";"])
-def test_the_raw_file_the_cleaned_file_and_raw_requests_are_read_alike(folder: Path, separator: str) -> None:
+def test_the_raw_file_the_cleaned_file_and_raw_requests_are_read_alike(
+    folder: Path, separator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = written(folder / "raw.csv", raw(), separator)
     plan = planned(file)
     made = parse_contract(contract_text(plan))
@@ -78,6 +82,12 @@ def test_the_raw_file_the_cleaned_file_and_raw_requests_are_read_alike(folder: P
         table, violations = read_table(path, made)
         assert violations + check(table, made) == []
         assert table.equals(plan.table), path.name
+    monkeypatch.setattr(stored, "LARGE", 0)
+    monkeypatch.setattr(delimited, "BLOCK", 1000)
+    with opened(file, made) as (rows, violations):
+        assert not isinstance(rows, pa.Table)
+        assert violations + check(rows, made) == []
+        assert rows.whole().equals(plan.table)
     reader = RowReader(made, ROWS)
     rows = [dict(zip(raw(), cells, strict=True)) for cells in zip(*raw().values(), strict=True)]
     sent = [{name: row[name] for name in made.features} for row in rows]

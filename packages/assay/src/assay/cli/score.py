@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -139,7 +140,8 @@ def _score_rows(
             # Workers of an engine see this folder too.
             folder = stack.enter_context(_work_folder(into.file))
             source = str(stack.enter_context(fetched(source, folder / "input")))
-        files = _parts(source, model.contract, options["table"], options["encoding"])
+        made = stack.enter_context(TemporaryDirectory())
+        files = _parts(source, model.contract, options["table"], options["encoding"], Path(made))
         # First: pieces are made of what the files are then.
         before = states(files)
         shared = _shared(files, source, options) if options["engine"] != "local" else []
@@ -225,18 +227,20 @@ def _said(done: Mapping[str, int]) -> str:
     return f"{files:,} file{'s' * (files != 1)} with {rows:,} rows, {refused:,} of them refused"
 
 
-def _parts(source: str, contract: "Contract", table: str | None, encoding: str | None) -> "Sequence[Part]":
-    """Return the files of an input, which are read in batches; or the table of an input that has to be read whole."""
+def _parts(
+    source: str, contract: "Contract", table: str | None, encoding: str | None, folder: Path
+) -> "Sequence[Part]":
+    """Return the files of an input, which are read in batches; or its table, of a large text as a file in a folder."""
     from assay.contract.spec import Boolean, Integer, Number, Time
     from assay.data.batches import Whole, can_be_streamed, parts
-    from assay.init.files import Source, read
+    from assay.init.files import Source, read_large
 
     path = Path(source)
     if table is None and encoding is None and path.exists() and can_be_streamed(path, contract):
         return parts(path)
     numbers = Boolean | Integer | Number | Time
     as_text = tuple(name for name, column in contract.columns.items() if not isinstance(column, numbers))
-    found, notes = read(Source(source, next(iter(contract.features)), table, encoding, as_text))
+    found, notes = read_large(Source(source, next(iter(contract.features)), table, encoding, as_text), folder)
     for note in notes:
         say(note)
     return [Whole(public(source), found)]
@@ -284,7 +288,7 @@ def _processes(files: "Sequence[Part]") -> int:
 
 
 def _bytes_of(file: "Part") -> int:
-    return file.stat().st_size if isinstance(file, Path) else file.table.nbytes
+    return file.stat().st_size if isinstance(file, Path) else file.size()
 
 
 def _beside(output: Path) -> Path:

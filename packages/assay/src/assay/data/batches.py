@@ -12,7 +12,7 @@ from assay.base.config import did_you_mean
 from assay.base.errors import InputError, one_line
 from assay.contract.spec import Column, Contract
 from assay.data.reading import ends_inside_quotes, has_decimal_comma, read_header, reads_comma
-from assay.data.stored import State, parquet_file, state_of
+from assay.data.stored import State, Stored, in_batches, parquet_file, state_of
 from assay.data.violations import first_twice
 
 # The trees of ONNX Runtime are fastest with some thousand rows a call.
@@ -30,14 +30,18 @@ class Whole:
     """A table that was read as a whole, and where it came from."""
 
     location: str
-    table: pa.Table
+    table: pa.Table | Stored
 
     def __str__(self) -> str:
         """Return where it came from, as messages name it."""
         return self.location
 
+    def size(self) -> int:
+        """Return about how many bytes it takes in memory."""
+        return self.table.size() if isinstance(self.table, Stored) else int(self.table.nbytes)
 
-# A file that is read in batches, or a table that is in memory.
+
+# A file that is read in batches, or a table that was made of another source.
 Part = Path | Whole
 
 
@@ -167,8 +171,10 @@ def batches(
     before = before or states(files)
     for file in files:
         if isinstance(file, Whole):
-            table = file.table.select([name for name in names if name in file.table.column_names])
-            yield from (table.slice(start, rows) for start in range(0, table.num_rows, rows))
+            wanted = [name for name in names if name in file.table.column_names]
+            for batch in in_batches(file.table):
+                table = batch.select(wanted)
+                yield from (table.slice(start, rows) for start in range(0, table.num_rows, rows))
         else:
             yield from read_piece(Piece(file), names, before, rows)
 

@@ -5,9 +5,10 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,36 @@ import pyarrow.csv as pacsv
 
 from assay.base.errors import InputError, one_line
 from assay.data.rows import MOST_NOTES, below_header, is_note, joined
+from assay.data.stored import state_of
 
 SEPARATORS = ",;\t|"
 # The key of a table's metadata for the decimal mark of its file.
 DECIMAL = b"decimal"
 SAMPLE_BYTES = 1 << 20
 SAMPLE_ROWS = 1000
+# Bytes that are read at once; no cell may be longer.
+BLOCK = 1 << 20
 MOST_COLUMNS = 2000
 # A longer text is data, not the name of a row.
 LONGEST_ROW_NAME = 40
+# Notes below the table are within this many bytes.
+TAIL = 1 << 20
+NO_ROWS = "the file has a header but no rows"
+# Stands before the number of a column without name.
+NAMELESS = "\0"
+# Fewer digits than those of a long code.
+LONG_CODE = 1e16
 # Cells that may mean missing; clean.py decides column by column.
 MISSING = (
     *("", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "NULL", "null", "NaT", "<NA>", "#N/A", "#NA", "N.A.", "n.a."),
     *("?", "-", "--", ".", "\\N", "#VALUE!", "#DIV/0!", "#REF!", "#NUM!"),
+)
+WORDS = MISSING[1:]
+# Types from cells of which Arrow infers others here and there: the last that occurs.
+FAMILIES = (
+    (pa.int64(), pa.float64()),
+    (pa.date32(), pa.timestamp("s"), pa.timestamp("ns")),
+    (pa.timestamp("s", "UTC"), pa.timestamp("ns", "UTC")),
 )
 NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?([eE][-+]?\d+)?")
 # Spaces between aligned columns; quoted text is matched to keep it.
@@ -62,6 +80,70 @@ class Dialect:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """A text in some encoding, of any size, which begins and ends at some bytes; the end counts bytes of UTF-8."""
+
+    given: bytes | Path
+    encoding: str = "utf-8"
+    begin: int = 0
+    is_aligned: bool = False
+    end: int | None = None
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the text in UTF-8, some lines at a time, with tabs between columns that spaces separate."""
+        done = 0
+        blocks = _blocks(self.given, self.begin)
+        if self.encoding != "utf-8":
+            blocks = _in_utf8(blocks, self.encoding)
+        for lines in _in_lines(blocks):
+            piece = _with_tabs(lines) if self.is_aligned else lines
+            yield piece if self.end is None else piece[: max(0, self.end - done)]
+            done += len(piece)
+
+    def open(self) -> pa.NativeFile:
+        """Open the text for Arrow."""
+        if self != Encoded(self.given):
+            return pa.PythonFile(self.stream(), mode="r")
+        return pa.OSFile(str(self.given)) if isinstance(self.given, Path) else pa.BufferReader(self.given)
+
+    def stream(self) -> io.BufferedReader:
+        """Open the text for Python."""
+        return io.BufferedReader(_Pieces(self.pieces()), BLOCK)
+
+
+class _Pieces(io.RawIOBase):
+    """A file of which the pieces are made when they are read."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self.pieces, self.left = pieces, b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        while not self.left:
+            try:
+                self.left = next(self.pieces)
+            except StopIteration:
+                return 0
+        size = min(len(buffer), len(self.left))
+        buffer[:size], self.left = self.left[:size], self.left[size:]
+        return size
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a first look at a text finds; `sample` are some of its lines, and `has_codes` that a cell may be a code."""
+
+    text: Encoded
+    dialect: Dialect
+    quoted: bool
+    has_codes: bool
+    sample: bytes
+    notes: tuple[str, ...]
+
+
 def read_delimited(
     given: bytes | Path, source: str, target: str, encoding: str | None = None, as_text: Collection[str] = ()
 ) -> tuple[pa.Table, list[str]]:
@@ -73,85 +155,161 @@ def read_delimited(
     InputError for a text that is binary, mixes encodings, has rows of different length, is cut off, or has no columns
     or rows.
     """
-    raw = given.read_bytes() if isinstance(given, Path) else given
-    content, notes = _as_utf8(raw, source, encoding)
-    is_aligned = _is_aligned(content)
-    if is_aligned:
+    layout = look(given, source, target, encoding, as_text)
+    table = _parse(layout, source)
+    there = _are_there(table)
+    typed = table.filter(there)
+    if typed.num_rows == 0:
+        raise InputError(f"{source}: {NO_ROWS}")
+    nameless = [name for name in typed.column_names if name.startswith(NAMELESS)]
+    notes = [_left_out(name, typed[name].drop_null(), typed.num_rows, source) for name in nameless]
+    typed = typed.drop_columns(nameless)
+    doubtful = [
+        n for n in typed.column_names if table[n].null_count or (layout.has_codes and _is_number(table[n].type))
+    ]
+    for name, written in _as_written(layout, doubtful).items():
+        if _says_more(written := written.filter(there), typed[name]):
+            typed = typed.set_column(typed.column_names.index(name), name, written)
+    return typed.replace_schema_metadata({DECIMAL: layout.dialect.decimal.encode()}), [*layout.notes, *notes]
+
+
+def delimited_in_parts(
+    path: Path, source: str, target: str, encoding: str | None = None, as_text: Collection[str] = ()
+) -> tuple[pa.Schema, Iterator[pa.Table], list[str]]:
+    """Return what `read_delimited` does, of a file of any size: the columns, the rows, some at a time, and notes."""
+    before = state_of(path)
+    layout = look(path, source, target, encoding, as_text)
+    kinds, rows = _kinds(layout, source)
+    if not rows:
+        raise InputError(f"{source}: {NO_ROWS}")
+    nameless = [name for name in kinds if name.startswith(NAMELESS)]
+    notes = [_left_out(name, _values(layout, name, kinds[name]), rows, source) for name in nameless]
+    schema = pa.schema([(name, kind) for name, kind in kinds.items() if name not in nameless])
+
+    def tables() -> Iterator[pa.Table]:
+        for table in _streamed(layout, source, kinds, are_null=False):
+            yield _as_stored(table).select(schema.names)
+        if state_of(path) != before:
+            raise InputError(f"{source}: changed while it was read; start again once it is complete")
+
+    return schema, tables(), [*layout.notes, *notes]
+
+
+def look(given: bytes | Path, source: str, target: str, encoding: str | None, as_text: Collection[str]) -> Layout:
+    """Look through a text, a piece at a time; raises InputError as `read_delimited` does."""
+    text, notes = _decoded(given, source, encoding)
+    if _is_aligned(_head(text)):
         notes.append("columns are separated by spaces")
-        content = SPACES.sub(lambda found: found[1] or b"\t", re.sub(rb"(?m)^[ \t]+|[ \t\r]+$", b"", content))
-    dialect = sniff(content, source, target)
-    if dialect.separator != "," and not is_aligned:
+        text = replace(text, is_aligned=True)
+    dialect = sniff(_head(text), source, target)
+    if dialect.separator != "," and not text.is_aligned:
         notes.append(f"columns are separated by {_NAMES[dialect.separator]}")
     if dialect.decimal == ",":
         notes.append("numbers have a decimal comma")
     if not dialect.has_header:
         notes.append(f"no header: columns are named {dialect.names[0]} to {dialect.names[-1]}")
     notes += dialect.notes
-    quoted = dialect.quoted and b'"' in content
-    if quoted and content.count(b'"') % 2 and _ends_inside_quotes(content, dialect.separator):
+    size, quotes, tail = 0, 0, b""
+    for piece in text.pieces():
+        size, quotes, tail = size + len(piece), quotes + piece.count(b'"'), (tail + piece)[-TAIL:]
+    quoted = dialect.quoted and quotes > 0
+    if quoted and quotes % 2 and _ends_inside_quotes(text, dialect.separator):
         raise InputError(f"{source}: the file ends inside a quoted cell: it is cut off")
-    whole, content = content, _without_notes(content, dialect)
-    if len(content) < len(whole):
-        shown = " ".join(whole[len(content) :].decode().split())
-        notes.append(f"notes below the table are no data: left out: {shown[:80]!r}")
-    sample = _sample(content, quoted=quoted)
-    # A large file is read from disk again, so that it is not in memory twice.
-    text: bytes | Path = given if content is raw else content
-    has_codes = CODE_IN_FILE.search(content) is not None
-    del raw, content, whole
+    if below := _notes_below(tail, dialect):
+        notes.append(f"notes below the table are no data: left out: {' '.join(below.decode().split())[:80]!r}")
+        size -= len(below)
+        text = replace(text, end=size)
+    sample, has_codes = _searched(text, size, quoted=quoted)
     dialect = replace(dialect, as_text=tuple({*dialect.as_text, *as_text} & {*dialect.names}))
-    table = _parse(text, sample, source, dialect, quoted=quoted)
-    if table.num_rows == 0:
-        raise InputError(f"{source}: the file has a header but no rows")
-    there = _are_there(table)
-    typed, more = _without_nameless(table.filter(there), source)
-    doubtful = [n for n in typed.column_names if table[n].null_count or (has_codes and _is_number(table[n]))]
-    for name, written in _as_written(text, dialect, doubtful, quoted=quoted).items():
-        if _says_more(written := written.filter(there), typed[name]):
-            typed = typed.set_column(typed.column_names.index(name), name, written)
-    return typed.replace_schema_metadata({DECIMAL: dialect.decimal.encode()}), notes + more
+    return Layout(text, dialect, quoted, has_codes, sample, tuple(notes))
 
 
 _NAMES = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
 
 
-def _as_utf8(content: bytes, source: str, encoding: str | None) -> tuple[bytes, list[str]]:
-    """Return the text in UTF-8 without a byte order mark, and a note if the encoding was different."""
-    for mark, name in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
-        if content.startswith(mark) and encoding is None:
-            encoding = name
+def _blocks(given: bytes | Path, begin: int) -> Iterator[bytes]:
+    with given.open("rb") if isinstance(given, Path) else io.BytesIO(given) as file:
+        file.seek(begin)
+        while block := file.read(BLOCK):
+            yield block
+
+
+def _in_utf8(blocks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    for block in blocks:
+        yield decoder.decode(block).encode()
+    yield decoder.decode(b"", final=True).encode()
+
+
+def _in_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield a text in pieces that end where a line ends."""
+    left = b""
+    for block in blocks:
+        end = block.rfind(b"\n") + 1 or block.rfind(b"\r") + 1
+        if end:
+            yield left + block[:end]
+            left = block[end:]
+        else:
+            left += block
+    if left:
+        yield left
+
+
+def _with_tabs(lines: bytes) -> bytes:
+    """Return lines with tabs between words instead of spaces."""
+    return SPACES.sub(lambda found: found[1] or b"\t", re.sub(rb"(?m)^[ \t]+|[ \t\r]+$", b"", lines))
+
+
+def _head(text: Encoded) -> bytes:
+    """Return the start of a text: more than what is judged, or all of it."""
+    head = b""
+    for piece in text.pieces():
+        head += piece
+        if len(head) > SAMPLE_BYTES:
+            break
+    return head
+
+
+def _decoded(given: bytes | Path, source: str, encoding: str | None) -> tuple[Encoded, list[str]]:
+    """Return the text without a byte order mark, and a note if its encoding is not UTF-8."""
+    head = next(_blocks(given, 0), b"")
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) and encoding is None:
+        encoding = "utf-16"
     if encoding:
         try:
-            return content.decode(encoding).encode(), [f"the encoding is {encoding}"]
-        except (LookupError, UnicodeDecodeError) as error:
+            # For the error alone: only some encodings are of texts.
+            b"".decode(encoding)
+        except LookupError as error:
             raise InputError(f"{source}: cannot be read as {encoding}: {error}") from None
-    if content.startswith(b"\xef\xbb\xbf"):
-        content = content[3:]
-    if b"\0" in content[:SAMPLE_BYTES]:
+        if (wrong := _first_wrong_byte(_blocks(given, 0), encoding)) is not None:
+            raise InputError(f"{source}: cannot be read as {encoding}: byte {wrong[0] + 1}: {wrong[1]}")
+        return Encoded(given, encoding), [f"the encoding is {encoding}"]
+    begin = 3 if head.startswith(b"\xef\xbb\xbf") else 0
+    head = head[begin:]
+    if b"\0" in head:
         raise InputError(f"{source}: an unknown binary format; save the table as CSV or Parquet")
-    if content.isascii():
-        return content, []
-    if (wrong := _first_wrong_byte(content)) is not None:
-        line = content.count(b"\n", 0, wrong) + 1
-        if VALID_NON_ASCII.search(content):
-            raise InputError(
-                f"{source}: mixed encodings: line {line} is not UTF-8, but other lines are; save the file as UTF-8"
-            )
-        name = "latin-1" if NOT_CP1252.search(content) else "cp1252"
-        text = content.decode(name)
-        strange = sum(not (c.isprintable() or c.isspace()) for c in text[:100_000])
-        if strange > 0.05 * min(len(text), 100_000):
-            raise InputError(f"{source}: a binary file, or text in an unknown encoding (set it with --encoding)")
-        return text.encode(), [f"the encoding was detected as {name} (--encoding sets another)"]
-    return content, []
+    if (wrong := _first_wrong_byte(_blocks(given, begin), "utf-8")) is None:
+        return Encoded(given, begin=begin), []
+    if any(VALID_NON_ASCII.search(lines) for lines in _in_lines(_blocks(given, begin))):
+        before = enumerate(_blocks(given, begin))
+        line = 1 + sum(block.count(b"\n", 0, max(0, wrong[0] - number * BLOCK)) for number, block in before)
+        raise InputError(
+            f"{source}: mixed encodings: line {line} is not UTF-8, but other lines are; save the file as UTF-8"
+        )
+    name = "latin-1" if any(NOT_CP1252.search(block) for block in _blocks(given, begin)) else "cp1252"
+    text = head[:100_000].decode(name)
+    strange = sum(not (c.isprintable() or c.isspace()) for c in text)
+    if strange > 0.05 * len(text):
+        raise InputError(f"{source}: a binary file, or text in an unknown encoding (set it with --encoding)")
+    return Encoded(given, name, begin), [f"the encoding was detected as {name} (--encoding sets another)"]
 
 
-def _is_aligned(content: bytes) -> bool:
+def _is_aligned(head: bytes) -> bool:
     """Say whether columns are separated by runs of spaces: no other separator, and equally many words in each line."""
-    lines = [line for line in content[:SAMPLE_BYTES].split(b"\n")[:SAMPLE_ROWS] if line.strip()]
-    if b'"' in content:
-        # A quoted text is one word.
-        lines = [re.sub(rb'"[^"]*"', b"quoted", line) for line in lines]
+    # A quoted text is one word.
+    lines = [
+        re.sub(rb'"[^"]*"', b"quoted", line) for line in head[:SAMPLE_BYTES].split(b"\n")[:SAMPLE_ROWS] if line.strip()
+    ]
     if len(lines) < 3 or any(mark in line for line in lines for mark in b',;|"'):
         return False
     return (
@@ -159,14 +317,17 @@ def _is_aligned(content: bytes) -> bool:
     )
 
 
-def _first_wrong_byte(content: bytes) -> int | None:
-    """Return the position of the first byte that is not UTF-8, or None; in chunks, since the text may be large."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    for start in range(0, len(content), SAMPLE_BYTES):
+def _first_wrong_byte(blocks: Iterable[bytes], encoding: str) -> tuple[int, str] | None:
+    """Return where the first byte is that is not of an encoding, and what is wrong; None if there is none."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    done = 0
+    for block in chain(blocks, [b""]):
+        left = len(decoder.getstate()[0])
         try:
-            decoder.decode(content[start : start + SAMPLE_BYTES], final=start + SAMPLE_BYTES >= len(content))
+            decoder.decode(block, final=not block)
         except UnicodeDecodeError as error:
-            return max(0, start + error.start - len(decoder.getstate()[0]))
+            return done - left + error.start, error.reason
+        done += len(block)
     return None
 
 
@@ -237,12 +398,12 @@ def sniff(content: bytes, source: str, target: str) -> Dialect:
     )
 
 
-def _without_notes(content: bytes, dialect: Dialect) -> bytes:
-    """Return a text without the notes below its table."""
-    kept = content.rstrip()
+def _notes_below(tail: bytes, dialect: Dialect) -> bytes:
+    """Return the notes below a table, and the spaces before them, of the last lines of a text."""
+    kept = tail.rstrip()
     for _ in range(MOST_NOTES):
         before, end, line = kept.rpartition(b"\n")
-        text = line.decode().strip()
+        text = line.decode(errors="ignore").strip()
         if (
             not end
             or text.count('"') % 2
@@ -250,7 +411,7 @@ def _without_notes(content: bytes, dialect: Dialect) -> bytes:
         ):
             break
         kept = before.rstrip()
-    return content if len(kept) == len(content.rstrip()) else kept + b"\n"
+    return b"" if len(kept) == len(tail.rstrip()) else tail[len(kept) :]
 
 
 def _quotes_are_text(text: str) -> bool:
@@ -331,72 +492,178 @@ def are_versions(cells: Iterable[str]) -> bool:
     return any(re.fullmatch(r"\d+\.\d+0", cell) and cell[:-1] in known for cell in known)
 
 
-def _sample(content: bytes, *, quoted: bool) -> bytes:
-    """Return complete lines from start, middle and end; only from the start if quoted cells may contain line breaks."""
-    if len(content) <= 3 * SAMPLE_BYTES:
-        return content
-    begin = content[: content.rfind(b"\n", 0, SAMPLE_BYTES) + 1]
+def _searched(text: Encoded, size: int, *, quoted: bool) -> tuple[bytes, bool]:
+    """Return complete lines from start, middle and end of a text, and whether a cell of it may be a code.
+
+    The lines are from the start alone if quoted cells may contain line breaks.
+    """
+    places = [0, size // 2, size - SAMPLE_BYTES] if size > 3 * SAMPLE_BYTES else [0]
+    length = SAMPLE_BYTES if len(places) > 1 else size
+    parts, has_codes, done = [b""] * len(places), False, 0
+    for piece in text.pieces():
+        for number, place in enumerate(places):
+            parts[number] += piece[max(0, place - done) : max(0, place + length - done)]
+        has_codes = has_codes or CODE_IN_FILE.search(piece) is not None
+        done += len(piece)
+    if len(places) == 1:
+        return parts[0], has_codes
+    begin = parts[0][: parts[0].rfind(b"\n") + 1]
     if quoted and b'"' in begin.partition(b"\n")[2]:
-        return begin
-    middle, end = (content[start : start + SAMPLE_BYTES] for start in (len(content) // 2, len(content) - SAMPLE_BYTES))
-    return begin + middle.partition(b"\n")[2].rpartition(b"\n")[0] + b"\n" + end.partition(b"\n")[2]
+        return begin, has_codes
+    middle, end = parts[1].partition(b"\n")[2].rpartition(b"\n")[0], parts[2].partition(b"\n")[2]
+    return begin + middle + b"\n" + end, has_codes
 
 
-def _parse(text: bytes | Path, sample: bytes, source: str, dialect: Dialect, *, quoted: bool) -> pa.Table:
-    names = _distinct(dialect.names, source)
+def _convert_options(
+    layout: Layout, types: Mapping[str, pa.DataType], *, are_null: bool = True
+) -> pacsv.ConvertOptions:
+    """Return how cells become values; `are_null` says whether texts that may mean missing are null."""
+    return pacsv.ConvertOptions(
+        column_types=types,
+        null_values=sorted(layout.dialect.missing),
+        strings_can_be_null=are_null,
+        decimal_point=layout.dialect.decimal,
+        true_values=["true", "True", "TRUE"],
+        false_values=["false", "False", "FALSE"],
+    )
+
+
+def _sampled(layout: Layout, names: Sequence[str]) -> dict[str, pa.DataType]:
+    """Return the types of columns in the sample; that of a column without values is text."""
+    as_text = dict.fromkeys(layout.dialect.as_text, pa.string())
+    with suppress(pa.ArrowInvalid):
+        schema = pacsv.read_csv(
+            pa.BufferReader(layout.sample),
+            read_options=pacsv.ReadOptions(column_names=names, skip_rows=layout.dialect.skip),
+            parse_options=_parse_options(layout),
+            convert_options=_convert_options(layout, as_text),
+        ).schema
+        return {field.name: pa.string() if pa.types.is_null(field.type) else field.type for field in schema}
+    return as_text
+
+
+def _parse(layout: Layout, source: str) -> pa.Table:
+    names = _distinct(layout.dialect.names, source)
+    # With types from a sample, Arrow need not keep the text until it has seen the last row.
+    sampled = _sampled(layout, names)
+    with suppress(pa.ArrowInvalid):
+        return _read(layout, _convert_options(layout, sampled))
+    try:
+        texts = {name: kind for name, kind in sampled.items() if pa.types.is_string(kind)}
+        return _read(layout, _convert_options(layout, texts))
+    except pa.ArrowInvalid as error:
+        reason = one_line(error)
+    # Which row it is, is known only if rows are read in one thread.
+    for _ in _streamed(layout, source, dict.fromkeys(names, pa.string())):
+        pass
+    raise InputError(f"{source}: {reason}")
+
+
+def _streamed(
+    layout: Layout, source: str, types: Mapping[str, pa.DataType], *, are_null: bool = True
+) -> Iterator[pa.Table]:
+    """Yield the rows of a text, some at a time; raises InputError for a row that is longer or shorter."""
     ragged: list[pacsv.InvalidRow] = []
 
     def note(row: pacsv.InvalidRow) -> str:
         ragged.append(row)
         return "error"
 
-    def read(given: bytes | Path, types: dict[str, pa.DataType], *, threads: bool = True) -> pa.Table:
-        with pa.OSFile(str(given)) if isinstance(given, Path) else pa.BufferReader(given) as stream:
-            return pacsv.read_csv(
-                stream,
-                read_options=pacsv.ReadOptions(column_names=names, skip_rows=dialect.skip, use_threads=threads),
-                parse_options=_parse_options(dialect, quoted=quoted, note=note),
-                convert_options=pacsv.ConvertOptions(
-                    column_types=types,
-                    null_values=sorted(dialect.missing),
-                    strings_can_be_null=True,
-                    decimal_point=dialect.decimal,
-                    true_values=["true", "True", "TRUE"],
-                    false_values=["false", "False", "FALSE"],
-                ),
-            )
-
-    as_text = dict.fromkeys(dialect.as_text, pa.string())
-    # With types from a sample, Arrow need not keep the text until it has seen the last row.
-    with suppress(pa.ArrowInvalid):
-        schema = read(sample, as_text).schema
-        types = {field.name: pa.string() if pa.types.is_null(field.type) else field.type for field in schema}
-        return read(text, types)
-    ragged.clear()
     try:
-        return read(text, as_text)
+        with (
+            layout.text.open() as stream,
+            pacsv.open_csv(
+                stream,
+                read_options=pacsv.ReadOptions(
+                    column_names=[*types], skip_rows=layout.dialect.skip, block_size=BLOCK, use_threads=False
+                ),
+                parse_options=_parse_options(layout, note),
+                convert_options=_convert_options(layout, types, are_null=are_null),
+            ) as reader,
+        ):
+            for batch in reader:
+                yield pa.Table.from_batches([batch])
     except pa.ArrowInvalid as error:
-        if not ragged:
-            message = one_line(error)
-            message = "the file has a header but no rows" if "Empty CSV" in message else message
-            raise InputError(f"{source}: {message}") from None
-    ragged.clear()
-    # Row numbers are known only if rows are read in one thread.
-    with suppress(pa.ArrowInvalid):
-        read(text, as_text, threads=False)
-    row = ragged[0]
-    where = "" if row.number is None else f"row {row.number}: "
-    raise InputError(
-        f"{source}: {where}{row.actual_columns} cells, but the header has {row.expected_columns} "
-        f"(the row begins {row.text[:40]!r}); rows differ in length, or the file is cut off"
+        if ragged:
+            row = ragged[0]
+            raise InputError(
+                f"{source}: row {row.number}: {row.actual_columns} cells, but the header has {row.expected_columns} "
+                f"(the row begins {row.text[:40]!r}); rows differ in length, or the file is cut off"
+            ) from None
+        message = one_line(error)
+        raise InputError(f"{source}: {NO_ROWS if 'Empty CSV' in message else message}") from None
+
+
+def _kinds(layout: Layout, source: str) -> tuple[dict[str, pa.DataType], int]:
+    """Return the types that `read_delimited` gives the columns, and the number of rows that have a value."""
+    names = _distinct(layout.dialect.names, source)
+    sampled = _sampled(layout, names)
+    # More rows leave a column of texts what it is.
+    found = {name: {sampled[name]} & {pa.string()} if name in sampled else set() for name in names}
+    with_gaps, with_codes, far, rows = set[str](), set[str](), set[str](), 0
+    for table in _streamed(layout, source, dict.fromkeys(names, pa.string()), are_null=False):
+        there = _are_there(table)
+        rows += pc.sum(there).as_py() or 0
+        for name, values in _typed(table.select([n for n in names if pa.string() not in found[n]]), layout).items():
+            found[name].add(values.type)
+            if values.null_count and not name.startswith(NAMELESS):
+                with_gaps.add(name)
+                if pc.any(pc.is_in(table[name].filter(there), pa.array(WORDS))).as_py():
+                    found[name].add(pa.string())
+            if _is_number(values.type) and (layout.has_codes or not pc.max(values).as_py() < LONG_CODE):
+                if pc.any(pc.match_substring_regex(table[name], CODES)).as_py():
+                    with_codes.add(name)
+            elif _is_far(values):
+                far.add(name)
+    types = {name: _joined(kinds, is_far=name in far) for name, kinds in found.items()}
+    for name in with_codes:
+        if _is_number(types[name]) and (layout.has_codes or name in with_gaps) and not name.startswith(NAMELESS):
+            types[name] = pa.string()
+    return types, rows
+
+
+def _typed(table: pa.Table, layout: Layout) -> dict[str, pa.ChunkedArray]:
+    """Return columns of texts in the types that Arrow infers."""
+    if not table.num_columns or not table.num_rows:
+        return {}
+    sink = pa.BufferOutputStream()
+    pacsv.write_csv(table, sink, pacsv.WriteOptions(include_header=False))
+    typed = pacsv.read_csv(
+        pa.BufferReader(sink.getvalue()),
+        # Marks that are written twice may make a cell longer than a block of the file.
+        read_options=pacsv.ReadOptions(column_names=table.column_names, block_size=4 * BLOCK),
+        parse_options=pacsv.ParseOptions(newlines_in_values=True),
+        convert_options=_convert_options(layout, {}),
     )
+    return dict(zip(typed.column_names, typed.columns, strict=True))
 
 
-def _parse_options(dialect: Dialect, *, quoted: bool, note: Any = None) -> pacsv.ParseOptions:
+def _joined(kinds: Collection[pa.DataType], *, is_far: bool) -> pa.DataType:
+    """Return the type that Arrow infers for cells of which it infers some types; a day may be too far for the last."""
+    given = {*kinds} - {pa.null()}
+    if len(given) < 2:
+        return next(iter(given), pa.null())
+    family = next((family for family in FAMILIES if given <= {*family}), ())
+    kind = max(given, key=family.index) if family else pa.string()
+    return pa.string() if is_far and getattr(kind, "unit", "") == "ns" else kind
+
+
+def _is_far(values: pa.ChunkedArray) -> bool:
+    """Say whether some time is too far from 1970 to be counted in nanoseconds."""
+    if not pa.types.is_date(values.type) and not pa.types.is_timestamp(values.type):
+        return False
+    try:
+        values.cast(pa.timestamp("s", getattr(values.type, "tz", None)), safe=False).cast(pa.timestamp("ns"))
+    except pa.ArrowInvalid:
+        return True
+    return False
+
+
+def _parse_options(layout: Layout, note: Any = None) -> pacsv.ParseOptions:
     return pacsv.ParseOptions(
-        delimiter=dialect.separator,
-        quote_char='"' if dialect.quoted else False,
-        newlines_in_values=quoted,
+        delimiter=layout.dialect.separator,
+        quote_char='"' if layout.dialect.quoted else False,
+        newlines_in_values=layout.quoted,
         invalid_row_handler=note,
     )
 
@@ -406,63 +673,92 @@ def _distinct(names: tuple[str, ...], source: str) -> list[str]:
     twice = next((name for name, count in Counter(filter(None, names)).items() if count > 1), None)
     if twice is not None:
         raise InputError(f"{source}: column {twice!r} occurs twice; rename one in the file")
-    return [name or f"\0{index}" for index, name in enumerate(names)]
+    return [name or f"{NAMELESS}{index}" for index, name in enumerate(names)]
 
 
 def _are_there(table: pa.Table) -> pa.ChunkedArray:
-    """Return which rows have a value."""
-    there = table.columns[0].is_valid()
+    """Return which rows have a value: not null, and no text that may mean missing."""
+    there = _has_value(table.columns[0])
     for column in table.columns[1:]:
         if pc.all(there).as_py():
             break
-        there = pc.or_(there, column.is_valid())
+        there = pc.or_(there, _has_value(column))
     return there
 
 
-def _is_number(values: pa.ChunkedArray) -> bool:
-    return bool(pa.types.is_floating(values.type) or pa.types.is_integer(values.type))
+def _has_value(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    if not pa.types.is_string(values.type):
+        return values.is_valid()
+    return pc.invert(pc.is_in(values, pa.array([None, *MISSING])))
 
 
-def _as_written(text: bytes | Path, dialect: Dialect, names: list[str], *, quoted: bool) -> dict[str, pa.ChunkedArray]:
+def _as_stored(table: pa.Table) -> pa.Table:
+    """Return the rows of a table that have a value, with null for an empty text."""
+    there = table.filter(_are_there(table))
+    columns = {
+        name: pc.if_else(pc.equal(values, ""), None, values) if pa.types.is_string(values.type) else values
+        for name, values in zip(there.column_names, there.columns, strict=True)
+    }
+    return pa.table(columns)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
+
+
+def _as_written(layout: Layout, names: list[str]) -> dict[str, pa.ChunkedArray]:
     """Return columns of a file as texts, with null for an empty cell."""
     if not names:
         return {}
-    every = _distinct(dialect.names, "")
-    with pa.OSFile(str(text)) if isinstance(text, Path) else pa.BufferReader(text) as stream:
-        table = pacsv.read_csv(
+    options = pacsv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.string()),
+        include_columns=names,
+        null_values=[""],
+        strings_can_be_null=True,
+    )
+    return dict(zip(names, _read(layout, options).columns, strict=True))
+
+
+def _values(layout: Layout, name: str, kind: pa.DataType) -> pa.ChunkedArray:
+    """Return the values of one column of a text in their type, without null."""
+    if pa.types.is_null(kind):
+        return pa.chunked_array([], kind)
+    options = _convert_options(layout, {name: kind})
+    options.include_columns = [name]
+    return _read(layout, options)[name].drop_null()
+
+
+def _read(layout: Layout, options: pacsv.ConvertOptions) -> pa.Table:
+    with layout.text.open() as stream:
+        return pacsv.read_csv(
             stream,
-            read_options=pacsv.ReadOptions(column_names=every, skip_rows=dialect.skip),
-            parse_options=_parse_options(dialect, quoted=quoted),
-            convert_options=pacsv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()),
-                include_columns=names,
-                null_values=[""],
-                strings_can_be_null=True,
+            read_options=pacsv.ReadOptions(
+                column_names=_distinct(layout.dialect.names, ""), skip_rows=layout.dialect.skip
             ),
+            parse_options=_parse_options(layout),
+            convert_options=options,
         )
-    return dict(zip(names, table.columns, strict=True))
 
 
 def _says_more(written: pa.ChunkedArray, typed: pa.ChunkedArray) -> bool:
     """Say whether the texts of a column hold words for missing, or codes, that its types do not."""
     if written.null_count < typed.null_count:
         return True
-    return _is_number(typed) and pc.any(pc.match_substring_regex(written, CODES)).as_py() is True
+    return _is_number(typed.type) and pc.any(pc.match_substring_regex(written, CODES)).as_py() is True
 
 
-def _without_nameless(table: pa.Table, source: str) -> tuple[pa.Table, list[str]]:
-    notes: list[str] = []
-    for name in [name for name in table.column_names if name.startswith("\0")]:
-        values, number = table[name], int(name[1:]) + 1
-        if values.null_count == len(values):
-            notes.append(f"column {number} has no name and no values: left out")
-        elif number == 1 and _is_index(values):
-            notes.append("the first column has no name and a different value in every row: an index, left out")
-        else:
-            shown = values.drop_null()[0].as_py()
-            raise InputError(f"{source}: column {number} ({shown!r}, ...) has no name; give it one in the header")
-        table = table.drop_columns([name])
-    return table, notes
+def _left_out(name: str, values: pa.ChunkedArray, rows: int, source: str) -> str:
+    """Return a note on why a column without name is left out; raises InputError if its values, without null, say more.
+
+    `rows` is the number of rows that have a value in any column.
+    """
+    number = int(name[1:]) + 1
+    if not len(values):
+        return f"column {number} has no name and no values: left out"
+    if number == 1 and len(values) == rows and _is_index(values):
+        return "the first column has no name and a different value in every row: an index, left out"
+    shown = values[0].as_py()
+    raise InputError(f"{source}: column {number} ({shown!r}, ...) has no name; give it one in the header")
 
 
 def _is_index(values: pa.ChunkedArray) -> bool:
@@ -472,13 +768,14 @@ def _is_index(values: pa.ChunkedArray) -> bool:
             return False
     elif not pa.types.is_integer(values.type):
         return False
-    return not values.null_count and pc.count_distinct(values).as_py() == len(values)
+    return bool(pc.count_distinct(values).as_py() == len(values))
 
 
-def _ends_inside_quotes(content: bytes, separator: str) -> bool:
+def _ends_inside_quotes(text: Encoded, separator: str) -> bool:
     try:
-        for _ in csv.reader(io.StringIO(content.decode(), newline=""), delimiter=separator, strict=True):
-            pass
+        with io.TextIOWrapper(text.stream(), encoding="utf-8", newline="") as lines:
+            for _ in csv.reader(lines, delimiter=separator, strict=True):
+                pass
     except csv.Error as error:
         return "end of data" in str(error)
     return False

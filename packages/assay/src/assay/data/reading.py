@@ -2,10 +2,9 @@
 
 import csv
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,7 +12,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
 from assay.base.config import did_you_mean
 from assay.base.errors import InputError, one_line
@@ -32,9 +30,19 @@ from assay.contract.spec import (
     Time,
 )
 from assay.data.check import check
-from assay.data.delimited import read_delimited
-from assay.data.rows import data_only
-from assay.data.stored import Cluster, Stored, by_column, in_batches, is_large, parts_of, read_parquet, taken_rows
+from assay.data.delimited import delimited_in_parts, read_delimited
+from assay.data.rows import data_only, data_stored
+from assay.data.stored import (
+    Cluster,
+    Stored,
+    by_column,
+    in_batches,
+    is_large,
+    parts_of,
+    read_parquet,
+    store,
+    taken_rows,
+)
 from assay.data.violations import Violation, first_twice, violation
 
 # A few words that Arrow reads itself; `assay.contract.cleaning` knows more.
@@ -43,8 +51,6 @@ FALSE_WORDS = ["false", "False", "FALSE", "no", "No", "0"]
 EPOCH = datetime(1970, 1, 1)
 # Longer names get no "did you mean".
 LONGEST = 200
-# Blocks of a CSV file, each of 1 MiB, that become a group of rows of its copy.
-BLOCKS = 32
 # Only this many unknown columns get a "did you mean": the search takes a while, and a file may have any number.
 EXPLAINED = 100
 EARLIEST, LATEST = ((moment - EPOCH) // timedelta(microseconds=1) for moment in (datetime.min, datetime.max))
@@ -91,7 +97,7 @@ def opened(
 
     Yields what `typed` returns. `cluster` reads a large Parquet file; without one this process does. A large CSV file
     is copied to a Parquet file in the folder for temporary files, which only this machine has. A contract that says
-    `clean: true` allows text in any form that `assay init` reads, in memory.
+    `clean: true` allows text in any form that `assay init` reads.
     Raises InputError for a file that is missing, empty, truncated, not UTF-8, ragged, or with a column named twice.
     """
     if path.is_dir():
@@ -106,27 +112,37 @@ def opened(
     if path.suffix.lower() != ".csv":
         raise InputError(f"{path}: expected a .csv or .parquet file")
     with TemporaryDirectory() as folder:
-        try:
-            table, violations = _typed(_read_plain(path, contract, Path(folder)), contract)
-            is_plain = not contract.clean or not (violations or check(table, contract))
-        except InputError:
-            if not contract.clean:
-                raise
-            is_plain = False
-        yield (table, violations) if is_plain else _read_raw(path, contract)
+        yield _read_text(path, contract, Path(folder))
 
 
-def _read_raw(path: Path, contract: Contract) -> tuple[pa.Table, list[Violation]]:
-    """Read text in any form, as `assay init` does: without headers that occur again, totals and notes."""
+def _read_text(path: Path, contract: Contract, folder: Path) -> tuple["pa.Table | Typed", list[Violation]]:
+    copy = folder / "plain.parquet"
+    if not contract.clean:
+        return _typed(_read_plain(path, contract, copy), contract)
+    with suppress(InputError):
+        table, violations = _typed(_read_plain(path, contract, copy), contract)
+        if not violations and not check(table, contract):
+            return table, violations
+        del table
+    copy.unlink(missing_ok=True)
+    return _typed(_read_raw(path, contract, folder), contract)
+
+
+def _read_raw(path: Path, contract: Contract, folder: Path) -> pa.Table | Stored:
+    """Read text in any form, as `assay init` does: without headers that occur again, totals and notes.
+
+    A large file becomes a Parquet file in the folder.
+    """
     texts = [name for name, column in contract.columns.items() if isinstance(column, Category | Text | Id)]
-    table, _ = read_delimited(path, str(path), contract.target.name, as_text=texts)
-    table, _ = data_only(table)
-    return typed(table, contract)
+    if not is_large(path.stat().st_size):
+        return data_only(read_delimited(path, str(path), contract.target.name, as_text=texts)[0])[0]
+    schema, tables, _ = delimited_in_parts(path, str(path), contract.target.name, as_text=texts)
+    return data_stored(tables, schema, folder)[0]
 
 
-def _read_plain(path: Path, contract: Contract, folder: Path) -> pa.Table | Stored:
-    """Read a CSV file with commas, in UTF-8; a large one becomes a Parquet file in the folder."""
-    read = partial(_copy_csv, folder / "copy.parquet") if is_large(path.stat().st_size) else _read_csv
+def _read_plain(path: Path, contract: Contract, copy: Path) -> pa.Table | Stored:
+    """Read a CSV file with commas, in UTF-8; a large one becomes a Parquet file."""
+    read = partial(_copy_csv, copy) if is_large(path.stat().st_size) else _read_csv
     names = read_header(path)
     text = dict.fromkeys(names, pa.string())
     types = {name: arrow_type(column) for name, column in contract.columns.items() if not isinstance(column, Time)}
@@ -468,14 +484,8 @@ def _has_text(contract: Contract) -> bool:
 
 def _copy_csv(copy: Path, path: Path, types: dict[str, pa.DataType], contract: Contract) -> Stored:
     """Copy a CSV file to a Parquet file, some rows at a time."""
-    with (
-        pacsv.open_csv(path, **_options(types, contract)) as reader,
-        pq.ParquetWriter(copy, reader.schema, compression="lz4", use_dictionary=False) as writer,
-    ):
-        # A block of the file is a batch of rows, and far too small for a group of rows.
-        for _, blocks in groupby(enumerate(reader), lambda pair: pair[0] // BLOCKS):
-            writer.write_table(pa.Table.from_batches([block for _, block in blocks]))
-    return Stored(copy)
+    with pacsv.open_csv(path, **_options(types, contract)) as reader:
+        return store((pa.Table.from_batches([block]) for block in reader), reader.schema, copy)
 
 
 def _read_parquet(path: Path, cluster: Cluster | None) -> pa.Table | Stored:

@@ -1,11 +1,14 @@
 """Rows that are not data: units or more names below the header, headers that occur again, totals, and notes."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from assay.data.stored import Chosen, Rows, Stored, filtered, store
 
 # Words that people and programs write for a missing value, in lower case.
 MISSING_WORDS = frozenset(
@@ -30,6 +33,7 @@ FEWEST_EMPTY = 2
 MOST_DOUBTED = 3
 NOTE = re.compile(r"[*#†‡©(]|\w+\s*:")
 WORDS_OF_A_NOTE = 3
+Kinds = Mapping[str, pa.DataType]
 
 
 def below_header(rows: Sequence[Sequence[str]]) -> int:
@@ -84,68 +88,97 @@ def is_note(cells: Sequence[str], width: int) -> bool:
 
 def data_only(table: pa.Table) -> tuple[pa.Table, list[str]]:
     """Return a table without headers that occur again, totals, and notes in its last rows; and a note on each kind."""
+    are_data, notes = data_rows(table)
+    return table if are_data is None else table.filter(pa.array(are_data)), notes
+
+
+def data_rows(table: pa.Table | Stored) -> tuple[np.ndarray | None, list[str]]:
+    """Return a mask of the rows that `data_only` keeps, None for all, and its notes; it reads a column at a time."""
     notes: list[str] = []
-    texts = [name for name in table.column_names if pa.types.is_string(table[name].type)]
+    kinds = {field.name: field.type for field in table.schema}
+    kept: Rows = table
+    places = np.arange(table.num_rows)
     for what, find in (
         ("repeated headers", _headers),
         ("totals", _totals),
         ("notes at the end", _notes),
     ):
-        found = find(table, texts) if texts and table.num_rows else np.zeros(0, dtype=bool)
+        has_text = any(map(pa.types.is_string, kinds.values())) and kept.num_rows
+        found = find(kept, kinds) if has_text else np.zeros(0, dtype=bool)
         if found.any():
             rows = np.flatnonzero(found)
-            shown = _shown(table, int(rows[0]))
+            shown = _shown(kept, int(rows[0]))
             notes.append(f"{what} are no data: left out (rows: {len(rows)}; first: row {rows[0] + 1}, {shown})")
-            table = table.filter(pa.array(~found))
-    named = np.flatnonzero(np.logical_or.reduce([np.zeros(table.num_rows, dtype=bool), *_named_totals(table, texts)]))
+            places = places[~found]
+            kept = Chosen(table, places)
+    named = np.flatnonzero(np.logical_or.reduce([np.zeros(kept.num_rows, dtype=bool), *_named_totals(kept, kinds)]))
     if 0 < len(named) <= MOST_DOUBTED:
-        shown = _shown(table, int(named[0]))
+        shown = _shown(kept, int(named[0]))
         notes.append(f"named as totals, but no sums or means of other rows: kept (rows: {len(named)}; {shown})")
-    return table, notes
+    if kept is table:
+        return None, notes
+    are_data = np.zeros(table.num_rows, dtype=bool)
+    are_data[places] = True
+    return are_data, notes
 
 
-def _shown(table: pa.Table, row: int) -> str:
-    cells = [str(column[row].as_py()) for column in table.columns if column[row].is_valid]
+def data_stored(tables: Iterable[pa.Table], schema: pa.Schema, folder: Path) -> tuple[Stored, list[str]]:
+    """Write the rows that `data_only` keeps to a Parquet file in a folder; return them, and its notes."""
+    rows = store(tables, schema, folder / "all.parquet")
+    are_data, notes = data_rows(rows)
+    if are_data is not None:
+        rows = store(filtered(rows, are_data), schema, folder / "data.parquet")
+        (folder / "all.parquet").unlink()
+    return rows, notes
+
+
+def _shown(table: Rows, row: int) -> str:
+    cells = [str(column[0].as_py()) for column in table.take(pa.array([row])).columns if column[0].is_valid]
     return repr(", ".join(cells)[:60])
 
 
-def _headers(table: pa.Table, texts: Sequence[str]) -> np.ndarray:
-    if len(texts) < table.num_columns:
+def _texts(kinds: Kinds) -> list[str]:
+    return [name for name, kind in kinds.items() if pa.types.is_string(kind)]
+
+
+def _headers(table: Rows, kinds: Kinds) -> np.ndarray:
+    if len(_texts(kinds)) < len(kinds):
         return np.zeros(table.num_rows, dtype=bool)
     found = np.ones(table.num_rows, dtype=bool)
-    for name in texts:
+    for name in kinds:
         found &= _mask(pc.equal(pc.utf8_trim_whitespace(table[name]), name))
         if not found.any():
             break
     return found
 
 
-def _totals(table: pa.Table, texts: Sequence[str]) -> np.ndarray:
+def _totals(table: Rows, kinds: Kinds) -> np.ndarray:
     """Return which rows are totals: a word names them, and every row that it names is one.
 
     A total has sums or means of other rows, or ends the table and is mostly empty. A word in many rows is a value.
     """
-    of_word = _named_totals(table, texts)
+    of_word = _named_totals(table, kinds)
     found = np.zeros(table.num_rows, dtype=bool)
     named = np.logical_or.reduce(of_word) if of_word else found
     if 0 < named.sum() <= table.num_rows // 4:
-        is_total = _are_sums(table, named) | _are_empty_at_end(table, named)
+        is_total = _are_sums(table, kinds, named) | _are_empty_at_end(table, named)
         for rows in of_word:
             found |= rows & is_total[rows].all()
     return found
 
 
-def _named_totals(table: pa.Table, texts: Sequence[str]) -> list[np.ndarray]:
+def _named_totals(table: Rows, kinds: Kinds) -> list[np.ndarray]:
     """Return for each word for a total which rows it names."""
-    words = {name: pc.unique(table[name]).drop_null() for name in texts}
-    return [
-        _mask(pc.equal(table[name], word))
-        for name, given in words.items()
-        for word in given.filter(pc.match_substring_regex(given, TOTAL, ignore_case=True))
-    ]
+    found = []
+    for name in _texts(kinds):
+        cells = table[name]
+        words = pc.unique(cells).drop_null()
+        words = words.filter(pc.match_substring_regex(words, TOTAL, ignore_case=True))
+        found += [_mask(pc.equal(cells, word)) for word in words]
+    return found
 
 
-def _are_sums(table: pa.Table, named: np.ndarray) -> np.ndarray:
+def _are_sums(table: Rows, kinds: Kinds, named: np.ndarray) -> np.ndarray:
     """Return which named rows hold the sum or the mean of one block of rows in each of their numbers.
 
     A block is all other rows, those before, or those since the last named row. At least one of the sums or means must
@@ -158,10 +191,10 @@ def _are_sums(table: pa.Table, named: np.ndarray) -> np.ndarray:
         lambda so_far: np.diff(so_far[rows], prepend=0),
     )
     fits, new = np.ones((len(blocks), len(rows)), dtype=bool), np.zeros((len(blocks), len(rows)), dtype=bool)
-    for column in table.columns:
-        if not pa.types.is_integer(column.type) and not pa.types.is_floating(column.type):
+    for name, kind in kinds.items():
+        if not pa.types.is_integer(kind) and not pa.types.is_floating(kind):
             continue
-        values = column.cast(pa.float64()).to_numpy()
+        values = table[name].cast(pa.float64()).to_numpy()
         there = ~np.isnan(values)
         others = np.isfinite(values) & ~named
         is_new = ~np.isin(values[rows], values[others])
@@ -180,25 +213,28 @@ def _are_sums(table: pa.Table, named: np.ndarray) -> np.ndarray:
     return found
 
 
-def _are_empty_at_end(table: pa.Table, named: np.ndarray) -> np.ndarray:
+def _are_empty_at_end(table: Rows, named: np.ndarray) -> np.ndarray:
     """Return which named rows, with no others after them, have far fewer cells than the others."""
-    empty = np.sum([_mask(column.is_null()) for column in table.columns], axis=0)
-    most = empty[~named].mean() + max(FEWEST_EMPTY, (table.num_columns - 1) / 2)
+    empty = np.zeros(table.num_rows, dtype=np.int32)
+    for name in table.column_names:
+        empty += _mask(table[name].is_null())
+    most = empty[~named].mean() + max(FEWEST_EMPTY, (len(table.column_names) - 1) / 2)
     at_end = np.logical_and.accumulate(named[::-1])[::-1]
     return np.asarray(at_end & (empty >= most))
 
 
-def _notes(table: pa.Table, texts: Sequence[str]) -> np.ndarray:
+def _notes(table: Rows, kinds: Kinds) -> np.ndarray:
     """Return which of the last rows have a text in the first column and nothing else."""
     found = np.zeros(table.num_rows, dtype=bool)
-    first = table.column_names[0]
-    others = [name for name in table.column_names[1:] if 2 * table[name].null_count < table.num_rows]
-    if first not in texts or not others:
-        return found
-    for row in range(table.num_rows - 1, max(-1, table.num_rows - 1 - MOST_NOTES), -1):
-        if not table[first][row].is_valid or any(table[name][row].is_valid for name in table.column_names[1:]):
-            break
-        found[row] = True
+    first, *others = kinds
+    last = table.take(pa.array(np.arange(table.num_rows)[-MOST_NOTES:]))
+    alone = _mask(last[first].is_valid())
+    for name in others:
+        alone &= _mask(last[name].is_null())
+    alone = np.logical_and.accumulate(alone[::-1])[::-1]
+    is_text = pa.types.is_string(kinds[first])
+    if is_text and alone.any() and any(2 * table[name].null_count < table.num_rows for name in others):
+        found[-len(alone) :] = alone
     return found
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -15,6 +16,8 @@ from assay.base.errors import InputError, one_line
 CELLS = 1 << 22
 # Bytes from which rows are not read into memory as a whole.
 LARGE = 1 << 28
+# Blocks of a text, each of 1 MiB, that become a group of rows of its copy.
+BLOCKS = 32
 # Places that fall below the one before more often are sorted first.
 FALLS = 100
 Made = TypeVar("Made")
@@ -63,22 +66,29 @@ class Stored:
     It can be pickled: a process on another machine opens the files again, under the same paths.
     """
 
-    def __init__(self, *paths: Path, cluster: Cluster | None = None, groups: Sequence[int] | None = None) -> None:
+    def __init__(
+        self,
+        *paths: Path,
+        cluster: Cluster | None = None,
+        groups: Sequence[int] | None = None,
+        schema: pa.Schema | None = None,
+    ) -> None:
         """Open the files, or some groups of rows of one; raises InputError if one is not a complete Parquet file.
 
-        `cluster` reads them, if there are many, where a function below says so.
+        `cluster` reads them, if there are many, where a function below says so. `schema` has the types of the columns,
+        by default those of the first file: Parquet has no seconds.
         """
         self.paths, self.groups = paths, groups
         self.states = [state_of(path) for path in paths]
         self.files = [parquet_file(path) for path in paths]
-        self.schema: pa.Schema = self.files[0].schema_arrow
+        self.schema: pa.Schema = schema or self.files[0].schema_arrow
         self.num_rows: int = sum(group.num_rows for file in self.files for group in self._groups_of(file).values())
         self.column_names: list[str] = self.schema.names
         self.cluster = cluster if is_large(self.size()) else None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle only which rows these are."""
-        return _opened_again, ([path.resolve() for path in self.paths], self.states, self.groups)
+        return _opened_again, ([path.resolve() for path in self.paths], self.states, self.groups, self.schema)
 
     def __getitem__(self, name: str, /) -> pa.ChunkedArray:
         """Return a column; raises InputError if it cannot be read."""
@@ -88,7 +98,8 @@ class Stored:
                 chunks += file.read_row_groups([*self._groups_of(file)], columns=[name])[name].chunks
             except (pa.ArrowException, OSError) as error:
                 raise _broken(path, error) from None
-        return pa.chunked_array(chunks, self.schema.field(name).type)
+        wanted = self.schema.field(name).type
+        return pa.chunked_array([chunk.cast(wanted) for chunk in chunks], wanted)
 
     def size(self) -> int:
         """Return about how many bytes the rows take in memory: at least 8 for each cell, and what their texts take."""
@@ -110,14 +121,15 @@ class Stored:
     def parts(self) -> list["Stored"]:
         """Return the rows in parts, in their order: some groups of rows that are a batch, or one group."""
         states = dict(zip(self.paths, self.states, strict=True))
-        return [_opened_again([path], [states[path]], groups) for path, _, groups in self._parts()] or [self]
+        found = [_opened_again([path], [states[path]], groups, self.schema) for path, _, groups in self._parts()]
+        return found or [self]
 
     def batches(self) -> Iterator[pa.Table]:
         """Yield all rows, in their order; raises InputError if they cannot be read."""
         for path, file, groups in self._parts():
             try:
                 for batch in file.iter_batches(batch_size=self._batch(), row_groups=groups):
-                    yield pa.Table.from_batches([batch])
+                    yield pa.Table.from_batches([batch]).cast(self.schema)
             except (pa.ArrowException, OSError) as error:
                 raise _broken(path, error) from None
 
@@ -142,12 +154,14 @@ class Stored:
                 yield path, file, groups
 
 
-def _opened_again(paths: Sequence[Path], states: Sequence[State], groups: Sequence[int] | None) -> Stored:
+def _opened_again(
+    paths: Sequence[Path], states: Sequence[State], groups: Sequence[int] | None, schema: pa.Schema
+) -> Stored:
     """Open files on another machine; raises InputError if they are not those that were meant."""
     for path, state in zip(paths, states, strict=True):
         if state_of(path) != state:
             raise InputError(f"{path}: changed while it was read, or a worker has another file there")
-    return Stored(*paths, groups=groups)
+    return Stored(*paths, groups=groups, schema=schema)
 
 
 def state_of(path: Path) -> State:
@@ -255,6 +269,23 @@ def read_parquet(*paths: Path, cluster: Cluster | None = None) -> pa.Table | Sto
     """Return the rows of Parquet files as `Stored` does: in memory, unless there are many."""
     rows = Stored(*paths, cluster=cluster)
     return rows if is_large(rows.size()) else rows.whole()
+
+
+def store(tables: Iterable[pa.Table], schema: pa.Schema, path: Path) -> Stored:
+    """Write tables with these columns to a Parquet file, and return the rows that are stored there."""
+    with pq.ParquetWriter(path, schema, compression="lz4", use_dictionary=False) as writer:
+        # A table is mostly a block of a text, and far too small for a group of rows.
+        for _, some in groupby(enumerate(tables), lambda pair: pair[0] // BLOCKS):
+            writer.write_table(pa.concat_tables(table for _, table in some))
+    return Stored(path, schema=schema)
+
+
+def filtered(rows: Stored, are_kept: np.ndarray) -> Iterator[pa.Table]:
+    """Yield the rows that a mask keeps."""
+    done = 0
+    for batch in rows.batches():
+        yield batch.filter(pa.array(are_kept[done : done + batch.num_rows]))
+        done += batch.num_rows
 
 
 def is_large(size: int) -> bool:

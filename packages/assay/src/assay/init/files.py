@@ -20,8 +20,9 @@ import pyarrow.compute as pc
 from assay.base.errors import InputError, one_line
 from assay.base.words import public
 from assay.data.addresses import fetched, path_or_address
-from assay.data.delimited import MOST_COLUMNS, read_delimited
-from assay.data.rows import below_header, data_only, joined
+from assay.data.delimited import MOST_COLUMNS, delimited_in_parts, read_delimited
+from assay.data.rows import below_header, data_only, data_stored, joined
+from assay.data.stored import Stored, is_large
 
 READERS = "`pip install -r requirements/init.txt`"
 DATABASES = re.compile(
@@ -83,6 +84,17 @@ def read(source: Source) -> tuple[pa.Table, list[str]]:
     return table, more + without
 
 
+def read_large(source: Source, folder: Path) -> tuple[pa.Table | Stored, list[str]]:
+    """Return what `read` does; the rows of a large text file are stored in a folder, not in memory."""
+    path = Path(path_or_address(source.location))
+    if not path.is_file() or not is_large(path.stat().st_size) or not _is_table_of_text(path):
+        return read(source)
+    schema, tables, notes = delimited_in_parts(path, source.name, source.target, source.encoding, source.as_text)
+    empty, notes = _plain(schema.empty_table(), notes)
+    rows, without = data_stored((_plain(table, [])[0] for table in tables), empty.schema, folder)
+    return rows, notes + without
+
+
 def _from_anywhere(source: Source) -> tuple[pa.Table, list[str]]:
     location = path_or_address(source.location)
     if DATABASES.match(location):
@@ -138,13 +150,23 @@ def _inside(content: bytes, source: Source) -> tuple[pa.Table, list[str]]:
         return _local(path, source)
 
 
-def _text(given: bytes | Path, source: Source) -> tuple[pa.Table, list[str]]:
+def _is_table_of_text(path: Path) -> bool:
+    with path.open("rb") as file:
+        return _kind(file.read(16)) is None and _start(path) not in (b"{", b"[")
+
+
+def _start(given: bytes | Path) -> bytes:
+    """Return the first byte of a text after spaces."""
     if isinstance(given, Path):
         with given.open("rb") as file:
             head = file.read(1000)
     else:
         head = given[:1000]
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    return head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+
+
+def _text(given: bytes | Path, source: Source) -> tuple[pa.Table, list[str]]:
+    start = _start(given)
     if not start:
         raise InputError(f"{source.name}: the file is empty")
     if start in b"{[":

@@ -1,0 +1,140 @@
+"""A text that is read in parts, of any size, is the text that is read as a whole."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.base.errors import InputError
+from assay.data import delimited
+from assay.data.delimited import delimited_in_parts, read_delimited
+from assay.data.rows import data_only, data_stored
+
+# The cells of a column: from the usual ones to those that change its type, for one column without a name.
+CELLS = {
+    "": ["1", "2", "3", "r1", "", "NA"],
+    "n": ["1", "2.5", " 7", "NA", "", "007", "1E5", "12345678901234567", "NAN", "inf", "x"],
+    "d": ["2020-01-01", "2020-01-01 10:00:00", "2020-01-01 10:00:00.5", "9999-01-01", "", "?", "10:30"],
+    "z": ["2020-01-01T10:00:00Z", "", "2020-01-01T10:00:00.5Z", "2020-01-01"],
+    "t": ["a", "é", '"q, ""r"" s"', '"two\nlines"', "true", "NA", ""],
+    "y": ["yes", "no", "1", "0", "", "5"],
+}
+# Rows that are no data, or hardly.
+OTHERS = [[*CELLS], [""] * 6, ["NA"] * 6, ["", "10", "", "", "Total", ""], ["9", "1", "", "", "a", "1"]]
+ENCODINGS = ["utf-8", "utf-8-sig", "cp1252", "latin-1", "utf-16"]
+BELOW = ["", "* a note on it\n", "Source: é\n\n(c) us\n", "1,2\n", '"open']
+
+
+@st.composite
+def texts(draw: Any) -> bytes:
+    """Draw a text with some of the columns: in each, nearly all cells are alike."""
+    number = draw(st.integers(4, 60))
+    names = [draw(st.sampled_from(["id", ""])), *list(CELLS)[1:]]
+    columns = []
+    for cells in CELLS.values():
+        columns.append([draw(st.sampled_from(cells))] * number)
+        for place, cell in draw(
+            st.dictionaries(st.integers(0, number - 1), st.sampled_from(cells), max_size=3)
+        ).items():
+            columns[-1][place] = cell
+    rows = [names, *zip(*columns, strict=True)]
+    for place, cells in draw(st.dictionaries(st.integers(1, number), st.sampled_from(OTHERS), max_size=2)).items():
+        rows.insert(place, cells)
+    kept = [*draw(st.sets(st.integers(0, 4), min_size=1).map(sorted)), 5]
+    separator, end = draw(st.sampled_from(",,;\t|")), draw(st.sampled_from(["\n", "\r\n"]))
+    lines = [separator.join(cells[number] for number in kept) for cells in rows]
+    text = draw(st.sampled_from(["", "Report\n\n"])) + end.join(lines) + end + draw(st.sampled_from(BELOW))
+    return text.encode(draw(st.sampled_from(ENCODINGS)))
+
+
+@given(content=texts(), block=st.sampled_from([130, 200, 1000]), judged=st.sampled_from([150, 400, 1 << 20]))
+def test_rows_types_notes_and_errors_are_those_of_the_whole(
+    content: bytes, block: int, judged: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("text")
+    path = folder / "in.csv"
+    path.write_bytes(content)
+
+    def whole() -> tuple[pa.Table, list[str]]:
+        table, notes = read_delimited(path, "in.csv", "y")
+        return table.replace_schema_metadata(None), notes
+
+    def in_parts() -> tuple[pa.Table, list[str]]:
+        schema, tables, notes = delimited_in_parts(path, "in.csv", "y")
+        return pa.concat_tables([schema.empty_table(), *tables]), notes
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delimited, "BLOCK", block)
+        patch.setattr(delimited, "SAMPLE_BYTES", judged)
+        wanted, found = outcome(whole), outcome(in_parts)
+    assert shown(found) == shown(wanted)
+    if not isinstance(wanted, str):
+        few: Iterator[pa.Table] = (found[0].slice(start, 3) for start in range(0, len(found[0]), 3))
+        rows, notes = data_stored(few, found[0].schema, folder)
+        assert shown((rows.whole(), notes)) == shown(data_only(wanted[0]))
+
+
+def outcome(read: Callable[[], tuple[pa.Table, list[str]]]) -> Any:
+    try:
+        return read()
+    except InputError as error:
+        return str(error)
+
+
+def shown(found: Any) -> Any:
+    """Return what can be compared: NaN is not equal to itself."""
+    return found if isinstance(found, str) else (found[0].schema, repr(found[0].to_pylist()), found[1])
+
+
+@pytest.mark.parametrize(
+    ("usual", "late", "kind"),
+    [
+        ("1", ["2.5"], pa.float64()),
+        ("1", ["007"], pa.string()),
+        ("1", ["12345678901234567"], pa.int64()),
+        ("1", ["12345678901234567", ""], pa.string()),
+        ("1", ["", " "], pa.string()),
+        ("1", [""], pa.int64()),
+        ("1", ["NA"], pa.string()),
+        ("true", ["0"], pa.string()),
+        ("2020-01-01", ["2020-01-01 10:00"], pa.timestamp("s")),
+        ("2020-01-01", ["2020-01-01 10:00:00.5"], pa.timestamp("ns")),
+        ("2020-01-01", ["2020-01-01 10:00:00.5", "9999-01-01"], pa.string()),
+        ("", ["1"], pa.string()),
+    ],
+)
+def test_a_few_cells_far_from_the_first_decide_the_type(
+    usual: str, late: list[str], kind: pa.DataType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = [usual] * 300 + late + [usual] * 700
+    path = tmp_path / "in.csv"
+    path.write_text("x,y\n" + "".join(f"{cell},a\n" for cell in cells) + "* a note\n")
+    monkeypatch.setattr(delimited, "BLOCK", 200)
+    monkeypatch.setattr(delimited, "SAMPLE_BYTES", 150)
+    whole, _ = read_delimited(path, "in.csv", "y")
+    schema, tables, _ = delimited_in_parts(path, "in.csv", "y")
+    assert schema.field("x").type == whole.schema.field("x").type == kind
+    assert pa.concat_tables(tables)["x"].equals(whole["x"])
+
+
+def test_a_text_that_changes_while_it_is_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("x,y\n1,a\n2,b\n")
+    _, tables, _ = delimited_in_parts(path, "in.csv", "y")
+    path.write_text("x,y\n1,a\n2,b\n3,c\n")
+    with pytest.raises(InputError, match=r"in\.csv: changed while it was read; start again once it is complete"):
+        list(tables)
+
+
+def test_columns_of_spaces_are_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "in.txt"
+    path.write_text("  x   y\n" + "".join(f" {number}    {'ab'[number % 2]}  \n" for number in range(100)))
+    whole, notes = read_delimited(path, "in.txt", "y")
+    monkeypatch.setattr(delimited, "BLOCK", 100)
+    schema, tables, found = delimited_in_parts(path, "in.txt", "y")
+    assert notes == found == ["columns are separated by spaces"]
+    assert pa.concat_tables([schema.empty_table(), *tables]).to_pydict() == whole.to_pydict()
