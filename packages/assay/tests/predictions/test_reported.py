@@ -62,8 +62,21 @@ def test_a_file_of_numbers_is_read(tmp_path: Path) -> None:
     assert ([one["outcome"] for one in outcomes], wrong) == ([1.5, 2.0], 2)
 
 
+@pytest.mark.parametrize("name", ["outcomes.csv", "outcomes.txt"])
+@pytest.mark.parametrize("form", ["utf-8", "utf-16", "cp1252"])
+def test_a_table_of_any_form_is_read(tmp_path: Path, name: str, form: str) -> None:
+    path = tmp_path / name
+    path.write_bytes("prediction_id;outcome;note\na;well;à\nb;sick;é\n".encode(form))
+    assert reported(path) == ([{"prediction_id": "a", "outcome": "well"}, {"prediction_id": "b", "outcome": "sick"}], 0)
+
+
+def test_a_day_without_outcomes_is_no_error(tmp_path: Path) -> None:
+    assert reported(written(tmp_path, "prediction_id,outcome\n")) == ([], 0)
+    assert record(tmp_path, [], WARD) == (0, 0)
+
+
 @pytest.mark.parametrize(
-    "content", ["prediction_id,result\na,well\n", "id,outcome\na,well\n", "prediction_id,outcome\n", ""]
+    "content", ["prediction_id,result\na,well\n", "id,outcome\na,well\n", "prediction_id,result\n", ""]
 )
 def test_a_file_without_the_columns_is_an_error_that_names_them(tmp_path: Path, content: str) -> None:
     with pytest.raises(InputError, match=r"outcomes\.csv: "):
@@ -132,10 +145,13 @@ def test_an_outcome_is_that_of_the_last_prediction_for_its_ids_up_to_its_time(
         "patient,visit,time,outcome\n"
         "7,1,2026-11-03 12:59,sick\n"
         "7,1,2026-11-30T00:00:00+01:00,well\n"
-        # Before any prediction, of nobody, and without a time.
-        "7,1,2026-11-03 11:59,sick\n9,1,2026-11-30,sick\n8,1,,sick\n",
+        # Before any prediction, and of nobody.
+        "7,1,2026-11-03 11:59,sick\n9,1,2026-11-30,sick\n"
+        # Without a time that can be read, or an id.
+        "8,1,,sick\n8,1,tomorrow,sick\n,1,2026-11-30,sick\n",
     )
-    assert record(tmp_path / "log", reported(path, VISITS)[0], VISITS) == (2, 3)
+    outcomes, wrong = reported(path, VISITS)
+    assert (*record(tmp_path / "log", outcomes, VISITS), wrong) == (2, 2, 3)
     assert came_true(tmp_path / "log") == {visits[0]: "sick", visits[1]: "well"}
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,7 +99,7 @@ def feedback_file(source: str, table: str | None, log: Path | None, models: Path
     out.
 
     The latest outcome of a prediction counts. Outcomes of predictions that are not in the log are counted and skipped,
-    and so are values that the target cannot have.
+    and so are rows without an id, a time, or a value that the target can have.
     """
     from assay.base.words import public
     from assay.predictions.reported import outcomes_of, record
@@ -109,7 +110,7 @@ def feedback_file(source: str, table: str | None, log: Path | None, models: Path
     written, unknown = record(folder, outcomes, contract)
     print(
         f"{written} outcomes recorded, {unknown} skipped because their predictions are not in the log, {wrong} because "
-        "the target cannot have their value"
+        "they lack an id, a time, or a value that the target can have"
     )
 
 
@@ -123,7 +124,11 @@ def _outcomes_in(source: str, table: str | None, contract: "Contract") -> "pa.Ta
     wanted, path = table_contract(contract), Path(source)
     is_one_table = table is None and "://" not in source
     if not contract.clean and is_one_table and path.suffix.lower() in (".csv", ".parquet"):
-        return read_table(path, wanted)[0]
+        # A table of another form, with semicolons for example, is read as `assay init` does.
+        with suppress(InputError):
+            plain = read_table(path, wanted)[0]
+            if OUTCOME in plain.column_names:
+                return plain
     found, notes = read(Source(source, OUTCOME, table, as_text=tuple(wanted.ids)))
     for note in notes:
         say(note)

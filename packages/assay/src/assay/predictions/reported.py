@@ -40,21 +40,22 @@ def _ids(contract: Contract) -> list[str]:
 
 
 def outcomes_of(table: pa.Table, name: str, contract: Contract) -> tuple[list[Reported], int]:
-    """Return the rows of a table whose outcomes the target can have, and the number of all others.
+    """Return the rows of a table that have an outcome which the target can have, and the number of all others.
 
-    The table has the types of `table_contract`, and `name` says in an error where it came from. Raises InputError for a
-    table without the columns.
+    Rows without an id, or without a time that could be read, are among the others. The table has the types of
+    `table_contract`, and `name` says in an error where it came from. Raises InputError for a table without the columns.
     """
     ids = _ids(contract)
     wanted = [[PREDICTION, OUTCOME], *([[*ids, TIME, OUTCOME]] if ids else [])]
-    empty = {one for one in table.column_names if table[one].null_count == len(table)}
+    # A table without rows is one of a day without outcomes.
+    empty = {one for one in table.column_names if table[one].null_count == len(table) > 0}
     lacking = [[one for one in names if one not in table.column_names or one in empty] for names in wanted]
     if all(lacking):
         ways = ", or ".join(f"{', '.join(names[:-1])} and {names[-1]}" for names in wanted)
         nearest = max(range(len(wanted)), key=lambda way: len(wanted[way]) - len(lacking[way]))
         raise InputError(f"{name}: expected the columns {ways}; found no value of {lacking[nearest][0]}")
     rows = table.select(wanted[lacking.index([])]).to_pylist()
-    fitting = [row for row in rows if is_outcome(row[OUTCOME], contract.classes)]
+    fitting = [row for row in rows if None not in row.values() and is_outcome(row[OUTCOME], contract.classes)]
     return fitting, len(rows) - len(fitting)
 
 
@@ -97,7 +98,7 @@ def _located(folder: Path, outcomes: Iterable[Reported], ids: Sequence[str]) -> 
     asked = [
         (hashed, one[TIME].replace(tzinfo=UTC), one[OUTCOME])
         for one in outcomes
-        if one[TIME] is not None and (hashed := ids_hash(secret, [one[name] for name in ids]))
+        if (hashed := ids_hash(secret, [one[name] for name in ids]))
     ]
     asked.sort(key=itemgetter(1))
     predicted = _predicted(folder, {hashed for hashed, _, _ in asked}, asked[-1][1]) if asked else {}
