@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from assay.contract.spec import CONTRACT
 from assay.init.write import HEAD
-from assay.project.freeze import with_search
+from assay.project.freeze import edit_yaml
 from assay.project.schemas import TYPES, first_line, schema, schema_path
 from assay.project.settings import PARAMS
 from places import ROOT
@@ -60,7 +60,7 @@ def test_the_first_line_of_a_file_names_its_schema(file: Path) -> None:
 
 def test_what_assay_writes_keeps_the_line() -> None:
     assert HEAD.startswith(first_line(CONTRACT))
-    assert with_search((ROOT / PARAMS).read_text(encoding="utf-8")).startswith(first_line(PARAMS))
+    assert edit_yaml((ROOT / PARAMS).read_text(encoding="utf-8"), lambda _: None).startswith(first_line(PARAMS))
 
 
 @pytest.mark.parametrize("file", FILES, ids=str)

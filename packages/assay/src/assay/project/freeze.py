@@ -27,7 +27,7 @@ def write_choice(choice: ModelChoice) -> None:
 
 def switch_search(*, on: bool) -> None:
     """Switch the search on or off in params.yaml as it is now; raises InputError if that cannot be read."""
-    write_text(PARAMS, with_search(_params_now(), on=on))
+    write_text(PARAMS, edit_yaml(_params_now(), lambda content: content["tune"].update(search=on)))
 
 
 def _params_now() -> str:
@@ -56,11 +56,6 @@ def with_choice(params: str, choice: ModelChoice) -> str:
             content["model"]["members"] = [one.model_dump(exclude_defaults=True) for one in choice.members]
 
     return edit_yaml(params, change)
-
-
-def with_search(params: str, *, on: bool = True) -> str:
-    """Return the text of params.yaml with the search switched on or off."""
-    return edit_yaml(params, lambda content: content["tune"].update(search=on))
 
 
 def edit_yaml(params: str, change: Callable[[CommentedMap], None]) -> str:
