@@ -128,9 +128,9 @@ def test_a_prediction_of_a_clock_that_was_ahead_gets_its_outcome(tmp_path: Path)
 def test_many_ids_from_the_future_cost_one_look_at_the_log(
     tmp_path: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks: list[str] = []
-    glob = Path.glob
-    monkeypatch.setattr(Path, "glob", lambda folder, pattern: looks.append(pattern) or glob(folder, pattern))
+    looks: list[Path] = []
+    iterdir = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda folder: looks.append(folder) or iterdir(folder))
     begin = int((NOW + timedelta(days=400)).timestamp() * 1000)
     assert report(tmp_path, **{f"{begin + 3_600_000 * hour:012x}-p-0-0": "sick" for hour in range(100)}) == (0, 100)
     assert len(looks) == 1

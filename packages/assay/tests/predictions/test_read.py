@@ -1,7 +1,11 @@
 """The reader of the prediction log: every whole entry once, and everything else counted."""
 
 import base64
+import errno
+import io
 import json
+import os
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from assay.base.files import write_json
+from assay.predictions.outcomes import joined
 from assay.predictions.read import LogCounts, predictions
 from patients import contract
 
@@ -180,6 +185,27 @@ def test_entries_of_two_contracts_are_in_batches_of_their_own(log: Path) -> None
 
 def test_a_log_that_is_not_there_has_no_entries(tmp_path: Path) -> None:
     assert found(tmp_path / "nowhere") == ([], LogCounts())
+
+
+@pytest.mark.parametrize("part", ["predictions", "outcomes", "contracts"])
+def test_a_log_that_may_not_be_read_is_an_error(log: Path, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(log, line("a"))
+    (log / "outcomes").mkdir()
+
+    def refused(function: Callable[..., Any]) -> Callable[..., Any]:
+        def checked(path: Any, *args: Any) -> Any:
+            if Path(path).is_relative_to(log / part):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return function(path, *args)
+
+        return checked
+
+    # The user who runs the tests may be one who may read everything.
+    for name in ("listdir", "scandir"):
+        monkeypatch.setattr(os, name, refused(getattr(os, name)))
+    monkeypatch.setattr(io, "open", refused(io.open))
+    with pytest.raises(PermissionError, match=part):
+        list(joined(log, LogCounts()))
 
 
 def test_files_that_are_no_segments_are_left_alone(log: Path) -> None:

@@ -81,6 +81,9 @@ class Schemas:
         path = self._folder / f"{digest}.json"
         try:
             return Schema(typed(read_format(path, FORMAT).get("contract"), Contract, path))
+        except PermissionError:
+            raise
+        # The name may be too long for a file.
         except (InputError, OSError):
             return None
 

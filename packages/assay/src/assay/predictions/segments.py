@@ -40,7 +40,12 @@ def hours(
 ) -> Iterator[tuple[datetime, list[Path]]]:
     """Yield the hours that have segments, in their order, and the segments of each."""
     first = since and since.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    found = sorted((hour, path) for path in folder.glob(f"*{ENDING}") if (hour := hour_of(path)))
+    try:
+        # `glob` finds nothing in a folder that may not be read.
+        paths = list(folder.iterdir())
+    except FileNotFoundError:
+        return
+    found = sorted((hour, path) for path in paths if (hour := hour_of(path)))
     for hour, segments in groupby(found, key=lambda one: one[0]):
         if (first is None or hour >= first) and (until is None or hour < until):
             yield hour, [path for _, path in segments]

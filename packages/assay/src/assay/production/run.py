@@ -137,5 +137,5 @@ if __name__ == "__main__":
         sys.exit(f"assay: {given}: there is no such folder")
     try:
         sys.stdout.write(json.dumps(watched(given)) + "\n")
-    except InputError as error:
+    except (InputError, OSError) as error:
         sys.exit(f"assay: {error}")
