@@ -18,10 +18,13 @@ from pyarrow import feather
 
 from assay.base.errors import InputError
 from assay.cli.score import score
-from assay.data import engine
+from assay.data import engine, stored
 from assay.data.batches import Piece, pieces
 from assay.inference import pieces as module
-from patients import patients
+from assay.project.layout import CHECKS
+from assay.stages import validate
+from clusters import commands
+from patients import patients, write_project
 
 
 def table(rows: int, seed: int = 1) -> pa.Table:
@@ -104,6 +107,42 @@ def test_a_cluster_of_dask_predicts_as_this_machine_and_ctrl_c_leaves_nothing_of
 
 
 @pytest.mark.nightly
+def test_a_cluster_with_certificates_predicts_and_checks_as_this_machine(
+    parts: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Over TLS, with a certificate authority of its own, which refuses a program without a certificate."""
+    certificate = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    for made in (
+        ["req", "-x509", *certificate, "-subj", "/CN=ca", "-keyout", "ca-key.pem", "-out", "ca.pem"],
+        ["req", *certificate, "-subj", "/CN=node", "-keyout", "key.pem", "-out", "asked.pem"],
+        ["x509", "-req", "-in", "asked.pem", "-CA", "ca.pem", "-CAkey", "ca-key.pem", "-out", "cert.pem"],
+    ):
+        subprocess.run(["openssl", *made], check=True, capture_output=True)
+    ours = {name: str(tmp_path / f"{name}.pem") for name in ("ca", "cert", "key")}
+    tls = "distributed.comm.tls"
+    settings = {f"{tls}.ca-file": ours["ca"], f"{tls}.client.cert": ours["cert"], f"{tls}.client.key": ours["key"]}
+    options = ["--tls-ca-file", ours["ca"], "--tls-cert", ours["cert"], "--tls-key", ours["key"]]
+    with commands(tmp_path, *options) as (address, _):
+        assert address.startswith("tls://")
+        with pytest.raises(
+            InputError, match=f"--engine dask: {address}: TLS expects .* nothing incomplete was written"
+        ):
+            run("engine.parquet", "--engine", "dask", "--address", address)
+        with dask.config.set(settings):
+            assert run("engine.parquet", "--engine", "dask", "--address", address).equals(run("local.parquet"))
+            Path("project").mkdir()
+            monkeypatch.chdir("project")
+            monkeypatch.setattr(stored, "LARGE", 0)
+            write_project(70, {"by": "hash"})
+            validate.main()
+            here = CHECKS.read_bytes()
+            with Path("params.yaml").open("a", encoding="utf-8") as params:
+                params.write(f"\nengine: {{kind: dask, address: '{address}'}}\n")
+            validate.main()
+            assert CHECKS.read_bytes() == here
+
+
+@pytest.mark.nightly
 def test_a_worker_of_dask_that_is_lost_in_the_middle_changes_nothing(
     parts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,7 +192,7 @@ def test_workers_of_dask_that_are_lost_again_and_again_are_said(parts: Path, mon
         return map_write(lambda item: os.kill(os.getpid(), signal.SIGKILL), *given)
 
     monkeypatch.setattr(module, "map_write", lost)
-    with pytest.raises(InputError, match="--engine dask: workers were lost several times, perhaps for want of memory"):
+    with pytest.raises(InputError, match="--engine dask: the local cluster: workers were lost several times, perhaps"):
         run("out.parquet", "--engine", "dask", "--processes", "1")
     assert sorted(path.name for path in Path().iterdir()) == ["models", "parts"]
 

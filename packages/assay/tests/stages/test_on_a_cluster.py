@@ -20,9 +20,12 @@ from ruamel.yaml import YAML
 
 from assay.base.errors import InputError
 from assay.contract.spec import Contract
-from assay.data import engine, stored
+from assay.data import cluster as module
+from assay.data import stored
+from assay.data import workers as on_workers
+from assay.data.cluster import at_once, dask_cluster
 from assay.data.columns import columns, target
-from assay.data.engine import at_once, cluster_at, dask_cluster, map_reduce
+from assay.data.engine import cluster_at, map_reduce
 from assay.data.sample import sample
 from assay.data.stored import Stored, by_part
 from assay.gates import retraining
@@ -35,6 +38,7 @@ from assay.project.params import ModelChoice
 from assay.project.room import Room, load_room
 from assay.stages import evaluate, prepare, train, validate
 from assay.statistics.losses import row_losses
+from clusters import features
 from exported import assert_stored_and_exported
 from patients import COLUMNS, TARGETS, contract, patients, write_project
 from stages.test_train import PARAMS
@@ -135,16 +139,9 @@ def test_workers_run_the_code_of_this_process_after_an_edit_and_in_another_proje
         return float(room.derived[0].compute({"x": np.array([item])})[0])
 
     for name, factor in (("one", 2), ("one", 30), ("other", 5)):
-        code = tmp_path / name / "src/model/features.py"
-        code.parent.mkdir(parents=True, exist_ok=True)
-        (code.parent / "__init__.py").touch()
-        code.write_text(
-            "from assay.project.room import Derived\n"
-            f"DERIVED = [Derived('more', lambda columns: {factor} * columns['x'], 'x')]\n"
-        )
-        monkeypatch.chdir(tmp_path / name)
+        monkeypatch.chdir(features(tmp_path / name, factor))
         # As in a new process.
-        engine._code.cache_clear()
+        on_workers.code_of.cache_clear()
         assert map_reduce(partial(derived, load_room()), [1.0, 2.0], list, cluster) == [factor, 2 * factor]
 
 
@@ -152,7 +149,7 @@ def test_a_worker_with_other_code_that_comes_in_the_middle_is_started_again(clus
     def work(item: int) -> int:
         if item == 1 and not (tmp_path / "other").exists():
             (tmp_path / "other").touch()
-            engine.LOADED["numpy"] = "1.0"
+            on_workers.LOADED["numpy"] = "1.0"
         return item**2
 
     assert map_reduce(work, range(8), list, cluster) == [number**2 for number in range(8)]
@@ -160,11 +157,11 @@ def test_a_worker_with_other_code_that_comes_in_the_middle_is_started_again(clus
 
 
 def test_a_worker_with_another_installation_is_named(cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "version", lambda name: "1.0")
-    engine._code.cache_clear()
+    monkeypatch.setattr(on_workers, "version", lambda name: "1.0")
+    on_workers.code_of.cache_clear()
     with pytest.raises(InputError) as raised:
         map_reduce(str, [1, 2], list, cluster)
-    engine._code.cache_clear()
+    on_workers.code_of.cache_clear()
     assert re.fullmatch(
         r"params\.yaml: engine: the worker tcp://\S+ has numpy \S+ and not 1\.0; install there what this machine has, "
         "and start it again",
@@ -173,7 +170,7 @@ def test_a_worker_with_another_installation_is_named(cluster: str, monkeypatch: 
 
 
 def test_what_takes_long_is_said_once(cluster: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(engine, "PATIENCE", 0.05)
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
 
     def work(item: int) -> int:
         while not (tmp_path / "said").exists():
@@ -186,7 +183,7 @@ def test_what_takes_long_is_said_once(cluster: str, monkeypatch: pytest.MonkeyPa
         said.append(line)
         (tmp_path / "said").touch()
 
-    monkeypatch.setattr(engine, "say_once", cache(say))
+    monkeypatch.setattr(module, "say_once", cache(say))
     assert map_reduce(work, [1, 2], list, cluster) == [1, 2]
     assert said == [f"  waiting for the cluster at {cluster}, which may be busy with other work"]
 
@@ -202,7 +199,7 @@ def test_a_file_that_a_worker_does_not_have_is_named(cluster: str, monkeypatch: 
 
 
 def test_a_cluster_without_workers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "PATIENCE", 0.05)
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
     with dask_cluster(0) as address, pytest.raises(InputError) as raised:
         map_reduce(str, [1, 2], list, address)
     assert str(raised.value) == (
@@ -324,7 +321,7 @@ def test_what_cannot_be_fitted_by_workers_is_refused_with_the_reason(
     ):
         with pytest.raises(InputError, match=f"params.yaml: train.workers: {reason}"):
             fit_on_workers(pipeline, rows, spec, cluster=cluster, workers=workers)
-    monkeypatch.setattr(engine, "PATIENCE", 0.05)
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
     with pytest.raises(InputError, match=r"train.workers: 3 are asked for, and the cluster at tcp:.* has 2"):
         at_once(lambda number, hosts: number, 3, cluster)
 
@@ -342,7 +339,7 @@ def test_rows_that_are_few_are_fitted_here_whatever_the_workers(
 
 def test_workers_on_other_machines_come_first() -> None:
     workers = ["tcp://10.0.0.1:1", "tcp://10.0.0.1:2", "tcp://10.0.0.2:1", "tcp://10.0.0.2:2"]
-    assert engine.spread(workers) == [workers[0], workers[2], workers[1], workers[3]]
+    assert module.spread(workers) == [workers[0], workers[2], workers[1], workers[3]]
 
 
 def test_workers_share_the_processors_of_their_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,7 +351,7 @@ def test_workers_share_the_processors_of_their_machine(monkeypatch: pytest.Monke
 def test_work_at_the_same_time_is_done_again_after_a_worker_was_lost(
     cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "LOOK", 0.05)
+    monkeypatch.setattr(module, "LOOK", 0.05)
 
     def work(number: int, hosts: list[str]) -> int:
         if number == 1 and not (tmp_path / "lost").exists():
@@ -382,7 +379,7 @@ def test_after_a_fit_that_stops_no_worker_waits_for_another(cluster: str, how: s
 
     with pytest.raises(InputError if how == "fails" else KeyboardInterrupt, match=r"broken rows|^$"):
         at_once(work, 2, cluster)
-    with engine._client(cluster, 0, "") as client_of_cluster:
+    with module._client(cluster, 0, "") as client_of_cluster:
         # Each of the workers answers.
         asked = [
             client_of_cluster.submit(str, 1, workers=[worker], pure=False) for worker in client_of_cluster.nthreads()

@@ -391,7 +391,7 @@ def _work_folder(output: Path) -> Iterator[Path]:
 )
 def cluster(workers: int, port: int) -> None:
     """Run a Dask cluster on this machine, for `assay score --engine dask` and the stages, until Ctrl-C."""
-    from assay.data.engine import dask_cluster
+    from assay.data.cluster import dask_cluster
 
     with dask_cluster(workers, port) as address, interrupts() as interrupted:
         print(

@@ -17,7 +17,8 @@ from assay.base.errors import InputError
 from assay.base.files import lock_alone, read_json, write_json, writes_to
 from assay.base.progress import say
 from assay.data.batches import Piece, files_in, is_data, is_plain, read_piece, require_columns, states
-from assay.data.engine import each_arrival, map_write
+from assay.data.engine import map_write
+from assay.data.spark import each_arrival
 from assay.inference.pieces import PREDICTED, REFUSED, model_of, write_scored
 
 # Readers of a folder leave out names that begin like these.

@@ -12,8 +12,8 @@ from sklearn.pipeline import Pipeline
 
 from assay.base.errors import InputError
 from assay.contract.spec import Contract
+from assay.data.cluster import at_once
 from assay.data.columns import columns, target
-from assay.data.engine import at_once
 from assay.data.sample import sample
 from assay.data.stored import Stored
 from assay.modelling.estimators import is_lightgbm

@@ -1,0 +1,154 @@
+"""The workers of a Dask cluster: whose turn it is, which code they have, and what they run."""
+
+import os
+import pickle
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, cast
+
+import assay
+from assay.base.errors import InputError, one_line
+from assay.base.files import sha256_of_all
+from assay.base.progress import say
+
+# Seconds after which a turn is asked for again.
+LOOK = 2
+# Seconds that the new interpreter of a worker may take.
+RESTART = 120
+# The libraries whose versions may change results.
+LIBRARIES = ("numpy", "pyarrow", "scikit-learn", "lightgbm", "onnxruntime")
+# The folder of a project's code, and what results depend on: a hash or a version for each name.
+Code = tuple[Path, dict[str, str]]
+# What this worker has loaded; its interpreter keeps it, whatever happens to the files.
+LOADED: dict[str, str] = {}
+# Why a worker begins nothing: Dask waits until its memory is free again, which may be never.
+FULL = "its memory is full"
+say_once = cache(say)
+
+
+def take_turn(client: Any, needs: str) -> None:
+    """Wait until all clients that came before this one, and need something else of the workers, are gone.
+
+    A client keeps its turn until it is closed, or dies.
+    """
+
+    # Made here: so it goes there as a whole, and the scheduler may have another Assay. There it runs alone.
+    def first_other(client: str, needs: str, who: str, dask_scheduler: Any = None) -> str:
+        turns = dask_scheduler.extensions.setdefault("assay", {})
+        for gone in turns.keys() - dask_scheduler.clients.keys():
+            del turns[gone]
+        turns.setdefault(client, (needs, who))
+        before = list(turns)[: list(turns).index(client)]
+        return str(next((turns[one][1] for one in before if turns[one][0] != needs), ""))
+
+    who = f"process {os.getpid()} of {socket.gethostname()} in {Path.cwd()}"
+    while other := client.run_on_scheduler(first_other, client.id, needs, who):
+        say_once(f"  waiting for {other}, which uses the cluster at {client.scheduler.address}; Ctrl-C ends this")
+        time.sleep(LOOK)
+
+
+class OtherCodeError(Exception):
+    """A worker has loaded other code than the client."""
+
+
+# Once, since a process keeps what it has loaded.
+@cache
+def code_of(source: Path) -> Code:
+    """Return what results depend on: Assay, the user's code in a folder, if there is any, and libraries."""
+    found = {"Assay": _hash(Path(assay.__file__).parent)}
+    if source.is_dir():
+        found["user code"] = f"{source} {_hash(source)}"
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "none"
+    return source, found
+
+
+def _hash(folder: Path) -> str:
+    """Return a hash of the code in a folder."""
+    return sha256_of_all(folder.rglob("*.py"), folder)[:12]
+
+
+def load(code: Code, client: Any, place: str) -> None:
+    """Let all workers load the code of this process, with a new interpreter where it is another.
+
+    So do workers that still work for a client that is gone, or that have no memory left. Raises InputError if a worker
+    has another installation.
+    """
+    others, waits = asked(client, _difference, code), asked(client, blocked)
+    if unready := [worker for worker, other in others.items() if other or waits.get(worker)]:
+        restart(unready, client)
+        for worker, other in sorted(asked(client, _difference, code).items()):
+            if other:
+                raise InputError(
+                    f"{place}: the worker {worker} has {other}; install there what this machine has, and start it again"
+                )
+
+
+def asked(client: Any, what: Callable[..., str], *given: object) -> dict[str, str]:
+    """Return what each worker says; one that is lost meanwhile says nothing."""
+    return cast("dict[str, str]", client.run(what, *given, on_error="ignore"))
+
+
+def restart(workers: Sequence[str], client: Any) -> None:
+    """Give workers a new interpreter, which Dask's nanny does."""
+    try:
+        client.restart_workers([worker for worker in workers if worker in client.nthreads()], timeout=RESTART)
+    except Exception as error:
+        say(f"  {', '.join(workers)}: could not be restarted, so restart them yourself: {one_line(error)}")
+
+
+def packed(what: object) -> bytes:
+    """Return a pickle of something, of functions of this program as well."""
+    import cloudpickle
+
+    return bytes(cloudpickle.dumps(what))
+
+
+def dask_setup(worker: object) -> None:
+    """Make a worker of `dask_cluster` deaf to Ctrl-C, which it would show as a traceback; Dask calls this there."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Before anybody edits it.
+    LOADED["Assay"] = _hash(Path(assay.__file__).parent)
+
+
+def blocked(dask_worker: Any) -> str:
+    """Say why this worker begins nothing, perhaps indefinitely."""
+    executing = dask_worker.state.executing
+    if any(task.state == "cancelled" for task in executing):
+        return "it does what nobody waits for"
+    return FULL if dask_worker.status.name == "paused" and not executing else ""
+
+
+def _difference(code: Code) -> str:
+    """Say how the code that this worker has loaded differs from that of the client; nothing if it does not."""
+    source, wanted = code
+    if wanted.keys() - LOADED.keys():
+        LOADED.update(code_of(source)[1] | LOADED)
+        # Pickles may name the user's code.
+        sys.path.insert(0, str(source))
+    for what, found in wanted.items():
+        if LOADED.get(what) != found:
+            return f"{what} {LOADED.get(what, 'none')} and not {found}"
+    return ""
+
+
+# Raised while Dask unpacks it, an error would end the worker.
+def done(code: Code, work: bytes, given: bytes) -> Any:
+    """Return what some work makes of what it is given."""
+    if said := _difference(code):
+        raise OtherCodeError(f"a worker has {said}")
+    return _loaded(work)(*pickle.loads(given))  # noqa: S301
+
+
+@lru_cache(maxsize=1)
+def _loaded(work: bytes) -> Callable[..., Any]:
+    return cast("Callable[..., Any]", pickle.loads(work))  # noqa: S301
