@@ -29,6 +29,7 @@ COLLECTED = {
     "without_outcome": 0,
     "left_out": {},
     "empty_columns": [],
+    "lost": {},
 }
 
 

@@ -376,7 +376,7 @@ def test_rows_of_an_earlier_contract_that_break_todays_are_left_out_with_the_rea
     assert "130" not in collecting.REPORT.read_text()
 
 
-def test_a_column_that_an_earlier_contract_lacked_or_had_in_another_type_is_missing(project: Path):
+def test_a_column_that_an_earlier_contract_lacked_or_had_in_another_type_is_missing_or_empty_and_named(project: Path):
     batch = honest()
     inputs = batch["inputs"]
     names = [field.name for field in inputs.type if field.name != "ward"]
@@ -385,6 +385,13 @@ def test_a_column_that_an_earlier_contract_lacked_or_had_in_another_type_is_miss
     result = run(honest(seed=3, start=100), other, bounds=Collect(share=1))
     assert left_out(result) == {collecting.NO_CONTRACT: 64}
     assert result["left_out"][collecting.NO_CONTRACT]["reasons"][0].startswith("noise: missing value")
+    made = contract(columns=COLUMNS | {"noise": {"kind": "number", "missing": "allow"}})
+    result = run(honest(seed=3, start=100), other, made=made, bounds=Collect(share=1))
+    assert (result["added"], result["lost"]) == (64, {"noise": 64, "ward": 64})
+    said = (
+        "left empty, because contract.yaml has changed since these rows were asked: noise in 64 rows, ward in 64 rows"
+    )
+    assert said in told(result)
 
 
 @pytest.mark.parametrize("then", ["multiclass", "regression"])

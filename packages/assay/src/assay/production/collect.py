@@ -68,13 +68,17 @@ LIMIT = "are above the limit for all"
 
 @dataclass
 class Candidates:
-    """Predictions with an outcome, the oldest first: ids, hashed keys, how wrong each was, outcomes and features."""
+    """Predictions with an outcome, the oldest first: ids, hashed keys, how wrong each was, outcomes and features.
+
+    `lost` names the features of each whose values the log does not have in a form of today's contract.
+    """
 
     ids: list[str]
     clients: list[str | None]
     loss: np.ndarray
     outcomes: list[Any]
     features: pa.Table
+    lost: list[list[str]]
 
     def take(self, places: np.ndarray) -> "Candidates":
         """Return those at some places."""
@@ -84,6 +88,7 @@ class Candidates:
             self.loss[places],
             [self.outcomes[place] for place in places],
             self.features.take(pa.array(places)),
+            [self.lost[place] for place in places],
         )
 
 
@@ -143,7 +148,7 @@ def candidates(
             rows = len(found[0])
     if not found:
         none = Candidates(
-            [], [], np.array([]), [], pa.table({name: pa.array([], kind) for name, kind in kinds.items()})
+            [], [], np.array([]), [], pa.table({name: pa.array([], kind) for name, kind in kinds.items()}), []
         )
         return none, none, silent
     fresh, old = _newest(pa.concat_tables(found), per_client), pa.concat_tables(again)
@@ -157,6 +162,7 @@ def _candidates(table: pa.Table, names: list[str]) -> Candidates:
         table["loss"].to_numpy(),
         table["outcome"].to_pylist(),
         table.select([f"inputs.{name}" for name in names]).rename_columns(names),
+        table["lost"].to_pylist(),
     )
 
 
@@ -172,17 +178,21 @@ def _plain(table: pa.Table, contract: Contract, kinds: Mapping[str, pa.DataType]
     else:
         loss = pc.abs(pc.subtract(predicted, outcome))
     inputs = table["inputs"].combine_chunks()
-    there = {one.name for one in inputs.type if one.metadata != HASHED}
+    there = {one.name: inputs.field(one.name) for one in inputs.type if one.metadata != HASHED}
+    features = {
+        name: _cast(there[name], kind) if name in there else pa.nulls(len(table), kind) for name, kind in kinds.items()
+    }
+    lost = [
+        name for name, values in features.items() if name not in there or values.null_count > there[name].null_count
+    ]
     return pa.table(
         {
             "prediction_id": table["prediction_id"],
             "key": table["key"],
             "loss": pc.fill_null(loss, 0.0),
             "outcome": outcome,
-            **{
-                f"inputs.{name}": _cast(inputs.field(name), kind) if name in there else pa.nulls(len(table), kind)
-                for name, kind in kinds.items()
-            },
+            **{f"inputs.{name}": values for name, values in features.items()},
+            "lost": pa.array([lost] * len(table), pa.list_(pa.string())),
         }
     )
 
@@ -421,6 +431,7 @@ def collect(
         "without_outcome": silent,
         "limit": {"rows": limits.rows, "client": limits.client},
         "empty_columns": empty,
+        "lost": dict(Counter(name for names in chosen.taken.lost for name in names)),
         "left_out": {why: _left_out(ids, chosen.reasons) for why, ids in chosen.left_out.items()},
     }
     write_json(REPORT, result)
@@ -497,6 +508,9 @@ def told(result: Mapping[str, Any]) -> list[str]:
         lines.append(f"left out: {about['rows']:,} {why}{example}")
     if result["without_outcome"]:
         lines.append(f"{result['without_outcome']:,} predictions from before then have no outcome")
+    lost = [f"{name} in {rows:,} rows" for name, rows in result["lost"].items()]
+    if lost:
+        lines.append(f"left empty, because contract.yaml has changed since these rows were asked: {', '.join(lost)}")
     if result["empty_columns"]:
         lines.append(f"left empty, because the log does not hold them: {', '.join(result['empty_columns'])}")
     return lines

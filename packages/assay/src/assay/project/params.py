@@ -478,7 +478,10 @@ class Collect(Frozen):
     """How many rows `assay feedback collect` may add to the committed data."""
 
     share: float = Field(
-        default=0.2, gt=0, description="Most rows to add, as a share of the rows that the committed data has."
+        default=0.2,
+        gt=0,
+        allow_inf_nan=True,
+        description="Most rows to add, as a share of the rows that the committed data has; `.inf` for any number.",
     )
     client_share: float = Field(
         default=0.25,
