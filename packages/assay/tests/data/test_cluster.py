@@ -7,15 +7,20 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from distributed import Client
 
 from assay.base.errors import InputError
 from assay.data import cluster as module
+from assay.data import workers
 from assay.data.cluster import dask_cluster
 from assay.data.engine import map_reduce
+from assay.data.workers import take_turn
 from clusters import commands, features, program, workers_of
+from servers import until
 
 MADE = {3: "0.0 3.0 6.0 9.0\n", 5: "0.0 5.0 10.0 15.0\n"}
 
@@ -55,10 +60,34 @@ def test_a_project_waits_for_another_one_and_says_for_which(cluster: str, one: P
     assert len(set(workers_of(one, 2))) == 2
 
 
-def test_jobs_of_the_same_code_share_a_cluster(cluster: str, one: Path) -> None:
-    (one / "go").touch()
-    with program(one, cluster) as first, program(one, cluster) as second:
-        assert first.communicate() == second.communicate() == (MADE[3], "")
+def test_clients_take_turns_in_the_order_in_which_they_came_and_those_of_one_project_share_theirs(
+    cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class WaitsError(Exception):
+        pass
+
+    def say(line: str) -> None:
+        raise WaitsError(line)
+
+    monkeypatch.setattr(workers, "say_once", say)
+
+    def waits(client: Any, needs: str) -> bool:
+        try:
+            take_turn(client, needs)
+        except WaitsError:
+            return True
+        return False
+
+    one, same, other, last = (Client(cluster) for _ in range(4))
+    assert [waits(one, "a"), waits(same, "a"), waits(other, "b"), waits(last, "a")] == [False, False, True, True]
+    one.close()
+    assert [waits(same, "a"), waits(other, "b"), waits(last, "a")] == [False, True, True]
+    same.close()
+    until(lambda: not waits(other, "b"), "the turn of the other project")
+    assert waits(last, "a")
+    other.close()
+    until(lambda: not waits(last, "a"), "the last turn")
+    last.close()
 
 
 @pytest.mark.parametrize(

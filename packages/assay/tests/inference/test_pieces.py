@@ -20,6 +20,7 @@ from assay.base.errors import InputError
 from assay.cli.score import score
 from assay.data import engine, stored
 from assay.data.batches import Piece, pieces
+from assay.data.cluster import at_once
 from assay.inference import pieces as module
 from assay.project.layout import CHECKS
 from assay.stages import validate
@@ -140,6 +141,7 @@ def test_a_cluster_with_certificates_predicts_and_checks_as_this_machine(
                 params.write(f"\nengine: {{kind: dask, address: '{address}'}}\n")
             validate.main()
             assert CHECKS.read_bytes() == here
+            assert at_once(lambda number, hosts: number, 2, address) == [0, 1]
 
 
 @pytest.mark.nightly

@@ -19,12 +19,12 @@ from assay.data.workers import (
     FULL,
     Code,
     OtherCodeError,
-    asked,
+    ask,
     blocked,
     code_of,
     dask_setup,
-    done,
-    load,
+    do,
+    load_code,
     packed,
     restart,
     take_turn,
@@ -55,14 +55,14 @@ def each(
     with _client(address, workers, place) as client:
         code = code_of(SOURCE.resolve())
         take_turn(client, str(code))
-        load(code, client, place)
+        load_code(code, client, place)
         # As bytes, which Dask gives to each worker once, and not with each item.
         shared = client.submit(bytes, packed(work), pure=False)
         ahead = AHEAD * max(1, sum(client.nthreads().values()))
         waiting: deque[tuple[Item, Any]] = deque()
 
         def start(item: Item) -> Any:
-            return client.submit(done, code, shared, packed((item,)), pure=False)
+            return client.submit(do, code, shared, packed((item,)), pure=False)
 
         def first() -> Made:
             item, future = waiting.popleft()
@@ -70,7 +70,7 @@ def each(
                 return cast("Made", _result(future, client))
             except OtherCodeError:
                 # A worker that came meanwhile.
-                load(code, client, place)
+                load_code(code, client, place)
                 return cast("Made", _result(start(item), client))
 
         for item in items:
@@ -92,7 +92,7 @@ def _result(future: Any, client: Any) -> Any:
             _wait_for(1, client)
             if not client.nthreads():
                 raise ConnectionError("no worker is left")
-            if set(asked(client, blocked).values()) == {FULL}:
+            if set(ask(client, blocked).values()) == {FULL}:
                 raise ConnectionError("the workers have too little memory")
             say_once(f"  waiting for the cluster at {client.scheduler.address}, which may be busy with other work")
     return future.result()
@@ -114,7 +114,7 @@ def at_once(work: Callable[[int, Sequence[str]], Made], number: int, address: st
         def made() -> list[Made]:
             _wait_for(number, client)
             code = code_of(SOURCE.resolve())
-            load(code, client, STAGES)
+            load_code(code, client, STAGES)
             return _together(work, number, client, code)
 
         try:
@@ -137,7 +137,7 @@ def _together(work: Callable[[int, Sequence[str]], Made], number: int, client: A
         )
     hosts, shared = _free_ports(client, workers), packed(work)
     futures = [
-        client.submit(done, code, shared, packed((place, hosts)), workers=[worker], pure=False)
+        client.submit(do, code, shared, packed((place, hosts)), workers=[worker], pure=False)
         for place, worker in enumerate(workers)
     ]
     try:

@@ -77,23 +77,23 @@ def _hash(folder: Path) -> str:
     return sha256_of_all(folder.rglob("*.py"), folder)[:12]
 
 
-def load(code: Code, client: Any, place: str) -> None:
+def load_code(code: Code, client: Any, place: str) -> None:
     """Let all workers load the code of this process, with a new interpreter where it is another.
 
     So do workers that still work for a client that is gone, or that have no memory left. Raises InputError if a worker
     has another installation.
     """
-    others, waits = asked(client, _difference, code), asked(client, blocked)
+    others, waits = ask(client, _difference, code), ask(client, blocked)
     if unready := [worker for worker, other in others.items() if other or waits.get(worker)]:
         restart(unready, client)
-        for worker, other in sorted(asked(client, _difference, code).items()):
+        for worker, other in sorted(ask(client, _difference, code).items()):
             if other:
                 raise InputError(
                     f"{place}: the worker {worker} has {other}; install there what this machine has, and start it again"
                 )
 
 
-def asked(client: Any, what: Callable[..., str], *given: object) -> dict[str, str]:
+def ask(client: Any, what: Callable[..., str], *given: object) -> dict[str, str]:
     """Return what each worker says; one that is lost meanwhile says nothing."""
     return cast("dict[str, str]", client.run(what, *given, on_error="ignore"))
 
@@ -142,7 +142,7 @@ def _difference(code: Code) -> str:
 
 
 # Raised while Dask unpacks it, an error would end the worker.
-def done(code: Code, work: bytes, given: bytes) -> Any:
+def do(code: Code, work: bytes, given: bytes) -> Any:
     """Return what some work makes of what it is given."""
     if said := _difference(code):
         raise OtherCodeError(f"a worker has {said}")
