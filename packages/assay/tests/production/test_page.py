@@ -59,4 +59,8 @@ def test_names_from_data_are_shown_literally(write):
 def test_the_page_has_a_line_for_each_check_and_no_link():
     page = html(said(days(5)))
     assert page.count("<svg") == 6
+    # Where a line begins and ends, and what is behind each of its points.
+    assert page.count("<figcaption>2026-11-24 to 2026-11-28</figcaption>") == 6
+    assert page.count("<title>2026-11-26: ") == 6
+    assert page.count(" of the limit, 300 rows</title>") == 6 * 5
     assert "http" not in page.replace("http-equiv", "")

@@ -120,7 +120,12 @@ def _chart(history: list[dict[str, Any]]) -> Markup:
     parts = [
         Markup('<path class="limit" d="M0 4H{}"/><path class="grid" d="M0 {}H{}"/>').format(WIDTH, HEIGHT - 4, WIDTH),
         Markup('<polyline points="{}"/>').format(line),
-        *(Markup('<circle cx="{:.1f}" cy="{:.1f}" r="2"/>').format(x, y) for x, y in points),
+        *(
+            Markup('<circle cx="{:.1f}" cy="{:.1f}" r="2"><title>{}: {} of the limit, {} rows</title></circle>').format(
+                x, y, one["day"], percent(float(f"{one['share']:.2g}")), f"{one['rows']:,}"
+            )
+            for (x, y), one in zip(points, history, strict=True)
+        ),
     ]
     svg = Markup('<svg viewBox="0 0 {} {}" width="{}" role="img" aria-label="{}">{}</svg>')
     return svg.format(WIDTH, HEIGHT, WIDTH, label, Markup().join(parts))
