@@ -90,19 +90,21 @@ def test_clients_take_turns_in_the_order_in_which_they_came_and_those_of_one_pro
     last.close()
 
 
-@pytest.mark.parametrize(
-    ("how", "end"),
-    [
-        pytest.param("map", signal.SIGKILL, marks=pytest.mark.nightly),
-        pytest.param("fit", signal.SIGKILL, marks=pytest.mark.nightly),
-        ("fit", signal.SIGTERM),
-    ],
-)
-def test_a_program_that_is_killed_blocks_nobody(cluster: str, one: Path, how: str, end: signal.Signals) -> None:
+def test_a_fit_that_is_terminated_leaves_no_work_on_the_workers(cluster: str, one: Path) -> None:
+    with program(one, cluster, "fit") as started:
+        left = workers_of(one, 2)
+        started.terminate()
+        assert started.communicate() == ("", "")
+        assert started.returncode == 128 + signal.SIGTERM
+    assert not any(psutil.pid_exists(int(process)) for process in left)
+
+
+@pytest.mark.parametrize("how", [pytest.param("map", marks=pytest.mark.nightly), "fit"])
+def test_a_program_that_is_killed_blocks_nobody(cluster: str, one: Path, how: str) -> None:
     """What it left on the workers goes on there, and would never end; they are started again."""
     with program(one, cluster, how) as first:
         left = workers_of(one, 2)
-        first.send_signal(end)
+        first.kill()
         first.communicate()
     with program(one, cluster) as second:
         assert not set(left) & set(workers_of(one, 4)[2:])

@@ -363,7 +363,8 @@ def test_work_at_the_same_time_is_done_again_after_a_worker_was_lost(
     assert (tmp_path / "lost").exists()
 
 
-@pytest.mark.parametrize("how", [pytest.param("fails", marks=pytest.mark.nightly), "is interrupted"])
+@pytest.mark.nightly
+@pytest.mark.parametrize("how", ["fails", "is interrupted"])
 def test_after_a_fit_that_stops_no_worker_waits_for_another(cluster: str, how: str) -> None:
     client = os.getpid()
 

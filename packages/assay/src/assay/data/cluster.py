@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from assay.base.errors import InputError, one_line
+from assay.base.process import ended_by_signals
 from assay.base.progress import say
 from assay.data.workers import (
     FULL,
@@ -141,7 +142,8 @@ def _together(work: Callable[[int, Sequence[str]], Made], number: int, client: A
         for place, worker in enumerate(workers)
     ]
     try:
-        return _results(futures, workers, client)
+        with ended_by_signals():
+            return _results(futures, workers, client)
     except BaseException:
         if client.status == "running":
             client.cancel(futures, force=True)

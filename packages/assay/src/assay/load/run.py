@@ -1,7 +1,6 @@
 """The load test: build, serve, load in alternating rounds, measure and record."""
 
 import json
-import signal
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ import msgspec
 from assay.base.errors import InputError, one_line
 from assay.base.files import read_json, write_json, write_text
 from assay.base.outcomes import Outcome
+from assay.base.process import ended_by_signals
 from assay.base.progress import say, track
 from assay.gates.loadtest import LOADTEST, LOADTEST_FORMAT, as_loadtest, setting
 from assay.gates.obstacle import NO_CHAMPION, Obstacle, ObstacleKind
@@ -48,7 +48,7 @@ def run(change: Change, *, long: bool = False) -> Outcome:
             raise InputError(f"{path}: there is no such file; run `make repro`")
     check_processes()
     champion, obstacle = _champion(change.champion)
-    with _ended_by_signals():
+    with ended_by_signals():
         sides = measure({"candidate": Path(), **({"champion": champion} if champion else {})}, limits, long=long)
     made = {
         "format": LOADTEST_FORMAT,
@@ -207,18 +207,3 @@ def model(bento: Path) -> Path:
     """Return the model file of a Bento."""
     models = bento / "src" / MODELS
     return models / f"model.{read_json(models / 'model.json')['served']}"
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into an exit that stops all child processes."""
-
-    def end(number: int, _: object) -> None:
-        sys.exit(128 + number)
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
