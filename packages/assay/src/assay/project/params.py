@@ -512,7 +512,7 @@ class Engine(Frozen):
     address: str | None = Field(
         default=None,
         pattern="^(tcp|tls)://.+:[0-9]+$",
-        description="The address of the cluster's scheduler: `tcp://HOST:8786`. Only with `kind: dask`.",
+        description="The address of the cluster's scheduler: `tcp://HOST:8786`, or `tls://`. Only with `kind: dask`.",
     )
 
     @model_validator(mode="after")
