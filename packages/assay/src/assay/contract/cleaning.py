@@ -61,16 +61,19 @@ def missing_moments(column: Column) -> frozenset[datetime]:
     return frozenset(moment for text in column.cleaning.missing if (moment := or_none(read, text)) is not None)
 
 
-def from_texts(texts: Sequence[str], column: Column, *, plain: bool = True) -> list[Any]:
-    """Return the values of the different texts of a column of a file; None for a text that has none.
+def written_as(texts: Iterable[str], column: Column) -> Column:
+    """Return a column as the different texts of a file show it: without cleaning if all are plain numbers.
 
-    If all are numbers in plain notation they are read so; unless not `plain`, where other columns show that the file
-    was not cleaned.
+    Only numbers with a decimal comma could be read in two ways.
     """
     has_comma = isinstance(column, Number | Integer) and column.cleaning and column.cleaning.decimal == ","
-    if has_comma and plain and all(as_number(text.strip()) is not None for text in texts):
-        column = column.model_copy(update={"cleaning": None})
-    read = reader(column)
+    if has_comma and all(as_number(text.strip()) is not None for text in texts):
+        return column.model_copy(update={"cleaning": None})
+    return column
+
+
+def from_texts(texts: Iterable[str], read: Callable[[str], Any]) -> list[Any]:
+    """Return what a `reader` makes of texts; None for a text that it cannot read."""
     return [or_none(read, text) for text in texts]
 
 
@@ -286,10 +289,12 @@ def _agreed(column: Category) -> Callable[[str], str]:
     if column.cleaning is None:
         return lambda text: text
     values, ignores_case = column.values, column.cleaning.case == "ignore"
-    exact = {trimmed(value): value for value in reversed(values)} | {value: value for value in values}
-    words = Counter(without_case(trimmed(value)) for value in values)
+    exact = {value: value for value in values}
+    for value in values:
+        exact.setdefault(trimmed(value), value)
+    words = Counter(without_case(trimmed(value)) for value in values if ignores_case)
     # A text in lower case that means only one value.
-    folded = {word: value for value in values if words[word := without_case(trimmed(value))] == 1}
+    folded = {word: value for value in values if ignores_case and words[word := without_case(trimmed(value))] == 1}
 
     def agreed(text: str) -> str:
         cell = trimmed(text)

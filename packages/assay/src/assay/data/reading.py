@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -49,6 +50,8 @@ from assay.data.violations import Violation, first_twice, violation
 TRUE_WORDS = ["true", "True", "TRUE", "yes", "Yes", "1"]
 FALSE_WORDS = ["false", "False", "FALSE", "no", "No", "0"]
 EPOCH = datetime(1970, 1, 1)
+# Texts that are cleaned at once.
+TEXTS = 100_000
 # Longer names get no "did you mean".
 LONGEST = 200
 # Only this many unknown columns get a "did you mean": the search takes a while, and a file may have any number.
@@ -422,8 +425,14 @@ def cleaned(values: pa.ChunkedArray, column: Column, *, plain: bool = True) -> p
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return pa.chunked_array([pa.nulls(len(values), wanted)])
     unique = text.drop_null().unique()
-    made = pa.array(cleaning.from_texts(unique.to_pylist(), column, plain=plain), wanted)
-    return pa.chunked_array([made.take(pc.index_in(text.combine_chunks(), unique))])
+    # Texts and values are objects of Python: of a large column only some at a time.
+    some = [unique.slice(start, TEXTS) for start in range(0, len(unique), TEXTS)]
+    if plain:
+        column = cleaning.written_as(chain.from_iterable(part.to_pylist() for part in some), column)
+    read = cleaning.reader(column)
+    parts = [pa.array(cleaning.from_texts(part.to_pylist(), read), wanted) for part in some]
+    made = pa.concat_arrays(parts) if parts else pa.array([], wanted)
+    return pa.chunked_array([made.take(places) for places in pc.index_in(text, unique).chunks], wanted)
 
 
 def _is_safe(given: pa.DataType, column: Column) -> bool:

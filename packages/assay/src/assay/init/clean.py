@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -223,15 +223,16 @@ def _counted(values: pa.ChunkedArray, markers: Sequence[str]) -> dict[str, int]:
     if not markers:
         return {}
     cells = pc.utf8_trim_whitespace(values) if pa.types.is_string(values.type) else values.cast(pa.string())
-    counts = {one["values"]: one["counts"] for one in pc.value_counts(cells).to_pylist() if one["values"] in markers}
+    cells = cells.filter(pc.is_in(cells, pa.array(markers, pa.string())))
+    counts = {one["values"]: one["counts"] for one in pc.value_counts(cells).to_pylist()}
     return {marker: counts[marker] for marker in markers if marker in counts}
 
 
 def _texts(values: pa.ChunkedArray, is_target: bool, agreed: Category | None, *, are_codes: bool) -> Cleaned:
-    encoded = values.dictionary_encode().unify_dictionaries().combine_chunks()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.chunk(0) if encoded.num_chunks else pa.array([], pa.dictionary(pa.int32(), pa.string()))
-    words = [trimmed(word) for word in encoded.dictionary.to_pylist()]
+    # The dictionaries of many chunks take much time and memory to unify.
+    unique = values.unique().drop_null()
+    encoded = pa.DictionaryArray.from_arrays(pc.index_in(values, unique).combine_chunks(), unique)
+    words = [trimmed(word.as_py()) for word in encoded.dictionary]
     is_code = _is_code_of(words)
     absent = [not word or (word.lower() in MISSING_WORDS and not is_code(word)) for word in words]
     present = [word for word, gone in zip(words, absent, strict=True) if not gone]
@@ -273,18 +274,25 @@ def _plain_numbers(values: pa.ChunkedArray) -> _Reading | None:
 
 def _is_code_of(words: Sequence[str]) -> Callable[[str], bool]:
     """Return a function that says whether a word such as NA is a code like the other words: two capital letters."""
-    others = {word for word in words if word and word.lower() not in MISSING_WORDS}
-    are_codes = len(others) >= FEWEST_CODES and all(re.fullmatch("[A-Z]{2}", word) for word in others)
-    return lambda word: are_codes and bool(re.fullmatch("[A-Z]{2}", word))
+    # Mostly the first word shows that they are none: all of them may be different.
+    codes: set[str] = set()
+    for word in words:
+        if word and word.lower() not in MISSING_WORDS:
+            if not _has_form_of_code(word):
+                return lambda _: False
+            codes.add(word)
+    return lambda word: len(codes) >= FEWEST_CODES and _has_form_of_code(word)
+
+
+def _has_form_of_code(word: str) -> bool:
+    return bool(re.fullmatch("[A-Z]{2}", word))
 
 
 def _categories(
     values: pa.ChunkedArray, encoded: pa.DictionaryArray, words: list[str], is_target: bool, agreed: Category | None
 ) -> Cleaned:
     """Return trimmed texts in one spelling, with words for missing as null."""
-    counts = Counter(
-        dict(enumerate(np.bincount(encoded.indices.drop_null().to_numpy(), minlength=len(words)).tolist()))
-    )
+    counts = np.bincount(encoded.indices.drop_null().to_numpy(), minlength=len(words))
     known = () if agreed is None else agreed.values
     is_code = _is_code_of(words)
     stated = set(agreed.cleaning.missing) if agreed is not None and agreed.cleaning is not None else set()
@@ -294,8 +302,8 @@ def _categories(
         usual = WRITTEN_BY_PROGRAMS
     elif is_target and agreed is None:
         rows: Counter[str] = Counter()
-        for code, times in counts.items():
-            rows[words[code].lower()] += times
+        for word, times in zip(words, counts.tolist(), strict=True):
+            rows[word.lower()] += times
         unsure = usual - WRITTEN_BY_PROGRAMS
         often = {word: times for word, times in rows.items() if word in unsure and times > MOST_UNKNOWN * rows.total()}
         usual -= often.keys()
@@ -303,20 +311,20 @@ def _categories(
     def is_gone(word: str) -> bool:
         return not word or word in stated or (word.lower() in usual and word not in known and not is_code(word))
 
-    ordered = [*known, *(words[code] for code, _ in counts.most_common())]
+    ordered = chain(known, (words[code] for code in np.argsort(-counts, kind="stable")))
     there = list(dict.fromkeys(word for word in ordered if not is_gone(word)))
+    # Among many different words some differ in case by chance, and in names or codes case may matter.
+    are_few, ignores_case = len(words) <= MOST_SPELLINGS, _ignores_case(agreed)
     spelling: dict[str, str] = {}
-    for word in there:
+    for word in there if are_few or ignores_case else ():
         spelling.setdefault(without_case(word), word)
     kept = {*spelling.values(), *known}
-    other = sorted(word for word in there if word not in kept)
-    # Among many different words some differ in case by chance, and in names or codes case may matter.
-    unify = bool(other) and len(words) <= MOST_SPELLINGS
-    case: Any = "ignore" if unify or _ignores_case(agreed) else "keep"
+    other = sorted(word for word in there if word not in kept) if are_few else []
+    unify = bool(other)
+    case: Any = "ignore" if unify or ignores_case else "keep"
     gone = tuple(sorted({word for word in words if word and is_gone(word)} | stated))
     cleaning = CategoryCleaning(case=case, missing=() if is_target else gone)
     listed = tuple(word for word in there if word in kept) if case == "ignore" else tuple(there)
-    column = Category(kind="category", values=listed or ("",), cleaning=cleaning)
     notes = [f"{_listed(other)} changed to the most frequent spelling"] if unify and agreed is None else []
     if unify and agreed is not None:
         notes = [f"{_listed(other)} changed to the agreed spelling"]
@@ -326,7 +334,13 @@ def _categories(
         f"{word!r} is a class, with {times} rows: if it means that nobody knows, leave them out"
         for word, times in often.items()
     ]
-    made = read_column(values, column, ("", *gone))[1]
+    if agreed is None and case == "keep":
+        # What the list below makes of them, without a list of what may be as many texts as rows.
+        kept_words = pa.array([None if is_gone(word) else word for word in words], pa.string())
+        made = pa.chunked_array([kept_words.take(encoded.indices)])
+    else:
+        column = Category(kind="category", values=listed or ("",), cleaning=cleaning)
+        made = read_column(values, column, ("", *gone))[1]
     section = cleaning.model_dump(mode="json", exclude_defaults=True)
     missing = _counted(values, gone)
     return Cleaned(made, None, tuple(notes), tuple(doubts), section, missing)
@@ -338,8 +352,9 @@ def _ignores_case(agreed: Category | None) -> bool:
 
 def _apart(words: Sequence[str]) -> list[str]:
     """Return the words that differ only in case from another, where case may mean something."""
-    counts = Counter(word.casefold() for word in words)
-    return sorted(w for w in words if counts[w.casefold()] > 1 and len(w) < 3)
+    # Without case, a letter becomes three at most.
+    counts = Counter(word.casefold() for word in words if len(word) <= 6)
+    return sorted(w for w in words if len(w) < 3 and counts[w.casefold()] > 1)
 
 
 def _reading(present: list[str], encoded: pa.DictionaryArray, words: list[str], is_target: bool) -> _Reading | None:
@@ -561,10 +576,11 @@ def _is_far(mark: float, marks: Collection[float], low: float | None, high: floa
 def _date_marks(values: pa.ChunkedArray) -> dict[datetime, int]:
     """Return the days that mean missing, and how often each occurs: outside of the other dates, and far from them."""
     moments = values.cast(pa.timestamp("us"))
+    given = pc.value_counts(moments.drop_null())
     counts = {
         one["values"]: one["counts"]
-        for one in pc.value_counts(moments.drop_null()).to_pylist()
-        if one["values"] is not None and one["counts"] > 1 and one["values"].date().isoformat() in DATE_MARKS
+        for one in given.filter(pc.greater(given.field("counts"), 1)).to_pylist()
+        if one["values"] is not None and one["values"].date().isoformat() in DATE_MARKS
     }
     others = pc.min_max(moments.filter(pc.invert(pc.is_in(moments, pa.array(counts, moments.type))))).as_py()
     low, high = others["min"], others["max"]

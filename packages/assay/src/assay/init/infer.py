@@ -315,7 +315,7 @@ def _target(
         values = values.cast(pa.int64(), safe=False)
     if pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
         raise InputError(f"target {name!r} is a time; predict a number (such as days until then) or a class")
-    counts = {entry["values"]: entry["counts"] for entry in pc.value_counts(values).to_pylist()[: 10 * MOST_VALUES]}
+    counts = {entry["values"]: entry["counts"] for entry in pc.value_counts(values)[: 10 * MOST_VALUES].to_pylist()}
     if len(counts) == 1:
         raise InputError(f"target {name!r} is {next(iter(counts))!r} in every row: there is nothing to predict")
     is_number = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)

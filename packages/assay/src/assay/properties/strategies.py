@@ -204,7 +204,7 @@ def _rewritten(column: Time) -> Callable[[datetime], datetime | None]:
 
 def _neither(column: Column, *texts: str, markers: Collection[str]) -> st.SearchStrategy[str]:
     """Return those of some texts that have no value in the column."""
-    read = cleaning.from_texts(texts, column, plain=False)
+    read = cleaning.from_texts(texts, cleaning.reader(column))
     return st.sampled_from(
         [text for text, value in zip(texts, read, strict=True) if value is None and text not in markers]
     )
