@@ -118,12 +118,14 @@ def watch(task: str = "binary", **changes: Any) -> Watch:
 
 def seasons(rows: int, *, weekly: bool) -> Reference:
     """Return a reference in which older people come at the weekend."""
-    table, scored, target = world(rows, 1_000_001, "binary")
     days = np.arange(rows) % 7
-    age = table["age"].to_numpy()
-    table = table.set_column(0, "age", pa.array(np.where(days >= 5, np.minimum(age + 20, 120), age)))
+
+    def older_at_the_weekend(data: dict[str, np.ndarray]) -> None:
+        data["age"] = np.where(days >= 5, np.minimum(data["age"] + 20, 120), data["age"])
+
+    table, scored, target = world(rows, 1_000_001, "binary", older_at_the_weekend)
     counted = {"features": rows, "scores": rows, "losses": rows}
-    return make_reference(made(), table, scored, (scored, target), counted, days if weekly else None)
+    return make_reference(made(), table, scored, (scored, target), counted, (days, days) if weekly else (None, None))
 
 
 def said(batches: Iterable[pa.RecordBatch], task: str = "binary", **changes: Any) -> dict[str, Any]:

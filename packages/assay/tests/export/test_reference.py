@@ -170,6 +170,7 @@ def test_the_weekday_is_known_if_the_split_is_by_time_over_a_year(days: int, is_
     found = weekdays_of(pa.table({"admitted": times}), made)
     # A Monday.
     assert (None if found is None else found[:8].tolist()) == ([0, 1, 2, 3, 4, 5, 6, 0] if is_known else None)
+    assert weekdays_of(pa.table({"admitted": times}), made, days=7) is not None
     assert weekdays_of(pa.table({"admitted": times}), contract()) is None
 
 

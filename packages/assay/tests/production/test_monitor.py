@@ -330,7 +330,11 @@ def test_the_time_zone_of_the_data_may_be_another_one_than_that_of_the_log(hours
         batch = day(ago, rows=200, change=weekly(ago))
         later = pc.add(batch["time"], pa.scalar(timedelta(hours=hours)))
         batches.append(batch.set_column(batch.schema.get_field_index("time"), "time", later))
-    assert found(said(batches, reference=seasons(rows=4000, weekly=True)), "features")["verdict"] == "WELL"
+    result = said(batches, reference=seasons(rows=4000, weekly=True))
+    assert [found(result, check)["verdict"] for check in ("scores", "features")] == ["WELL", "WELL"]
+    # Each weekday has scores of its own.
+    result = said(batches, reference=seasons(rows=4000, weekly=False))
+    assert [found(result, check)["verdict"] for check in ("scores", "features")] == ["ALARM", "ALARM"]
 
 
 def test_what_changed_on_some_weekdays_names_the_one_that_changed_most():

@@ -255,13 +255,13 @@ def make_reference(
     scored: Scored,
     promised: tuple[Scored, np.ndarray],
     rows: Mapping[str, int],
-    weekdays: np.ndarray | None = None,
+    weekdays: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
 ) -> Reference:
     """Return the reference of a model.
 
     `table` are the rows whose features are compared, `scored` the scores of rows that the model was not fitted on,
     `promised` the scores and targets of the test rows. `rows` counts independent rows of features, scores and losses.
-    With `weekdays`, those of the rows of `table`, each weekday gets means of its own.
+    With `weekdays`, those of the rows of `table` and of `scored`, each weekday gets means of its own.
     """
     columns, given = plain_columns(table, contract), score_columns(scored, contract)
     watched = {
@@ -300,7 +300,7 @@ def make_reference(
         "estimate": [Feature(kind="loss", column="expected")] if contract.classes else [],
     }
     # Half of the doubt is for the losses, the most important check, and half for both sides of all features.
-    number = 2 * sum(map(len, checks.values())) * (1 if weekdays is None else WEEK)
+    number = 2 * sum(map(len, checks.values())) * (WEEK if any(one is not None for one in weekdays) else 1)
     quantile = NormalDist().inv_cdf(1 - DOUBT / 2 / number)
     made: dict[Check, tuple[Feature, ...]] = {}
     for check, features in checks.items():
@@ -310,8 +310,8 @@ def make_reference(
             continue
         data = given if of_scores else columns
         parts = [np.ones(len(next(iter(data.values()))), dtype=bool)]
-        if weekdays is not None and not of_scores:
-            parts += [weekdays == weekday for weekday in range(WEEK)]
+        if (known := weekdays[of_scores]) is not None:
+            parts += [known == weekday for weekday in range(WEEK)]
         independent = rows["scores" if of_scores else "features"]
         mean, *means = [_moments(level_counts(check, features, take(data, part), draft), STEPS) for part in parts]
         allowed, *alloweds = [
@@ -332,16 +332,16 @@ def make_reference(
     return draft.model_copy(update={"checks": made, "losses": _losses(*promised, contract, rows["losses"])})
 
 
-def weekdays_of(table: pa.Table, contract: Contract) -> np.ndarray | None:
-    """Return the weekday of each row, 0 for Monday; None without a split by time, and for less than a year."""
+def weekdays_of(table: pa.Table, contract: Contract, days: int = YEAR) -> np.ndarray | None:
+    """Return the weekday of each row, 0 for Monday; None without a split by time, or for fewer days, or few rows."""
     name = contract.split.column
     if contract.split.by != "time" or name is None or not isinstance(contract.columns[name], Time):
         return None
-    days = np.asarray(table[name].cast(pa.timestamp("us")).cast(pa.int64())) // 86_400_000_000
+    dates = np.asarray(table[name].cast(pa.timestamp("us")).cast(pa.int64())) // 86_400_000_000
     # The first of January 1970 was a Thursday.
-    weekdays = (days + 3) % WEEK
+    weekdays = (dates + 3) % WEEK
     is_enough = (
-        len(days) and np.ptp(days) >= YEAR and np.bincount(weekdays, minlength=WEEK).min() >= FEWEST_OF_A_WEEKDAY
+        len(dates) and np.ptp(dates) >= days and np.bincount(weekdays, minlength=WEEK).min() >= FEWEST_OF_A_WEEKDAY
     )
     return np.asarray(weekdays) if is_enough else None
 
