@@ -86,6 +86,13 @@ def test_a_challenger_uses_the_code_that_the_service_has_copied(
         assert serving.router.choose(b"").name == "b"
 
 
+def test_the_champion_is_no_shadow_of_itself(project: Path, router: Router, caplog: pytest.LogCaptureFixture) -> None:
+    say(project, "challengers:\n  - {name: same, models: models, shadow: true}\n")
+    router.refresh()
+    assert router.shadows == []
+    assert "challenger 'same' is the champion itself; it cannot be a shadow too" in caplog.text
+
+
 def test_a_challenger_that_no_library_can_load_changes_nothing(
     project: Path, router: Router, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -196,6 +196,9 @@ class Router:
         contract = champion.about["contract_sha256"]
         # With the code that is loaded: the service may have a copy of it.
         package = load_package(models, champion.reader, contract, self._tolerance, champion.room)
+        if entry.shadow and package.version == champion.version:
+            # The log would have each of its rows twice.
+            raise InputError(f"{TRAFFIC}: challenger {entry.name!r} is the champion itself; it cannot be a shadow too")
         made = Contender(entry.name, package)
         # The champion is timed again: the machine may have been more or less busy when it was loaded.
         slower = made.seconds[1] / champion.row_seconds()
