@@ -36,6 +36,10 @@ def worse(data: dict[str, np.ndarray]) -> None:
     data["drift"] = np.full(len(data["age"]), -0.6)
 
 
+def rather_worse(data: dict[str, np.ndarray]) -> None:
+    data["drift"] = np.full(len(data["age"]), 0.15)
+
+
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_a_quiet_month_is_well(task: str):
     result = said(days(20, task=task), task)
@@ -84,6 +88,14 @@ def test_a_worse_model_is_found_by_its_outcomes_alone():
         assert len(one["measured"]["examples"]) == 5
     assert "more than promised" in found(result, "cost")["reason"]
     assert {found(result, check)["verdict"] for check in ("values", "features", "estimate")} == {"WELL"}
+
+
+def test_a_loss_above_the_promise_is_called_that_before_the_evidence_is_enough():
+    for change, is_above in ((None, False), (rather_worse, True)):
+        loss = found(said(days(3, change)), "loss")
+        assert loss["verdict"] == "WELL"
+        assert ("it is above that, but the evidence is too little" in loss["reason"]) == is_above
+        assert (loss["measured"]["loss"] > loss["limit"]["loss"]) == is_above
 
 
 def test_outcomes_count_when_they_are_due():

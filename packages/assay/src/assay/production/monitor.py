@@ -194,7 +194,8 @@ def _loss(promised: Loss, windows: Sequence[Window], limit: float, watch: Watch)
     if due - rows > WITHOUT_OUTCOME * due:
         reason = f"{said}, but {percent((due - rows) / due)} of the due rows have none; {promise}"
         return Finding(promised.name, "HOLD", reason, measured, about)
-    return Finding(promised.name, "WELL", f"{said}; {promise}", measured, about)
+    above = "; it is above that, but the evidence is too little for an alarm" * (now > bound)
+    return Finding(promised.name, "WELL", f"{said}; {promise}{above}", measured, about)
 
 
 def _check(check: Check, reference: Reference, windows: Sequence[Window], limit: float, watch: Watch) -> Finding:
@@ -203,7 +204,7 @@ def _check(check: Check, reference: Reference, windows: Sequence[Window], limit:
     rows = sum(window.rows for window in known)
     about = {"false_alarms_a_year": DAYS_A_YEAR / limit}
     measured: dict[str, Any] = {"rows": rows, "features": len(features)}
-    if check == "features":
+    if check in ("scores", "features"):
         measured["seasons"] = SEASONS if any(one.means for one in features) else NO_SEASONS
     if rows == 0:
         return Finding(check, "HOLD", "there are no rows to judge", measured, about)
