@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from assay.base.errors import InputError
 from assay.contract.spec import Contract
-from assay.data import stored
+from assay.data import reading, stored
 from assay.data.check import check
 from assay.data.reading import opened, read_table
 from assay.data.sample import drawn, sample
@@ -63,6 +63,7 @@ def both(path: Path, made: Contract) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stored, "LARGE", 0)
         patch.setattr(stored, "CELLS", 12)
+        patch.setattr(reading, "TEXTS", 2)
         with opened(path, made) as (rows, found):
             assert not isinstance(rows, pa.Table)
             assert (rows.num_rows, rows.column_names) == (whole.num_rows, whole.column_names)
