@@ -76,6 +76,19 @@ def found(log: Path, **between: datetime) -> tuple[list[str], LogCounts]:
     return ids, counts
 
 
+def test_a_segment_that_was_copied_under_the_name_of_another_hour_counts_once(log: Path):
+    put(log, line("a", rows=3))
+    put(log, line("a", rows=3), NOON + timedelta(hours=1))
+    ids, counts = found(log)
+    assert (ids, counts.foreign) == (["a-0", "a-1", "a-2"], 1)
+
+
+def test_a_pipe_under_the_name_of_a_segment_holds_nobody_up(log: Path):
+    put(log, line("a"))
+    os.mkfifo(log / f"predictions/{NOON:%Y-%m-%dT%H}.pipe.jsonl")
+    assert found(log)[0] == ["a-0"]
+
+
 def test_a_prediction_is_read_as_it_was_made(log: Path) -> None:
     put(log, line("a", key=["f00d"], warnings=[["age: 50.5"]]))
     (batch,) = predictions(log, LogCounts())

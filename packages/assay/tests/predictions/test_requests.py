@@ -108,8 +108,9 @@ def test_a_segment_that_was_copied_counts_once_and_old_ones_go(tmp_path: Path, l
     log.write()
     assert not old.exists()
     segment = next(path for path in (tmp_path / REQUESTS).iterdir() if path.name != recent)
-    shutil.copy(segment, segment.with_name(segment.name.replace(".jsonl", "1.jsonl")))
+    for name in (segment.name.replace(".jsonl", "1.jsonl"), recent):
+        shutil.copy(segment, segment.with_name(name))
     counts = LogCounts()
     now = datetime.now(UTC)
-    assert len(list(counted(tmp_path, counts, now - timedelta(days=1), now + timedelta(hours=1)))) == 1
-    assert counts.doubled == 1
+    assert len(list(counted(tmp_path, counts, now - timedelta(days=3), now + timedelta(hours=1)))) == 1
+    assert (counts.doubled, counts.foreign) == (1, 1)

@@ -17,7 +17,7 @@ from assay.base.formats import read_format
 from assay.contract.spec import Contract, Feature
 from assay.data.reading import arrow_type
 from assay.predictions.entry import CHECK, FORMAT, Entry
-from assay.predictions.segments import CONTRACTS, PREDICTIONS, hours
+from assay.predictions.segments import CONTRACTS, PREDICTIONS, belongs, hours
 
 # Rows per batch, except for entries that have more.
 ROWS = 4096
@@ -224,11 +224,13 @@ def hour(
 def entries(
     segments: Sequence[Path], counts: LogCounts, since: datetime | None, until: datetime | None
 ) -> Iterator[Entry]:
-    """Yield the entries of segments as they are, whatever they hold."""
+    """Yield the entries of segments as they are, whatever they hold; count those of another hour than their segment."""
     decoder = msgspec.json.Decoder(Entry)
     for segment in segments:
         for entry in lines(segment, decoder.decode, counts):
-            if (since is None or entry.time >= since) and (until is None or entry.time < until):
+            if not belongs(entry.time, segment):
+                counts.foreign += 1
+            elif (since is None or entry.time >= since) and (until is None or entry.time < until):
                 yield entry
 
 

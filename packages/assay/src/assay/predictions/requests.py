@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from assay.predictions.entry import Counted
-from assay.predictions.segments import REQUESTS, Appender, believed, hour_name, hours, retire
+from assay.predictions.segments import REQUESTS, Appender, believed, belongs, hour_name, hours, retire
 
 if TYPE_CHECKING:
     # The service writes counts, without pyarrow.
@@ -107,6 +107,8 @@ def counted(folder: Path, counts: "LogCounts", since: datetime, until: datetime)
             for line, one in lines(segment, lambda line: (line, decoder.decode(line)), counts):
                 if line in seen:
                     counts.doubled += 1
+                elif not belongs(one.time, segment):
+                    counts.foreign += 1
                 elif since <= one.time < until:
                     seen.add(line)
                     yield one

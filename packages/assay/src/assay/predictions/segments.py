@@ -35,6 +35,12 @@ def hour_of(segment: Path) -> datetime | None:
         return None
 
 
+def belongs(time: datetime, segment: Path) -> bool:
+    """Say whether what has a time is from the hour of a segment: else it was copied there, and would count twice."""
+    hour = hour_of(segment)
+    return hour is not None and timedelta() <= time - hour < timedelta(hours=1)
+
+
 def hours(
     folder: Path, since: datetime | None = None, until: datetime | None = None
 ) -> Iterator[tuple[datetime, list[Path]]]:
@@ -45,7 +51,8 @@ def hours(
         paths = list(folder.iterdir())
     except FileNotFoundError:
         return
-    found = sorted((hour, path) for path in paths if (hour := hour_of(path)))
+    # A pipe would never end.
+    found = sorted((hour, path) for path in paths if (hour := hour_of(path)) and path.is_file())
     for hour, segments in groupby(found, key=lambda one: one[0]):
         if (first is None or hour >= first) and (until is None or hour < until):
             yield hour, [path for _, path in segments]
