@@ -159,6 +159,11 @@ def test_a_database_that_cannot_be_written_is_one_line(
     assert str(raised.value).startswith(words)
 
 
+def test_a_table_needs_a_name(tmp_path: Path, log: PredictionLog, url: str) -> None:
+    with pytest.raises(InputError, match="name the table"):
+        export(tmp_path / "log", url, "")
+
+
 def test_only_one_copies_at_a_time(tmp_path: Path, log: PredictionLog, url: str) -> None:
     with exporting._alone(tmp_path / "log"), pytest.raises(InputError, match="another `assay log export` is running"):
         export(tmp_path / "log", url, "predictions")

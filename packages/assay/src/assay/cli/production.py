@@ -230,8 +230,6 @@ def log_export(url: str, log: Path | None, table: str) -> None:
     """
     from assay.predictions.export import export
 
-    if not table:
-        raise InputError("--table: it is empty; name the table to copy the log to")
     done = export(_folder(log), url, table)
     print(f"{done.rows:,} rows of {done.hours:,} hours copied; {done.unchanged:,} hours have not changed")
 

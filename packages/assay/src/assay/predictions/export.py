@@ -46,6 +46,8 @@ def export(folder: Path, address: str, name: str) -> Exported:
     Beside the table there is another one, with `_hours` after its name, that says what was copied. Raises InputError if
     the database cannot be written, or another process is doing this.
     """
+    if not name:
+        raise InputError("--table: it is empty; name the table to copy the log to")
     url = _url(address)
     shown = f"{public(url.render_as_string())}#{name}"
     done = Exported()
