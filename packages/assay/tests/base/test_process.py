@@ -1,7 +1,12 @@
+"""Other programs end in one line, and signals end this one as an error would."""
+
+import os
+import signal
+
 import pytest
 
 from assay.base.errors import InputError
-from assay.base.process import run
+from assay.base.process import ended_by_signals, run
 
 
 @pytest.mark.parametrize(
@@ -21,3 +26,20 @@ def test_a_program_that_fails_is_told_of_in_one_line(said: str, told: str) -> No
 
 def test_what_a_program_prints_is_returned() -> None:
     assert run("echo", "a", "b") == "a b\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_closes_what_is_open(number: signal.Signals) -> None:
+    with pytest.raises(SystemExit) as ended, ended_by_signals():
+        os.kill(os.getpid(), number)
+    assert ended.value.code == 128 + number
+
+
+def test_a_signal_that_is_ignored_as_under_nohup_stays_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ended_by_signals():
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

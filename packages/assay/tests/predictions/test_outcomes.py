@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
+from assay.base.config import read_yaml, typed
 from assay.base.errors import InputError
 from assay.inference.ids import time_of
 from assay.predictions import segments
-from assay.predictions.outcomes import OutcomeLog, joined
+from assay.predictions.outcomes import OutcomeLog, joined, meant
 from assay.predictions.read import LogCounts
 from assay.predictions.write import PredictionLog
+from assay.project.settings import Outcomes
 from assay.stages import validate
 from patients import contract, patients, write_project
 from predictions.test_write import DIGEST, told
@@ -166,6 +168,37 @@ def test_where_no_outcome_came_in_time_there_is_the_one_that_this_means(tmp_path
     assert early == {asked[0]: "sick"} | dict.fromkeys(asked[1:])
     with pytest.raises(InputError, match=r"outcomes\.missing: expected one of well, sick, got .alive."):
         found(tmp_path, due=NOW, missing="alive")
+
+
+@pytest.mark.parametrize(
+    ("text", "classes", "label"),
+    [
+        ("1000001", ("1000001", "2"), "1000001"),
+        ("20240101", ("20240101", "x"), "20240101"),
+        ("1", ("1.0", "2.0"), "1.0"),
+        ("0.1234567", ("0.1234567", "1"), "0.1234567"),
+        ("0", ("0", "1"), "0"),
+        ("'007'", ("007", "8"), "007"),
+        ("false", ("False", "True"), "False"),
+        ("no", ("no", "yes"), "no"),
+    ],
+)
+def test_a_missing_outcome_is_the_class_that_yaml_reads_as_the_same(
+    tmp_path: Path, text: str, classes: tuple[str, ...], label: str
+) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(f"missing: {text}\n")
+    missing = typed(read_yaml(path), Outcomes, path).missing
+    assert missing is not None
+    assert meant(missing, classes) == label
+
+
+@pytest.mark.parametrize(("missing", "classes"), [(1.0, ("1", "1.0")), (True, ("0", "1")), (1.0, ("false", "true"))])
+def test_a_missing_outcome_that_may_be_several_classes_or_none_must_be_quoted(
+    missing: bool | float, classes: tuple[str, ...]
+) -> None:
+    with pytest.raises(InputError, match=r"outcomes\.missing: expected one of .*; put the class in quotes$"):
+        meant(missing, classes)
 
 
 def test_a_missing_outcome_that_the_target_cannot_have_stops_the_pipeline(

@@ -101,6 +101,21 @@ def test_a_client_is_forgotten_whatever_bytes_its_key_has(
     assert "1 predictions and 0 outcomes removed" in capsys.readouterr().out
 
 
+def test_what_was_removed_is_said_for_each_encoding_of_the_key(log: PredictionLog, capsys: pytest.CaptureFixture[str]):
+    log.predictions("v1", "champion", told(3), patients(3)[0], keys=[("zoë".encode("latin-1"), 1), (b"zoe", 2)])
+    forget.main(["zoë"], standalone_mode=False)
+    told_of = [line.partition(" outcomes")[0] for line in capsys.readouterr().out.splitlines()]
+    assert told_of == ["KEY in UTF-8: 0 predictions and 0", "KEY in Latin-1: 1 predictions and 0"]
+
+
+def test_another_client_whose_key_has_the_same_bytes_in_utf_8_is_not_forgotten(
+    log: PredictionLog, capsys: pytest.CaptureFixture[str]
+):
+    log.predictions("v1", "champion", told(3), patients(3)[0], keys=[("zoë".encode(), 3)])
+    forget.main(["zoë".encode().decode("latin-1")], standalone_mode=False)
+    assert capsys.readouterr().out.startswith("0 predictions and 0 outcomes removed")
+
+
 @pytest.mark.parametrize("words", [[], [""], ["ann", "--receipt", "x.json"]])
 def test_who_is_to_be_forgotten_must_be_said_in_one_way(words: list[str]):
     with pytest.raises(InputError, match="give either KEY or --receipt"):

@@ -43,7 +43,7 @@ def test_the_parameters_of_this_project_are_read() -> None:
             "outcomes",
             "missing",
             float("nan"),
-            "outcomes.missing: should be a valid string or a finite number, found nan",
+            "outcomes.missing: should be a valid string or a valid boolean or a finite number, found nan",
         ),
         ("evaluate", "confidence", 95, "evaluate.confidence: should be less than 1, found 95"),
         ("model", "parameters", {"depth": [100]}, "model.parameters.depth: should be a valid boolean or "),

@@ -169,7 +169,7 @@ def feedback_collect(log: Path | None, until: datetime | None, as_json: bool) ->
 def forget(key: str | None, log: Path | None, receipt: Path | None) -> None:
     """Remove the rows of the client with KEY, and their outcomes, from the prediction log; leave a receipt there.
 
-    KEY is what the client sends in the header of traffic.yaml, x-client-id if it names none. One that is not ASCII is
+    KEY is what the client sends in the header of traffic.yaml, x-client-id if it names none. A KEY that is not ASCII is
     looked for in UTF-8 and in Latin-1, with a receipt for each. With --receipt, rows that
     `assay feedback collect` made of its predictions leave the data file, and data.dvc changes: commit it, train, and
     open a pull request. Versions of the data from before still have them.
@@ -185,15 +185,16 @@ def forget(key: str | None, log: Path | None, receipt: Path | None) -> None:
         return
     from assay.predictions.keys import key_forms
 
-    for form in key_forms(str(key)):
-        _forget(_folder(log), form)
+    forms = key_forms(str(key))
+    for encoding, form in forms.items():
+        _forget(_folder(log), form, f"KEY in {encoding}: " * (len(forms) > 1))
 
 
-def _forget(folder: Path, key: bytes) -> None:
+def _forget(folder: Path, key: bytes, which: str) -> None:
     from assay.predictions.forget import forget as remove
 
     gone, path = remove(folder, key)
-    print(f"{gone.predictions} predictions and {gone.outcomes} outcomes removed; the receipt is {path}")
+    print(f"{which}{gone.predictions} predictions and {gone.outcomes} outcomes removed; the receipt is {path}")
     if gone.learnt:
         print(
             f"{gone.learnt[0]['rows']} rows of the client were collected into {gone.learnt[0]['data']}/: "

@@ -25,17 +25,23 @@ def key_hash(secret: bytes, key: bytes) -> str:
     return blake2b(key, key=secret, digest_size=8).hexdigest()
 
 
-def key_forms(key: str) -> list[bytes]:
-    r"""Return what the header may have held that gives a key: programs encode it in UTF-8 or in Latin-1.
+def key_forms(key: str) -> dict[str, bytes]:
+    r"""Return what the header may have held that gives a key, by encoding: programs take UTF-8 or Latin-1.
+
+    Bytes of Latin-1 that are valid UTF-8 are left out: they are more likely another key in UTF-8.
 
     >>> key_forms("ann"), key_forms("zoë")
-    ([b'ann'], [b'zo\xc3\xab', b'zo\xeb'])
+    ({'UTF-8': b'ann'}, {'UTF-8': b'zo\xc3\xab', 'Latin-1': b'zo\xeb'})
     """
     # A terminal may have passed on bytes that are not valid UTF-8.
-    forms = [os.fsencode(key)]
+    forms = {"UTF-8": os.fsencode(key)}
     with suppress(UnicodeEncodeError):
-        forms.append(key.encode("latin-1"))
-    return list(dict.fromkeys(forms))
+        latin = key.encode("latin-1")
+        try:
+            latin.decode()
+        except UnicodeDecodeError:
+            forms["Latin-1"] = latin
+    return forms
 
 
 def ids_hash(secret: bytes, ids: Sequence[Any]) -> str | None:

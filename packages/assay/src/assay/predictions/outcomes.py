@@ -73,7 +73,7 @@ def joined(
     since: datetime | None = None,
     until: datetime | None = None,
     due: datetime | None = None,
-    missing: str | float | None = None,
+    missing: str | bool | float | None = None,
 ) -> Iterator["pa.RecordBatch"]:
     """Yield the predictions of a log as `read.predictions` does, each with its latest outcome and when that came.
 
@@ -106,7 +106,7 @@ def joined_hour(
     *,
     between: tuple[datetime | None, datetime | None] = (None, None),
     due: datetime | None = None,
-    missing: str | float | None = None,
+    missing: str | bool | float | None = None,
 ) -> Iterator["pa.RecordBatch"]:
     """Yield what `joined` does, of the segments of an hour."""
     from assay.predictions.read import hour
@@ -176,7 +176,7 @@ def _with_outcomes(
 
 
 def _filled(
-    batch: "pa.RecordBatch", classes: tuple[str, ...], came: Container[str], due: datetime, missing: str | float
+    batch: "pa.RecordBatch", classes: tuple[str, ...], came: Container[str], due: datetime, missing: str | bool | float
 ) -> "pa.RecordBatch":
     """Return a batch in which outcomes that are due, and did not come, have a value.
 
@@ -194,20 +194,33 @@ def _filled(
     return batch.set_column(at, "outcome", filled)
 
 
-def meant(missing: str | float, classes: tuple[str, ...]) -> str | float:
+def meant(missing: str | bool | float, classes: tuple[str, ...]) -> str | float:
     """Return the outcome that `outcomes.missing` names; raises InputError if the target cannot have it.
 
-    >>> meant(0, ("0", "1"))
-    '0'
+    >>> meant(0, ("0", "1")), meant(False, ("False", "True"))
+    ('0', 'False')
     """
     from assay.base.errors import InputError
 
-    # YAML reads 0 as a number, whatever the classes are.
-    named = f"{missing:g}" if classes and isinstance(missing, int | float) else missing
-    if not is_outcome(named, classes):
+    if is_outcome(missing, classes):
+        return missing
+    # YAML reads 0 as a number and false as a boolean, whatever the classes are.
+    same = [one for one in classes if _in_yaml(one) == (isinstance(missing, bool), missing)]
+    if len(same) != 1:
         known = f"one of {', '.join(classes)}" if classes else "a number"
-        raise InputError(f"params.yaml: outcomes.missing: expected {known}, got {missing!r}")
-    return named
+        quotes = "; put the class in quotes" if classes and not isinstance(missing, str) else ""
+        raise InputError(f"params.yaml: outcomes.missing: expected {known}, got {missing!r}{quotes}")
+    return same[0]
+
+
+def _in_yaml(label: str) -> tuple[bool, float] | None:
+    """Return what YAML may read instead of a label: whether it is a boolean or a number, and which one."""
+    if label.lower() in ("true", "false"):
+        return True, label.lower() == "true"
+    try:
+        return False, float(label)
+    except ValueError:
+        return None
 
 
 def is_outcome(value: str | float | None, classes: tuple[str, ...]) -> bool:

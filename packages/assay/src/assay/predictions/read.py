@@ -38,7 +38,7 @@ class LogCounts:
     torn: int = 0
     # Predictions, or outcomes, that were there before.
     doubled: int = 0
-    # Lines of another kind, or not of a contract that the log has.
+    # Lines of another kind, of another hour than their file, or not of a contract that the log has.
     foreign: int = 0
     segments: int = 0
     # Predictions for smoke tests, which are left out.

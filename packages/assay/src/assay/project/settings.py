@@ -70,7 +70,7 @@ class Outcomes(Frozen):
         ge=0,
         description="Days until the outcome of a prediction is due; the monitor judges none that is younger.",
     )
-    missing: str | float | None = Field(
+    missing: str | bool | float | None = Field(
         default=None,
         description="What it means if no outcome has come by then: a class, or a number; null if it means nothing.",
     )
