@@ -162,6 +162,12 @@ def test_a_header_without_rows_is_an_empty_table(path: Path) -> None:
     assert violations == []
 
 
+def test_empty_lines_above_the_header_change_nothing(path: Path) -> None:
+    assert read(path, "\n\r\nage,note,sick\n1,007,no\n") == read(path, "age,note,sick\n1,007,no\n")
+    with pytest.raises(InputError, match="column 'age' occurs twice"):
+        read(path, "\nage,note,age\n1,a,no\n")
+
+
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.csv: there is no such file"):
         read_table(tmp_path / "none.csv", AGES)

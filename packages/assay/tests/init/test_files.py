@@ -247,6 +247,9 @@ BAD = {
     "spaces": (b"  \n\n  ", "the file is empty"),
     "one column": (b"price\n1\n2\n", "only one column"),
     "a header only": (b"size,price\n", "a header but no rows"),
+    "a header without a line end": (b"size,price", "a header but no rows"),
+    "a header and notes": (b"size,price\n* a note\n", "a header but no rows"),
+    "a row of any length": (b"size,price\n1,2\n" + b"1" * (5 << 20), "a row is longer than 1 MiB"),
     "cut off in a row": (TEXT.encode()[:-20].rsplit(b",", 1)[0] + b"\n", "cells, but the header has 5"),
     "cut off in a quoted cell": (b'a,price\n"x",1\n"y,2\n', "ends inside a quoted cell"),
     "ragged": (TEXT.encode() + b"1,2,3\n" + TEXT.encode().split(b"\n", 1)[1], "row 62: 3 cells, but the header has 5"),
@@ -281,6 +284,19 @@ def test_what_is_no_table_is_refused_in_one_line_that_says_why(tmp_path, what):
         read(Source(str(path), "price"))
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-88", "base64", "punycode", "undefined", "utf-16", "unicode_escape"])
+def test_an_encoding_that_a_text_does_not_have_is_named(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "a.csv").write_text("size,price\n\\ud800,2\n")
+    with pytest.raises(InputError, match=f"a.csv: cannot be read as {encoding}: "):
+        read(Source(str(tmp_path / "a.csv"), "price", encoding=encoding))
+
+
+def test_any_number_of_empty_lines_is_no_data(tmp_path: Path) -> None:
+    for text in ("\n" * 2000 + TEXT, TEXT + "* a note\n" + "\n" * (2 << 20)):
+        (tmp_path / "a.csv").write_text(text)
+        assert cleaned(tmp_path / "a.csv") == EXPECTED
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -18,14 +18,14 @@ import pyarrow.csv as pacsv
 
 from assay.base.errors import InputError, one_line
 from assay.data.rows import MOST_NOTES, below_header, is_note, joined
-from assay.data.stored import state_of
+from assay.data.stored import State, state_of
 
 SEPARATORS = ",;\t|"
 # The key of a table's metadata for the decimal mark of its file.
 DECIMAL = b"decimal"
 SAMPLE_BYTES = 1 << 20
 SAMPLE_ROWS = 1000
-# Bytes that are read at once; no cell may be longer.
+# Bytes that are read at once; no row may be longer.
 BLOCK = 1 << 20
 MOST_COLUMNS = 2000
 # A longer text is data, not the name of a row.
@@ -33,6 +33,12 @@ LONGEST_ROW_NAME = 40
 # Notes below the table are within this many bytes.
 TAIL = 1 << 20
 NO_ROWS = "the file has a header but no rows"
+# What a message of Arrow means.
+REASONS = {
+    "Empty CSV": NO_ROWS,
+    "Could not skip": NO_ROWS,
+    "straddling": "a row is longer than 1 MiB; end each row with a line break, and close each quoted cell",
+}
 # Stands before the number of a column without name.
 NAMELESS = "\0"
 # Fewer digits than those of a long code.
@@ -178,21 +184,36 @@ def delimited_in_parts(
 ) -> tuple[pa.Schema, Iterator[pa.Table], list[str]]:
     """Return what `read_delimited` does, of a file of any size: the columns, the rows, some at a time, and notes."""
     before = state_of(path)
-    layout = look(path, source, target, encoding, as_text)
-    kinds, rows = _kinds(layout, source)
-    if not rows:
-        raise InputError(f"{source}: {NO_ROWS}")
-    nameless = [name for name in kinds if name.startswith(NAMELESS)]
-    notes = [_left_out(name, _values(layout, name, kinds[name]), rows, source) for name in nameless]
-    schema = pa.schema([(name, kind) for name, kind in kinds.items() if name not in nameless])
+    with _unchanged(path, before, source):
+        layout = look(path, source, target, encoding, as_text)
+        kinds, rows = _kinds(layout, source)
+        if not rows:
+            raise InputError(f"{source}: {NO_ROWS}")
+        nameless = [name for name in kinds if name.startswith(NAMELESS)]
+        notes = [_left_out(name, _values(layout, name, kinds[name]), rows, source) for name in nameless]
+    schema = pa.schema(
+        [(name, kind) for name, kind in kinds.items() if name not in nameless],
+        {DECIMAL: layout.dialect.decimal.encode()},
+    )
 
     def tables() -> Iterator[pa.Table]:
-        for table in _streamed(layout, source, kinds, are_null=False):
-            yield _as_stored(table).select(schema.names)
-        if state_of(path) != before:
-            raise InputError(f"{source}: changed while it was read; start again once it is complete")
+        with _unchanged(path, before, source):
+            for table in _streamed(layout, source, kinds, are_null=False):
+                yield _as_stored(table).select(schema.names).replace_schema_metadata(schema.metadata)
 
     return schema, tables(), [*layout.notes, *notes]
+
+
+@contextmanager
+def _unchanged(path: Path, before: State, source: str) -> Iterator[None]:
+    """Raise InputError if a file has changed, which may be why something else is wrong with it."""
+    try:
+        yield
+    except InputError:
+        if state_of(path) == before:
+            raise
+    if state_of(path) != before:
+        raise InputError(f"{source}: changed while it was read; start again once it is complete")
 
 
 def look(given: bytes | Path, source: str, target: str, encoding: str | None, as_text: Collection[str]) -> Layout:
@@ -209,15 +230,18 @@ def look(given: bytes | Path, source: str, target: str, encoding: str | None, as
     if not dialect.has_header:
         notes.append(f"no header: columns are named {dialect.names[0]} to {dialect.names[-1]}")
     notes += dialect.notes
-    size, quotes, tail = 0, 0, b""
+    size, quotes, end, tail = 0, 0, 0, b""
     for piece in text.pieces():
-        size, quotes, tail = size + len(piece), quotes + piece.count(b'"'), (tail + piece)[-TAIL:]
+        if not piece.isspace():
+            # Any number of empty lines may stand below.
+            end, tail = size + len(piece), ((tail if end == size else b"") + piece)[-TAIL:]
+        size, quotes = size + len(piece), quotes + piece.count(b'"')
     quoted = dialect.quoted and quotes > 0
     if quoted and quotes % 2 and _ends_inside_quotes(text, dialect.separator):
         raise InputError(f"{source}: the file ends inside a quoted cell: it is cut off")
     if below := _notes_below(tail, dialect):
         notes.append(f"notes below the table are no data: left out: {' '.join(below.decode().split())[:80]!r}")
-        size -= len(below)
+        size = end - len(below)
         text = replace(text, end=size)
     sample, has_codes = _searched(text, size, quoted=quoted)
     dialect = replace(dialect, as_text=tuple({*dialect.as_text, *as_text} & {*dialect.names}))
@@ -242,7 +266,7 @@ def _in_utf8(blocks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
 
 
 def _in_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield a text in pieces that end where a line ends."""
+    """Yield a text in pieces that end where a line ends, but for lines that are far too long."""
     left = b""
     for block in blocks:
         end = block.rfind(b"\n") + 1 or block.rfind(b"\r") + 1
@@ -251,6 +275,10 @@ def _in_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
             left = block[end:]
         else:
             left += block
+            # No row may be as long: the rest need not be kept until it ends.
+            if len(left) > 2 * BLOCK:
+                yield left
+                left = b""
     if left:
         yield left
 
@@ -278,9 +306,10 @@ def _decoded(given: bytes | Path, source: str, encoding: str | None) -> tuple[En
     if encoding:
         try:
             # For the error alone: only some encodings are of texts.
-            b"".decode(encoding)
+            with suppress(UnicodeError):
+                b"a".decode(encoding)
         except LookupError as error:
-            raise InputError(f"{source}: cannot be read as {encoding}: {error}") from None
+            raise InputError(f"{source}: cannot be read as {encoding}: {one_line(error)}") from None
         if (wrong := _first_wrong_byte(_blocks(given, 0), encoding)) is not None:
             raise InputError(f"{source}: cannot be read as {encoding}: byte {wrong[0] + 1}: {wrong[1]}")
         return Encoded(given, encoding), [f"the encoding is {encoding}"]
@@ -324,9 +353,11 @@ def _first_wrong_byte(blocks: Iterable[bytes], encoding: str) -> tuple[int, str]
     for block in chain(blocks, [b""]):
         left = len(decoder.getstate()[0])
         try:
-            decoder.decode(block, final=not block)
+            decoder.decode(block, final=not block).encode()
         except UnicodeDecodeError as error:
             return done - left + error.start, error.reason
+        except UnicodeError as error:
+            return done, one_line(error)
         done += len(block)
     return None
 
@@ -591,7 +622,8 @@ def _streamed(
                 f"(the row begins {row.text[:40]!r}); rows differ in length, or the file is cut off"
             ) from None
         message = one_line(error)
-        raise InputError(f"{source}: {NO_ROWS if 'Empty CSV' in message else message}") from None
+        reason = next((ours for said, ours in REASONS.items() if said in message), message)
+        raise InputError(f"{source}: {reason}") from None
 
 
 def _kinds(layout: Layout, source: str) -> tuple[dict[str, pa.DataType], int]:
@@ -660,6 +692,7 @@ def _is_far(values: pa.ChunkedArray) -> bool:
 
 
 def _parse_options(layout: Layout, note: Any = None) -> pacsv.ParseOptions:
+    # Arrow drops the \n of a \r\n in a quoted cell if a block ends between the two.
     return pacsv.ParseOptions(
         delimiter=layout.dialect.separator,
         quote_char='"' if layout.dialect.quoted else False,

@@ -506,7 +506,8 @@ def read_header(path: Path) -> list[str]:
     """Return the columns of a CSV file; raises InputError if it is not UTF-8, or if a column occurs twice."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            names = next(csv.reader(file), [])
+            # Arrow passes over empty lines.
+            names = next(filter(None, csv.reader(file)), [])
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: not UTF-8 text: {one_line(error)}; save it as UTF-8") from None
     except OSError as error:

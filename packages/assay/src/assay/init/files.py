@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import io
 import json
 import lzma
 import re
@@ -157,12 +158,11 @@ def _is_table_of_text(path: Path) -> bool:
 
 def _start(given: bytes | Path) -> bytes:
     """Return the first byte of a text after spaces."""
-    if isinstance(given, Path):
-        with given.open("rb") as file:
-            head = file.read(1000)
-    else:
-        head = given[:1000]
-    return head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    with given.open("rb") if isinstance(given, Path) else io.BytesIO(given) as file:
+        for block in iter(lambda: file.read(1000), b""):
+            if text := block.lstrip(b"\xef\xbb\xbf \t\r\n"):
+                return text[:1]
+    return b""
 
 
 def _text(given: bytes | Path, source: Source) -> tuple[pa.Table, list[str]]:
