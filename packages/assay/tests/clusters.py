@@ -12,7 +12,7 @@ from typing import Any
 
 from servers import until
 
-# Its workers write their process to the file `began`, and multiply once there is the file `go`.
+# It maps twice, or fits. Its workers write their process to the file `began`, and multiply once there is the file `go`.
 PROGRAM = """
 import os, sys, time
 from functools import partial
@@ -37,7 +37,9 @@ def work(room, folder, item, hosts=()):
 address, how = sys.argv[1:]
 work = partial(work, load_room(), Path.cwd())
 try:
-    print(*(at_once(work, 2, address) if how == "fit" else map_reduce(work, [0, 1, 2, 3], list, address)))
+    for _ in range(2 if how == "map" else 1):
+        made = at_once(work, 2, address) if how == "fit" else map_reduce(work, [0, 1, 2, 3], list, address)
+    print(*made)
 except InputError as error:
     sys.exit(f"{error}")
 """

@@ -6,8 +6,8 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -18,7 +18,7 @@ from assay.data import cluster as module
 from assay.data import workers
 from assay.data.cluster import dask_cluster
 from assay.data.engine import map_reduce
-from assay.data.workers import take_turn
+from assay.data.workers import turn
 from clusters import commands, features, program, workers_of
 from servers import until
 
@@ -60,34 +60,74 @@ def test_a_project_waits_for_another_one_and_says_for_which(cluster: str, one: P
     assert len(set(workers_of(one, 2))) == 2
 
 
-def test_clients_take_turns_in_the_order_in_which_they_came_and_those_of_one_project_share_theirs(
-    cluster: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class WaitsError(Exception):
-        pass
+class Process:
+    """One of several processes that use a cluster, for all the cluster knows."""
 
-    def say(line: str) -> None:
-        raise WaitsError(line)
+    def __init__(self, address: str) -> None:
+        self.client, self.turn = Client(address), ExitStack()
 
-    monkeypatch.setattr(workers, "say_once", say)
-
-    def waits(client: Any, needs: str) -> bool:
+    def waits(self, code: str, *, alone: bool = False) -> bool:
+        """Ask for a turn; say whether another process has it."""
         try:
-            take_turn(client, needs)
+            self.turn.enter_context(turn(self.client, (Path(code), {}), alone=alone))
         except WaitsError:
             return True
         return False
 
-    one, same, other, last = (Client(cluster) for _ in range(4))
-    assert [waits(one, "a"), waits(same, "a"), waits(other, "b"), waits(last, "a")] == [False, False, True, True]
-    one.close()
-    assert [waits(same, "a"), waits(other, "b"), waits(last, "a")] == [False, True, True]
-    same.close()
-    until(lambda: not waits(other, "b"), "the turn of the other project")
-    assert waits(last, "a")
-    other.close()
-    until(lambda: not waits(last, "a"), "the last turn")
-    last.close()
+
+class WaitsError(Exception):
+    """A process has to wait."""
+
+
+@pytest.fixture
+def processes(cluster: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Process]]:
+    def say(line: str) -> None:
+        raise WaitsError(line)
+
+    monkeypatch.setattr(workers, "say_once", say)
+    made = [Process(cluster) for _ in range(4)]
+    yield made
+    for one in made:
+        one.client.close()
+
+
+def test_processes_take_turns_in_the_order_in_which_they_came_and_those_of_one_project_share_theirs(
+    processes: list[Process],
+) -> None:
+    one, same, other, last = processes
+    assert [one.waits("a"), same.waits("a"), other.waits("b"), last.waits("a")] == [False, False, True, True]
+    one.client.close()
+    assert [same.waits("a"), other.waits("b"), last.waits("a")] == [False, True, True]
+    same.client.close()
+    until(lambda: not other.waits("b"), "the turn of the other project")
+    assert last.waits("a")
+    other.client.close()
+    until(lambda: not last.waits("a"), "the last turn")
+
+
+def test_a_process_keeps_its_place_between_two_turns_for_some_seconds(
+    processes: list[Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other, *_ = processes
+    assert [one.waits("a"), other.waits("b")] == [False, True]
+    one.turn.close()
+    assert [other.waits("b"), one.waits("a")] == [True, False]
+    monkeypatch.setattr(workers, "KEEPS", 0)
+    one.turn.close()
+    assert [other.waits("b"), one.waits("a")] == [False, True]
+
+
+def test_a_fit_keeps_the_place_of_its_process_and_waits_for_what_shares_the_turn(processes: list[Process]) -> None:
+    one, same, other, _ = processes
+    assert [one.waits("a"), same.waits("a"), other.waits("b")] == [False, False, True]
+    one.turn.close()
+    assert one.waits("a", alone=True)
+    same.turn.close()
+    assert [one.waits("a", alone=True), same.waits("a", alone=True), same.waits("a")] == [False, True, True]
+    one.turn.close()
+    assert [other.waits("b"), same.waits("a", alone=True), one.waits("a")] == [True, False, True]
+    same.turn.close()
+    assert [other.waits("b"), one.waits("a"), same.waits("a")] == [True, False, False]
 
 
 def test_a_fit_that_is_terminated_leaves_no_work_on_the_workers(cluster: str, one: Path) -> None:

@@ -1,23 +1,23 @@
 """Dask, an optional package: work on the workers of a cluster, and clusters of this machine."""
 
 import logging
+import os
 import socket
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager, nullcontext, suppress
-from functools import cache
+from contextlib import contextmanager, suppress
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 from assay.base.errors import InputError, one_line
 from assay.base.process import ended_by_signals
 from assay.base.progress import say
 from assay.data.workers import (
     FULL,
+    LOOK,
     Code,
     OtherCodeError,
     ask,
@@ -28,7 +28,8 @@ from assay.data.workers import (
     load_code,
     packed,
     restart,
-    take_turn,
+    say_once,
+    turn,
 )
 from assay.project.layout import SOURCE
 
@@ -40,9 +41,8 @@ STAGES = "params.yaml: engine"
 AHEAD = 2
 # Seconds to wait for a result before looking whether a worker is left, and before a line says what is waited for.
 PATIENCE = 30
-# Seconds after which workers that work at the same time are looked at again.
-LOOK = 2
-say_once = cache(say)
+# The client of a process for an address.
+CLIENTS: dict[tuple[str, int], Any] = {}
 
 
 def each(
@@ -53,9 +53,7 @@ def each(
     The workers of the cluster at an address do it, or some here. Raises InputError, with the `place` where the user
     chose Dask, if the cluster is not there or ends early, and the InputError that `work` raises.
     """
-    with _client(address, workers, place) as client:
-        code = code_of(SOURCE.resolve())
-        take_turn(client, str(code))
+    with _client(address, workers, place) as client, turn(client, code := code_of(SOURCE.resolve())):
         load_code(code, client, place)
         # As bytes, which Dask gives to each worker once, and not with each item.
         shared = client.submit(bytes, packed(work), pure=False)
@@ -108,13 +106,11 @@ def at_once(work: Callable[[int, Sequence[str]], Made], number: int, address: st
     Raises InputError if the cluster is not there or has too few workers, if it fails again, and the InputError that
     `work` raises.
     """
-    with _client(address, 0, STAGES) as client:
-        # Alone: the workers of two fits would wait for each other.
-        take_turn(client, uuid4().hex)
+    # Alone: the workers of two fits would wait for each other.
+    with _client(address, 0, STAGES) as client, turn(client, code := code_of(SOURCE.resolve()), alone=True):
 
         def made() -> list[Made]:
             _wait_for(number, client)
-            code = code_of(SOURCE.resolve())
             load_code(code, client, STAGES)
             return _together(work, number, client, code)
 
@@ -211,8 +207,7 @@ def _client(address: str | None, workers: int, place: str) -> Iterator[Any]:
         with (
             # A model may be large, and so may the places of rows.
             dask.config.set({"distributed.admin.large-graph-warning-threshold": "100GB"}),
-            nullcontext(address) if address else dask_cluster(workers, place=place) as there,
-            distributed.Client(there) as client,
+            _connected(address) if address else _connected_here(workers, place) as client,
         ):
             try:
                 yield client
@@ -229,6 +224,31 @@ def _client(address: str | None, workers: int, place: str) -> Iterator[Any]:
         raise InputError(
             f"{place}: {address or 'the local cluster'}: {why}; nothing incomplete was written, run it again"
         ) from None
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[Any]:
+    """Yield the client of this process for an address, which keeps a place there; an error closes it, or the end."""
+    import distributed
+
+    # A fork cannot use that of its parent, whose thread it does not have.
+    key = address, os.getpid()
+    client = CLIENTS.get(key)
+    if client is None or client.status != "running":
+        client = CLIENTS[key] = distributed.Client(address)
+    try:
+        yield client
+    except BaseException:
+        client.close()
+        raise
+
+
+@contextmanager
+def _connected_here(workers: int, place: str) -> Iterator[Any]:
+    import distributed
+
+    with dask_cluster(workers, place=place) as there, distributed.Client(there) as client:
+        yield client
 
 
 @contextmanager

@@ -68,7 +68,7 @@ def each_arrival(
     """
     raised: list[InputError] = []
 
-    def each(batch: Any, number: int) -> None:
+    def take_batch(batch: Any, number: int) -> None:
         try:
             take(number, sorted(Path(row["path"].removeprefix("file:")) for row in batch.collect()))
         except InputError as error:
@@ -90,7 +90,7 @@ def each_arrival(
                 # Without file:// it would be a folder of HDFS where that is Spark's file system.
                 .load("file://" + re.sub(r"([\\*?\[\]{}])", r"\\\1", str(folder)))
             )
-            stream = files.select("path").writeStream.foreachBatch(each)
+            stream = files.select("path").writeStream.foreachBatch(take_batch)
             stream = stream.option("checkpointLocation", f"file://{checkpoint}")
             if not goes_on:
                 stream.trigger(availableNow=True).start().awaitTermination()

@@ -6,7 +6,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,8 +18,10 @@ from assay.base.errors import InputError, one_line
 from assay.base.files import sha256_of_all
 from assay.base.progress import say
 
-# Seconds after which a turn is asked for again.
+# Seconds after which a turn is asked for again, and workers that work at the same time are looked at again.
 LOOK = 2
+# Seconds that a client keeps its place between two turns.
+KEEPS = 30
 # Seconds that the new interpreter of a worker may take.
 RESTART = 120
 # The libraries whose versions may change results.
@@ -32,25 +35,43 @@ FULL = "its memory is full"
 say_once = cache(say)
 
 
-def take_turn(client: Any, needs: str) -> None:
-    """Wait until all clients that came before this one, and need something else of the workers, are gone.
+@contextmanager
+def turn(client: Any, code: "Code", *, alone: bool = False) -> Iterator[None]:
+    """Wait for the turn of a client: those with other code take turns, in the order in which they came.
 
-    A client keeps its turn until it is closed, or dies.
+    Those with the same code share a turn, unless one wants to be `alone`. A client keeps its place until it is closed
+    or dies, and for some seconds between two turns: so the workers are not started again for each turn.
     """
 
     # Made here: so it goes there as a whole, and the scheduler may have another Assay. There it runs alone.
-    def first_other(client: str, needs: str, who: str, dask_scheduler: Any = None) -> str:
-        turns = dask_scheduler.extensions.setdefault("assay", {})
-        for gone in turns.keys() - dask_scheduler.clients.keys():
-            del turns[gone]
-        turns.setdefault(client, (needs, who))
-        before = list(turns)[: list(turns).index(client)]
-        return str(next((turns[one][1] for one in before if turns[one][0] != needs), ""))
+    def take(me: str, code: str, alone: bool, who: str, dask_scheduler: Any = None) -> str:
+        places = dask_scheduler.extensions.setdefault("assay", {})
+        for one, held in list(places.items()):
+            if one not in dask_scheduler.clients or time.monotonic() > held["until"]:
+                del places[one]
+        mine = places.setdefault(me, {})
+        mine.update(code=code, alone=alone, who=who, works=False, until=float("inf"))
+        is_before = True
+        for one, held in places.items():
+            is_before = is_before and one != me
+            is_resting = held["until"] < float("inf")
+            is_other = held["code"] != code or ((alone or held["alone"]) and not is_resting)
+            if one != me and is_other and (is_before or held["works"]):
+                return str(held["who"])
+        mine["works"] = True
+        return ""
+
+    def rest(me: str, keeps: float, dask_scheduler: Any = None) -> None:
+        # The connection may have been lost for a moment.
+        if mine := dask_scheduler.extensions.get("assay", {}).get(me):
+            mine.update(works=False, until=time.monotonic() + keeps)
 
     who = f"process {os.getpid()} of {socket.gethostname()} in {Path.cwd()}"
-    while other := client.run_on_scheduler(first_other, client.id, needs, who):
+    while other := client.run_on_scheduler(take, client.id, str(code), alone, who):
         say_once(f"  waiting for {other}, which uses the cluster at {client.scheduler.address}; Ctrl-C ends this")
         time.sleep(LOOK)
+    yield
+    client.run_on_scheduler(rest, client.id, KEEPS)
 
 
 class OtherCodeError(Exception):

@@ -22,7 +22,7 @@ from assay.project.room import NO_ROOM, Room
 
 # Rows that the steps before the trees are fitted on.
 FITTED_ROWS = 200_000
-# The minutes that LightGBM waits for another worker; its default is two hours.
+# The minutes that LightGBM waits until another worker connects, by default two hours. To connect, it tries two minutes.
 MINUTES = 10
 # What LightGBM writes into a model of the machines that made it: other ports would make it another file.
 MACHINES = re.compile(r"^\[(machines|local_listen_port|num_threads): .*\]\n", re.MULTILINE)
