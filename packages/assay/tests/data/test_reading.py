@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from assay.base.errors import InputError
 from assay.contract import rules
 from assay.data.check import check
+from assay.data.delimited import read_delimited
 from assay.data.reading import EXPLAINED, read_table, typed
 from assay.data.violations import Violation
 from assay.properties.strategies import as_table, rows
@@ -79,6 +80,14 @@ def test_a_quoted_text_may_hold_commas_quotes_and_lines(path: Path) -> None:
     assert violations == []
 
 
+def test_a_cell_may_take_some_megabytes(path: Path) -> None:
+    long = "a" * (3 << 20)
+    columns, violations = read(path, f"age,note,sick\n1,{long},no\n")
+    assert columns["note"] == [long]
+    assert violations == []
+    assert read_delimited(path, "data.csv", "sick")[0]["note"].to_pylist() == [long]
+
+
 def test_an_empty_cell_is_missing_quoted_or_not(path: Path) -> None:
     columns, _ = read(path, 'age,note,sick\n1,"",no\n2,,yes\n')
     assert columns["note"] == [None, None]
@@ -135,6 +144,7 @@ def test_a_row_survives_a_parquet_file(tmp_path: Path) -> None:
         (b"age,note,age\n1,a,no\n", "column 'age' occurs twice"),
         ("age,note,sick\n1,é,no\n".encode("latin-1"), "save it as UTF-8"),
         ((GOOD + 9999 * "1,a,no\n" + "1,é,no\n").encode("latin-1"), "invalid UTF8 data; save it as UTF-8"),
+        ((GOOD + '1,a,"no\n' + 50_000 * "1,a,no\n").encode(), "it is cut off"),
         ("é,note,sick\n1,a,no\n".encode("latin-1"), "not UTF-8 text"),
         (GOOD.encode("utf-16"), "not UTF-8 text"),
         (GOOD.encode("utf-16-le"), "not UTF-8 text"),

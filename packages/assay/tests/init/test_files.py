@@ -249,9 +249,10 @@ BAD = {
     "a header only": (b"size,price\n", "a header but no rows"),
     "a header without a line end": (b"size,price", "a header but no rows"),
     "a header and notes": (b"size,price\n* a note\n", "a header but no rows"),
-    "a row of any length": (b"size,price\n1,2\n" + b"1" * (5 << 20), "a row is longer than 1 MiB"),
+    "a row of any length": (b"size,price\n1,2\n" + b"1" * (9 << 20), "a row is longer than 4 MiB"),
     "cut off in a row": (TEXT.encode()[:-20].rsplit(b",", 1)[0] + b"\n", "cells, but the header has 5"),
     "cut off in a quoted cell": (b'a,price\n"x",1\n"y,2\n', "ends inside a quoted cell"),
+    "cut off in a long quoted cell": (b'a,price\n1,"x\n' + b"1,2\n" * 50_000, "ends inside a quoted cell"),
     "ragged": (TEXT.encode() + b"1,2,3\n" + TEXT.encode().split(b"\n", 1)[1], "row 62: 3 cells, but the header has 5"),
     "a header twice": (TEXT.replace("town", "size", 1).encode(), "column 'size' occurs twice"),
     "a header without a name": (TEXT.replace("town", "", 1).encode(), r"column 2 \('Orly', ...\) has no name"),
@@ -294,7 +295,7 @@ def test_an_encoding_that_a_text_does_not_have_is_named(tmp_path: Path, encoding
 
 
 def test_any_number_of_empty_lines_is_no_data(tmp_path: Path) -> None:
-    for text in ("\n" * 2000 + TEXT, TEXT + "* a note\n" + "\n" * (2 << 20)):
+    for text in ("\n" * 2000 + TEXT, TEXT + "* a note\n" + "\n" * (5 << 20)):
         (tmp_path / "a.csv").write_text(text)
         assert cleaned(tmp_path / "a.csv") == EXPECTED
 

@@ -233,14 +233,14 @@ def _parts(
     """Return the files of an input, which are read in batches; or its table, of a large text as a file in a folder."""
     from assay.contract.spec import Boolean, Integer, Number, Time
     from assay.data.batches import Whole, can_be_streamed, parts
-    from assay.init.files import Source, read_large
+    from assay.init.files import Source, read_stored
 
     path = Path(source)
     if table is None and encoding is None and path.exists() and can_be_streamed(path, contract):
         return parts(path)
     numbers = Boolean | Integer | Number | Time
     as_text = tuple(name for name, column in contract.columns.items() if not isinstance(column, numbers))
-    found, notes = read_large(Source(source, next(iter(contract.features)), table, encoding, as_text), folder)
+    found, notes = read_stored(Source(source, next(iter(contract.features)), table, encoding, as_text), folder)
     for note in notes:
         say(note)
     return [Whole(public(source), found)]

@@ -11,7 +11,8 @@ import pyarrow.csv as pacsv
 from assay.base.config import did_you_mean
 from assay.base.errors import InputError, one_line
 from assay.contract.spec import Column, Contract
-from assay.data.reading import ends_inside_quotes, has_decimal_comma, read_header, reads_comma
+from assay.data.delimited import BLOCK
+from assay.data.reading import has_decimal_comma, is_cut_off, read_header, reads_comma
 from assay.data.stored import State, Stored, in_batches, parquet_file, state_of
 from assay.data.violations import first_twice
 
@@ -19,8 +20,6 @@ from assay.data.violations import first_twice
 ROWS = 4096
 # This many rows take seconds, and a worker that is lost loses no more.
 PIECE = 100_000
-# A cell cannot be longer than a block.
-BLOCK = 1 << 22
 SUFFIXES = (".csv", ".parquet")
 HIDDEN = (".", "_")
 
@@ -250,7 +249,7 @@ def _csv(file: Path, names: Sequence[str]) -> Iterator[pa.Table]:
     with reader:
         for batch in reader:
             yield pa.Table.from_batches([batch])
-    if ends_inside_quotes(file):
+    if is_cut_off(file):
         raise InputError(f"{file}: the file ends inside a quoted cell: it is cut off")
 
 

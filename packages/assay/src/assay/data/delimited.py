@@ -26,7 +26,9 @@ DECIMAL = b"decimal"
 SAMPLE_BYTES = 1 << 20
 SAMPLE_ROWS = 1000
 # Bytes that are read at once; no row may be longer.
-BLOCK = 1 << 20
+BLOCK = 1 << 22
+# No cell is too long for Python before it is for Arrow: else a quote that is never closed could go unseen.
+csv.field_size_limit(2 * BLOCK)
 MOST_COLUMNS = 2000
 # A longer text is data, not the name of a row.
 LONGEST_ROW_NAME = 40
@@ -37,12 +39,10 @@ NO_ROWS = "the file has a header but no rows"
 REASONS = {
     "Empty CSV": NO_ROWS,
     "Could not skip": NO_ROWS,
-    "straddling": "a row is longer than 1 MiB; end each row with a line break, and close each quoted cell",
+    "straddling": "a row is longer than 4 MiB; end each row with a line break, and close each quoted cell",
 }
 # Stands before the number of a column without name.
 NAMELESS = "\0"
-# Fewer digits than those of a long code.
-LONG_CODE = 1e16
 # Cells that may mean missing; clean.py decides column by column.
 MISSING = (
     *("", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "NULL", "null", "NaT", "<NA>", "#N/A", "#NA", "N.A.", "n.a."),
@@ -59,9 +59,9 @@ NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?([eE][-+]?\d+)?")
 # Spaces between aligned columns; quoted text is matched to keep it.
 SPACES = re.compile(rb'("[^"\n]*")|[ \t]+')
 # Digits that are a code.
-CODES = r"^\s*(0\d+|\d{17,}|\d+E\d+)\s*$"
+CODE = r"\s*(0\d+|\d{17,}|\d+E\d+)\s*"
+CODES = f"^{CODE}$"
 VERSION = re.compile(r"(?<![^\W\d_])version(?![^\W\d_])", re.IGNORECASE)
-CODE_IN_FILE = re.compile(rb"(?<![\w.+-])(?:0\d+|\d+E\d+)(?![\w.:/-])")
 # If a file also has invalid bytes, it mixes encodings.
 VALID_NON_ASCII = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 # Bytes that cp1252 leaves undefined.
@@ -81,7 +81,6 @@ class Dialect:
     skip: int
     decimal: str
     as_text: tuple[str, ...]
-    missing: frozenset[str]
     quoted: bool
     notes: tuple[str, ...] = ()
 
@@ -140,13 +139,11 @@ class _Pieces(io.RawIOBase):
 
 @dataclass(frozen=True)
 class Layout:
-    """What a first look at a text finds; `sample` are some of its lines, and `has_codes` that a cell may be a code."""
+    """What a first look at a text finds."""
 
     text: Encoded
     dialect: Dialect
-    quoted: bool
-    has_codes: bool
-    sample: bytes
+    may_break_lines: bool
     notes: tuple[str, ...]
 
 
@@ -161,68 +158,60 @@ def read_delimited(
     InputError for a text that is binary, mixes encodings, has rows of different length, is cut off, or has no columns
     or rows.
     """
-    layout = look(given, source, target, encoding, as_text)
-    table = _parse(layout, source)
-    there = _are_there(table)
-    typed = table.filter(there)
-    if typed.num_rows == 0:
-        raise InputError(f"{source}: {NO_ROWS}")
-    nameless = [name for name in typed.column_names if name.startswith(NAMELESS)]
-    notes = [_left_out(name, typed[name].drop_null(), typed.num_rows, source) for name in nameless]
-    typed = typed.drop_columns(nameless)
-    doubtful = [
-        n for n in typed.column_names if table[n].null_count or (layout.has_codes and _is_number(table[n].type))
-    ]
-    for name, written in _as_written(layout, doubtful).items():
-        if _says_more(written := written.filter(there), typed[name]):
-            typed = typed.set_column(typed.column_names.index(name), name, written)
-    return typed.replace_schema_metadata({DECIMAL: layout.dialect.decimal.encode()}), [*layout.notes, *notes]
+    schema, tables, notes = delimited_in_parts(given, source, target, encoding, as_text)
+    return pa.concat_tables([schema.empty_table(), *tables]), notes
 
 
 def delimited_in_parts(
-    path: Path, source: str, target: str, encoding: str | None = None, as_text: Collection[str] = ()
+    given: bytes | Path, source: str, target: str, encoding: str | None = None, as_text: Collection[str] = ()
 ) -> tuple[pa.Schema, Iterator[pa.Table], list[str]]:
-    """Return what `read_delimited` does, of a file of any size: the columns, the rows, some at a time, and notes."""
-    before = state_of(path)
-    with _unchanged(path, before, source):
-        layout = look(path, source, target, encoding, as_text)
+    """Return what `read_delimited` does, of any size: the columns, the rows, some at a time, and notes."""
+    before = _state(given)
+    with _unchanged(given, before, source):
+        layout = look(given, source, target, encoding, as_text)
         kinds, rows = _kinds(layout, source)
         if not rows:
             raise InputError(f"{source}: {NO_ROWS}")
         nameless = [name for name in kinds if name.startswith(NAMELESS)]
-        notes = [_left_out(name, _values(layout, name, kinds[name]), rows, source) for name in nameless]
+        notes = [_left_out(name, _values(layout, source, kinds, name), rows, source) for name in nameless]
     schema = pa.schema(
         [(name, kind) for name, kind in kinds.items() if name not in nameless],
         {DECIMAL: layout.dialect.decimal.encode()},
     )
 
     def tables() -> Iterator[pa.Table]:
-        with _unchanged(path, before, source):
-            for table in _streamed(layout, source, kinds, are_null=False):
+        with _unchanged(given, before, source):
+            for table in _streamed(layout, source, kinds):
                 yield _as_stored(table).select(schema.names).replace_schema_metadata(schema.metadata)
 
     return schema, tables(), [*layout.notes, *notes]
 
 
+def _state(given: bytes | Path) -> State | None:
+    return state_of(given) if isinstance(given, Path) else None
+
+
 @contextmanager
-def _unchanged(path: Path, before: State, source: str) -> Iterator[None]:
+def _unchanged(given: bytes | Path, before: State | None, source: str) -> Iterator[None]:
     """Raise InputError if a file has changed, which may be why something else is wrong with it."""
     try:
         yield
     except InputError:
-        if state_of(path) == before:
+        if _state(given) == before:
             raise
-    if state_of(path) != before:
+    if _state(given) != before:
         raise InputError(f"{source}: changed while it was read; start again once it is complete")
 
 
 def look(given: bytes | Path, source: str, target: str, encoding: str | None, as_text: Collection[str]) -> Layout:
     """Look through a text, a piece at a time; raises InputError as `read_delimited` does."""
     text, notes = _decoded(given, source, encoding)
-    if _is_aligned(_head(text)):
+    head = _head(text)
+    if _is_aligned(head):
         notes.append("columns are separated by spaces")
         text = replace(text, is_aligned=True)
-    dialect = sniff(_head(text), source, target)
+        head = _head(text)
+    dialect = sniff(head, source, target)
     if dialect.separator != "," and not text.is_aligned:
         notes.append(f"columns are separated by {_NAMES[dialect.separator]}")
     if dialect.decimal == ",":
@@ -232,20 +221,19 @@ def look(given: bytes | Path, source: str, target: str, encoding: str | None, as
     notes += dialect.notes
     size, quotes, end, tail = 0, 0, 0, b""
     for piece in text.pieces():
-        if not piece.isspace():
-            # Any number of empty lines may stand below.
-            end, tail = size + len(piece), ((tail if end == size else b"") + piece)[-TAIL:]
+        # Any number of empty lines may stand below.
+        if (blank := len(piece) - len(piece.rstrip())) < len(piece):
+            tail = ((tail if end == size else b"") + piece)[-TAIL - blank :]
+            end = size + len(piece)
         size, quotes = size + len(piece), quotes + piece.count(b'"')
-    quoted = dialect.quoted and quotes > 0
-    if quoted and quotes % 2 and _ends_inside_quotes(text, dialect.separator):
+    may_break_lines = dialect.quoted and quotes > 0
+    if may_break_lines and quotes % 2 and ends_inside_quotes(text, dialect.separator):
         raise InputError(f"{source}: the file ends inside a quoted cell: it is cut off")
     if below := _notes_below(tail, dialect):
         notes.append(f"notes below the table are no data: left out: {' '.join(below.decode().split())[:80]!r}")
-        size = end - len(below)
-        text = replace(text, end=size)
-    sample, has_codes = _searched(text, size, quoted=quoted)
+        text = replace(text, end=end - len(below))
     dialect = replace(dialect, as_text=tuple({*dialect.as_text, *as_text} & {*dialect.names}))
-    return Layout(text, dialect, quoted, has_codes, sample, tuple(notes))
+    return Layout(text, dialect, may_break_lines, tuple(notes))
 
 
 _NAMES = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
@@ -423,7 +411,6 @@ def sniff(content: bytes, source: str, target: str) -> Dialect:
             for name, cells in zip(names, columns, strict=True)
             if (is_named_as_version(name) and are_versions(cells)) or any(map(_is_code, cells))
         ),
-        frozenset(MISSING),
         quoted[separator],
         tuple(notes),
     )
@@ -523,77 +510,25 @@ def are_versions(cells: Iterable[str]) -> bool:
     return any(re.fullmatch(r"\d+\.\d+0", cell) and cell[:-1] in known for cell in known)
 
 
-def _searched(text: Encoded, size: int, *, quoted: bool) -> tuple[bytes, bool]:
-    """Return complete lines from start, middle and end of a text, and whether a cell of it may be a code.
-
-    The lines are from the start alone if quoted cells may contain line breaks.
-    """
-    places = [0, size // 2, size - SAMPLE_BYTES] if size > 3 * SAMPLE_BYTES else [0]
-    length = SAMPLE_BYTES if len(places) > 1 else size
-    parts, has_codes, done = [b""] * len(places), False, 0
-    for piece in text.pieces():
-        for number, place in enumerate(places):
-            parts[number] += piece[max(0, place - done) : max(0, place + length - done)]
-        has_codes = has_codes or CODE_IN_FILE.search(piece) is not None
-        done += len(piece)
-    if len(places) == 1:
-        return parts[0], has_codes
-    begin = parts[0][: parts[0].rfind(b"\n") + 1]
-    if quoted and b'"' in begin.partition(b"\n")[2]:
-        return begin, has_codes
-    middle, end = parts[1].partition(b"\n")[2].rpartition(b"\n")[0], parts[2].partition(b"\n")[2]
-    return begin + middle + b"\n" + end, has_codes
-
-
 def _convert_options(
-    layout: Layout, types: Mapping[str, pa.DataType], *, are_null: bool = True
+    layout: Layout, types: Mapping[str, pa.DataType], only: Sequence[str] = ()
 ) -> pacsv.ConvertOptions:
-    """Return how cells become values; `are_null` says whether texts that may mean missing are null."""
+    """Return how cells become values; texts that may mean missing stay."""
     return pacsv.ConvertOptions(
         column_types=types,
-        null_values=sorted(layout.dialect.missing),
-        strings_can_be_null=are_null,
+        include_columns=only,
+        null_values=MISSING,
+        strings_can_be_null=False,
         decimal_point=layout.dialect.decimal,
         true_values=["true", "True", "TRUE"],
         false_values=["false", "False", "FALSE"],
     )
 
 
-def _sampled(layout: Layout, names: Sequence[str]) -> dict[str, pa.DataType]:
-    """Return the types of columns in the sample; that of a column without values is text."""
-    as_text = dict.fromkeys(layout.dialect.as_text, pa.string())
-    with suppress(pa.ArrowInvalid):
-        schema = pacsv.read_csv(
-            pa.BufferReader(layout.sample),
-            read_options=pacsv.ReadOptions(column_names=names, skip_rows=layout.dialect.skip),
-            parse_options=_parse_options(layout),
-            convert_options=_convert_options(layout, as_text),
-        ).schema
-        return {field.name: pa.string() if pa.types.is_null(field.type) else field.type for field in schema}
-    return as_text
-
-
-def _parse(layout: Layout, source: str) -> pa.Table:
-    names = _distinct(layout.dialect.names, source)
-    # With types from a sample, Arrow need not keep the text until it has seen the last row.
-    sampled = _sampled(layout, names)
-    with suppress(pa.ArrowInvalid):
-        return _read(layout, _convert_options(layout, sampled))
-    try:
-        texts = {name: kind for name, kind in sampled.items() if pa.types.is_string(kind)}
-        return _read(layout, _convert_options(layout, texts))
-    except pa.ArrowInvalid as error:
-        reason = one_line(error)
-    # Which row it is, is known only if rows are read in one thread.
-    for _ in _streamed(layout, source, dict.fromkeys(names, pa.string())):
-        pass
-    raise InputError(f"{source}: {reason}")
-
-
 def _streamed(
-    layout: Layout, source: str, types: Mapping[str, pa.DataType], *, are_null: bool = True
+    layout: Layout, source: str, types: Mapping[str, pa.DataType], only: Sequence[str] = ()
 ) -> Iterator[pa.Table]:
-    """Yield the rows of a text, some at a time; raises InputError for a row that is longer or shorter."""
+    """Yield all or only some columns of a text, some rows at a time; raises InputError if rows differ in length."""
     ragged: list[pacsv.InvalidRow] = []
 
     def note(row: pacsv.InvalidRow) -> str:
@@ -609,7 +544,7 @@ def _streamed(
                     column_names=[*types], skip_rows=layout.dialect.skip, block_size=BLOCK, use_threads=False
                 ),
                 parse_options=_parse_options(layout, note),
-                convert_options=_convert_options(layout, types, are_null=are_null),
+                convert_options=_convert_options(layout, types, only),
             ) as reader,
         ):
             for batch in reader:
@@ -629,52 +564,49 @@ def _streamed(
 def _kinds(layout: Layout, source: str) -> tuple[dict[str, pa.DataType], int]:
     """Return the types that `read_delimited` gives the columns, and the number of rows that have a value."""
     names = _distinct(layout.dialect.names, source)
-    sampled = _sampled(layout, names)
     # More rows leave a column of texts what it is.
-    found = {name: {sampled[name]} & {pa.string()} if name in sampled else set() for name in names}
-    with_gaps, with_codes, far, rows = set[str](), set[str](), set[str](), 0
-    for table in _streamed(layout, source, dict.fromkeys(names, pa.string()), are_null=False):
-        there = _are_there(table)
-        rows += pc.sum(there).as_py() or 0
-        for name, values in _typed(table.select([n for n in names if pa.string() not in found[n]]), layout).items():
+    found = {name: {pa.string()} if name in layout.dialect.as_text else set() for name in names}
+    far, rows = set[str](), 0
+    for block in _streamed(layout, source, dict.fromkeys(names, pa.string())):
+        table = _with_a_value(block)
+        rows += table.num_rows
+        texts = table.select([name for name in names if pa.string() not in found[name]])
+        typed, has_codes = _typed(texts, layout)
+        for name, values in typed.items():
             found[name].add(values.type)
-            if values.null_count and not name.startswith(NAMELESS):
-                with_gaps.add(name)
-                if pc.any(pc.is_in(table[name].filter(there), pa.array(WORDS))).as_py():
-                    found[name].add(pa.string())
-            if _is_number(values.type) and (layout.has_codes or not pc.max(values).as_py() < LONG_CODE):
-                if pc.any(pc.match_substring_regex(table[name], CODES)).as_py():
-                    with_codes.add(name)
+            may_be_code = has_codes and _is_number(values.type)
+            if (values.null_count and pc.any(pc.is_in(texts[name], pa.array(WORDS))).as_py()) or (
+                may_be_code and pc.any(pc.match_substring_regex(texts[name], CODES)).as_py()
+            ):
+                found[name].add(pa.string())
             elif _is_far(values):
                 far.add(name)
-    types = {name: _joined(kinds, is_far=name in far) for name, kinds in found.items()}
-    for name in with_codes:
-        if _is_number(types[name]) and (layout.has_codes or name in with_gaps) and not name.startswith(NAMELESS):
-            types[name] = pa.string()
-    return types, rows
+    return {name: _joined(kinds, is_far=name in far) for name, kinds in found.items()}, rows
 
 
-def _typed(table: pa.Table, layout: Layout) -> dict[str, pa.ChunkedArray]:
-    """Return columns of texts in the types that Arrow infers."""
+def _typed(table: pa.Table, layout: Layout) -> tuple[dict[str, pa.ChunkedArray], bool]:
+    """Return columns of texts in the types that Arrow infers, and whether a cell is a code."""
     if not table.num_columns or not table.num_rows:
-        return {}
+        return {}, False
     sink = pa.BufferOutputStream()
     pacsv.write_csv(table, sink, pacsv.WriteOptions(include_header=False))
+    written = sink.getvalue()
     typed = pacsv.read_csv(
-        pa.BufferReader(sink.getvalue()),
-        # Marks that are written twice may make a cell longer than a block of the file.
+        pa.BufferReader(written),
+        # The marks around each cell may make a row longer than a block of the file.
         read_options=pacsv.ReadOptions(column_names=table.column_names, block_size=4 * BLOCK),
         parse_options=pacsv.ParseOptions(newlines_in_values=True),
         convert_options=_convert_options(layout, {}),
     )
-    return dict(zip(typed.column_names, typed.columns, strict=True))
+    has_codes = pc.match_substring_regex(pa.scalar(written.to_pybytes()), f'"{CODE}"').as_py()
+    return dict(zip(typed.column_names, typed.columns, strict=True)), has_codes
 
 
 def _joined(kinds: Collection[pa.DataType], *, is_far: bool) -> pa.DataType:
-    """Return the type that Arrow infers for cells of which it infers some types; a day may be too far for the last."""
+    """Return the type that Arrow infers for cells of which it infers some types; text for none, or if a day is far."""
     given = {*kinds} - {pa.null()}
     if len(given) < 2:
-        return next(iter(given), pa.null())
+        return next(iter(given), pa.string())
     family = next((family for family in FAMILIES if given <= {*family}), ())
     kind = max(given, key=family.index) if family else pa.string()
     return pa.string() if is_far and getattr(kind, "unit", "") == "ns" else kind
@@ -696,7 +628,7 @@ def _parse_options(layout: Layout, note: Any = None) -> pacsv.ParseOptions:
     return pacsv.ParseOptions(
         delimiter=layout.dialect.separator,
         quote_char='"' if layout.dialect.quoted else False,
-        newlines_in_values=layout.quoted,
+        newlines_in_values=layout.may_break_lines,
         invalid_row_handler=note,
     )
 
@@ -725,9 +657,15 @@ def _has_value(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.invert(pc.is_in(values, pa.array([None, *MISSING])))
 
 
+def _with_a_value(table: pa.Table) -> pa.Table:
+    """Return the rows of a table that have a value."""
+    there = _are_there(table)
+    return table if pc.all(there).as_py() else table.filter(there)
+
+
 def _as_stored(table: pa.Table) -> pa.Table:
     """Return the rows of a table that have a value, with null for an empty text."""
-    there = table.filter(_are_there(table))
+    there = _with_a_value(table)
     columns = {
         name: pc.if_else(pc.equal(values, ""), None, values) if pa.types.is_string(values.type) else values
         for name, values in zip(there.column_names, there.columns, strict=True)
@@ -739,45 +677,10 @@ def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
 
 
-def _as_written(layout: Layout, names: list[str]) -> dict[str, pa.ChunkedArray]:
-    """Return columns of a file as texts, with null for an empty cell."""
-    if not names:
-        return {}
-    options = pacsv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()),
-        include_columns=names,
-        null_values=[""],
-        strings_can_be_null=True,
-    )
-    return dict(zip(names, _read(layout, options).columns, strict=True))
-
-
-def _values(layout: Layout, name: str, kind: pa.DataType) -> pa.ChunkedArray:
-    """Return the values of one column of a text in their type, without null."""
-    if pa.types.is_null(kind):
-        return pa.chunked_array([], kind)
-    options = _convert_options(layout, {name: kind})
-    options.include_columns = [name]
-    return _read(layout, options)[name].drop_null()
-
-
-def _read(layout: Layout, options: pacsv.ConvertOptions) -> pa.Table:
-    with layout.text.open() as stream:
-        return pacsv.read_csv(
-            stream,
-            read_options=pacsv.ReadOptions(
-                column_names=_distinct(layout.dialect.names, ""), skip_rows=layout.dialect.skip
-            ),
-            parse_options=_parse_options(layout),
-            convert_options=options,
-        )
-
-
-def _says_more(written: pa.ChunkedArray, typed: pa.ChunkedArray) -> bool:
-    """Say whether the texts of a column hold words for missing, or codes, that its types do not."""
-    if written.null_count < typed.null_count:
-        return True
-    return _is_number(typed.type) and pc.any(pc.match_substring_regex(written, CODES)).as_py() is True
+def _values(layout: Layout, source: str, kinds: Mapping[str, pa.DataType], name: str) -> pa.ChunkedArray:
+    """Return the values of one column of a text."""
+    parts = [table[name].filter(_has_value(table[name])) for table in _streamed(layout, source, kinds, [name])]
+    return pa.chunked_array([chunk for part in parts for chunk in part.chunks], kinds[name])
 
 
 def _left_out(name: str, values: pa.ChunkedArray, rows: int, source: str) -> str:
@@ -804,9 +707,10 @@ def _is_index(values: pa.ChunkedArray) -> bool:
     return bool(pc.count_distinct(values).as_py() == len(values))
 
 
-def _ends_inside_quotes(text: Encoded, separator: str) -> bool:
+def ends_inside_quotes(text: Encoded, separator: str) -> bool:
+    """Say whether the last quote is never closed; Arrow then silently reads the rest of a text as one cell."""
     try:
-        with io.TextIOWrapper(text.stream(), encoding="utf-8", newline="") as lines:
+        with io.TextIOWrapper(text.stream(), "utf-8-sig", "replace", newline="") as lines:
             for _ in csv.reader(lines, delimiter=separator, strict=True):
                 pass
     except csv.Error as error:

@@ -31,7 +31,7 @@ from assay.contract.spec import (
     Time,
 )
 from assay.data.check import check
-from assay.data.delimited import delimited_in_parts, read_delimited
+from assay.data.delimited import BLOCK, Encoded, delimited_in_parts, ends_inside_quotes, read_delimited
 from assay.data.rows import data_only, data_stored
 from assay.data.stored import (
     Cluster,
@@ -159,7 +159,7 @@ def _read_plain(path: Path, contract: Contract, copy: Path) -> pa.Table | Stored
     except pa.ArrowInvalid as error:
         hint = "; save it as UTF-8" if "UTF8" in str(error) else ""
         raise InputError(f"{path}: {one_line(error)}{hint}") from None
-    if ends_inside_quotes(path):
+    if is_cut_off(path):
         raise InputError(f"{path}: the file ends inside a quoted cell: it is cut off")
     return table
 
@@ -484,6 +484,7 @@ def _options(types: dict[str, pa.DataType], contract: Contract) -> dict[str, Any
             false_values=FALSE_WORDS,
         ),
         "parse_options": pacsv.ParseOptions(newlines_in_values=_has_text(contract)),
+        "read_options": pacsv.ReadOptions(block_size=BLOCK),
     }
 
 
@@ -523,20 +524,14 @@ def _refuse_twice(path: Path, names: Sequence[str]) -> None:
         raise InputError(f"{path}: column {twice!r} occurs twice")
 
 
-def ends_inside_quotes(path: Path) -> bool:
-    """Say whether the last quote is never closed; Arrow then silently reads the rest of the file as one cell."""
+def is_cut_off(path: Path) -> bool:
+    """Say whether a CSV file with commas ends inside a quoted cell."""
     with path.open("rb") as file:
-        # Arrow accepts no cell longer than a block of 1 MiB, so the quote that opens the last cell is within it.
-        file.seek(max(0, path.stat().st_size - (1 << 21)))
+        # Arrow accepts no cell longer than two blocks, so the quote that opens the last cell is within them.
+        file.seek(max(0, path.stat().st_size - 2 * BLOCK))
         before, quote, after = file.read().rpartition(b'"')
     closes = after[:1] in b",\r\n" and before[-1:] not in (b"", b",", b"\r", b"\n")
     if not quote or closes:
         return False
     # It may still be valid: a quote inside an unquoted cell, or at the end of a cell that ends with a comma.
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        try:
-            for _ in csv.reader(file, strict=True):
-                pass
-        except csv.Error as error:
-            return "end of data" in str(error)
-    return False
+    return ends_inside_quotes(Encoded(path), ",")

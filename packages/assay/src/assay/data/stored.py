@@ -16,8 +16,8 @@ from assay.base.errors import InputError, one_line
 CELLS = 1 << 22
 # Bytes from which rows are not read into memory as a whole.
 LARGE = 1 << 28
-# Blocks of a text, each of 1 MiB, that become a group of rows of its copy.
-BLOCKS = 32
+# Blocks of a text, each of 4 MiB, that become a group of rows of its copy.
+BLOCKS = 8
 # Places that fall below the one before more often are sorted first.
 FALLS = 100
 Made = TypeVar("Made")

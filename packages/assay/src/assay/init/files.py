@@ -85,8 +85,8 @@ def read(source: Source) -> tuple[pa.Table, list[str]]:
     return table, more + without
 
 
-def read_large(source: Source, folder: Path) -> tuple[pa.Table | Stored, list[str]]:
-    """Return what `read` does; the rows of a large text file are stored in a folder, not in memory."""
+def read_stored(source: Source, folder: Path) -> tuple[pa.Table | Stored, list[str]]:
+    """Return the table that `read` does; the rows of a large text file are stored in a folder, not in memory."""
     path = Path(path_or_address(source.location))
     if not path.is_file() or not is_large(path.stat().st_size) or not _is_table_of_text(path):
         return read(source)
