@@ -380,16 +380,17 @@ def test_a_column_that_an_earlier_contract_lacked_or_had_in_another_type_is_miss
     batch = honest()
     inputs = batch["inputs"]
     names = [field.name for field in inputs.type if field.name != "ward"]
-    columns = [inputs.field(name) if name != "noise" else pa.array(["loud"] * 64) for name in names]
+    columns = [inputs.field(name) if name != "noise" else pa.array(["1.5"] + ["loud"] * 63) for name in names]
     other = batch.set_column(4, "inputs", pa.StructArray.from_arrays(columns, names))
     result = run(honest(seed=3, start=100), other, bounds=Collect(share=1))
-    assert left_out(result) == {collecting.NO_CONTRACT: 64}
+    # The row with a value that is a number today as well.
+    assert (left_out(result), result["lost"]) == ({collecting.NO_CONTRACT: 63}, {"ward": 1})
     assert result["left_out"][collecting.NO_CONTRACT]["reasons"][0].startswith("noise: missing value")
     made = contract(columns=COLUMNS | {"noise": {"kind": "number", "missing": "allow"}})
     result = run(honest(seed=3, start=100), other, made=made, bounds=Collect(share=1))
-    assert (result["added"], result["lost"]) == (64, {"noise": 64, "ward": 64})
+    assert (result["added"], result["lost"]) == (63, {"noise": 63, "ward": 63})
     said = (
-        "left empty, because contract.yaml has changed since these rows were asked: noise in 64 rows, ward in 64 rows"
+        "left empty, because contract.yaml has changed since these rows were asked: noise in 63 rows, ward in 63 rows"
     )
     assert said in told(result)
 

@@ -1,7 +1,7 @@
 """What the monitor finds, what it does not, and what it says about a log that is not as it should be."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import combinations
 
 import numpy as np
@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from assay.export.reference import Feature
-from assay.production.monitor import _weights, overall
+from assay.export.reference import STEPS, Feature
+from assay.production.monitor import _weights, _where, overall
+from assay.production.windows import Window
 from watched import NOW, VERSION, Change, day, days, found, missing, reference, said, seasons, without_log
 
 
@@ -349,7 +350,76 @@ def test_the_time_zone_of_the_data_may_be_another_one_than_that_of_the_log(hours
     assert [found(result, check)["verdict"] for check in ("scores", "features")] == ["ALARM", "ALARM"]
 
 
-def test_what_changed_on_some_weekdays_names_the_one_that_changed_most():
+def test_what_changed_on_some_weekdays_names_those():
     batches = [day(ago, rows=200, change=weekly(ago + 3)) for ago in range(28, 0, -1)]
     alarm = found(said(batches, reference=seasons(rows=4000, weekly=True)), "features")
-    assert re.match(r"since 2026-11-\d\d: on (Tues|Wednes)days age is higher, about \d", alarm["reason"])
+    assert re.match(
+        r"since 2026-11-\d\d: on Tuesdays and Wednesdays age is higher, about 7\d\.\d+ instead of 5", alarm["reason"]
+    )
+
+
+SAME, WEEKEND = (0.5,) * 7, (0.2,) * 5 + (0.8,) * 2
+
+
+def where(
+    means: tuple[float, ...], changes: list[float], rows: tuple[int, ...] = (500,) * 7
+) -> tuple[float, float, str]:
+    """Return the mean that a feature had, the mean now, and the weekdays that are named, in windows from a Monday on.
+
+    `changes` are added to the means; on a weekday without a change the log has what the reference has.
+    """
+    one = Feature(
+        kind="rank", column="age", mean=float(np.mean(means)), allowance=0.02, means=means, allowances=(0.02,) * 7
+    )
+    windows = []
+    for number, change in enumerate(changes):
+        counts = np.zeros((1, STEPS + 1), dtype=np.int64)
+        high = round(rows[number % 7] * (means[number % 7] + change))
+        counts[0, [0, -1]] = rows[number % 7] - high, high
+        start = datetime(2026, 11, 2, tzinfo=UTC) + timedelta(days=number)
+        windows.append(Window(start, rows[number % 7], counts={"features": counts}))
+    then, now, words = _where("features", one, 0, windows)
+    return then.mean, now, words
+
+
+def test_a_change_of_one_weekday_names_it_with_its_means():
+    then, now, words = where(SAME, [0.3 * (number % 7 == 6) for number in range(14)])
+    assert (then, pytest.approx(now), words) == (0.5, 0.8, "on Sundays ")
+
+
+@pytest.mark.parametrize(
+    ("means", "changes", "rows"),
+    [
+        pytest.param(SAME, [0.1] * 6 + [0.5] + [0.1] * 6 + [0.5], (500,) * 6 + (2,), id="few rows on Sundays"),
+        pytest.param(SAME, [0.1] * 14, (500,) * 6 + (20_000,), id="most rows on Sundays"),
+        pytest.param(SAME, [0.1] * 14, (0,) + (500,) * 6, id="no rows on Mondays"),
+        pytest.param(WEEKEND, [0.1, 0.1, 0.1, 0.1, 0.4, -0.2, 0.1] * 2, (500,) * 7, id="another time zone"),
+        pytest.param(SAME, [0.0] * 4 + [0.3] * 3, (500,) * 7, id="begun on a Friday"),
+        pytest.param(SAME, [0.0] * 7 + [0.3], (500,) * 7, id="begun on the second Monday"),
+    ],
+)
+def test_a_change_of_all_days_names_none(means: tuple[float, ...], changes: list[float], rows: tuple[int, ...]):
+    then, now, words = where(means, changes, rows)
+    assert now > then
+    assert not words
+
+
+def test_what_has_become_lower_at_the_weekend_is_not_called_higher_than_the_mean_of_the_week():
+    then, now, _ = where(WEEKEND, [0.0] * 5 + [-0.3] * 2, (0,) * 5 + (500,) * 2)
+    assert (then, now) == (pytest.approx(0.8), pytest.approx(0.5))
+
+
+def test_why_weekdays_are_not_compared_is_said_of_scores_too():
+    overall, by_weekday = (seasons(rows=4000, weekly=weekly) for weekly in (False, True))
+    checks = {**by_weekday.checks, "scores": overall.checks["scores"]}
+    for made, of_features, of_scores in (
+        (overall, "the reference has no year of times", "the reference has no year of times"),
+        (
+            by_weekday.model_copy(update={"checks": checks}),
+            "each weekday, in UTC",
+            "the reference has no scores of each",
+        ),
+    ):
+        result = said(days(2), reference=made)
+        assert of_features in found(result, "features")["measured"]["seasons"]
+        assert of_scores in found(result, "scores")["measured"]["seasons"]

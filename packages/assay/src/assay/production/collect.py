@@ -182,9 +182,11 @@ def _plain(table: pa.Table, contract: Contract, kinds: Mapping[str, pa.DataType]
     features = {
         name: _cast(there[name], kind) if name in there else pa.nulls(len(table), kind) for name, kind in kinds.items()
     }
-    lost = [
-        name for name, values in features.items() if name not in there or values.null_count > there[name].null_count
-    ]
+    lost = {
+        name: np.asarray(pc.and_(pc.is_null(values), pc.is_valid(there[name]) if name in there else True))
+        for name, values in features.items()
+    }
+    lost = {name: are_lost for name, are_lost in lost.items() if are_lost.any()}
     return pa.table(
         {
             "prediction_id": table["prediction_id"],
@@ -192,16 +194,24 @@ def _plain(table: pa.Table, contract: Contract, kinds: Mapping[str, pa.DataType]
             "loss": pc.fill_null(loss, 0.0),
             "outcome": outcome,
             **{f"inputs.{name}": values for name, values in features.items()},
-            "lost": pa.array([lost] * len(table), pa.list_(pa.string())),
+            "lost": pa.array(
+                [[name for name in lost if lost[name][row]] for row in range(len(table))], pa.list_(pa.string())
+            ),
         }
     )
 
 
 def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Return values in another type; what it cannot hold is null."""
     try:
         return values.cast(kind)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+    except pa.ArrowNotImplementedError:
         return pa.nulls(len(values), kind)
+    except pa.ArrowInvalid:
+        if len(values) == 1:
+            return pa.nulls(1, kind)
+        half = len(values) // 2
+        return pa.concat_arrays([_cast(values[:half], kind), _cast(values[half:], kind)])
 
 
 def _newest(table: pa.Table, per_client: int) -> pa.Table:

@@ -53,6 +53,12 @@ CHANGES = 5
 TOO_SMALL = "the model has too few rows of reference to tell"
 SEASONS = "each weekday, in UTC, is compared with the same weekday of the reference and those beside it"
 NO_SEASONS = "not compared: the reference has no year of times (split by time), so a season may raise an alarm"
+NO_SEASONS_OF_SCORES = (
+    "not compared: the reference has no scores of each weekday (of rows that the model was not fitted on, over a week "
+    "or more), so a season may raise an alarm"
+)
+# A change is named by weekdays that have more than this share of it, and more than this times as much per row as others.
+MOST_OF_IT, TIMES = 0.75, 2
 
 
 def monitor(
@@ -205,7 +211,7 @@ def _check(check: Check, reference: Reference, windows: Sequence[Window], limit:
     about = {"false_alarms_a_year": DAYS_A_YEAR / limit}
     measured: dict[str, Any] = {"rows": rows, "features": len(features)}
     if check in ("scores", "features"):
-        measured["seasons"] = SEASONS if any(one.means for one in features) else NO_SEASONS
+        measured["seasons"] = _seasons(check, reference)
     if rows == 0:
         return Finding(check, "HOLD", "there are no rows to judge", measured, about)
     if not any(_can_change(one, check) for one in features):
@@ -230,6 +236,12 @@ def _check(check: Check, reference: Reference, windows: Sequence[Window], limit:
     else:
         words = f"no change of {len(features)} features in {count_rows(rows)}"
     return Finding(check, "WELL", prefix + words, measured, about)
+
+
+def _seasons(check: Check, reference: Reference) -> str:
+    """Say whether weekdays are compared with themselves, and if not, why."""
+    of_check, of_rows = (any(one.means for one in reference.checks.get(name, ())) for name in (check, "values"))
+    return SEASONS if of_check else NO_SEASONS_OF_SCORES if of_rows else NO_SEASONS
 
 
 def _can_change(one: Feature, check: Check) -> bool:
@@ -298,16 +310,45 @@ def _changes(
 
 def _where(check: Check, one: Feature, index: int, windows: Sequence[Window]) -> tuple[Feature, float, str]:
     """Return a feature with the mean that it had, the mean now, and on which weekdays if it changed only on these."""
-    now = _feature_mean(windows, check, index)
-    found = []
-    for weekday, expected in enumerate(one.means):
-        if those := [window for window in windows if window.start.weekday() == weekday]:
-            mean = _feature_mean(those, check, index)
-            found.append((abs(mean - expected), mean, weekday))
-    if not found or max(found)[0] < 2 * abs(now - one.mean):
-        return one, now, ""
-    _, mean, weekday = max(found)
-    return one.model_copy(update={"mean": one.means[weekday]}), mean, f"on {WEEKDAYS[weekday]}s "
+    windows = [window for window in windows if window.counts[check][index].any()]
+    if not one.means:
+        return one, _feature_mean(windows, check, index), ""
+    rows = np.array([window.counts[check][index].sum() for window in windows])
+    means = np.array([_feature_mean([window], check, index) for window in windows])
+    weekdays = np.array([window.start.weekday() for window in windows])
+    middle, allowed = np.array([one.expected(weekday) for weekday in weekdays.tolist()]).T
+    named = _changed(means - np.clip(means, middle - allowed, middle + allowed), rows, weekdays)
+    are_meant = np.isin(weekdays, named or range(7))
+    before, now = (
+        float(np.average(values[are_meant], weights=rows[are_meant]))
+        for values in (np.array(one.means)[weekdays], means)
+    )
+    on = f"on {' and '.join(f'{WEEKDAYS[weekday]}s' for weekday in named)} " if named else ""
+    return one.model_copy(update={"mean": before}), now, on
+
+
+def _changed(beyond: np.ndarray, rows: np.ndarray, weekdays: np.ndarray) -> list[int]:
+    """Return the one or two weekdays on which alone there was a change; none if others changed too, or rows are few.
+
+    `beyond` says for each window how far its mean is from where it may be. A day in the zone of the data may be part of
+    two days in that of the log.
+    """
+    weights = np.maximum(beyond * rows * np.sign((beyond * rows).sum()), 0)
+    of_weekday, times = (np.bincount(weekdays, weight, minlength=7) for weight in (weights, None))
+    for most in (1, 2):
+        named = np.sort(np.argsort(-of_weekday)[:most])
+        are_named = np.isin(weekdays, named)
+        others = rows[~are_named].sum()
+        if (
+            others >= FEWEST
+            and weights[are_named].sum() > MOST_OF_IT * weights.sum()
+            # Each time, and more than once: otherwise it may have begun in the middle of the windows.
+            and times[named].min() > 1
+            and weights[are_named].min() > 0
+            and weights[are_named].sum() / rows[are_named].sum() > TIMES * weights[~are_named].sum() / others
+        ):
+            return [int(weekday) for weekday in named]
+    return []
 
 
 def _words(one: Feature, now: float, reference: Reference, watch: Watch) -> str:
