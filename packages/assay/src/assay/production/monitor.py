@@ -57,7 +57,8 @@ NO_SEASONS_OF_SCORES = (
     "not compared: the reference has no scores of each weekday (of rows that the model was not fitted on, over a week "
     "or more), so a season may raise an alarm"
 )
-# A change is named by weekdays that have more than this share of it, and more than this times as much per row as others.
+# Weekdays are named for a change if they have more than this share of it, and per row more than this times as much as
+# the others.
 MOST_OF_IT, TIMES = 0.75, 2
 
 
