@@ -158,7 +158,7 @@ def test_a_body_that_cannot_be_unpacked_is_refused(body: bytes, encoding: bytes,
 def test_requests_of_one_turn_share_its_clock_and_those_of_the_next_have_their_own() -> None:
     ended = []
 
-    async def turns() -> tuple[list[tuple[float, float]], tuple[float, float]]:
+    async def turns() -> tuple[list[float], float]:
         made = LoopTurn(lambda: ended.append(1))
         first = [made.begin() for _ in range(3)]
         await asyncio.sleep(0)
@@ -175,15 +175,20 @@ def test_a_turn_is_long_by_what_it_works_and_not_by_what_it_waits_for_a_processo
         while time.thread_time() - began < seconds:
             pass
 
-    async def is_longer_than(limit: float, passes: Callable[[float], object]) -> bool:
+    async def is_longer_than(limit: float, passes: Callable[[float], object], turns: int = 1) -> bool:
         made = LoopTurn(lambda: None)
-        made.begin()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+            made.begin()
         passes(0.02)
         return made.is_longer_than(limit)
 
     wait = threading.Event().wait
     assert asyncio.run(is_longer_than(0.01, work))
     assert not asyncio.run(is_longer_than(0.01, wait))
+    # Also in a turn shortly after another one.
+    assert asyncio.run(is_longer_than(0.01, work, turns=2))
+    assert not asyncio.run(is_longer_than(0.01, wait, turns=2))
     # What each request waits for, they wait for together.
     assert asyncio.run(is_longer_than(0.001, wait))
 

@@ -53,6 +53,8 @@ LARGE_WAIT_SECONDS = 2.0
 RECONNECT_EVERY = 499
 # How many times as long as it may work a turn may take, if it waits.
 MOST_WAITING = 10
+# Seconds within which turns share a look at the processor time.
+RECENT = 0.002
 # How often the counts of requests are written to the log.
 COUNT_SECONDS = 60.0
 
@@ -63,26 +65,29 @@ class LoopTurn:
     def __init__(self, after: Callable[[], None]) -> None:
         """Call `after` at the end of every turn in which there was a request."""
         self._after = after
-        self._began: tuple[float, float] | None = None
+        self._began: float | None = None
+        # The clock, and the processor time of this thread, at the start of this turn or of one shortly before.
+        self._looked = (-RECENT, 0.0)
 
-    def begin(self) -> tuple[float, float]:
-        """Return what the clock and the processor time of this thread were at the first request of this turn."""
+    def begin(self) -> float:
+        """Return what the clock was at the first request of this turn."""
         if self._began is None:
-            self._began = time.perf_counter(), time.thread_time()
+            self._began = time.perf_counter()
+            # To ask for the processor time takes a large part of the time of a short turn.
+            if self._began - self._looked[0] > RECENT:
+                self._looked = self._began, time.thread_time()
             # Runs after everything that was ready in this turn.
             asyncio.get_running_loop().call_soon(self._end)
         return self._began
 
     def is_longer_than(self, seconds: float) -> bool:
-        """Say whether the work since the first request of this turn took longer.
+        """Say whether the work since the first request of this turn, or shortly before, took longer.
 
         Time in which the processor was with other processes, or withheld by a limit of the container, hardly counts:
         to refuse requests does not shorten it. But a turn may also wait, for the disk say, and wait for each request.
         """
-        clock, worked = self.begin()
-        lasted = time.perf_counter() - clock
-        # To ask for the processor time takes ten times as long as the clock, so the clock decides whether to.
-        return lasted > seconds and (lasted > MOST_WAITING * seconds or time.thread_time() - worked > seconds)
+        lasted = time.perf_counter() - self.begin()
+        return lasted > seconds and (lasted > MOST_WAITING * seconds or time.thread_time() - self._looked[1] > seconds)
 
     def _end(self) -> None:
         self._began = None
