@@ -78,10 +78,11 @@ print(predicting, time.perf_counter() - start)
 
 @dataclass(frozen=True)
 class Cost:
-    """Wall seconds and peak memory (MB) of one process."""
+    """Wall seconds, peak memory (MB) and processor seconds of one process."""
 
     seconds: float
     peak_mb: float
+    processor: float
 
 
 def run(command: Sequence[str], folder: Path) -> Cost:
@@ -97,7 +98,8 @@ def run(command: Sequence[str], folder: Path) -> Cost:
             output.seek(0)
             sys.exit(f"{' '.join(command)}: exit {process.returncode}\n{output.read().decode()}")
     # Linux counts in kB, macOS in bytes.
-    return Cost(seconds, usage.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3))
+    peak_mb = usage.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+    return Cost(seconds, peak_mb, usage.ru_utime + usage.ru_stime)
 
 
 def printed(code: str, folder: Path) -> list[float]:

@@ -221,7 +221,7 @@ def moved(source: pa.Table, rows: int) -> Iterator[pa.Table]:
 
 
 def stages(project: Path, sizes: list[int]) -> None:
-    """Show time and peak memory of each stage as the data of a project grows, with a limit for training."""
+    """Show processor time, time and peak memory of each stage as the data grows, with a limit for training."""
     source, file = pacsv.read_csv(project / "data/rows.csv"), project / "data/rows.parquet"
     contract, params = (json.loads((project / name).read_text()) for name in ("contract.yaml", "params.yaml"))
     (project / "contract.yaml").write_text(json.dumps({**contract, "data": "data/rows.parquet"}))
@@ -240,10 +240,12 @@ def stages(project: Path, sizes: list[int]) -> None:
         engine = {"engine": {"kind": "dask", "address": address}}
         (project / "params.yaml").write_text(json.dumps(params | engine))
         columns["the last, on Dask"] = {stage: run(["assay", "stage", stage], project) for stage in STAGES}
-    print(f"\nStages, with train.max_memory: {MEGABYTES}\n{'':<12}" + "".join(f"{name:>24}" for name in columns))
+    print(f"\nStages, with train.max_memory: {MEGABYTES}; seconds of processors and of the clock\n{'':<12}", end="")
+    print("".join(f"{name:>32}" for name in columns))
     for stage in STAGES:
         of_stages = (of_stage[stage] for of_stage in columns.values())
-        print(f"{stage:<12}" + "".join(f"{cost.seconds:>13.1f} s {cost.peak_mb:>6.0f} MB" for cost in of_stages))
+        cells = (f"{cost.processor:.1f} s, {cost.seconds:.1f} s, {cost.peak_mb:,.0f} MB" for cost in of_stages)
+        print(f"{stage:<12}" + "".join(f"{cell:>32}" for cell in cells))
     same = here == [path.read_bytes() for path in made]
     print(
         f"On Dask, memory is without workers; model and metrics are {'the same, to the byte' if same else 'DIFFERENT'}"
