@@ -23,19 +23,24 @@ MANY = 500
 
 
 class RequestColumns(dict[str, np.ndarray]):
-    """Columns of a request, with what the log needs too: the values as they came, if they came as JSON, and the ids."""
+    """Columns of a request, with what the log needs too: the values as they came, if they came as JSON, and the ids.
+
+    `numbers` has the numeric columns as the rows of a matrix, where they were read as one.
+    """
 
     def __init__(
         self,
         columns: Columns | Iterable[tuple[str, np.ndarray]],
         values: Sequence[tuple[Any, ...]] = (),
         ids: Sequence[Sequence[Any]] = (),
+        numbers: np.ndarray | None = None,
     ) -> None:
         """Start without the codes of categories, which are kept once they are known; `ids` has a list per column."""
         super().__init__(columns)
         self.codes: dict[str, np.ndarray] = {}
         self.values_given = values
         self.ids = ids
+        self.numbers = numbers
 
 
 def codes(data: Columns, name: str, column: Category) -> np.ndarray:

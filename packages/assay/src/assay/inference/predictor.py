@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from assay.contract.spec import Integer, Number, Time
-from assay.data.columns import Columns, stacked
+from assay.contract.spec import Boolean, Integer, Number, Time
+from assay.data.columns import Columns, RequestColumns, stacked
 from assay.inference.ids import new_ids
 from assay.inference.package import Package
 
@@ -103,10 +103,14 @@ class Predictor:
         self._labelled = record(self.classes)
         self._labels = np.array(self.classes, dtype=object)
         seen = {name: ends for name, ends in package.about["seen"].items() if ends}
-        self._numbers = [name for name, kind in contract.features.items() if isinstance(kind, Number | Integer)]
-        self._numbers = [name for name in self._numbers if name in seen]
-        self._low = np.array([[seen[name][0]] for name in self._numbers])
-        self._high = np.array([[seen[name][1]] for name in self._numbers])
+        kinds = contract.features.items()
+        # As RowReader has them. Any boolean, and any number where none was seen, is no surprise.
+        self._numbers = [name for name, kind in kinds if isinstance(kind, Number | Integer | Boolean)]
+        bounds = [
+            (-np.inf, np.inf) if contract.features[one].kind == "boolean" else seen.get(one, (-np.inf, np.inf))
+            for one in self._numbers
+        ]
+        self._low, self._high = np.array(bounds, np.float64).reshape(-1, 2, 1).swapaxes(0, 1)
         self._times = {
             name: np.array(seen[name], dtype="datetime64[us]")
             for name, kind in contract.features.items()
@@ -136,7 +140,9 @@ class Predictor:
         found: dict[int, list[str]] = {}
         columns: list[str] = []
         if self._numbers:
-            values = stacked([data[name] for name in self._numbers])
+            values = data.numbers if isinstance(data, RequestColumns) else None
+            if values is None:
+                values = stacked([data[name] for name in self._numbers])
             outside = (values < self._low) | (values > self._high)
             if outside.any():
                 for index, row in np.argwhere(outside).tolist():

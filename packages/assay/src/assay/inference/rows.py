@@ -98,7 +98,10 @@ class RowReader:
         # many rows one by one, since numpy reads a nested sequence twice.
         numbers = np.array(values, np.float64) if len(rows) < MANY else [np.array(one, np.float64) for one in values]
         data = RequestColumns(
-            zip(self._names, numbers, strict=True), columns[: self._features], columns[self._features :]
+            zip(self._names, numbers, strict=True),
+            columns[: self._features],
+            columns[self._features :],
+            numbers if isinstance(numbers, np.ndarray) else None,
         )
         for name, index, kind in self._others:
             data[name] = np.array(columns[index], dtype=kind)

@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("bentoml.assay")
 
+ENCODER = msgspec.json.Encoder()
 JSON = b"application/json"
 HTML = b"text/html; charset=utf-8"
 DOCS = Path(__file__).with_name("docs.html")
@@ -387,7 +388,7 @@ class Serving:
 
 
 def _body(predictions: list[RowPrediction], version: str) -> bytes:
-    return msgspec.json.encode({"predictions": predictions, "model_version": version})
+    return ENCODER.encode({"predictions": predictions, "model_version": version})
 
 
 def _broken(status: int, problems: list[str], number: int) -> Refused:
@@ -396,9 +397,15 @@ def _broken(status: int, problems: list[str], number: int) -> Refused:
     return Refused(status, problems[0], problems + more, reason="contract")
 
 
+# The same few for all requests.
+@lru_cache(maxsize=64)
+def _kind(header: bytes) -> bytes:
+    return header.partition(b";")[0].strip().lower() or JSON
+
+
 def _content_type(call: Call, wanted: Collection[bytes] = (JSON, ARROW)) -> bytes:
     """Return the content type, JSON if none is given; raises Refused for an unsupported one."""
-    kind = call.header(b"content-type").partition(b";")[0].strip().lower() or JSON
+    kind = _kind(call.header(b"content-type"))
     if kind not in wanted:
         taken = " or ".join(one.decode() for one in wanted)
         raise Refused(
