@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -126,3 +127,12 @@ def asked() -> Iterator[Any]:
             yield made
     except NotHereError as error:
         lacks(str(error))
+
+
+@pytest.fixture(autouse=True)
+def _no_client_stays() -> Iterator[None]:
+    """Close the clients of Dask clusters: they look for schedulers that are gone, and draw random numbers meanwhile."""
+    yield
+    if used := sys.modules.get("assay.data.cluster"):
+        while used.CLIENTS:
+            used.CLIENTS.popitem()[1].close()
