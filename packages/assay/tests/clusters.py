@@ -69,7 +69,7 @@ def program(folder: Path, address: str, how: str = "map") -> Iterator[subprocess
 
 
 def workers_of(folder: Path, least: int) -> list[str]:
-    """Return the processes of the workers that began something for a project, once there are so many."""
+    """Wait until this many workers have begun work for a project, and return their processes."""
     began = folder / "began"
     until(lambda: began.exists() and len(began.read_text().splitlines()) >= least, f"{least} lines of {began}")
     return began.read_text().splitlines()

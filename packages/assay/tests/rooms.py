@@ -22,7 +22,7 @@ def room(**parts: Any) -> Room:
 
 @contextmanager
 def no_package(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let Python know no package of a user; forget the one that is imported meanwhile."""
+    """Hide the user's package from Python; what the block imports is removed afterwards."""
     monkeypatch.setattr(sys, "path", [place for place in sys.path if not (Path(place) / "model").exists()])
     before = {name: sys.modules.pop(name) for name in _imported()}
     yield

@@ -59,7 +59,7 @@ def interrupts() -> Iterator[threading.Event]:
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into an exit, as after an error: what is open is closed. One that is ignored stays so."""
+    """Turn SIGTERM and SIGHUP into an exit that closes what is open, as an error does. Ignored ones stay ignored."""
 
     def end(number: int, _: object) -> None:
         sys.exit(128 + number)

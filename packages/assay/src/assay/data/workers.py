@@ -115,7 +115,7 @@ def load_code(code: Code, client: Any, place: str) -> None:
 
 
 def ask(client: Any, what: Callable[..., str], *given: object) -> dict[str, str]:
-    """Return what each worker says; one that is lost meanwhile says nothing."""
+    """Return the answer of each worker; a worker that is lost meanwhile has none."""
     return cast("dict[str, str]", client.run(what, *given, on_error="ignore"))
 
 

@@ -104,12 +104,9 @@ class Predictor:
         self._labels = np.array(self.classes, dtype=object)
         seen = {name: ends for name, ends in package.about["seen"].items() if ends}
         kinds = contract.features.items()
-        # As RowReader has them. Any boolean, and any number where none was seen, is no surprise.
+        # As RowReader has them. No range is known of a boolean, and of a number of which none was seen.
         self._numbers = [name for name, kind in kinds if isinstance(kind, Number | Integer | Boolean)]
-        bounds = [
-            (-np.inf, np.inf) if contract.features[one].kind == "boolean" else seen.get(one, (-np.inf, np.inf))
-            for one in self._numbers
-        ]
+        bounds = [seen.get(name, (-np.inf, np.inf)) for name in self._numbers]
         self._low, self._high = np.array(bounds, np.float64).reshape(-1, 2, 1).swapaxes(0, 1)
         self._times = {
             name: np.array(seen[name], dtype="datetime64[us]")

@@ -17,7 +17,7 @@ from assay.base.formats import read_format
 from assay.contract.spec import Contract, Feature
 from assay.data.reading import arrow_type
 from assay.predictions.entry import CHECK, FORMAT, Entry
-from assay.predictions.segments import CONTRACTS, PREDICTIONS, belongs, hours
+from assay.predictions.segments import CONTRACTS, PREDICTIONS, belongs, hour_of, hours
 
 # Rows per batch, except for entries that have more.
 ROWS = 4096
@@ -227,8 +227,9 @@ def entries(
     """Yield the entries of segments as they are, whatever they hold; count those of another hour than their segment."""
     decoder = msgspec.json.Decoder(Entry)
     for segment in segments:
+        hour = hour_of(segment)
         for entry in lines(segment, decoder.decode, counts):
-            if not belongs(entry.time, segment):
+            if not belongs(entry.time, hour):
                 counts.foreign += 1
             elif (since is None or entry.time >= since) and (until is None or entry.time < until):
                 yield entry

@@ -101,13 +101,13 @@ def counted(folder: Path, counts: "LogCounts", since: datetime, until: datetime)
     from assay.predictions.read import lines
 
     decoder = msgspec.json.Decoder(Counted)
-    for _, segments in hours(folder / REQUESTS, since, until):
+    for hour, segments in hours(folder / REQUESTS, since, until):
         seen: set[bytes] = set()
         for segment in segments:
             for line, one in lines(segment, lambda line: (line, decoder.decode(line)), counts):
                 if line in seen:
                     counts.doubled += 1
-                elif not belongs(one.time, segment):
+                elif not belongs(one.time, hour):
                     counts.foreign += 1
                 elif since <= one.time < until:
                     seen.add(line)

@@ -35,9 +35,8 @@ def hour_of(segment: Path) -> datetime | None:
         return None
 
 
-def belongs(time: datetime, segment: Path) -> bool:
-    """Say whether what has a time is from the hour of a segment: else it was copied there, and would count twice."""
-    hour = hour_of(segment)
+def belongs(time: datetime, hour: datetime | None) -> bool:
+    """Say whether what has a time is from the hour of its segment: else it was copied there, and would count twice."""
     return hour is not None and timedelta() <= time - hour < timedelta(hours=1)
 
 
