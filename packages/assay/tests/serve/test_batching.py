@@ -36,6 +36,26 @@ def test_everybody_gets_the_answer_to_their_own_rows_or_the_error_that_these_mak
             assert told == [row * row for row in rows]
 
 
+@pytest.mark.parametrize("late", [0, 1, 2])
+def test_requests_of_turns_that_follow_each_other_are_one_call_and_none_waits_for_a_turn_that_brings_nothing(
+    late: int,
+) -> None:
+    calls: list[Any] = []
+
+    async def one_after_another() -> None:
+        batcher = MicroBatcher(
+            lambda by, asked: [calls.append([rows for rows, _ in asked]) or rows for rows, _ in asked]
+        )
+        first = asyncio.create_task(batcher.ask("a", [1], b""))
+        for _ in range(1 + late):
+            await asyncio.sleep(0)
+        assert await batcher.ask("a", [2], b"") == [2]
+        assert await first == [1]
+
+    asyncio.run(one_after_another())
+    assert calls[0] == ([[1]] if late == 2 else [[1], [2]])
+
+
 def test_what_comes_in_one_turn_is_one_call_for_each_who_answers() -> None:
     calls: list[Any] = []
     squares([("a", [1]), ("b", [2, 3]), ("a", [4])], calls)

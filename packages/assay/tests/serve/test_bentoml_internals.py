@@ -1,20 +1,27 @@
-"""What Assay touches inside BentoML and Prometheus' client is where it was.
+"""What Assay touches inside BentoML, uvicorn and Prometheus' client is where it was.
 
 A failure here, after an upgrade of one of them, says what moved: assay.serve.bentoml_internals is where to follow it.
 """
 
 import ast
+import asyncio
+import logging
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import bentoml
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, Histogram
 from starlette.applications import Starlette
+from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from assay.serve import bentoml_internals as internals
+from assay.serve.front import send_answer
 from places import PACKAGE
 
 SOURCE = PACKAGE / "src/assay"
@@ -88,3 +95,42 @@ def test_routes_of_the_service_are_taken_away_and_its_requests_are_counted_with_
     for name in ("metrics_request_total", "metrics_request_duration"):
         assert hasattr(getattr(counting, name), "labels")
     assert [entry for entry in inside.user_middleware if entry.cls.__name__ == "around"]
+
+
+@pytest.mark.parametrize("more", [b"", b"connection: close\r\n"])
+@pytest.mark.parametrize(("method", "body"), [(b"GET", b"answered"), (b"GET", b""), (b"HEAD", b"answered")])
+def test_uvicorn_writes_a_response_with_one_call_and_then_closes_the_connection_if_it_should(
+    method: bytes, body: bytes, more: bytes
+) -> None:
+    async def app(_: Any, __: Any, send: Any) -> None:
+        await send_answer(send, 200, body)
+
+    async def answered() -> list[Any]:
+        transport = MagicMock(**{"is_closing.return_value": False, "get_extra_info.return_value": None})
+        protocol = HttpToolsProtocol(Config(app, log_config=None), ServerState(), {})
+        protocol.connection_made(transport)
+        for _ in range(2 - bool(more)):
+            protocol.data_received(method + b" / HTTP/1.1\r\nhost: here\r\n" + more + b"\r\n")
+            await asyncio.gather(*protocol.tasks)
+        calls = [call for call in transport.method_calls if call[0] in ("write", "close")]
+        protocol.connection_lost(None)
+        return calls
+
+    calls = asyncio.run(answered())
+    assert [call[0] for call in calls] == (["write", "close"] if more else ["write", "write"])
+    head, _, rest = calls[0].args[0].partition(b"\r\n\r\n")
+    assert b"content-length: %d" % len(body) in head
+    assert rest == (b"" if method == b"HEAD" else body)
+
+
+@pytest.mark.parametrize(("level", "is_prepared"), [(logging.WARNING, False), (logging.INFO, True)])
+def test_uvicorn_prepares_a_line_for_each_request_only_if_somebody_reads_it(
+    monkeypatch: pytest.MonkeyPatch, level: int, is_prepared: bool
+) -> None:
+    access, read = logging.Logger("uvicorn.access", level), logging.Logger("read")
+    access.parent = read
+    read.addHandler(logging.NullHandler())
+    monkeypatch.setitem(logging.root.manager.loggerDict, "uvicorn.access", access)
+    internals.silence_access_log()
+    config = Config(MagicMock(), log_config=None)
+    assert HttpToolsProtocol(config, ServerState(), {}, MagicMock()).access_log == is_prepared

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import MagicMock
+from unittest.mock import AsyncMock, MagicMock
 
 import msgspec
 import pytest
@@ -156,13 +156,10 @@ def test_a_body_that_cannot_be_unpacked_is_refused(body: bytes, encoding: bytes,
 
 
 def test_requests_of_one_turn_share_its_clock_and_those_of_the_next_have_their_own() -> None:
-    ended = []
-
     async def turns() -> tuple[list[float], float]:
-        made = LoopTurn(lambda: ended.append(1))
+        made = LoopTurn()
         first = [made.begin() for _ in range(3)]
         await asyncio.sleep(0)
-        assert ended == [1]
         return first, made.begin()
 
     first, later = asyncio.run(turns())
@@ -176,7 +173,7 @@ def test_a_turn_is_long_by_what_it_works_and_not_by_what_it_waits_for_a_processo
             pass
 
     async def is_longer_than(limit: float, passes: Callable[[float], object], turns: int = 1) -> bool:
-        made = LoopTurn(lambda: None)
+        made = LoopTurn()
         for _ in range(turns):
             await asyncio.sleep(0)
             made.begin()
@@ -230,7 +227,20 @@ def fronted(serving: Any, *, is_one_of_several: bool = False) -> Front:
     # BentoML's middleware that counts requests, with metrics that nobody reads.
     bound = SimpleNamespace(labels=lambda **_: MagicMock())
     requests = Requests(SimpleNamespace(metrics_request_total=bound, metrics_request_duration=bound), {})
-    return Front(None, lambda: serving, requests, is_one_of_several=is_one_of_several)  # type: ignore[arg-type]
+
+    async def bentoml(_: Any, receive: Any, __: Any) -> None:
+        assert (await receive())["type"] == "lifespan.shutdown"
+
+    return Front(bentoml, lambda: serving, requests, is_one_of_several=is_one_of_several)
+
+
+def shut_down(front: Front) -> None:
+    """Tell the service that the server ends."""
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "lifespan.shutdown"}
+
+    asyncio.run(front({"type": "lifespan"}, receive, AsyncMock()))
 
 
 def lines(folder: Path) -> list[bytes]:
@@ -249,8 +259,13 @@ def posted(
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "path": "/predict", "method": "POST", "headers": headers}
-    asyncio.run(front(scope, receive, send))
+    async def answered() -> None:
+        await front({"type": "http", "path": "/predict", "method": "POST", "headers": headers}, receive, send)
+        # Turns in which what waits for no time is done.
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    asyncio.run(answered())
     assert sent[0]["status"] == status
     return dict(sent[0]["headers"]), json.loads(sent[1]["body"])
 
@@ -299,6 +314,7 @@ def test_requests_are_counted_in_the_log_within_a_minute_and_at_the_end(
     logged: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("assay.serve.front.COUNT_SECONDS", 0.0)
+    monkeypatch.setattr("assay.serve.front.LOG_SECONDS", 0.0)
     serving, front = logged, fronted(logged)
 
     def found() -> list[Counted]:
@@ -340,6 +356,7 @@ def test_latency_and_rows_that_are_not_logged_count_for_the_model_that_answered_
     logged._refuses_unlogged = False
     posted(front, json.dumps({"rows": rows[:3]}).encode())
     router._shadow.submit(logged._log.close).result()
+    shut_down(front)
     logged.close()
     found = [msgspec.json.decode(line, type=Counted) for line in lines(tmp_path / "log/requests")]
     assert {one.version: (one.timed, one.unlogged, one.answered, one.refused) for one in found} == {
@@ -356,10 +373,12 @@ def test_a_smoke_test_counts_as_no_request_whatever_comes_of_it(logged: Any, tmp
     logged._log.close()
     (tmp_path / "log/predictions").write_text("where a folder should be")
     posted(front, body, status=503, headers=[(IS_CHECK, b"1")])
+    shut_down(front)
     logged.write_requests()
     assert not (tmp_path / "log/requests").exists()
     assert front._requests._bound == {}
     posted(front, body, status=503)
+    shut_down(front)
     logged.write_requests()
     (line,) = lines(tmp_path / "log/requests")
     counted = msgspec.json.decode(line, type=Counted)

@@ -1,7 +1,10 @@
 """Micro-batching: rows of requests that arrive at the same time are scored in one batch.
 
-A call of numpy or ONNX Runtime costs more than its work on one row. Rows are collected during one turn of the event
-loop and scored when it ends: no request waits for rows that have not arrived.
+A call of numpy or ONNX Runtime costs more than its work on one row. Rows are collected until a turn of the event loop
+brings no more, and then scored: no request waits for rows that have not arrived.
+
+One turn alone would split clients into groups that never meet: while the answers of one group leave, the requests of
+another are read, and so on.
 """
 
 import asyncio
@@ -18,20 +21,24 @@ Asked = tuple[list[Given], bytes]
 
 
 class MicroBatcher(Generic[By, Given]):
-    """Collects the rows of one turn of the event loop, by the model that answers them."""
+    """Collects rows by the model that answers them."""
 
     def __init__(self, answer: Callable[[By, list[Asked[Given]]], list[Any]]) -> None:
         """Take a function that answers several lists of rows, each of a client, with one answer per list."""
         self._answer = answer
         self._waiting: dict[By, list[tuple[Asked[Given], asyncio.Future[Any]]]] = {}
         self._rows = 0
+        # The rows there were when the last turn of the event loop ended.
+        self._rows_before = 0
+        self._will_end_turn = False
 
     async def ask(self, by: By, rows: list[Given], key: bytes) -> Any:
         """Return the answer to some rows; raises what `answer` raises for these rows alone."""
         loop = asyncio.get_running_loop()
-        if not self._waiting:
+        if not self._will_end_turn:
+            self._will_end_turn = True
             # Runs after everything that was ready in this turn.
-            loop.call_soon(self._flush)
+            loop.call_soon(self._end_turn)
         waiting: asyncio.Future[Any] = loop.create_future()
         self._waiting.setdefault(by, []).append(((rows, key), waiting))
         self._rows += len(rows)
@@ -39,8 +46,16 @@ class MicroBatcher(Generic[By, Given]):
             self._flush()
         return await waiting
 
+    def _end_turn(self) -> None:
+        if self._rows > self._rows_before:
+            self._rows_before = self._rows
+            asyncio.get_running_loop().call_soon(self._end_turn)
+        else:
+            self._will_end_turn = False
+            self._flush()
+
     def _flush(self) -> None:
-        waiting, self._waiting, self._rows = self._waiting, {}, 0
+        waiting, self._waiting, self._rows, self._rows_before = self._waiting, {}, 0, 0
         for by, asked in waiting.items():
             if wanted := [one for one in asked if not one[1].done()]:
                 self._answer_all(by, wanted)

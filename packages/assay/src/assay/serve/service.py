@@ -24,6 +24,7 @@ from assay.serve.bentoml_internals import (
     labels,
     metrics_client,
     number_of_workers,
+    silence_access_log,
     take_middleware,
     without_routes,
 )
@@ -49,6 +50,7 @@ class Fronted(bentoml.Service):  # type: ignore[misc]
         from assay.serve.front import Front
         from assay.serve.metrics import Requests
 
+        silence_access_log()
         app = super().to_asgi(is_main)
         # These apply to the endpoints of the model too: CORS, for instance.
         around = take_middleware(app)
