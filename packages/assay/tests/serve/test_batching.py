@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assay.serve import batching
 from assay.serve.batching import MOST, MicroBatcher
 
 ASKED = st.lists(st.tuples(st.sampled_from("ab"), st.lists(st.integers(), min_size=1, max_size=5)), max_size=60)
@@ -36,10 +37,13 @@ def test_everybody_gets_the_answer_to_their_own_rows_or_the_error_that_these_mak
             assert told == [row * row for row in rows]
 
 
-@pytest.mark.parametrize("late", [0, 1, 2])
-def test_requests_of_turns_that_follow_each_other_are_one_call_and_none_waits_for_a_turn_that_brings_nothing(
-    late: int,
+@pytest.mark.parametrize(
+    ("late", "longest", "together"), [(0, 60, True), (1, 60, True), (2, 60, False), (0, 0, True), (1, 0, False)]
+)
+def test_requests_of_turns_that_follow_each_other_are_one_call_unless_a_turn_brings_nothing_or_the_turns_are_long(
+    monkeypatch: pytest.MonkeyPatch, late: int, longest: float, together: bool
 ) -> None:
+    monkeypatch.setattr(batching, "LONGEST_SECONDS", longest)
     calls: list[Any] = []
 
     async def one_after_another() -> None:
@@ -53,7 +57,7 @@ def test_requests_of_turns_that_follow_each_other_are_one_call_and_none_waits_fo
         assert await first == [1]
 
     asyncio.run(one_after_another())
-    assert calls[0] == ([[1]] if late == 2 else [[1], [2]])
+    assert calls[0] == ([[1], [2]] if together else [[1]])
 
 
 def test_what_comes_in_one_turn_is_one_call_for_each_who_answers() -> None:

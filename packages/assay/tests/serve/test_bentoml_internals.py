@@ -17,6 +17,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Histogram
 from starlette.applications import Starlette
 from uvicorn import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
@@ -121,6 +122,22 @@ def test_uvicorn_writes_a_response_with_one_call_and_then_closes_the_connection_
     head, _, rest = calls[0].args[0].partition(b"\r\n\r\n")
     assert b"content-length: %d" % len(body) in head
     assert rest == (b"" if method == b"HEAD" else body)
+
+
+def test_a_response_is_written_before_h11_refuses_what_the_client_sent_after_the_request() -> None:
+    async def app(_: Any, __: Any, send: Any) -> None:
+        await send_answer(send, 200, b"answered")
+
+    async def written() -> bytes:
+        transport = MagicMock(**{"is_closing.return_value": False, "get_extra_info.return_value": None})
+        protocol = H11Protocol(Config(app, log_config=None), ServerState(), {})
+        protocol.connection_made(transport)
+        protocol.data_received(b"GET / HTTP/1.1\r\nhost: here\r\n\r\nno request\r\n\r\n")
+        await asyncio.gather(*protocol.tasks)
+        return b"".join(call.args[0] for call in transport.write.call_args_list)
+
+    statuses = [line.split()[1] for line in asyncio.run(written()).splitlines() if b"HTTP/1.1 " in line]
+    assert statuses == [b"200", b"400"]
 
 
 @pytest.mark.parametrize(("level", "is_prepared"), [(logging.WARNING, False), (logging.INFO, True)])

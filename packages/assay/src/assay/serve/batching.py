@@ -8,11 +8,15 @@ another are read, and so on.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
 
 # Beyond this batch size there is little left to gain, and overload would be detected too late.
 MOST = 32
+# How long rows may wait for more. Turns of small requests are shorter by far; one with a large request is longer, and
+# then each turn brings more rows.
+LONGEST_SECONDS = 0.001
 
 By = TypeVar("By", bound=Hashable)
 Given = TypeVar("Given")
@@ -30,6 +34,8 @@ class MicroBatcher(Generic[By, Given]):
         self._rows = 0
         # The rows there were when the last turn of the event loop ended.
         self._rows_before = 0
+        # When the first of them was asked for.
+        self._began = 0.0
         self._will_end_turn = False
 
     async def ask(self, by: By, rows: list[Given], key: bytes) -> Any:
@@ -39,6 +45,8 @@ class MicroBatcher(Generic[By, Given]):
             self._will_end_turn = True
             # Runs after everything that was ready in this turn.
             loop.call_soon(self._end_turn)
+        if not self._rows:
+            self._began = time.perf_counter()
         waiting: asyncio.Future[Any] = loop.create_future()
         self._waiting.setdefault(by, []).append(((rows, key), waiting))
         self._rows += len(rows)
@@ -47,7 +55,7 @@ class MicroBatcher(Generic[By, Given]):
         return await waiting
 
     def _end_turn(self) -> None:
-        if self._rows > self._rows_before:
+        if self._rows > self._rows_before and time.perf_counter() - self._began < LONGEST_SECONDS:
             self._rows_before = self._rows
             asyncio.get_running_loop().call_soon(self._end_turn)
         else:

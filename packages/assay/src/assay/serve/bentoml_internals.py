@@ -104,38 +104,41 @@ class OneWrite:
     uvicorn's own response, because a middleware is around it, nothing changes.
     """
 
-    __slots__ = ("_held", "_response", "_transport")
+    __slots__ = ("_head", "_response", "_transport")
 
     def __init__(self, send: Any) -> None:
         """Take the function that sends parts of a response."""
         self._response: Any = getattr(send, "__self__", None)
         self._transport: Any = getattr(self._response, "transport", None)
-        self._held: list[bytes] = []
+        self._head = b""
 
     def __enter__(self) -> None:
-        """Hold back what is written from now on."""
+        """Stand in for the transport until the body is written."""
         if self._transport is not None:
             self._response.transport = self
 
     def __exit__(self, *_: object) -> None:
-        """Write it."""
+        """Write the head, if there was no body."""
         if self._transport is not None:
-            self._response.transport = self._transport
-            self._flush()
+            self._write(b"")
 
     def write(self, data: bytes) -> None:
-        """Hold back a part."""
-        self._held.append(data)
+        """Hold back the head; write it with the body, because uvicorn may answer the next request right after that."""
+        if self._head:
+            self._write(data)
+        else:
+            self._head = data
 
     def close(self) -> None:
-        """Write what is held back, and close the connection."""
-        self._flush()
+        """Write the head, and close the connection."""
+        self._write(b"")
         self._transport.close()
 
-    def _flush(self) -> None:
-        if self._held:
-            self._transport.write(b"".join(self._held))
-            self._held.clear()
+    def _write(self, data: bytes) -> None:
+        head, self._head = self._head, b""
+        self._response.transport = self._transport
+        if head:
+            self._transport.write(head + data)
 
 
 def observe_all(histogram: Any, values: list[float]) -> None:

@@ -1,7 +1,8 @@
 """Prometheus metrics of the model, besides BentoML's own.
 
 Counting in shared memory, which several workers need, costs microseconds per number. So numbers are first added up in
-this process, and written at the end of each turn of the event loop: before a scrape can ask for them.
+this process, and written ten times a second and when this process is scraped: a scrape of one of several workers may
+miss what the others counted in the last tenth of a second.
 """
 
 import threading
