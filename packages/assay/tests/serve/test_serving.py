@@ -439,6 +439,22 @@ def test_what_cannot_be_logged_is_answered_or_refused_as_the_project_says(
     assert len([one for one in caplog.records if "cannot be logged" in one.message]) == 1
 
 
+@pytest.mark.parametrize("refuses", [True, False])
+def test_a_row_that_cannot_be_logged_counts_once_also_if_its_request_is_answered_together_with_others(
+    logged: Serving, where: Path, monkeypatch: pytest.MonkeyPatch, refuses: bool
+) -> None:
+    async def asked() -> list[Any]:
+        calls = [Call(json.dumps({"rows": [row]}).encode(), {}) for row in logged.package.examples[:3]]
+        return await asyncio.gather(*map(logged.predict_batched, calls), return_exceptions=True)
+
+    where.write_text("where a folder should be")
+    monkeypatch.setattr(logged, "_refuses_unlogged", refuses)
+    unlogged = partial(counted, logged, "assay_unlogged_predictions_total", version=logged.package.version)
+    before = unlogged()
+    assert [isinstance(one, Refused) for one in asyncio.run(asked())] == [refuses] * 3
+    assert unlogged() - before == 3
+
+
 def test_outcomes_that_cannot_be_written_are_not_said_to_be_received(
     servings: Servings, logged: Serving, where: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

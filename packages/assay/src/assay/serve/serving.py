@@ -215,8 +215,11 @@ class Serving:
             self._log.predictions(version, arm, batch, data, keys=keys)
         # A monitor of the user's own may raise anything.
         except Exception as error:
-            self._unlogged(arm, version, len(batch.scores), error)
-            if self._refuses_unlogged and arm != SHADOW:
+            is_refused = self._refuses_unlogged and arm != SHADOW
+            # Several requests are then answered again, one by one.
+            if not is_refused or len(keys) == 1:
+                self._unlogged(arm, version, len(batch.scores), error)
+            if is_refused:
                 raise Refused(503, "the prediction cannot be logged; try again", reason="log") from None
 
     def _unlogged(self, arm: str, version: str, rows: int, error: Exception) -> None:
