@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -281,7 +282,7 @@ def test_a_challenger_that_is_as_fast_stays_though_the_champion_gets_more_rows_a
         now += 1e-5 + length(rows) * 1e-7
         return np.full((length(rows), 2), 0.5)
 
-    monkeypatch.setattr("assay.serve.traffic.time.perf_counter", lambda: now)
+    monkeypatch.setattr("assay.serve.traffic.time.thread_time", lambda: now)
     for contender in (router.champion, challenger):
         contender.predictor.package = replace(contender.predictor.package, score=takes)
     many = router.champion.predictor.package.background
@@ -289,6 +290,34 @@ def test_a_challenger_that_is_as_fast_stays_though_the_champion_gets_more_rows_a
         run_inline(router.scores(router.champion, many))
         run_inline(router.scores(challenger, take(many, np.array([0]))))
     assert length(many) > MUCH_SLOWER
+    assert challenger.healthy
+
+
+@pytest.mark.parametrize("share", ["share: 0.5", "shadow: true"])
+def test_a_challenger_that_is_as_fast_stays_though_it_waits_for_the_processor_and_both_are_slower_than_when_loaded(
+    project: Path, router: Router, monkeypatch: pytest.MonkeyPatch, share: str
+) -> None:
+    say(project, SHARE.replace("share: {share}", share))
+    router.refresh()
+    data = router.champion.predictor.package.background
+    (challenger,) = [contender for _, contender in router.shares] + router.shadows
+    clock = worked = 0.0
+
+    def takes(rows: Columns, waits: float = 0.0) -> np.ndarray:
+        nonlocal clock, worked
+        worked += 1.0
+        clock += 1.0 + waits
+        return np.full((length(rows), 2), 0.5)
+
+    monkeypatch.setattr("assay.serve.traffic.time.perf_counter", lambda: clock)
+    monkeypatch.setattr("assay.serve.traffic.time.thread_time", lambda: worked)
+    for contender, waits in ((router.champion, 0.0), (challenger, 2 * MUCH_SLOWER)):
+        package = replace(contender.predictor.package, score=partial(takes, waits=waits))
+        monkeypatch.setattr(contender.predictor, "package", package)
+    for _ in range(2 * WARM_UP):
+        run_inline(router.scores(router.champion, data))
+        challenger.scoring(data)()
+        challenger.disable_if_too_slow(router.champion)
     assert challenger.healthy
 
 

@@ -85,19 +85,22 @@ class Contender:
         self.seconds = np.full(2, package.row_seconds())
 
     def scoring(self, data: Columns) -> Callable[[], np.ndarray]:
-        """Return a function that scores rows and records the seconds; it raises if a score is not finite."""
-        started = time.perf_counter()
+        """Return a function that scores rows and records the seconds; it raises if a score is not finite.
+
+        Seconds of the processor: by the clock, any model would be slow at times when the processor is busy with others.
+        """
+        started = time.thread_time()
         score, rows = self.predictor.package.scoring(data), length(data)
-        prepared = time.perf_counter() - started
+        prepared = time.thread_time() - started
 
         def timed() -> np.ndarray:
-            started = time.perf_counter()
+            started = time.thread_time()
             found = score()
             if not np.isfinite(found).all():
                 raise ArithmeticError("the values are too extreme: the model gives no finite score")
             self._failures = 0
             self._requests += 1
-            took = prepared + time.perf_counter() - started
+            took = prepared + time.thread_time() - started
             self.seconds += max(LATEST, 1 / self._requests) * (np.array([took, took / rows]) - self.seconds)
             return found
 
@@ -224,8 +227,9 @@ class Router:
         """
         champion = self.champion
         if contender is champion:
-            # Latency matters only if there are challengers to compare.
-            found = yield champion.scoring(data) if self.shares else champion.predictor.package.scoring(data)
+            # Its time matters only if there are challengers to compare.
+            is_timed = self.shares or self.shadows
+            found = yield champion.scoring(data) if is_timed else champion.predictor.package.scoring(data)
             return champion, found
         try:
             found = yield contender.scoring(data)
