@@ -23,7 +23,7 @@ from scipy.stats import ks_2samp, wasserstein_distance
 
 from assay.base.progress import track
 from assay.contract.spec import Contract
-from assay.export.reference import LOSS_STEPS, Reference, Scored, loss_steps, make_reference
+from assay.export.reference import LOSS_STEPS, Reference, Scored, loss_steps, losses, make_reference
 from assay.production.monitor import judge
 from assay.production.requests import MEDIAN, SLOWEST, Requests
 from assay.production.windows import Watch, look
@@ -207,11 +207,13 @@ def _value(flipped: float) -> float:
 
 @cache
 def _loss_shares(flipped: float) -> np.ndarray:
-    """Return the shares of rows that have each loss, if a share of outcomes is flipped."""
-    positive = _day(np.random.default_rng(0), 200_000, Change("nothing"), -1).positive
-    true = positive * (1 - flipped) + (1 - positive) * flipped
-    found = np.concatenate([(1 - positive) ** 2, positive**2])
-    return np.bincount(loss_steps(found)[:, 0], np.concatenate([true, 1 - true]), LOSS_STEPS + 1) / len(positive)
+    """Return the shares of rows that have each surprise, if a share of outcomes is flipped."""
+    day = _day(np.random.default_rng(0), 200_000, Change("nothing"), -1)
+    true = day.positive * (1 - flipped) + (1 - day.positive) * flipped
+    scored, rows = _scored(day), len(true)
+    found = [losses(scored, np.full(rows, outcome), CONTRACT, 1.0)["surprise"] for outcome in (1, 0)]
+    steps = loss_steps(np.concatenate(found))[:, 0]
+    return np.bincount(steps, np.concatenate([true, 1 - true]), LOSS_STEPS + 1) / rows
 
 
 def _rate(shares: np.ndarray, bound: float) -> float:
@@ -226,9 +228,9 @@ def _rate(shares: np.ndarray, bound: float) -> float:
 
 
 def earliest(change: Change) -> int | None:
-    """Return the first day on which a detector of a higher mean loss can find a change, None if it cannot.
+    """Return the first day on which a detector of a higher mean surprise can find a change, None if it cannot.
 
-    It knows the promised loss, and the change beforehand. With at most one false alarm a year it needs a likelihood
+    It knows the promised surprise, and the change beforehand. With at most one false alarm a year it needs a likelihood
     ratio of 365 (Lorden 1971, to the first order).
     """
     promised, evidence = float(_loss_shares(0.0) @ LOSSES), 0.0
@@ -272,7 +274,7 @@ def main() -> None:
         print(f"{change.name}: found at look {table['assay'][-1]}", flush=True)
         if change.name.startswith("loss"):
             soonest = earliest(change)
-            print(f"{change.name}: a detector that knows the promised loss needs {soonest} looks")
+            print(f"{change.name}: a detector that knows the promised surprise needs {soonest} looks")
         if "over" in change.name and change.name.startswith("loss"):
             late = [next((day - BEFORE for day in one["assay"] if day >= BEFORE), change.days) for one in made]
             for who, day in (

@@ -75,9 +75,9 @@ def test_it_watches_each_column_alone_and_in_pairs_but_not_what_grows_over_time(
 @pytest.mark.parametrize(
     ("task", "changes", "names"),
     [
-        ("binary", {"costs": COSTS}, ["loss", "cost"]),
-        ("binary", {}, ["loss", "error"]),
-        ("multiclass", {}, ["loss", "error"]),
+        ("binary", {"costs": COSTS}, ["loss", "surprise", "cost"]),
+        ("binary", {}, ["loss", "surprise", "error"]),
+        ("multiclass", {}, ["loss", "surprise", "error"]),
         ("regression", {}, ["loss"]),
     ],
 )
@@ -94,6 +94,8 @@ def test_losses_are_those_of_the_metrics_as_shares_of_the_largest():
     found = losses(Scored(scores, np.array([0, 1, 0])), np.array([0, 0, 1]), made, 1.0)
     assert found["loss"].tolist() == pytest.approx([0.01, 0.64, 0.36])
     assert found["cost"].tolist() == [0, 0.25, 1.0]
+    # Of what had the probability IMPROBABLE the surprise is a half.
+    assert found["surprise"].tolist() == pytest.approx([0.05 / 0.95, 0.05 / 0.25, 0.05 / 0.45])
     far = losses(Scored(np.array([0.0, 0.0]), np.zeros(2, int)), np.array([1.0, 9.0]), contract("regression"), 4.0)
     assert far["loss"].tolist() == [0.25, 1.0]
 

@@ -85,7 +85,7 @@ def test_it_reads_the_log_and_writes_its_reports(project: Path, capsys: pytest.C
     verdicts = {one["check"]: one["verdict"] for one in result["outcomes"]}
     # Without outcomes nobody can say that the model is as good as promised.
     assert verdicts == dict.fromkeys(["log", "values", "scores", "features", "estimate"], "WELL") | dict.fromkeys(
-        ["loss", "cost"], "HOLD"
+        ["loss", "surprise", "cost"], "HOLD"
     )
     assert "600 rows on 3 days; 3 torn lines" in capsys.readouterr().out
     for name in ("monitor.md", "monitor.html"):

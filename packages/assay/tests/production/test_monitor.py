@@ -46,8 +46,8 @@ def test_a_quiet_month_is_well(task: str):
     result = said(days(20, task=task), task)
     assert result["verdict"] == "WELL", [one for one in result["outcomes"] if one["verdict"] != "WELL"]
     assert [one["check"] for one in result["outcomes"]] == {
-        "binary": ["log", "loss", "cost", "values", "scores", "features", "estimate"],
-        "multiclass": ["log", "loss", "error", "values", "scores", "features", "estimate"],
+        "binary": ["log", "loss", "surprise", "cost", "values", "scores", "features", "estimate"],
+        "multiclass": ["log", "loss", "surprise", "error", "values", "scores", "features", "estimate"],
         "regression": ["log", "loss", "values", "scores", "features"],
     }[task]
     assert result["version"] == VERSION
@@ -82,7 +82,7 @@ def test_an_alarm_about_values_names_rows_to_look_at():
 
 def test_a_worse_model_is_found_by_its_outcomes_alone():
     result = said(days(10, worse))
-    for check in ("loss", "cost"):
+    for check in ("loss", "surprise", "cost"):
         one = found(result, check)
         assert one["verdict"] == "ALARM"
         assert one["measured"]["since"] == "2026-11-26"
@@ -305,7 +305,8 @@ def test_all_checks_together_raise_one_false_alarm_a_year_and_those_of_outcomes_
     outcomes = said(days(2, task=task), task)["outcomes"][1:]
     shares = {one["check"]: one["limit"]["false_alarms_a_year"] for one in outcomes}
     assert sum(shares.values()) == pytest.approx(1.0)
-    assert sum(shares.get(name, 0) for name in ("loss", "cost", "error")) == pytest.approx(0.5)
+    assert sum(shares.get(name, 0) for name in ("loss", "surprise", "cost", "error")) == pytest.approx(0.5)
+    assert shares["loss"] == pytest.approx(0.5 if task == "regression" else 0.125)
 
 
 def test_hundreds_of_pairs_leave_half_of_the_bets_to_the_columns():

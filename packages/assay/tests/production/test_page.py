@@ -23,7 +23,7 @@ def test_the_most_important_finding_is_the_headline_and_has_advice():
 def test_if_all_is_well_there_is_nothing_to_do():
     shown = view(said(days(20)))
     assert shown["next"] == []
-    assert shown["reason"].startswith("7 of 7 checks are well; ")
+    assert shown["reason"].startswith("8 of 8 checks are well; ")
 
 
 def test_where_there_is_not_enough_to_tell_the_advice_claims_no_change():
@@ -58,9 +58,9 @@ def test_names_from_data_are_shown_literally(write):
 
 def test_the_page_has_a_line_for_each_check_and_no_link():
     page = html(said(days(5)))
-    assert page.count("<svg") == 6
+    assert page.count("<svg") == 7
     # Where a line begins and ends, and what is behind each of its points.
-    assert page.count("<figcaption>2026-11-24 to 2026-11-28</figcaption>") == 6
-    assert page.count("<title>2026-11-26: ") == 6
-    assert page.count(" of the limit, 300 rows</title>") == 6 * 5
+    assert page.count("<figcaption>2026-11-24 to 2026-11-28</figcaption>") == 7
+    assert page.count("<title>2026-11-26: ") == 7
+    assert page.count(" of the limit, 300 rows</title>") == 7 * 5
     assert "http" not in page.replace("http-equiv", "")

@@ -108,7 +108,7 @@ def test_what_has_no_limit_is_not_watched_and_the_rest_decides() -> None:
         "not watched without a limit: set gates.service.median_ms and gates.service.p99_ms in params.yaml, and train "
         "again"
     )
-    assert view(result)["reason"].startswith("8 of 10 checks are well, not watched: failed, slow; ")
+    assert view(result)["reason"].startswith("9 of 11 checks are well, not watched: failed, slow; ")
 
 
 def test_of_two_limits_the_missing_one_is_named() -> None:
@@ -144,10 +144,12 @@ def test_requests_are_judged_with_the_rest_in_the_order_of_importance() -> None:
     requests = requests_by_day(counts({"unlogged": 4}), VERSION)
     result = monitor(watched, seen, {}, requests)
     checks = [one["check"] for one in result["outcomes"]]
-    assert checks == ["log", "loss", "cost", "refused", "values", "failed", "slow", "scores", "features", "estimate"]
+    assert checks == (
+        ["log", "loss", "surprise", "cost", "refused", "values", "failed", "slow", "scores", "features", "estimate"]
+    )
     assert result["verdict"] == "WELL"
     assert "12 rows that could not be logged" in found(result, "log")["reason"]
     # The one false alarm a year is shared by more checks, of which those of outcomes have half.
     shares = {one["check"]: one["limit"]["false_alarms_a_year"] for one in result["outcomes"][1:]}
-    assert (sum(shares.values()), shares["loss"], shares["features"]) == pytest.approx((1.0, 0.25, 0.25))
+    assert (sum(shares.values()), shares["surprise"], shares["features"]) == pytest.approx((1.0, 0.25, 0.25))
     assert shares["values"] < found(monitor(watched, seen), "values")["limit"]["false_alarms_a_year"]

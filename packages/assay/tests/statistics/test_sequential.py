@@ -5,7 +5,7 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 
-from assay.statistics.sequential import allowance, detect, growth, growth_table, total_capital
+from assay.statistics.sequential import allowance, detect, growth, growth_table, stake_weights, total_capital
 
 LEVELS = np.linspace(0, 1, 5)
 
@@ -59,7 +59,7 @@ def test_bettors_who_are_ruined_add_nothing():
     assert total_capital(np.array([-np.inf])) == -np.inf
 
 
-@pytest.mark.parametrize("weights", [None, np.array([0.9, 0.1])])
+@pytest.mark.parametrize("weights", [None, np.array([0.9, 0.1]), stake_weights(2)])
 @pytest.mark.parametrize("bound", [0.5, 0.6])
 def test_however_often_one_looks_the_evidence_is_expected_to_be_at_most_the_number_of_windows(
     bound: float, weights: np.ndarray | None
@@ -114,6 +114,22 @@ def test_a_bettor_with_a_larger_share_of_the_capital_finds_its_change_with_less_
     # Without growth all of the capital is there.
     assert {round(found[0], 9) for found in evidence.values()} == {round(-float(np.log(20)), 9)}
     assert detect(windows, 20).evidence == evidence[0.5]
+
+
+def test_a_skewed_loss_that_grows_by_a_fifth_is_found_with_less_growth_by_the_usual_stakes():
+    levels = np.array([0.05, 0.1, 0.5, 1.0])
+    before, after = np.array([800, 150, 45, 5]), np.array([780, 150, 60, 10])
+    assert after @ levels / (before @ levels) == pytest.approx(1.14, abs=0.01)
+    table = growth_table(levels, np.array([before @ levels / before.sum()]), bets=24)
+    weights = stake_weights(24)
+    assert weights.shape == (24, 1)
+    found = [detect([growth(table, 4 * after[None])], 365, given).evidence[0] for given in (weights, None)]
+    assert found[0] > found[1] + 0.2
+    # Others find their change too: no stake has so little capital that it would need much more growth.
+    doubled = [
+        detect([growth(table, np.array([[500, 300, 150, 50]]))], 365, given).evidence[0] for given in (weights, None)
+    ]
+    assert doubled[0] > doubled[1] - 1
 
 
 def test_nothing_to_look_at_is_no_alarm():

@@ -36,6 +36,10 @@ EDGES, ALL_EDGES, PAIRS, LISTED = 31, 20_000, 200, 20
 DOUBT = 0.05
 # The clipped loss of regression: this many times the 99th percentile of the errors on the test rows is a loss of 1.
 CLIPPED = 3.0
+# What the model gave this probability is surprising by half if it comes true.
+IMPROBABLE = 0.05
+# The share of surprise in the alarms and the doubt of all losses: it shows a change first.
+SURPRISE = 0.5
 
 # Plain columns: numbers, with NaN for missing; categories as index in the contract, -1 if it is not there.
 Plain = Mapping[str, np.ndarray]
@@ -104,9 +108,14 @@ class Feature(Frozen):
 
 
 class Loss(Frozen):
-    """A loss on outcomes, as a share of `scale`: its mean on the test rows, its interval and allowance."""
+    """A loss on outcomes, as a share of `scale`: its mean on the test rows, its interval and allowance.
 
-    name: Literal["loss", "cost", "error"]
+    surprise: from 0 to 1, how improbable the model held what came true. If outcomes are drawn at random for some rows,
+    as when the world has changed or labels are wrong, it grows by more of its standard deviation than any other loss,
+    since 1 / probability is then the likelihood ratio; so the change is found earlier.
+    """
+
+    name: Literal["loss", "surprise", "cost", "error"]
     words: str
     unit: str
     scale: float
@@ -190,11 +199,26 @@ def losses(scored: Scored, target: np.ndarray, contract: Contract, scale: float)
     if contract.task == "regression":
         return {"loss": np.minimum(np.abs(scored.scores - target) / scale, 1.0)}
     truth = np.eye(len(contract.classes))[target]
-    made = {"loss": ((scored.scores - truth) ** 2).sum(axis=1) / 2}
+    probability = (scored.scores * truth).sum(axis=1)
+    made = {
+        "loss": ((scored.scores - truth) ** 2).sum(axis=1) / 2,
+        "surprise": IMPROBABLE / (IMPROBABLE + probability),
+    }
     if contract.costs is None:
         return made | {"error": (scored.decision != target).astype(float)}
     cost = row_costs(target, scored.decision, contract.costs.false_positive, contract.costs.false_negative)
     return made | {"cost": cost / contract.costs.highest}
+
+
+def loss_shares(names: Sequence[str]) -> dict[str, float]:
+    """Return the share of each loss in the alarms, and in the doubt, of all of them.
+
+    >>> loss_shares(["loss", "surprise", "cost"])
+    {'loss': 0.25, 'surprise': 0.5, 'cost': 0.25}
+    """
+    others = [name for name in names if name != "surprise"]
+    rest = 1.0 - SURPRISE * (len(others) < len(names))
+    return {name: SURPRISE if name == "surprise" else rest / len(others) for name in names}
 
 
 def levels(check: Check, features: Sequence[Feature], columns: Plain, reference: Reference) -> np.ndarray:
@@ -364,16 +388,18 @@ def _losses(scored: Scored, target: np.ndarray, contract: Contract, rows: int) -
             contract.target.unit or "",
             scale,
         ),
+        "surprise": ("surprise", "", 1.0),
         "error": ("share of wrong decisions", "", 1.0),
     }
     if costs:
         about["cost"] = ("cost per decision", costs.unit, max(costs.false_positive, costs.false_negative))
     made = []
     found = losses(scored, target, contract, scale)
-    quantile = NormalDist().inv_cdf(1 - DOUBT / 2 / len(found))
+    shares = loss_shares(list(found))
     for name, values in found.items():
         mean, spread = _moments(counts(loss_steps(values), LOSS_STEPS), LOSS_STEPS)
         words, unit, of = about[name]
+        quantile = NormalDist().inv_cdf(1 - DOUBT / 2 * shares[name])
         allowed = float(allowance(spread, rows, quantile)[0])
         made.append(
             Loss(

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from assay.base.words import number, percent
-from assay.export.reference import CHECKS, LOSS_STEPS, STEPS, Check, Feature, Loss, Reference
+from assay.export.reference import CHECKS, LOSS_STEPS, STEPS, Check, Feature, Loss, Reference, loss_shares
 from assay.production.finding import (
     BETS,
     DAYS_A_YEAR,
@@ -30,7 +30,7 @@ from assay.production.finding import (
 )
 from assay.production.requests import Requests, judge_requests
 from assay.production.windows import DAY, Seen, Watch, Window
-from assay.statistics.sequential import Alarm, detect, growth, growth_table
+from assay.statistics.sequential import Alarm, detect, growth, growth_table, stake_weights
 
 MONITOR_FORMAT = 1
 # How many bettors look at a loss.
@@ -44,7 +44,7 @@ ASKED = 3
 OUTCOMES, FEATURES = 0.5, 0.25
 # The kinds of features that matter less than how high values are, and how frequent.
 SECOND = ("spread", "pair")
-ORDER = ["loss", "cost", "error", "refused", "values", "failed", "slow", "scores", "features", "estimate"]
+ORDER = ["loss", "surprise", "cost", "error", "refused", "values", "failed", "slow", "scores", "features", "estimate"]
 # The largest shares of rows with a wrong clock, and of due rows without an outcome.
 WRONG_CLOCK, WITHOUT_OUTCOME = 0.01, 0.5
 # The growth of the capital per wrong decision, with the best bet, if there are twice as many as promised.
@@ -137,12 +137,12 @@ def judge(watch: Watch, windows: Sequence[Window], requests: Sequence[Requests])
     reference = watch.reference
     checks = [check for check in CHECKS if reference.checks.get(check)]
     # Each check may raise its share of the one false alarm a year.
-    of_outcomes = DAYS_A_YEAR * len(reference.losses) / OUTCOMES
+    shares = loss_shares([one.name for one in reference.losses])
     of_features = DAYS_A_YEAR / FEATURES
     others = ASKED * bool(requests) + len(checks) - ("features" in checks)
     of_others = DAYS_A_YEAR * others / (1 - OUTCOMES - FEATURES)
     found = [
-        *(_loss(one, windows, of_outcomes, watch) for one in reference.losses),
+        *(_loss(one, windows, DAYS_A_YEAR / OUTCOMES / shares[one.name], watch) for one in reference.losses),
         *judge_requests(watch, requests, of_others),
         *(_check(one, reference, windows, of_features if one == "features" else of_others, watch) for one in checks),
     ]
@@ -167,7 +167,9 @@ def _loss(promised: Loss, windows: Sequence[Window], limit: float, watch: Watch)
     if bound >= 1:
         return Finding(promised.name, "HOLD", TOO_SMALL, measured, about)
     table = growth_table(np.arange(LOSS_STEPS + 1) / LOSS_STEPS, np.array([bound]), LOSS_BETS)
-    course = detect((growth(table, window.losses[promised.name]) for window in known), limit)
+    # Its distribution is skewed, so the best stakes are known.
+    weights = stake_weights(LOSS_BETS) if promised.name == "surprise" else None
+    course = detect((growth(table, window.losses[promised.name]) for window in known), limit, weights)
     # Outcomes come late: what counts is the last day of which there are some.
     stands = standing(course, known, known[-1].start + DAY)
     now = _mean(known, lambda window: window.losses[promised.name][0], LOSS_STEPS)

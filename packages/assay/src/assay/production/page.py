@@ -20,6 +20,7 @@ MARKS = {
 }
 ADVICE = {
     "loss": "The predictions are worse than promised: retrain with the outcomes that are due.",
+    "surprise": "What the model held improbable comes true more often: see what changed; retrain with due outcomes.",
     "cost": "The decisions cost more than promised: retrain with the outcomes that are due.",
     "error": "More decisions are wrong than promised: retrain with the outcomes that are due.",
     "refused": "Clients send what the contract does not allow: find out which, and what changed there.",
@@ -33,7 +34,7 @@ ADVICE = {
 OUTCOMES = "Send outcomes to /feedback, or use assay feedback: they alone show whether the predictions are right."
 NOT_ENOUGH = {
     "log": "Check that the service runs this version and writes its log, and the clock of its machine.",
-    **dict.fromkeys(("loss", "cost", "error"), OUTCOMES),
+    **dict.fromkeys(("loss", "surprise", "cost", "error"), OUTCOMES),
     **dict.fromkeys(("refused", "failed", "slow"), "More requests are needed: the reasons say which."),
     **dict.fromkeys(("values", "scores", "features", "estimate"), "More rows are needed: the reasons say which."),
 }

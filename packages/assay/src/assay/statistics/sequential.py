@@ -14,6 +14,8 @@ import numpy as np
 # A bet that loses all its capital on a value of 0 is 1. The boldest bet is this share of it, the most timid one this
 # share of the boldest.
 BOLDEST, MOST_TIMID = 0.95, 0.005
+# The stake that pays most if a skewed loss grows by about a fifth.
+USUAL = 0.15
 
 
 def growth_table(levels: np.ndarray, bounds: np.ndarray, bets: int) -> np.ndarray:
@@ -21,8 +23,18 @@ def growth_table(levels: np.ndarray, bounds: np.ndarray, bets: int) -> np.ndarra
 
     `levels` are the values that a row can have, `bounds` the largest mean of each feature without a change, in (0, 1].
     """
-    stakes = BOLDEST * np.geomspace(MOST_TIMID, 1, bets)[:, None] / bounds
+    stakes = _stakes(bets)[:, None] / bounds
     return np.asarray(np.log1p(stakes[..., None] * (levels - bounds[:, None])))
+
+
+def stake_weights(bets: int) -> np.ndarray:
+    """Return how much capital the bettors of one feature start with, shape (bets, 1): the nearer to USUAL the more."""
+    stakes = _stakes(bets)[:, None]
+    return np.asarray(np.minimum(stakes / USUAL, USUAL / stakes))
+
+
+def _stakes(bets: int) -> np.ndarray:
+    return np.asarray(BOLDEST * np.geomspace(MOST_TIMID, 1, bets))
 
 
 def growth(table: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -75,8 +87,8 @@ class Course:
 def detect(growths: Iterable[np.ndarray], limit: float, weights: np.ndarray | None = None) -> Course:
     """Look for a change in windows, given the growth of capital of several bettors in each of them.
 
-    `weights`, shape (features,), divides the capital of 1 with which bettors start between the features, the last axis
-    of the growth; without, equally. Without a change the expected time between two alarms is at least `limit` windows,
+    `weights`, in a shape that broadcasts to that of the growth, divides the capital of 1 with which bettors start
+    between them; without, equally. Without a change the expected time between two alarms is at least `limit` windows,
     however the bettors depend on each other. This holds for looks in the middle of a window too: the last window may be
     incomplete.
     """
@@ -87,8 +99,8 @@ def detect(growths: Iterable[np.ndarray], limit: float, weights: np.ndarray | No
         if number == 0 or (alarms and alarms[-1].window == number - 1):
             # After an alarm the detector starts again, as for a new process.
             capital, run, begun = np.full(grown.shape, -np.inf), np.zeros(grown.shape), np.full(grown.shape, number)
-            shares = np.full(grown.shape[-1], 1 / grown.shape[-1]) if weights is None else weights
-            start = np.log(np.broadcast_to(shares, grown.shape) * grown.shape[-1] / grown.size)
+            shares = np.broadcast_to(1.0 if weights is None else weights, grown.shape)
+            start = np.log(shares / shares.sum())
         # Bettors start with each window, with capital 1 in all, and all of them go on betting.
         capital = np.logaddexp(capital, start) + grown
         # The change began where the best bettor would have started.
