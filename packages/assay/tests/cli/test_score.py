@@ -31,10 +31,11 @@ from assay.base.errors import InputError
 from assay.base.files import sha256, write_json
 from assay.base.progress import Rate
 from assay.cli.score import score
-from assay.data import delimited, outputs, stored
+from assay.data import outputs, stored
 from assay.data.batches import require_columns
 from assay.predictions.batch import unpublished
 from assay.predictions.keys import ids_hash, log_secret
+from blocks import read_in_blocks
 from init.houses import write_workbook
 from patients import COLUMNS, contract, patients
 
@@ -462,7 +463,7 @@ def test_a_large_text_is_predicted_alike_and_is_not_in_memory(monkeypatch: pytes
     written_otherwise("in.csv", table())
     run("in.csv", "wanted.parquet")
     monkeypatch.setattr(stored, "LARGE", 0)
-    monkeypatch.setattr(delimited, "BLOCK", 1000)
+    read_in_blocks(1000, monkeypatch)
     monkeypatch.delattr("assay.init.files.read_delimited")
     run("in.csv", "out.parquet")
     columns = ["row", "prediction", "decision", "probability sick"]

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.base.errors import InputError
-from assay.data import delimited
+from assay.data import dialect
 from assay.data.delimited import delimited_in_parts, read_delimited
 from assay.data.rows import data_only, data_stored
+from blocks import read_in_blocks
 
 # The cells of a column: from the usual ones to those that change its type, for one column without a name.
 CELLS = {
@@ -57,9 +58,9 @@ def test_rows_types_notes_and_errors_are_the_same_in_any_blocks(
 ) -> None:
     folder = tmp_path_factory.mktemp("text")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delimited, "SAMPLE_BYTES", judged)
+        patch.setattr(dialect, "SAMPLE_BYTES", judged)
         wanted = outcome(content)
-        patch.setattr(delimited, "BLOCK", block)
+        read_in_blocks(block, patch)
         found = outcome(content)
     assert shown(found) == shown(wanted)
     if not isinstance(wanted, str):
@@ -111,8 +112,8 @@ def test_a_few_cells_far_from_the_first_decide_the_type(
     cells = [usual] * 300 + late + [usual] * 700
     path = tmp_path / "in.csv"
     path.write_text("x,y\n" + "".join(f"{cell},a\n" for cell in cells) + "* a note\n")
-    monkeypatch.setattr(delimited, "BLOCK", 200)
-    monkeypatch.setattr(delimited, "SAMPLE_BYTES", 150)
+    read_in_blocks(200, monkeypatch)
+    monkeypatch.setattr(dialect, "SAMPLE_BYTES", 150)
     table, _ = read_delimited(path, "in.csv", "y")
     assert table["x"].type == kind
     if kind == pa.string():
@@ -132,7 +133,7 @@ def test_a_text_that_changes_while_it_is_read_is_named(row: str, tmp_path: Path)
 def test_columns_of_spaces_are_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "in.txt"
     path.write_text("  x   y\n" + "".join(f" {number}    {'ab'[number % 2]}  \n" for number in range(100)))
-    monkeypatch.setattr(delimited, "BLOCK", 100)
+    read_in_blocks(100, monkeypatch)
     table, notes = read_delimited(path, "in.txt", "y")
     assert notes == ["columns are separated by spaces"]
     assert table.to_pydict() == {"x": list(range(100)), "y": ["a", "b"] * 50}

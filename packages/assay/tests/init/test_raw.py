@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from assay.data import delimited, stored
+from assay.data import stored
 from assay.data.check import check
 from assay.data.columns import columns
 from assay.data.reading import opened, read_table
@@ -18,6 +18,7 @@ from assay.init.command import InitOptions, plan_for, updated
 from assay.init.files import Source
 from assay.init.infer import Plan
 from assay.init.write import contract_text, data_bytes, parse_contract
+from blocks import read_in_blocks
 from init.plans import said
 
 ROWS = 120
@@ -83,7 +84,7 @@ def test_the_raw_file_the_cleaned_file_and_raw_requests_are_read_alike(
         assert violations + check(table, made) == []
         assert table.equals(plan.table), path.name
     monkeypatch.setattr(stored, "LARGE", 0)
-    monkeypatch.setattr(delimited, "BLOCK", 1000)
+    read_in_blocks(1000, monkeypatch)
     with opened(file, made) as (rows, violations):
         assert not isinstance(rows, pa.Table)
         assert violations + check(rows, made) == []

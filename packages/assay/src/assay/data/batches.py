@@ -11,7 +11,7 @@ import pyarrow.csv as pacsv
 from assay.base.config import did_you_mean
 from assay.base.errors import InputError, one_line
 from assay.contract.spec import Column, Contract
-from assay.data.delimited import BLOCK
+from assay.data.encoded import BLOCK
 from assay.data.reading import has_decimal_comma, is_cut_off, read_header, reads_comma
 from assay.data.stored import State, Stored, in_batches, parquet_file, state_of
 from assay.data.violations import first_twice

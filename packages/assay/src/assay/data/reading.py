@@ -31,7 +31,9 @@ from assay.contract.spec import (
     Time,
 )
 from assay.data.check import check
-from assay.data.delimited import BLOCK, Encoded, delimited_in_parts, ends_inside_quotes, read_delimited
+from assay.data.delimited import delimited_in_parts, read_delimited
+from assay.data.dialect import ends_inside_quotes
+from assay.data.encoded import BLOCK, Encoded
 from assay.data.rows import data_only, data_stored
 from assay.data.stored import (
     Cluster,

@@ -29,7 +29,7 @@ from assay.contract.spec import (
     TimeCleaning,
     as_number,
 )
-from assay.data.delimited import CODES
+from assay.data.dialect import CODES
 from assay.data.reading import read_column
 from assay.data.rows import MISSING_WORDS
 

@@ -21,7 +21,8 @@ import pyarrow.compute as pc
 from assay.base.errors import InputError, one_line
 from assay.base.words import public
 from assay.data.addresses import fetched, path_or_address
-from assay.data.delimited import MOST_COLUMNS, delimited_in_parts, read_delimited
+from assay.data.delimited import delimited_in_parts, read_delimited
+from assay.data.dialect import MOST_COLUMNS
 from assay.data.rows import below_header, data_only, data_stored, joined
 from assay.data.stored import Stored, is_large
 

@@ -19,7 +19,8 @@ from assay.base.errors import InputError
 from assay.contract.spec import Column as AnyColumn
 from assay.contract.spec import Contract, Task
 from assay.data.columns import amounts
-from assay.data.delimited import DECIMAL, are_versions, is_named_as_version
+from assay.data.delimited import DECIMAL
+from assay.data.dialect import are_versions, is_named_as_version
 from assay.data.reading import typed
 from assay.data.split import assign, row_keys
 from assay.init import groups, suspects
