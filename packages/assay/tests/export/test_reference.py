@@ -95,7 +95,7 @@ def test_losses_are_those_of_the_metrics_as_shares_of_the_largest():
     assert found["loss"].tolist() == pytest.approx([0.01, 0.64, 0.36])
     assert found["cost"].tolist() == [0, 0.25, 1.0]
     # Of what had the probability IMPROBABLE the surprise is a half.
-    assert found["surprise"].tolist() == pytest.approx([0.05 / 0.95, 0.05 / 0.25, 0.05 / 0.45])
+    assert found["surprise"].tolist() == pytest.approx([0.03 / 0.93, 0.03 / 0.23, 0.03 / 0.43])
     far = losses(Scored(np.array([0.0, 0.0]), np.zeros(2, int)), np.array([1.0, 9.0]), contract("regression"), 4.0)
     assert far["loss"].tolist() == [0.25, 1.0]
 

@@ -306,7 +306,7 @@ def test_all_checks_together_raise_one_false_alarm_a_year_and_those_of_outcomes_
     shares = {one["check"]: one["limit"]["false_alarms_a_year"] for one in outcomes}
     assert sum(shares.values()) == pytest.approx(1.0)
     assert sum(shares.get(name, 0) for name in ("loss", "surprise", "cost", "error")) == pytest.approx(0.5)
-    assert shares["loss"] == pytest.approx(0.5 if task == "regression" else 0.125)
+    assert shares["loss"] == pytest.approx(0.5 if task == "regression" else 0.0625)
 
 
 def test_hundreds_of_pairs_leave_half_of_the_bets_to_the_columns():

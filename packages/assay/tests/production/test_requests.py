@@ -151,5 +151,5 @@ def test_requests_are_judged_with_the_rest_in_the_order_of_importance() -> None:
     assert "12 rows that could not be logged" in found(result, "log")["reason"]
     # The one false alarm a year is shared by more checks, of which those of outcomes have half.
     shares = {one["check"]: one["limit"]["false_alarms_a_year"] for one in result["outcomes"][1:]}
-    assert (sum(shares.values()), shares["surprise"], shares["features"]) == pytest.approx((1.0, 0.25, 0.25))
+    assert (sum(shares.values()), shares["surprise"], shares["features"]) == pytest.approx((1.0, 0.375, 0.25))
     assert shares["values"] < found(monitor(watched, seen), "values")["limit"]["false_alarms_a_year"]

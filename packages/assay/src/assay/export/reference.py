@@ -32,14 +32,15 @@ REFERENCE, FORMAT = "reference.json", 1
 STEPS, LOSS_STEPS = 32, 1000
 # The most quantiles of a column, and of all columns together; the most pairs of columns, and listed values of a column.
 EDGES, ALL_EDGES, PAIRS, LISTED = 31, 20_000, 200, 20
-# The chance that the reference itself is further from the truth than its allowances say.
-DOUBT = 0.05
+# The chance that the reference itself is further from the truth than its allowances say: for the losses, the most
+# important check, and for both sides of all features, where a smaller chance hardly makes the allowance larger.
+DOUBT, LOSS_DOUBT = 0.0125, 0.0375
 # The clipped loss of regression: this many times the 99th percentile of the errors on the test rows is a loss of 1.
 CLIPPED = 3.0
 # What the model gave this probability is surprising by half if it comes true.
-IMPROBABLE = 0.05
+IMPROBABLE = 0.03
 # The share of surprise in the alarms and the doubt of all losses: it shows a change first.
-SURPRISE = 0.5
+SURPRISE = 0.75
 
 # Plain columns: numbers, with NaN for missing; categories as index in the contract, -1 if it is not there.
 Plain = Mapping[str, np.ndarray]
@@ -214,7 +215,7 @@ def loss_shares(names: Sequence[str]) -> dict[str, float]:
     """Return the share of each loss in the alarms, and in the doubt, of all of them.
 
     >>> loss_shares(["loss", "surprise", "cost"])
-    {'loss': 0.25, 'surprise': 0.5, 'cost': 0.25}
+    {'loss': 0.125, 'surprise': 0.75, 'cost': 0.125}
     """
     others = [name for name in names if name != "surprise"]
     rest = 1.0 - SURPRISE * (len(others) < len(names))
@@ -323,9 +324,8 @@ def make_reference(
         ],
         "estimate": [Feature(kind="loss", column="expected")] if contract.classes else [],
     }
-    # Half of the doubt is for the losses, the most important check, and half for both sides of all features.
     number = 2 * sum(map(len, checks.values())) * (WEEK if any(one is not None for one in weekdays) else 1)
-    quantile = NormalDist().inv_cdf(1 - DOUBT / 2 / number)
+    quantile = NormalDist().inv_cdf(1 - DOUBT / number)
     made: dict[Check, tuple[Feature, ...]] = {}
     for check, features in checks.items():
         of_scores = check in ("scores", "estimate")
@@ -399,7 +399,7 @@ def _losses(scored: Scored, target: np.ndarray, contract: Contract, rows: int) -
     for name, values in found.items():
         mean, spread = _moments(counts(loss_steps(values), LOSS_STEPS), LOSS_STEPS)
         words, unit, of = about[name]
-        quantile = NormalDist().inv_cdf(1 - DOUBT / 2 * shares[name])
+        quantile = NormalDist().inv_cdf(1 - LOSS_DOUBT * shares[name])
         allowed = float(allowance(spread, rows, quantile)[0])
         made.append(
             Loss(

@@ -15,7 +15,7 @@ import numpy as np
 # share of the boldest.
 BOLDEST, MOST_TIMID = 0.95, 0.005
 # The stake that pays most if a skewed loss grows by about a fifth.
-USUAL = 0.15
+USUAL_STAKE = 0.15
 
 
 def growth_table(levels: np.ndarray, bounds: np.ndarray, bets: int) -> np.ndarray:
@@ -28,9 +28,9 @@ def growth_table(levels: np.ndarray, bounds: np.ndarray, bets: int) -> np.ndarra
 
 
 def stake_weights(bets: int) -> np.ndarray:
-    """Return how much capital the bettors of one feature start with, shape (bets, 1): the nearer to USUAL the more."""
+    """Return how much capital the bettors on a skewed loss start with, shape (bets, 1): most near the usual stake."""
     stakes = _stakes(bets)[:, None]
-    return np.asarray(np.minimum(stakes / USUAL, USUAL / stakes))
+    return np.asarray(np.minimum(stakes / USUAL_STAKE, USUAL_STAKE / stakes) ** 2)
 
 
 def _stakes(bets: int) -> np.ndarray:
