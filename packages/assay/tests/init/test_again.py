@@ -46,7 +46,7 @@ CHANGES = {
     "a new value": ({"town": ["Bonn", "Orly", "Ulm"] * 100}, "town: new values 'Orly', 'Ulm'"),
     "a gap": ({"town": [None, "Bonn", "Köln"] * 100}, "town: values may now be missing"),
     "a later time": (
-        {"sold": [datetime.date(2050, 1, 1 + i % 28) for i in range(ROWS)]},
+        {"sold": [datetime.date(2095, 1, 1 + i % 28) for i in range(ROWS)]},
         "sold: range widened from 2019-01-01 to",
     ),
     "fractions": ({"size": np.linspace(40.5, 199, ROWS)}, "size: now has fractions"),

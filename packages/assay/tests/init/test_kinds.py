@@ -71,6 +71,15 @@ def test_a_range_has_room_and_still_means_something(name, values, limits):
 
 
 @pytest.mark.parametrize(
+    ("begin", "limits"),
+    [("2012-01-01", ["2011-01-01", "2090-01-01"]), ("2095-01-01", ["2094-01-01", "2106-01-01"])],
+)
+def test_a_range_of_times_allows_those_of_today_and_none_without_end(begin, limits):
+    days = np.datetime64(begin) + np.arange(ROWS) % 366
+    assert column("hired", days)["range"] == limits
+
+
+@pytest.mark.parametrize(
     ("name", "values", "doubt"),
     [
         ("order", RNG.integers(14 * 10**8, 15 * 10**8, ROWS), "may be times, as seconds since 1970"),

@@ -391,6 +391,10 @@ class Contract(Frozen):
         """The columns that identify rows, and do not only number them."""
         return [name for name, column in self.columns.items() if isinstance(column, Id) and not column.counted]
 
+    def goes_on(self, name: str) -> bool:
+        """Say whether the values of a column increase over time, so that new ones lie beyond those of any data."""
+        return isinstance(self.columns.get(name), Time) or (self.split.by == "time" and self.split.column == name)
+
     @property
     def classes(self) -> tuple[str, ...]:
         """The labels in the order of the model's scores; for a binary task the positive one is last."""

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.stats import false_discovery_control
 
-from assay.contract.spec import Boolean, Category, Column, Contract, Id, Ignored, Integer, Number, Time
+from assay.contract.spec import Boolean, Category, Column, Contract, Id, Ignored, Integer, Number
 from assay.data.reading import arrow_type
 from assay.data.sample import sample
 from assay.data.split import cell_keys, row_keys
@@ -219,9 +219,8 @@ def shifts(before: Version, now: Version, new: np.ndarray) -> list[Shift]:
     part = fresh.num_rows / before.table.num_rows
     looks: dict[tuple[str, str], tuple[float, float]] = {}
     for name, column in columns.items():
-        goes_on = isinstance(column, Time) or (contract.split.by == "time" and contract.split.column == name)
         values = [known(table[name], column) for table in tables]
-        looks[name, "values"] = drift(values, part, goes_on=goes_on)
+        looks[name, "values"] = drift(values, part, goes_on=contract.goes_on(name))
         if tables[0][name].null_count + tables[1][name].null_count:
             gaps = [np.asarray(pc.is_null(table[name])) for table in tables]
             looks[name, "missing"] = drift(gaps, part, goes_on=False)

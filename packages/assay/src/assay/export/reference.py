@@ -292,7 +292,7 @@ def make_reference(
     watched = {
         name: column
         for name, column in contract.features.items()
-        if not _goes_on(name, column, contract) and column.log == "keep"
+        if not contract.goes_on(name) and column.log == "keep"
     }
     numbers = [name for name, column in watched.items() if not isinstance(column, Category | Boolean)]
     scores = [name for name in given if name.startswith(SCORE)]
@@ -424,11 +424,6 @@ def independent_rows(table: pa.Table, contract: Contract) -> int:
     if contract.split.by == "group" and contract.split.column in table.column_names:
         return int(pc.count_distinct(table[contract.split.column], mode="all").as_py())
     return int(table.num_rows)
-
-
-def _goes_on(name: str, column: Column, contract: Contract) -> bool:
-    """Return whether the values of a column grow over time, so that they never are those of the reference."""
-    return isinstance(column, Time) or (contract.split.by == "time" and contract.split.column == name)
 
 
 def _sketch(values: np.ndarray, most: int) -> Sketch:

@@ -106,10 +106,15 @@ class Predictor:
         kinds = contract.features.items()
         # As RowReader has them. No range is known of a boolean, and of a number of which none was seen.
         self._numbers = [name for name, kind in kinds if isinstance(kind, Number | Integer | Boolean)]
-        bounds = [seen.get(name, (-np.inf, np.inf)) for name in self._numbers]
+        # Values that increase over time are soon beyond those of the training data, all of them: no warning says so.
+        bounds = [
+            (low, np.inf if contract.goes_on(name) else high)
+            for name in self._numbers
+            for low, high in [seen.get(name, (-np.inf, np.inf))]
+        ]
         self._low, self._high = np.array(bounds, np.float64).reshape(-1, 2, 1).swapaxes(0, 1)
         self._times = {
-            name: np.array(seen[name], dtype="datetime64[us]")
+            name: np.datetime64(seen[name][0], "us")
             for name, kind in contract.features.items()
             if isinstance(kind, Time) and name in seen
         }
@@ -146,10 +151,10 @@ class Predictor:
                     columns.append(self._numbers[index])
                     low, high = self._low[index, 0], self._high[index, 0]
                     found.setdefault(row, []).append(_beyond(self._numbers[index], values[index, row], low, high))
-        for name, (low, high) in self._times.items():
-            for row in np.flatnonzero((data[name] < low) | (data[name] > high)).tolist():
+        for name, first in self._times.items():
+            for row in np.flatnonzero(data[name] < first).tolist():
                 columns.append(name)
-                found.setdefault(row, []).append(_beyond(name, data[name][row], low, high))
+                found.setdefault(row, []).append(_beyond(name, data[name][row], first, np.inf))
         for name, known in self._categories.items():
             for row, value in enumerate(data[name]):
                 if value is not None and value not in known:
@@ -160,4 +165,6 @@ class Predictor:
 
 def _beyond(name: str, value: Any, low: Any, high: Any) -> str:
     shown = [f"{one:g}" if isinstance(one, float) else str(one) for one in (value, low, high)]
+    if high == np.inf:
+        return f"{name}: {shown[0]} is before the training range, which begins with {shown[1]}"
     return f"{name}: {shown[0]} is outside the training range, {shown[1]} to {shown[2]}"

@@ -94,6 +94,9 @@ NATURAL: tuple[tuple[set[str], tuple[int, int]], ...] = (
 SCORES = set("score points punkte grade note rating puntos punti punteggio puntuación".split())
 # Names of numbers that have to occur together for a range of `NATURAL`.
 TOGETHER = {(0, 168)}
+# A range of times ends no earlier: the service of a model of old data gets the times of today. It ends before the times
+# that mean "without end", such as 2099-12-31.
+LATEST = "2090-01-01"
 EVENT_TIMES = {
     "date",
     "datetime",
@@ -226,8 +229,9 @@ def describe(name: str, made: Cleaned, rows: int, most_values: int) -> Column:
         decide(column, "boolean", "two values for true and false")
     elif pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
         low, high = (_as_datetime(limit) for limit in pc.min_max(values).as_py().values())
-        decide(column, "time", f"from {_iso(low)} to {_iso(high)}; the range allows ten more years")
-        column.decided["range"] = [_iso(_shift(low, -365)), _iso(_shift(high, 3652))]
+        last = max(_iso(_shift(high, 3652)), LATEST)
+        decide(column, "time", f"from {_iso(low)} to {_iso(high)}; the range allows later times, until {last}")
+        column.decided["range"] = [_iso(_shift(low, -365)), last]
     elif pa.types.is_string(values.type):
         _describe_text(column, present, most_values)
     else:
