@@ -12,6 +12,7 @@ import pytest
 
 from assay.base.config import read_yaml, typed
 from assay.base.errors import InputError
+from assay.contract.spec import Target
 from assay.inference.ids import time_of
 from assay.predictions import segments
 from assay.predictions.outcomes import OutcomeLog, joined, meant
@@ -166,7 +167,7 @@ def test_where_no_outcome_came_in_time_there_is_the_one_that_this_means(tmp_path
     late, early = (found(tmp_path, due=NOW + timedelta(hours=hours), missing="well")[0] for hours in (24, -24))
     assert late == {asked[0]: "sick"} | dict.fromkeys(asked[1:], "well")
     assert early == {asked[0]: "sick"} | dict.fromkeys(asked[1:])
-    with pytest.raises(InputError, match=r"outcomes\.missing: expected one of well, sick, got .alive."):
+    with pytest.raises(InputError, match=r"outcomes\.missing: expected one of sick, well, got .alive."):
         found(tmp_path, due=NOW, missing="alive")
 
 
@@ -190,7 +191,7 @@ def test_a_missing_outcome_is_the_class_that_yaml_reads_as_the_same(
     path.write_text(f"missing: {text}\n")
     missing = typed(read_yaml(path), Outcomes, path).missing
     assert missing is not None
-    assert meant(missing, classes) == label
+    assert meant(missing, Target(name="outcome", classes=classes)) == label
 
 
 @pytest.mark.parametrize(("missing", "classes"), [(1.0, ("1", "1.0")), (True, ("0", "1")), (1.0, ("false", "true"))])
@@ -198,7 +199,15 @@ def test_a_missing_outcome_that_may_be_several_classes_or_none_must_be_quoted(
     missing: bool | float, classes: tuple[str, ...]
 ) -> None:
     with pytest.raises(InputError, match=r"outcomes\.missing: expected one of .*; put the class in quotes$"):
-        meant(missing, classes)
+        meant(missing, Target(name="outcome", classes=classes))
+
+
+@pytest.mark.parametrize("missing", [-5.0, 99_999.0, "none"])
+def test_a_missing_outcome_is_in_the_range_of_the_target(missing: float | str) -> None:
+    target = Target(name="rentals", range=(0, 977))
+    assert meant(0.0, target) == 0
+    with pytest.raises(InputError, match=r"outcomes\.missing: expected a number from 0 to 977, got "):
+        meant(missing, target)
 
 
 def test_a_missing_outcome_that_the_target_cannot_have_stops_the_pipeline(
@@ -208,7 +217,7 @@ def test_a_missing_outcome_that_the_target_cannot_have_stops_the_pipeline(
     write_project(400, {"by": "hash"})
     params = Path("params.yaml")
     params.write_text(params.read_text().replace("  delay: 7\n", "  delay: 7\n  missing: alive\n"))
-    with pytest.raises(InputError, match=r"params\.yaml: outcomes\.missing: expected one of well, sick, got .alive."):
+    with pytest.raises(InputError, match=r"params\.yaml: outcomes\.missing: expected one of sick, well, got .alive."):
         validate.main()
 
 

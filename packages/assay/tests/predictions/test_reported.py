@@ -63,6 +63,13 @@ def test_a_file_of_numbers_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["outcomes.csv", "outcomes.txt"])
+def test_a_number_outside_the_range_of_the_target_is_counted(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path, "prediction_id,outcome\na,0\nb,-5\nc,977\nd,99999\n", name)
+    outcomes, wrong = reported(path, contract("regression", target={"name": "rentals", "range": [0, 977]}))
+    assert ([one["outcome"] for one in outcomes], wrong) == ([0.0, 977.0], 2)
+
+
+@pytest.mark.parametrize("name", ["outcomes.csv", "outcomes.txt"])
 @pytest.mark.parametrize("form", ["utf-8", "utf-16", "cp1252"])
 def test_a_table_of_any_form_is_read(tmp_path: Path, name: str, form: str) -> None:
     path = tmp_path / name

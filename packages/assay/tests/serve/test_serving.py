@@ -17,11 +17,15 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from assay.contract.request import as_json
+from assay.contract.spec import Split
 from assay.data.columns import from_rows, length
 from assay.inference.ids import new_ids
 from assay.inference.package import IS_CHECK
+from assay.inference.predictor import Predictor
+from assay.inference.rows import RowReader
 from assay.modelling.fitting import decide, scores
 from assay.modelling.store import load_pipeline
 from assay.predictions.read import LogCounts, predictions
@@ -30,6 +34,7 @@ from assay.project.layout import MODELS
 from assay.project.settings import load_settings
 from assay.properties.strategies import breaches, feature_rows
 from assay.release.smoke import smoke
+from assay.serve import shapes
 from assay.serve.arrow import ARROW
 from assay.serve.metrics import Metrics
 from assay.serve.refusal import Refused
@@ -172,7 +177,26 @@ def test_what_no_training_row_had_is_answered_with_a_warning_and_counted(serving
     assert "warnings" not in told[0]
     assert [text.split(":")[0] for text in told[1]["warnings"]] == ["age", "admitted"]
     assert "120 is outside the training range, 20 to " in told[1]["warnings"][0]
+    assert "1990-01-01T00:00:00.000000 is before the training range, which begins with 2" in told[1]["warnings"][1]
     assert counted(serving, "assay_warnings_total", column="age") >= 1
+
+
+def test_a_time_after_the_training_data_says_nothing_since_all_times_are(servings: Servings) -> None:
+    serving = servings()
+    row = {**serving.package.examples[0], "admitted": "2055-01-01"}
+    assert "warnings" not in ask(serving, [row])["predictions"][0]
+
+
+def test_numbers_of_a_split_by_time_are_as_times(servings: Servings) -> None:
+    package = servings().package
+    split = WARD.model_copy(update={"split": Split(by="time", column="age")})
+    predictor = Predictor(replace(package, reader=RowReader(split, 10)))
+    rows = [{**package.examples[0], "age": age} for age in (5, 40, 120)]
+    warnings, columns = predictor.warnings(
+        predictor.package.reader.columns(package.reader.read(json.dumps({"rows": rows}).encode()))
+    )
+    assert (list(warnings), columns) == ([0], ["age"])
+    assert warnings[0][0].startswith("age: 5 is before the training range, which begins with 2")
 
 
 def test_predictions_are_counted_by_version_and_class(servings: Servings) -> None:
@@ -314,6 +338,16 @@ def test_an_outcome_that_cannot_be_is_refused(servings: Servings, body: Any, sta
     refused = refusal(servings(), json.dumps(body).encode(), Serving.feedback)
     assert refused.status == status
     assert words in refused.error
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"), [(-5, "greater than or equal to 0"), (99_999, "less than or equal to 977")]
+)
+def test_an_outcome_outside_the_range_of_the_target_is_refused(outcome: int, words: str) -> None:
+    model = shapes.outcomes_model(contract("regression", target={"name": "rentals", "range": [0, 977]}))
+    assert model.model_validate_json('{"outcomes": [{"prediction_id": "x", "outcome": 977}]}')
+    with pytest.raises(ValidationError, match=words):
+        model.model_validate({"outcomes": [{"prediction_id": "x", "outcome": outcome}]})
 
 
 OUTCOME = json.dumps({"outcomes": [{"prediction_id": new_ids(1), "outcome": "sick"}]}).encode()

@@ -99,7 +99,7 @@ def feedback_file(source: str, table: str | None, log: Path | None, models: Path
     out.
 
     The latest outcome of a prediction counts. Outcomes of predictions that are not in the log are counted and skipped,
-    and so are rows without an id, a time, or a value that the target can have.
+    and so are rows without an id, a time, or a value that the contract allows the target.
     """
     from assay.base.words import public
     from assay.predictions.reported import outcomes_of, record
@@ -110,7 +110,7 @@ def feedback_file(source: str, table: str | None, log: Path | None, models: Path
     written, unknown = record(folder, outcomes, contract)
     print(
         f"{written} outcomes recorded, {unknown} skipped because their predictions are not in the log, {wrong} because "
-        "they lack an id, a time, or a value that the target can have"
+        "they lack an id, a time, or a value that the contract allows the target"
     )
 
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from math import isfinite
+from math import inf, isfinite
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     # The service writes outcomes, without pyarrow.
     import pyarrow as pa
 
+    from assay.contract.spec import Target
     from assay.predictions.read import LogCounts, Schemas
 
 # Outcomes by prediction id and hash of the client's key, with the time at which they came.
@@ -118,9 +119,9 @@ def joined_hour(
     for batch in hour(predicted, schemas, counts, *between):
         # It was read by this schema.
         if schema := schemas.get(batch["contract"][0].as_py()):
-            classes = schema.contract.classes
-            made = _with_outcomes(batch, classes, latest, (met, came), counts)
-            yield made if missing is None or due is None else _filled(made, classes, came, due, missing)
+            target = schema.contract.target
+            made = _with_outcomes(batch, target, latest, (met, came), counts)
+            yield made if missing is None or due is None else _filled(made, target, came, due, missing)
     counts.outcomes += len(latest)
     counts.unknown += len(latest.keys() - met)
 
@@ -146,7 +147,7 @@ def _latest(segments: Sequence[Path], counts: "LogCounts", since: datetime | Non
 
 def _with_outcomes(
     batch: "pa.RecordBatch",
-    classes: tuple[str, ...],
+    target: "Target",
     latest: Latest,
     seen: tuple[set[str], set[str]],
     counts: "LogCounts",
@@ -155,7 +156,7 @@ def _with_outcomes(
     import pyarrow as pa
 
     met, came = seen
-    kind = pa.string() if classes else pa.float64()
+    kind = pa.string() if target.classes else pa.float64()
     values: list[str | float | None] = []
     times: list[datetime | None] = []
     for prediction_id, client in zip(batch["prediction_id"].to_pylist(), batch["key"].to_pylist(), strict=True):
@@ -165,10 +166,10 @@ def _with_outcomes(
         if by_client and prediction_id not in met:
             met.add(prediction_id)
             counts.others += len(by_client) - len(mine)
-            counts.foreign += bool(mine) and not is_outcome(value, classes)
+            counts.foreign += bool(mine) and not is_outcome(value, target)
         if mine:
             came.add(prediction_id)
-        fits = is_outcome(value, classes)
+        fits = is_outcome(value, target)
         values.append(value if fits else None)
         times.append(time if fits else None)
     made = batch.append_column("outcome", pa.array(values, kind))
@@ -176,7 +177,7 @@ def _with_outcomes(
 
 
 def _filled(
-    batch: "pa.RecordBatch", classes: tuple[str, ...], came: Container[str], due: datetime, missing: str | bool | float
+    batch: "pa.RecordBatch", target: "Target", came: Container[str], due: datetime, missing: str | bool | float
 ) -> "pa.RecordBatch":
     """Return a batch in which outcomes that are due, and did not come, have a value.
 
@@ -187,27 +188,30 @@ def _filled(
 
     is_due = pc.less(batch["time"], pa.scalar(due, batch.schema.field("time").type))
     known_outcomes = batch["outcome"]
-    value = pa.scalar(meant(missing, classes), known_outcomes.type)
+    value = pa.scalar(meant(missing, target), known_outcomes.type)
     at = batch.schema.get_field_index("outcome")
     is_silent = pa.array([name not in came for name in batch["prediction_id"].to_pylist()])
     filled = pc.if_else(pc.and_(is_due, is_silent), value, known_outcomes)
     return batch.set_column(at, "outcome", filled)
 
 
-def meant(missing: str | bool | float, classes: tuple[str, ...]) -> str | float:
+def meant(missing: str | bool | float, target: "Target") -> str | float:
     """Return the outcome that `outcomes.missing` names; raises InputError if the target cannot have it.
 
-    >>> meant(0, ("0", "1")), meant(False, ("False", "True"))
+    >>> from assay.contract.spec import Target
+    >>> meant(0, Target(name="ill", classes=("0", "1"))), meant(False, Target(name="ill", classes=("False", "True")))
     ('0', 'False')
     """
     from assay.base.errors import InputError
 
-    if is_outcome(missing, classes):
+    if is_outcome(missing, target):
         return missing
+    classes = target.classes
     # YAML reads 0 as a number and false as a boolean, whatever the classes are.
     same = [one for one in classes if _in_yaml(one) == (isinstance(missing, bool), missing)]
     if len(same) != 1:
-        known = f"one of {', '.join(classes)}" if classes else "a number"
+        within = f" from {target.range[0]:g} to {target.range[1]:g}" if target.range else ""
+        known = f"one of {', '.join(classes)}" if classes else f"a number{within}"
         quotes = "; put the class in quotes" if classes and not isinstance(missing, str) else ""
         raise InputError(f"params.yaml: outcomes.missing: expected {known}, got {missing!r}{quotes}")
     return same[0]
@@ -223,9 +227,10 @@ def _in_yaml(label: str) -> tuple[bool, float] | None:
         return None
 
 
-def is_outcome(value: str | float | None, classes: tuple[str, ...]) -> bool:
-    """Say whether a target can have a value; `classes` is empty for a number."""
-    if classes:
-        return value in classes
+def is_outcome(value: str | float | None, target: "Target") -> bool:
+    """Say whether a target can have a value."""
+    if target.classes:
+        return value in target.classes
+    low, high = target.range or (-inf, inf)
     # JSON has no other numbers.
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) and low <= value <= high

@@ -55,7 +55,7 @@ def outcomes_of(table: pa.Table, name: str, contract: Contract) -> tuple[list[Re
         nearest = max(range(len(wanted)), key=lambda way: len(wanted[way]) - len(lacking[way]))
         raise InputError(f"{name}: expected the columns {ways}; found no value of {lacking[nearest][0]}")
     rows = table.select(wanted[lacking.index([])]).to_pylist()
-    fitting = [row for row in rows if None not in row.values() and is_outcome(row[OUTCOME], contract.classes)]
+    fitting = [row for row in rows if None not in row.values() and is_outcome(row[OUTCOME], contract.target)]
     return fitting, len(rows) - len(fitting)
 
 

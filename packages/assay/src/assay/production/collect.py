@@ -302,7 +302,7 @@ def _right(given: Candidates, contract: Contract, reasons: dict[str, str]) -> np
         # Without the values: logs and pull requests may be public.
         reasons |= {given.ids[place]: f"{column}: {why.partition(': ')[0]}" for place, column, why in refused}
     for place, outcome in enumerate(given.outcomes):
-        if not _fits(outcome, contract):
+        if not is_outcome(outcome, contract.target):
             fits[place] = False
             reasons[given.ids[place]] = f"{contract.target.name}: the target cannot be this outcome"
     return fits
@@ -315,11 +315,6 @@ def _stored(outcomes: list[Any], contract: Contract) -> list[Any]:
         contract.data, pa.table({name: pa.array(outcomes, arrow_type(contract.target_column))}), contract
     )
     return [one if fits else None for one, fits in zip(rows[name].to_pylist(), holds.tolist(), strict=True)]
-
-
-def _fits(outcome: Any, contract: Contract) -> bool:
-    low, high = contract.target.range or (-np.inf, np.inf)
-    return is_outcome(outcome, contract.classes) and (bool(contract.classes) or low <= outcome <= high)
 
 
 def _rows(taken: Candidates, names: Sequence[str], contract: Contract) -> pa.Table:
@@ -470,7 +465,7 @@ def _targets(
     renewed = []
     for name, outcome in corrected.items():
         row = known[name]
-        if not _fits(outcome, contract):
+        if not is_outcome(outcome, contract.target):
             left_out.setdefault(UNFIT, []).append(name)
         elif not is_trusted[name]:
             left_out.setdefault(DISTRUSTED, []).append(name)

@@ -80,7 +80,8 @@ class About(_Shape):
 def outcomes_model(contract: Contract) -> type[BaseModel]:
     """Return the model of `{"outcomes": [{"prediction_id": ..., "outcome": ...}, ...]}`, reported outcomes."""
     strict = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
-    kind: Any = Literal[contract.classes] if contract.classes else float
+    low, high = contract.target.range or (None, None)
+    kind: Any = Literal[contract.classes] if contract.classes else Annotated[float, Field(ge=low, le=high)]
     name = (str, Field(min_length=1, max_length=100, description="the id from the prediction"))
     outcome = create_model("Outcome", __config__=strict, prediction_id=name, outcome=(kind, ...))
     outcomes = Annotated[list[outcome], Field(min_length=1, max_length=10_000), FailFast()]  # type: ignore[valid-type]

@@ -21,7 +21,7 @@ def main() -> None:
     """Read the data and write the outcomes; stop at a violation of the contract."""
     params, contract = load_params(), load_contract()
     if params.outcomes.missing is not None:
-        meant(params.outcomes.missing, contract.classes)
+        meant(params.outcomes.missing, contract.target)
     with opened(contract.data, contract, cluster_at(params.engine.address)) as (rows, unread):
         held = contract_outcome(rows, [*unread, *check(rows, contract)], contract)
         outcomes = [held]
