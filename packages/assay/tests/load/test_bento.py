@@ -7,7 +7,7 @@ import pytest
 
 from assay.base.errors import InputError
 from assay.load import bento
-from assay.load.bento import HOST, free_port
+from assay.load.bento import HOST, _last_line, free_port
 
 
 def test_one_port_of_those_that_nobody_listens_on_is_given(monkeypatch: pytest.MonkeyPatch):
@@ -19,6 +19,19 @@ def test_one_port_of_those_that_nobody_listens_on_is_given(monkeypatch: pytest.M
         with pytest.raises(InputError, match=f"no port from {taken} to {taken} is free"):
             free_port()
     assert free_port() == taken
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ("[ERROR] [entry] assay: /p/model.onnx: differs\n[ERROR] [entry] Startup failed.\n", "/p/model.onnx: differs"),
+        ("Traceback:\nOSError: no licence\nit ended\n", "OSError: no licence"),
+        ("it ended\n", "it ended"),
+        ("", "nothing"),
+    ],
+)
+def test_of_what_a_service_wrote_its_error_is_told(output: str, said: str):
+    assert _last_line(output) == said
 
 
 def test_the_load_test_does_not_write_to_the_log_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -9,7 +9,8 @@ import threading
 import time
 import tracemalloc
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,8 +19,10 @@ from unittest.mock import AsyncMock, MagicMock
 
 import msgspec
 import pytest
+from bentoml._internal.server.http.traffic import MaxConcurrencyMiddleware
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.applications import Starlette
 
 from assay.inference.package import IS_CHECK
 from assay.inference.scorer import Scorer
@@ -30,6 +33,7 @@ from assay.serve.front import (
     LARGE_AT_ONCE,
     LARGE_WAIT_SECONDS,
     SMALL,
+    AroundMiddleware,
     Front,
     LargeRequestQueue,
     LoopTurn,
@@ -383,6 +387,51 @@ def test_a_smoke_test_counts_as_no_request_whatever_comes_of_it(logged: Any, tmp
     (line,) = lines(tmp_path / "log/requests")
     counted = msgspec.json.decode(line, type=Counted)
     assert (counted.failed, counted.refused, counted.unlogged) == (1, {"log": 1}, len(logged.package.examples))
+
+
+def test_requests_that_middleware_answers_are_counted_and_each_once(logged: Any, tmp_path: Path) -> None:
+    front, body = fronted(logged), json.dumps({"rows": logged.package.examples[:1]}).encode()
+    around = AroundMiddleware(MaxConcurrencyMiddleware(front, 1), front)
+    counted: list[tuple[str, int]] = []
+    add = front._requests.add
+    front._requests.add = lambda path, status, *more: (counted.append((path, status)), add(path, status, *more))
+
+    async def ask(path: str, method: str = "POST") -> int:
+        sent: list[Any] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await around({"type": "http", "path": path, "method": method, "headers": []}, receive, send)
+        return int(sent[0]["status"])
+
+    async def at_once() -> list[int]:
+        return await asyncio.gather(ask("/predict"), ask("/predict"), ask("/predict", "OPTIONS"), ask("/other"))
+
+    # Neither a question for permission nor what is no endpoint of the model is a request to it.
+    assert asyncio.run(at_once()) == [200, 429, 429, 429]
+    assert sorted(counted) == [("/predict", 200), ("/predict", 429)]
+    shut_down(front)
+    logged.write_requests()
+    (line,) = lines(tmp_path / "log/requests")
+    found = msgspec.json.decode(line, type=Counted)
+    assert (found.answered, found.failed, found.refused) == (1, 1, {})
+
+
+def test_a_service_that_is_meant_to_end_says_why_in_one_line() -> None:
+    @asynccontextmanager
+    async def lifespan(_: Any) -> AsyncIterator[None]:
+        raise SystemExit("assay: no model")
+        yield
+
+    send = AsyncMock()
+    front = Front(Starlette(lifespan=lifespan), MagicMock(), MagicMock(), is_one_of_several=False)
+    with pytest.raises(SystemExit):
+        asyncio.run(front({"type": "lifespan"}, AsyncMock(), send))
+    send.assert_awaited_once_with({"type": "lifespan.startup.failed", "message": "assay: no model"})
 
 
 @pytest.mark.parametrize(("is_one_of_several", "asked"), [(True, [20, 40]), (False, [])])

@@ -205,7 +205,8 @@ def _stop(process: subprocess.Popen[bytes], known: set[psutil.Process]) -> None:
 
 
 def _last_line(text: str) -> str:
-    """Return the last error line of a program's output, else its last line."""
+    """Return what Assay said last in a program's output, else its last error line, else its last line."""
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if "Error" in line.split(":")[0]]
-    return (errors or lines or ["nothing"])[-1][:300]
+    ours = [line.partition("assay: ")[2] for line in lines if "assay: " in line]
+    return (ours or errors or lines or ["nothing"])[-1][:300]

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 ENDPOINTS, TIMED = {"/predict", "/explain", "/feedback"}, ("/predict", 200)
 # What else is counted.
 LABELLED, UNLOGGED = {"refused", "violations", "unknown"}, "dropped"
-# From which status on a request is refused, and from which on it failed.
-REFUSED, FAILED = 400, 500
+# From which status on a request is refused, and from which on it failed. So does one that middleware refuses with
+# TOO_MANY: the client did nothing wrong.
+REFUSED, FAILED, TOO_MANY = 400, 500, 429
 
 
 class RequestLog:
@@ -51,10 +52,11 @@ class RequestLog:
         """
         for (path, status, version), seconds in answered.items():
             # What was refused is counted by its reason.
-            if path not in ENDPOINTS or REFUSED <= status < FAILED:
+            has_failed = status >= FAILED or status == TOO_MANY
+            if path not in ENDPOINTS or (status >= REFUSED and not has_failed):
                 continue
             line = self._line(self._version)
-            if status >= FAILED:
+            if has_failed:
                 line.failed += len(seconds)
                 continue
             line.answered += len(seconds)

@@ -13,6 +13,7 @@ import asyncio
 import hmac
 import logging
 import os
+import sys
 import time
 import zlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
@@ -61,6 +62,8 @@ RECENT = 0.002
 COUNT_SECONDS = 0.1
 # How often the counts of requests are written to the log.
 LOG_SECONDS = 60.0
+# The key of a request's list that says whether it was counted.
+COUNTED = "assay.counted"
 
 
 class LoopTurn:
@@ -210,7 +213,7 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["type"] != "http":
-            await self._app(scope, self._counting_at_the_end(receive), send)
+            await self._app(scope, self._counting_at_the_end(receive), _without_traceback(send))
             return
         path = scope["path"]
         endpoint = ENDPOINTS.get(path)
@@ -237,11 +240,16 @@ class Front:
         if serving.is_ending or (self._is_one_of_several and self._answered % RECONNECT_EVERY == 0):
             more = [*more, (b"connection", b"close")]
         await send_answer(send, status, answer, kind, more=more)
+        if COUNTED in scope:
+            scope[COUNTED].append(status)
         if not call.is_check:
             self._requests.add(path, status, call.version, time.perf_counter() - started)
-        if not self._will_count:
-            self._will_count = True
-            asyncio.get_running_loop().call_later(COUNT_SECONDS, self._count)
+        self._count_soon()
+
+    def count(self, path: str, status: int, started: float) -> None:
+        """Count a request that was answered in front of this."""
+        self._requests.add(path, status, "", time.perf_counter() - started)
+        self._count_soon()
 
     async def _answer(
         self, serving: Serving, endpoint: Endpoint, call: Call, scope: Scope, receive: Receive
@@ -287,6 +295,11 @@ class Front:
         if not hmac.compare_digest(given, self._key):
             raise Refused(401, "an API key is required: send `Authorization: Bearer ...`", reason="unauthorised")
 
+    def _count_soon(self) -> None:
+        if not self._will_count:
+            self._will_count = True
+            asyncio.get_running_loop().call_later(COUNT_SECONDS, self._count)
+
     def _count(self) -> None:
         self._will_count = False
         serving = self._serving()
@@ -301,6 +314,32 @@ class Front:
     def _write(self) -> None:
         self._will_write = False
         self._serving().write_requests()
+
+
+class AroundMiddleware:
+    """Counts the requests that middleware answers in place of the model: with 429 at `traffic.max_concurrency`, say."""
+
+    def __init__(self, app: App, front: Front) -> None:
+        """Take the outermost middleware, and the application inside of all, which counts what reaches it."""
+        self._app = app
+        self._front = front
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the middleware answer, and count that if nothing inside of it has."""
+        # OPTIONS is how a browser asks whether it may send a request.
+        if scope["type"] != "http" or scope["path"] not in ENDPOINTS or scope["method"] == "OPTIONS":
+            await self._app(scope, receive, send)
+            return
+        started, status, counted = time.perf_counter(), 0, list[int]()
+
+        async def noted(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        await self._app({**scope, COUNTED: counted}, receive, noted)
+        if status and not counted:
+            self._front.count(scope["path"], status, started)
 
 
 class LargeRequestQueue:
@@ -328,6 +367,17 @@ class LargeRequestQueue:
                 return result
         finally:
             self._waiting -= size
+
+
+def _without_traceback(send: Send) -> Send:
+    """Return a function that sends only what a process says that is meant to end, and not also where it was."""
+
+    async def sent(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "lifespan.startup.failed" and isinstance(ending := sys.exc_info()[1], SystemExit):
+            message = {**message, "message": str(ending)}
+        await send(message)
+
+    return sent
 
 
 def _refusal_headers(status: int, endpoint: Endpoint) -> list[tuple[bytes, bytes]]:

@@ -6,14 +6,15 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import bentoml
 
+from assay.base.errors import InputError, one_line
 from assay.base.files import read_json, replace_links
 from assay.contract.request import request_models
 from assay.project.layout import LOCKS, MODELS
@@ -47,7 +48,7 @@ class Fronted(bentoml.Service):  # type: ignore[misc]
         """Return the application that the server runs."""
         # BentoML imports it too, and reading the machine's certificates meanwhile releases the interpreter.
         threading.Thread(target=import_module, args=("aiohttp",), name="aiohttp").start()
-        from assay.serve.front import Front
+        from assay.serve.front import AroundMiddleware, Front
         from assay.serve.metrics import Requests
 
         silence_access_log()
@@ -56,15 +57,16 @@ class Fronted(bentoml.Service):  # type: ignore[misc]
         around = take_middleware(app)
         # BentoML's own routes to the endpoints have none of the limits, and "/predict\n" would lead there.
         counting = without_routes(app, {api.route for api in self.apis.values()})
-        front: App = Front(
+        front = Front(
             app,
             lambda: LoadedModel.current,
             Requests(counting, labels()),
             is_one_of_several=number_of_workers(self.name) != 1,
         )
+        outermost: App = front
         for one in reversed(around):
-            front = cast("App", one.cls(front, *one.args, **one.kwargs))
-        return front
+            outermost = cast("App", one.cls(outermost, *one.args, **one.kwargs))
+        return AroundMiddleware(outermost, front) if around else front
 
 
 class LoadedModel:
@@ -88,13 +90,26 @@ def _end_slowly() -> None:
     signal.signal(signal.SIGTERM, begin_to_end)
 
 
+@contextmanager
+def _ending_with_one_line(root: Path, served: Path) -> Iterator[None]:
+    """End the process with what is wrong with the model in `root`, where it is copied to `served`.
+
+    BentoML prints where each other error was raised, twice.
+    """
+    try:
+        yield
+    except (InputError, OSError) as error:
+        raise SystemExit(f"assay: {one_line(error).replace(str(served), str(root))}") from None
+
+
 def service(root: Path) -> Any:
     """Return the BentoML service of the model in a folder: `bentoml serve` looks for it in service.py there."""
     # `bentoml build` imports this before it copies the files.
     replace_links(root / MODELS)
     served = snapshot(root)
-    contract, settings = load_packed_contract(served / MODELS), load_settings(served / MODELS)
-    about = read_json(served / MODELS / "model.json")
+    with _ending_with_one_line(root, served):
+        contract, settings = load_packed_contract(served / MODELS), load_settings(served / MODELS)
+        about = read_json(served / MODELS / "model.json")
     Rows, FewRows = request_models(contract, {"Rows": settings.serve.max_rows, "FewRows": MOST_EXPLAINED})  # noqa: N806
     Outcomes = shapes.outcomes_model(contract)  # noqa: N806
 
@@ -114,7 +129,8 @@ def service(root: Path) -> Any:
             """Load the model and check it with its examples."""
             from assay.serve.serving import load_serving
 
-            self.serving = load_serving(root, served, contract, settings, metrics_client())
+            with _ending_with_one_line(root, served):
+                self.serving = load_serving(root, served, contract, settings, metrics_client())
             LoadedModel.current = self.serving
             with suppress(RuntimeError):
                 # Without a server there is no event loop.
