@@ -75,6 +75,18 @@ def test_a_change_raises_an_alarm_that_says_what_changed_and_since_when(
     assert words in one["reason"]
 
 
+@pytest.mark.parametrize(
+    ("check", "watched"),
+    [
+        ("features", "6 columns and 3 pairs"),
+        ("values", "the missing and unseen values of 7 columns"),
+        ("scores", "the predictions"),
+    ],
+)
+def test_what_has_not_changed_is_named_in_the_words_of_the_data(check: str, watched: str):
+    assert found(said(days(2)), check)["reason"] == f"no change of {watched} in 600 rows"
+
+
 def test_an_alarm_about_values_names_rows_to_look_at():
     changes = found(said(days(6, missing)), "values")["measured"]["changes"]
     assert changes[0]["examples"][0] == f"{1:012x}-0"

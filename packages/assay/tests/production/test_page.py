@@ -40,6 +40,28 @@ def test_nothing_to_show_is_no_error():
     result = said([])
     assert "the log has no prediction of version" in markdown(result)
     assert "<svg" not in html(result)
+    for text in (markdown(result), html(result)):
+        assert ", looked at from 2026-08-31 until 2026-11-29 00:00 UTC." in text
+
+
+@pytest.mark.parametrize("write", [markdown, html])
+def test_the_period_begins_with_the_first_rows(write):
+    assert ", rows from 2026-11-24 until 2026-11-29 00:00 UTC." in write(said(days(5)))
+
+
+@pytest.mark.parametrize("write", [markdown, html])
+def test_changes_have_a_column_of_predictions_only_if_some_are_named(write):
+    column, name = "predictions, for example", "000000000001-0"
+    result = said(days(5, missing))
+    assert (column in write(result), name in write(result)) == (True, True)
+    for one in result["outcomes"]:
+        for change in one["measured"].get("changes", []):
+            change["examples"] = []
+    text = write(result)
+    assert (column in text, name in text) == (False, False)
+    if write is markdown:
+        table = [line.count("|") for line in text.splitlines() if "|" in line]
+        assert set(table) == {4, 5}
 
 
 @pytest.mark.parametrize("write", [markdown, html])

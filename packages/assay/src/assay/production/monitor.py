@@ -84,6 +84,7 @@ def log(watch: Watch, seen: Seen, lines: Mapping[str, int], requests: Sequence[R
     measured = {
         "rows": rows,
         "days": len(seen.windows),
+        "first": day_name(seen.windows[0].start) if seen.windows else None,
         "other_versions": dict(sorted(others.items(), key=lambda one: -one[1])[:CHANGES]),
         "contracts": len(seen.contracts),
         "columns_gone": dict(seen.gone),
@@ -237,8 +238,19 @@ def _check(check: Check, reference: Reference, windows: Sequence[Window], limit:
     if check == "estimate":
         words = _words(features[0], _feature_mean(known, check, 0), reference, watch)
     else:
-        words = f"no change of {len(features)} features in {count_rows(rows)}"
+        words = f"no change of {_watched(check, features)} in {count_rows(rows)}"
     return Finding(check, "WELL", prefix + words, measured, about)
+
+
+def _watched(check: Check, features: Sequence[Feature]) -> str:
+    """Say of what the features are: each is one number of a column, of a pair of columns or of the predictions."""
+    if check == "scores":
+        return "the predictions"
+    columns, pairs = len({one.column for one in features}), sum(one.kind == "pair" for one in features)
+    counted = [
+        f"{number:,} {what}{'s' * (number != 1)}" for number, what in ((columns, "column"), (pairs, "pair")) if number
+    ]
+    return "the missing and unseen values of " * (check == "values") + " and ".join(counted)
 
 
 def _seasons(check: Check, reference: Reference) -> str:

@@ -53,10 +53,12 @@ def view(result: dict[str, Any]) -> dict[str, Any]:
         unwatched = [one["check"] for one in outcomes if one["verdict"] == "SKIP"]
         others = f", not watched: {', '.join(unwatched)}" if unwatched else ""
         reason = f"{len(told)} of {len(outcomes)} checks are well{others}; {reason}"
+    first = next((one["measured"]["first"] for one in outcomes if one["measured"].get("first")), None)
+    changes = [(one, change) for one in alarms for change in one["measured"].get("changes", [])]
     return {
         **{name: result[name] for name in ("verdict", "version")},
         "mark": MARKS[result["verdict"]],
-        "since": result["since"][:10],
+        "period": f"rows from {first}" if first else f"looked at from {result['since'][:10]}",
         "until": result["until"][:16].replace("T", " "),
         "reason": reason,
         "next": list(dict.fromkeys(advice[one["check"]] for one in told)) if advice else [],
@@ -69,9 +71,9 @@ def view(result: dict[str, Any]) -> dict[str, Any]:
                 "share": percent(float(f"{change['share']:.2g}")),
                 "examples": change["examples"],
             }
-            for one in alarms
-            for change in one["measured"].get("changes", [])
+            for one, change in changes
         ],
+        "has_examples": any(change["examples"] for _, change in changes),
         "examples": {one["check"]: one["measured"]["examples"] for one in alarms if one["measured"].get("examples")},
         "histories": {one["check"]: one["measured"]["evidence"] for one in outcomes if one["measured"].get("evidence")},
     }
@@ -83,7 +85,7 @@ def markdown(result: dict[str, Any]) -> str:
     lines = [
         f"## {shown['mark']} {shown['verdict']}: {escape(shown['reason'])}",
         "",
-        f"Version {code(shown['version'])}, {shown['since']} until {shown['until']} UTC.",
+        f"Version {code(shown['version'])}, {shown['period']} until {shown['until']} UTC.",
         "",
     ]
     if shown["next"]:
@@ -94,13 +96,15 @@ def markdown(result: dict[str, Any]) -> str:
         for one in shown["outcomes"]
     ]
     if shown["changes"]:
-        lines += ["", "### What changed", "", "| check | change | since | share of the evidence | rows |"]
-        lines += ["|---|---|---|--:|---|"]
+        has_examples = shown["has_examples"]
+        lines += ["", "### What changed", ""]
+        lines += ["| check | change | since | share of the evidence |" + " predictions, for example |" * has_examples]
+        lines += ["|---|---|---|--:|" + "---|" * has_examples]
         for one in shown["changes"]:
-            rows = " ".join(code(name) for name in one["examples"])
-            lines.append(f"| {one['check']} | {escape(one['words'])} | {one['since']} | {one['share']} | {rows} |")
+            names = f" {' '.join(code(name) for name in one['examples'])} |" * has_examples
+            lines.append(f"| {one['check']} | {escape(one['words'])} | {one['since']} | {one['share']} |{names}")
     for check, rows in shown["examples"].items():
-        lines += ["", f"Rows with the largest {check}: {' '.join(code(name) for name in rows)}"]
+        lines += ["", f"Predictions with the largest {check}: {' '.join(code(name) for name in rows)}"]
     return "\n".join(lines) + "\n"
 
 
