@@ -1,11 +1,14 @@
 """What the monitor compares production with: complete, small, and the same for the same data."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from assay.base.errors import InputError
 from assay.base.files import write_json
@@ -15,16 +18,19 @@ from assay.export.reference import (
     PAIRS,
     REFERENCE,
     STEPS,
+    Feature,
     Reference,
     Scored,
+    _beyond_chance,
+    _stretches,
     counts,
+    days_of,
     independent_rows,
     levels,
     load_reference,
     losses,
     make_reference,
     plain_columns,
-    weekdays_of,
 )
 from patients import contract, patients
 
@@ -165,15 +171,65 @@ def test_steps_of_losses_are_fine_enough_for_costs():
     assert counts(np.array([[0], [LOSS_STEPS]]), LOSS_STEPS).sum() == 2
 
 
+DAILY = {"split": {"by": "time", "column": "admitted"}}
+
+
+def by_day(
+    days: np.ndarray, change: Callable[[dict[str, np.ndarray], np.ndarray], None] = lambda _, __: None
+) -> Reference:
+    """Return the reference of rows of some days, changed by day."""
+    data, _ = patients(len(days), seed=0)
+    change(data, days)
+    data["admitted"] = np.datetime64("2024-01-01", "us") + days.astype("timedelta64[D]")
+    one, target = scored(len(days))
+    made, rows = (
+        contract(**DAILY),
+        pa.table({name: pa.array(values, from_pandas=True) for name, values in data.items()}),
+    )
+    counted = dict.fromkeys(("features", "scores", "losses"), len(days))
+    return make_reference(made, rows, one, (one, target), counted, (days_of(rows, made), None))
+
+
+def feature(found: Reference, kind: str, column: str) -> Feature:
+    return next(one for one in found.checks["features"] if (one.kind, one.column) == (kind, column))
+
+
 @pytest.mark.parametrize(("days", "is_known"), [(800, True), (300, False)])
-def test_the_weekday_is_known_if_the_split_is_by_time_over_a_year(days: int, is_known: bool):
-    made = contract(split={"by": "time", "column": "admitted"})
-    times = np.datetime64("2024-01-01T12:00", "us") + np.arange(days).astype("timedelta64[D]")
-    found = weekdays_of(pa.table({"admitted": times}), made)
-    # A Monday.
-    assert (None if found is None else found[:8].tolist()) == ([0, 1, 2, 3, 4, 5, 6, 0] if is_known else None)
-    assert weekdays_of(pa.table({"admitted": times}), made, days=7) is not None
-    assert weekdays_of(pa.table({"admitted": times}), contract()) is None
+def test_weekdays_have_means_of_their_own_if_the_split_is_by_time_over_a_year(days: int, is_known: bool):
+    def older_on_mondays(data: dict[str, np.ndarray], days: np.ndarray) -> None:
+        data["age"] = np.where(days % 7 == 0, 90.0, 40.0)
+
+    # The first of January 2024 was a Monday.
+    age = feature(by_day(np.arange(8000) % days, older_on_mondays), "rank", "age")
+    assert ((np.argmax(age.means), len(age.means)) == (0, 7)) if is_known else age.means == ()
+    # What the weekday explains is not called another difference between days.
+    assert (age.varies == 0) == is_known
+    rows = pa.table({"admitted": np.array(["2024-01-01"], "datetime64[us]")})
+    assert days_of(rows, contract(**DAILY)) == [19723]
+    assert days_of(rows, contract()) is None
+
+
+def test_what_differs_from_day_to_day_may_be_as_on_any_day_of_the_reference_and_the_rest_as_before():
+    def warmer_in_summer(data: dict[str, np.ndarray], days: np.ndarray) -> None:
+        data["age"] = 50 + 30 * np.sin(2 * np.pi * days / 365) + np.random.default_rng(0).normal(size=len(days))
+
+    days = np.sort(np.arange(9000) % 300)
+    found, other = by_day(days, warmer_in_summer), by_day(days)
+    age, noise = (feature(found, "rank", column) for column in ("age", "noise"))
+    assert age.mean + age.allowance > 0.95
+    assert age.mean - age.allowance < 0.05
+    assert noise == feature(other, "rank", "noise")
+    assert noise.varies == 0 < noise.allowance < 0.1
+
+
+@given(seed=st.integers(0, 10_000), rows=st.integers(1000, 3000), a_day=st.sampled_from([1, 7, 40]))
+@settings(max_examples=20)
+def test_days_that_differ_by_chance_change_nothing(seed: int, rows: int, a_day: int):
+    stretch = _stretches(np.arange(rows) // a_day)
+    assert stretch is not None
+    values, number = np.random.default_rng(seed).random((rows, 50)), np.bincount(stretch)
+    means = np.array([np.bincount(stretch, column) / number for column in values.T]).T
+    assert not _beyond_chance(means - 0.5, number, np.full(50, np.sqrt(1 / 12))).any()
 
 
 def test_the_promise_about_losses_does_not_suffer_from_the_number_of_columns():

@@ -417,6 +417,11 @@ def test_a_change_of_all_days_names_none(means: tuple[float, ...], changes: list
     assert not words
 
 
+def test_of_changes_that_cancel_each_other_the_weekday_of_the_largest_is_named():
+    then, now, words = where(SAME, [0.1, -0.3, 0.1, 0.1, 0.1, -0.1, 0.0] * 2)
+    assert (then, pytest.approx(now), words) == (0.5, 0.2, "on Tuesdays ")
+
+
 def test_what_has_become_lower_at_the_weekend_is_not_called_higher_than_the_mean_of_the_week():
     then, now, _ = where(WEEKEND, [0.0] * 5 + [-0.3] * 2, (0,) * 5 + (500,) * 2)
     assert (then, now) == (pytest.approx(0.8), pytest.approx(0.5))

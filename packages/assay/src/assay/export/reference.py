@@ -4,7 +4,7 @@ Each column and score is turned into bounded features: values from 0 to 1 in a f
 model, and the losses on the test rows, are what the model was promised on.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
@@ -50,6 +50,10 @@ SCORE = "score"
 # The most values of features at a time, for memory.
 CELLS = 4_000_000
 WEEK, YEAR, FEWEST_OF_A_WEEKDAY = 7, 364, 30
+# Days with fewer rows are taken together, so that a mean of theirs says something; of fewer stretches nothing is said.
+ROWS_OF_A_STRETCH, FEWEST_STRETCHES = 30, 10
+# Stretches of time differ by more than chance if chance alone would make them differ as much with this probability.
+CHANCE = 1e-9
 
 
 class Sketch(Frozen):
@@ -82,7 +86,9 @@ class Feature(Frozen):
     as for a correlation; share: whether the value is the one listed under `index`; missing, unseen: whether the value
     is missing, or outside all values of the reference; loss: the expected loss, if the probabilities are right.
 
-    With a year of times, `means` and `allowances` have those of each weekday, from Monday on.
+    With a year of times, `means` and `allowances` have those of each weekday, from Monday on. `varies` is a part of the
+    allowances: where stretches of time differ from each other by more than chance, a day may be as far from the mean as
+    any of the reference was.
     """
 
     kind: Literal["rank", "spread", "pair", "share", "missing", "unseen", "loss"]
@@ -91,6 +97,7 @@ class Feature(Frozen):
     index: int | None = None
     mean: float = 0.0
     allowance: float = 1.0
+    varies: float = 0.0
     means: tuple[float, ...] = ()
     allowances: tuple[float, ...] = ()
 
@@ -280,14 +287,18 @@ def make_reference(
     scored: Scored,
     promised: tuple[Scored, np.ndarray],
     rows: Mapping[str, int],
-    weekdays: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
+    days: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
 ) -> Reference:
     """Return the reference of a model.
 
     `table` are the rows whose features are compared, `scored` the scores of rows that the model was not fitted on,
     `promised` the scores and targets of the test rows. `rows` counts independent rows of features, scores and losses.
-    With `weekdays`, those of the rows of `table` and of `scored`, each weekday gets means of its own.
+    With `days` of the rows of `table` and of `scored`, as `days_of` gives them, each weekday gets means of its own
+    if there are enough of them, and what differs from day to day may do so.
     """
+    # The last months show how the scores of weekdays differ, if the features show it over a year.
+    of_features = _weekdays(days[0], YEAR)
+    weekdays = of_features, None if of_features is None else _weekdays(days[1], WEEK)
     columns, given = plain_columns(table, contract), score_columns(scored, contract)
     watched = {
         name: column
@@ -324,7 +335,7 @@ def make_reference(
         ],
         "estimate": [Feature(kind="loss", column="expected")] if contract.classes else [],
     }
-    number = 2 * sum(map(len, checks.values())) * (WEEK if any(one is not None for one in weekdays) else 1)
+    number = 2 * sum(map(len, checks.values())) * (1 if of_features is None else WEEK)
     quantile = NormalDist().inv_cdf(1 - DOUBT / number)
     made: dict[Check, tuple[Feature, ...]] = {}
     for check, features in checks.items():
@@ -332,42 +343,110 @@ def make_reference(
         if not features:
             made[check] = ()
             continue
-        data = given if of_scores else columns
-        parts = [np.ones(len(next(iter(data.values()))), dtype=bool)]
-        if (known := weekdays[of_scores]) is not None:
-            parts += [known == weekday for weekday in range(WEEK)]
+        of = 1 if of_scores else 0
         independent = rows["scores" if of_scores else "features"]
-        mean, *means = [_moments(level_counts(check, features, take(data, part), draft), STEPS) for part in parts]
-        allowed, *alloweds = [
-            allowance(spread, max(round(part.mean() * independent), 1), quantile)
-            for part, (_, spread) in zip(parts, [mean, *means], strict=True)
-        ]
-        made[check] = tuple(
-            one.model_copy(
-                update={
-                    "mean": significant(float(mean[0][index])),
-                    "allowance": significant(float(allowed[index])),
-                    "means": tuple(significant(float(found[index])) for found, _ in means),
-                    "allowances": tuple(significant(float(found[index])) for found in alloweds),
-                }
-            )
-            for index, one in enumerate(features)
-        )
+
+        def doubt(spread: np.ndarray, share: float, independent: int = independent) -> np.ndarray:
+            return allowance(spread, max(round(share * independent), 1), quantile)
+
+        data, times = (given if of_scores else columns), (weekdays[of], _stretches(days[of]))
+        made[check] = _with_means(check, features, data, draft, times, doubt)
     return draft.model_copy(update={"checks": made, "losses": _losses(*promised, contract, rows["losses"])})
 
 
-def weekdays_of(table: pa.Table, contract: Contract, days: int = YEAR) -> np.ndarray | None:
-    """Return the weekday of each row, 0 for Monday; None without a split by time, or for fewer days, or few rows."""
+def _with_means(
+    check: Check,
+    features: Sequence[Feature],
+    columns: Plain,
+    draft: Reference,
+    times: tuple[np.ndarray | None, np.ndarray | None],
+    doubt: Callable[[np.ndarray, float], np.ndarray],
+) -> tuple[Feature, ...]:
+    """Return features with their means and allowances.
+
+    `times` are weekday and stretch of each row. `doubt` returns the allowance for spreads in a share of the rows.
+    """
+    weekday, stretch = times
+    parts = [np.ones(len(next(iter(columns.values()))), dtype=bool)]
+    if weekday is not None:
+        parts += [weekday == one for one in range(WEEK)]
+    mean, *means = [_moments(level_counts(check, features, take(columns, part), draft), STEPS) for part in parts]
+    allowed, *alloweds = [doubt(spread, part.mean()) for part, (_, spread) in zip(parts, [mean, *means], strict=True)]
+    varies = np.zeros(len(features))
+    if stretch is not None:
+        # What is expected of the rows of a stretch depends on their weekdays, if these are known.
+        kind, expected = (weekday, means) if weekday is not None else (np.zeros_like(stretch), [mean])
+        size = stretch.max() + 1, len(expected)
+        shares = np.bincount(stretch * size[1] + kind, minlength=size[0] * size[1]).reshape(size)
+        of_stretch = shares.sum(axis=1)
+        apart = _stretch_means(check, features, columns, draft, stretch)
+        apart -= shares @ np.array([found for found, _ in expected]) / of_stretch[:, None]
+        varies = _beyond_chance(apart, of_stretch, mean[1])
+    return tuple(
+        one.model_copy(
+            update={
+                "mean": significant(float(mean[0][index])),
+                "allowance": significant(float(allowed[index] + varies[index])),
+                "varies": significant(float(varies[index])),
+                "means": tuple(significant(float(found[index])) for found, _ in means),
+                "allowances": tuple(significant(float(found[index] + varies[index])) for found in alloweds),
+            }
+        )
+        for index, one in enumerate(features)
+    )
+
+
+def days_of(table: pa.Table, contract: Contract) -> np.ndarray | None:
+    """Return the days since 1970 of rows; None without a split by time."""
     name = contract.split.column
     if contract.split.by != "time" or name is None or not isinstance(contract.columns[name], Time):
         return None
-    dates = np.asarray(table[name].cast(pa.timestamp("us")).cast(pa.int64())) // 86_400_000_000
+    return np.asarray(table[name].cast(pa.timestamp("us")).cast(pa.int64())) // 86_400_000_000
+
+
+def _weekdays(days: np.ndarray | None, least: int) -> np.ndarray | None:
+    """Return the weekday of each row, 0 for Monday; None for fewer days than `least`, or few rows of a weekday."""
+    if days is None or not len(days) or np.ptp(days) < least:
+        return None
     # The first of January 1970 was a Thursday.
-    weekdays = (dates + 3) % WEEK
-    is_enough = (
-        len(dates) and np.ptp(dates) >= days and np.bincount(weekdays, minlength=WEEK).min() >= FEWEST_OF_A_WEEKDAY
-    )
-    return np.asarray(weekdays) if is_enough else None
+    weekdays = (days + 3) % WEEK
+    return weekdays if np.bincount(weekdays, minlength=WEEK).min() >= FEWEST_OF_A_WEEKDAY else None
+
+
+def _stretches(days: np.ndarray | None) -> np.ndarray | None:
+    """Return the stretch of time of each row, from 0: a day, or more days if they have few rows; None for too few."""
+    if days is None or not len(days):
+        return None
+    length = int(np.ceil(ROWS_OF_A_STRETCH * len(np.unique(days)) / len(days)))
+    found = np.unique((days - days.min()) // length, return_inverse=True)[1]
+    return found if found.max() + 1 >= FEWEST_STRETCHES else None
+
+
+def _stretch_means(
+    check: Check, features: Sequence[Feature], columns: Plain, reference: Reference, stretch: np.ndarray
+) -> np.ndarray:
+    """Return the means of features in each stretch of time, shape (stretches, features)."""
+    sums = np.zeros((stretch.max() + 1, len(features)))
+    at_once = max(CELLS // len(features), 1)
+    for start in range(0, len(stretch), at_once):
+        part = slice(start, start + at_once)
+        given = {name: values[part] for name, values in columns.items()}
+        np.add.at(sums, stretch[part], levels(check, features, given, reference) / STEPS)
+    return np.asarray(sums / np.bincount(stretch)[:, None])
+
+
+def _beyond_chance(apart: np.ndarray, rows: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Return how far the means of stretches are from what is expected at most; 0 for features where it may be chance.
+
+    `apart`, shape (stretches, features), are the differences, `rows` the rows of each stretch, `spread` the standard
+    deviation of a row. Seasons, weather and the like make the rows of a day alike, which chance alone would not.
+    """
+    # The monitor imports this module without scipy.
+    from scipy.stats import chi2
+
+    is_chance = rows @ apart**2 <= np.maximum(spread**2, 1e-12) * chi2.isf(CHANCE, len(rows))
+    are_enough = rows >= ROWS_OF_A_STRETCH / 2
+    return np.where(is_chance, 0.0, np.abs(apart[are_enough]).max(axis=0, initial=0.0))
 
 
 def _moments(counts: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:

@@ -216,6 +216,8 @@ def _check(check: Check, reference: Reference, windows: Sequence[Window], limit:
     measured: dict[str, Any] = {"rows": rows, "features": len(features)}
     if check in ("scores", "features"):
         measured["seasons"] = _seasons(check, reference)
+    if varying := sorted({one.column for one in features if one.varies}):
+        measured["varies"] = varying
     if rows == 0:
         return Finding(check, "HOLD", "there are no rows to judge", measured, about)
     if not any(_can_change(one, check) for one in features):
@@ -332,7 +334,12 @@ def _where(check: Check, one: Feature, index: int, windows: Sequence[Window]) ->
     means = np.array([_feature_mean([window], check, index) for window in windows])
     weekdays = np.array([window.start.weekday() for window in windows])
     middle, allowed = np.array([one.expected(weekday) for weekday in weekdays.tolist()]).T
-    named = _changed(means - np.clip(means, middle - allowed, middle + allowed), rows, weekdays)
+    beyond = rows * (means - np.clip(means, middle - allowed, middle + allowed))
+    if abs(beyond.sum()) < np.abs(beyond).sum() / 2:
+        # Higher on some weekdays and lower on others: all together there is no change to speak of.
+        named = [int(np.abs(np.bincount(weekdays, beyond)).argmax())]
+    else:
+        named = _changed(beyond, rows, weekdays)
     are_meant = np.isin(weekdays, named or range(7))
     before, now = (
         float(np.average(values[are_meant], weights=rows[are_meant]))
@@ -345,10 +352,10 @@ def _where(check: Check, one: Feature, index: int, windows: Sequence[Window]) ->
 def _changed(beyond: np.ndarray, rows: np.ndarray, weekdays: np.ndarray) -> list[int]:
     """Return the one or two weekdays on which alone there was a change; none if others changed too, or rows are few.
 
-    `beyond` says for each window how far its mean is from where it may be. A day in the zone of the data may be part of
-    two days in that of the log.
+    `beyond` says for each window how far the sum of its rows is from where it may be. A day in the zone of the data may
+    be part of two days in that of the log.
     """
-    weights = np.maximum(beyond * rows * np.sign((beyond * rows).sum()), 0)
+    weights = np.maximum(beyond * np.sign(beyond.sum()), 0)
     of_weekday, times = (np.bincount(weekdays, weight, minlength=7) for weight in (weights, None))
     for most in (1, 2):
         named = np.sort(np.argsort(-of_weekday)[:most])

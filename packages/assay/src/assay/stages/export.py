@@ -18,7 +18,7 @@ from assay.data.split import stored
 from assay.data.training_ranges import training_ranges
 from assay.export.card import card
 from assay.export.onnx import agrees, convert, hard_rows, parity
-from assay.export.reference import REFERENCE, WEEK, Scored, independent_rows, make_reference, weekdays_of
+from assay.export.reference import REFERENCE, Scored, days_of, independent_rows, make_reference
 from assay.inference.package import PACKAGE_FORMAT, PACKED_FILES
 from assay.inference.scorer import scorer
 from assay.modelling.fitting import decide, scores
@@ -115,9 +115,6 @@ def _reference(trained: Trained, contract: Contract, room: Room, seed: int) -> d
         sample(stored(*(("test",) if trained.saw_validation else ("validation", "test"))), COMPARED_ROWS, seed),
         sample(stored("test"), COMPARED_ROWS, seed),
     )
-    weekdays = weekdays_of(features, contract)
-    # The last months show how the scores of weekdays differ, if the features show it over a year.
-    of_scores = None if weekdays is None else weekdays_of(unseen, contract, WEEK)
     tables = {"features": features, "scores": unseen, "losses": judged}
     made = make_reference(
         contract,
@@ -125,7 +122,7 @@ def _reference(trained: Trained, contract: Contract, room: Room, seed: int) -> d
         scored(unseen),
         (scored(judged), target(judged, contract)),
         {name: independent_rows(table, contract) for name, table in tables.items()},
-        (weekdays, of_scores),
+        (days_of(features, contract), days_of(unseen, contract)),
     )
     return made.model_dump(exclude_none=True)
 
