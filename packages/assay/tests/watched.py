@@ -116,17 +116,25 @@ def watch(task: str = "binary", **changes: Any) -> Watch:
     return Watch(**given)
 
 
-def seasons(rows: int, *, weekly: bool) -> Reference:
-    """Return a reference in which older people come at the weekend."""
+def at_the_weekend(days: np.ndarray) -> np.ndarray:
+    return np.asarray((days + 3) % 7 >= 5)
+
+
+def in_winter(days: np.ndarray) -> np.ndarray:
+    return np.asarray(days % 180 < 90)
+
+
+def seasons(rows: int, *, by_day: bool, are_older: Callable[[np.ndarray], np.ndarray] = at_the_weekend) -> Reference:
+    """Return a reference in which older people come on some days, which are known or not."""
     # Two years and more, from a Monday on.
     days = 4 + np.arange(rows) % 728
 
-    def older_at_the_weekend(data: dict[str, np.ndarray]) -> None:
-        data["age"] = np.where((days + 3) % 7 >= 5, np.minimum(data["age"] + 20, 120), data["age"])
+    def change(data: dict[str, np.ndarray]) -> None:
+        data["age"] = np.where(are_older(days), np.minimum(data["age"] + 20, 120), data["age"])
 
-    table, scored, target = world(rows, 1_000_001, "binary", older_at_the_weekend)
+    table, scored, target = world(rows, 1_000_001, "binary", change)
     counted = {"features": rows, "scores": rows, "losses": rows}
-    return make_reference(made(), table, scored, (scored, target), counted, (days, days) if weekly else (None, None))
+    return make_reference(made(), table, scored, (scored, target), counted, (days, days) if by_day else (None, None))
 
 
 def said(batches: Iterable[pa.RecordBatch], task: str = "binary", **changes: Any) -> dict[str, Any]:

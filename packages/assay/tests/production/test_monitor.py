@@ -12,7 +12,7 @@ import pytest
 from assay.export.reference import STEPS, Feature
 from assay.production.monitor import _weights, _where, overall
 from assay.production.windows import Window
-from watched import NOW, VERSION, Change, day, days, found, missing, reference, said, seasons, without_log
+from watched import NOW, VERSION, Change, day, days, found, in_winter, missing, reference, said, seasons, without_log
 
 
 def older(data: dict[str, np.ndarray]) -> None:
@@ -25,6 +25,10 @@ def unknown(data: dict[str, np.ndarray]) -> None:
 
 def retired(data: dict[str, np.ndarray]) -> None:
     data["age"] = np.minimum(data["age"] + 20, 120)
+
+
+def noisier(data: dict[str, np.ndarray]) -> None:
+    data["noise"] = data["noise"] + 0.5
 
 
 def flipped(data: dict[str, np.ndarray]) -> None:
@@ -338,7 +342,7 @@ def weekly(ago: int) -> Change | None:
 
 def test_with_a_year_of_times_each_weekday_is_compared_with_itself_and_those_beside_it():
     batches = [day(ago, rows=200, change=weekly(ago)) for ago in range(14, 0, -1)]
-    overall, by_weekday = (seasons(rows=4000, weekly=weekly) for weekly in (False, True))
+    overall, by_weekday = (seasons(rows=4000, by_day=by_day) for by_day in (False, True))
     assert found(said(batches, reference=overall), "features")["verdict"] == "ALARM"
     quiet = found(said(batches, reference=by_weekday), "features")
     assert (quiet["verdict"], quiet["measured"]["seasons"]) == (
@@ -349,6 +353,16 @@ def test_with_a_year_of_times_each_weekday_is_compared_with_itself_and_those_bes
     assert found(said(everyday, reference=by_weekday), "features")["verdict"] == "ALARM"
 
 
+def test_a_season_that_the_reference_has_seen_raises_no_alarm_and_its_columns_are_named():
+    winter = days(10, retired, last=10, rows=200)
+    overall, by_day = (seasons(rows=4000, by_day=by_day, are_older=in_winter) for by_day in (False, True))
+    assert found(said(winter, reference=overall), "features")["verdict"] == "ALARM"
+    quiet = found(said(winter, reference=by_day), "features")
+    assert (quiet["verdict"], quiet["measured"]["varies"]) == ("WELL", ["age"])
+    # What does not differ from day to day is found as ever.
+    assert found(said(days(10, noisier, rows=200), reference=by_day), "features")["verdict"] == "ALARM"
+
+
 @pytest.mark.parametrize("hours", [-12, 14])
 def test_the_time_zone_of_the_data_may_be_another_one_than_that_of_the_log(hours: int):
     batches = []
@@ -356,16 +370,16 @@ def test_the_time_zone_of_the_data_may_be_another_one_than_that_of_the_log(hours
         batch = day(ago, rows=200, change=weekly(ago))
         later = pc.add(batch["time"], pa.scalar(timedelta(hours=hours)))
         batches.append(batch.set_column(batch.schema.get_field_index("time"), "time", later))
-    result = said(batches, reference=seasons(rows=4000, weekly=True))
+    result = said(batches, reference=seasons(rows=4000, by_day=True))
     assert [found(result, check)["verdict"] for check in ("scores", "features")] == ["WELL", "WELL"]
     # Each weekday has scores of its own.
-    result = said(batches, reference=seasons(rows=4000, weekly=False))
+    result = said(batches, reference=seasons(rows=4000, by_day=False))
     assert [found(result, check)["verdict"] for check in ("scores", "features")] == ["ALARM", "ALARM"]
 
 
 def test_what_changed_on_some_weekdays_names_those():
     batches = [day(ago, rows=200, change=weekly(ago + 3)) for ago in range(28, 0, -1)]
-    alarm = found(said(batches, reference=seasons(rows=4000, weekly=True)), "features")
+    alarm = found(said(batches, reference=seasons(rows=4000, by_day=True)), "features")
     assert re.match(
         r"since 2026-11-\d\d: on Tuesdays and Wednesdays age is higher, about 7\d\.\d+ instead of 5", alarm["reason"]
     )
@@ -428,7 +442,7 @@ def test_what_has_become_lower_at_the_weekend_is_not_called_higher_than_the_mean
 
 
 def test_why_weekdays_are_not_compared_is_said_of_scores_too():
-    overall, by_weekday = (seasons(rows=4000, weekly=weekly) for weekly in (False, True))
+    overall, by_weekday = (seasons(rows=4000, by_day=by_day) for by_day in (False, True))
     checks = {**by_weekday.checks, "scores": overall.checks["scores"]}
     for made, of_features, of_scores in (
         (overall, "the reference has no year of times", "the reference has no year of times"),
