@@ -32,9 +32,9 @@ REFERENCE, FORMAT = "reference.json", 1
 STEPS, LOSS_STEPS = 32, 1000
 # The most quantiles of a column, and of all columns together; the most pairs of columns, and listed values of a column.
 EDGES, ALL_EDGES, PAIRS, LISTED = 31, 20_000, 200, 20
-# The chance that the reference itself is further from the truth than its allowances say: for the losses, the most
-# important check, and for both sides of all features, where a smaller chance hardly makes the allowance larger.
-DOUBT, LOSS_DOUBT = 0.0125, 0.0375
+# The chance that the reference itself is further from the truth than its allowances say. Half of it is for the losses, the
+# most important check, and half for both sides of all features.
+DOUBT = 0.05
 # The clipped loss of regression: this many times the 99th percentile of the errors on the test rows is a loss of 1.
 CLIPPED = 3.0
 # What the model gave this probability is surprising by half if it comes true.
@@ -336,7 +336,7 @@ def make_reference(
         "estimate": [Feature(kind="loss", column="expected")] if contract.classes else [],
     }
     number = 2 * sum(map(len, checks.values())) * (1 if of_features is None else WEEK)
-    quantile = NormalDist().inv_cdf(1 - DOUBT / number)
+    quantile = NormalDist().inv_cdf(1 - DOUBT / 2 / number)
     made: dict[Check, tuple[Feature, ...]] = {}
     for check, features in checks.items():
         of_scores = check in ("scores", "estimate")
@@ -478,7 +478,7 @@ def _losses(scored: Scored, target: np.ndarray, contract: Contract, rows: int) -
     for name, values in found.items():
         mean, spread = _moments(counts(loss_steps(values), LOSS_STEPS), LOSS_STEPS)
         words, unit, of = about[name]
-        quantile = NormalDist().inv_cdf(1 - LOSS_DOUBT * shares[name])
+        quantile = NormalDist().inv_cdf(1 - DOUBT / 2 * shares[name])
         allowed = float(allowance(spread, rows, quantile)[0])
         made.append(
             Loss(
