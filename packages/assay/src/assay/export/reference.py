@@ -32,8 +32,8 @@ REFERENCE, FORMAT = "reference.json", 1
 STEPS, LOSS_STEPS = 32, 1000
 # The most quantiles of a column, and of all columns together; the most pairs of columns, and listed values of a column.
 EDGES, ALL_EDGES, PAIRS, LISTED = 31, 20_000, 200, 20
-# The chance that the reference itself is further from the truth than its allowances say. Half of it is for the losses, the
-# most important check, and half for both sides of all features.
+# The chance that the reference itself is further from the truth than its allowances say: half of it is for the losses,
+# the most important check, and half for both sides of all features.
 DOUBT = 0.05
 # The clipped loss of regression: this many times the 99th percentile of the errors on the test rows is a loss of 1.
 CLIPPED = 3.0
