@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from assay.base.errors import InputError
 from assay.base.files import write_json
@@ -21,8 +19,6 @@ from assay.export.reference import (
     Feature,
     Reference,
     Scored,
-    _beyond_chance,
-    _stretches,
     counts,
     days_of,
     independent_rows,
@@ -220,16 +216,6 @@ def test_what_differs_from_day_to_day_may_be_as_on_any_day_of_the_reference_and_
     assert age.mean - age.allowance < 0.05
     assert noise == feature(other, "rank", "noise")
     assert noise.varies == 0 < noise.allowance < 0.1
-
-
-@given(seed=st.integers(0, 10_000), rows=st.integers(1000, 3000), a_day=st.sampled_from([1, 7, 40]))
-@settings(max_examples=20)
-def test_days_that_differ_by_chance_change_nothing(seed: int, rows: int, a_day: int):
-    stretch = _stretches(np.arange(rows) // a_day)
-    assert stretch is not None
-    values, number = np.random.default_rng(seed).random((rows, 50)), np.bincount(stretch)
-    means = np.array([np.bincount(stretch, column) / number for column in values.T]).T
-    assert not _beyond_chance(means - 0.5, number, np.full(50, np.sqrt(1 / 12))).any()
 
 
 def test_the_promise_about_losses_does_not_suffer_from_the_number_of_columns():

@@ -125,7 +125,7 @@ def test_a_skewed_loss_that_grows_by_a_fifth_is_found_with_less_growth_by_the_us
     assert weights.shape == (24, 1)
     found = [detect([growth(table, 4 * after[None])], 365, given).evidence[0] for given in (weights, None)]
     assert found[0] > found[1] + 0.2
-    # Others find their change too: no stake has so little capital that it would need much more growth.
+    # A larger change is found, too.
     doubled = [
         detect([growth(table, np.array([[500, 300, 150, 50]]))], 365, given).evidence[0] for given in (weights, None)
     ]

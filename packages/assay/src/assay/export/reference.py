@@ -21,6 +21,7 @@ from assay.base.formats import read_format
 from assay.base.rounding import significant
 from assay.contract.spec import Boolean, Category, Column, Contract, Text, Time
 from assay.data.columns import take
+from assay.statistics.day_effects import day_effects
 from assay.statistics.losses import row_costs
 from assay.statistics.sequential import allowance
 
@@ -50,10 +51,8 @@ SCORE = "score"
 # The most values of features at a time, for memory.
 CELLS = 4_000_000
 WEEK, YEAR, FEWEST_OF_A_WEEKDAY = 7, 364, 30
-# Days with fewer rows are taken together, so that a mean of theirs says something; of fewer stretches nothing is said.
-ROWS_OF_A_STRETCH, FEWEST_STRETCHES = 30, 10
-# Stretches of time differ by more than chance if chance alone would make them differ as much with this probability.
-CHANCE = 1e-9
+# How many standard deviations of the means of days a day may be from what is expected.
+REACH = 4.5
 
 
 class Sketch(Frozen):
@@ -87,8 +86,7 @@ class Feature(Frozen):
     is missing, or outside all values of the reference; loss: the expected loss, if the probabilities are right.
 
     With a year of times, `means` and `allowances` have those of each weekday, from Monday on. `varies` is a part of the
-    allowances: where stretches of time differ from each other by more than chance, a day may be as far from the mean as
-    any of the reference was.
+    allowances, for days that differ from each other by more than chance.
     """
 
     kind: Literal["rank", "spread", "pair", "share", "missing", "unseen", "loss"]
@@ -118,9 +116,8 @@ class Feature(Frozen):
 class Loss(Frozen):
     """A loss on outcomes, as a share of `scale`: its mean on the test rows, its interval and allowance.
 
-    surprise: from 0 to 1, how improbable the model held what came true. If outcomes are drawn at random for some rows,
-    as when the world has changed or labels are wrong, it grows by more of its standard deviation than any other loss,
-    since 1 / probability is then the likelihood ratio; so the change is found earlier.
+    surprise: from 0 to 1, how improbable the model held what came true. If outcomes become random for some rows, it
+    grows by more of its standard deviation than the others, because 1 / probability is then the likelihood ratio.
     """
 
     name: Literal["loss", "surprise", "cost", "error"]
@@ -349,7 +346,7 @@ def make_reference(
         def doubt(spread: np.ndarray, share: float, independent: int = independent) -> np.ndarray:
             return allowance(spread, max(round(share * independent), 1), quantile)
 
-        data, times = (given if of_scores else columns), (weekdays[of], _stretches(days[of]))
+        data, times = (given if of_scores else columns), (weekdays[of], days[of])
         made[check] = _with_means(check, features, data, draft, times, doubt)
     return draft.model_copy(update={"checks": made, "losses": _losses(*promised, contract, rows["losses"])})
 
@@ -364,28 +361,29 @@ def _with_means(
 ) -> tuple[Feature, ...]:
     """Return features with their means and allowances.
 
-    `times` are weekday and stretch of each row. `doubt` returns the allowance for spreads in a share of the rows.
+    `times` are weekday and day of each row. `doubt` returns the allowance for spreads in a share of the rows.
     """
-    weekday, stretch = times
-    parts = [np.ones(len(next(iter(columns.values()))), dtype=bool)]
-    if weekday is not None:
-        parts += [weekday == one for one in range(WEEK)]
-    mean, *means = [_moments(level_counts(check, features, take(columns, part), draft), STEPS) for part in parts]
-    allowed, *alloweds = [doubt(spread, part.mean()) for part, (_, spread) in zip(parts, [mean, *means], strict=True)]
+    weekday, day = times
+    everything = np.ones(len(next(iter(columns.values()))), dtype=bool)
+    parts = [everything] if weekday is None else [weekday == one for one in range(WEEK)]
+    counted = [level_counts(check, features, take(columns, part), draft) for part in parts]
+    total = np.sum(counted, axis=0)
+    mean, spread = _moments(total, STEPS)
+    means = [] if weekday is None else [_moments(one, STEPS) for one in counted]
+    allowed = doubt(spread, 1.0)
+    alloweds = [doubt(found[1], one[0].sum() / total[0].sum()) for one, found in zip(counted, means, strict=False)]
     varies = np.zeros(len(features))
-    if stretch is not None:
-        # What is expected of the rows of a stretch depends on their weekdays, if these are known.
-        kind, expected = (weekday, means) if weekday is not None else (np.zeros_like(stretch), [mean])
-        size = stretch.max() + 1, len(expected)
-        shares = np.bincount(stretch * size[1] + kind, minlength=size[0] * size[1]).reshape(size)
-        of_stretch = shares.sum(axis=1)
-        apart = _stretch_means(check, features, columns, draft, stretch)
-        apart -= shares @ np.array([found for found, _ in expected]) / of_stretch[:, None]
-        varies = _beyond_chance(apart, of_stretch, mean[1])
+    if day is not None:
+        known, number = np.unique(day, return_inverse=True)
+        rows = np.bincount(number)
+        # What is expected of the rows of a day depends on its weekday, if that is known.
+        expected = mean if weekday is None else np.array([found for found, _ in means])[_weekday(known)]
+        apart = _sums_of_days(check, features, columns, draft, number) - rows[:, None] * expected
+        varies = REACH * day_effects(apart, rows, spread**2, _kurtosis(total, mean, spread))
     return tuple(
         one.model_copy(
             update={
-                "mean": significant(float(mean[0][index])),
+                "mean": significant(float(mean[index])),
                 "allowance": significant(float(allowed[index] + varies[index])),
                 "varies": significant(float(varies[index])),
                 "means": tuple(significant(float(found[index])) for found, _ in means),
@@ -408,45 +406,26 @@ def _weekdays(days: np.ndarray | None, least: int) -> np.ndarray | None:
     """Return the weekday of each row, 0 for Monday; None for fewer days than `least`, or few rows of a weekday."""
     if days is None or not len(days) or np.ptp(days) < least:
         return None
-    # The first of January 1970 was a Thursday.
-    weekdays = (days + 3) % WEEK
+    weekdays = _weekday(days)
     return weekdays if np.bincount(weekdays, minlength=WEEK).min() >= FEWEST_OF_A_WEEKDAY else None
 
 
-def _stretches(days: np.ndarray | None) -> np.ndarray | None:
-    """Return the stretch of time of each row, from 0: a day, or more days if they have few rows; None for too few."""
-    if days is None or not len(days):
-        return None
-    length = int(np.ceil(ROWS_OF_A_STRETCH * len(np.unique(days)) / len(days)))
-    found = np.unique((days - days.min()) // length, return_inverse=True)[1]
-    return found if found.max() + 1 >= FEWEST_STRETCHES else None
+def _weekday(days: np.ndarray) -> np.ndarray:
+    # The first of January 1970 was a Thursday.
+    return (days + 3) % WEEK
 
 
-def _stretch_means(
-    check: Check, features: Sequence[Feature], columns: Plain, reference: Reference, stretch: np.ndarray
+def _sums_of_days(
+    check: Check, features: Sequence[Feature], columns: Plain, reference: Reference, day: np.ndarray
 ) -> np.ndarray:
-    """Return the means of features in each stretch of time, shape (stretches, features)."""
-    sums = np.zeros((stretch.max() + 1, len(features)))
+    """Return the sums of features over the rows of each day, in bounded memory; shape (days, features)."""
+    sums = np.zeros((day.max() + 1, len(features)))
     at_once = max(CELLS // len(features), 1)
-    for start in range(0, len(stretch), at_once):
+    for start in range(0, len(day), at_once):
         part = slice(start, start + at_once)
         given = {name: values[part] for name, values in columns.items()}
-        np.add.at(sums, stretch[part], levels(check, features, given, reference) / STEPS)
-    return np.asarray(sums / np.bincount(stretch)[:, None])
-
-
-def _beyond_chance(apart: np.ndarray, rows: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    """Return how far the means of stretches are from what is expected at most; 0 for features where it may be chance.
-
-    `apart`, shape (stretches, features), are the differences, `rows` the rows of each stretch, `spread` the standard
-    deviation of a row. Seasons, weather and the like make the rows of a day alike, which chance alone would not.
-    """
-    # The monitor imports this module without scipy.
-    from scipy.stats import chi2
-
-    is_chance = rows @ apart**2 <= np.maximum(spread**2, 1e-12) * chi2.isf(CHANCE, len(rows))
-    are_enough = rows >= ROWS_OF_A_STRETCH / 2
-    return np.where(is_chance, 0.0, np.abs(apart[are_enough]).max(axis=0, initial=0.0))
+        np.add.at(sums, day[part], levels(check, features, given, reference) / STEPS)
+    return sums
 
 
 def _moments(counts: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -454,6 +433,12 @@ def _moments(counts: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
     values, total = np.arange(steps + 1) / steps, counts.sum(axis=1)
     mean = counts @ values / total
     return mean, np.sqrt(np.maximum(counts @ values**2 / total - mean**2, 0.0))
+
+
+def _kurtosis(counts: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Return the kurtosis of each feature: 3 for a normal distribution."""
+    fourth = (counts * (np.arange(STEPS + 1) / STEPS - mean[:, None]) ** 4).sum(axis=1) / counts.sum(axis=1)
+    return np.asarray(fourth / np.maximum(spread, 1e-6) ** 4)
 
 
 def _losses(scored: Scored, target: np.ndarray, contract: Contract, rows: int) -> tuple[Loss, ...]:

@@ -52,10 +52,13 @@ DOUBLED = 2 * np.log(2) - 1
 CHANGES = 5
 TOO_SMALL = "the model has too few rows of reference to tell"
 SEASONS = "each weekday, in UTC, is compared with the same weekday of the reference and those beside it"
-NO_SEASONS = "not compared: the reference has no year of times (split by time), so a season may raise an alarm"
+NO_SEASONS = (
+    "not compared: the reference has no year of times (split by time), so a weekday, or a season that it has not seen, "
+    "may raise an alarm"
+)
 NO_SEASONS_OF_SCORES = (
     "not compared: the reference has no scores of each weekday (of rows that the model was not fitted on, over a week "
-    "or more), so a season may raise an alarm"
+    "or more), so a weekday, or a season that they are not from, may raise an alarm"
 )
 # Weekdays are named for a change if they have more than this share of it, and per row more than this times as much as
 # the others.
@@ -168,7 +171,7 @@ def _loss(promised: Loss, windows: Sequence[Window], limit: float, watch: Watch)
     if bound >= 1:
         return Finding(promised.name, "HOLD", TOO_SMALL, measured, about)
     table = growth_table(np.arange(LOSS_STEPS + 1) / LOSS_STEPS, np.array([bound]), LOSS_BETS)
-    # Its distribution is skewed, so the best stakes are known.
+    # Most capital goes to the stakes that pay most if it grows by a fifth.
     weights = stake_weights(LOSS_BETS) if promised.name == "surprise" else None
     course = detect((growth(table, window.losses[promised.name]) for window in known), limit, weights)
     # Outcomes come late: what counts is the last day of which there are some.

@@ -1,7 +1,7 @@
 """Micro-batching: rows of requests that arrive at the same time are scored in one batch.
 
 A call of numpy or ONNX Runtime costs more than its work on one row. Rows are collected until a turn of the event loop
-brings no more, and then scored: no request waits for rows that have not arrived.
+brings no more, and then scored. So a request waits for one more turn, but for no timer.
 
 One turn alone would split clients into groups that never meet: while the answers of one group leave, the requests of
 another are read, and so on.

@@ -6,7 +6,7 @@ everything else (/livez, /readyz, /metrics, its OpenAPI page) is passed on.
 Admission is limited by time, not by number. One turn of the event loop first reads every socket that has data, and
 then runs every complete request. Under overload a turn would last as long as all waiting requests need. So requests
 that are run after a turn has worked for `wait_ms` are refused, which costs little, and no accepted request waits for
-more than two or three turns.
+more than a few turns.
 """
 
 import asyncio
