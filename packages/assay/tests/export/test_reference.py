@@ -205,7 +205,7 @@ def test_weekdays_have_means_of_their_own_if_the_split_is_by_time_over_a_year(da
     assert days_of(rows, contract()) is None
 
 
-def test_what_differs_from_day_to_day_may_be_as_on_any_day_of_the_reference_and_the_rest_as_before():
+def test_what_differs_from_day_to_day_has_a_larger_allowance_and_the_rest_the_same():
     def warmer_in_summer(data: dict[str, np.ndarray], days: np.ndarray) -> None:
         data["age"] = 50 + 30 * np.sin(2 * np.pi * days / 365) + np.random.default_rng(0).normal(size=len(days))
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 ENDPOINTS, TIMED = {"/predict", "/explain", "/feedback"}, ("/predict", 200)
 # What else is counted.
 LABELLED, UNLOGGED = {"refused", "violations", "unknown"}, "dropped"
-# From which status on a request is refused, and from which on it failed. So does one that middleware refuses with
-# TOO_MANY: the client did nothing wrong.
+# A request with a status from REFUSED on was refused, and with one from FAILED on it failed. TOO_MANY counts as failed,
+# too: middleware answers it when the service is busy, and the client did nothing wrong.
 REFUSED, FAILED, TOO_MANY = 400, 500, 429
 
 
