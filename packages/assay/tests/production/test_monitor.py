@@ -1,16 +1,19 @@
 """What the monitor finds, what it does not, and what it says about a log that is not as it should be."""
 
 import re
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from assay.export.reference import STEPS, Feature
-from assay.production.monitor import _weights, _where, overall
+import watched
+from assay.export.reference import LOSS_STEPS, STEPS, Feature
+from assay.production.monitor import _weights, _where, judge, overall
 from assay.production.windows import Window
 from watched import NOW, VERSION, Change, day, days, found, in_winter, missing, reference, said, seasons, without_log
 
@@ -113,6 +116,48 @@ def test_a_loss_above_the_promise_is_called_that_before_the_evidence_is_enough()
         assert loss["verdict"] == "WELL"
         assert ("it is above that, but the evidence is too little" in loss["reason"]) == is_above
         assert (loss["measured"]["loss"] > loss["limit"]["loss"]) == is_above
+
+
+def outcomes(*times: float, rows: int = 500) -> dict[str, Any]:
+    """Return what is said of the loss on days with so many times the promised one each, up to now."""
+    all_losses, rng, windows = watched.promised().losses, np.random.default_rng(0), []
+    for number, many in enumerate(times):
+        # Without noise but that of the rows: some are right, and some quite wrong.
+        quite = rng.binomial(rows, many * all_losses[0].mean / 0.8)
+        counts = np.zeros((1, LOSS_STEPS + 1), dtype=int)
+        counts[0, [0, LOSS_STEPS * 8 // 10]] = rows - quite, quite
+        start = NOW - timedelta(days=len(times) - number)
+        found = {one.name: counts for one in all_losses}
+        windows.append(Window(start, rows=rows, due=rows, known=rows, losses=found))
+    return next(asdict(one) for one in judge(watched.watch(), windows, []) if one.check == "loss")
+
+
+def test_losses_so_far_show_a_change_that_the_doubt_of_the_promise_would_hide():
+    assert outcomes(*[1.1] * 8, rows=2000)["verdict"] == "WELL"
+    alarm = outcomes(*[1.0] * 40, *[1.1] * 8, rows=2000)
+    assert alarm["verdict"] == "ALARM"
+    assert re.search(r"Brier score 0\.\d+ since 2026-11-2\d, .*; 0\.\d+ before; promised 0\.", alarm["reason"])
+
+
+def test_what_is_as_promised_is_no_alarm_however_good_it_was_before():
+    assert outcomes(*[0.5] * 30, *[1.0] * 10)["measured"]["alarms"] == []
+
+
+def test_an_alarm_lasts_as_long_as_the_loss_is_above_the_promise():
+    alarm = outcomes(*[1.0] * 10, *[1.2] * 70, rows=2000)
+    assert (alarm["verdict"], alarm["measured"]["since"]) == ("ALARM", "2026-09-20")
+
+
+def test_days_that_differ_by_more_than_chance_are_no_alarm_again_and_again():
+    rng = np.random.default_rng(3)
+    varying = outcomes(*np.clip(rng.normal(1.0, 0.2, 60), 0.2, 1.8), rows=5000)
+    alarms = [datetime.fromisoformat(day).replace(tzinfo=UTC) for day in varying["measured"]["alarms"]]
+    assert [day for day in alarms if day > NOW - timedelta(days=53)] == []
+    assert varying["measured"]["varies"] == ["loss"]
+    # A change that is far larger than that is found as ever.
+    worse = outcomes(*np.clip(rng.normal(1.0, 0.2, 57), 0.2, 1.8), 2.5, 2.5, 2.5, rows=5000)
+    assert (worse["verdict"], worse["measured"]["since"]) == ("ALARM", "2026-11-26")
+    assert "varies" not in outcomes(*[1.0] * 60)["measured"]
 
 
 def test_outcomes_count_when_they_are_due():
@@ -343,10 +388,14 @@ def weekly(ago: int) -> Change | None:
 def test_with_a_year_of_times_each_weekday_is_compared_with_itself_and_those_beside_it():
     batches = [day(ago, rows=200, change=weekly(ago)) for ago in range(14, 0, -1)]
     overall, by_weekday = (seasons(rows=4000, by_day=by_day) for by_day in (False, True))
-    assert found(said(batches, reference=overall), "features")["verdict"] == "ALARM"
+    # Until the log shows that days differ.
+    alarmed = found(said(batches, reference=overall), "features")["measured"]
+    assert alarmed["alarms"]
+    assert "age" in alarmed["varies"]
     quiet = found(said(batches, reference=by_weekday), "features")
-    assert (quiet["verdict"], quiet["measured"]["seasons"]) == (
+    assert (quiet["verdict"], quiet["measured"]["alarms"], quiet["measured"]["seasons"]) == (
         "WELL",
+        [],
         "each weekday, in UTC, is compared with the same weekday of the reference and those beside it",
     )
     everyday = [day(ago, rows=200, change=weekly(ago) if ago > 5 else retired) for ago in range(14, 0, -1)]
@@ -371,10 +420,10 @@ def test_the_time_zone_of_the_data_may_be_another_one_than_that_of_the_log(hours
         later = pc.add(batch["time"], pa.scalar(timedelta(hours=hours)))
         batches.append(batch.set_column(batch.schema.get_field_index("time"), "time", later))
     result = said(batches, reference=seasons(rows=4000, by_day=True))
-    assert [found(result, check)["verdict"] for check in ("scores", "features")] == ["WELL", "WELL"]
+    assert [found(result, check)["measured"]["alarms"] for check in ("scores", "features")] == [[], []]
     # Each weekday has scores of its own.
     result = said(batches, reference=seasons(rows=4000, by_day=False))
-    assert [found(result, check)["verdict"] for check in ("scores", "features")] == ["ALARM", "ALARM"]
+    assert all(found(result, check)["measured"]["alarms"] for check in ("scores", "features"))
 
 
 def test_what_changed_on_some_weekdays_names_those():

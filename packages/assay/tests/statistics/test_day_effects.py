@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from assay.statistics.day_effects import CHANCE, STRETCHES, day_effects
+from assay.statistics.day_effects import CHANCE, FEWEST_STEPS, STRETCHES, day_effects, overdispersion
 
 
 def effects(values: np.ndarray, days: np.ndarray) -> np.ndarray:
@@ -48,3 +48,42 @@ def test_of_a_few_days_nothing_is_said():
     assert effects(values, np.repeat(np.arange(9), 100)) == [0]
     values = np.repeat(np.arange(10.0), 100)[:, None]
     assert effects(values, np.repeat(np.arange(10), 100)) > 0
+
+
+def overdispersed(values: np.ndarray, expected: float) -> np.ndarray:
+    """Return by how much each day varies more than independent rows, for values of shape (days, rows, features)."""
+    days, rows, features = values.shape
+    moments = np.array([np.full((days, features), rows), *((values**power).sum(axis=1) for power in range(1, 5))])
+    return overdispersion(moments, np.full((days, features), expected))
+
+
+@pytest.mark.parametrize("rows", [5, 300])
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.5])
+def test_independent_rows_are_taken_for_more_only_by_chance(rows: int, share: float):
+    rng = np.random.default_rng(4)
+    found = overdispersed((rng.random((40, rows, 1000)) < share).astype(float), share)
+    assert found.min() == 1.0
+    assert (found > 1).mean() <= 2 * CHANCE
+
+
+@pytest.mark.parametrize("rows", [50, 500])
+def test_the_variance_between_days_is_measured_by_the_days_before(rows: int):
+    rng = np.random.default_rng(5)
+    values = rng.normal(size=(80, rows, 200)) + 0.3 * rng.normal(size=(80, 1, 200))
+    found = overdispersed(values, 0.0)
+    assert np.median(found[-1]) == pytest.approx(1 + rows * 0.3**2, rel=0.2)
+    # Of a day itself nothing is taken, and of the first ones there is nothing to say.
+    values[-1] += 5
+    assert np.array_equal(overdispersed(values, 0.0)[-1], found[-1])
+    assert np.all(found[: FEWEST_STEPS + 1] == 1)
+    # What is expected is no difference: here every second day has a higher mean.
+    higher = np.arange(80)[:, None, None] % 2
+    assert np.all(overdispersed(rng.normal(size=(80, rows, 20)) + higher, 0.0)[-1] > rows / 8)
+
+
+def test_a_lasting_change_and_slow_drift_are_no_difference_between_days():
+    rng = np.random.default_rng(6)
+    noise = rng.normal(size=(60, 500, 200))
+    step, drift = (np.arange(60) >= 30) * 0.1, np.arange(60) / 60
+    for change in (step, drift):
+        assert (overdispersed(noise + change[:, None, None], 0.0) > 1).mean() <= 2 * CHANCE

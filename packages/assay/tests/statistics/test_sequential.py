@@ -5,7 +5,15 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 
-from assay.statistics.sequential import allowance, detect, growth, growth_table, stake_weights, total_capital
+from assay.statistics.sequential import (
+    allowance,
+    detect,
+    growth,
+    growth_table,
+    pooled_means,
+    stake_weights,
+    total_capital,
+)
 
 LEVELS = np.linspace(0, 1, 5)
 
@@ -76,6 +84,31 @@ def test_however_often_one_looks_the_evidence_is_expected_to_be_at_most_the_numb
     begun = np.array([1, 1, 2, 2, 3, 3])
     assert np.all(expected <= begun + 1e-9)
     assert np.allclose(expected, begun) == (bound == 0.5)
+
+
+@pytest.mark.parametrize("rows", [(0, 0, 1, 4), (1, 2, 3), (0, 4, 4, 4, 4), (0, 0, 0, 0, 0, 3)])
+@pytest.mark.parametrize("size", [1, 2])
+def test_against_the_mean_of_all_rows_so_far_evidence_is_expected_to_be_at_most_the_number_of_windows(
+    rows: tuple[int, ...], size: int
+):
+    # A reference of two rows, and windows; the rows are exchangeable, so every order is as likely.
+    orders, expected = list(permutations(rows)), np.zeros((len(rows) - 1) // size)
+    for order in orders:
+        reference, later = LEVELS[list(order[:1])], order[1:]
+        windows = [np.array(later[start : start + size]) for start in range(0, len(later) - size + 1, size)]
+        sums, numbers = np.array([[LEVELS[one].sum(), size] for one in windows]).T
+        means = np.maximum(pooled_means(float(reference.mean()), 1, sums, numbers), 1e-3)
+        growths = [
+            growth(growth_table(LEVELS, np.array([mean]), bets=3), counts(one[:, None]))
+            for one, mean in zip(windows, means, strict=True)
+        ]
+        expected += np.exp(detect(growths, 1e9).evidence) * 1e9 / len(orders)
+    assert np.all(expected <= np.arange(1, len(expected) + 1) + 1e-9)
+
+
+def test_a_bound_from_all_rows_so_far_is_never_below_that_of_the_reference():
+    means = pooled_means(0.4, 10, np.array([0.0, 4.0, 16.0]), np.array([10, 10, 20]))
+    assert means.tolist() == pytest.approx([0.4, 0.4, 0.48])
 
 
 def test_false_alarms_are_at_most_as_frequent_as_the_limit_says():

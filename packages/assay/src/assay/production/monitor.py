@@ -6,7 +6,7 @@ All checks together raise a false alarm at most once a year, however often one l
 
 from calendar import day_name as WEEKDAYS  # noqa: N812 - `day_name` is that of a date
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from functools import cache, partial
@@ -30,7 +30,8 @@ from assay.production.finding import (
 )
 from assay.production.requests import Requests, judge_requests
 from assay.production.windows import DAY, Seen, Watch, Window
-from assay.statistics.sequential import Alarm, detect, growth, growth_table, stake_weights
+from assay.statistics.day_effects import overdispersion
+from assay.statistics.sequential import Alarm, detect, growth, growth_table, pooled_means, stake_weights
 
 MONITOR_FORMAT = 1
 # How many bettors look at a loss.
@@ -42,6 +43,8 @@ ASKED = 3
 # The shares of the one false alarm a year that are for the checks of outcomes, since they count most and change slowly,
 # and for the features, since they are most in number. The other checks share the rest.
 OUTCOMES, FEATURES = 0.5, 0.25
+# The share of the bets that a loss is higher than all losses so far, beside those that it is higher than was promised.
+PAST = 0.75
 # The kinds of features that matter less than how high values are, and how frequent.
 SECOND = ("spread", "pair")
 ORDER = ["loss", "surprise", "cost", "error", "refused", "values", "failed", "slow", "scores", "features", "estimate"]
@@ -170,15 +173,20 @@ def _loss(promised: Loss, windows: Sequence[Window], limit: float, watch: Watch)
         )
     if bound >= 1:
         return Finding(promised.name, "HOLD", TOO_SMALL, measured, about)
-    table = growth_table(np.arange(LOSS_STEPS + 1) / LOSS_STEPS, np.array([bound]), LOSS_BETS)
     # Most capital goes to the stakes that pay most if it grows by a fifth.
-    weights = stake_weights(LOSS_BETS) if promised.name == "surprise" else None
-    course = detect((growth(table, window.losses[promised.name]) for window in known), limit, weights)
+    stakes = stake_weights(LOSS_BETS) if promised.name == "surprise" else np.full((LOSS_BETS, 1), 1 / LOSS_BETS)
+    weights = stakes / stakes.sum() * [1 - PAST, PAST]
+    moments = _moments([window.losses[promised.name] for window in known], LOSS_STEPS)
+    spread = overdispersion(moments, np.full((len(known), 1), promised.mean))
+    so_far = pooled_means(promised.mean, watch.reference.rows["losses"], moments[1, :, 0], moments[0, :, 0])
+    course = detect(_loss_growths(promised, known, so_far, spread), limit, weights)
     # Outcomes come late: what counts is the last day of which there are some.
     stands = standing(course, known, known[-1].start + DAY)
     now = _mean(known, lambda window: window.losses[promised.name][0], LOSS_STEPS)
     measured |= {promised.name: now * promised.scale, "promised": promised.mean * promised.scale}
     measured |= history(course, known)
+    if spread[-1, 0] > 1:
+        measured["varies"] = [promised.name]
     unit = f" {promised.unit}" if promised.unit else ""
     said = f"{promised.words} {number(now * promised.scale)}{unit} over {rows:,} outcomes"
     promise = f"promised {number(promised.mean * promised.scale)}, at most {number(bound * promised.scale)}"
@@ -195,9 +203,12 @@ def _loss(promised: Loss, windows: Sequence[Window], limit: float, watch: Watch)
         }
         costs = f": {number(extra, 3)}{unit} more than promised" if promised.name == "cost" else ""
         begun = day_name(since[0].start)
+        before = known[: stands[1]]
+        earlier = _mean(before, lambda window: window.losses[promised.name][0], LOSS_STEPS) if before else None
         reason = (
             f"{promised.words} {number(lately * promised.scale)}{unit} since {begun}, over {count:,} outcomes{costs}; "
-            f"{promise}"
+            + (f"{number(earlier * promised.scale)} before; " if earlier is not None else "")
+            + promise
         )
         return Finding(promised.name, "ALARM", reason, measured, about)
     needed = int(np.ceil(np.log(limit) / (DOUBLED * bound)))
@@ -211,6 +222,22 @@ def _loss(promised: Loss, windows: Sequence[Window], limit: float, watch: Watch)
     return Finding(promised.name, "WELL", f"{said}; {promise}{above}", measured, about)
 
 
+def _loss_growths(
+    promised: Loss, windows: Sequence[Window], so_far: np.ndarray, spread: np.ndarray
+) -> Iterator[np.ndarray]:
+    """Yield the growth of each window, for bets on more than was promised at most, and on more than the mean so far."""
+    values, most = np.arange(LOSS_STEPS + 1) / LOSS_STEPS, promised.mean + promised.allowance
+    for window, mean, of_day in zip(windows, so_far.tolist(), spread, strict=True):
+        table = growth_table(values, np.array([most, max(mean, 1 / LOSS_STEPS)]), LOSS_BETS)
+        yield growth(table, window.losses[promised.name].repeat(2, axis=0)) / of_day
+
+
+def _moments(counts: Sequence[np.ndarray], steps: int) -> np.ndarray:
+    """Return the number of values and the sums of their powers, shape (5, days, features), given counts of steps."""
+    powers = np.vander(np.arange(steps + 1) / steps, 5, increasing=True)
+    return np.moveaxis(np.array([of_day @ powers for of_day in counts]), -1, 0)
+
+
 def _check(check: Check, reference: Reference, windows: Sequence[Window], limit: float, watch: Watch) -> Finding:
     features = reference.checks[check]
     known = [window for window in windows if check in window.counts]
@@ -219,13 +246,16 @@ def _check(check: Check, reference: Reference, windows: Sequence[Window], limit:
     measured: dict[str, Any] = {"rows": rows, "features": len(features)}
     if check in ("scores", "features"):
         measured["seasons"] = _seasons(check, reference)
-    if varying := sorted({one.column for one in features if one.varies}):
-        measured["varies"] = varying
     if rows == 0:
         return Finding(check, "HOLD", "there are no rows to judge", measured, about)
     if not any(_can_change(one, check) for one in features):
         return Finding(check, "HOLD", TOO_SMALL, measured, about)
-    course = detect(_growths(check, features, known), limit, _weights(features))
+    spread = _spread(check, features, known)
+    if varying := sorted(
+        {one.column for one, of_day in zip(features, spread[-1], strict=True) if one.varies or of_day > 1}
+    ):
+        measured["varies"] = varying
+    course = detect(_growths(check, features, known, spread), limit, _weights(features))
     stands = standing(course, known, watch.until)
     measured |= history(course, known)
     prefix = "estimated before outcomes, assuming that probabilities still hold (no concept drift): " * (
@@ -270,14 +300,23 @@ def _can_change(one: Feature, check: Check) -> bool:
     return any(mean + allowed < 1 or (check != "estimate" and 1 - mean + allowed < 1) for mean, allowed in expected)
 
 
-def _growths(check: Check, features: Sequence[Feature], windows: Sequence[Window]) -> Any:
+def _growths(check: Check, features: Sequence[Feature], windows: Sequence[Window], spread: np.ndarray) -> Any:
     """Yield the growth of each window; for both sides, except where only an increase matters."""
     tables = cache(partial(_tables, features))
-    for window in windows:
+    for window, of_day in zip(windows, spread, strict=True):
         above, below = tables(window.start.weekday())
         counts = window.counts[check]
         up = growth(above, counts)
-        yield up[None] if check == "estimate" else np.stack([up, growth(below, counts[:, ::-1])])
+        both = up[None] if check == "estimate" else np.stack([up, growth(below, counts[:, ::-1])])
+        yield both / of_day
+
+
+def _spread(check: Check, features: Sequence[Feature], windows: Sequence[Window]) -> np.ndarray:
+    """Return by how much the means of days vary more than those of independent rows, shape (windows, features)."""
+    moments = _moments([window.counts[check] for window in windows], STEPS)
+    spread = overdispersion(moments, np.broadcast_to([one.mean for one in features], moments.shape[1:]))
+    # What differs between weekdays in a year of reference is known: more than that is a change.
+    return np.where([bool(one.means) for one in features], 1.0, spread)
 
 
 def _weights(features: Sequence[Feature]) -> np.ndarray:
