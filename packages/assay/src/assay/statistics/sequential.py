@@ -67,11 +67,11 @@ def allowance(spread: np.ndarray, rows: int, quantile: float) -> np.ndarray:
 def pooled_means(mean: float, rows: int, sums: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     """Return for each window the mean of a reference and of all windows up to it, at least that of the reference.
 
-    `mean` is that of the reference, which has `rows` rows; `sums` are those of the values of each window, `numbers` how many
-    there are. As bounds for bets they need no allowance for a finite reference: without a change the rows of a window
-    are drawn without replacement from all rows up to it, whose mean is known, and capital is not expected to grow
-    (Hoeffding 1963, theorem 4). So at each window the evidence of all bettors is expected to be at most the number of
-    windows; that it stays low between windows is only so for large windows (a conformal e-pseudomartingale; Vovk,
+    `mean` is that of the reference, which has `rows` rows; `sums` are those of the values of each window, `numbers` how
+    many there are. As bounds for bets they need no allowance for a finite reference: without a change the rows of a
+    window are drawn without replacement from all rows up to it, whose mean is known, and capital is not expected to
+    grow (Hoeffding 1963, theorem 4). So at each window the evidence of all bettors is expected to be at most the number
+    of windows; that it stays low between windows is only so for large windows (a conformal e-pseudomartingale; Vovk,
     Nouretdinov, Gammerman 2025, "Conformal e-testing").
     """
     total = rows * mean + np.cumsum(sums)
