@@ -51,6 +51,8 @@ CROWD = 1000
 PACED = 64
 # Those whose starts are compared.
 STARTED = ("assay", "BentoML, empty", "BentoML, usual")
+# It shows what the log takes of the processor.
+ALTERNATING = "assay, alternating"
 # How long to wait before asking again whether a server is there.
 PAUSE_SECONDS = 0.005
 # One for all, for each that is made loads certificates beside what is measured; and no connection outlives a server.
@@ -112,6 +114,7 @@ def prepare(root: Path, python: Path, served: Path) -> tuple[list[Peer], list[di
     right = scores(pipeline, take(data, np.arange(1000)), contract)[:, 1].tolist()
     two = with_params(ours, root / "two", workers=2)
     unlogged = with_params(ours, root / "unlogged", log="off")
+    shutil.copy(Path(__file__).with_name("peers") / "alternating.py", ours)
 
     peers = root / "peers"
     shutil.copytree(Path(__file__).with_name("peers"), peers)
@@ -152,6 +155,7 @@ def prepare(root: Path, python: Path, served: Path) -> tuple[list[Peer], list[di
         Peer("assay", [here, "serve", "service:Assay", "--port", "{port}"], ours, 0),
         Peer("assay, two workers", [here, "serve", "service:Assay", "--port", "{port}"], two, 0),
         Peer("assay, no log", [here, "serve", "service:Assay", "--port", "{port}"], unlogged, 0),
+        Peer(ALTERNATING, [here, "serve", "alternating:Assay", "--port", "{port}"], ours, 0),
         Peer(
             "bare uvicorn, ONNX", [str(bin_ / "uvicorn"), "bare:app", "--port", "{port}", "--no-access-log"], peers, 0
         ),
@@ -364,6 +368,51 @@ def table(title: str, found: dict[str, list[dict[str, float]]], scale: float = 1
         print(f"{name:<26}{rate * scale:>12,.0f}{p99:>9.1f}{spent:>9.0f}   {spread}")
 
 
+def cost_of_log(peer: Peer, root: Path, rows: list[dict[str, Any]], seconds: int) -> None:
+    """Load a service that writes its log and does not, alternately; print what a row takes in each case."""
+    scripts = {
+        "one row, all different": (different(root, rows), CONNECTIONS),
+        "1,000 rows": (script(root, "many", json.dumps({"rows": rows}).encode()), 2),
+        "1,000 rows, Arrow": (script(root, "arrow", streamed(rows), ARROW), 2),
+    }
+    print(f"\nWhat the log takes, alternately in one process\n{'requests':<26}{'CPU us':>12}{'without':>9}   log takes")
+    costs = peer.folder / "costs"
+    peer.environment["COSTS"] = str(costs)
+    for name, (body, connections) in scripts.items():
+        with running(peer, rows) as (process, _):
+            load(peer, process, body, 1, connections)
+            costs.write_text("")
+            load(peer, process, body, seconds, connections)
+            slices = [line.split() for line in costs.read_text().splitlines()]
+        # The first slice began before the load.
+        on, off = (
+            [int(took) / int(number) / 1000 for kind, took, number in slices[1:] if kind == wanted and number != "0"]
+            for wanted in ("on", "off")
+        )
+        more = statistics.median(one / other - 1 for one, other in zip(on, off, strict=False))
+        print(f"{name:<26}{statistics.median(on):>12.1f}{statistics.median(off):>9.1f}   {more:.1%}", flush=True)
+
+
+def different(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    """Write for wrk one request after another for each of some rows."""
+    bodies = folder / "different.bodies"
+    bodies.write_text("".join(json.dumps({"rows": [row]}) + "\n" for row in rows))
+    path = folder / "different.lua"
+    path.write_text(
+        f'''wrk.method, wrk.headers["Content-Type"] = "POST", "application/json"
+local requests, number = {{}}, 0
+function init()
+    for body in io.lines("{bodies}") do table.insert(requests, wrk.format(nil, nil, nil, body)) end
+end
+function request()
+    number = number % #requests + 1
+    return requests[number]
+end
+'''
+    )
+    return path
+
+
 def start(peers: list[Peer], rows: list[dict[str, Any]], times: int) -> None:
     """Start servers in turns, and print how long it takes until the first answer."""
     took: dict[str, list[float]] = {peer.name: [] for peer in peers}
@@ -395,6 +444,11 @@ def main() -> None:
         peers, rows, right = prepare(root, *pythons)
         peers = [peer for peer in peers if not given.only or peer.name in given.only]
         arrow = script(root, "arrow", streamed(rows), ARROW)
+        for peer in [peer for peer in peers if peer.name == ALTERNATING]:
+            cost_of_log(peer, root, rows, 5 * given.seconds)
+            peers.remove(peer)
+        if not peers:
+            return
         single: dict[str, list[dict[str, float]]] = {peer.name: [] for peer in peers}
         half: dict[str, list[dict[str, float]]] = {peer.name: [] for peer in peers}
         batch: dict[str, list[dict[str, float]]] = {

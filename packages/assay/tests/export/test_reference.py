@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy.stats import norm
 
 from assay.base.errors import InputError
 from assay.base.files import write_json
 from assay.contract.spec import Contract
 from assay.export.reference import (
+    DOUBT,
     LOSS_STEPS,
     PAIRS,
     REFERENCE,
@@ -229,6 +231,23 @@ def test_the_promise_about_losses_does_not_suffer_from_the_number_of_columns():
         found.append(make_reference(contract(columns=columns), table, one, (one, target), rows))
     assert found[0].losses == found[1].losses
     assert found[0].checks["features"][0].allowance < found[1].checks["features"][0].allowance
+
+
+def test_the_doubt_about_features_is_divided_like_the_bets_so_many_pairs_cost_a_column_little():
+    one, target = scored(400)
+    rows = 20_000
+    rng = np.random.default_rng(0)
+    columns = {f"x{index}": {"kind": "number"} for index in range(20)}
+    table = pa.table({name: rng.normal(size=rows) for name in columns})
+    counted = {"features": rows, "scores": 400, "losses": 400}
+    features = make_reference(contract(columns=columns), table, one, (one, target), counted).checks["features"]
+    # The standard deviations of ranks, of how far they are from the middle, and of the products of two.
+    spread = {"rank": 12**-0.5, "spread": 12**-0.5, "pair": 1 / 6}
+    doubts = dict.fromkeys(spread, 0.0)
+    for feature in features:
+        doubts[feature.kind] += 2 * norm.sf(feature.allowance * rows**0.5 / spread[feature.kind])
+    assert sum(one.kind == "pair" for one in features) == 190
+    assert doubts == pytest.approx({"rank": DOUBT / 8, "spread": DOUBT / 16, "pair": DOUBT / 16}, rel=0.3)
 
 
 def test_rows_are_counted_in_parts_if_there_are_many(monkeypatch: pytest.MonkeyPatch):

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 import pytest
 
 import watched
-from assay.export.reference import LOSS_STEPS, STEPS, Feature
-from assay.production.monitor import _weights, _where, judge, overall
+from assay.export.reference import LOSS_STEPS, STEPS, Feature, feature_shares
+from assay.production.monitor import _where, judge, overall
 from assay.production.windows import Window
 from watched import NOW, VERSION, Change, day, days, found, in_winter, missing, reference, said, seasons, without_log
 
@@ -218,11 +218,11 @@ def test_an_alarm_ends_a_week_after_the_last_evidence():
 
 
 def test_a_reference_that_allows_everything_is_not_enough_to_tell():
-    result = said(days(5), reference=reference(10))
+    result = said(days(5), reference=reference(5))
     for check in ("scores", "features", "estimate"):
         one = found(result, check)
         assert (one["verdict"], one["reason"]) == ("HOLD", "the model has too few rows of reference to tell")
-    assert found(said(days(5), reference=reference(5)), "loss")["reason"].startswith("the model has too few rows")
+    assert found(result, "loss")["reason"].startswith("the model has too few rows")
 
 
 def test_no_data_is_never_well():
@@ -374,7 +374,7 @@ def test_hundreds_of_pairs_leave_half_of_the_bets_to_the_columns():
     names = [f"x{number}" for number in range(20)]
     columns = [Feature(kind=kind, column=name) for name in names for kind in ("rank", "spread")]
     pairs = [Feature(kind="pair", column=one, other=other) for one, other in combinations(names, 2)]
-    weights = _weights([*columns, *pairs])
+    weights = feature_shares([*columns, *pairs])
     assert weights.sum() == pytest.approx(1.0)
     assert weights[: len(columns) : 2].sum() == pytest.approx(0.5)
     assert weights[len(columns) :].sum() == pytest.approx(0.25)

@@ -4,7 +4,8 @@ Each column and score is turned into bounded features: values from 0 to 1 in a f
 model, and the losses on the test rows, are what the model was promised on.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
@@ -34,8 +35,10 @@ STEPS, LOSS_STEPS = 32, 1000
 # The most quantiles of a column, and of all columns together; the most pairs of columns, and listed values of a column.
 EDGES, ALL_EDGES, PAIRS, LISTED = 31, 20_000, 200, 20
 # The chance that the reference itself is further from the truth than its allowances say: half of it is for the losses,
-# the most important check, and half for both sides of all features.
+# the most important check, and half for both sides of all features, half of that for the check of features.
 DOUBT = 0.05
+# The kinds of features that matter less than how high values are, and how frequent.
+SECOND = ("spread", "pair")
 # The clipped loss of regression: this many times the 99th percentile of the errors on the test rows is a loss of 1.
 CLIPPED = 3.0
 # What the model gave this probability is surprising by half if it comes true.
@@ -226,6 +229,17 @@ def loss_shares(names: Sequence[str]) -> dict[str, float]:
     return {name: SURPRISE if name == "surprise" else rest / len(others) for name in names}
 
 
+def feature_shares(features: Sequence[Feature]) -> np.ndarray:
+    """Return the share of each feature in the bets, and in the doubt, of all of a check.
+
+    Each kind of feature has as much, those in SECOND half as much: hundreds of pairs would otherwise have nearly all of
+    it, and a change of one column would be found later.
+    """
+    number = Counter(one.kind for one in features)
+    weights = {kind: 1 if kind in SECOND else 2 for kind in number}
+    return np.array([weights[one.kind] / number[one.kind] for one in features]) / sum(weights.values())
+
+
 def levels(check: Check, features: Sequence[Feature], columns: Plain, reference: Reference) -> np.ndarray:
     """Return the bounded features of rows in steps, from 0 to STEPS; shape (rows, features)."""
     sketches = reference.score_sketches if check == "scores" else reference.sketches
@@ -332,22 +346,12 @@ def make_reference(
         ],
         "estimate": [Feature(kind="loss", column="expected")] if contract.classes else [],
     }
-    number = 2 * sum(map(len, checks.values())) * (1 if of_features is None else WEEK)
-    quantile = NormalDist().inv_cdf(1 - DOUBT / 2 / number)
     made: dict[Check, tuple[Feature, ...]] = {}
     for check, features in checks.items():
-        of_scores = check in ("scores", "estimate")
-        if not features:
-            made[check] = ()
-            continue
-        of = 1 if of_scores else 0
-        independent = rows["scores" if of_scores else "features"]
-
-        def doubt(spread: np.ndarray, share: float, independent: int = independent) -> np.ndarray:
-            return allowance(spread, max(round(share * independent), 1), quantile)
-
-        data, times = (given if of_scores else columns), (weekdays[of], days[of])
-        made[check] = _with_means(check, features, data, draft, times, doubt)
+        of = 1 if check in ("scores", "estimate") else 0
+        independent = rows["scores" if of else "features"]
+        data, times = (given if of else columns), (weekdays[of], days[of])
+        made[check] = _with_means(check, features, data, draft, times, independent) if features else ()
     return draft.model_copy(update={"checks": made, "losses": _losses(*promised, contract, rows["losses"])})
 
 
@@ -357,11 +361,11 @@ def _with_means(
     columns: Plain,
     draft: Reference,
     times: tuple[np.ndarray | None, np.ndarray | None],
-    doubt: Callable[[np.ndarray, float], np.ndarray],
+    independent: int,
 ) -> tuple[Feature, ...]:
     """Return features with their means and allowances.
 
-    `times` are weekday and day of each row. `doubt` returns the allowance for spreads in a share of the rows.
+    `times` are weekday and day of each row, `independent` is the number of independent rows.
     """
     weekday, day = times
     everything = np.ones(len(next(iter(columns.values()))), dtype=bool)
@@ -370,8 +374,14 @@ def _with_means(
     total = np.sum(counted, axis=0)
     mean, spread = _moments(total, STEPS)
     means = [] if weekday is None else [_moments(one, STEPS) for one in counted]
-    allowed = doubt(spread, 1.0)
-    alloweds = [doubt(found[1], one[0].sum() / total[0].sum()) for one, found in zip(counted, means, strict=False)]
+    # The doubt is divided like the bets, and between both sides of the mean of each weekday.
+    doubts = DOUBT / 2 * (0.5 if check == "features" else 0.5 / (len(CHECKS) - 1)) * feature_shares(features)
+    quantiles = np.array([NormalDist().inv_cdf(1 - doubt / 2 / len(parts)) for doubt in doubts.tolist()])
+    allowed = allowance(spread, independent, quantiles)
+    alloweds = [
+        allowance(found[1], max(round(independent * one[0].sum() / total[0].sum()), 1), quantiles)
+        for one, found in zip(counted, means, strict=False)
+    ]
     varies = np.zeros(len(features))
     if day is not None:
         known, number = np.unique(day, return_inverse=True)

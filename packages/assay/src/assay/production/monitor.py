@@ -5,7 +5,6 @@ All checks together raise a false alarm at most once a year, however often one l
 """
 
 from calendar import day_name as WEEKDAYS  # noqa: N812 - `day_name` is that of a date
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
@@ -15,7 +14,17 @@ from typing import Any
 import numpy as np
 
 from assay.base.words import number, percent
-from assay.export.reference import CHECKS, LOSS_STEPS, STEPS, Check, Feature, Loss, Reference, loss_shares
+from assay.export.reference import (
+    CHECKS,
+    LOSS_STEPS,
+    STEPS,
+    Check,
+    Feature,
+    Loss,
+    Reference,
+    feature_shares,
+    loss_shares,
+)
 from assay.production.finding import (
     BETS,
     DAYS_A_YEAR,
@@ -45,8 +54,6 @@ ASKED = 3
 OUTCOMES, FEATURES = 0.5, 0.25
 # The share of the bets that a loss is higher than all losses so far, beside those that it is higher than was promised.
 PAST = 0.75
-# The kinds of features that matter less than how high values are, and how frequent.
-SECOND = ("spread", "pair")
 ORDER = ["loss", "surprise", "cost", "error", "refused", "values", "failed", "slow", "scores", "features", "estimate"]
 # The largest shares of rows with a wrong clock, and of due rows without an outcome.
 WRONG_CLOCK, WITHOUT_OUTCOME = 0.01, 0.5
@@ -255,7 +262,7 @@ def _check(check: Check, reference: Reference, windows: Sequence[Window], limit:
         {one.column for one, of_day in zip(features, spread[-1], strict=True) if one.varies or of_day > 1}
     ):
         measured["varies"] = varying
-    course = detect(_growths(check, features, known, spread), limit, _weights(features))
+    course = detect(_growths(check, features, known, spread), limit, feature_shares(features))
     stands = standing(course, known, watch.until)
     measured |= history(course, known)
     prefix = "estimated before outcomes, assuming that probabilities still hold (no concept drift): " * (
@@ -317,16 +324,6 @@ def _spread(check: Check, features: Sequence[Feature], windows: Sequence[Window]
     spread = overdispersion(moments, np.broadcast_to([one.mean for one in features], moments.shape[1:]))
     # What differs between weekdays in a year of reference is known: more than that is a change.
     return np.where([bool(one.means) for one in features], 1.0, spread)
-
-
-def _weights(features: Sequence[Feature]) -> np.ndarray:
-    """Return the share of the bets that is for each feature: each kind of feature has as much, SECOND half as much.
-
-    Hundreds of pairs would otherwise have nearly all of it, and a change of one column would be found later.
-    """
-    number = Counter(one.kind for one in features)
-    weights = {kind: 1 if kind in SECOND else 2 for kind in number}
-    return np.array([weights[one.kind] / number[one.kind] for one in features]) / sum(weights.values())
 
 
 def _tables(features: Sequence[Feature], weekday: int) -> tuple[np.ndarray, np.ndarray]:

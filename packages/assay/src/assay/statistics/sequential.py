@@ -55,7 +55,7 @@ def total_capital(logs: np.ndarray) -> float:
     return largest + float(np.log(np.exp(logs - largest).sum())) if np.isfinite(largest) else largest
 
 
-def allowance(spread: np.ndarray, rows: int, quantile: float) -> np.ndarray:
+def allowance(spread: np.ndarray, rows: int, quantile: np.ndarray | float) -> np.ndarray:
     """Return how far the mean of each feature in a finite reference may be from the true one.
 
     `spread` is the standard deviation in the reference, `quantile` that of the normal distribution at the confidence
