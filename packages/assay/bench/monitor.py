@@ -37,16 +37,21 @@ ERRORS = 0.01
 LIMITS = Limits(errors=ERRORS, median_ms=20, p99_ms=100)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = [f"x{number}" for number in range(COLUMNS)]
-CONTRACT = Contract.model_validate(
-    {
-        "name": "simulated",
-        "data": "data/x.csv",
-        "task": "binary",
-        "target": {"name": "y", "classes": ("no", "yes"), "positive": "yes"},
-        "costs": {"false_positive": 1.0, "false_negative": 4.0},
-        "columns": {name: {"kind": "number"} for name in NAMES},
-    },
-    strict=False,
+# Outcomes need no columns but one, and many more years can be simulated with it.
+FEW = NAMES[:1]
+CONTRACT, OF_OUTCOMES = (
+    Contract.model_validate(
+        {
+            "name": "simulated",
+            "data": "data/x.csv",
+            "task": "binary",
+            "target": {"name": "y", "classes": ("no", "yes"), "positive": "yes"},
+            "costs": {"false_positive": 1.0, "false_negative": 4.0},
+            "columns": {name: {"kind": "number"} for name in names},
+        },
+        strict=False,
+    )
+    for names in (NAMES, FEW)
 )
 Size = Callable[[int], float]
 
@@ -118,10 +123,10 @@ def _requests(rng: np.random.Generator, start: datetime, rows: int) -> Requests:
     return Requests(start, answered, failed, timed=rows, slow=slow, refused=Counter({"contract": refused}))
 
 
-def _reference(day: Day) -> Reference:
+def _reference(day: Day, contract: Contract) -> Reference:
     scored = _scored(day)
     return make_reference(
-        CONTRACT, _table(day), scored, (scored, day.outcome), dict.fromkeys(("features", "scores", "losses"), REFERENCE)
+        contract, _table(day), scored, (scored, day.outcome), dict.fromkeys(("features", "scores", "losses"), REFERENCE)
     )
 
 
@@ -165,7 +170,9 @@ class Rules:
         }
 
 
-def run(seed: int, change: Change, before: int, after: int, *, own: bool) -> dict[str, list[int]]:
+def run(
+    seed: int, change: Change, before: int, after: int, *, own: bool, contract: Contract = CONTRACT
+) -> dict[str, list[int]]:
     """Return the days of the alarms of each check and rule, in a world that changes after `before` days.
 
     `own` leaves out the rules of other tools, which take most of the time.
@@ -175,7 +182,7 @@ def run(seed: int, change: Change, before: int, after: int, *, own: bool) -> dic
     base = _day(rng, REFERENCE, nothing, -1)
     rules, found = Rules(base.values), dict[str, list[int]]()
     end = START + timedelta(days=before + after)
-    watch = Watch(CONTRACT, _reference(base), "v", START, end, end, limits=LIMITS)
+    watch = Watch(contract, _reference(base, contract), "v", START, end, end, limits=LIMITS)
 
     def batches() -> Iterator[pa.RecordBatch]:
         for number in range(before + after):
@@ -246,6 +253,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--years", type=int, default=20)
     parser.add_argument("--worlds", type=int, default=20)
+    parser.add_argument("--outcome-years", type=int, default=100, help="quiet years for the checks of outcomes alone")
     parser.add_argument("--own", action="store_true", help="leave out the rules of other tools")
     asked = parser.parse_args()
     half = _flipped(0.2)
@@ -263,6 +271,11 @@ def main() -> None:
     ]
     checks = {name: sum(len(year[name]) for year in quiet) for name in quiet[0] if name.startswith("assay: ")}
     print(f"{asked.years} quiet years: {checks}; delays are looks (median, 95th percentile) over {asked.worlds} worlds")
+    for rows in (5, 50, ROWS):
+        years = track(range(asked.outcome_years), asked.outcome_years, f"years of {rows} outcomes a day")
+        found = [run(seed, Change("nothing", rows=rows), DAYS, 0, own=True, contract=OF_OUTCOMES) for seed in years]
+        sums = {name: sum(len(year[f"assay: {name}"]) for year in found) for name in ("loss", "surprise", "cost")}
+        print(f"{asked.outcome_years} quiet years of {rows} outcomes a day: alarms {sums}", flush=True)
     names = [name for name in quiet[0] if not name.startswith("assay: ")]
     table = {name: [f"{np.mean([len(year[name]) for year in quiet]):.2f}"] for name in names}
     for change in changes:

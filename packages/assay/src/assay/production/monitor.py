@@ -1,7 +1,8 @@
 """What production says about the model in use: well, an alarm, or not enough to tell. Pure: windows in, findings out.
 
 Every look at the log computes everything again from its beginning, so there is no state that could be lost or be wrong.
-All checks together raise a false alarm at most once a year, however often one looks: see `assay.statistics.sequential`.
+All checks together raise a false alarm at most once a year, however often one looks: see `assay.statistics.sequential`,
+and `pooled_means` there for what is only simulated.
 """
 
 from calendar import day_name as WEEKDAYS  # noqa: N812 - `day_name` is that of a date
@@ -64,11 +65,12 @@ TOO_SMALL = "the model has too few rows of reference to tell"
 SEASONS = "each weekday, in UTC, is compared with the same weekday of the reference and those beside it"
 NO_SEASONS = (
     "not compared: the reference has no year of times (split by time), so a weekday, or a season that it has not seen, "
-    "may raise an alarm"
+    "may raise an alarm, unless the log shows that days differ"
 )
 NO_SEASONS_OF_SCORES = (
     "not compared: the reference has no scores of each weekday (of rows that the model was not fitted on, over a week "
-    "or more), so a weekday, or a season that they are not from, may raise an alarm"
+    "or more), so a weekday, or a season that they are not from, may raise an alarm, unless the log shows that days "
+    "differ"
 )
 # Weekdays are named for a change if they have more than this share of it, and per row more than this times as much as
 # the others.
@@ -189,7 +191,7 @@ def _loss(promised: Loss, windows: Sequence[Window], limit: float, watch: Watch)
     course = detect(_loss_growths(promised, known, so_far, spread), limit, weights)
     # Outcomes come late: what counts is the last day of which there are some.
     stands = standing(course, known, known[-1].start + DAY)
-    now = _mean(known, lambda window: window.losses[promised.name][0], LOSS_STEPS)
+    now = _loss_mean(known, promised.name)
     measured |= {promised.name: now * promised.scale, "promised": promised.mean * promised.scale}
     measured |= history(course, known)
     if spread[-1, 0] > 1:
@@ -198,26 +200,8 @@ def _loss(promised: Loss, windows: Sequence[Window], limit: float, watch: Watch)
     said = f"{promised.words} {number(now * promised.scale)}{unit} over {rows:,} outcomes"
     promise = f"promised {number(promised.mean * promised.scale)}, at most {number(bound * promised.scale)}"
     if stands:
-        since = known[stands[1] :]
-        lately = _mean(since, lambda window: window.losses[promised.name][0], LOSS_STEPS)
-        count = sum(int(window.losses[promised.name].sum()) for window in since)
-        extra = (lately - promised.mean) * promised.scale * count
-        measured |= {
-            "since": day_name(since[0].start),
-            "lately": lately * promised.scale,
-            "extra": extra,
-            "examples": _examples(since, promised.name),
-        }
-        costs = f": {number(extra, 3)}{unit} more than promised" if promised.name == "cost" else ""
-        begun = day_name(since[0].start)
-        before = known[: stands[1]]
-        earlier = _mean(before, lambda window: window.losses[promised.name][0], LOSS_STEPS) if before else None
-        reason = (
-            f"{promised.words} {number(lately * promised.scale)}{unit} since {begun}, over {count:,} outcomes{costs}; "
-            + (f"{number(earlier * promised.scale)} before; " if earlier is not None else "")
-            + promise
-        )
-        return Finding(promised.name, "ALARM", reason, measured, about)
+        changed, reason = _worse(promised, known[: stands[1]], known[stands[1] :], unit)
+        return Finding(promised.name, "ALARM", f"{reason}; {promise}", measured | changed, about)
     needed = int(np.ceil(np.log(limit) / (DOUBLED * bound)))
     if rows < needed:
         reason = f"{said}: too few to tell whether it has doubled, which needs about {needed:,}; {promise}"
@@ -227,6 +211,20 @@ def _loss(promised: Loss, windows: Sequence[Window], limit: float, watch: Watch)
         return Finding(promised.name, "HOLD", reason, measured, about)
     above = "; it is above that, but the evidence is too little for an alarm" * (now > bound)
     return Finding(promised.name, "WELL", f"{said}; {promise}{above}", measured, about)
+
+
+def _worse(promised: Loss, before: Sequence[Window], since: Sequence[Window], unit: str) -> tuple[dict[str, Any], str]:
+    """Return what is known of a loss that is higher than promised since some windows, and a sentence about it."""
+    name, scale, begun = promised.name, promised.scale, day_name(since[0].start)
+    lately, number_of = _loss_mean(since, name), sum(int(window.losses[name].sum()) for window in since)
+    extra = (lately - promised.mean) * scale * number_of
+    measured = {"since": begun, "lately": lately * scale, "extra": extra, "examples": _examples(since, name)}
+    costs = f": {number(extra, 3)}{unit} more than promised" if name == "cost" else ""
+    earlier = f"; {number(_loss_mean(before, name) * scale)} before" if before else ""
+    words = (
+        f"{promised.words} {number(lately * scale)}{unit} since {begun}, over {number_of:,} outcomes{costs}{earlier}"
+    )
+    return measured, words
 
 
 def _loss_growths(
@@ -456,6 +454,10 @@ def _listed(one: Feature, watch: Watch) -> str:
 
 def _feature_mean(windows: Sequence[Window], check: Check, index: int) -> float:
     return _mean(windows, lambda window: window.counts[check][index], STEPS)
+
+
+def _loss_mean(windows: Sequence[Window], name: str) -> float:
+    return _mean(windows, lambda window: window.losses[name][0], LOSS_STEPS)
 
 
 def _mean(windows: Sequence[Window], counts: Any, steps: int) -> float:
