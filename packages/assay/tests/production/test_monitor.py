@@ -143,9 +143,65 @@ def test_what_is_as_promised_is_no_alarm_however_good_it_was_before():
     assert outcomes(*[0.5] * 30, *[1.0] * 10)["measured"]["alarms"] == []
 
 
-def test_an_alarm_lasts_as_long_as_the_loss_is_above_the_promise():
-    alarm = outcomes(*[1.0] * 10, *[1.2] * 70, rows=2000)
-    assert (alarm["verdict"], alarm["measured"]["since"]) == ("ALARM", "2026-09-20")
+@pytest.mark.parametrize("more", [1.1, 1.2])
+def test_an_alarm_lasts_as_long_as_the_loss_is_above_what_it_was_before(more: float):
+    alarm = outcomes(*[1.0] * 20, *[more] * 60, rows=4000)
+    assert alarm["verdict"] == "ALARM"
+    assert "2026-09-25" < alarm["measured"]["since"] <= "2026-09-30"
+    said = re.search(r"; ([0-9.]+) before; promised ([0-9.]+) ±", alarm["reason"])
+    assert said
+    before, promise = map(float, said.groups())
+    assert before == pytest.approx(promise, rel=0.02)
+
+
+def test_what_is_worse_than_promised_from_the_first_day_is_found_though_nothing_was_better_before():
+    alarm = outcomes(*[1.3] * 30, rows=2000)
+    assert (alarm["verdict"], alarm["measured"]["since"]) == ("ALARM", "2026-10-30")
+    assert " before" not in alarm["reason"]
+
+
+def test_after_an_alarm_it_is_said_that_there_was_one():
+    one = outcomes(*[1.0] * 20, *[2.0] * 2, *[1.0] * 20)
+    assert one["verdict"] == "WELL"
+    assert one["reason"].endswith(f"; the last alarm was on {one['measured']['alarms'][-1]}")
+    assert "alarm" not in outcomes(*[1.0] * 20)["reason"]
+
+
+def test_a_loss_of_nothing_on_no_promise_of_any_is_well():
+    assert outcomes(*[0.0] * 60)["measured"]["alarms"] == []
+
+
+def gone(data: dict[str, np.ndarray]) -> None:
+    data["age"] = np.full(len(data["age"]), np.nan)
+
+
+def test_a_day_that_fails_does_not_hide_what_comes_weeks_later():
+    late = dict.fromkeys(range(1, 6), missing)
+    for outage in ({}, {25: gone}):
+        values = found(said([day(ago, change=(late | outage).get(ago)) for ago in range(40, 0, -1)]), "values")
+        assert (values["verdict"], values["measured"]["since"]) == ("ALARM", "2026-11-24")
+
+
+def younger(data: dict[str, np.ndarray]) -> None:
+    data["age"] = np.maximum(data["age"] - 8, 0)
+
+
+def test_what_days_that_differ_could_hide_is_said():
+    features = found(said([day(ago, change=older if ago % 2 else younger) for ago in range(60, 0, -1)]), "features")
+    assert (features["verdict"], features["measured"]["varies"]) == ("WELL", ["age"])
+    assert "its days differ by more than chance (age): only a larger change is found there" in features["reason"]
+    # It would not even be seen if the loss had doubled.
+    loss = outcomes(*[0.2, 1.8] * 20, rows=500)
+    assert loss["verdict"] == "HOLD"
+    assert "too few to tell whether it has doubled" in loss["reason"]
+
+
+def test_an_alarm_in_the_first_days_says_that_days_may_just_differ():
+    words = "; there were too few days before to tell how much days differ"
+    for before, is_early in ((2, True), (30, False)):
+        alarm = outcomes(*[1.0] * before, 2.0)
+        assert alarm["verdict"] == "ALARM"
+        assert alarm["reason"].endswith(words) == is_early
 
 
 def test_days_that_differ_by_more_than_chance_are_no_alarm_again_and_again():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from assay.statistics.day_effects import CHANCE, FEWEST_STEPS, STRETCHES, day_effects, overdispersion
+from assay.statistics.day_effects import CHANCE, ENOUGH_STEPS, FEWEST_STEPS, STRETCHES, day_effects, overdispersion
 
 
 def effects(values: np.ndarray, days: np.ndarray) -> np.ndarray:
@@ -50,40 +50,66 @@ def test_of_a_few_days_nothing_is_said():
     assert effects(values, np.repeat(np.arange(10), 100)) > 0
 
 
-def overdispersed(values: np.ndarray, expected: float) -> np.ndarray:
-    """Return by how much each day varies more than independent rows, for values of shape (days, rows, features)."""
+def power_sums(values: np.ndarray) -> np.ndarray:
+    """Return the sums for `overdispersion` of values of shape (days, rows, features)."""
     days, rows, features = values.shape
-    moments = np.array([np.full((days, features), rows), *((values**power).sum(axis=1) for power in range(1, 5))])
-    return overdispersion(moments, np.full((days, features), expected))
+    return np.array([np.full((days, features), rows), *((values**power).sum(axis=1) for power in range(1, 5))])
 
 
-@pytest.mark.parametrize("rows", [5, 300])
+def overdispersed(values: np.ndarray) -> np.ndarray:
+    return overdispersion(power_sums(values))
+
+
+SIZES = {
+    "equal": [300] * 42,
+    "few": [5] * 42,
+    "in turn": [5, 300] * 21,
+    "weekends": [300, 300, 300, 300, 300, 20, 20] * 6,
+    "growing": np.geomspace(5, 3000, 42).astype(int).tolist(),
+}
+
+
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES.keys())
 @pytest.mark.parametrize("share", [0.001, 0.1, 0.5])
-def test_independent_rows_are_taken_for_more_only_by_chance(rows: int, share: float):
-    rng = np.random.default_rng(4)
-    found = overdispersed((rng.random((40, rows, 1000)) < share).astype(float), share)
+def test_independent_rows_are_taken_for_more_only_by_chance(sizes: list[int], share: float):
+    rows = np.broadcast_to(np.array(sizes)[:, None], (len(sizes), 2000))
+    count = np.random.default_rng(4).binomial(rows, share)
+    found = overdispersion(np.array([rows, *[count] * 4], dtype=float))
     assert found.min() == 1.0
-    assert (found > 1).mean() <= 2 * CHANCE
+    # The distribution is known but approximately.
+    assert (found > 1).mean() <= 3 * CHANCE
+    # Not more than if all rows of a day were alike.
+    assert np.all(found <= 1 + rows)
 
 
 @pytest.mark.parametrize("rows", [50, 500])
 def test_the_variance_between_days_is_measured_by_the_days_before(rows: int):
     rng = np.random.default_rng(5)
     values = rng.normal(size=(80, rows, 200)) + 0.3 * rng.normal(size=(80, 1, 200))
-    found = overdispersed(values, 0.0)
+    found = overdispersed(values)
     assert np.median(found[-1]) == pytest.approx(1 + rows * 0.3**2, rel=0.2)
     # Of a day itself nothing is taken, and of the first ones there is nothing to say.
     values[-1] += 5
-    assert np.array_equal(overdispersed(values, 0.0)[-1], found[-1])
+    assert np.array_equal(overdispersed(values)[-1], found[-1])
     assert np.all(found[: FEWEST_STEPS + 1] == 1)
-    # What is expected is no difference: here every second day has a higher mean.
+    # A pattern of days is a difference too.
     higher = np.arange(80)[:, None, None] % 2
-    assert np.all(overdispersed(rng.normal(size=(80, rows, 20)) + higher, 0.0)[-1] > rows / 8)
+    assert np.all(overdispersed(rng.normal(size=(80, rows, 20)) + higher)[-1] > rows / 8)
 
 
-def test_a_lasting_change_and_slow_drift_are_no_difference_between_days():
+def test_the_variance_between_days_is_that_of_their_own_number_of_rows():
+    rng = np.random.default_rng(7)
+    sizes = np.array([500, 20] * 40)
+    days = [rng.normal(size=(rows, 200)) + 0.3 * rng.normal(size=200) for rows in sizes]
+    found = overdispersion(np.concatenate([power_sums(day[None]) for day in days], axis=1))
+    assert np.median(found[-2:], axis=1) == pytest.approx(1 + sizes[-2:] * 0.3**2, rel=0.25)
+
+
+def test_a_lasting_change_slow_drift_and_a_day_that_fails_are_no_difference_between_days():
     rng = np.random.default_rng(6)
     noise = rng.normal(size=(60, 500, 200))
-    step, drift = (np.arange(60) >= 30) * 0.1, np.arange(60) / 60
-    for change in (step, drift):
-        assert (overdispersed(noise + change[:, None, None], 0.0) > 1).mean() <= 2 * CHANCE
+    step, drift, outage = (np.arange(60) >= 30) * 0.1, np.arange(60) / 60, (np.arange(60) == 3) * 5
+    for change in (step, drift, outage):
+        assert (overdispersed(noise + change[:, None, None])[ENOUGH_STEPS + 1 :] > 1).mean() <= 2 * CHANCE
+    # Before there are enough of them it may be how days are.
+    assert np.all(overdispersed(noise + outage[:, None, None])[ENOUGH_STEPS] > 1)

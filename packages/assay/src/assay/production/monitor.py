@@ -40,8 +40,8 @@ from assay.production.finding import (
 )
 from assay.production.requests import Requests, judge_requests
 from assay.production.windows import DAY, Seen, Watch, Window
-from assay.statistics.day_effects import overdispersion
-from assay.statistics.sequential import Alarm, detect, growth, growth_table, pooled_means, stake_weights
+from assay.statistics.day_effects import FEWEST_STEPS, overdispersion
+from assay.statistics.sequential import Alarm, Course, detect, growth, growth_table, pooled_means, stake_weights
 
 MONITOR_FORMAT = 1
 # How many bettors look at a loss.
@@ -182,27 +182,31 @@ def _loss(promised: Loss, windows: Sequence[Window], limit: float, watch: Watch)
         )
     if bound >= 1:
         return Finding(promised.name, "HOLD", TOO_SMALL, measured, about)
-    # Most capital goes to the stakes that pay most if it grows by a fifth.
-    stakes = stake_weights(LOSS_BETS) if promised.name == "surprise" else np.full((LOSS_BETS, 1), 1 / LOSS_BETS)
-    weights = stakes / stakes.sum() * [1 - PAST, PAST]
-    moments = _moments([window.losses[promised.name] for window in known], LOSS_STEPS)
-    spread = overdispersion(moments, np.full((len(known), 1), promised.mean))
-    so_far = pooled_means(promised.mean, watch.reference.rows["losses"], moments[1, :, 0], moments[0, :, 0])
-    course = detect(_loss_growths(promised, known, so_far, spread), limit, weights)
+    sums = _power_sums([window.losses[promised.name] for window in known], LOSS_STEPS)
+    excess = overdispersion(sums)
+    so_far = pooled_means(promised.mean, watch.reference.rows["losses"], sums[1, :, 0], sums[0, :, 0])
+    course = _loss_course(promised, known, so_far, excess, limit)
+    if course.alarms and (began := course.alarms[0].since):
+        # What the change has brought must not become what is usual: else the alarm would end while it lasts.
+        so_far[course.alarms[0].window + 1 :] = so_far[began - 1]
+        course = _loss_course(promised, known, so_far, excess, limit)
     # Outcomes come late: what counts is the last day of which there are some.
     stands = standing(course, known, known[-1].start + DAY)
     now = _loss_mean(known, promised.name)
     measured |= {promised.name: now * promised.scale, "promised": promised.mean * promised.scale}
     measured |= history(course, known)
-    if spread[-1, 0] > 1:
+    if excess[-1, 0] > 1:
         measured["varies"] = [promised.name]
     unit = f" {promised.unit}" if promised.unit else ""
     said = f"{promised.words} {number(now * promised.scale)}{unit} over {rows:,} outcomes"
-    promise = f"promised {number(promised.mean * promised.scale)}, at most {number(bound * promised.scale)}"
+    promise = f"promised {number(promised.mean * promised.scale)} ± {number(promised.allowance * promised.scale, 2)}"
     if stands:
-        changed, reason = _worse(promised, known[: stands[1]], known[stands[1] :], unit)
+        usual = known[: min(stands[1], course.alarms[0].since)]
+        changed, reason = _worse(promised, usual, known[stands[1] :], unit)
+        promise += _too_early(stands[0])
         return Finding(promised.name, "ALARM", f"{reason}; {promise}", measured | changed, about)
-    needed = int(np.ceil(np.log(limit) / (DOUBLED * bound)))
+    promise += _caveats(measured)
+    needed = int(np.ceil(excess[-1, 0] * np.log(limit) / (DOUBLED * bound)))
     if rows < needed:
         reason = f"{said}: too few to tell whether it has doubled, which needs about {needed:,}; {promise}"
         return Finding(promised.name, "HOLD", reason, measured, about)
@@ -227,20 +231,39 @@ def _worse(promised: Loss, before: Sequence[Window], since: Sequence[Window], un
     return measured, words
 
 
-def _loss_growths(
-    promised: Loss, windows: Sequence[Window], so_far: np.ndarray, spread: np.ndarray
-) -> Iterator[np.ndarray]:
-    """Yield the growth of each window, for bets on more than was promised at most, and on more than the mean so far."""
+def _loss_course(
+    promised: Loss, windows: Sequence[Window], so_far: np.ndarray, excess: np.ndarray, limit: float
+) -> Course:
+    """Bet that a loss is higher than promised, with its allowance, and that it is higher than the mean so far."""
+    # Most capital goes to the stakes that pay most if it grows by a fifth.
+    stakes = stake_weights(LOSS_BETS) if promised.name == "surprise" else np.full((LOSS_BETS, 1), 1 / LOSS_BETS)
     values, most = np.arange(LOSS_STEPS + 1) / LOSS_STEPS, promised.mean + promised.allowance
-    for window, mean, of_day in zip(windows, so_far.tolist(), spread, strict=True):
-        table = growth_table(values, np.array([most, max(mean, 1 / LOSS_STEPS)]), LOSS_BETS)
-        yield growth(table, window.losses[promised.name].repeat(2, axis=0)) / of_day
+
+    def growths() -> Iterator[np.ndarray]:
+        for window, mean, more in zip(windows, so_far.tolist(), excess, strict=True):
+            table = growth_table(values, np.array([most, max(mean, 1 / LOSS_STEPS)]), LOSS_BETS)
+            yield growth(table, window.losses[promised.name].repeat(2, axis=0)) / more
+
+    return detect(growths(), limit, stakes / stakes.sum() * [1 - PAST, PAST])
 
 
-def _moments(counts: Sequence[np.ndarray], steps: int) -> np.ndarray:
+def _power_sums(counts: Sequence[np.ndarray], steps: int) -> np.ndarray:
     """Return the number of values and the sums of their powers, shape (5, days, features), given counts of steps."""
     powers = np.vander(np.arange(steps + 1) / steps, 5, increasing=True)
     return np.moveaxis(np.array([of_day @ powers for of_day in counts]), -1, 0)
+
+
+def _too_early(alarm: Alarm) -> str:
+    """Say that an alarm may be one only because days differ, if there were too few days to see that."""
+    return "; there were too few days before to tell how much days differ" * (alarm.window <= FEWEST_STEPS)
+
+
+def _caveats(measured: Mapping[str, Any]) -> str:
+    """Say what could hide a change: days that differ, and that there was an alarm."""
+    names = measured.get("varies", [])
+    listed = ", ".join(names[:CHANGES]) + ", ..." * (len(names) > CHANGES)
+    said = f"; its days differ by more than chance ({listed}): only a larger change is found there" if names else ""
+    return said + (f"; the last alarm was on {measured['alarms'][-1]}" if measured["alarms"] else "")
 
 
 def _check(check: Check, reference: Reference, windows: Sequence[Window], limit: float, watch: Watch) -> Finding:
@@ -255,12 +278,12 @@ def _check(check: Check, reference: Reference, windows: Sequence[Window], limit:
         return Finding(check, "HOLD", "there are no rows to judge", measured, about)
     if not any(_can_change(one, check) for one in features):
         return Finding(check, "HOLD", TOO_SMALL, measured, about)
-    spread = _spread(check, features, known)
+    excess = _excess(check, features, known)
     if varying := sorted(
-        {one.column for one, of_day in zip(features, spread[-1], strict=True) if one.varies or of_day > 1}
+        {one.column for one, more in zip(features, excess[-1], strict=True) if one.varies or more > 1}
     ):
         measured["varies"] = varying
-    course = detect(_growths(check, features, known, spread), limit, feature_shares(features))
+    course = detect(_growths(check, features, known, excess), limit, feature_shares(features))
     stands = standing(course, known, watch.until)
     measured |= history(course, known)
     prefix = "estimated before outcomes, assuming that probabilities still hold (no concept drift): " * (
@@ -271,7 +294,8 @@ def _check(check: Check, reference: Reference, windows: Sequence[Window], limit:
         changes = _changes(check, features, stands[0], since, reference, watch)
         measured |= {"since": day_name(since[0].start), "changes": changes}
         said = "; ".join(one["words"] for one in changes[:CHANGES])
-        return Finding(check, "ALARM", f"{prefix}since {day_name(since[0].start)}: {said}", measured, about)
+        reason = f"{prefix}since {day_name(since[0].start)}: {said}{_too_early(stands[0])}"
+        return Finding(check, "ALARM", reason, measured, about)
     if rows < FEWEST:
         reason = f"{prefix}{count_rows(rows)} are too few to tell; {FEWEST} are needed"
         return Finding(check, "HOLD", reason, measured, about)
@@ -279,7 +303,7 @@ def _check(check: Check, reference: Reference, windows: Sequence[Window], limit:
         words = _words(features[0], _feature_mean(known, check, 0), reference, watch)
     else:
         words = f"no change of {_watched(check, features)} in {count_rows(rows)}"
-    return Finding(check, "WELL", prefix + words, measured, about)
+    return Finding(check, "WELL", prefix + words + _caveats(measured), measured, about)
 
 
 def _watched(check: Check, features: Sequence[Feature]) -> str:
@@ -305,23 +329,22 @@ def _can_change(one: Feature, check: Check) -> bool:
     return any(mean + allowed < 1 or (check != "estimate" and 1 - mean + allowed < 1) for mean, allowed in expected)
 
 
-def _growths(check: Check, features: Sequence[Feature], windows: Sequence[Window], spread: np.ndarray) -> Any:
+def _growths(check: Check, features: Sequence[Feature], windows: Sequence[Window], excess: np.ndarray) -> Any:
     """Yield the growth of each window; for both sides, except where only an increase matters."""
     tables = cache(partial(_tables, features))
-    for window, of_day in zip(windows, spread, strict=True):
+    for window, more in zip(windows, excess, strict=True):
         above, below = tables(window.start.weekday())
         counts = window.counts[check]
         up = growth(above, counts)
         both = up[None] if check == "estimate" else np.stack([up, growth(below, counts[:, ::-1])])
-        yield both / of_day
+        yield both / more
 
 
-def _spread(check: Check, features: Sequence[Feature], windows: Sequence[Window]) -> np.ndarray:
+def _excess(check: Check, features: Sequence[Feature], windows: Sequence[Window]) -> np.ndarray:
     """Return by how much the means of days vary more than those of independent rows, shape (windows, features)."""
-    moments = _moments([window.counts[check] for window in windows], STEPS)
-    spread = overdispersion(moments, np.broadcast_to([one.mean for one in features], moments.shape[1:]))
+    found = overdispersion(_power_sums([window.counts[check] for window in windows], STEPS))
     # What differs between weekdays in a year of reference is known: more than that is a change.
-    return np.where([bool(one.means) for one in features], 1.0, spread)
+    return np.where([bool(one.means) for one in features], 1.0, found)
 
 
 def _tables(features: Sequence[Feature], weekday: int) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ STRETCHES = (1, 7, 28)
 # Of fewer stretches of time nothing is said.
 FEWEST = 10
 # Steps from one day to the next; of fewer nothing is said.
-FEWEST_STEPS = 5
+FEWEST_STEPS, ENOUGH_STEPS = 5, 14
 # The probability that chance alone is taken for a difference between stretches.
 CHANCE = 1e-3
 
@@ -43,35 +43,55 @@ def day_effects(apart: np.ndarray, rows: np.ndarray, variance: np.ndarray, kurto
     return found
 
 
-def overdispersion(moments: np.ndarray, expected: np.ndarray) -> np.ndarray:
+def overdispersion(sums: np.ndarray) -> np.ndarray:
     """Return by how much the variance of the mean of each day exceeds that of independent rows, as days before show it.
 
-    `moments`, shape (5, days, features), has the number of the values of each day and the sums of their first four
-    powers, `expected`, shape (days, features), the means that are expected. The result has the shape of `expected` and
-    is 1 where the difference may be chance. Only successive days are compared, so a lasting change counts once and slow
-    drift hardly at all (von Neumann 1941).
+    `sums`, shape (5, days, features), has the number of the values of each day and the sums of their first four powers.
+    The result has shape (days, features) and is 1 where the difference may be chance. Only successive days are
+    compared, so a lasting change counts once and slow drift hardly at all (von Neumann 1941). The two largest
+    differences are left out once there are ENOUGH_STEPS, so that an outage of a day does not hide what comes after it.
     """
-    number = np.maximum(moments[0], 1.0)
-    apart = moments[1] / number - expected
-    # Of the days before each day.
-    total = np.cumsum(moments, axis=1)[:, :-1]
+    number = np.maximum(sums[0], 1.0)
+    weight = 1 / (1 / number[1:] + 1 / number[:-1])
+    squares = np.diff(sums[1] / number, axis=0) ** 2 * weight
+    # How much successive differences, which share a day, depend on each other.
+    shared = np.zeros_like(weight)
+    shared[1:] = 2 * weight[1:] * weight[:-1]
+    freedom = np.cumsum(2 + 2 * shared / number[:-1] ** 2, axis=0)
+    rare = np.cumsum(weight**2 * (1 / number[1:] ** 3 + 1 / number[:-1] ** 3) + shared / number[:-1] ** 3, axis=0)
+    # Each day is judged by the values of the days before it.
+    total = np.cumsum(sums, axis=1)[:, 1:-1]
     first, second, third, fourth = total[1:] / np.maximum(total[0], 1.0)
     variance = np.maximum(second - first**2, 1e-12)
     kurtosis = (fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4) / variance**2
-    weight = 1 / (1 / number[1:] + 1 / number[:-1])
-    squares = np.cumsum(np.diff(apart, axis=0) ** 2 * weight, axis=0)
-    weights = np.cumsum(weight, axis=0)
-    rare = np.cumsum(weight**2 * (1 / number[1:] ** 3 + 1 / number[:-1] ** 3), axis=0)
 
-    found: np.ndarray = np.ones_like(apart)
-    steps = np.arange(1, len(apart) - 1)[:, None]
-    variance, kurtosis = variance[1:], kurtosis[1:]
-    squares, weights, rare = squares[:-1] / variance, weights[:-1], rare[:-1]
-    # Neighbouring differences share a day: without that the first factor would be 2.
-    spread = np.maximum(3 * steps + (kurtosis - 3) * rare, steps / 1000)
-    is_chance = squares <= _limit(steps, spread)
-    more = 1 + number[2:] * np.maximum(squares - steps, 0) / (2 * weights)
-    found[2:] = np.where(is_chance | (steps < FEWEST_STEPS), 1.0, more)
+    steps = np.arange(1, len(number) - 1)[:, None]
+    squared = np.cumsum(squares, axis=0)[:-1]
+    usual = steps / (steps - _two_largest_of_chance(np.maximum(steps, ENOUGH_STEPS)))
+    without = np.minimum((squared - _two_largest(squares)[:-1]) * usual, squared)
+    squared = np.where(steps < ENOUGH_STEPS, squared, without) / variance
+    is_chance = squared <= _limit(steps, np.maximum(freedom[:-1] + (kurtosis - 3) * rare[:-1], steps / 1000))
+    found: np.ndarray = np.ones_like(number)
+    # The variance between days is a part of that of a value.
+    between = np.minimum(np.maximum(squared - steps, 0) / (2 * np.cumsum(weight, axis=0)[:-1]), 1.0)
+    found[2:] = np.where(is_chance | (steps < FEWEST_STEPS), 1.0, 1 + number[2:] * between)
+    return found
+
+
+def _two_largest(values: np.ndarray) -> np.ndarray:
+    """Return the sum of the two largest values so far."""
+    first = second = np.zeros(values.shape[1:])
+    found = np.empty_like(values)
+    for index, value in enumerate(values):
+        second, first = np.maximum(second, np.minimum(first, value)), np.maximum(first, value)
+        found[index] = first + second
+    return found
+
+
+def _two_largest_of_chance(number: np.ndarray) -> np.ndarray:
+    """Return about what is expected of the sum of the two largest of some squares of normal values (Blom 1958)."""
+    quantile = np.vectorize(NormalDist().inv_cdf, otypes=[float])
+    found: np.ndarray = sum(quantile(1 - (one - 0.375) / (number + 0.25) / 2) ** 2 for one in (1, 2))
     return found
 
 

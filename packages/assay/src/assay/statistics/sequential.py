@@ -103,8 +103,8 @@ def detect(growths: Iterable[np.ndarray], limit: float, weights: np.ndarray | No
 
     `weights`, in a shape that broadcasts to that of the growth, divides the capital of 1 with which bettors start
     between them; without, equally. Without a change the expected time between two alarms is at least `limit` windows,
-    however the bettors depend on each other. This holds for looks in the middle of a window too: the last window may be
-    incomplete.
+    however the bettors depend on each other, if no bound depends on later rows; `pooled_means` says what holds for
+    those that do. This holds for looks in the middle of a window too: the last window may be incomplete.
     """
     evidence: list[float] = []
     alarms: list[Alarm] = []
