@@ -18,6 +18,7 @@ from assay.export.reference import (
     PAIRS,
     REFERENCE,
     STEPS,
+    Check,
     Feature,
     Reference,
     Scored,
@@ -239,15 +240,31 @@ def test_the_doubt_about_features_is_divided_like_the_bets_so_many_pairs_cost_a_
     rng = np.random.default_rng(0)
     columns = {f"x{index}": {"kind": "number"} for index in range(20)}
     table = pa.table({name: rng.normal(size=rows) for name in columns})
-    counted = {"features": rows, "scores": 400, "losses": 400}
-    features = make_reference(contract(columns=columns), table, one, (one, target), counted).checks["features"]
+    checks = make_reference(
+        contract(columns=columns), table, one, (one, target), dict.fromkeys(("features", "scores", "losses"), rows)
+    ).checks
     # The standard deviations of ranks, of how far they are from the middle, and of the products of two.
     spread = {"rank": 12**-0.5, "spread": 12**-0.5, "pair": 1 / 6}
-    doubts = dict.fromkeys(spread, 0.0)
-    for feature in features:
-        doubts[feature.kind] += 2 * norm.sf(feature.allowance * rows**0.5 / spread[feature.kind])
-    assert sum(one.kind == "pair" for one in features) == 190
-    assert doubts == pytest.approx({"rank": DOUBT / 8, "spread": DOUBT / 16, "pair": DOUBT / 16}, rel=0.3)
+
+    def doubt(check: Check, kind: str) -> float:
+        return sum(
+            2 * float(norm.sf(one.allowance * rows**0.5 / spread[kind])) for one in checks[check] if one.kind == kind
+        )
+
+    # A quarter of the doubt for all features that are compared, and a twelfth for the scores.
+    assert sum(one.kind == "pair" for one in checks["features"]) == 190
+    assert doubt("features", "rank") == pytest.approx(DOUBT / 4 * 2 / 4, rel=0.3)
+    assert doubt("features", "spread") == pytest.approx(DOUBT / 4 / 4, rel=0.3)
+    assert doubt("features", "pair") == pytest.approx(DOUBT / 4 / 4, rel=0.3)
+    assert doubt("scores", "rank") == pytest.approx(DOUBT / 12 * 2 / 5, rel=0.3)
+
+
+def test_there_is_more_doubt_about_seven_weekdays_than_about_one_mean():
+    days = np.sort(np.arange(9000) % 400)
+    each, all_days = (feature(one, "rank", "noise") for one in (by_day(days), by_day(days % 300)))
+    assert each.means
+    assert not all_days.means
+    assert all(one * 7**-0.5 > 1.05 * all_days.allowance for one in each.allowances)
 
 
 def test_rows_are_counted_in_parts_if_there_are_many(monkeypatch: pytest.MonkeyPatch):

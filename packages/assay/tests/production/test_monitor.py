@@ -118,8 +118,8 @@ def test_a_loss_above_the_promise_is_called_that_before_the_evidence_is_enough()
         assert (loss["measured"]["loss"] > loss["limit"]["loss"]) == is_above
 
 
-def outcomes(*times: float, rows: int = 500) -> dict[str, Any]:
-    """Return what is said of the loss on days with so many times the promised one each, up to now."""
+def outcomes(*times: float, rows: int = 500, promise: float = 1.0) -> dict[str, Any]:
+    """Return what is said of the loss on days with so many times the mean one each, up to now; `promise` is another."""
     all_losses, rng, windows = watched.promised().losses, np.random.default_rng(0), []
     for number, many in enumerate(times):
         # Without noise but that of the rows: some are right, and some quite wrong.
@@ -129,7 +129,9 @@ def outcomes(*times: float, rows: int = 500) -> dict[str, Any]:
         start = NOW - timedelta(days=len(times) - number)
         found = {one.name: counts for one in all_losses}
         windows.append(Window(start, rows=rows, due=rows, known=rows, losses=found))
-    return next(asdict(one) for one in judge(watched.watch(), windows, []) if one.check == "loss")
+    promised = [one.model_copy(update={"mean": promise * one.mean}) for one in all_losses]
+    given = watched.promised().model_copy(update={"losses": tuple(promised)})
+    return next(asdict(one) for one in judge(watched.watch(reference=given), windows, []) if one.check == "loss")
 
 
 def test_losses_so_far_show_a_change_that_the_doubt_of_the_promise_would_hide():
@@ -148,14 +150,15 @@ def test_an_alarm_lasts_as_long_as_the_loss_is_above_what_it_was_before(more: fl
     alarm = outcomes(*[1.0] * 20, *[more] * 60, rows=4000)
     assert alarm["verdict"] == "ALARM"
     assert "2026-09-25" < alarm["measured"]["since"] <= "2026-09-30"
-    said = re.search(r"; ([0-9.]+) before; promised ([0-9.]+) ±", alarm["reason"])
-    assert said
-    before, promise = map(float, said.groups())
+    words = re.search(r"; ([0-9.]+) before; promised ([0-9.]+) ±", alarm["reason"])
+    assert words
+    before, promise = map(float, words.groups())
     assert before == pytest.approx(promise, rel=0.02)
 
 
 def test_what_is_worse_than_promised_from_the_first_day_is_found_though_nothing_was_better_before():
-    alarm = outcomes(*[1.3] * 30, rows=2000)
+    # So many rows that the mean so far is that of the first day.
+    alarm = outcomes(*[1.3] * 30, rows=50_000)
     assert (alarm["verdict"], alarm["measured"]["since"]) == ("ALARM", "2026-10-30")
     assert " before" not in alarm["reason"]
 
@@ -167,8 +170,9 @@ def test_after_an_alarm_it_is_said_that_there_was_one():
     assert "alarm" not in outcomes(*[1.0] * 20)["reason"]
 
 
-def test_a_loss_of_nothing_on_no_promise_of_any_is_well():
-    assert outcomes(*[0.0] * 60)["measured"]["alarms"] == []
+def test_a_model_that_was_never_wrong_is_well_until_it_is():
+    assert outcomes(*[0.0] * 60, promise=0.0)["verdict"] == "WELL"
+    assert outcomes(*[0.0] * 57, *[1.0] * 3, promise=0.0)["verdict"] == "ALARM"
 
 
 def gone(data: dict[str, np.ndarray]) -> None:
