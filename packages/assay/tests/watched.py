@@ -134,7 +134,9 @@ def seasons(rows: int, *, by_day: bool, are_older: Callable[[np.ndarray], np.nda
 
     table, scored, target = world(rows, 1_000_001, "binary", change)
     counted = {"features": rows, "scores": rows, "losses": rows}
-    return make_reference(made(), table, scored, (scored, target), counted, (days, days) if by_day else (None, None))
+    return make_reference(
+        made(), table, scored, (scored, target), counted, (days, days, None) if by_day else (None, None, None)
+    )
 
 
 def said(batches: Iterable[pa.RecordBatch], task: str = "binary", **changes: Any) -> dict[str, Any]:

@@ -186,7 +186,7 @@ def by_day(
         pa.table({name: pa.array(values, from_pandas=True) for name, values in data.items()}),
     )
     counted = dict.fromkeys(("features", "scores", "losses"), len(days))
-    return make_reference(made, rows, one, (one, target), counted, (days_of(rows, made), None))
+    return make_reference(made, rows, one, (one, target), counted, (days_of(rows, made), None, None))
 
 
 def feature(found: Reference, kind: str, column: str) -> Feature:
@@ -265,6 +265,24 @@ def test_there_is_more_doubt_about_seven_weekdays_than_about_one_mean():
     assert each.means
     assert not all_days.means
     assert all(one * 7**-0.5 > 1.05 * all_days.allowance for one in each.allowances)
+
+
+@pytest.mark.parametrize("effect", [0.0, 0.1])
+def test_the_promise_says_how_much_days_differ(effect: float):
+    rng, days = np.random.default_rng(0), np.repeat(np.arange(60), 200)
+    loss = 0.3 + 0.2 * rng.random(len(days)) + effect * rng.normal(size=60).clip(-2, 2)[days]
+    # An error of one is a loss of a part of the largest one.
+    of_rows = Scored(loss, loss), np.zeros(len(days))
+    counted = dict.fromkeys(("features", "scores", "losses"), len(days))
+    made = [
+        make_reference(contract("regression"), table(len(days)), of_rows[0], of_rows, counted, (None, None, known))
+        for known in (None, days)
+    ]
+    unknown, known = (one.losses[0] for one in made)
+    assert unknown.varies == 0
+    assert known.varies == pytest.approx(effect**2 / (effect**2 + 0.2**2 / 12), abs=0.5 * effect)
+    # As many rows that are alike say less.
+    assert known.allowance / unknown.allowance == pytest.approx(np.sqrt(1 + 200 * known.varies), rel=0.01)
 
 
 def test_rows_are_counted_in_parts_if_there_are_many(monkeypatch: pytest.MonkeyPatch):

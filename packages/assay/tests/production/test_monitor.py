@@ -118,8 +118,11 @@ def test_a_loss_above_the_promise_is_called_that_before_the_evidence_is_enough()
         assert (loss["measured"]["loss"] > loss["limit"]["loss"]) == is_above
 
 
-def outcomes(*times: float, rows: int = 500, promise: float = 1.0) -> dict[str, Any]:
-    """Return what is said of the loss on days with so many times the mean one each, up to now; `promise` is another."""
+def outcomes(*times: float, rows: int = 500, promise: float = 1.0, varies: float = 0.0) -> dict[str, Any]:
+    """Return what is said of the loss on days with so many times the mean one each, up to now.
+
+    The mean is promised `promise` times, and `varies` is what the promise says of the differences between days.
+    """
     all_losses, rng, windows = watched.promised().losses, np.random.default_rng(0), []
     for number, many in enumerate(times):
         # Without noise but that of the rows: some are right, and some quite wrong.
@@ -129,7 +132,7 @@ def outcomes(*times: float, rows: int = 500, promise: float = 1.0) -> dict[str, 
         start = NOW - timedelta(days=len(times) - number)
         found = {one.name: counts for one in all_losses}
         windows.append(Window(start, rows=rows, due=rows, known=rows, losses=found))
-    promised = [one.model_copy(update={"mean": promise * one.mean}) for one in all_losses]
+    promised = [one.model_copy(update={"mean": promise * one.mean, "varies": varies}) for one in all_losses]
     given = watched.promised().model_copy(update={"losses": tuple(promised)})
     return next(asdict(one) for one in judge(watched.watch(reference=given), windows, []) if one.check == "loss")
 
@@ -200,12 +203,22 @@ def test_what_days_that_differ_could_hide_is_said():
     assert "too few to tell whether it has doubled" in loss["reason"]
 
 
+EARLY = "; there were too few days before to tell how much days differ"
+
+
 def test_an_alarm_in_the_first_days_says_that_days_may_just_differ():
-    words = "; there were too few days before to tell how much days differ"
     for before, is_early in ((2, True), (30, False)):
         alarm = outcomes(*[1.0] * before, 2.0)
         assert alarm["verdict"] == "ALARM"
-        assert alarm["reason"].endswith(words) == is_early
+        assert alarm["reason"].endswith(EARLY) == is_early
+
+
+def test_what_the_promise_says_of_days_counts_from_the_first_of_them():
+    weekends = [1.0, 1.4, 1.4, 1.0, 1.0, 1.0]
+    assert outcomes(*weekends, rows=3000)["verdict"] == "ALARM"
+    quiet = outcomes(*weekends, rows=3000, varies=0.01)
+    assert (quiet["verdict"], quiet["measured"]["varies"]) == ("WELL", ["loss"])
+    assert EARLY not in outcomes(*[1.0] * 3, 3.0, rows=3000, varies=0.01)["reason"]
 
 
 def test_days_that_differ_by_more_than_chance_are_no_alarm_again_and_again():

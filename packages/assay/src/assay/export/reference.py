@@ -119,6 +119,7 @@ class Feature(Frozen):
 class Loss(Frozen):
     """A loss on outcomes, as a share of `scale`: its mean on the test rows, its interval and allowance.
 
+    `varies` is the variance of its mean from day to day beyond chance, as a share of that of a row.
     surprise: from 0 to 1, how improbable the model held what came true. If outcomes become random for some rows, it
     grows by more of its standard deviation than the others, because 1 / probability is then the likelihood ratio.
     """
@@ -129,6 +130,7 @@ class Loss(Frozen):
     scale: float
     mean: float
     allowance: float
+    varies: float = 0.0
 
 
 class Reference(Frozen):
@@ -298,14 +300,14 @@ def make_reference(
     scored: Scored,
     promised: tuple[Scored, np.ndarray],
     rows: Mapping[str, int],
-    days: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
+    days: tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None] = (None, None, None),
 ) -> Reference:
     """Return the reference of a model.
 
     `table` are the rows whose features are compared, `scored` the scores of rows that the model was not fitted on,
     `promised` the scores and targets of the test rows. `rows` counts independent rows of features, scores and losses.
-    With `days` of the rows of `table` and of `scored`, as `days_of` gives them, each weekday gets means of its own
-    if there are enough of them, and what differs from day to day may do so.
+    With `days` of the rows of `table`, `scored` and `promised`, as `days_of` gives them, each weekday gets means of its
+    own if there are enough of them, and what differs from day to day may do so.
     """
     # The last months show how the scores of weekdays differ, if the features show it over a year.
     of_features = _weekdays(days[0], YEAR)
@@ -352,7 +354,7 @@ def make_reference(
         independent = rows["scores" if of else "features"]
         data, times = (given if of else columns), (weekdays[of], days[of])
         made[check] = _with_means(check, features, data, draft, times, independent) if features else ()
-    return draft.model_copy(update={"checks": made, "losses": _losses(*promised, contract, rows["losses"])})
+    return draft.model_copy(update={"checks": made, "losses": _losses(*promised, contract, rows["losses"], days[2])})
 
 
 def _with_means(
@@ -447,11 +449,14 @@ def _moments(counts: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _kurtosis(counts: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> np.ndarray:
     """Return the kurtosis of each feature: 3 for a normal distribution."""
-    fourth = (counts * (np.arange(STEPS + 1) / STEPS - mean[:, None]) ** 4).sum(axis=1) / counts.sum(axis=1)
+    values = np.linspace(0, 1, counts.shape[1])
+    fourth = (counts * (values - mean[:, None]) ** 4).sum(axis=1) / counts.sum(axis=1)
     return np.asarray(fourth / np.maximum(spread, 1e-6) ** 4)
 
 
-def _losses(scored: Scored, target: np.ndarray, contract: Contract, rows: int) -> tuple[Loss, ...]:
+def _losses(
+    scored: Scored, target: np.ndarray, contract: Contract, rows: int, days: np.ndarray | None
+) -> tuple[Loss, ...]:
     scale = 1.0
     if contract.task == "regression":
         scale = significant(CLIPPED * float(np.quantile(np.abs(scored.scores - target), 0.99)) or 1.0)
@@ -471,10 +476,19 @@ def _losses(scored: Scored, target: np.ndarray, contract: Contract, rows: int) -
     found = losses(scored, target, contract, scale)
     shares = loss_shares(list(found))
     for name, values in found.items():
-        mean, spread = _moments(counts(loss_steps(values), LOSS_STEPS), LOSS_STEPS)
+        counted = counts(loss_steps(values), LOSS_STEPS)
+        mean, spread = _moments(counted, LOSS_STEPS)
+        varies, independent = 0.0, rows
+        if days is not None:
+            _, number, a_day = np.unique(days, return_inverse=True, return_counts=True)
+            apart = np.bincount(number, values)[:, None] - a_day[:, None] * mean
+            effect = day_effects(apart, a_day, spread**2, _kurtosis(counted, mean, spread))
+            varies = float((effect / np.maximum(spread, 1e-6))[0] ** 2)
+            # Rows of a day are alike: they say less about the mean.
+            independent = min(rows, round((a_day / (1 + a_day * varies)).sum()))
         words, unit, of = about[name]
         quantile = NormalDist().inv_cdf(1 - DOUBT / 2 * shares[name])
-        allowed = float(allowance(spread, rows, quantile)[0])
+        allowed = float(allowance(spread, independent, quantile)[0])
         made.append(
             Loss(
                 name=name,  # type: ignore[arg-type]
@@ -483,6 +497,7 @@ def _losses(scored: Scored, target: np.ndarray, contract: Contract, rows: int) -
                 scale=of,
                 mean=significant(float(mean[0])),
                 allowance=significant(allowed),
+                varies=significant(varies),
             )
         )
     return tuple(made)

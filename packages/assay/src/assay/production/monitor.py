@@ -183,7 +183,8 @@ def _loss(promised: Loss, windows: Sequence[Window], limit: float, watch: Watch)
     if bound >= 1:
         return Finding(promised.name, "HOLD", TOO_SMALL, measured, about)
     sums = _power_sums([window.losses[promised.name] for window in known], LOSS_STEPS)
-    excess = overdispersion(sums)
+    # The test rows may have shown already that days differ.
+    excess = np.maximum(overdispersion(sums), 1 + promised.varies * sums[0])
     so_far = pooled_means(promised.mean, watch.reference.rows["losses"], sums[1, :, 0], sums[0, :, 0])
     course = _loss_course(promised, known, so_far, excess, limit)
     if course.alarms and (began := course.alarms[0].since):
@@ -203,7 +204,7 @@ def _loss(promised: Loss, windows: Sequence[Window], limit: float, watch: Watch)
     if stands:
         usual = known[: min(stands[1], course.alarms[0].since)]
         changed, reason = _worse(promised, usual, known[stands[1] :], unit)
-        promise += _too_early(stands[0])
+        promise += "" if promised.varies else _too_early(stands[0])
         return Finding(promised.name, "ALARM", f"{reason}; {promise}", measured | changed, about)
     promise += _caveats(measured)
     needed = int(np.ceil(excess[-1, 0] * np.log(limit) / (DOUBLED * bound)))

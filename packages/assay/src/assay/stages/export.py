@@ -122,7 +122,7 @@ def _reference(trained: Trained, contract: Contract, room: Room, seed: int) -> d
         scored(unseen),
         (scored(judged), target(judged, contract)),
         {name: independent_rows(table, contract) for name, table in tables.items()},
-        (days_of(features, contract), days_of(unseen, contract)),
+        (days_of(features, contract), days_of(unseen, contract), days_of(judged, contract)),
     )
     return made.model_dump(exclude_none=True)
 
