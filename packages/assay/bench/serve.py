@@ -369,7 +369,7 @@ def table(title: str, found: dict[str, list[dict[str, float]]], scale: float = 1
 
 
 def cost_of_log(peer: Peer, root: Path, rows: list[dict[str, Any]], seconds: int) -> None:
-    """Load a service that writes its log and does not, alternately; print what a row takes in each case."""
+    """Load a service that logs predictions and does not, alternately; print what a row takes in each case."""
     scripts = {
         "one row, all different": (different(root, rows), CONNECTIONS),
         "1,000 rows": (script(root, "many", json.dumps({"rows": rows}).encode()), 2),
@@ -384,13 +384,19 @@ def cost_of_log(peer: Peer, root: Path, rows: list[dict[str, Any]], seconds: int
             costs.write_text("")
             load(peer, process, body, seconds, connections)
             slices = [line.split() for line in costs.read_text().splitlines()]
-        # The first slice began before the load.
-        on, off = (
-            [int(took) / int(number) / 1000 for kind, took, number in slices[1:] if kind == wanted and number != "0"]
-            for wanted in ("on", "off")
+        # The first slice began before the load, and one may have no rows.
+        pairs = [
+            {kind: int(took) / int(number) / 1000 for kind, took, number in pair}
+            for pair in zip(slices[1::2], slices[2::2], strict=False)
+            if all(number != "0" for _, _, number in pair)
+        ]
+        if not pairs:
+            raise SystemExit(f"{peer.name}: too few rows were answered to tell what the log takes")
+        on, off, more = (
+            statistics.median(values)
+            for values in zip(*((one["on"], one["off"], one["on"] / one["off"] - 1) for one in pairs), strict=True)
         )
-        more = statistics.median(one / other - 1 for one, other in zip(on, off, strict=False))
-        print(f"{name:<26}{statistics.median(on):>12.1f}{statistics.median(off):>9.1f}   {more:.1%}", flush=True)
+        print(f"{name:<26}{on:>12.1f}{off:>9.1f}   {more:.1%}", flush=True)
 
 
 def different(folder: Path, rows: list[dict[str, Any]]) -> Path:

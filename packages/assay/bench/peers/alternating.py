@@ -1,4 +1,4 @@
-"""The service of Assay, which writes its log and does not, alternately, and notes what its rows take in each case."""
+"""The service of Assay, which logs predictions and does not, alternately, and notes what its rows take in each case."""
 
 import asyncio
 import os
@@ -9,12 +9,12 @@ from service import Assay
 
 # Short: the speed of a shared machine changes from one second to the next.
 SLICE_SECONDS = 0.1
-load = Assay.inner.__init__
+begin = Assay.inner.__init__
 
 
 def alternate(self: Any) -> None:
     """Load the model, and begin."""
-    load(self)
+    begin(self)
     serving, loop = self.serving, asyncio.get_running_loop()
     log, predicted = serving._log, serving.metrics.predicted
     rows, began = 0, time.process_time_ns()

@@ -35,7 +35,7 @@ STEPS, LOSS_STEPS = 32, 1000
 # The most quantiles of a column, and of all columns together; the most pairs of columns, and listed values of a column.
 EDGES, ALL_EDGES, PAIRS, LISTED = 31, 20_000, 200, 20
 # The chance that the reference itself is further from the truth than its allowances say: half of it is for the losses,
-# the most important check, and half for both sides of all features, half of that for the check of features.
+# which are most important, a quarter for both sides of all features of that check, and the rest for the other checks.
 DOUBT = 0.05
 # The kinds of features that matter less than how high values are, and how frequent.
 SECOND = ("spread", "pair")
