@@ -206,16 +206,16 @@ def _loss(promised: Loss, windows: Sequence[Window], limit: float, watch: Watch)
         changed, reason = _worse(promised, usual, known[stands[1] :], unit)
         promise += "" if promised.varies else _too_early(stands[0])
         return Finding(promised.name, "ALARM", f"{reason}; {promise}", measured | changed, about)
-    promise += _caveats(measured)
+    caveats = _caveats(measured)
     needed = int(np.ceil(excess[-1, 0] * np.log(limit) / (DOUBLED * bound)))
     if rows < needed:
-        reason = f"{said}: too few to tell whether it has doubled, which needs about {needed:,}; {promise}"
+        reason = f"{said}: too few to tell whether it has doubled, which needs about {needed:,}; {promise}{caveats}"
         return Finding(promised.name, "HOLD", reason, measured, about)
     if due - rows > WITHOUT_OUTCOME * due:
-        reason = f"{said}, but {percent((due - rows) / due)} of the due rows have none; {promise}"
+        reason = f"{said}, but {percent((due - rows) / due)} of the due rows have none; {promise}{caveats}"
         return Finding(promised.name, "HOLD", reason, measured, about)
     above = "; it is above that, but the evidence is too little for an alarm" * (now > bound)
-    return Finding(promised.name, "WELL", f"{said}; {promise}{above}", measured, about)
+    return Finding(promised.name, "WELL", f"{said}; {promise}{above}{caveats}", measured, about)
 
 
 def _worse(promised: Loss, before: Sequence[Window], since: Sequence[Window], unit: str) -> tuple[dict[str, Any], str]:
