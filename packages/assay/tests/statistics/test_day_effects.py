@@ -113,3 +113,11 @@ def test_a_lasting_change_slow_drift_and_a_day_that_fails_are_no_difference_betw
         assert (overdispersed(noise + change[:, None, None])[ENOUGH_STEPS + 1 :] > 1).mean() <= 2 * CHANCE
     # Before there are enough of them it may be how days are.
     assert np.all(overdispersed(noise + outage[:, None, None])[ENOUGH_STEPS] > 1)
+
+
+def test_days_without_values_differ_from_none():
+    values = np.random.default_rng(8).normal(10, 1, size=(40, 100, 50))
+    sums = power_sums(values)
+    sums[:, ::3] = 0
+    assert np.all(overdispersion(sums) == 1)
+    assert np.all(overdispersion(np.zeros_like(sums)) == 1)

@@ -52,12 +52,14 @@ def overdispersion(sums: np.ndarray) -> np.ndarray:
     differences are left out once there are ENOUGH_STEPS, so that an outage of a day does not hide what comes after it.
     """
     number = np.maximum(sums[0], 1.0)
-    weight = 1 / (1 / number[1:] + 1 / number[:-1])
+    # A day without values differs from none.
+    weight = sums[0, 1:] * sums[0, :-1] / (number[1:] + number[:-1])
     squares = np.diff(sums[1] / number, axis=0) ** 2 * weight
-    # How much successive differences, which share a day, depend on each other.
+    # The variance of their sum for normal values, and what values of another kurtosis add to it. Successive differences
+    # share a day, so they depend on each other.
     shared = np.zeros_like(weight)
     shared[1:] = 2 * weight[1:] * weight[:-1]
-    freedom = np.cumsum(2 + 2 * shared / number[:-1] ** 2, axis=0)
+    normal = np.cumsum(2 + 2 * shared / number[:-1] ** 2, axis=0)
     rare = np.cumsum(weight**2 * (1 / number[1:] ** 3 + 1 / number[:-1] ** 3) + shared / number[:-1] ** 3, axis=0)
     # Each day is judged by the values of the days before it.
     total = np.cumsum(sums, axis=1)[:, 1:-1]
@@ -68,12 +70,12 @@ def overdispersion(sums: np.ndarray) -> np.ndarray:
     steps = np.arange(1, len(number) - 1)[:, None]
     squared = np.cumsum(squares, axis=0)[:-1]
     usual = steps / (steps - _two_largest_of_chance(np.maximum(steps, ENOUGH_STEPS)))
-    without = np.minimum((squared - _two_largest(squares)[:-1]) * usual, squared)
-    squared = np.where(steps < ENOUGH_STEPS, squared, without) / variance
-    is_chance = squared <= _limit(steps, np.maximum(freedom[:-1] + (kurtosis - 3) * rare[:-1], steps / 1000))
+    trimmed = np.minimum((squared - _two_largest(squares)[:-1]) * usual, squared)
+    squared = np.where(steps < ENOUGH_STEPS, squared, trimmed) / variance
+    is_chance = squared <= _limit(steps, np.maximum(normal[:-1] + (kurtosis - 3) * rare[:-1], steps / 1000))
     found: np.ndarray = np.ones_like(number)
     # The variance between days is a part of that of a value.
-    between = np.minimum(np.maximum(squared - steps, 0) / (2 * np.cumsum(weight, axis=0)[:-1]), 1.0)
+    between = np.minimum(np.maximum(squared - steps, 0) / np.maximum(2 * np.cumsum(weight, axis=0)[:-1], 1.0), 1.0)
     found[2:] = np.where(is_chance | (steps < FEWEST_STEPS), 1.0, 1 + number[2:] * between)
     return found
 
