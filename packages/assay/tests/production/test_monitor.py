@@ -196,7 +196,7 @@ def younger(data: dict[str, np.ndarray]) -> None:
 def test_what_days_that_differ_could_hide_is_said():
     features = found(said([day(ago, change=older if ago % 2 else younger) for ago in range(60, 0, -1)]), "features")
     assert (features["verdict"], features["measured"]["varies"]) == ("WELL", ["age"])
-    assert "its days differ by more than chance (age): only a larger change is found there" in features["reason"]
+    assert "; days differ by more than chance in age: there only a larger change is found" in features["reason"]
     # It would not even be seen if the loss had doubled.
     loss = outcomes(*[0.2, 1.8] * 20, rows=500)
     assert loss["verdict"] == "HOLD"

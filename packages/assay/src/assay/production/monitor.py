@@ -263,7 +263,7 @@ def _caveats(measured: Mapping[str, Any]) -> str:
     """Say what could hide a change: days that differ, and that there was an alarm."""
     names = measured.get("varies", [])
     listed = ", ".join(names[:CHANGES]) + ", ..." * (len(names) > CHANGES)
-    said = f"; its days differ by more than chance ({listed}): only a larger change is found there" if names else ""
+    said = f"; days differ by more than chance in {listed}: there only a larger change is found" if names else ""
     return said + (f"; the last alarm was on {measured['alarms'][-1]}" if measured["alarms"] else "")
 
 
