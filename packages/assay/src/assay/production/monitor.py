@@ -295,8 +295,8 @@ def _check(check: Check, reference: Reference, windows: Sequence[Window], limit:
         changes = _changes(check, features, stands[0], since, reference, watch)
         measured |= {"since": day_name(since[0].start), "changes": changes}
         said = "; ".join(one["words"] for one in changes[:CHANGES])
-        reason = f"{prefix}since {day_name(since[0].start)}: {said}{_too_early(stands[0])}"
-        return Finding(check, "ALARM", reason, measured, about)
+        early = "" if any(one.means for one in features) else _too_early(stands[0])
+        return Finding(check, "ALARM", f"{prefix}since {day_name(since[0].start)}: {said}{early}", measured, about)
     if rows < FEWEST:
         reason = f"{prefix}{count_rows(rows)} are too few to tell; {FEWEST} are needed"
         return Finding(check, "HOLD", reason, measured, about)
