@@ -285,6 +285,17 @@ def test_the_promise_says_how_much_days_differ(effect: float):
     assert (known.allowance > 10 * unknown.allowance) if effect else (known.allowance == unknown.allowance)
 
 
+@pytest.mark.parametrize("a_day", [1, 20])
+def test_a_loss_that_is_always_the_same_does_not_differ_between_days(a_day: int):
+    days = np.arange(400) // a_day
+    # A third of the largest loss is between two steps.
+    of_rows = Scored(np.ones(400), np.ones(400)), np.zeros(400)
+    counted = dict.fromkeys(("features", "scores", "losses"), 400)
+    made = make_reference(contract("regression"), table(400), of_rows[0], of_rows, counted, (None, None, days))
+    assert made.losses[0].varies == 0
+    assert 0 < made.losses[0].allowance < 0.1
+
+
 def test_rows_are_counted_in_parts_if_there_are_many(monkeypatch: pytest.MonkeyPatch):
     whole = reference()
     monkeypatch.setattr("assay.export.reference.CELLS", 500)

@@ -476,16 +476,17 @@ def _losses(
     found = losses(scored, target, contract, scale)
     shares = loss_shares(list(found))
     for name, values in found.items():
-        counted = counts(loss_steps(values), LOSS_STEPS)
+        steps = loss_steps(values)
+        counted = counts(steps, LOSS_STEPS)
         mean, spread = _moments(counted, LOSS_STEPS)
         varies, independent = 0.0, rows
         if days is not None:
             _, number, a_day = np.unique(days, return_inverse=True, return_counts=True)
-            apart = np.bincount(number, values)[:, None] - a_day[:, None] * mean
+            apart = np.bincount(number, steps[:, 0] / LOSS_STEPS)[:, None] - a_day[:, None] * mean
             effect = day_effects(apart, a_day, spread**2, _kurtosis(counted, mean, spread))
-            varies = float((effect / np.maximum(spread, 1e-6))[0] ** 2)
+            varies = min(float((effect / np.maximum(spread, 1e-6))[0] ** 2), 1.0)
             # Rows of a day are alike: they say less about the mean.
-            independent = min(rows, round((a_day / (1 + a_day * varies)).sum()))
+            independent = max(min(rows, round((a_day / (1 + a_day * varies)).sum())), 1)
         words, unit, of = about[name]
         quantile = NormalDist().inv_cdf(1 - DOUBT / 2 * shares[name])
         allowed = float(allowance(spread, independent, quantile)[0])
