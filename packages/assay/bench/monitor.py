@@ -37,8 +37,7 @@ ERRORS = 0.01
 LIMITS = Limits(errors=ERRORS, median_ms=20, p99_ms=100)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = [f"x{number}" for number in range(COLUMNS)]
-# Outcomes need no columns but one, and many more years can be simulated with it.
-FEW = NAMES[:1]
+# The checks of outcomes need one column only, and with one many more years can be simulated.
 CONTRACT, OF_OUTCOMES = (
     Contract.model_validate(
         {
@@ -51,7 +50,7 @@ CONTRACT, OF_OUTCOMES = (
         },
         strict=False,
     )
-    for names in (NAMES, FEW)
+    for names in (NAMES, NAMES[:1])
 )
 Size = Callable[[int], float]
 

@@ -119,9 +119,10 @@ def test_a_loss_above_the_promise_is_called_that_before_the_evidence_is_enough()
 
 
 def outcomes(*times: float, rows: int = 500, promise: float = 1.0, varies: float = 0.0) -> dict[str, Any]:
-    """Return what is said of the loss on days with so many times the mean one each, up to now.
+    """Return the finding about the loss. The log has a day for each of `times` and ends now.
 
-    The mean is promised `promise` times, and `varies` is what the promise says of the differences between days.
+    `times` and `promise` are multiples of one mean loss: that of each day, and the promised one. `varies` is the
+    variance between days in the promise.
     """
     all_losses, rng, windows = watched.promised().losses, np.random.default_rng(0), []
     for number, many in enumerate(times):
@@ -160,7 +161,7 @@ def test_an_alarm_lasts_as_long_as_the_loss_is_above_what_it_was_before(more: fl
 
 
 def test_what_is_worse_than_promised_from_the_first_day_is_found_though_nothing_was_better_before():
-    # So many rows that the mean so far is that of the first day.
+    # The first day has far more rows than the reference, so the mean so far is nearly that of this day.
     alarm = outcomes(*[1.3] * 30, rows=50_000)
     assert (alarm["verdict"], alarm["measured"]["since"]) == ("ALARM", "2026-10-30")
     assert " before" not in alarm["reason"]

@@ -53,7 +53,7 @@ ASKED = 3
 # The shares of the one false alarm a year that are for the checks of outcomes, since they count most and change slowly,
 # and for the features, since they are most in number. The other checks share the rest.
 OUTCOMES, FEATURES = 0.5, 0.25
-# The share of the bets that a loss is higher than all losses so far, beside those that it is higher than was promised.
+# The share of the capital that bets against the mean of all losses so far. The rest bets against the promise.
 PAST = 0.75
 ORDER = ["loss", "surprise", "cost", "error", "refused", "values", "failed", "slow", "scores", "features", "estimate"]
 # The largest shares of rows with a wrong clock, and of due rows without an outcome.
@@ -188,7 +188,7 @@ def _loss(promised: Loss, windows: Sequence[Window], limit: float, watch: Watch)
     so_far = pooled_means(promised.mean, watch.reference.rows["losses"], sums[1, :, 0], sums[0, :, 0])
     course = _loss_course(promised, known, so_far, excess, limit)
     if course.alarms and (began := course.alarms[0].since):
-        # What the change has brought must not become what is usual: else the alarm would end while it lasts.
+        # What the change has brought must not become what is usual: else the alarm would end before the change does.
         so_far[course.alarms[0].window + 1 :] = so_far[began - 1]
         course = _loss_course(promised, known, so_far, excess, limit)
     # Outcomes come late: what counts is the last day of which there are some.
@@ -235,7 +235,7 @@ def _worse(promised: Loss, before: Sequence[Window], since: Sequence[Window], un
 def _loss_course(
     promised: Loss, windows: Sequence[Window], so_far: np.ndarray, excess: np.ndarray, limit: float
 ) -> Course:
-    """Bet that a loss is higher than promised, with its allowance, and that it is higher than the mean so far."""
+    """Bet that a loss exceeds the promise and its allowance, and that it exceeds the mean of all losses so far."""
     # Most capital goes to the stakes that pay most if it grows by a fifth.
     stakes = stake_weights(LOSS_BETS) if promised.name == "surprise" else np.full((LOSS_BETS, 1), 1 / LOSS_BETS)
     values, most = np.arange(LOSS_STEPS + 1) / LOSS_STEPS, promised.mean + promised.allowance

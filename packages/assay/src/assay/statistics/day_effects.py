@@ -68,14 +68,14 @@ def overdispersion(sums: np.ndarray) -> np.ndarray:
     kurtosis = (fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4) / variance**2
 
     steps = np.arange(1, len(number) - 1)[:, None]
-    squared = np.cumsum(squares, axis=0)[:-1]
-    usual = steps / (steps - _two_largest_of_chance(np.maximum(steps, ENOUGH_STEPS)))
-    trimmed = np.minimum((squared - _two_largest(squares)[:-1]) * usual, squared)
-    squared = np.where(steps < ENOUGH_STEPS, squared, trimmed) / variance
-    is_chance = squared <= _limit(steps, np.maximum(normal[:-1] + (kurtosis - 3) * rare[:-1], steps / 1000))
+    plain = np.cumsum(squares, axis=0)[:-1]
+    scale = steps / (steps - _two_largest_of_chance(np.maximum(steps, ENOUGH_STEPS)))
+    trimmed = np.minimum((plain - _two_largest(squares)[:-1]) * scale, plain)
+    statistic = np.where(steps < ENOUGH_STEPS, plain, trimmed) / variance
+    is_chance = statistic <= _limit(steps, np.maximum(normal[:-1] + (kurtosis - 3) * rare[:-1], steps / 1000))
     found: np.ndarray = np.ones_like(number)
     # The variance between days is a part of that of a value.
-    between = np.minimum(np.maximum(squared - steps, 0) / np.maximum(2 * np.cumsum(weight, axis=0)[:-1], 1.0), 1.0)
+    between = np.minimum(np.maximum(statistic - steps, 0) / np.maximum(2 * np.cumsum(weight, axis=0)[:-1], 1.0), 1.0)
     found[2:] = np.where(is_chance | (steps < FEWEST_STEPS), 1.0, 1 + number[2:] * between)
     return found
 
